@@ -1,0 +1,1 @@
+//! Kinglet host tools.

@@ -1,0 +1,177 @@
+//! What a tensor is: shape, element type, quantization, and its place in the arena.
+
+/// The shape of one image or feature map, `H x W x C` (NHWC with N = 1).
+///
+/// Vectors are `1 x 1 x C`, so flattening a map keeps its bytes and changes only this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Shape {
+    /// Rows.
+    pub h: u32,
+    /// Columns.
+    pub w: u32,
+    /// Channels.
+    pub c: u32,
+}
+
+impl Shape {
+    /// The largest extent of one dimension and the largest number of elements of a tensor.
+    ///
+    /// Below these, no offset computed from a checked tensor overflows 32 bits.
+    pub const MAX_DIM: u32 = 1 << 20;
+    /// See [`Shape::MAX_DIM`].
+    pub const MAX_LEN: u32 = 1 << 28;
+
+    /// `h x w x c`.
+    pub const fn new(h: u32, w: u32, c: u32) -> Self {
+        Self { h, w, c }
+    }
+
+    /// A vector of `c` elements, `1 x 1 x c`.
+    pub const fn vector(c: u32) -> Self {
+        Self { h: 1, w: 1, c }
+    }
+
+    /// Number of elements, saturating at [`u32::MAX`].
+    pub const fn len(self) -> u32 {
+        self.h.saturating_mul(self.w).saturating_mul(self.c)
+    }
+
+    /// Whether some dimension is zero.
+    pub const fn is_empty(self) -> bool {
+        self.h == 0 || self.w == 0 || self.c == 0
+    }
+
+    /// Equality that a `const fn` can ask for.
+    pub const fn same(self, other: Self) -> bool {
+        self.h == other.h && self.w == other.w && self.c == other.c
+    }
+
+    /// Whether every dimension is in `1..=MAX_DIM` and the element count at most [`Shape::MAX_LEN`].
+    pub const fn is_valid(self) -> bool {
+        !self.is_empty()
+            && self.h <= Self::MAX_DIM
+            && self.w <= Self::MAX_DIM
+            && self.c <= Self::MAX_DIM
+            && self.len() <= Self::MAX_LEN
+    }
+}
+
+/// Element type of an activation tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum DType {
+    /// Signed 8-bit, `real = (q - zero_point) * scale`.
+    I8,
+}
+
+impl DType {
+    /// Bytes of one element.
+    pub const fn size(self) -> u32 {
+        match self {
+            DType::I8 => 1,
+        }
+    }
+
+    /// The code of this type in a model file.
+    pub const fn code(self) -> u32 {
+        match self {
+            DType::I8 => 0,
+        }
+    }
+
+    /// The type of a code in a model file.
+    pub const fn from_code(code: u32) -> Option<Self> {
+        match code {
+            0 => Some(DType::I8),
+            _ => None,
+        }
+    }
+}
+
+/// Affine quantization of a whole tensor: `real = (q - zero_point) * scale`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct QuantParams {
+    /// Real units per step; positive and finite.
+    pub scale: f32,
+    /// The integer that stands for the real number 0.
+    pub zero_point: i32,
+}
+
+impl QuantParams {
+    /// Whether scale and zero point are the same, bit for bit.
+    pub const fn same(self, other: Self) -> bool {
+        self.scale.to_bits() == other.scale.to_bits() && self.zero_point == other.zero_point
+    }
+
+    /// The real number that `q` stands for.
+    pub fn dequantize(self, q: i32) -> f32 {
+        q.wrapping_sub(self.zero_point) as f32 * self.scale
+    }
+}
+
+/// Where a tensor lies in the arena.
+///
+/// Pixel `(y, x)` starts at byte `offset + (y * w + x) * pitch`, and its channels are contiguous. A tensor of
+/// its own has `pitch = c * size`; a branch of a concatenation has the joint tensor's pitch, so that it writes
+/// its channels straight into the joint buffer (a *view*).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Place {
+    /// Byte offset of the first element from the start of the arena.
+    pub offset: u32,
+    /// Bytes from one pixel to the next; at least `c * size`.
+    pub pitch: u32,
+}
+
+/// One activation tensor of a model: what it holds, where it lies, and how long it lives.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Tensor {
+    /// `H x W x C`.
+    pub shape: Shape,
+    /// Element type.
+    pub dtype: DType,
+    /// Quantization of the elements.
+    pub quant: QuantParams,
+    /// Bytes in the arena.
+    pub place: Place,
+    /// The moment at which it is first written. Moment 0 is the caller filling the input, moment `i + 1` is
+    /// step `i`, and moment `steps + 1` is the caller reading the output.
+    pub first: u32,
+    /// The moment at which it is last needed.
+    pub last: u32,
+}
+
+impl Tensor {
+    /// Bytes of one pixel's channels.
+    pub const fn pixel_bytes(&self) -> u32 {
+        self.shape.c.saturating_mul(self.dtype.size())
+    }
+
+    /// Bytes from the first element to one past the last, holes of a view included.
+    pub const fn span(&self) -> u32 {
+        let pixels = self.shape.h.saturating_mul(self.shape.w);
+        pixels.saturating_sub(1).saturating_mul(self.place.pitch).saturating_add(self.pixel_bytes())
+    }
+
+    /// One past the last byte, saturating.
+    pub const fn end(&self) -> u32 {
+        self.place.offset.saturating_add(self.span())
+    }
+
+    /// Whether the elements are contiguous.
+    pub const fn is_dense(&self) -> bool {
+        self.place.pitch == self.pixel_bytes()
+    }
+
+    /// Whether both lie on the same bytes, element for element.
+    pub const fn same_place(&self, other: &Self) -> bool {
+        self.place.offset == other.place.offset
+            && self.place.pitch == other.place.pitch
+            && self.shape.same(other.shape)
+            && self.dtype.size() == other.dtype.size()
+    }
+}

@@ -1,0 +1,178 @@
+//! Sliding windows: the only convolution arithmetic in Kinglet.
+//!
+//! The runtime's operators, the trainer's float layers, the planner and the importers all ask this file how
+//! kernel, stride and padding map output positions to input positions. The rules are TensorFlow's:
+//! output extent = floor((input + padding before + padding after - kernel) / stride) + 1.
+
+/// A 2-D sliding window: kernel, stride, explicit padding. Pairs are `[vertical, horizontal]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Window {
+    /// Kernel extent in taps, at least 1.
+    pub kernel: [u32; 2],
+    /// Step from one output position to the next, in input positions, at least 1.
+    pub stride: [u32; 2],
+    /// Padding before the first row and column, smaller than the kernel.
+    pub before: [u32; 2],
+    /// Padding after the last row and column, smaller than the kernel.
+    pub after: [u32; 2],
+}
+
+/// How to pad when the numbers are not given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Padding {
+    /// No padding: only windows that lie within the input.
+    Valid,
+    /// TensorFlow's `SAME`: output extent = ceil(input / stride); the odd pixel of padding goes after.
+    Same,
+}
+
+/// The part of a window that lies inside the input, along one axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taps {
+    /// First tap that lies inside, `0..kernel`.
+    pub tap: u32,
+    /// The input position under that tap.
+    pub start: u32,
+    /// Number of taps inside; 0 when the window lies wholly in the padding.
+    pub len: u32,
+}
+
+impl Window {
+    /// The largest kernel extent and stride: windows are small, and this keeps products in 32 bits.
+    pub const MAX_EXTENT: u32 = 1 << 12;
+
+    /// A window with `padding` chosen for an input of `size` = `[h, w]`.
+    ///
+    /// ```
+    /// use kinglet::{Padding, Window};
+    /// let w = Window::new([3, 3], [2, 2], Padding::Same, [8, 8]);
+    /// assert_eq!((w.before, w.after), ([0, 0], [1, 1]));
+    /// assert_eq!(w.output([8, 8]), Some([4, 4]));
+    /// ```
+    pub const fn new(kernel: [u32; 2], stride: [u32; 2], padding: Padding, size: [u32; 2]) -> Self {
+        let (mut before, mut after) = ([0; 2], [0; 2]);
+        if matches!(padding, Padding::Same) {
+            let mut axis = 0;
+            while axis < 2 {
+                let out = size[axis].div_ceil(if stride[axis] == 0 { 1 } else { stride[axis] });
+                let reach = out.saturating_sub(1).saturating_mul(stride[axis]).saturating_add(kernel[axis]);
+                let total = reach.saturating_sub(size[axis]);
+                before[axis] = total / 2;
+                after[axis] = total - total / 2;
+                axis += 1;
+            }
+        }
+        Self { kernel, stride, before, after }
+    }
+
+    /// The window that covers a whole input of `size` once: global pooling.
+    pub const fn global(size: [u32; 2]) -> Self {
+        Self { kernel: size, stride: [1, 1], before: [0, 0], after: [0, 0] }
+    }
+
+    /// A 1x1 window with stride 1, which touches every pixel once.
+    pub const fn is_pointwise(&self) -> bool {
+        self.kernel[0] == 1 && self.kernel[1] == 1 && self.stride[0] == 1 && self.stride[1] == 1 && !self.is_padded()
+    }
+
+    /// Whether any output position can touch padding.
+    pub const fn is_padded(&self) -> bool {
+        self.before[0] | self.before[1] | self.after[0] | self.after[1] != 0
+    }
+
+    /// Taps in the window.
+    pub const fn taps_len(&self) -> u32 {
+        self.kernel[0].saturating_mul(self.kernel[1])
+    }
+
+    /// Whether kernel and stride are in `1..=MAX_EXTENT` and the padding is smaller than the kernel.
+    pub const fn is_valid(&self) -> bool {
+        let mut axis = 0;
+        while axis < 2 {
+            let (k, s) = (self.kernel[axis], self.stride[axis]);
+            if k == 0 || s == 0 || k > Self::MAX_EXTENT || s > Self::MAX_EXTENT {
+                return false;
+            }
+            if self.before[axis] >= k || self.after[axis] >= k {
+                return false;
+            }
+            axis += 1;
+        }
+        true
+    }
+
+    /// Output `[h, w]` for an input of `size` = `[h, w]`, or `None` when the window is not valid or does not fit.
+    pub const fn output(&self, size: [u32; 2]) -> Option<[u32; 2]> {
+        if !self.is_valid() {
+            return None;
+        }
+        let mut out = [0; 2];
+        let mut axis = 0;
+        while axis < 2 {
+            let padded = size[axis].saturating_add(self.before[axis]).saturating_add(self.after[axis]);
+            if size[axis] == 0 || padded < self.kernel[axis] {
+                return None;
+            }
+            out[axis] = (padded - self.kernel[axis]) / self.stride[axis] + 1;
+            axis += 1;
+        }
+        Some(out)
+    }
+
+    /// The input position under tap 0 of output position `at` along `axis` (0 vertical, 1 horizontal); negative
+    /// in the padding.
+    pub const fn origin(&self, axis: usize, at: u32) -> i32 {
+        let axis = axis & 1;
+        at.wrapping_mul(self.stride[axis]).wrapping_sub(self.before[axis]) as i32
+    }
+
+    /// The taps of output position `at` along `axis` that lie inside an input of extent `size`.
+    pub const fn taps(&self, axis: usize, at: u32, size: u32) -> Taps {
+        let axis = axis & 1;
+        let origin = self.origin(axis, at) as i64;
+        let first = if origin < 0 { -origin } else { 0 };
+        let inside = size as i64 - origin;
+        let end = if inside < self.kernel[axis] as i64 { inside } else { self.kernel[axis] as i64 };
+        let len = if end > first { end - first } else { 0 };
+        Taps { tap: first as u32, start: (origin + first) as u32, len: len as u32 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Against the definition: walk every tap of every output position.
+        #[test]
+        fn taps_and_extent_match_the_definition(size in 1u32..20, k in 1u32..8, s in 1u32..5, b in 0u32..7, a in 0u32..7) {
+            let (b, a) = (b.min(k - 1), a.min(k - 1));
+            let w = Window { kernel: [k, 1], stride: [s, 1], before: [b, 0], after: [a, 0] };
+            let mut positions = 0;
+            while positions * s + k <= size + b + a {
+                let inside: Vec<i64> = (0..k).filter(|t| {
+                    let at = (positions * s + t) as i64 - b as i64;
+                    (0..size as i64).contains(&at)
+                }).map(i64::from).collect();
+                let taps = w.taps(0, positions, size);
+                prop_assert_eq!(taps.len as usize, inside.len());
+                if let Some(&first) = inside.first() {
+                    prop_assert_eq!(i64::from(taps.tap), first);
+                    prop_assert_eq!(i64::from(taps.start), (positions * s) as i64 - b as i64 + first);
+                }
+                positions += 1;
+            }
+            prop_assert_eq!(w.output([size, 1]), (positions > 0).then_some([positions, 1]));
+        }
+
+        #[test]
+        fn same_padding_divides_and_rounds_up(size in 1u32..40, k in 1u32..8, s in 1u32..5) {
+            let w = Window::new([k, k], [s, s], Padding::Same, [size, size]);
+            prop_assert!(w.is_valid());
+            prop_assert_eq!(w.output([size, size]), Some([size.div_ceil(s); 2]));
+            prop_assert!(w.after[0] - w.before[0] <= 1);
+        }
+    }
+}
