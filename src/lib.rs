@@ -2,7 +2,12 @@
 #![cfg_attr(not(any(test, feature = "std")), no_std)]
 #![deny(unsafe_code)]
 
+mod bytes;
 pub mod error;
+pub mod format;
+pub mod kernels;
+pub mod memory;
+pub mod ops;
 pub mod tensor;
 pub mod window;
 

@@ -141,8 +141,12 @@ pub struct Tensor {
     /// The moment at which it is first written. Moment 0 is the caller filling the input, moment `i + 1` is
     /// step `i`, and moment `steps + 1` is the caller reading the output.
     pub first: u32,
+    /// The moment at which it is completely written; later than `first` when several steps write parts of it.
+    pub ready: u32,
     /// The moment at which it is last needed.
     pub last: u32,
+    /// The concatenation that this tensor is a part of: the index of the joint tensor whose bytes it shares.
+    pub joint: Option<u32>,
 }
 
 impl Tensor {

@@ -1,0 +1,199 @@
+//! The operators, one file each: parameters, encoding, shape rule, scratch, in-place rule, cost, and `run`.
+//!
+//! Adding an operator touches its own file, and one line in each of the two registries below (the `operators!`
+//! list; the host tools' lowering).
+//!
+//! Every operator file has the same members:
+//!
+//! - `decode(Block)`, a `const fn` that reads and checks the parameters, and `encode(&mut Writer)`, its inverse;
+//! - `check(&Operands)`, a `const fn`: the shape rule, the element types and the quantization of the operands;
+//! - `scratch_len(&Operands)`, a `const fn`: bytes of scratch that `run` needs, the same on every backend;
+//! - `in_place(operand)`: whether the output may lie exactly where that operand lies;
+//! - `macs(&Operands)`: multiply-accumulate operations of one run;
+//! - `run`, which computes rows `rows` of the output. It cannot fail: everything was checked before.
+
+use core::ops::Range;
+
+use crate::bytes::{Block, attempt};
+use crate::error::{Fault, ModelError};
+use crate::kernels::Backend;
+use crate::memory::{Memory, Region};
+use crate::tensor::Tensor;
+
+/// The tensors that a step works on: one or two inputs and an output.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Operands {
+    /// The first input.
+    pub a: Tensor,
+    /// The second input, of operators that have two.
+    pub b: Option<Tensor>,
+    /// The output.
+    pub output: Tensor,
+}
+
+/// What an operator's `run` works with.
+#[derive(Debug)]
+pub struct Io<'r, 'a> {
+    /// The arena.
+    pub memory: &'r mut Memory<'a>,
+    /// The tensors.
+    pub tensors: Operands,
+    /// At least `scratch_len` bytes, 16-byte aligned, that share no byte with a living tensor.
+    pub scratch: Region,
+}
+
+/// How a scaled accumulator is rounded to the output's integers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Rounding {
+    /// Twice, as TensorFlow Lite Micro and CMSIS-NN do by default: after the high multiplication and after the
+    /// shift, the latter half away from zero.
+    #[default]
+    Double,
+    /// Once, half up, as `TFLITE_SINGLE_ROUNDING` does.
+    Single,
+}
+
+impl Rounding {
+    pub(crate) const fn code(self) -> u32 {
+        match self {
+            Rounding::Double => 0,
+            Rounding::Single => 1,
+        }
+    }
+
+    pub(crate) const fn from_code(code: u32) -> Option<Self> {
+        match code {
+            0 => Some(Rounding::Double),
+            1 => Some(Rounding::Single),
+            _ => None,
+        }
+    }
+}
+
+/// The registry: `module::Type = code, inputs, "NAME"`.
+macro_rules! operators {
+    ($($(#[$doc:meta])* $module:ident :: $op:ident $(<$life:lifetime>)? = $code:literal, $inputs:literal, $name:literal;)*) => {
+        $(mod $module;)*
+        $(pub use $module::$op;)*
+
+        /// An operator with its parameters; weights and tables borrow the model file.
+        #[derive(Clone, Copy, Debug, PartialEq)]
+        #[non_exhaustive]
+        pub enum Op<'m> {
+            $($(#[$doc])* $op($op $(<$life>)?),)*
+        }
+
+        /// Which operator, without its parameters.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+        #[non_exhaustive]
+        pub enum OpKind {
+            $($(#[$doc])* $op,)*
+        }
+
+        impl OpKind {
+            /// Every operator.
+            pub const ALL: &'static [OpKind] = &[$(OpKind::$op),*];
+
+            /// The name in reports, TensorFlow Lite's where it has the operator.
+            pub const fn name(self) -> &'static str {
+                match self { $(OpKind::$op => $name,)* }
+            }
+
+            /// The code in a model file.
+            pub const fn code(self) -> u32 {
+                match self { $(OpKind::$op => $code,)* }
+            }
+
+            /// Number of input tensors, 1 or 2.
+            pub const fn inputs(self) -> u32 {
+                match self { $(OpKind::$op => $inputs,)* }
+            }
+        }
+
+        impl<'m> Op<'m> {
+            /// Which operator this is.
+            pub const fn kind(&self) -> OpKind {
+                match self { $(Op::$op(_) => OpKind::$op,)* }
+            }
+
+            /// Reads operator `code` with the parameters in `block`.
+            pub(crate) const fn decode(code: u32, code_at: u32, block: Block<'m>) -> Result<Self, ModelError> {
+                match code {
+                    $($code => Ok(Op::$op(attempt!($op::decode(block)))),)*
+                    _ => Err(ModelError::new(Fault::Operator, code_at)),
+                }
+            }
+
+            /// Appends the parameters to a file that is being written.
+            #[cfg(feature = "std")]
+            pub fn encode(&self, writer: &mut crate::format::Writer) {
+                match self { $(Op::$op(op) => op.encode(writer),)* }
+            }
+
+            /// Checks the operands against the operator's shape, element type and quantization rules.
+            ///
+            /// # Errors
+            /// [`Fault::ShapeRule`], [`Fault::QuantRule`], [`Fault::Weights`] and the like.
+            pub const fn check(&self, tensors: &Operands) -> Result<(), Fault> {
+                if tensors.b.is_some() != (self.kind().inputs() == 2) {
+                    return Err(Fault::Operand);
+                }
+                match self { $(Op::$op(op) => op.check(tensors),)* }
+            }
+
+            /// Bytes of scratch that a run needs, the same on every backend.
+            pub const fn scratch_len(&self, tensors: &Operands) -> u32 {
+                match self { $(Op::$op(op) => op.scratch_len(tensors),)* }
+            }
+
+            /// Whether the output may lie exactly where input `operand` (0 or 1) lies.
+            pub const fn in_place(&self, operand: u32) -> bool {
+                match self { $(Op::$op(op) => op.in_place(operand),)* }
+            }
+
+            /// Multiply-accumulate operations of one run.
+            pub const fn macs(&self, tensors: &Operands) -> u64 {
+                match self { $(Op::$op(op) => op.macs(tensors),)* }
+            }
+
+            /// Bytes of weights and tables in the file.
+            pub const fn weight_bytes(&self) -> u32 {
+                match self { $(Op::$op(op) => op.weight_bytes(),)* }
+            }
+
+            /// Computes rows `rows` of the output.
+            pub fn run<B: Backend>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+                match self { $(Op::$op(op) => op.run::<B>(io, rows),)* }
+            }
+        }
+    };
+}
+
+operators! {
+    /// 2-D convolution.
+    conv2d::Conv2d<'m> = 1, 1, "CONV_2D";
+    /// Convolution of each channel by itself.
+    depthwise::DepthwiseConv2d<'m> = 2, 1, "DEPTHWISE_CONV_2D";
+    /// Fully connected layer.
+    dense::Dense<'m> = 3, 1, "FULLY_CONNECTED";
+    /// Maximum over a window.
+    max_pool::MaxPool2d = 4, 1, "MAX_POOL_2D";
+    /// Average over a window.
+    average_pool::AveragePool2d = 5, 1, "AVERAGE_POOL_2D";
+    /// Mean over height and width, with rescaling.
+    mean::Mean = 6, 1, "MEAN";
+    /// Sum of two tensors, with rescaling.
+    add::Add = 7, 2, "ADD";
+    /// One part of a concatenation, copied into its channels of the joint tensor. Parts that a kernel writes
+    /// in place need no step.
+    concat::Concat = 8, 1, "CONCATENATION";
+    /// Softmax over the channels of every pixel.
+    softmax::Softmax = 9, 1, "SOFTMAX";
+    /// The same elements under another shape.
+    reshape::Reshape = 10, 1, "RESHAPE";
+    /// Padding with a constant, normally the zero point.
+    pad::Pad = 11, 1, "PAD";
+}
