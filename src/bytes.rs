@@ -2,14 +2,6 @@
 
 use crate::error::{Fault, ModelError};
 
-/// The byte at `at`, or `None` past the end.
-pub(crate) const fn u8_at(bytes: &[u8], at: usize) -> Option<u8> {
-    match bytes.split_at_checked(at) {
-        Some((_, [first, ..])) => Some(*first),
-        _ => None,
-    }
-}
-
 /// The little-endian word at `at`, or `None` when it does not lie within `bytes`.
 pub(crate) const fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     match slice(bytes, at, 4) {

@@ -91,9 +91,10 @@ impl fmt::Display for ModelError {
     }
 }
 
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Fault {
+    /// What is wrong, in words.
+    pub const fn message(self) -> &'static str {
+        match self {
             Fault::Truncated => "the file ends inside a structure: it is truncated",
             Fault::Magic => "not a Kinglet model: the file does not start with `KNGL`",
             Fault::Version => "format version not supported by this build",
@@ -124,7 +125,13 @@ impl fmt::Display for Fault {
             Fault::Scratch => "scratch smaller than the operator needs",
             Fault::Text => "text is not UTF-8, or labels do not match the classes",
             Fault::Preprocess => "preprocessing does not fit the input tensor",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.message())
     }
 }
 

@@ -2,15 +2,28 @@
 #![cfg_attr(not(any(test, feature = "std")), no_std)]
 #![deny(unsafe_code)]
 
+mod arena;
 mod bytes;
 pub mod error;
 pub mod format;
 pub mod kernels;
 pub mod memory;
+mod model;
 pub mod ops;
+pub mod pixels;
+pub mod plan;
+mod session;
 pub mod tensor;
+mod topk;
 pub mod window;
 
+pub use arena::{Arena, max};
 pub use error::{Fault, ModelError, SessionError};
+#[doc(hidden)]
+pub use model::Aligned;
+pub use model::{Model, Step};
+pub use pixels::{ChannelOrder, PixelTables};
+pub use session::{Observer, Session, StepEvent};
 pub use tensor::{DType, Place, QuantParams, Shape, Tensor};
+pub use topk::{Prediction, top_k};
 pub use window::{Padding, Taps, Window};

@@ -74,6 +74,20 @@ impl DType {
         }
     }
 
+    /// The smallest element.
+    pub const fn min(self) -> i32 {
+        match self {
+            DType::I8 => i8::MIN as i32,
+        }
+    }
+
+    /// The largest element.
+    pub const fn max(self) -> i32 {
+        match self {
+            DType::I8 => i8::MAX as i32,
+        }
+    }
+
     /// The code of this type in a model file.
     pub const fn code(self) -> u32 {
         match self {
@@ -150,6 +164,18 @@ pub struct Tensor {
 }
 
 impl Tensor {
+    /// What stands for a tensor of a model that was never checked; no checked model has one.
+    pub(crate) const EMPTY: Self = Self {
+        shape: Shape::new(0, 0, 0),
+        dtype: DType::I8,
+        quant: QuantParams { scale: 1.0, zero_point: 0 },
+        place: Place { offset: 0, pitch: 0 },
+        first: 0,
+        ready: 0,
+        last: 0,
+        joint: None,
+    };
+
     /// Bytes of one pixel's channels.
     pub const fn pixel_bytes(&self) -> u32 {
         self.shape.c.saturating_mul(self.dtype.size())

@@ -1,4 +1,6 @@
-//! The only room with `unsafe`: Arm instructions and the casts between byte slices and typed ones.
+//! The only room with `unsafe`: Arm instructions, the casts between byte slices and typed ones, and a `static`
+//! that can be taken once.
 #![allow(unsafe_code)]
 
 pub mod cast;
+pub mod once;

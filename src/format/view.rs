@@ -1,0 +1,285 @@
+//! A zero-copy, bounds-checked view of a model file.
+
+use super::crc::crc32;
+use super::layout::{self, LABEL_SIZE, MAX_COUNT, NONE, SECTION_ALIGN, Section, header};
+use crate::bytes::{Block, attempt, slice, u32_at};
+use crate::error::{Fault, ModelError};
+use crate::memory::Region;
+use crate::tensor::{DType, Place, QuantParams, Shape, Tensor};
+
+/// A file whose header, checksum and section table are right.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct File<'m> {
+    bytes: &'m [u8],
+    pub(crate) arena: u32,
+    pub(crate) steps: u32,
+    pub(crate) tensors: u32,
+    pub(crate) input: u32,
+    pub(crate) output: u32,
+}
+
+/// A step record: everything but the operator's parameters, undecoded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StepRecord<'m> {
+    /// Where the record starts in the file.
+    pub(crate) at: u32,
+    pub(crate) op: u32,
+    pub(crate) a: u32,
+    pub(crate) b: Option<u32>,
+    pub(crate) output: u32,
+    pub(crate) params: Block<'m>,
+    pub(crate) scratch: Region,
+    pub(crate) name: &'m str,
+}
+
+impl<'m> File<'m> {
+    /// Checks magic, version, length, checksum, section table, counts and labels.
+    pub(crate) const fn open(bytes: &'m [u8]) -> Result<Self, ModelError> {
+        let mut file = Self { bytes, arena: 0, steps: 0, tensors: 0, input: 0, output: 0 };
+        match slice(bytes, 0, layout::MAGIC.len()) {
+            Some([b'K', b'N', b'G', b'L']) => {}
+            Some(_) => return Err(ModelError::new(Fault::Magic, header::MAGIC)),
+            None => return Err(ModelError::new(Fault::Truncated, header::MAGIC)),
+        }
+        if attempt!(file.word(header::VERSION)) != layout::VERSION {
+            return Err(ModelError::new(Fault::Version, header::VERSION));
+        }
+        if attempt!(file.word(header::LENGTH)) as usize != bytes.len() {
+            return Err(ModelError::new(Fault::Length, header::LENGTH));
+        }
+        if attempt!(file.word(header::CHECKSUM)) != checksum(bytes) {
+            return Err(ModelError::new(Fault::Checksum, header::CHECKSUM));
+        }
+        let mut at = header::RESERVED;
+        while at < header::SIZE {
+            if attempt!(file.word(at)) != 0 {
+                return Err(ModelError::new(Fault::Reserved, at));
+            }
+            at += 4;
+        }
+        file.arena = attempt!(file.word(header::ARENA));
+        file.steps = attempt!(file.word(header::STEPS));
+        file.tensors = attempt!(file.word(header::TENSORS));
+        file.input = attempt!(file.word(header::INPUT));
+        file.output = attempt!(file.word(header::OUTPUT));
+
+        let mut section = 0;
+        while section < Section::COUNT {
+            attempt!(file.check_section(section));
+            section += 1;
+        }
+        attempt!(file.check_count(header::STEPS, file.steps, Section::Steps, layout::step::SIZE));
+        attempt!(file.check_count(header::TENSORS, file.tensors, Section::Tensors, layout::tensor::SIZE));
+        if file.input >= file.tensors {
+            return Err(ModelError::new(Fault::Operand, header::INPUT));
+        }
+        if file.output >= file.tensors {
+            return Err(ModelError::new(Fault::Operand, header::OUTPUT));
+        }
+        attempt!(file.string(header::NAME));
+        Ok(file)
+    }
+
+    const fn word(&self, at: u32) -> Result<u32, ModelError> {
+        match u32_at(self.bytes, at as usize) {
+            Some(word) => Ok(word),
+            None => Err(ModelError::new(Fault::Truncated, at)),
+        }
+    }
+
+    const fn check_section(&self, index: u32) -> Result<(), ModelError> {
+        let at = header::SECTIONS + index * 8;
+        let (offset, len) = (attempt!(self.word(at)), attempt!(self.word(at + 4)));
+        let aligned = offset.is_multiple_of(SECTION_ALIGN) && offset >= header::SIZE;
+        if !aligned || slice(self.bytes, offset as usize, len as usize).is_none() {
+            return Err(ModelError::new(Fault::Section, at));
+        }
+        Ok(())
+    }
+
+    /// Whether the records of a section are as many as the header says.
+    const fn check_count(&self, at: u32, count: u32, section: Section, record: u32) -> Result<(), ModelError> {
+        if count == 0 || count > MAX_COUNT || self.section(section).1 != count * record {
+            return Err(ModelError::new(Fault::Count, at));
+        }
+        Ok(())
+    }
+
+    /// Offset and length of a section whose table entry was checked; `(0, 0)` otherwise.
+    const fn section(&self, section: Section) -> (u32, u32) {
+        let at = header::SECTIONS + section as u32 * 8;
+        match (self.word(at), self.word(at + 4)) {
+            (Ok(offset), Ok(len)) => (offset, len),
+            _ => (0, 0),
+        }
+    }
+
+    /// The bytes of a section.
+    pub(crate) const fn section_bytes(&self, section: Section) -> &'m [u8] {
+        let (offset, len) = self.section(section);
+        match slice(self.bytes, offset as usize, len as usize) {
+            Some(bytes) => bytes,
+            None => &[],
+        }
+    }
+
+    /// Where record `index` of a section starts in the file.
+    const fn record_at(&self, section: Section, index: u32, size: u32) -> u32 {
+        self.section(section).0.saturating_add(index.saturating_mul(size))
+    }
+
+    /// The string that the words at `at` (offset in the strings section) and `at + 4` (length) name.
+    pub(crate) const fn string(&self, at: u32) -> Result<&'m str, ModelError> {
+        let (offset, len) = (attempt!(self.word(at)), attempt!(self.word(at + 4)));
+        match slice(self.section_bytes(Section::Strings), offset as usize, len as usize) {
+            Some(text) => match core::str::from_utf8(text) {
+                Ok(text) => Ok(text),
+                Err(_) => Err(ModelError::new(Fault::Text, at)),
+            },
+            None => Err(ModelError::new(Fault::Text, at)),
+        }
+    }
+
+    /// The model's name.
+    pub(crate) const fn name(&self) -> &'m str {
+        match self.string(header::NAME) {
+            Ok(name) => name,
+            Err(_) => "",
+        }
+    }
+
+    /// Number of labels, 0 when the model has none.
+    pub(crate) const fn labels(&self) -> u32 {
+        self.section(Section::Labels).1 / LABEL_SIZE
+    }
+
+    /// Label of class `index`.
+    pub(crate) const fn label(&self, index: u32) -> Result<&'m str, ModelError> {
+        if index >= self.labels() {
+            return Err(ModelError::new(Fault::Text, header::SECTIONS + Section::Labels as u32 * 8));
+        }
+        self.string(self.record_at(Section::Labels, index, LABEL_SIZE))
+    }
+
+    /// Where tensor record `index` starts in the file.
+    pub(crate) const fn tensor_at(&self, index: u32) -> u32 {
+        self.record_at(Section::Tensors, index, layout::tensor::SIZE)
+    }
+
+    /// The moments (first, last) of tensor `index`, undecoded; `(1, 0)`, which meets no other, past the end.
+    pub(crate) const fn moments(&self, index: u32) -> (u32, u32) {
+        let at = self.tensor_at(index);
+        match (self.word(at + layout::tensor::FIRST), self.word(at + layout::tensor::LAST)) {
+            (Ok(first), Ok(last)) => (first, last),
+            _ => (1, 0),
+        }
+    }
+
+    /// Decodes tensor record `index` and checks each field by itself.
+    pub(crate) const fn tensor(&self, index: u32) -> Result<Tensor, ModelError> {
+        use layout::tensor as record;
+        let at = self.tensor_at(index);
+        if index >= self.tensors {
+            return Err(ModelError::new(Fault::Operand, at));
+        }
+        let shape = Shape::new(
+            attempt!(self.word(at + record::SHAPE)),
+            attempt!(self.word(at + record::SHAPE + 4)),
+            attempt!(self.word(at + record::SHAPE + 8)),
+        );
+        if !shape.is_valid() {
+            return Err(ModelError::new(Fault::Shape, at + record::SHAPE));
+        }
+        let Some(dtype) = DType::from_code(attempt!(self.word(at + record::DTYPE))) else {
+            return Err(ModelError::new(Fault::DType, at + record::DTYPE));
+        };
+        let scale = f32::from_bits(attempt!(self.word(at + record::SCALE)));
+        if !(scale.is_finite() && scale > 0.0) {
+            return Err(ModelError::new(Fault::Scale, at + record::SCALE));
+        }
+        let zero_point = attempt!(self.word(at + record::ZERO_POINT)) as i32;
+        if zero_point < dtype.min() || zero_point > dtype.max() {
+            return Err(ModelError::new(Fault::ZeroPoint, at + record::ZERO_POINT));
+        }
+        let tensor = Tensor {
+            shape,
+            dtype,
+            quant: QuantParams { scale, zero_point },
+            place: Place {
+                offset: attempt!(self.word(at + record::OFFSET)),
+                pitch: attempt!(self.word(at + record::PITCH)),
+            },
+            first: attempt!(self.word(at + record::FIRST)),
+            ready: attempt!(self.word(at + record::READY)),
+            last: attempt!(self.word(at + record::LAST)),
+            joint: match attempt!(self.word(at + record::JOINT)) {
+                NONE => None,
+                joint => Some(joint),
+            },
+        };
+        if !tensor.place.offset.is_multiple_of(dtype.size()) || !tensor.place.pitch.is_multiple_of(dtype.size()) {
+            return Err(ModelError::new(Fault::Alignment, at + record::OFFSET));
+        }
+        if tensor.place.pitch < tensor.pixel_bytes() || tensor.end() > self.arena {
+            return Err(ModelError::new(Fault::Arena, at + record::OFFSET));
+        }
+        Ok(tensor)
+    }
+
+    /// Decodes step record `index`.
+    pub(crate) const fn step(&self, index: u32) -> Result<StepRecord<'m>, ModelError> {
+        use layout::step as record;
+        let at = self.record_at(Section::Steps, index, record::SIZE);
+        if index >= self.steps {
+            return Err(ModelError::new(Fault::Count, at));
+        }
+        if attempt!(self.word(at + record::RESERVED)) != 0 || attempt!(self.word(at + record::RESERVED + 4)) != 0 {
+            return Err(ModelError::new(Fault::Reserved, at + record::RESERVED));
+        }
+        let (params, params_len) =
+            (attempt!(self.word(at + record::PARAMS)), attempt!(self.word(at + record::PARAMS + 4)));
+        let (start, len) = self.section(Section::Params);
+        if !params.is_multiple_of(4) || params > len || params_len > len - params {
+            return Err(ModelError::new(Fault::Section, at + record::PARAMS));
+        }
+        let weights = self.section_bytes(Section::Weights);
+        Ok(StepRecord {
+            at,
+            op: attempt!(self.word(at + record::OP)),
+            a: attempt!(self.word(at + record::A)),
+            b: match attempt!(self.word(at + record::B)) {
+                NONE => None,
+                b => Some(b),
+            },
+            output: attempt!(self.word(at + record::OUTPUT)),
+            params: attempt!(Block::new(self.bytes, start + params, params_len, weights)),
+            scratch: Region {
+                offset: attempt!(self.word(at + record::SCRATCH)),
+                len: attempt!(self.word(at + record::SCRATCH + 4)),
+            },
+            name: attempt!(self.string(at + record::NAME)),
+        })
+    }
+
+    /// Where the preprocess section starts, and its bytes.
+    pub(crate) const fn preprocess(&self) -> (u32, &'m [u8]) {
+        (self.section(Section::Preprocess).0, self.section_bytes(Section::Preprocess))
+    }
+
+    /// Bytes of the whole file.
+    pub(crate) const fn len(&self) -> u32 {
+        self.bytes.len() as u32
+    }
+}
+
+/// CRC-32 of a file, its checksum word left out.
+pub(super) const fn checksum(bytes: &[u8]) -> u32 {
+    let word = header::CHECKSUM as usize;
+    match bytes.split_at_checked(word) {
+        Some((head, rest)) => match rest.split_at_checked(4) {
+            Some((_, tail)) => crc32(crc32(0, head), tail),
+            None => 0,
+        },
+        None => 0,
+    }
+}

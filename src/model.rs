@@ -1,0 +1,286 @@
+//! A model file that has been checked as a whole, and what can be asked of it.
+
+use crate::bytes::attempt;
+use crate::error::{Fault, ModelError};
+use crate::format::File;
+use crate::format::layout::Section;
+use crate::memory::Region;
+use crate::ops::{Op, OpKind, Operands};
+use crate::pixels::PixelTables;
+use crate::plan;
+use crate::tensor::Tensor;
+
+/// A checked model. It borrows the file and copies nothing: weights stay where they are.
+///
+/// ```no_run
+/// # fn received_over_the_air() -> &'static [u8] { &[] }
+/// match kinglet::Model::new(received_over_the_air()) {
+///     Ok(model) => assert!(model.arena_len() <= 64 * 1024),
+///     Err(error) => panic!("{error}"),
+/// }
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Model<'m> {
+    file: File<'m>,
+}
+
+/// One step of a model.
+#[derive(Clone, Copy, Debug)]
+pub struct Step<'m> {
+    /// Its place in the order of execution, from 0.
+    pub index: usize,
+    /// Its name, that of the layer it came from.
+    pub name: &'m str,
+    /// The operator with its parameters.
+    pub op: Op<'m>,
+    /// The tensors it works on.
+    pub tensors: Operands,
+    /// Its scratch memory in the arena.
+    pub scratch: Region,
+}
+
+impl Step<'_> {
+    /// Which operator.
+    pub const fn kind(&self) -> OpKind {
+        self.op.kind()
+    }
+
+    /// Multiply-accumulate operations of one run.
+    pub const fn macs(&self) -> u64 {
+        self.op.macs(&self.tensors)
+    }
+}
+
+impl<'m> Model<'m> {
+    /// Checks a whole model file: magic, version, length, CRC-32, every section, offset, shape, quantization
+    /// parameter and weight table, and the memory plan. What it accepts runs without errors.
+    ///
+    /// It is a `const fn`: see [`model!`](crate::model!) for models that are part of the program.
+    ///
+    /// # Errors
+    /// The first fault found and the byte of the file that shows it.
+    pub const fn new(bytes: &'m [u8]) -> Result<Self, ModelError> {
+        let model = Self { file: attempt!(File::open(bytes)) };
+        let mut index = 0;
+        while index < model.file.tensors {
+            attempt!(model.file.tensor(index));
+            index += 1;
+        }
+        let mut index = 0;
+        while index < model.file.steps {
+            attempt!(model.check_step(index));
+            index += 1;
+        }
+        attempt!(plan::verify(&model.file));
+        attempt!(model.check_ends());
+        Ok(model)
+    }
+
+    /// Checks operator, parameters and operands of a step.
+    const fn check_step(&self, index: u32) -> Result<(), ModelError> {
+        let record = attempt!(self.file.step(index));
+        let step = attempt!(self.decode_step(index));
+        if let Err(fault) = step.op.check(&step.tensors) {
+            return Err(ModelError::new(fault, record.at));
+        }
+        if step.scratch.len < step.op.scratch_len(&step.tensors) {
+            return Err(ModelError::new(Fault::Scratch, record.at));
+        }
+        Ok(())
+    }
+
+    const fn decode_step(&self, index: u32) -> Result<Step<'m>, ModelError> {
+        let record = attempt!(self.file.step(index));
+        Ok(Step {
+            index: index as usize,
+            name: record.name,
+            op: attempt!(Op::decode(record.op, record.at, record.params)),
+            tensors: Operands {
+                a: attempt!(self.file.tensor(record.a)),
+                b: match record.b {
+                    Some(b) => Some(attempt!(self.file.tensor(b))),
+                    None => None,
+                },
+                output: attempt!(self.file.tensor(record.output)),
+            },
+            scratch: record.scratch,
+        })
+    }
+
+    /// Checks input, output, labels and preprocessing against each other.
+    const fn check_ends(&self) -> Result<(), ModelError> {
+        let (input, output) =
+            (attempt!(self.file.tensor(self.file.input)), attempt!(self.file.tensor(self.file.output)));
+        if !input.is_dense() {
+            return Err(ModelError::new(Fault::Operand, self.file.tensor_at(self.file.input)));
+        }
+        if !output.is_dense() {
+            return Err(ModelError::new(Fault::Operand, self.file.tensor_at(self.file.output)));
+        }
+        let labels = self.file.labels();
+        if labels != 0 && labels != output.shape.len() {
+            return Err(ModelError::new(Fault::Text, self.file.tensor_at(self.file.output)));
+        }
+        let mut index = 0;
+        while index < labels {
+            attempt!(self.file.label(index));
+            index += 1;
+        }
+        let (at, section) = self.file.preprocess();
+        attempt!(PixelTables::decode(at, section, &input));
+        Ok(())
+    }
+
+    /// The model's name.
+    pub const fn name(&self) -> &'m str {
+        self.file.name()
+    }
+
+    /// Bytes of arena that a session needs: the `N` of [`Arena<N>`](crate::Arena).
+    pub const fn arena_len(&self) -> usize {
+        self.file.arena as usize
+    }
+
+    /// Bytes of the model file.
+    pub const fn file_len(&self) -> usize {
+        self.file.len() as usize
+    }
+
+    /// Bytes of weights and tables in the file.
+    pub const fn weight_bytes(&self) -> usize {
+        self.file.section_bytes(Section::Weights).len()
+    }
+
+    /// Number of steps.
+    pub const fn step_count(&self) -> usize {
+        self.file.steps as usize
+    }
+
+    /// Step `index`, in the order of execution, or `None` past the last.
+    pub const fn step(&self, index: usize) -> Option<Step<'m>> {
+        if index >= self.step_count() {
+            return None;
+        }
+        match self.decode_step(index as u32) {
+            Ok(step) => Some(step),
+            Err(_) => None,
+        }
+    }
+
+    /// All steps in the order of execution.
+    pub fn steps(&self) -> impl Iterator<Item = Step<'m>> + use<'m> {
+        let model = *self;
+        (0..self.step_count()).map_while(move |index| model.step(index))
+    }
+
+    /// Number of activation tensors.
+    pub const fn tensor_count(&self) -> usize {
+        self.file.tensors as usize
+    }
+
+    /// Activation tensor `index`, or `None` past the last.
+    pub const fn tensor(&self, index: usize) -> Option<Tensor> {
+        if index >= self.tensor_count() {
+            return None;
+        }
+        match self.file.tensor(index as u32) {
+            Ok(tensor) => Some(tensor),
+            Err(_) => None,
+        }
+    }
+
+    /// Index of the input tensor.
+    pub const fn input_index(&self) -> usize {
+        self.file.input as usize
+    }
+
+    /// Index of the output tensor.
+    pub const fn output_index(&self) -> usize {
+        self.file.output as usize
+    }
+
+    /// The input tensor; dense.
+    pub const fn input(&self) -> Tensor {
+        self.end(self.file.input)
+    }
+
+    /// The output tensor; dense.
+    pub const fn output(&self) -> Tensor {
+        self.end(self.file.output)
+    }
+
+    const fn end(&self, index: u32) -> Tensor {
+        match self.file.tensor(index) {
+            Ok(tensor) => tensor,
+            Err(_) => Tensor::EMPTY,
+        }
+    }
+
+    /// How pixels become input elements, if the model says so.
+    pub const fn pixels(&self) -> Option<PixelTables<'m>> {
+        let (at, section) = self.file.preprocess();
+        match PixelTables::decode(at, section, &self.input()) {
+            Ok(tables) => tables,
+            Err(_) => None,
+        }
+    }
+
+    /// Number of labels: the number of classes, or 0.
+    pub const fn label_count(&self) -> usize {
+        self.file.labels() as usize
+    }
+
+    /// The label of class `class`, if the model has labels.
+    pub const fn label(&self, class: usize) -> Option<&'m str> {
+        if class >= self.label_count() {
+            return None;
+        }
+        match self.file.label(class as u32) {
+            Ok(label) => Some(label),
+            Err(_) => None,
+        }
+    }
+
+    /// Multiply-accumulate operations of one inference.
+    pub fn macs(&self) -> u64 {
+        self.steps().map(|step| step.macs()).fold(0, u64::saturating_add)
+    }
+
+    /// The model of [`model!`](crate::model!): stops compilation with the fault's text.
+    #[doc(hidden)]
+    #[track_caller]
+    pub const fn expect(bytes: &'m [u8]) -> Self {
+        match Self::new(bytes) {
+            Ok(model) => model,
+            Err(error) => panic!("{}", error.fault.message()),
+        }
+    }
+}
+
+/// Embeds a model file and checks it while compiling; evaluates to a [`Model<'static>`](Model).
+///
+/// The path is as for [`include_bytes!`], `env!(…)` and `concat!(…)` included. A file that is truncated, corrupt
+/// or badly planned does not compile, and neither does an [`Arena`](crate::Arena) that is too small for it.
+///
+/// ```
+/// use kinglet::{Arena, Model};
+/// static MODEL: Model = kinglet::model!("../models/digits-resnet/digits-resnet.kgl");
+/// static ARENA: Arena<{ MODEL.arena_len() }> = Arena::new();
+/// ```
+#[macro_export]
+macro_rules! model {
+    ($path:expr $(,)?) => {{
+        #[allow(long_running_const_eval)]
+        const MODEL: $crate::Model<'static> = {
+            static BYTES: &$crate::Aligned<[u8]> = &$crate::Aligned(*include_bytes!($path));
+            $crate::Model::expect(&BYTES.0)
+        };
+        MODEL
+    }};
+}
+
+/// Bytes that start at a multiple of 16, as a model file must for kernels that load words.
+#[doc(hidden)]
+#[derive(Debug)]
+#[repr(C, align(16))]
+pub struct Aligned<B: ?Sized>(pub B);

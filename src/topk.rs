@@ -1,0 +1,80 @@
+//! The best classes of an output, found on integers; only what is shown is dequantized.
+
+use heapless::Vec;
+use micromath::F32Ext;
+
+use crate::kernels::Backend;
+use crate::ops::OpKind;
+use crate::session::Session;
+
+/// A class and its score.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Prediction {
+    /// The class: its index in the output.
+    pub class: usize,
+    /// The output element; [`QuantParams::dequantize`](crate::QuantParams::dequantize) makes it a real number.
+    pub score: i8,
+}
+
+/// The `K` highest of `scores`, best first; equal scores in the order of their classes. Fewer when there are fewer.
+///
+/// ```
+/// let best = kinglet::top_k::<2>(&[3, -7, 90, 3]);
+/// assert_eq!((best[0].class, best[1].class), (2, 0));
+/// ```
+pub fn top_k<const K: usize>(scores: &[i8]) -> Vec<Prediction, K> {
+    let mut best: Vec<Prediction, K> = Vec::new();
+    for (class, &score) in scores.iter().enumerate() {
+        let mut candidate = Prediction { class, score };
+        // Those already kept stay in order: the candidate takes the first place it deserves, and pushes the rest down.
+        for kept in best.iter_mut().skip_while(|kept| kept.score >= score) {
+            core::mem::swap(kept, &mut candidate);
+        }
+        // When all places are taken, what was pushed out is no longer among the best.
+        let _ = best.push(candidate);
+    }
+    best
+}
+
+impl<B: Backend> Session<'_, B> {
+    /// The `K` best classes of the last inference, best first.
+    pub fn top_k<const K: usize>(&self) -> Vec<Prediction, K> {
+        top_k(self.output())
+    }
+
+    /// The probability of `class`, to show to people: the output itself when the model ends in a softmax, else the
+    /// softmax of its outputs with an approximate exponential, good to about a percent.
+    pub fn probability(&self, class: usize) -> f32 {
+        let (scores, quant) = (self.output(), self.model().output().quant);
+        let Some(&score) = scores.get(class) else {
+            return 0.0;
+        };
+        let steps = self.model().step_count();
+        let ends_in_softmax = steps.checked_sub(1).and_then(|last| self.model().step(last)).map(|step| step.kind());
+        if ends_in_softmax == Some(OpKind::Softmax) {
+            return quant.dequantize(score.into());
+        }
+        let exp = |other: i8| F32Ext::exp((f32::from(other) - f32::from(score)) * quant.scale);
+        1.0 / scores.iter().map(|&other| exp(other)).sum::<f32>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn equals_a_stable_sort(scores in proptest::collection::vec(-4i8..4, 0..20)) {
+            let mut sorted: std::vec::Vec<_> = scores.iter().copied().enumerate().collect();
+            sorted.sort_by_key(|&(_, score)| core::cmp::Reverse(score));
+            let best = top_k::<5>(&scores);
+            prop_assert_eq!(best.len(), scores.len().min(5));
+            for (found, (class, score)) in best.iter().zip(sorted) {
+                prop_assert_eq!((found.class, found.score), (class, score));
+            }
+        }
+    }
+}
