@@ -1,11 +1,12 @@
 //! The one buffer that a session works in.
 
 use crate::kernels::intrinsics::once::Once;
+use crate::model::Model;
 
 /// `N` bytes for a session, 16-byte aligned, taken once.
 ///
-/// `N` is a compile-time constant of the model, so an arena that is too small does not link or compile, and RAM is
-/// accounted for by the linker. There is no `static mut` and no `unsafe` to write:
+/// `N` is a compile-time constant of the model, so that the linker accounts for RAM, and an arena that is too small
+/// does not compile. There is no `static mut` and no `unsafe` to write:
 ///
 /// ```
 /// use kinglet::Arena;
@@ -15,8 +16,8 @@ use crate::kernels::intrinsics::once::Once;
 /// assert!(ARENA.take().is_none());
 /// ```
 ///
-/// Models that run one after the other share an arena as large as the larger needs:
-/// `Arena<{ kinglet::max(A.arena_len(), B.arena_len()) }>`.
+/// Of a model: `static ARENA: Arena<{ MODEL.arena_len() }> = Arena::new();`. Of a size chosen by hand, checked
+/// against the models that use it, one after the other: `static ARENA: Arena<8192> = Arena::for_models(&[&A, &B]);`.
 #[derive(Debug)]
 pub struct Arena<const N: usize>(Once<Bytes<N>>);
 
@@ -31,13 +32,30 @@ impl<const N: usize> Arena<N> {
         Self(Once::new(Bytes([0; N])))
     }
 
+    /// An arena that is large enough for each of `models`, one at a time.
+    ///
+    /// # Panics
+    /// When it is not; in a `static` that is a compile error.
+    pub const fn for_models(models: &[&Model<'_>]) -> Self {
+        assert!(
+            N >= arena_len(models),
+            "the arena is smaller than a model needs: kinglet::arena_len tells how much that is"
+        );
+        Self::new()
+    }
+
     /// The bytes, the first time; `None` ever after.
     pub fn take(&'static self) -> Option<&'static mut [u8]> {
         self.0.take().map(|bytes| bytes.0.as_mut_slice())
     }
 }
 
-/// The larger of two lengths, for the arena of several models.
-pub const fn max(a: usize, b: usize) -> usize {
-    if a > b { a } else { b }
+/// The bytes of arena that `models` need when they run one after the other: the most that one needs.
+pub const fn arena_len(models: &[&Model<'_>]) -> usize {
+    let (mut len, mut rest) = (0, models);
+    while let [model, tail @ ..] = rest {
+        len = if model.arena_len() > len { model.arena_len() } else { len };
+        rest = tail;
+    }
+    len
 }

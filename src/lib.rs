@@ -17,7 +17,7 @@ pub mod tensor;
 mod topk;
 pub mod window;
 
-pub use arena::{Arena, max};
+pub use arena::{Arena, arena_len};
 pub use error::{Fault, ModelError, SessionError};
 #[doc(hidden)]
 pub use model::Aligned;

@@ -262,7 +262,7 @@ impl<'m> Model<'m> {
 /// The path is as for [`include_bytes!`], `env!(…)` and `concat!(…)` included. A file that is truncated, corrupt
 /// or badly planned does not compile, and neither does an [`Arena`](crate::Arena) that is too small for it.
 ///
-/// ```
+/// ```ignore
 /// use kinglet::{Arena, Model};
 /// static MODEL: Model = kinglet::model!("../models/digits-resnet/digits-resnet.kgl");
 /// static ARENA: Arena<{ MODEL.arena_len() }> = Arena::new();
