@@ -1,2 +1,69 @@
-//! Project tasks.
-fn main() {}
+//! Project tasks: what the README and CI call. `cargo xtask help` lists them.
+
+mod checks;
+mod command;
+mod demo;
+mod repo;
+mod setup;
+mod stages;
+mod tests;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "Kinglet's project tasks", version)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Install what is missing (thumb targets, QEMU), after saying what that is.
+    Setup(Installing),
+    /// Train, quantize, export and run two networks on an emulated board, and show the result.
+    Demo {
+        #[command(flatten)]
+        installing: Installing,
+        /// Passed on to `kinglet demo`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Every test: host, no_std builds, firmware, emulated boards.
+    Test(Installing),
+    /// What CI runs: formatting, lints, documentation, then `test`.
+    Ci(Installing),
+}
+
+#[derive(Args, Clone, Copy)]
+struct Installing {
+    /// Refuse to install anything: list what is missing and fail.
+    #[arg(long)]
+    no_install: bool,
+}
+
+fn run(task: Task) -> Result<()> {
+    match task {
+        Task::Setup(how) => setup::run(how.no_install),
+        Task::Demo { installing, arguments } => demo::run(installing.no_install, &arguments),
+        Task::Test(how) => tests::run(how.no_install),
+        Task::Ci(how) => checks::run(how.no_install),
+    }
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nerror: {error:#}");
+            // A child's exit code is passed on, so that callers see what they would have seen without us.
+            match error.downcast_ref::<command::Failed>() {
+                Some(failed) => ExitCode::from(failed.exit_code()),
+                None => ExitCode::FAILURE,
+            }
+        }
+    }
+}

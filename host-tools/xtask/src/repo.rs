@@ -1,0 +1,40 @@
+//! Where the repository is, whatever the working directory.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+/// The repository's root: two folders above this package.
+///
+/// Cargo says at run time where the package is; the place where it was compiled stands in when the binary is started
+/// by hand, so that a moved checkout still works under `cargo xtask`.
+pub fn root() -> PathBuf {
+    let package = env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let package = package.filter(|path| path.ends_with("host-tools/xtask"));
+    let package = package.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")));
+    package.ancestors().nth(2).map(Path::to_path_buf).unwrap_or(package)
+}
+
+/// The firmware's own workspace, if this checkout has it.
+pub fn firmware() -> Option<PathBuf> {
+    let folder = root().join("firmware");
+    folder.join("Cargo.toml").is_file().then_some(folder)
+}
+
+/// A fresh, empty folder for intermediate files, under the root's ignored `target`.
+pub fn scratch(name: &str) -> std::io::Result<PathBuf> {
+    let folder = root().join("target/xtask").join(name);
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)?;
+    }
+    std::fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_root_holds_the_workspace() {
+        let manifest = std::fs::read_to_string(super::root().join("Cargo.toml")).unwrap();
+        assert!(manifest.contains("[workspace]") && manifest.contains("name = \"kinglet\""));
+    }
+}

@@ -1,0 +1,49 @@
+//! `cargo xtask test`: every test that this checkout has.
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::setup::TARGETS;
+use crate::stages::Stages;
+use crate::{command, repo, setup};
+
+pub fn run(no_install: bool) -> Result<()> {
+    let mut stages = Stages::default();
+    stages.run("setup", || setup::run(no_install))?;
+    all(&mut stages)?;
+    stages.summary();
+    Ok(())
+}
+
+/// The test stages themselves, for `test` and `ci`.
+pub fn all(stages: &mut Stages) -> Result<()> {
+    stages.run("runtime without std, on every thumb target", || {
+        command::run(&mut no_std(&[]))?;
+        command::run(&mut no_std(&["--features", "defmt"]))
+    })?;
+    match repo::firmware() {
+        Some(folder) => stages.run("firmware", || {
+            command::run(command::cargo().current_dir(folder).args(["build", "--release", "--bins"]))
+        })?,
+        None => stages.skip("firmware", "this checkout has no firmware/Cargo.toml"),
+    }
+    // One pass: the variable lets the tests that need QEMU and the firmware run too, beside the others.
+    stages.keep("tests on the host and on emulated boards", || {
+        command::run_and_keep(workspace().env("KINGLET_DEVICE_TESTS", "1").args(["test", "--workspace"]))
+    })
+}
+
+/// Cargo in the root workspace.
+pub fn workspace() -> Command {
+    let mut cargo = command::cargo();
+    cargo.current_dir(repo::root());
+    cargo
+}
+
+fn no_std(features: &[&str]) -> Command {
+    let mut cargo = workspace();
+    cargo.args(["build", "--package", "kinglet"]).args(features);
+    cargo.args(TARGETS.iter().flat_map(|target| ["--target", target]));
+    cargo
+}
