@@ -47,6 +47,13 @@ impl Tensor {
         let row = self.shape.w.wrapping_mul(self.place.pitch);
         self.region().part(first.wrapping_mul(row), rows.wrapping_mul(row))
     }
+
+    /// The bytes of `pixels` pixels of row `y` from column `x`, from the first element to the last.
+    pub const fn pixels(&self, y: u32, x: u32, pixels: u32) -> Region {
+        let pixel = y.wrapping_mul(self.shape.w).wrapping_add(x);
+        let len = pixels.saturating_sub(1).saturating_mul(self.place.pitch).saturating_add(self.pixel_bytes());
+        self.region().part(pixel.wrapping_mul(self.place.pitch), len)
+    }
 }
 
 /// The arena while a step runs.

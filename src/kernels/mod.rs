@@ -1,3 +1,116 @@
 //! One file per instruction set: the few block primitives that operators are written over.
+//!
+//! Each primitive is a provided method of [`Backend`] whose body is its definition: an instruction set overrides
+//! those that it does better and must give the same bits, on every input.
 
 pub mod intrinsics;
+mod portable;
+
+pub use portable::Portable;
+
+/// The backend that this build was compiled for.
+pub type Active = Portable;
+
+/// A rectangle of pixels of a tensor, seen from one channel on.
+#[derive(Clone, Copy, Debug)]
+pub struct Pixels<'a> {
+    /// Elements from the first pixel's first channel of interest on.
+    pub elements: &'a [i8],
+    /// Rows of pixels.
+    pub rows: usize,
+    /// Pixels in a row.
+    pub columns: usize,
+    /// Elements from one row to the next.
+    pub row_pitch: usize,
+    /// Elements from one pixel to the next.
+    pub pitch: usize,
+}
+
+impl<'a> Pixels<'a> {
+    /// Every pixel's elements from the channel of interest on, row by row.
+    #[inline]
+    pub fn iter(&self) -> impl Iterator<Item = &'a [i8]> {
+        let Self { elements, rows, columns, row_pitch, pitch } = *self;
+        (0..rows).flat_map(move |row| {
+            let row = elements.get(row.wrapping_mul(row_pitch)..).unwrap_or_default();
+            (0..columns).map(move |column| row.get(column.wrapping_mul(pitch)..).unwrap_or_default())
+        })
+    }
+}
+
+/// Channels that the primitives over channels take at a time, at most.
+pub const BLOCK: usize = 16;
+
+/// The block primitives of one instruction set.
+///
+/// Sums wrap, as 32-bit registers do. Slices that should be of the same length are used up to the shortest.
+pub trait Backend {
+    /// The name in reports.
+    const NAME: &'static str;
+
+    /// Dot products of two patches with four channels' weights: `[patch][channel]`.
+    #[inline]
+    fn dot_2x4(patches: [&[i8]; 2], weights: [&[i8]; 4]) -> [[i32; 4]; 2] {
+        portable::dot_2x4(patches, weights)
+    }
+
+    /// Dot products of one patch with four channels' weights.
+    #[inline]
+    fn dot_1x4(patch: &[i8], weights: [&[i8]; 4]) -> [i32; 4] {
+        portable::dot_1x4(patch, weights)
+    }
+
+    /// The dot product of one patch with one channel's weights.
+    #[inline]
+    fn dot(patch: &[i8], weights: &[i8]) -> i32 {
+        portable::dot(patch, weights)
+    }
+
+    /// `sums[c] = sum over taps t of patch[t * pitch + c] * weights[t * pitch + c]`, for at most [`BLOCK`] channels.
+    #[inline]
+    fn multiply_taps(patch: &[i8], weights: &[i8], pitch: usize, sums: &mut [i32]) {
+        portable::multiply_taps(patch, weights, pitch, sums);
+    }
+
+    /// `out[c]` = the largest of the pixels' channel `c`, for at most [`BLOCK`] channels.
+    #[inline]
+    fn max(pixels: &Pixels<'_>, out: &mut [i8]) {
+        portable::max(pixels, out);
+    }
+
+    /// `sums[c]` = the sum of the pixels' channel `c`, for at most [`BLOCK`] channels.
+    #[inline]
+    fn sum(pixels: &Pixels<'_>, sums: &mut [i32]) {
+        portable::sum(pixels, sums);
+    }
+
+    /// Adds two rows of elements with rescaling, into the first: `left = left + right`.
+    #[inline]
+    fn add(left: &mut [i8], right: &[i8], terms: &AddTerms) {
+        portable::add(left, right, terms);
+    }
+}
+
+/// The constants of an addition with rescaling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AddTerms {
+    /// Zero point of the left and of the right operand.
+    pub zero_points: [i32; 2],
+    /// Factors of the left and of the right operand.
+    pub factors: [crate::quant::Multiplier; 2],
+    /// Factor of the sum.
+    pub output_factor: crate::quant::Multiplier,
+    /// Rounding, zero point and clamp of the output.
+    pub stage: crate::quant::OutputStage,
+}
+
+impl AddTerms {
+    /// Bits that the operands are shifted left by before they are scaled.
+    pub const LEFT_SHIFT: u32 = 20;
+
+    /// The same with left and right exchanged.
+    pub const fn swapped(self) -> Self {
+        let ([a, b], [c, d]) = (self.zero_points, self.factors);
+        Self { zero_points: [b, a], factors: [d, c], ..self }
+    }
+}

@@ -12,6 +12,9 @@
 //! - `macs(&Operands)`: multiply-accumulate operations of one run;
 //! - `run`, which computes rows `rows` of the output. It cannot fail: everything was checked before.
 
+// Every operator's `run` has a backend, also those that need no primitive.
+#![allow(clippy::extra_unused_type_parameters)]
+
 use core::ops::Range;
 
 use crate::bytes::{Block, attempt};
@@ -19,6 +22,10 @@ use crate::error::{Fault, ModelError};
 use crate::kernels::Backend;
 use crate::memory::{Memory, Region};
 use crate::tensor::Tensor;
+
+mod matmul;
+mod params;
+mod patch;
 
 /// The tensors that a step works on: one or two inputs and an output.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -41,35 +48,6 @@ pub struct Io<'r, 'a> {
     pub tensors: Operands,
     /// At least `scratch_len` bytes, 16-byte aligned, that share no byte with a living tensor.
     pub scratch: Region,
-}
-
-/// How a scaled accumulator is rounded to the output's integers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Rounding {
-    /// Twice, as TensorFlow Lite Micro and CMSIS-NN do by default: after the high multiplication and after the
-    /// shift, the latter half away from zero.
-    #[default]
-    Double,
-    /// Once, half up, as `TFLITE_SINGLE_ROUNDING` does.
-    Single,
-}
-
-impl Rounding {
-    pub(crate) const fn code(self) -> u32 {
-        match self {
-            Rounding::Double => 0,
-            Rounding::Single => 1,
-        }
-    }
-
-    pub(crate) const fn from_code(code: u32) -> Option<Self> {
-        match code {
-            0 => Some(Rounding::Double),
-            1 => Some(Rounding::Single),
-            _ => None,
-        }
-    }
 }
 
 /// The registry: `module::Type = code, inputs, "NAME"`.

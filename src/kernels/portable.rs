@@ -1,0 +1,123 @@
+//! The definitions of the primitives, in plain Rust.
+
+use super::{AddTerms, BLOCK, Backend, Pixels};
+use crate::quant::{Channel, requantize};
+
+/// Plain Rust on any processor: what every other backend must equal.
+#[derive(Clone, Copy, Debug)]
+pub struct Portable;
+
+impl Backend for Portable {
+    const NAME: &'static str = "portable";
+}
+
+#[inline]
+fn product(x: i8, w: i8) -> i32 {
+    i32::from(x) * i32::from(w)
+}
+
+#[inline]
+pub(super) fn dot(patch: &[i8], weights: &[i8]) -> i32 {
+    patch.iter().zip(weights).fold(0i32, |sum, (&x, &w)| sum.wrapping_add(product(x, w)))
+}
+
+#[inline]
+pub(super) fn dot_1x4(patch: &[i8], [w0, w1, w2, w3]: [&[i8]; 4]) -> [i32; 4] {
+    let [mut s0, mut s1, mut s2, mut s3] = [0i32; 4];
+    for ((((&x, &w0), &w1), &w2), &w3) in patch.iter().zip(w0).zip(w1).zip(w2).zip(w3) {
+        s0 = s0.wrapping_add(product(x, w0));
+        s1 = s1.wrapping_add(product(x, w1));
+        s2 = s2.wrapping_add(product(x, w2));
+        s3 = s3.wrapping_add(product(x, w3));
+    }
+    [s0, s1, s2, s3]
+}
+
+#[inline]
+fn dot_2x2([x, y]: [&[i8]; 2], [v, w]: [&[i8]; 2]) -> [[i32; 2]; 2] {
+    let [mut xv, mut xw, mut yv, mut yw] = [0i32; 4];
+    for (((&x, &y), &v), &w) in x.iter().zip(y).zip(v).zip(w) {
+        xv = xv.wrapping_add(product(x, v));
+        xw = xw.wrapping_add(product(x, w));
+        yv = yv.wrapping_add(product(y, v));
+        yw = yw.wrapping_add(product(y, w));
+    }
+    [[xv, xw], [yv, yw]]
+}
+
+/// Two blocks of 2 x 2: four sums and four values are what fits into the registers of a Cortex-M.
+#[inline]
+pub(super) fn dot_2x4(patches: [&[i8]; 2], [w0, w1, w2, w3]: [&[i8]; 4]) -> [[i32; 4]; 2] {
+    let [[a, b], [e, f]] = dot_2x2(patches, [w0, w1]);
+    let [[c, d], [g, h]] = dot_2x2(patches, [w2, w3]);
+    [[a, b, c, d], [e, f, g, h]]
+}
+
+#[inline]
+pub(super) fn multiply_taps(patch: &[i8], weights: &[i8], pitch: usize, sums: &mut [i32]) {
+    sums.fill(0);
+    let pitch = pitch.max(1);
+    if let Ok(sums) = <&mut [i32; BLOCK]>::try_from(&mut *sums) {
+        for (patch, weights) in patch.chunks(pitch).zip(weights.chunks(pitch)) {
+            if let (Some(patch), Some(weights)) = (patch.first_chunk::<BLOCK>(), weights.first_chunk::<BLOCK>()) {
+                for ((sum, &x), &w) in sums.iter_mut().zip(patch).zip(weights) {
+                    *sum = sum.wrapping_add(product(x, w));
+                }
+            }
+        }
+        return;
+    }
+    for (patch, weights) in patch.chunks(pitch).zip(weights.chunks(pitch)) {
+        for ((sum, &x), &w) in sums.iter_mut().zip(patch).zip(weights) {
+            *sum = sum.wrapping_add(product(x, w));
+        }
+    }
+}
+
+#[inline]
+pub(super) fn max(pixels: &Pixels<'_>, out: &mut [i8]) {
+    out.fill(i8::MIN);
+    if let Ok(out) = <&mut [i8; BLOCK]>::try_from(&mut *out) {
+        for pixel in pixels.iter() {
+            if let Some(pixel) = pixel.first_chunk::<BLOCK>() {
+                out.iter_mut().zip(pixel).for_each(|(largest, &x)| *largest = x.max(*largest));
+            }
+        }
+        return;
+    }
+    for pixel in pixels.iter() {
+        out.iter_mut().zip(pixel).for_each(|(largest, &x)| *largest = x.max(*largest));
+    }
+}
+
+#[inline]
+pub(super) fn sum(pixels: &Pixels<'_>, sums: &mut [i32]) {
+    sums.fill(0);
+    if let Ok(sums) = <&mut [i32; BLOCK]>::try_from(&mut *sums) {
+        for pixel in pixels.iter() {
+            if let Some(pixel) = pixel.first_chunk::<BLOCK>() {
+                sums.iter_mut().zip(pixel).for_each(|(sum, &x)| *sum = sum.wrapping_add(i32::from(x)));
+            }
+        }
+        return;
+    }
+    for pixel in pixels.iter() {
+        sums.iter_mut().zip(pixel).for_each(|(sum, &x)| *sum = sum.wrapping_add(i32::from(x)));
+    }
+}
+
+#[inline]
+pub(super) fn add(left: &mut [i8], right: &[i8], terms: &AddTerms) {
+    let [left_zero, right_zero] = terms.zero_points;
+    let [left_factor, right_factor] = terms.factors;
+    let rounding = terms.stage.rounding;
+    let scale = |x: i8, zero_point: i32, factor| {
+        let centered = i32::from(x).wrapping_sub(zero_point);
+        requantize(centered.wrapping_shl(AddTerms::LEFT_SHIFT), factor, rounding)
+    };
+    let channel = Channel { bias: 0, factor: terms.output_factor };
+    for (x, &y) in left.iter_mut().zip(right) {
+        let sum = scale(*x, left_zero, left_factor).wrapping_add(scale(y, right_zero, right_factor));
+        *x = terms.stage.apply(sum, channel);
+    }
+}

@@ -1,0 +1,139 @@
+//! The sum of two tensors, rescaled.
+
+use core::ops::Range;
+
+use super::patch::copy_row;
+use super::{Io, Operands, params};
+use crate::bytes::{Block, attempt};
+use crate::error::{Fault, ModelError};
+use crate::kernels::{AddTerms, Backend};
+use crate::quant::{Clamp, Multiplier, OutputStage, Rounding};
+use crate::tensor::{QuantParams, Shape, Tensor};
+
+/// The sum of two tensors of the same shape, each with its own scale, and an activation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Add {
+    /// How scaled terms are rounded.
+    pub rounding: Rounding,
+    /// The factors of both inputs: `scale / (2 * larger scale)`.
+    pub factors: [Multiplier; 2],
+    /// The factor of the sum: `2 * larger scale / (2^20 * output scale)`.
+    pub output_factor: Multiplier,
+    /// The activation range.
+    pub clamp: Clamp,
+}
+
+impl Add {
+    /// The addition of tensors quantized with `a` and `b` into one quantized with `output`, with the multipliers that
+    /// TensorFlow Lite computes. `None` when a ratio of scales is not a valid factor.
+    pub const fn new(
+        a: QuantParams,
+        b: QuantParams,
+        output: QuantParams,
+        rounding: Rounding,
+        clamp: Clamp,
+    ) -> Option<Self> {
+        let (a, b, output) = (a.scale as f64, b.scale as f64, output.scale as f64);
+        let twice = 2.0 * if a > b { a } else { b };
+        let shifted = (1u32 << AddTerms::LEFT_SHIFT) as f64 * output;
+        match (
+            Multiplier::from_real(a / twice),
+            Multiplier::from_real(b / twice),
+            Multiplier::from_real(twice / shifted),
+        ) {
+            (Some(a), Some(b), Some(output_factor)) => Some(Self { rounding, factors: [a, b], output_factor, clamp }),
+            _ => None,
+        }
+    }
+
+    /// The shape rule: both inputs and the output have the same shape. `None` when they do not.
+    pub const fn output_shape(a: Shape, b: Shape) -> Option<Shape> {
+        if a.same(b) { Some(a) } else { None }
+    }
+
+    pub(super) const fn decode(block: Block<'_>) -> Result<Self, ModelError> {
+        Ok(Self {
+            rounding: attempt!(params::rounding(&block, 0)),
+            factors: [attempt!(params::multiplier(&block, 1)), attempt!(params::multiplier(&block, 3))],
+            output_factor: attempt!(params::multiplier(&block, 5)),
+            clamp: attempt!(params::clamp(&block, 7)),
+        })
+    }
+
+    #[cfg(feature = "std")]
+    pub(super) fn encode(&self, writer: &mut crate::format::Writer) {
+        writer.words([self.rounding.code()]);
+        for factor in self.factors.into_iter().chain([self.output_factor]) {
+            writer.words([factor.multiplier as u32, factor.shift as u32]);
+        }
+        writer.words([self.clamp.min as u32, self.clamp.max as u32]);
+    }
+
+    pub(super) const fn check(&self, tensors: &Operands) -> Result<(), Fault> {
+        let (a, output) = (&tensors.a, &tensors.output);
+        let Some(b) = &tensors.b else { return Err(Fault::Operand) };
+        attempt!(params::int8(a));
+        attempt!(params::int8(b));
+        attempt!(params::int8(output));
+        attempt!(params::demand(self.clamp.is_valid(output.dtype), Fault::Clamp));
+        match Self::output_shape(a.shape, b.shape) {
+            Some(shape) if shape.same(output.shape) => Ok(()),
+            _ => Err(Fault::ShapeRule),
+        }
+    }
+
+    pub(super) const fn scratch_len(&self, _tensors: &Operands) -> u32 {
+        0
+    }
+
+    pub(super) const fn in_place(&self, operand: u32) -> bool {
+        operand < 2
+    }
+
+    pub(super) const fn macs(&self, _tensors: &Operands) -> u64 {
+        0
+    }
+
+    pub(super) const fn weight_bytes(&self) -> u32 {
+        0
+    }
+
+    pub(super) fn run<B: Backend>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+        let Operands { a, b: Some(b), output } = io.tensors else { return };
+        let zero_point = output.quant.zero_point;
+        let mut terms = AddTerms {
+            zero_points: [a.quant.zero_point, b.quant.zero_point],
+            factors: self.factors,
+            output_factor: self.output_factor,
+            stage: OutputStage { rounding: self.rounding, zero_point, clamp: self.clamp },
+        };
+        // The sum is taken in place, over the operand that lies where the output lies.
+        let (over, other) = if b.same_place(&output) && !a.same_place(&output) {
+            terms = terms.swapped();
+            (b, a)
+        } else {
+            (a, b)
+        };
+        for y in rows.start..rows.end.min(output.shape.h) {
+            copy_row(io.memory, &over, &output, y);
+            if other.is_dense() && output.is_dense() {
+                row::<B>(io, &other, &output, (y, 0), output.shape.w, &terms);
+            } else {
+                (0..output.shape.w).for_each(|x| row::<B>(io, &other, &output, (y, x), 1, &terms));
+            }
+        }
+    }
+}
+
+/// Adds `pixels` contiguous pixels of `other` to those of `output`.
+fn row<B: Backend>(
+    io: &mut Io<'_, '_>,
+    other: &Tensor,
+    output: &Tensor,
+    (y, x): (u32, u32),
+    pixels: u32,
+    terms: &AddTerms,
+) {
+    let (right, left) = io.memory.read_write(other.pixels(y, x, pixels), output.pixels(y, x, pixels));
+    B::add(left, right, terms);
+}

@@ -1,0 +1,58 @@
+//! One part of a concatenation.
+
+use core::ops::Range;
+
+use super::patch::copy_row;
+use super::{Io, Operands, params};
+use crate::bytes::{Block, attempt};
+use crate::error::{Fault, ModelError};
+use crate::kernels::Backend;
+use crate::tensor::Shape;
+
+/// Copies one part of a concatenation along the channels into the joint tensor.
+///
+/// The output is the part's *view* of the joint tensor: it has the part's shape and the joint tensor's pitch, so there
+/// are no parameters. Parts that an operator writes into their view need no such step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Concat;
+
+impl Concat {
+    /// The shape rule of the whole concatenation, for two parts: same height and width, channels add up. `None` when
+    /// they do not go together.
+    pub const fn output_shape(a: Shape, b: Shape) -> Option<Shape> {
+        if a.h == b.h && a.w == b.w { Some(Shape::new(a.h, a.w, a.c.saturating_add(b.c))) } else { None }
+    }
+
+    pub(super) const fn decode(_block: Block<'_>) -> Result<Self, ModelError> {
+        Ok(Self)
+    }
+
+    #[cfg(feature = "std")]
+    pub(super) fn encode(&self, _writer: &mut crate::format::Writer) {}
+
+    pub(super) const fn check(&self, tensors: &Operands) -> Result<(), Fault> {
+        attempt!(params::same_quant(&tensors.a, &tensors.output));
+        params::demand(tensors.a.shape.same(tensors.output.shape), Fault::ShapeRule)
+    }
+
+    pub(super) const fn scratch_len(&self, _tensors: &Operands) -> u32 {
+        0
+    }
+
+    pub(super) const fn in_place(&self, operand: u32) -> bool {
+        operand == 0
+    }
+
+    pub(super) const fn macs(&self, _tensors: &Operands) -> u64 {
+        0
+    }
+
+    pub(super) const fn weight_bytes(&self) -> u32 {
+        0
+    }
+
+    pub(super) fn run<B: Backend>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+        let Operands { a, output, .. } = io.tensors;
+        (rows.start..rows.end.min(output.shape.h)).for_each(|y| copy_row(io.memory, &a, &output, y));
+    }
+}

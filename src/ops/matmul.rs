@@ -1,0 +1,83 @@
+//! Patches times weights: what convolution and the fully connected layer share.
+
+use crate::kernels::Backend;
+use crate::quant::{Channel, Channels, OutputStage};
+
+/// A channel's entry as it lies in the model file.
+type Entry = [u8; Channel::BYTES];
+
+/// Weights `[channels][k]` with their table.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Weights<'m> {
+    /// The weights of each channel, one after the other.
+    pub weights: &'m [i8],
+    /// The per-channel table.
+    pub channels: Channels<'m>,
+    /// Weights of one channel.
+    pub k: usize,
+}
+
+/// The weights of four channels.
+#[inline]
+fn four(weights: &[i8], k: usize) -> [&[i8]; 4] {
+    let mut rows = weights.chunks(k.max(1));
+    let mut row = || rows.next().unwrap_or_default();
+    [row(), row(), row(), row()]
+}
+
+impl<'m> Weights<'m> {
+    /// The blocks of four channels with their weights.
+    #[inline]
+    fn blocks(&self) -> impl Iterator<Item = (&'m [Entry; 4], [&'m [i8]; 4])> {
+        let k = self.k.max(1);
+        let (blocks, _) = self.channels.entries().as_chunks::<4>();
+        blocks
+            .iter()
+            .zip(self.weights.chunks(k.saturating_mul(4)))
+            .map(move |(block, weights)| (block, four(weights, k)))
+    }
+
+    /// The channels that are left over, with their weights.
+    #[inline]
+    fn rest(&self) -> impl Iterator<Item = (&'m Entry, &'m [i8])> {
+        let (blocks, rest) = self.channels.entries().as_chunks::<4>();
+        let at = blocks.len().wrapping_mul(4).wrapping_mul(self.k);
+        rest.iter().zip(self.weights.get(at..).unwrap_or_default().chunks(self.k.max(1)))
+    }
+
+    /// All channels of one output pixel, from its patch.
+    pub(super) fn one<B: Backend>(&self, patch: &[i8], out: &mut [i8], stage: &OutputStage) {
+        let patch = patch.get(..self.k).unwrap_or_default();
+        let mut out = out.iter_mut();
+        for (channels, weights) in self.blocks() {
+            let sums = B::dot_1x4(patch, weights);
+            for ((sum, channel), out) in sums.into_iter().zip(channels).zip(&mut out) {
+                *out = stage.apply(sum, Channel::from_bytes(channel));
+            }
+        }
+        for ((channel, weights), out) in self.rest().zip(&mut out) {
+            *out = stage.apply(B::dot(patch, weights), Channel::from_bytes(channel));
+        }
+    }
+
+    /// All channels of two output pixels, from their patches.
+    pub(super) fn two<B: Backend>(&self, patches: [&[i8]; 2], outs: [&mut [i8]; 2], stage: &OutputStage) {
+        let patches = patches.map(|patch| patch.get(..self.k).unwrap_or_default());
+        let [first, second] = outs;
+        let mut outs = first.iter_mut().zip(second);
+        for (channels, weights) in self.blocks() {
+            let [sums, others] = B::dot_2x4(patches, weights);
+            for (((sum, other), channel), (out, next)) in sums.into_iter().zip(others).zip(channels).zip(&mut outs) {
+                let channel = Channel::from_bytes(channel);
+                *out = stage.apply(sum, channel);
+                *next = stage.apply(other, channel);
+            }
+        }
+        let [patch, other] = patches;
+        for ((channel, weights), (out, next)) in self.rest().zip(&mut outs) {
+            let channel = Channel::from_bytes(channel);
+            *out = stage.apply(B::dot(patch, weights), channel);
+            *next = stage.apply(B::dot(other, weights), channel);
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The encodings of what several operators' parameters share.
+
+use super::Operands;
+use crate::bytes::{Block, attempt};
+use crate::error::{Fault, ModelError};
+use crate::quant::{Channels, Clamp, Multiplier, Rounding};
+use crate::tensor::{DType, Shape, Tensor};
+use crate::window::Window;
+
+/// Words of a window: kernel, stride, padding before, padding after, each vertical then horizontal.
+pub(super) const WINDOW_WORDS: u32 = 8;
+
+/// The window in words `at..at + 8`.
+pub(super) const fn window(block: &Block<'_>, at: u32) -> Result<Window, ModelError> {
+    let window = Window {
+        kernel: [attempt!(block.word(at)), attempt!(block.word(at + 1))],
+        stride: [attempt!(block.word(at + 2)), attempt!(block.word(at + 3))],
+        before: [attempt!(block.word(at + 4)), attempt!(block.word(at + 5))],
+        after: [attempt!(block.word(at + 6)), attempt!(block.word(at + 7))],
+    };
+    if window.is_valid() { Ok(window) } else { Err(block.error(at, Fault::Window)) }
+}
+
+/// The inverse of [`window`].
+#[cfg(feature = "std")]
+pub(super) const fn window_words(window: &Window) -> [u32; 8] {
+    let Window { kernel, stride, before, after } = *window;
+    [kernel[0], kernel[1], stride[0], stride[1], before[0], before[1], after[0], after[1]]
+}
+
+/// The rounding mode in word `at`.
+pub(super) const fn rounding(block: &Block<'_>, at: u32) -> Result<Rounding, ModelError> {
+    match Rounding::from_code(attempt!(block.word(at))) {
+        Some(rounding) => Ok(rounding),
+        None => Err(block.error(at, Fault::Rounding)),
+    }
+}
+
+/// The activation range in words `at` and `at + 1`.
+pub(super) const fn clamp(block: &Block<'_>, at: u32) -> Result<Clamp, ModelError> {
+    let clamp = Clamp { min: attempt!(block.word(at)) as i32, max: attempt!(block.word(at + 1)) as i32 };
+    if clamp.min <= clamp.max { Ok(clamp) } else { Err(block.error(at, Fault::Clamp)) }
+}
+
+/// The multiplier in word `at` with the shift in word `at + 1`.
+pub(super) const fn multiplier(block: &Block<'_>, at: u32) -> Result<Multiplier, ModelError> {
+    let factor = Multiplier { multiplier: attempt!(block.word(at)) as i32, shift: attempt!(block.word(at + 1)) as i32 };
+    if factor.is_valid() { Ok(factor) } else { Err(block.error(at, Fault::Multiplier)) }
+}
+
+/// The per-channel table that words `at` (offset) and `at + 1` (bytes) name.
+pub(super) const fn channels<'m>(block: &Block<'m>, at: u32) -> Result<Channels<'m>, ModelError> {
+    match Channels::new(attempt!(block.data(at, 4))) {
+        Some(channels) if channels.is_valid() => Ok(channels),
+        Some(_) => Err(block.error(at, Fault::Multiplier)),
+        None => Err(block.error(at, Fault::Weights)),
+    }
+}
+
+/// Demands that words `at` and `at + 1`, the dilation, be 1.
+pub(super) const fn no_dilation(block: &Block<'_>, at: u32) -> Result<(), ModelError> {
+    match (attempt!(block.word(at)), attempt!(block.word(at + 1))) {
+        (1, 1) => Ok(()),
+        _ => Err(block.error(at, Fault::Dilation)),
+    }
+}
+
+/// Demands signed 8-bit elements.
+pub(super) const fn int8(tensor: &Tensor) -> Result<(), Fault> {
+    match tensor.dtype {
+        DType::I8 => Ok(()),
+    }
+}
+
+/// Demands signed 8-bit elements with one quantization on both sides.
+pub(super) const fn same_quant(input: &Tensor, output: &Tensor) -> Result<(), Fault> {
+    attempt!(int8(input));
+    attempt!(int8(output));
+    if input.quant.same(output.quant) { Ok(()) } else { Err(Fault::QuantRule) }
+}
+
+/// Demands that `rule` hold.
+pub(super) const fn demand(rule: bool, fault: Fault) -> Result<(), Fault> {
+    if rule { Ok(()) } else { Err(fault) }
+}
+
+/// Demands that word `at`, the algorithm of an operator that has only one, be 0.
+pub(super) const fn only_algorithm(block: &Block<'_>, at: u32) -> Result<(), ModelError> {
+    match attempt!(block.word(at)) {
+        0 => Ok(()),
+        _ => Err(block.error(at, Fault::Algorithm)),
+    }
+}
+
+/// The shape rule of pools, `None` when the window does not fit.
+pub(super) const fn pooled(input: Shape, window: &Window) -> Option<Shape> {
+    match window.output([input.h, input.w]) {
+        Some([h, w]) => Some(Shape::new(h, w, input.c)),
+        None => None,
+    }
+}
+
+/// The rules of pools.
+pub(super) const fn check_pool(tensors: &Operands, window: &Window, clamp: Clamp) -> Result<(), Fault> {
+    let (input, output) = (&tensors.a, &tensors.output);
+    attempt!(same_quant(input, output));
+    attempt!(demand(clamp.is_valid(output.dtype), Fault::Clamp));
+    match pooled(input.shape, window) {
+        Some(shape) if shape.same(output.shape) => Ok(()),
+        _ => Err(Fault::ShapeRule),
+    }
+}

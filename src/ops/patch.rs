@@ -1,0 +1,125 @@
+//! Gathering what a window covers into scratch, and copying between tensors.
+
+use core::ops::Range;
+
+use crate::kernels::Pixels;
+use crate::memory::{Memory, Region};
+use crate::tensor::Tensor;
+use crate::window::{Taps, Window};
+
+/// Copies as much of `from` as fits.
+#[inline]
+pub(super) fn copy(to: &mut [i8], from: &[i8]) {
+    let len = to.len().min(from.len());
+    if let (Some(to), Some(from)) = (to.get_mut(..len), from.get(..len)) {
+        to.copy_from_slice(from);
+    }
+}
+
+/// Cuts `len` elements off the front of `rest`; fewer when there are fewer.
+#[inline]
+fn take<'a>(rest: &mut &'a mut [i8], len: usize) -> &'a mut [i8] {
+    let len = len.min(rest.len());
+    match core::mem::take(rest).split_at_mut_checked(len) {
+        Some((head, tail)) => {
+            *rest = tail;
+            head
+        }
+        None => &mut [],
+    }
+}
+
+/// Copies the elements under the window at output position `(y, x)` to `patch`, tap by tap, `fill` where the window
+/// lies outside the input.
+#[inline]
+pub(super) fn gather(
+    memory: &mut Memory<'_>,
+    input: &Tensor,
+    window: &Window,
+    fill: i8,
+    (y, x): (u32, u32),
+    patch: Region,
+) {
+    let (elements, mut patch) = memory.read_write(input.region(), patch);
+    let (c, pitch) = (input.shape.c as usize, input.place.pitch as usize);
+    let columns = window.taps(1, x, input.shape.w);
+    let before = (columns.tap as usize).wrapping_mul(c);
+    let inside = columns.len as usize;
+    let row_len = (window.kernel[1] as usize).wrapping_mul(c);
+    let rows = window.taps(0, y, input.shape.h);
+    take(&mut patch, (rows.tap as usize).wrapping_mul(row_len)).fill(fill);
+    for row in 0..rows.len {
+        let mut to = take(&mut patch, row_len);
+        take(&mut to, before).fill(fill);
+        let pixel = rows.start.wrapping_add(row).wrapping_mul(input.shape.w).wrapping_add(columns.start);
+        let from = elements.get((pixel as usize).wrapping_mul(pitch)..).unwrap_or_default();
+        if pitch == c {
+            let to = take(&mut to, inside.wrapping_mul(c));
+            copy(to, from);
+        } else {
+            for pixel in 0..inside {
+                copy(take(&mut to, c), from.get(pixel.wrapping_mul(pitch)..).unwrap_or_default());
+            }
+        }
+        to.fill(fill);
+    }
+    patch.fill(fill);
+}
+
+/// The taps of a window that lie inside its input, both ways.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Inside {
+    /// Along the height.
+    pub rows: Taps,
+    /// Along the width.
+    pub columns: Taps,
+}
+
+impl Inside {
+    /// For the window at output position `(y, x)`.
+    pub(super) fn of(window: &Window, input: &Tensor, y: u32, x: u32) -> Self {
+        Self { rows: window.taps(0, y, input.shape.h), columns: window.taps(1, x, input.shape.w) }
+    }
+
+    /// Number of pixels.
+    pub(super) const fn len(&self) -> u32 {
+        self.rows.len.wrapping_mul(self.columns.len)
+    }
+
+    /// The pixels, from `channel` on, of a tensor whose bytes are `elements`.
+    pub(super) fn pixels_of<'a>(&self, input: &Tensor, elements: &'a [i8], channel: u32) -> Pixels<'a> {
+        let first = self.rows.start.wrapping_mul(input.shape.w).wrapping_add(self.columns.start);
+        let start = first.wrapping_mul(input.place.pitch).wrapping_add(channel);
+        Pixels {
+            elements: elements.get(start as usize..).unwrap_or_default(),
+            rows: self.rows.len as usize,
+            columns: self.columns.len as usize,
+            row_pitch: input.shape.w.wrapping_mul(input.place.pitch) as usize,
+            pitch: input.place.pitch as usize,
+        }
+    }
+}
+
+impl Tensor {
+    /// The channels in blocks of `size`, the last one possibly shorter.
+    pub(super) fn channel_blocks(&self, size: u32) -> impl Iterator<Item = Range<u32>> {
+        let channels = self.shape.c;
+        (0..channels).step_by((size as usize).max(1)).map(move |start| start..start.saturating_add(size).min(channels))
+    }
+}
+
+/// Copies row `y` of `input` to row `y` of `output`, which has the same shape; nothing when they are one.
+pub(super) fn copy_row(memory: &mut Memory<'_>, input: &Tensor, output: &Tensor, y: u32) {
+    if input.same_place(output) {
+        return;
+    }
+    let mut copy_pixels = |x, pixels| {
+        let (from, to) = memory.read_write(input.pixels(y, x, pixels), output.pixels(y, x, pixels));
+        copy(to, from);
+    };
+    if input.is_dense() && output.is_dense() {
+        copy_pixels(0, output.shape.w);
+    } else {
+        (0..output.shape.w).for_each(|x| copy_pixels(x, 1));
+    }
+}

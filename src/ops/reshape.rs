@@ -1,0 +1,87 @@
+//! The same elements under another shape.
+
+use core::ops::Range;
+
+use super::patch::copy;
+use super::{Io, Operands, params};
+use crate::bytes::{Block, attempt};
+use crate::error::{Fault, ModelError};
+use crate::kernels::Backend;
+use crate::memory::Region;
+use crate::tensor::Tensor;
+
+/// The same elements, in the same order, under another shape.
+///
+/// It does nothing when input and output are contiguous and start at the same byte.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Reshape;
+
+impl Reshape {
+    pub(super) const fn decode(_block: Block<'_>) -> Result<Self, ModelError> {
+        Ok(Self)
+    }
+
+    #[cfg(feature = "std")]
+    pub(super) fn encode(&self, _writer: &mut crate::format::Writer) {}
+
+    pub(super) const fn check(&self, tensors: &Operands) -> Result<(), Fault> {
+        attempt!(params::same_quant(&tensors.a, &tensors.output));
+        params::demand(tensors.a.shape.len() == tensors.output.shape.len(), Fault::ShapeRule)
+    }
+
+    pub(super) const fn scratch_len(&self, _tensors: &Operands) -> u32 {
+        0
+    }
+
+    /// In place when both are contiguous: elements then keep their bytes.
+    pub(super) const fn in_place(&self, operand: u32) -> bool {
+        operand == 0
+    }
+
+    pub(super) const fn macs(&self, _tensors: &Operands) -> u64 {
+        0
+    }
+
+    pub(super) const fn weight_bytes(&self) -> u32 {
+        0
+    }
+
+    pub(super) fn run<B: Backend>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+        let Operands { a, output, .. } = io.tensors;
+        let row = output.shape.w.wrapping_mul(output.shape.c);
+        let mut at = rows.start.wrapping_mul(row);
+        let end = rows.end.min(output.shape.h).wrapping_mul(row);
+        if contiguous(&a) && contiguous(&output) && a.place.offset == output.place.offset {
+            return;
+        }
+        while at < end {
+            let (from, to) = (stretch(&a, at), stretch(&output, at));
+            let len = from.len.min(to.len).min(end - at);
+            if len == 0 {
+                return;
+            }
+            let (from, to) = io.memory.read_write(from.part(0, len), to.part(0, len));
+            copy(to, from);
+            at += len;
+        }
+    }
+}
+
+/// Whether the elements are one stretch of bytes.
+const fn contiguous(tensor: &Tensor) -> bool {
+    tensor.span() == tensor.shape.len()
+}
+
+/// The longest stretch of bytes from element `at` on.
+const fn stretch(tensor: &Tensor, at: u32) -> Region {
+    if contiguous(tensor) {
+        return tensor.region().part(at, u32::MAX);
+    }
+    match (at.checked_div(tensor.shape.c), at.checked_rem(tensor.shape.c)) {
+        (Some(pixel), Some(channel)) => {
+            let start = pixel.wrapping_mul(tensor.place.pitch).wrapping_add(channel);
+            tensor.region().part(start, tensor.shape.c.wrapping_sub(channel))
+        }
+        _ => Region { offset: 0, len: 0 },
+    }
+}
