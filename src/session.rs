@@ -3,10 +3,13 @@
 use core::marker::PhantomData;
 
 use crate::error::SessionError;
+use crate::format::crc32;
+use crate::kernels::intrinsics::cast;
 use crate::kernels::{Active, Backend};
 use crate::memory::Memory;
 use crate::model::{Model, Step};
 use crate::ops::{Io, OpKind};
+use crate::tensor::Tensor;
 
 /// A model, an arena, and how far the current inference has come.
 ///
@@ -42,8 +45,20 @@ pub struct StepEvent<'e> {
     /// The output's bytes, from its first element to its last; between the pixels of a concatenation's part lie
     /// bytes of the other parts.
     pub output: &'e [i8],
+    /// The output's tensor.
+    pub tensor: Tensor,
     /// By how much the observer's clock went on.
     pub ticks: u32,
+}
+
+impl StepEvent<'_> {
+    /// CRC-32 of the output's elements, `H x W x C`; bytes of other tensors between them do not count.
+    pub fn checksum(&self) -> u32 {
+        let pitch = (self.tensor.place.pitch as usize).max(1);
+        let pixel = self.tensor.pixel_bytes() as usize;
+        let pixels = self.output.chunks(pitch).map(|chunk| chunk.get(..pixel).unwrap_or_default());
+        pixels.fold(0, |crc, elements| crc32(crc, cast::as_u8(elements)))
+    }
 }
 
 /// Sees every step: profiling, checksums per layer and trigger pins hang on this.
@@ -154,8 +169,9 @@ impl<'a, B: Backend> Session<'a, B> {
             let before = observer.now();
             self.execute(&step);
             let ticks = observer.now().wrapping_sub(before);
-            let output = self.memory.read(step.tensors.output.region());
-            observer.step(&StepEvent { index: step.index, name: step.name, kind: step.kind(), output, ticks });
+            let tensor = step.tensors.output;
+            let output = self.memory.read(tensor.region());
+            observer.step(&StepEvent { index: step.index, name: step.name, kind: step.kind(), output, tensor, ticks });
         }
         self.next = self.next.saturating_add(1);
         if self.next < self.model.step_count() {
