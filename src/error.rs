@@ -73,6 +73,8 @@ pub enum Fault {
     Alignment,
     /// The scratch buffer is smaller than the operator needs.
     Scratch,
+    /// The steps of a chain wait for each other, are too many, or a line buffer does not hold whole blocks of rows.
+    Chain,
     /// A string is not UTF-8, or the number of labels is not the number of classes.
     Text,
     /// The preprocessing does not fit the input tensor.
@@ -123,6 +125,7 @@ impl Fault {
             Fault::Arena => "tensor or scratch leaves the arena",
             Fault::Alignment => "tensor or scratch misaligned for its element type",
             Fault::Scratch => "scratch smaller than the operator needs",
+            Fault::Chain => "steps of a chain wait for each other, or are too many",
             Fault::Text => "text is not UTF-8, or labels do not match the classes",
             Fault::Preprocess => "preprocessing does not fit the input tensor",
         }

@@ -4,6 +4,7 @@
 
 mod arena;
 mod bytes;
+mod chain;
 pub mod error;
 pub mod format;
 pub mod kernels;
@@ -28,4 +29,4 @@ pub use quant::{Activation, Channel, Channels, Clamp, Multiplier, Rounding};
 pub use session::{Observer, Session, StepEvent};
 pub use tensor::{DType, Place, QuantParams, Shape, Tensor};
 pub use topk::{Prediction, top_k};
-pub use window::{Padding, Taps, Window};
+pub use window::{Padding, Reach, Taps, Window};

@@ -42,10 +42,19 @@ impl Tensor {
         Region { offset: self.place.offset, len: self.span() }
     }
 
-    /// The bytes of rows `first..first + rows`, from the first element to the last.
+    /// The bytes of rows `first..first + rows`, from the first element to the last; in a line buffer they must not
+    /// wrap around its end.
     pub const fn rows(&self, first: u32, rows: u32) -> Region {
         let row = self.shape.w.wrapping_mul(self.place.pitch);
-        self.region().part(first.wrapping_mul(row), rows.wrapping_mul(row))
+        self.region().part(self.slot(first).wrapping_mul(row), rows.wrapping_mul(row))
+    }
+
+    /// Where row `y` is kept.
+    const fn slot(&self, y: u32) -> u32 {
+        match y.checked_rem(self.place.rows) {
+            Some(slot) if !self.is_whole() => slot,
+            _ => y,
+        }
     }
 
     /// The bytes of `pixels` pixels of row `y` from column `x`, from the first element to the last.

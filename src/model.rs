@@ -1,6 +1,7 @@
 //! A model file that has been checked as a whole, and what can be asked of it.
 
 use crate::bytes::attempt;
+use crate::chain::Chain;
 use crate::error::{Fault, ModelError};
 use crate::format::File;
 use crate::format::layout::Section;
@@ -31,6 +32,8 @@ pub struct Step<'m> {
     pub index: usize,
     /// Its name, that of the layer it came from.
     pub name: &'m str,
+    /// The moment at which it runs; steps of a chain share one.
+    pub moment: u32,
     /// The operator with its parameters.
     pub op: Op<'m>,
     /// The tensors it works on.
@@ -94,6 +97,7 @@ impl<'m> Model<'m> {
         Ok(Step {
             index: index as usize,
             name: record.name,
+            moment: record.moment,
             op: attempt!(Op::decode(record.op, record.at, record.params)),
             tensors: Operands {
                 a: attempt!(self.file.tensor(record.a)),
@@ -163,6 +167,17 @@ impl<'m> Model<'m> {
         }
         match self.decode_step(index as u32) {
             Ok(step) => Some(step),
+            Err(_) => None,
+        }
+    }
+
+    /// The chain that starts with step `index`.
+    pub(crate) const fn chain(&self, index: usize) -> Option<Chain> {
+        if index >= self.step_count() {
+            return None;
+        }
+        match Chain::open(&self.file, index as u32) {
+            Ok(chain) => Some(chain),
             Err(_) => None,
         }
     }

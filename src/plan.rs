@@ -4,16 +4,19 @@
 //! file's own words, a plan is safe when:
 //!
 //! 1. Every tensor has exactly one producer: the caller (the input), one step, or its *parts* (a joint tensor).
-//! 2. A step reads only tensors that are completely written (`ready`) and still alive (`last`).
+//! 2. A step reads only tensors that are completely written (`ready`) before its moment, or that an earlier step of
+//!    its chain produces, and that are still alive (`last`).
 //! 3. The parts of a joint tensor tile its channels exactly, with its pitch, and live as long as it does.
-//! 4. Tensors that live at the same moment share no byte, unless one is a part of the other, or a step writes its
-//!    output exactly over an input that dies there and whose operator can work in place.
+//! 4. Tensors that live at the same moment share no byte, unless one is a part of the other, or a chain writes an
+//!    output over an input that dies there, row by row over what is no longer needed.
 //! 5. A step's scratch shares no byte with any living tensor.
 //! 6. Everything lies inside the arena.
+//! 7. The steps of a chain never wait for each other, and no line buffer loses a row that is still needed.
 
 use crate::bytes::attempt;
+use crate::chain::{Call, Chain};
 use crate::error::{Fault, ModelError};
-use crate::format::layout::{header, tensor as record};
+use crate::format::layout::{header, step as step_record, tensor as record};
 use crate::format::{File, StepRecord};
 use crate::memory::Region;
 use crate::ops::Op;
@@ -22,24 +25,15 @@ use crate::tensor::Tensor;
 /// Scratch starts at multiples of this many bytes.
 pub const SCRATCH_ALIGN: u32 = 16;
 
-/// The moment at which step `index` runs.
-const fn moment(index: u32) -> u32 {
-    index.saturating_add(1)
-}
-
 /// Checks the plan of a file whose tensors and steps decode.
 pub(crate) const fn verify(file: &File<'_>) -> Result<(), ModelError> {
+    attempt!(check_moments(file));
     let mut index = 0;
     while index < file.tensors {
         attempt!(check_producer(file, index));
         index += 1;
     }
     attempt!(check_output(file));
-    let mut index = 0;
-    while index < file.steps {
-        attempt!(check_step(file, index));
-        index += 1;
-    }
     let mut later = 0;
     while later < file.tensors {
         let mut earlier = 0;
@@ -49,6 +43,28 @@ pub(crate) const fn verify(file: &File<'_>) -> Result<(), ModelError> {
         }
         later += 1;
     }
+    let mut index = 0;
+    while index < file.steps {
+        attempt!(check_scratch(file, index));
+        if index == 0 || file.moment(index) != file.moment(index - 1) {
+            attempt!(check_chain(file, index));
+        }
+        index += 1;
+    }
+    Ok(())
+}
+
+/// Whether moments count from 1 without gaps.
+const fn check_moments(file: &File<'_>) -> Result<(), ModelError> {
+    let (mut index, mut before) = (0, 0);
+    while index < file.steps {
+        let moment = file.moment(index);
+        if moment != before + 1 && (index == 0 || moment != before) {
+            return Err(ModelError::new(Fault::Lifetime, attempt!(file.step(index)).at + step_record::MOMENT));
+        }
+        before = moment;
+        index += 1;
+    }
     Ok(())
 }
 
@@ -57,7 +73,10 @@ const fn check_producer(file: &File<'_>, index: u32) -> Result<(), ModelError> {
     let tensor = attempt!(file.tensor(index));
     let at = file.tensor_at(index);
     let lifetime = Err(ModelError::new(Fault::Lifetime, at + record::FIRST));
-    if tensor.first > tensor.ready || tensor.ready > tensor.last || tensor.last > moment(file.steps) {
+    if tensor.first > tensor.ready || tensor.ready > tensor.last || tensor.last > file.end() {
+        return lifetime;
+    }
+    if !tensor.is_whole() && (tensor.first != tensor.last || tensor.joint.is_some()) {
         return lifetime;
     }
     let mut producers = 0;
@@ -71,7 +90,7 @@ const fn check_producer(file: &File<'_>, index: u32) -> Result<(), ModelError> {
     while step < file.steps {
         if attempt!(file.step(step)).output == index {
             producers += 1;
-            if tensor.first != moment(step) || tensor.ready != moment(step) {
+            if tensor.first != file.moment(step) || tensor.ready != file.moment(step) {
                 return lifetime;
             }
         }
@@ -111,7 +130,7 @@ const fn check_parts(file: &File<'_>, index: u32, joint: &Tensor) -> Result<bool
         return Ok(false);
     }
     // Parts are pairwise disjoint (checked with the other pairs), so equal sums mean that they tile.
-    if bytes != joint.pixel_bytes() {
+    if bytes != joint.pixel_bytes() || !joint.is_whole() {
         return Err(ModelError::new(Fault::ShapeRule, file.tensor_at(index)));
     }
     if first != joint.first || ready != joint.ready {
@@ -135,67 +154,10 @@ const fn is_part(part: &Tensor, joint: &Tensor) -> bool {
 /// Whether the output is written and lives until the caller has read it.
 const fn check_output(file: &File<'_>) -> Result<(), ModelError> {
     let output = attempt!(file.tensor(file.output));
-    let end = moment(file.steps);
-    if output.last != end || output.ready >= end {
+    if output.last != file.end() || output.ready >= file.end() {
         return Err(ModelError::new(Fault::Lifetime, header::OUTPUT));
     }
     Ok(())
-}
-
-/// Checks a step's operands and scratch.
-const fn check_step(file: &File<'_>, index: u32) -> Result<(), ModelError> {
-    let step = attempt!(file.step(index));
-    let op = attempt!(Op::decode(step.op, step.at, step.params));
-    let output = attempt!(file.tensor(step.output));
-    let now = moment(index);
-    let mut operand = 0;
-    while operand < op.kind().inputs() {
-        let index = if operand == 0 { Some(step.a) } else { step.b };
-        let Some(index) = index else {
-            return Err(ModelError::new(Fault::Operand, step.at));
-        };
-        let input = attempt!(file.tensor(index));
-        if input.ready >= now || input.last < now {
-            return Err(ModelError::new(Fault::Lifetime, step.at));
-        }
-        if input.region().overlaps(output.region()) && !reuses(&step, &op, operand, &input, &output) {
-            return Err(ModelError::new(Fault::Overlap, step.at));
-        }
-        operand += 1;
-    }
-    if step.scratch.end() > file.arena {
-        return Err(ModelError::new(Fault::Arena, step.at));
-    }
-    if !step.scratch.offset.is_multiple_of(SCRATCH_ALIGN) {
-        return Err(ModelError::new(Fault::Alignment, step.at));
-    }
-    let mut other = 0;
-    while other < file.tensors {
-        let (first, last) = file.moments(other);
-        if first <= now && now <= last && attempt!(file.tensor(other)).region().overlaps(step.scratch) {
-            return Err(ModelError::new(Fault::Overlap, step.at));
-        }
-        other += 1;
-    }
-    Ok(())
-}
-
-/// Whether `step` may write `output` over `input`, its operand `operand`, which dies there.
-const fn reuses(step: &StepRecord<'_>, op: &Op<'_>, operand: u32, input: &Tensor, output: &Tensor) -> bool {
-    // An operand that is used twice cannot be overwritten while its other use reads it.
-    let twice = matches!(step.b, Some(b) if b == step.a);
-    !twice
-        && op.in_place(operand)
-        && input.last == output.first
-        && input.joint.is_none()
-        && output.joint.is_none()
-        && same_bytes(input, output)
-}
-
-/// Whether both tensors have the same elements in the same bytes, perhaps under another shape.
-const fn same_bytes(a: &Tensor, b: &Tensor) -> bool {
-    let reshaped = a.is_dense() && b.is_dense() && a.shape.len() == b.shape.len() && a.dtype.code() == b.dtype.code();
-    a.place.offset == b.place.offset && (a.same_place(b) || reshaped)
 }
 
 /// Whether two tensors that live at the same moment keep apart.
@@ -208,8 +170,8 @@ const fn check_pair(file: &File<'_>, earlier: u32, later: u32) -> Result<(), Mod
     let apart = match (a.joint, b.joint) {
         (None, None) => {
             !a.region().overlaps(b.region())
-                || attempt!(in_place(file, earlier, later, &a, &b))
-                || attempt!(in_place(file, later, earlier, &b, &a))
+                || attempt!(hands_over(file, &a, later, &b))
+                || attempt!(hands_over(file, &b, earlier, &a))
         }
         // Siblings share rows but not channels. Other parts lie inside their joint, which is checked itself.
         (Some(x), Some(y)) if x == y => !channels(&a).overlaps(channels(&b)),
@@ -223,16 +185,122 @@ const fn channels(tensor: &Tensor) -> Region {
     Region { offset: tensor.place.offset, len: tensor.pixel_bytes() }
 }
 
-/// Whether some step writes `output` over its operand `input` legally.
-const fn in_place(file: &File<'_>, input: u32, output: u32, from: &Tensor, to: &Tensor) -> Result<bool, ModelError> {
-    if to.first == 0 || to.first > file.steps {
+/// Whether `from` is complete before, and dies at, the moment whose steps write `to` as a whole: then `to` may take
+/// over its bytes, as far as [`check_chain`] finds them no longer needed.
+const fn hands_over(file: &File<'_>, from: &Tensor, index: u32, to: &Tensor) -> Result<bool, ModelError> {
+    if from.last != to.first || from.ready >= to.first {
         return Ok(false);
     }
-    let step = attempt!(file.step(to.first - 1));
-    if step.output != output {
-        return Ok(false);
+    let mut step = 0;
+    while step < file.steps {
+        if attempt!(file.step(step)).output == index {
+            return Ok(true);
+        }
+        step += 1;
     }
+    Ok(false)
+}
+
+/// Checks that a step's scratch keeps off everything alive.
+const fn check_scratch(file: &File<'_>, index: u32) -> Result<(), ModelError> {
+    let step = attempt!(file.step(index));
+    let at = step.at + step_record::SCRATCH;
+    if step.scratch.end() > file.arena {
+        return Err(ModelError::new(Fault::Arena, at));
+    }
+    if !step.scratch.offset.is_multiple_of(SCRATCH_ALIGN) {
+        return Err(ModelError::new(Fault::Alignment, at));
+    }
+    let mut other = 0;
+    while other < file.tensors {
+        let (first, last) = file.moments(other);
+        let alive = first <= step.moment && step.moment <= last;
+        if alive && attempt!(file.tensor(other)).region().overlaps(step.scratch) {
+            return Err(ModelError::new(Fault::Overlap, at));
+        }
+        other += 1;
+    }
+    Ok(())
+}
+
+/// Runs the schedule of the chain that starts with step `first` and checks every call.
+const fn check_chain(file: &File<'_>, first: u32) -> Result<(), ModelError> {
+    let mut chain = attempt!(Chain::open(file, first));
+    attempt!(check_operands(file, &chain));
+    while let Some(call) = chain.next() {
+        attempt!(check_call(file, &chain, call));
+        chain.advance(call);
+    }
+    if chain.is_done() { Ok(()) } else { Err(ModelError::new(Fault::Chain, attempt!(file.step(first)).at)) }
+}
+
+/// Checks that every operand of a chain's steps is complete before it, or produced by an earlier step of it.
+const fn check_operands(file: &File<'_>, chain: &Chain) -> Result<(), ModelError> {
+    let mut index = 0;
+    while let Some(link) = chain.link(index) {
+        let step = attempt!(file.step(chain.first + index as u32));
+        if !link.keeps_whole_blocks() {
+            return Err(ModelError::new(Fault::Chain, step.at));
+        }
+        let mut operand = 0;
+        while operand < 2 {
+            if let Some(input) = step.input(operand) {
+                let tensor = attempt!(file.tensor(input));
+                let there = tensor.ready < step.moment || link.is_produced(operand);
+                if !there || tensor.last < step.moment {
+                    return Err(ModelError::new(Fault::Lifetime, step.at));
+                }
+            }
+            operand += 1;
+        }
+        index += 1;
+    }
+    Ok(())
+}
+
+/// Checks that the rows that `call` writes are needed by no step of the chain any more.
+const fn check_call(file: &File<'_>, chain: &Chain, call: Call) -> Result<(), ModelError> {
+    let step = attempt!(file.step(chain.first + call.link as u32));
+    let output = attempt!(file.tensor(step.output));
+    let written = if output.is_whole() { output.rows(call.start, call.end - call.start) } else { output.region() };
+    let mut index = 0;
+    while let Some(link) = chain.link(index) {
+        let reader = attempt!(file.step(chain.first + index as u32));
+        let mut operand = 0;
+        while operand < 2 {
+            if let Some(input) = reader.input(operand)
+                && !link.is_produced(operand)
+            {
+                let tensor = attempt!(file.tensor(input));
+                let from = if index != call.link {
+                    link.needs_from(operand, link.done)
+                } else if attempt!(reuses(&reader, operand, &tensor, &output)) {
+                    link.needs_from(operand, call.end)
+                } else {
+                    link.needs_from(operand, call.start)
+                };
+                let needed = tensor.rows(from, tensor.shape.h.saturating_sub(from));
+                if needed.overlaps(written) {
+                    return Err(ModelError::new(Fault::Overlap, step.at));
+                }
+            }
+            operand += 1;
+        }
+        index += 1;
+    }
+    Ok(())
+}
+
+/// Whether `step` may write `output` exactly over `input`, its operand `operand`.
+const fn reuses(step: &StepRecord<'_>, operand: usize, input: &Tensor, output: &Tensor) -> Result<bool, ModelError> {
+    // An operand that is used twice cannot be overwritten while its other use reads it.
+    let twice = matches!(step.b, Some(b) if b == step.a);
     let op = attempt!(Op::decode(step.op, step.at, step.params));
-    let is_b = matches!(step.b, Some(b) if b == input);
-    Ok((step.a == input && reuses(&step, &op, 0, from, to)) || (is_b && reuses(&step, &op, 1, from, to)))
+    Ok(!twice && op.in_place(operand as u32) && same_bytes(input, output))
+}
+
+/// Whether both tensors have the same elements in the same bytes, perhaps under another shape.
+pub(crate) const fn same_bytes(a: &Tensor, b: &Tensor) -> bool {
+    let reshaped = a.is_dense() && b.is_dense() && a.shape.len() == b.shape.len() && a.dtype.code() == b.dtype.code();
+    a.place.offset == b.place.offset && (a.same_place(b) || reshaped)
 }

@@ -1,7 +1,9 @@
 //! Running a model: whole, or step by step.
 
 use core::marker::PhantomData;
+use core::ops::Range;
 
+use crate::chain::Chain;
 use crate::error::SessionError;
 use crate::format::crc32;
 use crate::kernels::intrinsics::cast;
@@ -30,20 +32,27 @@ pub struct Session<'a, B = Active> {
     model: Model<'a>,
     memory: Memory<'a>,
     next: usize,
+    /// The chain that has been begun, if one has.
+    chain: Option<Chain>,
     backend: PhantomData<B>,
 }
 
-/// What an [`Observer`] is told about a step that has run.
-#[derive(Clone, Copy, Debug)]
+/// What an [`Observer`] is told: a step has computed some rows of its output, all of them unless it is part of a
+/// chain.
+#[derive(Clone, Debug)]
 pub struct StepEvent<'e> {
-    /// Its place in the order of execution, from 0.
+    /// Its place in the model, from 0.
     pub index: usize,
     /// Its name.
     pub name: &'e str,
     /// Which operator.
     pub kind: OpKind,
-    /// The output's bytes, from its first element to its last; between the pixels of a concatenation's part lie
-    /// bytes of the other parts.
+    /// The output tensor.
+    pub tensor: &'e Tensor,
+    /// The rows of it that have been computed.
+    pub rows: Range<u32>,
+    /// Those rows, from the first element to the last; between the pixels of a concatenation's part lie bytes of the
+    /// other parts, see [`StepEvent::pixels`].
     pub output: &'e [i8],
     /// The output's tensor.
     pub tensor: Tensor,
@@ -52,12 +61,21 @@ pub struct StepEvent<'e> {
 }
 
 impl StepEvent<'_> {
-    /// CRC-32 of the output's elements, `H x W x C`; bytes of other tensors between them do not count.
-    pub fn checksum(&self) -> u32 {
+    /// The channels of each computed pixel, in order.
+    pub fn pixels(&self) -> impl Iterator<Item = &[i8]> {
+        let channels = self.tensor.pixel_bytes() as usize;
         let pitch = (self.tensor.place.pitch as usize).max(1);
-        let pixel = self.tensor.pixel_bytes() as usize;
-        let pixels = self.output.chunks(pitch).map(|chunk| chunk.get(..pixel).unwrap_or_default());
-        pixels.fold(0, |crc, elements| crc32(crc, cast::as_u8(elements)))
+        self.output.chunks(pitch).filter_map(move |pixel| pixel.get(..channels))
+    }
+
+    /// CRC-32 of the computed elements, `H x W x C`, continuing that of the rows `before` them (0 for the first).
+    pub fn checksum(&self, before: u32) -> u32 {
+        self.pixels().fold(before, |crc, elements| crc32(crc, cast::as_u8(elements)))
+    }
+
+    /// Whether these rows complete the output.
+    pub fn is_last(&self) -> bool {
+        self.rows.end >= self.tensor.shape.h
     }
 }
 
@@ -69,7 +87,7 @@ pub trait Observer {
         0
     }
 
-    /// Called after each step.
+    /// Called after each step; after each call of a step in a chain.
     fn step(&mut self, event: &StepEvent<'_>);
 }
 
@@ -100,7 +118,7 @@ impl<'a, B: Backend> Session<'a, B> {
             return Err(SessionError::ArenaMisaligned);
         }
         match arena.get_mut(..needed) {
-            Some(bytes) => Ok(Self { model, memory: Memory::new(bytes), next: 0, backend: PhantomData }),
+            Some(bytes) => Ok(Self { model, memory: Memory::new(bytes), next: 0, chain: None, backend: PhantomData }),
             None => Err(SessionError::ArenaTooSmall { needed: needed as u32, given: given as u32 }),
         }
     }
@@ -156,7 +174,7 @@ impl<'a, B: Backend> Session<'a, B> {
         while self.step_observed(observer) {}
     }
 
-    /// Runs the next step; whether there is another one. After the last the session starts anew.
+    /// Runs the next step, or the next chain of steps; whether there is another one. After the last the session starts anew.
     ///
     /// Between steps the caller may do anything else, so that a control loop keeps its deadlines.
     pub fn step(&mut self) -> bool {
@@ -165,15 +183,39 @@ impl<'a, B: Backend> Session<'a, B> {
 
     /// As [`Session::step`], under an observer.
     pub fn step_observed(&mut self, observer: &mut impl Observer) -> bool {
-        if let Some(step) = self.model.step(self.next) {
-            let before = observer.now();
-            self.execute(&step);
-            let ticks = observer.now().wrapping_sub(before);
-            let tensor = step.tensors.output;
-            let output = self.memory.read(tensor.region());
-            observer.step(&StepEvent { index: step.index, name: step.name, kind: step.kind(), output, tensor, ticks });
+        loop {
+            let more = self.advance(observer);
+            if self.chain.is_none() {
+                return more;
+            }
         }
-        self.next = self.next.saturating_add(1);
+    }
+
+    /// Runs the least there is to run: one step, or some rows of one step of a chain; whether there is more.
+    pub fn advance(&mut self, observer: &mut impl Observer) -> bool {
+        let mut chain = match self.chain.take() {
+            Some(chain) => chain,
+            None => match self.model.chain(self.next) {
+                Some(chain) => chain,
+                None => return self.go_on(1),
+            },
+        };
+        if let Some(call) = chain.next()
+            && let Some(step) = self.model.step(self.next.wrapping_add(call.link))
+        {
+            self.execute(&step, call.start..call.end, observer);
+            chain.advance(call);
+            if !chain.is_done() {
+                self.chain = Some(chain);
+                return true;
+            }
+        }
+        self.go_on(chain.len())
+    }
+
+    /// Leaves the current chain behind; whether there is another.
+    fn go_on(&mut self, steps: usize) -> bool {
+        self.next = self.next.saturating_add(steps);
         if self.next < self.model.step_count() {
             return true;
         }
@@ -181,18 +223,23 @@ impl<'a, B: Backend> Session<'a, B> {
         false
     }
 
-    fn execute(&mut self, step: &Step<'_>) {
-        let rows = 0..step.tensors.output.shape.h;
+    fn execute(&mut self, step: &Step<'_>, rows: Range<u32>, observer: &mut impl Observer) {
+        let before = observer.now();
         let mut io = Io { memory: &mut self.memory, tensors: step.tensors, scratch: step.scratch };
-        step.op.run::<B>(&mut io, rows);
+        step.op.run::<B>(&mut io, rows.clone());
+        let ticks = observer.now().wrapping_sub(before);
+        let tensor = &step.tensors.output;
+        let output = self.memory.read(tensor.rows(rows.start, rows.end.saturating_sub(rows.start)));
+        observer.step(&StepEvent { index: step.index, name: step.name, kind: step.kind(), tensor, rows, output, ticks });
     }
 
     /// Abandons the current inference; the next step is the first.
     pub fn restart(&mut self) {
         self.next = 0;
+        self.chain = None;
     }
 
-    /// The step that runs next.
+    /// The step that runs next, or the first of the chain that is running.
     pub fn next_step(&self) -> usize {
         self.next
     }

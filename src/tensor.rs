@@ -128,9 +128,11 @@ impl QuantParams {
 
 /// Where a tensor lies in the arena.
 ///
-/// Pixel `(y, x)` starts at byte `offset + (y * w + x) * pitch`, and its channels are contiguous. A tensor of
-/// its own has `pitch = c * size`; a branch of a concatenation has the joint tensor's pitch, so that it writes
-/// its channels straight into the joint buffer (a *view*).
+/// Pixel `(y, x)` starts at byte `offset + ((y % rows) * w + x) * pitch`, and its channels are contiguous.
+///
+/// A tensor of its own has `pitch = c * size`; a branch of a concatenation has the joint tensor's pitch, so that it
+/// writes its channels straight into the joint buffer (a *view*). A tensor that never exists as a whole, because the
+/// steps of its chain consume its rows while it is produced, keeps only `rows` rows (a *line buffer*).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Place {
@@ -138,6 +140,8 @@ pub struct Place {
     pub offset: u32,
     /// Bytes from one pixel to the next; at least `c * size`.
     pub pitch: u32,
+    /// Rows that are kept: all `h`, or fewer in a line buffer.
+    pub rows: u32,
 }
 
 /// One activation tensor of a model: what it holds, where it lies, and how long it lives.
@@ -152,8 +156,8 @@ pub struct Tensor {
     pub quant: QuantParams,
     /// Bytes in the arena.
     pub place: Place,
-    /// The moment at which it is first written. Moment 0 is the caller filling the input, moment `i + 1` is
-    /// step `i`, and moment `steps + 1` is the caller reading the output.
+    /// The moment at which it is first written. Moment 0 is the caller filling the input, the steps have moments from
+    /// 1 on (one each, or one for the steps of a chain), and the one after the last is the caller reading the output.
     pub first: u32,
     /// The moment at which it is completely written; later than `first` when several steps write parts of it.
     pub ready: u32,
@@ -169,7 +173,7 @@ impl Tensor {
         shape: Shape::new(0, 0, 0),
         dtype: DType::I8,
         quant: QuantParams { scale: 1.0, zero_point: 0 },
-        place: Place { offset: 0, pitch: 0 },
+        place: Place { offset: 0, pitch: 0, rows: 0 },
         first: 0,
         ready: 0,
         last: 0,
@@ -181,9 +185,9 @@ impl Tensor {
         self.shape.c.saturating_mul(self.dtype.size())
     }
 
-    /// Bytes from the first element to one past the last, holes of a view included.
+    /// Bytes from the first kept element to one past the last, holes of a view included.
     pub const fn span(&self) -> u32 {
-        let pixels = self.shape.h.saturating_mul(self.shape.w);
+        let pixels = self.place.rows.saturating_mul(self.shape.w);
         pixels.saturating_sub(1).saturating_mul(self.place.pitch).saturating_add(self.pixel_bytes())
     }
 
@@ -192,15 +196,21 @@ impl Tensor {
         self.place.offset.saturating_add(self.span())
     }
 
-    /// Whether the elements are contiguous.
+    /// Whether all elements are kept and contiguous.
     pub const fn is_dense(&self) -> bool {
-        self.place.pitch == self.pixel_bytes()
+        self.place.pitch == self.pixel_bytes() && self.is_whole()
+    }
+
+    /// Whether all rows are kept.
+    pub const fn is_whole(&self) -> bool {
+        self.place.rows == self.shape.h
     }
 
     /// Whether both lie on the same bytes, element for element.
     pub const fn same_place(&self, other: &Self) -> bool {
         self.place.offset == other.place.offset
             && self.place.pitch == other.place.pitch
+            && self.place.rows == other.place.rows
             && self.shape.same(other.shape)
             && self.dtype.size() == other.dtype.size()
     }

@@ -139,6 +139,42 @@ impl Window {
     }
 }
 
+/// Which rows of an input an output row needs: `y * stride - before` and the `extent - 1` after it, as far as they exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reach {
+    stride: u32,
+    before: u32,
+    extent: u32,
+}
+
+impl Reach {
+    /// The same row: elementwise operators.
+    pub const POINT: Self = Self { stride: 1, before: 0, extent: 1 };
+    /// Every row.
+    pub const WHOLE: Self = Self { stride: 0, before: 0, extent: u32::MAX };
+
+    /// The row shifted by `before`: padding.
+    pub const fn shifted(before: u32) -> Self {
+        Self { stride: 1, before, extent: 1 }
+    }
+
+    /// The rows under a window.
+    pub const fn of(window: &Window) -> Self {
+        Self { stride: window.stride[0], before: window.before[0], extent: window.kernel[0] }
+    }
+
+    /// Rows `start..end` of an input of `height` rows for output row `y`; empty ones keep their place in `0..=height`,
+    /// so that neither bound ever falls when `y` rises.
+    pub const fn rows(&self, y: u32, height: u32) -> (u32, u32) {
+        let (y, stride, before) = (y as u64, self.stride as u64, self.before as u64);
+        let origin = y * stride;
+        let start = origin.saturating_sub(before);
+        let end = (origin + self.extent as u64).saturating_sub(before);
+        let height = height as u64;
+        (if start < height { start as u32 } else { height as u32 }, if end < height { end as u32 } else { height as u32 })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -87,8 +87,12 @@ pub mod tensor {
     pub const LAST: u32 = 40;
     /// Index of the joint tensor, or [`NONE`](super::NONE).
     pub const JOINT: u32 = 44;
+    /// Rows that are kept in the arena.
+    pub const ROWS: u32 = 48;
+    /// Zeros.
+    pub const RESERVED: u32 = 52;
     /// Bytes of a record.
-    pub const SIZE: u32 = 48;
+    pub const SIZE: u32 = 64;
 }
 
 /// Byte offsets of the words of a step record.
@@ -107,8 +111,10 @@ pub mod step {
     pub const SCRATCH: u32 = 24;
     /// Name: offset in the strings section, length.
     pub const NAME: u32 = 32;
+    /// The moment at which it runs.
+    pub const MOMENT: u32 = 40;
     /// Zero.
-    pub const RESERVED: u32 = 40;
+    pub const RESERVED: u32 = 44;
     /// Bytes of a record.
     pub const SIZE: u32 = 48;
 }

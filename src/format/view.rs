@@ -27,9 +27,21 @@ pub(crate) struct StepRecord<'m> {
     pub(crate) a: u32,
     pub(crate) b: Option<u32>,
     pub(crate) output: u32,
+    pub(crate) moment: u32,
     pub(crate) params: Block<'m>,
     pub(crate) scratch: Region,
     pub(crate) name: &'m str,
+}
+
+impl StepRecord<'_> {
+    /// The index of input `operand` (0 or 1), if the step has it.
+    pub(crate) const fn input(&self, operand: usize) -> Option<u32> {
+        match operand {
+            0 => Some(self.a),
+            1 => self.b,
+            _ => None,
+        }
+    }
 }
 
 impl<'m> File<'m> {
@@ -208,6 +220,7 @@ impl<'m> File<'m> {
             place: Place {
                 offset: attempt!(self.word(at + record::OFFSET)),
                 pitch: attempt!(self.word(at + record::PITCH)),
+                rows: attempt!(self.word(at + record::ROWS)),
             },
             first: attempt!(self.word(at + record::FIRST)),
             ready: attempt!(self.word(at + record::READY)),
@@ -217,6 +230,16 @@ impl<'m> File<'m> {
                 joint => Some(joint),
             },
         };
+        let mut reserved = record::RESERVED;
+        while reserved < record::SIZE {
+            if attempt!(self.word(at + reserved)) != 0 {
+                return Err(ModelError::new(Fault::Reserved, at + reserved));
+            }
+            reserved += 4;
+        }
+        if tensor.place.rows == 0 || tensor.place.rows > shape.h {
+            return Err(ModelError::new(Fault::Shape, at + record::ROWS));
+        }
         if !tensor.place.offset.is_multiple_of(dtype.size()) || !tensor.place.pitch.is_multiple_of(dtype.size()) {
             return Err(ModelError::new(Fault::Alignment, at + record::OFFSET));
         }
@@ -233,7 +256,7 @@ impl<'m> File<'m> {
         if index >= self.steps {
             return Err(ModelError::new(Fault::Count, at));
         }
-        if attempt!(self.word(at + record::RESERVED)) != 0 || attempt!(self.word(at + record::RESERVED + 4)) != 0 {
+        if attempt!(self.word(at + record::RESERVED)) != 0 {
             return Err(ModelError::new(Fault::Reserved, at + record::RESERVED));
         }
         let (params, params_len) =
@@ -252,6 +275,7 @@ impl<'m> File<'m> {
                 b => Some(b),
             },
             output: attempt!(self.word(at + record::OUTPUT)),
+            moment: attempt!(self.word(at + record::MOMENT)),
             params: attempt!(Block::new(self.bytes, start + params, params_len, weights)),
             scratch: Region {
                 offset: attempt!(self.word(at + record::SCRATCH)),
@@ -259,6 +283,20 @@ impl<'m> File<'m> {
             },
             name: attempt!(self.string(at + record::NAME)),
         })
+    }
+
+    /// The moment of step `index`; 0 past the end.
+    pub(crate) const fn moment(&self, index: u32) -> u32 {
+        let at = self.record_at(Section::Steps, index, layout::step::SIZE);
+        match self.word(at + layout::step::MOMENT) {
+            Ok(moment) if index < self.steps => moment,
+            _ => 0,
+        }
+    }
+
+    /// The moment at which the caller reads the output: the one after the last step's.
+    pub(crate) const fn end(&self) -> u32 {
+        self.moment(self.steps.saturating_sub(1)).saturating_add(1)
     }
 
     /// Where the preprocess section starts, and its bytes.

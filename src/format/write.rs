@@ -42,6 +42,8 @@ pub struct StepSpec<'s> {
     pub b: Option<u32>,
     /// Index of the output tensor.
     pub output: u32,
+    /// The moment at which it runs: from 1 on, the same as its predecessor's in a chain, else one more.
+    pub moment: u32,
     /// Scratch in the arena.
     pub scratch: Region,
 }
@@ -59,13 +61,13 @@ impl ModelSpec<'_> {
             let name = strings.add(step.name);
             push(&mut steps, [step.op.kind().code(), step.a, step.b.unwrap_or(NONE), step.output]);
             push(&mut steps, [params[0], params[1], step.scratch.offset, step.scratch.len]);
-            push(&mut steps, [name[0], name[1], 0, 0]);
+            push(&mut steps, [name[0], name[1], step.moment, 0]);
         }
         let mut tensors = Vec::new();
         for t in self.tensors {
             push(&mut tensors, [t.shape.h, t.shape.w, t.shape.c, t.dtype.code()]);
             push(&mut tensors, [t.quant.scale.to_bits(), t.quant.zero_point as u32, t.place.offset, t.place.pitch]);
-            push(&mut tensors, [t.first, t.ready, t.last, t.joint.unwrap_or(NONE)]);
+            push(&mut tensors, [t.first, t.ready, t.last, t.joint.unwrap_or(NONE), t.place.rows, 0, 0, 0]);
         }
         let mut labels = Vec::new();
         for label in self.labels {

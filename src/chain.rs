@@ -1,0 +1,231 @@
+//! Chains: steps that run interleaved, row by row, so that the maps between them never exist as a whole.
+//!
+//! Consecutive steps with the same moment form a chain. A step of it may run its next rows when the rows of its
+//! inputs are there and its output's line buffer has room; of those that may, the last in the chain goes first, so
+//! that rows are consumed as early as possible. The order follows from shapes and windows alone: the planner, the
+//! verifier and the session all ask this file, and need store nothing.
+//!
+//! A single step is a chain of one, which runs all its rows at once.
+
+use crate::bytes::attempt;
+use crate::error::{Fault, ModelError};
+use crate::format::File;
+use crate::ops::{Op, Reach};
+use crate::plan::same_bytes;
+use crate::tensor::Tensor;
+
+/// The most steps of a chain.
+pub const MAX_CHAIN: usize = 8;
+
+/// The steps of one moment and how far each has come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Chain {
+    /// The first step.
+    pub(crate) first: u32,
+    links: [Link; MAX_CHAIN],
+    len: usize,
+}
+
+/// What the schedule needs to know of a step.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Link {
+    /// Rows of the output.
+    pub(crate) height: u32,
+    /// Rows of the output that are kept.
+    ring: u32,
+    /// Rows that one call computes.
+    block: u32,
+    /// Rows that have been computed.
+    pub(crate) done: u32,
+    inputs: [Input; 2],
+}
+
+/// What the schedule needs to know of an operand.
+#[derive(Clone, Copy, Debug)]
+struct Input {
+    /// The step of the chain that produces it; none for tensors that are complete.
+    producer: Option<u8>,
+    /// Its rows.
+    height: u32,
+    /// Which of its rows an output row needs.
+    reach: Reach,
+}
+
+/// Rows `start..end` of the output of link `link`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Call {
+    pub(crate) link: usize,
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+}
+
+impl Link {
+    const EMPTY: Self = Self { height: 0, ring: 0, block: 1, done: 0, inputs: [Input::NONE; 2] };
+
+    /// Whether blocks of rows never wrap around the line buffer.
+    pub(crate) const fn keeps_whole_blocks(&self) -> bool {
+        self.ring == self.height || (self.block != 0 && self.ring.is_multiple_of(self.block))
+    }
+
+    /// Whether a step of the chain produces operand `operand`.
+    pub(crate) const fn is_produced(&self, operand: usize) -> bool {
+        self.inputs[operand & 1].producer.is_some()
+    }
+
+    /// The first row of operand `operand` that rows from `row` on need; its height when there are none to come.
+    pub(crate) const fn needs_from(&self, operand: usize, row: u32) -> u32 {
+        let input = &self.inputs[operand & 1];
+        if row < self.height { input.reach.rows(row, input.height).0 } else { input.height }
+    }
+}
+
+impl Input {
+    const NONE: Self = Self { producer: None, height: 0, reach: Reach::POINT };
+}
+
+impl Chain {
+    /// The chain that starts with step `first`, nothing of it done.
+    pub(crate) const fn open(file: &File<'_>, first: u32) -> Result<Self, ModelError> {
+        let mut chain = Self { first, links: [Link::EMPTY; MAX_CHAIN], len: 0 };
+        let moment = file.moment(first);
+        let mut outputs = [u32::MAX; MAX_CHAIN];
+        let mut overlaid = false;
+        let mut index = first;
+        while index < file.steps && file.moment(index) == moment {
+            let step = attempt!(file.step(index));
+            if chain.len >= MAX_CHAIN {
+                return Err(ModelError::new(Fault::Chain, step.at));
+            }
+            let op = attempt!(Op::decode(step.op, step.at, step.params));
+            let output = attempt!(file.tensor(step.output));
+            let a = attempt!(Input::new(file, step.a, op.reach(0), &outputs));
+            let b = match step.b {
+                Some(b) => attempt!(Input::new(file, b, op.reach(1), &outputs)),
+                None => Input::NONE,
+            };
+            overlaid = overlaid || overlays(&attempt!(file.tensor(step.a)), &output);
+            if let Some(b) = step.b {
+                overlaid = overlaid || overlays(&attempt!(file.tensor(b)), &output);
+            }
+            let block = op.row_block();
+            chain.links[chain.len] = Link {
+                height: output.shape.h,
+                ring: output.place.rows,
+                block: if block == 0 { 1 } else { block },
+                done: 0,
+                inputs: [a, b],
+            };
+            outputs[chain.len] = step.output;
+            chain.len += 1;
+            index += 1;
+        }
+        // One step by itself takes all its rows at once, unless they push its input's out of the way.
+        if chain.len == 1 && !overlaid {
+            chain.links[0].block = chain.links[0].height;
+        }
+        Ok(chain)
+    }
+
+    /// Number of steps.
+    pub(crate) const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Link `index`, if the chain has it.
+    pub(crate) const fn link(&self, index: usize) -> Option<&Link> {
+        if index < self.len && index < MAX_CHAIN { Some(&self.links[index]) } else { None }
+    }
+
+    /// What runs next; `None` when all is done, or when every step waits for another.
+    pub(crate) const fn next(&self) -> Option<Call> {
+        let mut left = self.len;
+        while left > 0 {
+            left -= 1;
+            if let Some(link) = self.link(left)
+                && link.done < link.height
+            {
+                let end = link.done.saturating_add(link.block);
+                let end = if end < link.height { end } else { link.height };
+                if self.may_run(left, link, end) {
+                    return Some(Call { link: left, start: link.done, end });
+                }
+            }
+        }
+        None
+    }
+
+    /// Whether the rows before `end` of `link` can be computed now.
+    const fn may_run(&self, index: usize, link: &Link, end: u32) -> bool {
+        let mut operand = 0;
+        while operand < 2 {
+            let input = &link.inputs[operand];
+            if let Some(producer) = input.producer
+                && let Some(producer) = self.link(producer as usize)
+                && input.reach.rows(end.saturating_sub(1), input.height).1 > producer.done
+            {
+                return false;
+            }
+            operand += 1;
+        }
+        // Rows up to `end` push those before `end - ring` out of the line buffer.
+        let lost = end.saturating_sub(link.ring);
+        lost == 0 || (end - link.done <= link.ring && lost <= self.needed_from(index))
+    }
+
+    /// The first row of the output of link `index` that some step of the chain still needs.
+    const fn needed_from(&self, index: usize) -> u32 {
+        let mut from = u32::MAX;
+        let mut consumer = 0;
+        while let Some(link) = self.link(consumer) {
+            let mut operand = 0;
+            while operand < 2 {
+                let needs = link.needs_from(operand, link.done);
+                if matches!(link.inputs[operand].producer, Some(producer) if producer as usize == index) && needs < from {
+                    from = needs;
+                }
+                operand += 1;
+            }
+            consumer += 1;
+        }
+        from
+    }
+
+    /// Notes that `call` has run.
+    pub(crate) const fn advance(&mut self, call: Call) {
+        if call.link < MAX_CHAIN {
+            self.links[call.link].done = call.end;
+        }
+    }
+
+    /// Whether every step has computed all its rows.
+    pub(crate) const fn is_done(&self) -> bool {
+        let mut index = 0;
+        while let Some(link) = self.link(index) {
+            if link.done < link.height {
+                return false;
+            }
+            index += 1;
+        }
+        true
+    }
+}
+
+/// Whether `output` lies on bytes of `input` other than exactly in place.
+const fn overlays(input: &Tensor, output: &Tensor) -> bool {
+    input.region().overlaps(output.region()) && !same_bytes(input, output)
+}
+
+impl Input {
+    const fn new(file: &File<'_>, index: u32, reach: Reach, outputs: &[u32; MAX_CHAIN]) -> Result<Self, ModelError> {
+        let tensor = attempt!(file.tensor(index));
+        let mut producer = None;
+        let mut link = 0;
+        while link < MAX_CHAIN {
+            if outputs[link] == index {
+                producer = Some(link as u8);
+            }
+            link += 1;
+        }
+        Ok(Self { producer, height: tensor.shape.h, reach })
+    }
+}
