@@ -10,9 +10,10 @@
 use crate::bytes::attempt;
 use crate::error::{Fault, ModelError};
 use crate::format::File;
-use crate::ops::{Op, Reach};
+use crate::ops::Op;
 use crate::plan::same_bytes;
 use crate::tensor::Tensor;
+use crate::window::Reach;
 
 /// The most steps of a chain.
 pub const MAX_CHAIN: usize = 8;
@@ -180,7 +181,8 @@ impl Chain {
             let mut operand = 0;
             while operand < 2 {
                 let needs = link.needs_from(operand, link.done);
-                if matches!(link.inputs[operand].producer, Some(producer) if producer as usize == index) && needs < from {
+                if matches!(link.inputs[operand].producer, Some(producer) if producer as usize == index) && needs < from
+                {
                     from = needs;
                 }
                 operand += 1;

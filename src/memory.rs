@@ -49,8 +49,8 @@ impl Tensor {
         self.region().part(self.slot(first).wrapping_mul(row), rows.wrapping_mul(row))
     }
 
-    /// Where row `y` is kept.
-    const fn slot(&self, y: u32) -> u32 {
+    /// The kept row, from 0, that holds row `y`.
+    pub(crate) const fn slot(&self, y: u32) -> u32 {
         match y.checked_rem(self.place.rows) {
             Some(slot) if !self.is_whole() => slot,
             _ => y,
@@ -59,7 +59,7 @@ impl Tensor {
 
     /// The bytes of `pixels` pixels of row `y` from column `x`, from the first element to the last.
     pub const fn pixels(&self, y: u32, x: u32, pixels: u32) -> Region {
-        let pixel = y.wrapping_mul(self.shape.w).wrapping_add(x);
+        let pixel = self.slot(y).wrapping_mul(self.shape.w).wrapping_add(x);
         let len = pixels.saturating_sub(1).saturating_mul(self.place.pitch).saturating_add(self.pixel_bytes());
         self.region().part(pixel.wrapping_mul(self.place.pitch), len)
     }

@@ -54,8 +54,6 @@ pub struct StepEvent<'e> {
     /// Those rows, from the first element to the last; between the pixels of a concatenation's part lie bytes of the
     /// other parts, see [`StepEvent::pixels`].
     pub output: &'e [i8],
-    /// The output's tensor.
-    pub tensor: Tensor,
     /// By how much the observer's clock went on.
     pub ticks: u32,
 }
@@ -230,7 +228,15 @@ impl<'a, B: Backend> Session<'a, B> {
         let ticks = observer.now().wrapping_sub(before);
         let tensor = &step.tensors.output;
         let output = self.memory.read(tensor.rows(rows.start, rows.end.saturating_sub(rows.start)));
-        observer.step(&StepEvent { index: step.index, name: step.name, kind: step.kind(), tensor, rows, output, ticks });
+        observer.step(&StepEvent {
+            index: step.index,
+            name: step.name,
+            kind: step.kind(),
+            tensor,
+            rows,
+            output,
+            ticks,
+        });
     }
 
     /// Abandons the current inference; the next step is the first.

@@ -171,7 +171,10 @@ impl Reach {
         let start = origin.saturating_sub(before);
         let end = (origin + self.extent as u64).saturating_sub(before);
         let height = height as u64;
-        (if start < height { start as u32 } else { height as u32 }, if end < height { end as u32 } else { height as u32 })
+        (
+            if start < height { start as u32 } else { height as u32 },
+            if end < height { end as u32 } else { height as u32 },
+        )
     }
 }
 

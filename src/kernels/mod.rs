@@ -14,8 +14,12 @@ pub type Active = Portable;
 /// A rectangle of pixels of a tensor, seen from one channel on.
 #[derive(Clone, Copy, Debug)]
 pub struct Pixels<'a> {
-    /// Elements from the first pixel's first channel of interest on.
+    /// The tensor's elements, from the first column and the first channel of interest of its first kept row on.
     pub elements: &'a [i8],
+    /// The kept row that the first row of pixels lies in.
+    pub first_row: usize,
+    /// Rows that the tensor keeps: after the last comes the first, in a line buffer.
+    pub kept_rows: usize,
     /// Rows of pixels.
     pub rows: usize,
     /// Pixels in a row.
@@ -30,8 +34,10 @@ impl<'a> Pixels<'a> {
     /// Every pixel's elements from the channel of interest on, row by row.
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = &'a [i8]> {
-        let Self { elements, rows, columns, row_pitch, pitch } = *self;
+        let Self { elements, first_row, kept_rows, rows, columns, row_pitch, pitch } = *self;
         (0..rows).flat_map(move |row| {
+            let row = first_row.wrapping_add(row);
+            let row = if row < kept_rows { row } else { row.wrapping_sub(kept_rows) };
             let row = elements.get(row.wrapping_mul(row_pitch)..).unwrap_or_default();
             (0..columns).map(move |column| row.get(column.wrapping_mul(pitch)..).unwrap_or_default())
         })

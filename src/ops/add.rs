@@ -9,6 +9,7 @@ use crate::error::{Fault, ModelError};
 use crate::kernels::{AddTerms, Backend};
 use crate::quant::{Clamp, Multiplier, OutputStage, Rounding};
 use crate::tensor::{QuantParams, Shape, Tensor};
+use crate::window::Reach;
 
 /// The sum of two tensors of the same shape, each with its own scale, and an activation.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -88,6 +89,10 @@ impl Add {
 
     pub(super) const fn in_place(&self, operand: u32) -> bool {
         operand < 2
+    }
+
+    pub(super) const fn reach(&self, _operand: u32) -> Reach {
+        Reach::POINT
     }
 
     pub(super) const fn macs(&self, _tensors: &Operands) -> u64 {

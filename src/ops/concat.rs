@@ -8,6 +8,7 @@ use crate::bytes::{Block, attempt};
 use crate::error::{Fault, ModelError};
 use crate::kernels::Backend;
 use crate::tensor::Shape;
+use crate::window::Reach;
 
 /// Copies one part of a concatenation along the channels into the joint tensor.
 ///
@@ -41,6 +42,10 @@ impl Concat {
 
     pub(super) const fn in_place(&self, operand: u32) -> bool {
         operand == 0
+    }
+
+    pub(super) const fn reach(&self, _operand: u32) -> Reach {
+        Reach::POINT
     }
 
     pub(super) const fn macs(&self, _tensors: &Operands) -> u64 {

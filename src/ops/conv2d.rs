@@ -11,7 +11,7 @@ use crate::kernels::Backend;
 use crate::memory::Region;
 use crate::quant::{self, Channels, Clamp, OutputStage, Rounding};
 use crate::tensor::{Shape, Tensor};
-use crate::window::Window;
+use crate::window::{Reach, Window};
 
 /// How a convolution is computed, and with it how its weights are packed. Every algorithm gives the same bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -37,6 +37,13 @@ impl ConvAlgorithm {
         match code {
             0 => Some(ConvAlgorithm::Direct),
             _ => None,
+        }
+    }
+
+    /// Rows of the output that are computed together.
+    pub const fn row_block(self) -> u32 {
+        match self {
+            ConvAlgorithm::Direct => 1,
         }
     }
 
@@ -133,6 +140,10 @@ impl<'m> Conv2d<'m> {
         false
     }
 
+    pub(super) const fn reach(&self, _operand: u32) -> Reach {
+        Reach::of(&self.window)
+    }
+
     pub(super) const fn macs(&self, tensors: &Operands) -> u64 {
         patch_len(&self.window, tensors.a.shape.c).saturating_mul(tensors.output.shape.len() as u64)
     }
@@ -197,7 +208,7 @@ impl<'m> Conv2d<'m> {
     fn patches_in(&self, input: &Tensor, y: u32, x: u32, pixels: u32, k: u32) -> (Region, u32) {
         let [down, right] = self.window.stride;
         let pitch = right.wrapping_mul(input.place.pitch);
-        let first = y.wrapping_mul(down).wrapping_mul(input.shape.w).wrapping_add(x.wrapping_mul(right));
+        let first = input.slot(y.wrapping_mul(down)).wrapping_mul(input.shape.w).wrapping_add(x.wrapping_mul(right));
         let len = pixels.saturating_sub(1).wrapping_mul(pitch).wrapping_add(k);
         (input.region().part(first.wrapping_mul(input.place.pitch), len), pitch)
     }

@@ -10,7 +10,7 @@ use crate::error::{Fault, ModelError};
 use crate::kernels::Backend;
 use crate::quant::{self, Channels, Clamp, OutputStage, Rounding};
 use crate::tensor::Shape;
-use crate::window::Window;
+use crate::window::{Reach, Window};
 
 /// The fully connected layer: every unit sees every element of the input, flattened.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -66,6 +66,10 @@ impl<'m> Dense<'m> {
 
     pub(super) const fn in_place(&self, _operand: u32) -> bool {
         false
+    }
+
+    pub(super) const fn reach(&self, _operand: u32) -> Reach {
+        Reach::WHOLE
     }
 
     pub(super) const fn macs(&self, tensors: &Operands) -> u64 {

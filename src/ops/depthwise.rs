@@ -9,7 +9,7 @@ use crate::error::{Fault, ModelError};
 use crate::kernels::{BLOCK, Backend};
 use crate::quant::{self, Channel, Channels, Clamp, OutputStage, Rounding};
 use crate::tensor::Shape;
-use crate::window::Window;
+use crate::window::{Reach, Window};
 
 /// Depthwise convolution. Output channel `i * multiplier + j` sees input channel `i` only.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -82,6 +82,10 @@ impl<'m> DepthwiseConv2d<'m> {
 
     pub(super) const fn in_place(&self, _operand: u32) -> bool {
         false
+    }
+
+    pub(super) const fn reach(&self, _operand: u32) -> Reach {
+        Reach::of(&self.window)
     }
 
     pub(super) const fn macs(&self, tensors: &Operands) -> u64 {

@@ -9,7 +9,7 @@ use crate::error::{Fault, ModelError};
 use crate::kernels::{BLOCK, Backend};
 use crate::quant::Clamp;
 use crate::tensor::Shape;
-use crate::window::Window;
+use crate::window::{Reach, Window};
 
 /// The maximum over a window; positions outside the input do not take part.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -49,6 +49,10 @@ impl MaxPool2d {
 
     pub(super) const fn in_place(&self, _operand: u32) -> bool {
         false
+    }
+
+    pub(super) const fn reach(&self, _operand: u32) -> Reach {
+        Reach::of(&self.window)
     }
 
     pub(super) const fn macs(&self, _tensors: &Operands) -> u64 {

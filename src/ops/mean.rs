@@ -9,7 +9,7 @@ use crate::error::{Fault, ModelError};
 use crate::kernels::{BLOCK, Backend};
 use crate::quant::{Channel, Clamp, Multiplier, OutputStage, Rounding};
 use crate::tensor::{QuantParams, Shape};
-use crate::window::Window;
+use crate::window::{Reach, Window};
 
 /// The mean of all pixels. Unlike an average pool it rescales, and rounds as a requantization does.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -59,6 +59,10 @@ impl Mean {
 
     pub(super) const fn in_place(&self, _operand: u32) -> bool {
         false
+    }
+
+    pub(super) const fn reach(&self, _operand: u32) -> Reach {
+        Reach::WHOLE
     }
 
     pub(super) const fn macs(&self, _tensors: &Operands) -> u64 {

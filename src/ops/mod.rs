@@ -9,6 +9,7 @@
 //! - `check(&Operands)`, a `const fn`: the shape rule, the element types and the quantization of the operands;
 //! - `scratch_len(&Operands)`, a `const fn`: bytes of scratch that `run` needs, the same on every backend;
 //! - `in_place(operand)`: whether the output may lie exactly where that operand lies;
+//! - `reach(operand)`: which rows of that operand an output row needs, so that steps can be chained;
 //! - `macs(&Operands)`: multiply-accumulate operations of one run;
 //! - `run`, which computes rows `rows` of the output. It cannot fail: everything was checked before.
 
@@ -22,6 +23,7 @@ use crate::error::{Fault, ModelError};
 use crate::kernels::Backend;
 use crate::memory::{Memory, Region};
 use crate::tensor::Tensor;
+use crate::window::Reach;
 
 mod matmul;
 mod params;
@@ -132,6 +134,11 @@ macro_rules! operators {
                 match self { $(Op::$op(op) => op.in_place(operand),)* }
             }
 
+            /// Which rows of input `operand` (0 or 1) an output row needs.
+            pub const fn reach(&self, operand: u32) -> Reach {
+                match self { $(Op::$op(op) => op.reach(operand),)* }
+            }
+
             /// Multiply-accumulate operations of one run.
             pub const fn macs(&self, tensors: &Operands) -> u64 {
                 match self { $(Op::$op(op) => op.macs(tensors),)* }
@@ -148,6 +155,16 @@ macro_rules! operators {
             }
         }
     };
+}
+
+impl Op<'_> {
+    /// Rows of the output that `run` prefers to compute at a time; line buffers keep a multiple of them.
+    pub const fn row_block(&self) -> u32 {
+        match self {
+            Op::Conv2d(op) => op.algorithm.row_block(),
+            _ => 1,
+        }
+    }
 }
 
 operators! {

@@ -9,6 +9,7 @@ use crate::error::{Fault, ModelError};
 use crate::kernels::Backend;
 use crate::quant::Clamp;
 use crate::tensor::Shape;
+use crate::window::Reach;
 
 /// Padding with a constant, normally the zero point, in height, width and channels.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -64,6 +65,11 @@ impl Pad {
 
     pub(super) const fn in_place(&self, _operand: u32) -> bool {
         false
+    }
+
+    pub(super) const fn reach(&self, _operand: u32) -> Reach {
+        let [top, ..] = self.before;
+        Reach::shifted(top)
     }
 
     pub(super) const fn macs(&self, _tensors: &Operands) -> u64 {

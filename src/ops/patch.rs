@@ -51,7 +51,8 @@ pub(super) fn gather(
     for row in 0..rows.len {
         let mut to = take(&mut patch, row_len);
         take(&mut to, before).fill(fill);
-        let pixel = rows.start.wrapping_add(row).wrapping_mul(input.shape.w).wrapping_add(columns.start);
+        let slot = input.slot(rows.start.wrapping_add(row));
+        let pixel = slot.wrapping_mul(input.shape.w).wrapping_add(columns.start);
         let from = elements.get((pixel as usize).wrapping_mul(pitch)..).unwrap_or_default();
         if pitch == c {
             let to = take(&mut to, inside.wrapping_mul(c));
@@ -88,10 +89,11 @@ impl Inside {
 
     /// The pixels, from `channel` on, of a tensor whose bytes are `elements`.
     pub(super) fn pixels_of<'a>(&self, input: &Tensor, elements: &'a [i8], channel: u32) -> Pixels<'a> {
-        let first = self.rows.start.wrapping_mul(input.shape.w).wrapping_add(self.columns.start);
-        let start = first.wrapping_mul(input.place.pitch).wrapping_add(channel);
+        let start = self.columns.start.wrapping_mul(input.place.pitch).wrapping_add(channel);
         Pixels {
             elements: elements.get(start as usize..).unwrap_or_default(),
+            first_row: input.slot(self.rows.start) as usize,
+            kept_rows: input.place.rows as usize,
             rows: self.rows.len as usize,
             columns: self.columns.len as usize,
             row_pitch: input.shape.w.wrapping_mul(input.place.pitch) as usize,

@@ -9,6 +9,7 @@ use crate::error::{Fault, ModelError};
 use crate::kernels::Backend;
 use crate::memory::Region;
 use crate::tensor::Tensor;
+use crate::window::Reach;
 
 /// The same elements, in the same order, under another shape.
 ///
@@ -36,6 +37,10 @@ impl Reshape {
     /// In place when both are contiguous: elements then keep their bytes.
     pub(super) const fn in_place(&self, operand: u32) -> bool {
         operand == 0
+    }
+
+    pub(super) const fn reach(&self, _operand: u32) -> Reach {
+        Reach::WHOLE
     }
 
     pub(super) const fn macs(&self, _tensors: &Operands) -> u64 {
