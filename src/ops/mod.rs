@@ -25,6 +25,8 @@ use crate::memory::{Memory, Region};
 use crate::tensor::Tensor;
 use crate::window::Reach;
 
+pub use conv2d::ConvAlgorithm;
+
 mod matmul;
 mod params;
 mod patch;
