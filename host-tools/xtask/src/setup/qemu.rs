@@ -50,9 +50,7 @@ pub fn apt_install(suite: Option<&str>, system: &System) -> Result<()> {
 
 /// Makes the backports suite known to apt, from the mirror that it already uses.
 pub fn add_backports(codename: &str, system: &System) -> Result<()> {
-    let format = "$(REPO_URI)|$(CODENAME)|$(ORIGIN)|$(LABEL)";
-    let known =
-        command::output(Command::new("apt-get").args(["indextargets", "--format", format, "Created-By: Packages"]))?;
+    let known = index_targets(&[])?;
     if has_suite(&known, &format!("{codename}-backports")) {
         eprintln!("setup: apt knows {codename}-backports already");
         return Ok(());
@@ -70,7 +68,14 @@ pub fn brew(upgrade: bool) -> Result<()> {
     command::run(Command::new("brew").args([if upgrade { "upgrade" } else { "install" }, "qemu"]))
 }
 
-/// The archive's address among lines of `address|codename|origin|label`.
+/// What apt knows of its sources, one line `address|codename|origin|label` for each list that it has fetched.
+pub fn index_targets(options: &[String]) -> Result<String> {
+    let format = "$(REPO_URI)|$(CODENAME)|$(ORIGIN)|$(LABEL)";
+    let mut apt = Command::new("apt-get");
+    command::output(apt.args(options).args(["indextargets", "--format", format, "Created-By: Packages"]))
+}
+
+/// The archive's address among the lines of [`index_targets`].
 pub fn mirror<'a>(known: &'a str, codename: &str) -> Option<&'a str> {
     known.lines().find_map(|line| {
         let (mirror, rest) = line.split_once('|')?;

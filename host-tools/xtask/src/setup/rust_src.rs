@@ -11,7 +11,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::facts::Toolchain;
+use super::facts::{Release, Toolchain};
 use super::plan::{Target, names};
 use super::qemu;
 use crate::{command, repo};
@@ -86,63 +86,62 @@ fn fetch(scratch: &Path, toolchain: &Toolchain) -> Result<()> {
 
 /// Downloads the package of this release from the configured sources, or from other suites of the same Debian mirror.
 fn download(scratch: &Path, release: &str) -> Result<PathBuf> {
+    let codename = Release::parse(&fs::read_to_string("/etc/os-release")?).codename;
+    let mut own = Vec::new();
+    let mut known = qemu::index_targets(&own)?;
+    if known.is_empty() {
+        // A fresh machine (an image without package lists): they are fetched aside.
+        own = private_apt(scratch, "own", None)?;
+        command::run(Command::new("apt-get").args(&own).args(["update", "-qq"]))?;
+        known = qemu::index_targets(&own)?;
+    }
     let short = release.rsplit_once('.').map_or(release, |(short, _)| short);
-    let packages = ["rust-src".to_string(), format!("rust-{short}-src")];
-    for package in &packages {
-        if let Some(version) = version_of(&[], package, release)? {
-            return get(&[], scratch, package, &version);
+    for package in ["rust-src".to_string(), format!("rust-{short}-src")] {
+        if let Some(version) = version_of(&own, &package, release)? {
+            return get(&own, scratch, &package, &version);
         }
     }
-    let format = "$(REPO_URI)|$(CODENAME)|$(ORIGIN)|$(LABEL)";
-    let known =
-        command::output(Command::new("apt-get").args(["indextargets", "--format", format, "Created-By: Packages"]))?;
-    let codename = debian_codename()?;
     let mirror = qemu::mirror(&known, &codename)
         .with_context(|| format!("apt's sources have no rust-src {release}, and no Debian mirror to look further"))?;
-    for suite in
-        [format!("{codename}-backports"), "trixie-backports".into(), "trixie".into(), "forky".into(), "sid".into()]
-    {
-        let options = private_apt(scratch, mirror, &suite)?;
+    for suite in [&*format!("{codename}-backports"), "trixie-backports", "trixie", "forky", "sid"] {
         eprintln!("setup: looking for rust-src {release} in {suite}");
-        let mut update = Command::new("apt-get");
-        if let Err(error) = command::run(update.args(&options).args(["update", "-qq"])) {
+        let options = private_apt(scratch, suite, Some(mirror))?;
+        if let Err(error) = command::run(Command::new("apt-get").args(&options).args(["update", "-qq"])) {
             eprintln!("setup: {error:#}");
-            continue;
-        }
-        if let Some(version) = version_of(&options, "rust-src", release)? {
+        } else if let Some(version) = version_of(&options, "rust-src", release)? {
             return get(&options, scratch, "rust-src", &version);
         }
     }
     bail!("no suite has rust-src {release}; use rustup, or a toolchain of a release that the distribution packages")
 }
 
-fn debian_codename() -> Result<String> {
-    let release = super::facts::Release::parse(&fs::read_to_string("/etc/os-release")?);
-    Ok(release.codename)
-}
-
-/// Options that give apt a state of its own, so that neither the system's sources nor its lists are touched.
-fn private_apt(scratch: &Path, mirror: &str, suite: &str) -> Result<Vec<String>> {
+/// Options that give apt a state of its own, so that the system's lists are not touched: with one suite of `mirror` as
+/// its only source, or with the system's sources.
+fn private_apt(scratch: &Path, suite: &str, mirror: Option<&str>) -> Result<Vec<String>> {
     let state = scratch.join("apt").join(suite);
     for folder in ["lists/partial", "cache/archives/partial", "state"] {
         fs::create_dir_all(state.join(folder))?;
     }
     fs::write(state.join("status"), "")?;
-    fs::write(state.join("sources.list"), format!("deb [signed-by={}] {mirror} {suite} main\n", qemu::KEYRING))?;
     let configuration = state.join("apt.conf");
-    let state = state.display();
-    let settings = format!(
-        "Dir::Etc::SourceList \"{state}/sources.list\";\n\
-         Dir::Etc::SourceParts \"/dev/null\";\n\
-         Dir::Etc::PreferencesParts \"/dev/null\";\n\
-         Dir::State \"{state}/state\";\n\
-         Dir::State::Lists \"{state}/lists\";\n\
-         Dir::State::status \"{state}/status\";\n\
-         Dir::Cache \"{state}/cache\";\n\
+    let folder = state.display();
+    let mut settings = format!(
+        "Dir::State \"{folder}/state\";\n\
+         Dir::State::Lists \"{folder}/lists\";\n\
+         Dir::State::status \"{folder}/status\";\n\
+         Dir::Cache \"{folder}/cache\";\n\
          Acquire::Languages \"none\";\n\
          Acquire::Retries \"3\";\n\
          APT::Sandbox::User \"root\";\n"
     );
+    if let Some(mirror) = mirror {
+        fs::write(state.join("sources.list"), format!("deb [signed-by={}] {mirror} {suite} main\n", qemu::KEYRING))?;
+        settings.push_str(&format!(
+            "Dir::Etc::SourceList \"{folder}/sources.list\";\n\
+             Dir::Etc::SourceParts \"/dev/null\";\n\
+             Dir::Etc::PreferencesParts \"/dev/null\";\n"
+        ));
+    }
     fs::write(&configuration, settings)?;
     Ok(vec!["-c".into(), configuration.display().to_string()])
 }
