@@ -1,5 +1,7 @@
 //! A model file that has been checked as a whole, and what can be asked of it.
 
+use core::fmt;
+
 use crate::bytes::attempt;
 use crate::chain::Chain;
 use crate::error::{Fault, ModelError};
@@ -20,9 +22,21 @@ use crate::tensor::Tensor;
 ///     Err(error) => panic!("{error}"),
 /// }
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Model<'m> {
     file: File<'m>,
+}
+
+impl fmt::Debug for Model<'_> {
+    /// The name and the sizes, not the bytes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Model")
+            .field("name", &self.name())
+            .field("file_len", &self.file_len())
+            .field("arena_len", &self.arena_len())
+            .field("steps", &self.step_count())
+            .finish()
+    }
 }
 
 /// One step of a model.

@@ -8,7 +8,7 @@ use crate::memory::Region;
 use crate::tensor::{DType, Place, QuantParams, Shape, Tensor};
 
 /// A file whose header, checksum and section table are right.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(crate) struct File<'m> {
     bytes: &'m [u8],
     pub(crate) arena: u32,

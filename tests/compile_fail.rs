@@ -1,0 +1,55 @@
+//! A broken model file, or an arena that is too small, must not compile; a good one must.
+//!
+//! Each case is a small crate that depends on this one. What is compared is the reason that the compiler gives, not
+//! its whole message, so that the test holds for every compiler.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+mod common;
+
+/// Compiles a crate with `model` beside its `main.rs`; the compiler's messages if it fails.
+fn compile(name: &str, model: &[u8], source: &str) -> Result<(), String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    // Under the target directory of this very test, so that nothing is left behind elsewhere.
+    let target = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let dir = target.join(format!("compile-{name}"));
+    std::fs::create_dir_all(dir.join("src")).unwrap();
+    let manifest = format!(
+        "[package]\nname = \"{name}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[dependencies]\nkinglet = {{ path = {root:?} }}\n[workspace]\n"
+    );
+    std::fs::write(dir.join("Cargo.toml"), manifest).unwrap();
+    std::fs::copy(root.join("Cargo.lock"), dir.join("Cargo.lock")).unwrap();
+    std::fs::write(dir.join("src/model.kgl"), model).unwrap();
+    std::fs::write(dir.join("src/main.rs"), source).unwrap();
+    let output = Command::new(env!("CARGO"))
+        .args(["build", "--offline", "--quiet"])
+        .current_dir(&dir)
+        .env("CARGO_TARGET_DIR", target.join("compile-target"))
+        .output()
+        .unwrap();
+    let messages = String::from_utf8_lossy(&output.stderr).into_owned();
+    if output.status.success() { Ok(()) } else { Err(messages) }
+}
+
+const MODEL: &str = "use kinglet::{Arena, Model}; static MODEL: Model = kinglet::model!(\"model.kgl\");";
+const MAIN: &str = "fn main() { ARENA.take().unwrap(); println!(\"{}\", MODEL.name()); }";
+
+#[test]
+fn a_good_model_compiles_and_others_do_not() {
+    let good = common::small_model();
+    let fitting = format!("{MODEL} static ARENA: Arena<{{ MODEL.arena_len() }}> = Arena::new(); {MAIN}");
+    compile("good", &good, &fitting).unwrap();
+
+    let truncated = compile("truncated", &good[..good.len() - 1], &fitting).unwrap_err();
+    assert!(truncated.contains("it is truncated or padded"), "{truncated}");
+
+    let mut flipped = good.clone();
+    *flipped.last_mut().unwrap() ^= 1;
+    let flipped = compile("flipped", &flipped, &fitting).unwrap_err();
+    assert!(flipped.contains("CRC-32 mismatch"), "{flipped}");
+
+    let small = format!("{MODEL} static ARENA: Arena<16> = Arena::for_models(&[&MODEL]); {MAIN}");
+    let small = compile("small", &good, &small).unwrap_err();
+    assert!(small.contains("the arena is smaller than a model needs"), "{small}");
+}

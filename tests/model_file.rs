@@ -1,0 +1,104 @@
+//! A broken file gives an error that says what and where, never a panic; a file that passes runs.
+
+use kinglet::format::{crc32, layout};
+use kinglet::{Fault, Model, Session};
+
+mod common;
+
+#[test]
+fn a_model_says_what_it_holds() {
+    let bytes = common::small_model();
+    let model = Model::new(&bytes).unwrap();
+    assert_eq!((model.name(), model.step_count(), model.label(2)), ("block", 4, Some("c")));
+    let names: Vec<_> = model.steps().map(|step| (step.name, step.kind().name())).collect();
+    assert_eq!(names, [("first", "CONV_2D"), ("second", "CONV_2D"), ("sum", "ADD"), ("mean", "MEAN")]);
+    assert_eq!(model.macs(), 2 * 8 * 8 * 4 * 4 * 9);
+    assert!(model.pixels().is_some());
+}
+
+#[test]
+fn every_truncation_is_refused() {
+    let bytes = common::small_model();
+    for len in 0..bytes.len() {
+        let error = Model::new(&bytes[..len]).unwrap_err();
+        assert!(matches!(error.fault, Fault::Truncated | Fault::Length), "{len}: {error}");
+        assert!(error.offset <= len as u32 + 3, "{len}: {error}");
+    }
+}
+
+#[test]
+fn other_files_and_versions_are_refused() {
+    let mut bytes = common::small_model();
+    bytes[4] = 2;
+    let error = Model::new(&bytes).unwrap_err();
+    assert_eq!((error.fault, error.offset), (Fault::Version, 4));
+    bytes[0] = b'T';
+    let error = Model::new(&bytes).unwrap_err();
+    assert_eq!((error.fault, error.offset), (Fault::Magic, 0));
+    assert!(error.to_string().contains("at byte 0"), "{error}");
+}
+
+/// Xorshift: enough to flip bits.
+fn random(state: &mut u64) -> usize {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    *state as usize
+}
+
+#[test]
+fn every_flipped_bit_is_refused() {
+    let good = common::small_model();
+    let mut state = 1;
+    for _ in 0..10_000 {
+        let mut bytes = good.clone();
+        bytes[random(&mut state) % good.len()] ^= 1 << (random(&mut state) % 8);
+        Model::new(&bytes).unwrap_err();
+    }
+}
+
+/// With the checksum put right again, flips reach every other check. What passes them all must run: debug builds
+/// would panic on an overflow or an index out of bounds.
+#[test]
+fn flips_behind_the_checksum_are_refused_or_run() {
+    let mut state = 2;
+    let (mut refused, mut ran) = (0, 0);
+    let plans = [common::Block::apart(), common::Block::in_place(), common::Block::streamed()].map(|b| b.to_bytes());
+    for round in 0..10_000 {
+        let mut bytes = plans[round % plans.len()].clone();
+        for _ in 0..1 + random(&mut state) % 3 {
+            // Half of the flips go into the header and the records, where they do most harm.
+            let range = if random(&mut state).is_multiple_of(2) { bytes.len() } else { bytes.len().min(800) };
+            bytes[random(&mut state) % range] ^= 1 << (random(&mut state) % 8);
+        }
+        let at = layout::header::CHECKSUM as usize;
+        let crc = crc32(crc32(0, &bytes[..at]), &bytes[at + 4..]);
+        bytes[at..at + 4].copy_from_slice(&crc.to_le_bytes());
+        let Ok(model) = Model::new(&bytes) else {
+            refused += 1;
+            continue;
+        };
+        if model.arena_len() > 1 << 20 {
+            continue;
+        }
+        let mut memory = Vec::new();
+        let mut session = Session::new(model, common::arena(&mut memory, model.arena_len())).unwrap();
+        session.run();
+        let _ = (session.top_k::<3>(), session.probability(1));
+        ran += 1;
+    }
+    assert!(refused > 3_000 && ran > 1_000, "{refused} refused, {ran} ran");
+}
+
+#[test]
+fn sessions_refuse_memory_and_input_that_do_not_fit() {
+    let bytes = common::small_model();
+    let model = Model::new(&bytes).unwrap();
+    let mut memory = Vec::new();
+    let small = Session::new(model, common::arena(&mut memory, model.arena_len() - 1)).unwrap_err();
+    assert!(small.to_string().contains("the model needs an arena of"), "{small}");
+    let shifted = Session::new(model, &mut common::arena(&mut memory, model.arena_len() + 8)[8..]).unwrap_err();
+    assert_eq!(shifted, kinglet::SessionError::ArenaMisaligned);
+    let mut session = Session::new(model, common::arena(&mut memory, model.arena_len())).unwrap();
+    assert!(session.set_pixels(&[0; 3]).is_err());
+}

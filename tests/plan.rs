@@ -1,0 +1,108 @@
+//! The verifier takes the plans that are safe and refuses those that are not; all safe plans compute the same.
+
+use kinglet::memory::Region;
+use kinglet::{Fault, Model, Place, Session};
+use proptest::prelude::*;
+
+mod common;
+use common::{Block, FIRST, INPUT, MAP, MEAN, SECOND, SUM};
+
+fn run(bytes: &[u8], input: &[i8]) -> Vec<i8> {
+    let model = Model::new(bytes).unwrap();
+    let mut memory = Vec::new();
+    let mut session = Session::new(model, common::arena(&mut memory, model.arena_len())).unwrap();
+    session.set_input(input).unwrap();
+    session.run();
+    let once = session.output().to_vec();
+    // And again, on what the first run left behind.
+    session.set_input(input).unwrap();
+    while session.step() {}
+    assert_eq!(session.output(), once);
+    once
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+    #[test]
+    fn plans_do_not_change_the_result(input in proptest::collection::vec(any::<i8>(), MAP as usize)) {
+        let expected = run(&Block::apart().to_bytes(), &input);
+        prop_assert_eq!(run(&Block::in_place().to_bytes(), &input), &expected[..]);
+        prop_assert_eq!(run(&Block::streamed().to_bytes(), &input), &expected[..]);
+    }
+
+    /// Move one tensor or scratch buffer anywhere: either the verifier refuses, or the result stays the same.
+    #[test]
+    fn a_moved_buffer_is_caught_or_harmless(
+        plan in 0usize..3, which in 0usize..7, offset in 0u32..6 * MAP, input in proptest::collection::vec(any::<i8>(), MAP as usize),
+    ) {
+        let mut block = [Block::apart, Block::in_place, Block::streamed][plan]();
+        let expected = run(&block.to_bytes(), &input);
+        match which {
+            0..=4 => block.tensors[which].place.offset = offset,
+            _ => block.scratch[which - 5].offset = offset / 16 * 16,
+        }
+        block.arena_len = 7 * MAP;
+        let bytes = block.to_bytes();
+        match Model::new(&bytes) {
+            Ok(_) => prop_assert_eq!(run(&bytes, &input), expected),
+            Err(error) => prop_assert_eq!(error.fault, Fault::Overlap),
+        }
+    }
+}
+
+/// What the verifier says of a plan after `bend`.
+fn fault(mut block: Block, bend: impl FnOnce(&mut Block)) -> Fault {
+    bend(&mut block);
+    Model::new(&block.to_bytes()).unwrap_err().fault
+}
+
+#[test]
+fn unsafe_plans_are_refused() {
+    // Lifetimes that end too early or start too late.
+    assert_eq!(fault(Block::apart(), |b| b.tensors[INPUT].last = 2), Fault::Lifetime);
+    assert_eq!(fault(Block::apart(), |b| b.tensors[FIRST].first = 2), Fault::Lifetime);
+    assert_eq!(fault(Block::apart(), |b| b.tensors[MEAN].last = 4), Fault::Lifetime);
+    assert_eq!(fault(Block::apart(), |b| b.moments = vec![1, 2, 4, 5]), Fault::Lifetime);
+    // The sum over an input that is needed later, and over an operand shifted by a pixel.
+    assert_eq!(fault(Block::apart(), |b| b.tensors[FIRST].place.offset = 0), Fault::Overlap);
+    assert_eq!(fault(Block::in_place(), |b| b.tensors[SUM].place.offset = 4), Fault::Overlap);
+    // A convolution cannot work in place.
+    let over = |b: &mut Block| b.tensors[SECOND].place.offset = b.tensors[FIRST].place.offset;
+    assert_eq!(fault(Block::apart(), over), Fault::Overlap);
+    // Scratch that is too small, misaligned, over a living tensor, outside.
+    assert_eq!(fault(Block::apart(), |b| b.scratch[0].len -= 1), Fault::Scratch);
+    assert_eq!(fault(Block::apart(), |b| b.scratch[0].offset += 4), Fault::Alignment);
+    assert_eq!(fault(Block::apart(), |b| b.scratch[0].offset = 0), Fault::Overlap);
+    assert_eq!(fault(Block::apart(), |b| b.scratch[0].offset = b.arena_len), Fault::Arena);
+    assert_eq!(fault(Block::apart(), |b| b.arena_len -= 32), Fault::Arena);
+    // A line buffer with too few rows for the window: the chain waits for ever.
+    assert_eq!(fault(Block::streamed(), |b| b.tensors[FIRST].place.rows = 2), Fault::Chain);
+    // A line buffer outside a chain.
+    assert_eq!(fault(Block::apart(), |b| b.tensors[FIRST].place.rows = 3), Fault::Lifetime);
+    // Rows of the chain's output pushed over rows of its input that are still to be read.
+    assert_eq!(fault(Block::streamed(), |b| b.tensors[SUM].place.offset = 64), Fault::Overlap);
+    // A tensor that claims to be part of one that does not hold it.
+    assert_eq!(fault(Block::apart(), |b| b.tensors[FIRST].joint = Some(SUM as u32)), Fault::Operand);
+    // Labels that are not as many as classes.
+    assert_eq!(fault(Block::apart(), |b| b.labels.truncate(3)), Fault::Text);
+    // Places outside the arena, pitches below the channels.
+    let far = Place { offset: u32::MAX - 3, pitch: 4, rows: 8 };
+    assert_eq!(fault(Block::apart(), |b| b.tensors[FIRST].place = far), Fault::Arena);
+    assert_eq!(fault(Block::apart(), |b| b.tensors[FIRST].place.pitch = 3), Fault::Arena);
+    assert_eq!(fault(Block::apart(), |b| b.scratch[2] = Region { offset: 16, len: u32::MAX }), Fault::Arena);
+}
+
+#[test]
+fn a_streamed_plan_is_smaller_and_stops_between_rows() {
+    let bytes = Block::streamed().to_bytes();
+    let model = Model::new(&bytes).unwrap();
+    assert!(model.arena_len() < 2 * MAP as usize);
+    let mut memory = Vec::new();
+    let mut session = Session::new(model, common::arena(&mut memory, model.arena_len())).unwrap();
+    let mut calls = 1;
+    while session.advance(&mut ()) {
+        calls += 1;
+    }
+    // Three steps of eight rows in the chain, and the mean.
+    assert_eq!(calls, 3 * 8 + 1);
+}
