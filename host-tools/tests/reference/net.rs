@@ -74,7 +74,7 @@ impl<'b> Net<'b> {
     /// A tensor of its own at byte `offset`.
     fn placed(&self, tensor: u32, offset: u32) -> Tensor {
         let shape = self.shape(tensor);
-        let place = Place { offset, pitch: shape.c };
+        let place = Place { offset, pitch: shape.c, rows: shape.h };
         let quant = self.quant(tensor);
         Tensor { shape, dtype: DType::I8, quant, place, first: 0, ready: 0, last: 0, joint: None }
     }
