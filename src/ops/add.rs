@@ -53,11 +53,15 @@ impl Add {
     }
 
     pub(super) const fn decode(block: Block<'_>) -> Result<Self, ModelError> {
+        Self::decode_at(&block, 0)
+    }
+
+    pub(super) const fn decode_at(block: &Block<'_>, at: u32) -> Result<Self, ModelError> {
         Ok(Self {
-            rounding: attempt!(params::rounding(&block, 0)),
-            factors: [attempt!(params::multiplier(&block, 1)), attempt!(params::multiplier(&block, 3))],
-            output_factor: attempt!(params::multiplier(&block, 5)),
-            clamp: attempt!(params::clamp(&block, 7)),
+            rounding: attempt!(params::rounding(block, at)),
+            factors: [attempt!(params::multiplier(block, at + 1)), attempt!(params::multiplier(block, at + 3))],
+            output_factor: attempt!(params::multiplier(block, at + 5)),
+            clamp: attempt!(params::clamp(block, at + 7)),
         })
     }
 
@@ -103,15 +107,19 @@ impl Add {
         0
     }
 
-    pub(super) fn run<B: Backend>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
-        let Operands { a, b: Some(b), output } = io.tensors else { return };
-        let zero_point = output.quant.zero_point;
-        let mut terms = AddTerms {
-            zero_points: [a.quant.zero_point, b.quant.zero_point],
+    /// The constants of the block primitive, for operands and an output with these zero points.
+    pub(super) const fn terms(&self, zero_points: [i32; 2], output_zero_point: i32) -> AddTerms {
+        AddTerms {
+            zero_points,
             factors: self.factors,
             output_factor: self.output_factor,
-            stage: OutputStage { rounding: self.rounding, zero_point, clamp: self.clamp },
-        };
+            stage: OutputStage { rounding: self.rounding, zero_point: output_zero_point, clamp: self.clamp },
+        }
+    }
+
+    pub(super) fn run<B: Backend>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+        let Operands { a, b: Some(b), output } = io.tensors else { return };
+        let mut terms = self.terms([a.quant.zero_point, b.quant.zero_point], output.quant.zero_point);
         // The sum is taken in place, over the operand that lies where the output lies.
         let (over, other) = if b.same_place(&output) && !a.same_place(&output) {
             terms = terms.swapped();

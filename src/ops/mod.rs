@@ -25,8 +25,10 @@ use crate::memory::{Memory, Region};
 use crate::tensor::Tensor;
 use crate::window::Reach;
 
+pub use constant::Function;
 pub use conv2d::ConvAlgorithm;
 
+mod elementwise;
 mod matmul;
 mod params;
 mod patch;
@@ -193,4 +195,12 @@ operators! {
     reshape::Reshape = 10, 1, "RESHAPE";
     /// Padding with a constant, normally the zero point.
     pad::Pad = 11, 1, "PAD";
+    /// Any function of one element, as a table.
+    lookup::Lookup<'m> = 12, 1, "LOOKUP";
+    /// Product of two tensors, with rescaling.
+    mul::Mul = 13, 2, "MUL";
+    /// Difference of two tensors, with rescaling.
+    sub::Sub = 14, 2, "SUB";
+    /// Product, sum or difference of a tensor and a constant.
+    constant::Constant<'m> = 15, 1, "CONSTANT";
 }

@@ -1,0 +1,111 @@
+//! A function of one element, as a table.
+
+use core::ops::Range;
+
+use super::patch::copy_row;
+use super::{Io, Operands, params};
+use crate::bytes::{Block, attempt};
+use crate::error::{Fault, ModelError};
+use crate::kernels::Backend;
+use crate::kernels::intrinsics::cast;
+use crate::tensor::Shape;
+use crate::window::Reach;
+
+/// Any function of one int8 element: LOGISTIC, TANH, HARD_SWISH, LEAKY_RELU, RELU that is not fused, QUANTIZE from
+/// int8 to int8, arithmetic with a single constant. Whoever writes the model computes the 256 entries.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Lookup<'m> {
+    /// Entry `x as u8` is the output for the input `x`.
+    pub table: &'m [i8; 256],
+}
+
+impl<'m> Lookup<'m> {
+    /// The shape rule: the input's.
+    pub const fn output_shape(input: Shape) -> Shape {
+        input
+    }
+
+    pub(super) const fn decode(block: Block<'m>) -> Result<Self, ModelError> {
+        let bytes = attempt!(block.data(0, 1));
+        match (cast::as_i8(bytes).first_chunk(), bytes.len()) {
+            (Some(table), 256) => Ok(Self { table }),
+            _ => Err(block.error(0, Fault::Weights)),
+        }
+    }
+
+    #[cfg(feature = "std")]
+    pub(super) fn encode(&self, writer: &mut crate::format::Writer) {
+        writer.data(cast::as_u8(self.table));
+    }
+
+    pub(super) const fn check(&self, tensors: &Operands) -> Result<(), Fault> {
+        attempt!(params::int8(&tensors.a));
+        attempt!(params::int8(&tensors.output));
+        params::demand(Self::output_shape(tensors.a.shape).same(tensors.output.shape), Fault::ShapeRule)
+    }
+
+    pub(super) const fn scratch_len(&self, _tensors: &Operands) -> u32 {
+        0
+    }
+
+    pub(super) const fn in_place(&self, operand: u32) -> bool {
+        operand == 0
+    }
+
+    pub(super) const fn reach(&self, _operand: u32) -> Reach {
+        Reach::POINT
+    }
+
+    pub(super) const fn macs(&self, _tensors: &Operands) -> u64 {
+        0
+    }
+
+    pub(super) const fn weight_bytes(&self) -> u32 {
+        256
+    }
+
+    pub(super) fn run<B: Backend>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+        let Operands { a, output, .. } = io.tensors;
+        for y in rows.start..rows.end.min(output.shape.h) {
+            copy_row(io.memory, &a, &output, y);
+            for x in 0..output.shape.w {
+                for element in io.memory.write(output.pixels(y, x, 1)) {
+                    *element = self.table.get(usize::from(*element as u8)).copied().unwrap_or(*element);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::elementwise::tests::run;
+    use super::super::{Op, Operands};
+    use super::*;
+    use crate::tensor::QuantParams;
+
+    #[test]
+    fn every_input_gives_its_entry() {
+        let mut table = [0; 256];
+        (0..256).for_each(|i| table[i] = (i as i32 * 77 % 251 - 128) as i8);
+        let all: Vec<i8> = (-128..=127).collect();
+        let quant = QuantParams { scale: 1.0, zero_point: 0 };
+        let shape = Shape::new(4, 8, 8);
+        for in_place in [false, true] {
+            let out = run(Op::Lookup(Lookup { table: &table }), (&all, shape, quant), None, (shape, quant), in_place);
+            assert_eq!(out, all.iter().map(|&x| table[usize::from(x as u8)]).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn refuses_another_shape() {
+        let lookup = Lookup { table: &[0; 256] };
+        let operands = |shape| Operands {
+            a: super::super::elementwise::tests::tensor(Shape::new(2, 2, 2), QuantParams { scale: 1.0, zero_point: 0 }, 0),
+            b: None,
+            output: super::super::elementwise::tests::tensor(shape, QuantParams { scale: 2.0, zero_point: 1 }, 64),
+        };
+        assert_eq!(lookup.check(&operands(Shape::new(2, 2, 2))), Ok(()));
+        assert_eq!(lookup.check(&operands(Shape::new(2, 4, 1))), Err(Fault::ShapeRule));
+    }
+}
