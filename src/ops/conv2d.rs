@@ -115,6 +115,7 @@ impl<'m> Conv2d<'m> {
         attempt!(params::int8(input));
         attempt!(params::int8(output));
         attempt!(params::demand(self.clamp.is_valid(output.dtype), Fault::Clamp));
+        attempt!(params::demand(self.channels.is_valid(), Fault::Multiplier));
         let outputs = self.channels.len() as u32;
         match Self::output_shape(input.shape, &self.window, outputs) {
             Some(shape) if shape.same(output.shape) => {}

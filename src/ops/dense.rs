@@ -53,6 +53,7 @@ impl<'m> Dense<'m> {
         attempt!(params::int8(input));
         attempt!(params::int8(output));
         attempt!(params::demand(self.clamp.is_valid(output.dtype), Fault::Clamp));
+        attempt!(params::demand(self.channels.is_valid(), Fault::Multiplier));
         let units = self.channels.len() as u32;
         let shape = Self::output_shape(input.shape, units);
         attempt!(params::demand(shape.same(output.shape), Fault::ShapeRule));

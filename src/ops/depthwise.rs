@@ -61,6 +61,7 @@ impl<'m> DepthwiseConv2d<'m> {
         attempt!(params::int8(input));
         attempt!(params::int8(output));
         attempt!(params::demand(self.clamp.is_valid(output.dtype), Fault::Clamp));
+        attempt!(params::demand(self.channels.is_valid(), Fault::Multiplier));
         if input.shape.c == 0 || !(self.channels.len() as u32).is_multiple_of(input.shape.c) {
             return Err(Fault::ShapeRule);
         }
