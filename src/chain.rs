@@ -94,7 +94,8 @@ impl Chain {
         let mut index = first;
         while index < file.steps && file.moment(index) == moment {
             let step = attempt!(file.step(index));
-            if chain.len >= MAX_CHAIN {
+            let len = chain.len;
+            if len >= MAX_CHAIN {
                 return Err(ModelError::new(Fault::Chain, step.at));
             }
             let op = attempt!(Op::decode(step.op, step.at, step.params));
@@ -109,15 +110,15 @@ impl Chain {
                 overlaid = overlaid || overlays(&attempt!(file.tensor(b)), &output);
             }
             let block = op.row_block();
-            chain.links[chain.len] = Link {
+            chain.links[len] = Link {
                 height: output.shape.h,
                 ring: output.place.rows,
                 block: if block == 0 { 1 } else { block },
                 done: 0,
                 inputs: [a, b],
             };
-            outputs[chain.len] = step.output;
-            chain.len += 1;
+            outputs[len] = step.output;
+            chain.len = len + 1;
             index += 1;
         }
         // One step by itself takes all its rows at once, unless they push its input's out of the way.

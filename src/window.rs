@@ -114,7 +114,11 @@ impl Window {
             if size[axis] == 0 || padded < self.kernel[axis] {
                 return None;
             }
-            out[axis] = (padded - self.kernel[axis]) / self.stride[axis] + 1;
+            // The stride is not 0, and `checked_div` spares the device the panic for that.
+            match (padded - self.kernel[axis]).checked_div(self.stride[axis]) {
+                Some(steps) => out[axis] = steps.saturating_add(1),
+                None => return None,
+            }
             axis += 1;
         }
         Some(out)

@@ -7,7 +7,6 @@ use super::{Add, Io, Mul, Operands, Sub, params};
 use crate::bytes::{Block, attempt};
 use crate::error::{Fault, ModelError};
 use crate::kernels::Backend;
-use crate::kernels::intrinsics::cast;
 use crate::quant::weights;
 use crate::tensor::Shape;
 use crate::window::Reach;
@@ -68,7 +67,7 @@ impl<'m> Constant<'m> {
             Function::SubFrom(_) => 3,
         };
         writer.words([code, self.zero_point as u32]);
-        writer.data(cast::as_u8(self.data));
+        writer.data(crate::kernels::intrinsics::cast::as_u8(self.data));
         match &self.function {
             Function::Mul(mul) => mul.encode(writer),
             Function::Add(add) => add.encode(writer),

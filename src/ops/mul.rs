@@ -23,8 +23,6 @@ pub struct Mul {
 }
 
 impl Mul {
-    /// Words of the encoding.
-    pub(super) const WORDS: u32 = 5;
 
     /// The product of tensors quantized with `a` and `b` into one quantized with `output`, with the multiplier that
     /// TensorFlow Lite computes. `None` when the ratio of scales is not a valid factor.
@@ -63,7 +61,6 @@ impl Mul {
         let Self { rounding, factor, clamp } = self;
         writer.words([rounding.code(), factor.multiplier as u32, factor.shift as u32]);
         writer.words([clamp.min as u32, clamp.max as u32]);
-        const { assert!(Self::WORDS == 5) };
     }
 
     pub(super) const fn check(&self, tensors: &Operands) -> Result<(), Fault> {
