@@ -1,0 +1,64 @@
+//! No panic is reachable in the runtime: a program that uses all of it is linked for Cortex-M, optimized, and must not
+//! contain a function of `core::panicking`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const MANIFEST: &str = r#"
+[package]
+name = "probe"
+version = "0.0.0"
+edition = "2024"
+
+[[bin]]
+name = "probe"
+path = "probe.rs"
+
+[features]
+panics = []
+
+[dependencies.kinglet]
+path = "KINGLET"
+
+[profile.release]
+panic = "abort"
+lto = "fat"
+codegen-units = 1
+
+[workspace]
+"#;
+
+/// Links the probe for `target` and tells whether it contains panics.
+fn links_panics(target: &str, features: &str) -> bool {
+    let tools = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let runtime = tools.parent().unwrap();
+    let probe = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("no_panic");
+    fs::create_dir_all(&probe).unwrap();
+    fs::write(probe.join("Cargo.toml"), MANIFEST.replace("KINGLET", &runtime.display().to_string())).unwrap();
+    fs::copy(runtime.join("Cargo.lock"), probe.join("Cargo.lock")).unwrap();
+    fs::copy(tools.join("tests/no_panic/probe.rs"), probe.join("probe.rs")).unwrap();
+    let output = Command::new(env!("CARGO"))
+        .args(["build", "--release", "--target", target, "--features", features])
+        .arg("--target-dir")
+        .arg(probe.join("target"))
+        .current_dir(&probe)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let program = fs::read(probe.join("target").join(target).join("release/probe")).unwrap();
+    // Both of Rust's symbol manglings write a path's parts as their length and their name.
+    program.windows(10).any(|bytes| bytes == b"9panicking")
+}
+
+#[test]
+fn no_panic_is_linked() {
+    if std::env::var_os("KINGLET_DEVICE_TESTS").is_none_or(|value| value != "1") {
+        eprintln!("skipped: needs the thumb targets; set KINGLET_DEVICE_TESTS=1");
+        return;
+    }
+    for target in ["thumbv6m-none-eabi", "thumbv7em-none-eabihf"] {
+        assert!(!links_panics(target, ""), "{target}: the runtime can panic");
+    }
+    assert!(links_panics("thumbv7em-none-eabihf", "panics"), "a panic that is there must be found");
+}
