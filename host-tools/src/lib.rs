@@ -1,1 +1,3 @@
 //! Kinglet host tools.
+
+pub mod network;
