@@ -3,6 +3,7 @@
 mod checks;
 mod command;
 mod demo;
+mod firmware;
 mod repo;
 mod setup;
 mod stages;

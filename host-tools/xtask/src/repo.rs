@@ -14,12 +14,6 @@ pub fn root() -> PathBuf {
     package.ancestors().nth(2).map(Path::to_path_buf).unwrap_or(package)
 }
 
-/// The firmware's own workspace, if this checkout has it.
-pub fn firmware() -> Option<PathBuf> {
-    let folder = root().join("firmware");
-    folder.join("Cargo.toml").is_file().then_some(folder)
-}
-
 /// A fresh, empty folder for intermediate files, under the root's ignored `target`.
 pub fn scratch(name: &str) -> std::io::Result<PathBuf> {
     let folder = root().join("target/xtask").join(name);

@@ -8,8 +8,9 @@ use anyhow::{Context, Result};
 #[derive(Default)]
 pub struct Stages {
     done: Vec<(String, Outcome)>,
-    /// Tests that passed and that are ignored, as cargo's result lines count them.
+    /// Tests that passed and that were ignored, as cargo's result lines count them.
     passed: usize,
+    ignored: usize,
     left_out: Vec<String>,
 }
 
@@ -53,7 +54,8 @@ impl Stages {
     }
 
     fn count(&mut self, lines: &[String]) {
-        self.passed += lines.iter().filter_map(|line| passed(line)).sum::<usize>();
+        self.passed += lines.iter().filter_map(|line| counted(line, "passed")).sum::<usize>();
+        self.ignored += lines.iter().filter_map(|line| counted(line, "ignored")).sum::<usize>();
         for reason in lines.iter().filter_map(|line| left_out(line)) {
             if !self.left_out.iter().any(|known| known == reason) {
                 self.left_out.push(reason.to_string());
@@ -72,7 +74,8 @@ impl Stages {
             }
         }
         if self.passed > 0 {
-            eprintln!("{} tests passed", self.passed);
+            let ignored = if self.ignored > 0 { format!(", {} ignored", self.ignored) } else { String::new() };
+            eprintln!("{} tests passed{ignored}", self.passed);
         }
         for reason in &self.left_out {
             eprintln!("left out by a test: {reason}");
@@ -84,11 +87,10 @@ fn seconds(time: Duration) -> String {
     format!("{:.1} s", time.as_secs_f32())
 }
 
-/// How many tests passed, from a line such as `test result: ok. 12 passed; 0 failed; ...`.
-fn passed(line: &str) -> Option<usize> {
-    let rest = line.strip_prefix("test result: ")?;
-    let words: Vec<&str> = rest.split_whitespace().collect();
-    words.windows(2).find(|pair| pair[1].starts_with("passed")).and_then(|pair| pair[0].parse().ok())
+/// The number before `what` in a line such as `test result: ok. 12 passed; 0 failed; 1 ignored; ...`.
+fn counted(line: &str, what: &str) -> Option<usize> {
+    let words: Vec<&str> = line.strip_prefix("test result: ")?.split_whitespace().collect();
+    words.windows(2).find(|pair| pair[1].starts_with(what)).and_then(|pair| pair[0].parse().ok())
 }
 
 /// The reason that a test gives for not having run: our tests print `skipped: <reason>` and pass.
@@ -107,11 +109,11 @@ mod tests {
             "test result: ok. 12 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s",
             "test a ... skipped: no ../shared beside the checkout",
             "skipped: no ../shared beside the checkout",
-            "test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s",
+            "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s",
         ];
         let mut stages = Stages::default();
         stages.count(&lines.map(String::from));
-        assert_eq!(stages.passed, 15);
+        assert_eq!((stages.passed, stages.ignored), (15, 1));
         assert_eq!(stages.left_out, ["no ../shared beside the checkout"]);
     }
 

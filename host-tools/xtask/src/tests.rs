@@ -4,6 +4,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
+use crate::firmware::{self, Firmware};
 use crate::setup::TARGETS;
 use crate::stages::Stages;
 use crate::{command, repo, setup};
@@ -22,12 +23,7 @@ pub fn all(stages: &mut Stages) -> Result<()> {
         command::run(&mut no_std(&[]))?;
         command::run(&mut no_std(&["--features", "defmt"]))
     })?;
-    match repo::firmware() {
-        Some(folder) => stages.run("firmware", || {
-            command::run(command::cargo().current_dir(folder).args(["build", "--release", "--bins"]))
-        })?,
-        None => stages.skip("firmware", "this checkout has no firmware/Cargo.toml"),
-    }
+    firmware::stage(stages, "firmware", Firmware::build)?;
     // One pass: the variable lets the tests that need QEMU and the firmware run too, beside the others.
     stages.keep("tests on the host and on emulated boards", || {
         command::run_and_keep(workspace().env("KINGLET_DEVICE_TESTS", "1").args(["test", "--workspace"]))
