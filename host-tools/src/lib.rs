@@ -1,3 +1,5 @@
-//! Kinglet host tools.
+//! Kinglet host tools: train, quantize, plan, export, simulate and inspect networks.
 
+pub mod cli;
+pub mod graph;
 pub mod network;

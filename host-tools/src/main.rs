@@ -1,2 +1,7 @@
 //! The `kinglet` command.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    kinglet_tools::cli::main()
+}

@@ -1,0 +1,274 @@
+//! Blocks: the pieces that recipes and the zoo stack. Each adds several nodes under a common name prefix.
+
+use kinglet::Padding;
+use serde::{Deserialize, Serialize};
+
+use super::{Builder, GraphError, NodeId};
+
+/// What follows a convolution.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Norm {
+    /// Batch normalization; the convolution has no bias.
+    #[default]
+    Batch,
+    /// Nothing; the convolution has a bias.
+    None,
+}
+
+/// How feature maps become class scores.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Head {
+    /// Global average pool, then a dense layer.
+    #[default]
+    Average,
+    /// A dense layer over all pixels and channels.
+    Flatten,
+}
+
+/// One piece of a network. In a recipe: `residual = { filters = 32, stride = 2 }`.
+///
+/// Filters are those at width 1; a network's width multiplier scales them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Block {
+    /// Convolution, normalization, ReLU.
+    Conv {
+        /// Output channels.
+        filters: u32,
+        /// Kernel extent, square.
+        #[serde(default = "three")]
+        kernel: u32,
+        /// Stride in both directions.
+        #[serde(default = "one")]
+        stride: u32,
+        /// What follows the convolution.
+        #[serde(default)]
+        norm: Norm,
+    },
+    /// Depthwise 3x3, normalization, ReLU, pointwise, normalization, ReLU.
+    Separable {
+        /// Output channels.
+        filters: u32,
+        /// Stride in both directions.
+        #[serde(default = "one")]
+        stride: u32,
+    },
+    /// ResNet v1's basic block: two 3x3 convolutions with batch normalization and a shortcut, projected by a 1x1
+    /// convolution when the shape changes.
+    Residual {
+        /// Output channels.
+        filters: u32,
+        /// Stride of the first convolution.
+        #[serde(default = "one")]
+        stride: u32,
+        /// False in a plain twin: the same layers, no shortcut.
+        #[serde(default = "yes")]
+        shortcut: bool,
+    },
+    /// ResNet's bottleneck: 1x1, 3x3, 1x1 to `4 * filters` channels, each with batch normalization. With a projection
+    /// it is a *convolution block*, without an *identity block*.
+    Bottleneck {
+        /// Channels inside; four times as many come out.
+        filters: u32,
+        /// Stride of the first convolution.
+        #[serde(default = "one")]
+        stride: u32,
+        /// False in a plain twin.
+        #[serde(default = "yes")]
+        shortcut: bool,
+    },
+    /// The Inception module: four branches over one input, concatenated along channels.
+    Inception {
+        /// Filters of the 1x1 branch.
+        one: u32,
+        /// Filters before the 3x3; 0 makes that branch naive.
+        three_reduce: u32,
+        /// Filters of the 3x3.
+        three: u32,
+        /// Filters before the 5x5; 0 makes that branch naive.
+        five_reduce: u32,
+        /// Filters of the 5x5.
+        five: u32,
+        /// Filters after the 3x3 max pool; 0 leaves the pool bare.
+        pool: u32,
+    },
+    /// Max pool.
+    MaxPool {
+        /// Kernel extent, square.
+        kernel: u32,
+        /// Stride in both directions.
+        stride: u32,
+    },
+    /// Average pool.
+    AveragePool {
+        /// Kernel extent, square.
+        kernel: u32,
+        /// Stride in both directions.
+        stride: u32,
+    },
+    /// A hidden dense layer with ReLU.
+    Dense {
+        /// Outputs.
+        units: u32,
+    },
+}
+
+fn one() -> u32 {
+    1
+}
+
+fn three() -> u32 {
+    3
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// A convolution of a block, square, padded to keep the size at stride 1.
+#[derive(Clone, Copy)]
+struct Conv {
+    filters: u32,
+    kernel: u32,
+    stride: u32,
+    norm: Norm,
+    relu: bool,
+}
+
+impl Conv {
+    const fn new(filters: u32, kernel: u32, stride: u32) -> Self {
+        Self { filters, kernel, stride, norm: Norm::Batch, relu: true }
+    }
+
+    const fn linear(self) -> Self {
+        Self { relu: false, ..self }
+    }
+}
+
+impl Block {
+    /// The block with every filter count multiplied by `width`, rounded to a multiple of 4 and at least 4.
+    #[must_use]
+    pub fn scaled(&self, width: f32) -> Self {
+        let scale = |filters: u32| {
+            if filters == 0 || width == 1.0 {
+                filters
+            } else {
+                ((filters as f32 * width / 4.0).round() as u32).max(1) * 4
+            }
+        };
+        let mut block = self.clone();
+        match &mut block {
+            Block::Conv { filters, .. }
+            | Block::Separable { filters, .. }
+            | Block::Residual { filters, .. }
+            | Block::Bottleneck { filters, .. }
+            | Block::Dense { units: filters } => *filters = scale(*filters),
+            Block::Inception { one, three_reduce, three, five_reduce, five, pool } => {
+                for filters in [one, three_reduce, three, five_reduce, five, pool] {
+                    *filters = scale(*filters);
+                }
+            }
+            Block::MaxPool { .. } | Block::AveragePool { .. } => {}
+        }
+        block
+    }
+
+    /// Adds the block's nodes after `input`, named `name` or `name_part`; gives its output.
+    ///
+    /// # Errors
+    /// As [`Builder::add_node`].
+    pub fn build(&self, net: &mut Builder, name: &str, input: NodeId) -> Result<NodeId, GraphError> {
+        match *self {
+            Block::Conv { filters, kernel, stride, norm } => {
+                net.conv_unit(name, input, Conv { norm, ..Conv::new(filters, kernel, stride) })
+            }
+            Block::Separable { filters, stride } => {
+                let depth = format!("{name}_depth");
+                let x = net.depthwise(&depth, input, [3, 3], [stride, stride], Padding::Same, false)?;
+                let x = net.batch_norm(&format!("{depth}_bn"), x)?;
+                let x = net.relu(&format!("{depth}_relu"), x)?;
+                net.conv_unit(&format!("{name}_point"), x, Conv::new(filters, 1, 1))
+            }
+            Block::Residual { filters, stride, shortcut } => {
+                let x = net.conv_unit(&format!("{name}_conv1"), input, Conv::new(filters, 3, stride))?;
+                let x = net.conv_unit(&format!("{name}_conv2"), x, Conv::new(filters, 3, 1).linear())?;
+                // As in MLPerf Tiny's ResNet-8, the projection of the basic block has no normalization of its own.
+                net.join(name, input, x, stride, shortcut, Norm::None)
+            }
+            Block::Bottleneck { filters, stride, shortcut } => {
+                let x = net.conv_unit(&format!("{name}_conv1"), input, Conv::new(filters, 1, stride))?;
+                let x = net.conv_unit(&format!("{name}_conv2"), x, Conv::new(filters, 3, 1))?;
+                let x = net.conv_unit(&format!("{name}_conv3"), x, Conv::new(filters * 4, 1, 1).linear())?;
+                net.join(name, input, x, stride, shortcut, Norm::Batch)
+            }
+            Block::Inception { one, three_reduce, three, five_reduce, five, pool } => {
+                let a = net.conv_unit(&format!("{name}_1x1"), input, Conv::new(one, 1, 1))?;
+                let b = net.reduced(&format!("{name}_3x3"), input, three_reduce, Conv::new(three, 3, 1))?;
+                let c = net.reduced(&format!("{name}_5x5"), input, five_reduce, Conv::new(five, 5, 1))?;
+                let mut d = net.max_pool(&format!("{name}_pool"), input, [3, 3], [1, 1], Padding::Same)?;
+                if pool > 0 {
+                    d = net.conv_unit(&format!("{name}_pool_1x1"), d, Conv::new(pool, 1, 1))?;
+                }
+                net.concat(&format!("{name}_concat"), &[a, b, c, d])
+            }
+            Block::MaxPool { kernel, stride } => net.max_pool(name, input, [kernel; 2], [stride; 2], Padding::Same),
+            Block::AveragePool { kernel, stride } => {
+                net.average_pool(name, input, [kernel; 2], [stride; 2], Padding::Same)
+            }
+            Block::Dense { units } => {
+                let x = net.dense(name, input, units, true)?;
+                net.relu(&format!("{name}_relu"), x)
+            }
+        }
+    }
+}
+
+impl Builder {
+    /// Convolution, normalization if any, ReLU if any; named `name`, `name_bn`, `name_relu`.
+    fn conv_unit(&mut self, name: &str, input: NodeId, conv: Conv) -> Result<NodeId, GraphError> {
+        let Conv { filters, kernel, stride, norm, relu } = conv;
+        let bias = norm == Norm::None;
+        let mut x = self.conv2d(name, input, filters, [kernel; 2], [stride; 2], Padding::Same, bias)?;
+        if norm == Norm::Batch {
+            x = self.batch_norm(&format!("{name}_bn"), x)?;
+        }
+        if relu { self.relu(&format!("{name}_relu"), x) } else { Ok(x) }
+    }
+
+    /// An Inception branch: a 1x1 bottleneck of `reduce` filters (none when 0) before `conv`.
+    fn reduced(&mut self, name: &str, input: NodeId, reduce: u32, conv: Conv) -> Result<NodeId, GraphError> {
+        let x = match reduce {
+            0 => input,
+            _ => self.conv_unit(&format!("{name}_reduce"), input, Conv::new(reduce, 1, 1))?,
+        };
+        self.conv_unit(name, x, conv)
+    }
+
+    /// The end of a residual block: the shortcut from `input`, projected when the shape changes, is added to `x`; ReLU.
+    fn join(
+        &mut self,
+        name: &str,
+        input: NodeId,
+        x: NodeId,
+        stride: u32,
+        shortcut: bool,
+        norm: Norm,
+    ) -> Result<NodeId, GraphError> {
+        let mut sum = x;
+        if shortcut {
+            let mut from = input;
+            if !self.shape(input).same(self.shape(x)) {
+                let filters = self.shape(x).c;
+                let project = format!("{name}_project");
+                from = self.conv2d(&project, input, filters, [1, 1], [stride; 2], Padding::Same, false)?;
+                if norm == Norm::Batch {
+                    from = self.batch_norm(&format!("{project}_bn"), from)?;
+                }
+            }
+            sum = self.add(&format!("{name}_add"), x, from)?;
+        }
+        self.relu(&format!("{name}_relu"), sum)
+    }
+}

@@ -1,0 +1,115 @@
+//! The float network: a graph of operators in topological order, before quantization.
+//!
+//! The trainer runs it forward and backward, the quantizer calibrates and folds it, importers of float files build
+//! it. Shapes are computed by [`kinglet::Window`] when a node is added, so a graph that exists is consistent.
+
+mod block;
+mod builder;
+mod error;
+mod op;
+mod params;
+mod preprocess;
+mod recipe;
+mod store;
+pub mod zoo;
+
+pub use block::{Block, Head, Norm};
+pub use builder::Builder;
+pub use error::GraphError;
+pub use kinglet::{Padding, Shape, Window};
+pub use op::Op;
+pub use params::{ParamSpec, Params};
+pub use preprocess::Preprocess;
+pub use recipe::NetworkRecipe;
+pub use store::{FloatModel, load, save};
+
+/// A node of a graph: its index in [`Graph::nodes`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub usize);
+
+/// One operator applied to earlier nodes. Every node has one output.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// Unique within the graph; the prefix of the node's parameter names.
+    pub name: String,
+    /// What it computes.
+    pub op: Op,
+    /// The nodes it reads, all of them earlier ones.
+    pub inputs: Vec<NodeId>,
+    /// `H x W x C` of its output for one image.
+    pub shape: Shape,
+}
+
+/// A float network in topological order, single assignment. The last node is the output.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Graph {
+    /// The network's name.
+    pub name: String,
+    /// `H x W x C` of one input image.
+    pub input: Shape,
+    /// Node 0 is the input; every node reads only earlier ones.
+    pub nodes: Vec<Node>,
+    /// Class names, one per output channel; empty when the output is no classification.
+    pub labels: Vec<String>,
+    /// How pixels become the input's real numbers.
+    pub preprocess: Preprocess,
+}
+
+impl Graph {
+    /// The node of `id`.
+    ///
+    /// # Panics
+    /// When `id` comes from another graph and is out of range.
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.0]
+    }
+
+    /// The ids of all nodes, in order.
+    pub fn ids(&self) -> impl DoubleEndedIterator<Item = NodeId> + use<> {
+        (0..self.nodes.len()).map(NodeId)
+    }
+
+    /// The node whose value is the network's output.
+    pub fn output(&self) -> NodeId {
+        NodeId(self.nodes.len() - 1)
+    }
+
+    /// The node of this name.
+    pub fn find(&self, name: &str) -> Option<NodeId> {
+        self.nodes.iter().position(|node| node.name == name).map(NodeId)
+    }
+
+    /// For every node the nodes that read it, in order.
+    pub fn consumers(&self) -> Vec<Vec<NodeId>> {
+        let mut readers = vec![Vec::new(); self.nodes.len()];
+        for id in self.ids() {
+            for input in &self.node(id).inputs {
+                readers[input.0].push(id);
+            }
+        }
+        readers
+    }
+
+    /// `H x W x C` of the inputs of `id`.
+    pub fn input_shapes(&self, id: NodeId) -> Vec<Shape> {
+        self.node(id).inputs.iter().map(|&input| self.node(input).shape).collect()
+    }
+
+    /// Names, dimensions and roles of all parameters, in the order of their nodes.
+    pub fn param_specs(&self) -> Vec<ParamSpec> {
+        self.ids().flat_map(|id| params::specs(self, id)).collect()
+    }
+
+    /// Trained numbers: weights, biases, batch-norm scales and offsets, but not the running statistics.
+    pub fn trainable_len(&self) -> usize {
+        self.param_specs().iter().filter(|spec| spec.trainable).map(ParamSpec::len).sum()
+    }
+
+    /// Multiply-accumulates of one inference, in convolutions and dense layers.
+    pub fn macs(&self) -> u64 {
+        self.ids().map(|id| self.node(id).op.macs(&self.input_shapes(id), self.node(id).shape)).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests;

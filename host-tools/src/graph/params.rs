@@ -1,0 +1,172 @@
+//! The numbers of a network: named arrays, and which ones a graph needs.
+
+use std::collections::BTreeMap;
+
+use ndarray::{ArrayD, IxDyn};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::{Graph, GraphError, NodeId, Op};
+
+/// A parameter that a node needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParamSpec {
+    /// `node.weight`, `node.bias`, `node.gamma`, `node.beta`, `node.mean` or `node.variance`.
+    pub name: String,
+    /// Dimensions, see [`Op`].
+    pub dims: Vec<usize>,
+    /// Whether the optimizer changes it; the running statistics of batch normalization follow the data instead.
+    pub trainable: bool,
+    /// Whether weight decay applies: to weights, not to biases and batch normalization.
+    pub decays: bool,
+}
+
+impl ParamSpec {
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.dims.iter().product()
+    }
+
+    /// Whether it has no elements; never so for the parameters of a valid graph.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// The parameters of `id`, in the order in which its layer expects them.
+pub(crate) fn specs(graph: &Graph, id: NodeId) -> Vec<ParamSpec> {
+    let node = graph.node(id);
+    let inputs = graph.input_shapes(id);
+    let spec = |suffix: &str, dims: Vec<usize>| ParamSpec {
+        name: format!("{}.{suffix}", node.name),
+        dims,
+        trainable: !matches!(suffix, "mean" | "variance"),
+        decays: suffix == "weight",
+    };
+    let weighted = |dims: [usize; 4], rank: usize, bias: bool| {
+        let mut specs = vec![spec("weight", dims[..rank].to_vec())];
+        if bias {
+            specs.push(spec("bias", vec![node.shape.c as usize]));
+        }
+        specs
+    };
+    let c = node.shape.c as usize;
+    match (&node.op, inputs.first()) {
+        (Op::Conv2d { window, bias, .. }, Some(input)) => {
+            let [kh, kw] = window.kernel.map(|k| k as usize);
+            weighted([c, kh, kw, input.c as usize], 4, *bias)
+        }
+        (Op::DepthwiseConv2d { window, bias, .. }, Some(_)) => {
+            let [kh, kw] = window.kernel.map(|k| k as usize);
+            weighted([1, kh, kw, c], 4, *bias)
+        }
+        (Op::Dense { bias, .. }, Some(input)) => weighted([c, input.len() as usize, 0, 0], 2, *bias),
+        (Op::BatchNorm { .. }, _) => ["gamma", "beta", "mean", "variance"].map(|name| spec(name, vec![c])).to_vec(),
+        _ => Vec::new(),
+    }
+}
+
+/// Named float arrays, ordered by name.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Params {
+    arrays: BTreeMap<String, ArrayD<f32>>,
+}
+
+impl Params {
+    /// No parameters.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// He-normal weights from `seed`, zero biases, identity batch normalization. Every array has its own stream of
+    /// random numbers, so that it depends only on the seed, its name and its size.
+    pub fn init(graph: &Graph, seed: u64) -> Self {
+        let mut params = Self::new();
+        for spec in graph.param_specs() {
+            let array = if spec.decays { he_normal(&spec, seed) } else { constant(&spec) };
+            params.insert(spec.name, array);
+        }
+        params
+    }
+
+    /// The array of this name.
+    pub fn get(&self, name: &str) -> Option<&ArrayD<f32>> {
+        self.arrays.get(name)
+    }
+
+    /// The array of this name, for changing.
+    pub fn get_mut(&mut self, name: &str) -> Option<&mut ArrayD<f32>> {
+        self.arrays.get_mut(name)
+    }
+
+    /// The array of this name.
+    ///
+    /// # Errors
+    /// [`GraphError::MissingParam`].
+    pub fn require(&self, name: &str) -> Result<&ArrayD<f32>, GraphError> {
+        self.get(name).ok_or_else(|| GraphError::MissingParam(name.to_string()))
+    }
+
+    /// Adds or replaces an array.
+    pub fn insert(&mut self, name: impl Into<String>, array: ArrayD<f32>) {
+        self.arrays.insert(name.into(), array);
+    }
+
+    /// All arrays by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &ArrayD<f32>)> {
+        self.arrays.iter().map(|(name, array)| (name.as_str(), array))
+    }
+
+    /// Number of arrays.
+    pub fn len(&self) -> usize {
+        self.arrays.len()
+    }
+
+    /// Whether there are no arrays.
+    pub fn is_empty(&self) -> bool {
+        self.arrays.is_empty()
+    }
+
+    /// Whether every parameter of `graph` is there with the right dimensions.
+    ///
+    /// # Errors
+    /// The first one that is missing or differs.
+    pub fn check(&self, graph: &Graph) -> Result<(), GraphError> {
+        for spec in graph.param_specs() {
+            let found = self.require(&spec.name)?.shape();
+            if found != spec.dims {
+                return Err(GraphError::ParamShape { name: spec.name, expected: spec.dims, found: found.to_vec() });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn constant(spec: &ParamSpec) -> ArrayD<f32> {
+    let one = spec.name.ends_with(".gamma") || spec.name.ends_with(".variance");
+    ArrayD::from_elem(IxDyn(&spec.dims), if one { 1.0 } else { 0.0 })
+}
+
+/// Normal numbers with variance 2 / fan-in (1 / fan-in for dense layers, which no ReLU follows).
+fn he_normal(spec: &ParamSpec, seed: u64) -> ArrayD<f32> {
+    // FNV-1a of the name keeps the streams of different arrays apart.
+    let stream =
+        spec.name.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(stream);
+    let (fan_in, gain) = match spec.dims[..] {
+        [units, ..] if spec.dims.len() == 2 => (spec.len() / units, 1.0),
+        [1, kh, kw, _] => (kh * kw, 2.0),
+        [filters, ..] => (spec.len() / filters, 2.0),
+        [] => (1, 1.0),
+    };
+    let deviation = (gain / fan_in as f64).sqrt();
+    ArrayD::from_shape_simple_fn(IxDyn(&spec.dims), || (normal(&mut rng) * deviation) as f32)
+}
+
+/// A standard normal number (Box-Muller).
+fn normal(rng: &mut ChaCha8Rng) -> f64 {
+    let unit = |rng: &mut ChaCha8Rng| ((rng.next_u64() >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
+    let radius = (-2.0 * unit(rng).ln()).sqrt();
+    radius * (std::f64::consts::TAU * unit(rng)).cos()
+}
