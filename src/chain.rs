@@ -20,84 +20,105 @@ pub const MAX_CHAIN: usize = 8;
 
 /// The steps of one moment and how far each has come.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Chain {
-    /// The first step.
-    pub(crate) first: u32,
+pub struct Chain {
     links: [Link; MAX_CHAIN],
     len: usize,
 }
 
 /// What the schedule needs to know of a step.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Link {
+pub struct Link {
     /// Rows of the output.
-    pub(crate) height: u32,
+    pub height: u32,
     /// Rows of the output that are kept.
-    ring: u32,
-    /// Rows that one call computes.
-    block: u32,
+    pub kept: u32,
+    /// Rows that one call computes; at least 1.
+    pub block: u32,
     /// Rows that have been computed.
-    pub(crate) done: u32,
-    inputs: [Input; 2],
+    pub done: u32,
+    /// The operands, perhaps one.
+    pub inputs: [Input; 2],
 }
 
 /// What the schedule needs to know of an operand.
 #[derive(Clone, Copy, Debug)]
-struct Input {
+pub struct Input {
     /// The step of the chain that produces it; none for tensors that are complete.
-    producer: Option<u8>,
+    pub producer: Option<u8>,
     /// Its rows.
-    height: u32,
+    pub height: u32,
     /// Which of its rows an output row needs.
-    reach: Reach,
+    pub reach: Reach,
 }
 
 /// Rows `start..end` of the output of link `link`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Call {
-    pub(crate) link: usize,
-    pub(crate) start: u32,
-    pub(crate) end: u32,
+pub struct Call {
+    /// Which step of the chain runs.
+    pub link: usize,
+    /// The first row that it computes.
+    pub start: u32,
+    /// One past the last.
+    pub end: u32,
 }
 
 impl Link {
-    const EMPTY: Self = Self { height: 0, ring: 0, block: 1, done: 0, inputs: [Input::NONE; 2] };
+    const EMPTY: Self = Self { height: 0, kept: 0, block: 1, done: 0, inputs: [Input::NONE; 2] };
 
     /// Whether blocks of rows never wrap around the line buffer.
-    pub(crate) const fn keeps_whole_blocks(&self) -> bool {
-        self.ring == self.height || (self.block != 0 && self.ring.is_multiple_of(self.block))
+    pub const fn keeps_whole_blocks(&self) -> bool {
+        self.kept == self.height || (self.block != 0 && self.kept.is_multiple_of(self.block))
     }
 
     /// Whether a step of the chain produces operand `operand`.
-    pub(crate) const fn is_produced(&self, operand: usize) -> bool {
+    pub const fn is_produced(&self, operand: usize) -> bool {
         self.inputs[operand & 1].producer.is_some()
     }
 
     /// The first row of operand `operand` that rows from `row` on need; its height when there are none to come.
-    pub(crate) const fn needs_from(&self, operand: usize, row: u32) -> u32 {
+    pub const fn needs_from(&self, operand: usize, row: u32) -> u32 {
         let input = &self.inputs[operand & 1];
         if row < self.height { input.reach.rows(row, input.height).0 } else { input.height }
     }
 }
 
 impl Input {
-    const NONE: Self = Self { producer: None, height: 0, reach: Reach::POINT };
+    /// No operand.
+    pub const NONE: Self = Self { producer: None, height: 0, reach: Reach::POINT };
+}
+
+impl Default for Chain {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Chain {
+    /// A chain of no steps.
+    pub const fn new() -> Self {
+        Self { links: [Link::EMPTY; MAX_CHAIN], len: 0 }
+    }
+
+    /// Appends a step; whether there was room for it.
+    pub const fn push(&mut self, link: Link) -> bool {
+        let len = self.len;
+        if len >= MAX_CHAIN {
+            return false;
+        }
+        self.links[len] = link;
+        self.len = len + 1;
+        true
+    }
+
     /// The chain that starts with step `first`, nothing of it done.
     pub(crate) const fn open(file: &File<'_>, first: u32) -> Result<Self, ModelError> {
-        let mut chain = Self { first, links: [Link::EMPTY; MAX_CHAIN], len: 0 };
+        let mut chain = Self::new();
         let moment = file.moment(first);
         let mut outputs = [u32::MAX; MAX_CHAIN];
         let mut overlaid = false;
         let mut index = first;
         while index < file.steps && file.moment(index) == moment {
             let step = attempt!(file.step(index));
-            let len = chain.len;
-            if len >= MAX_CHAIN {
-                return Err(ModelError::new(Fault::Chain, step.at));
-            }
             let op = attempt!(Op::decode(step.op, step.at, step.params));
             let output = attempt!(file.tensor(step.output));
             let a = attempt!(Input::new(file, step.a, op.reach(0), &outputs));
@@ -110,15 +131,18 @@ impl Chain {
                 overlaid = overlaid || overlays(&attempt!(file.tensor(b)), &output);
             }
             let block = op.row_block();
-            chain.links[len] = Link {
+            let link = Link {
                 height: output.shape.h,
-                ring: output.place.rows,
+                kept: output.place.rows,
                 block: if block == 0 { 1 } else { block },
                 done: 0,
                 inputs: [a, b],
             };
+            let len = chain.len;
+            if !chain.push(link) || len >= MAX_CHAIN {
+                return Err(ModelError::new(Fault::Chain, step.at));
+            }
             outputs[len] = step.output;
-            chain.len = len + 1;
             index += 1;
         }
         // One step by itself takes all its rows at once, unless they push its input's out of the way.
@@ -129,17 +153,22 @@ impl Chain {
     }
 
     /// Number of steps.
-    pub(crate) const fn len(&self) -> usize {
+    pub const fn len(&self) -> usize {
         self.len
     }
 
+    /// Whether it has no steps.
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// Link `index`, if the chain has it.
-    pub(crate) const fn link(&self, index: usize) -> Option<&Link> {
+    pub const fn link(&self, index: usize) -> Option<&Link> {
         if index < self.len && index < MAX_CHAIN { Some(&self.links[index]) } else { None }
     }
 
     /// What runs next; `None` when all is done, or when every step waits for another.
-    pub(crate) const fn next(&self) -> Option<Call> {
+    pub const fn next(&self) -> Option<Call> {
         let mut left = self.len;
         while left > 0 {
             left -= 1;
@@ -170,12 +199,12 @@ impl Chain {
             operand += 1;
         }
         // Rows up to `end` push those before `end - ring` out of the line buffer.
-        let lost = end.saturating_sub(link.ring);
-        lost == 0 || (end - link.done <= link.ring && lost <= self.needed_from(index))
+        let lost = end.saturating_sub(link.kept);
+        lost == 0 || (end - link.done <= link.kept && lost <= self.needed_from(index))
     }
 
-    /// The first row of the output of link `index` that some step of the chain still needs.
-    const fn needed_from(&self, index: usize) -> u32 {
+    /// The first row of the output of link `index` that some step of the chain still needs; `u32::MAX` when none reads it.
+    pub const fn needed_from(&self, index: usize) -> u32 {
         let mut from = u32::MAX;
         let mut consumer = 0;
         while let Some(link) = self.link(consumer) {
@@ -194,14 +223,14 @@ impl Chain {
     }
 
     /// Notes that `call` has run.
-    pub(crate) const fn advance(&mut self, call: Call) {
+    pub const fn advance(&mut self, call: Call) {
         if call.link < MAX_CHAIN {
             self.links[call.link].done = call.end;
         }
     }
 
     /// Whether every step has computed all its rows.
-    pub(crate) const fn is_done(&self) -> bool {
+    pub const fn is_done(&self) -> bool {
         let mut index = 0;
         while let Some(link) = self.link(index) {
             if link.done < link.height {

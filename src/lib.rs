@@ -4,7 +4,7 @@
 
 mod arena;
 mod bytes;
-mod chain;
+pub mod chain;
 pub mod error;
 pub mod format;
 pub mod kernels;

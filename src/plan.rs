@@ -226,19 +226,19 @@ const fn check_scratch(file: &File<'_>, index: u32) -> Result<(), ModelError> {
 /// Runs the schedule of the chain that starts with step `first` and checks every call.
 const fn check_chain(file: &File<'_>, first: u32) -> Result<(), ModelError> {
     let mut chain = attempt!(Chain::open(file, first));
-    attempt!(check_operands(file, &chain));
+    attempt!(check_operands(file, first, &chain));
     while let Some(call) = chain.next() {
-        attempt!(check_call(file, &chain, call));
+        attempt!(check_call(file, first, &chain, call));
         chain.advance(call);
     }
     if chain.is_done() { Ok(()) } else { Err(ModelError::new(Fault::Chain, attempt!(file.step(first)).at)) }
 }
 
 /// Checks that every operand of a chain's steps is complete before it, or produced by an earlier step of it.
-const fn check_operands(file: &File<'_>, chain: &Chain) -> Result<(), ModelError> {
+const fn check_operands(file: &File<'_>, first: u32, chain: &Chain) -> Result<(), ModelError> {
     let mut index = 0;
     while let Some(link) = chain.link(index) {
-        let step = attempt!(file.step(chain.first + index as u32));
+        let step = attempt!(file.step(first + index as u32));
         if !link.keeps_whole_blocks() {
             return Err(ModelError::new(Fault::Chain, step.at));
         }
@@ -259,13 +259,13 @@ const fn check_operands(file: &File<'_>, chain: &Chain) -> Result<(), ModelError
 }
 
 /// Checks that the rows that `call` writes are needed by no step of the chain any more.
-const fn check_call(file: &File<'_>, chain: &Chain, call: Call) -> Result<(), ModelError> {
-    let step = attempt!(file.step(chain.first + call.link as u32));
+const fn check_call(file: &File<'_>, first: u32, chain: &Chain, call: Call) -> Result<(), ModelError> {
+    let step = attempt!(file.step(first + call.link as u32));
     let output = attempt!(file.tensor(step.output));
     let written = if output.is_whole() { output.rows(call.start, call.end - call.start) } else { output.region() };
     let mut index = 0;
     while let Some(link) = chain.link(index) {
-        let reader = attempt!(file.step(chain.first + index as u32));
+        let reader = attempt!(file.step(first + index as u32));
         let mut operand = 0;
         while operand < 2 {
             if let Some(input) = reader.input(operand)
