@@ -149,6 +149,17 @@ pub enum NodeOp {
         /// The 256 output elements.
         table: Vec<i8>,
     },
+    /// Arithmetic with a constant.
+    Constant {
+        /// What is computed.
+        function: ConstantFunction,
+        /// One element for each channel, or for each element.
+        data: Vec<i8>,
+        /// Quantization of the constant.
+        quant: QuantParams,
+        /// Fused activation.
+        activation: Activation,
+    },
     /// The same elements under another shape.
     Reshape,
     /// Padding with a constant.
@@ -160,4 +171,17 @@ pub enum NodeOp {
         /// What they are; the zero point stands for 0.
         value: i8,
     },
+}
+
+/// What [`NodeOp::Constant`] computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConstantFunction {
+    /// `input * constant`.
+    Mul,
+    /// `input + constant`.
+    Add,
+    /// `input - constant`.
+    Sub,
+    /// `constant - input`.
+    SubFrom,
 }
