@@ -3,3 +3,4 @@
 pub mod cli;
 pub mod graph;
 pub mod network;
+pub mod plan;

@@ -1,0 +1,2 @@
+//! Planning: when each step runs, and where each tensor lies.
+pub mod place;

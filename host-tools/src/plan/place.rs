@@ -1,0 +1,288 @@
+//! Offsets: where in the arena each buffer lies.
+//!
+//! Buffers that live at the same moment must not overlap, with one exception: a chain may write its output over the
+//! rows of an input that it has finished with (an [`Overlay`]). Packing such buffers into the least bytes is
+//! NP-hard; networks are small. Several greedy orders give a good packing, and a branch-and-bound search over the
+//! orders improves it until it meets the lower bound, which proves it, or its budget is spent.
+
+use std::cmp::Reverse;
+
+/// Buffers start at multiples of this many bytes, so that kernels may load words.
+pub const ALIGN: u32 = 16;
+
+/// A run of bytes that lives from moment `first` to moment `last`, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Buffer {
+    /// Bytes.
+    pub size: u32,
+    /// The first moment of its life.
+    pub first: u32,
+    /// The last moment of its life.
+    pub last: u32,
+}
+
+/// Leave for `over` to start on bytes of `under`, or before it, though both live at one moment: no later than
+/// `reach` bytes after the start of `under` (before it, when negative).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overlay {
+    /// The buffer that is written over.
+    pub under: usize,
+    /// The buffer that takes its place.
+    pub over: usize,
+    /// The most that the offset of `over` may exceed that of `under`, in bytes.
+    pub reach: i64,
+}
+
+/// Offsets for all buffers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placement {
+    /// The offset of each buffer.
+    pub offsets: Vec<u32>,
+    /// Bytes of arena.
+    pub len: u32,
+}
+
+impl Buffer {
+    /// Whether both live at some moment.
+    pub const fn meets(&self, other: &Self) -> bool {
+        self.first <= other.last && other.first <= self.last
+    }
+
+    fn aligned(&self) -> u32 {
+        self.size.next_multiple_of(ALIGN)
+    }
+}
+
+/// The least bytes that any placement needs: the most that lives at one moment, an overlaid pair counted as the
+/// bytes that both cover at best.
+pub fn lower_bound(buffers: &[Buffer], overlays: &[Overlay]) -> u32 {
+    let moments = buffers.iter().map(|b| b.first);
+    moments
+        .map(|moment| {
+            let alive = |i: usize| buffers[i].first <= moment && moment <= buffers[i].last;
+            let sum: i64 = (0..buffers.len()).filter(|&i| alive(i)).map(|i| i64::from(buffers[i].size)).sum();
+            // Each buffer takes part in the best of its overlays only.
+            let saved: i64 = (0..buffers.len())
+                .filter(|&over| alive(over))
+                .filter_map(|over| {
+                    let pairs = overlays.iter().filter(|o| o.over == over && alive(o.under));
+                    pairs.map(|o| saved(&buffers[o.under], &buffers[o.over], o.reach)).max()
+                })
+                .sum();
+            sum - saved
+        })
+        .max()
+        .unwrap_or(0) as u32
+}
+
+/// Bytes that an overlay saves at best.
+fn saved(under: &Buffer, over: &Buffer, reach: i64) -> i64 {
+    let (under, over) = (i64::from(under.size), i64::from(over.size));
+    // With the start of `over` at `d` from that of `under`, both cover from min(0, d) to max(under, d + over).
+    let d = reach.clamp(-over, 0);
+    (under + over) - (under.max(d + over) - d)
+}
+
+/// Places all buffers; `budget` is the number of steps that the search may take beyond the greedy orders.
+pub fn place(buffers: &[Buffer], overlays: &[Overlay], budget: usize) -> Placement {
+    let bound = lower_bound(buffers, overlays);
+    let mut search = Search::new(buffers, overlays);
+    for order in greedy_orders(buffers) {
+        search.try_order(&order);
+    }
+    if search.best.len > bound {
+        search.branch(bound, budget);
+    }
+    search.best
+}
+
+/// Orders that greedy placement is known to do well with: by size, by life, by size times life, by time.
+fn greedy_orders(buffers: &[Buffer]) -> Vec<Vec<usize>> {
+    let life = |b: &Buffer| u64::from(b.last - b.first + 1);
+    let by = |key: &dyn Fn(&Buffer) -> (u64, u64)| {
+        let mut order: Vec<_> = (0..buffers.len()).collect();
+        order.sort_by_key(|&i| Reverse(key(&buffers[i])));
+        order
+    };
+    vec![
+        by(&|b| (b.size.into(), life(b))),
+        by(&|b| (u64::from(b.size) * life(b), b.size.into())),
+        by(&|b| (life(b), b.size.into())),
+        by(&|b| (u64::MAX - u64::from(b.first), b.size.into())),
+        by(&|b| (b.last.into(), b.size.into())),
+    ]
+}
+
+/// A placement that is being searched for.
+struct Search<'p> {
+    buffers: &'p [Buffer],
+    /// For each buffer the ones it meets, with the greatest offset difference at which each may overlap it.
+    meets: Vec<Vec<Neighbor>>,
+    offsets: Vec<Option<u32>>,
+    best: Placement,
+}
+
+/// Another buffer that lives at the same moment.
+#[derive(Clone, Copy)]
+struct Neighbor {
+    index: usize,
+    /// This buffer may start on the neighbor, up to so many bytes after its start.
+    onto: Option<i64>,
+    /// The neighbor may start on this buffer, up to so many bytes after its start.
+    under: Option<i64>,
+}
+
+impl<'p> Search<'p> {
+    fn new(buffers: &'p [Buffer], overlays: &'p [Overlay]) -> Self {
+        let reach = |under, over| {
+            let found = overlays.iter().find(|o| o.under == under && o.over == over);
+            found.map(|o| o.reach.div_euclid(ALIGN.into()) * i64::from(ALIGN))
+        };
+        let meets = (0..buffers.len())
+            .map(|i| {
+                let others = (0..buffers.len()).filter(|&j| j != i && buffers[i].meets(&buffers[j]));
+                others.map(|j| Neighbor { index: j, onto: reach(j, i), under: reach(i, j) }).collect()
+            })
+            .collect();
+        let best = Placement { offsets: vec![0; buffers.len()], len: u32::MAX };
+        Self { buffers, meets, offsets: vec![None; buffers.len()], best }
+    }
+
+    /// Places buffers in `order`, each at its lowest offset.
+    fn try_order(&mut self, order: &[usize]) {
+        self.offsets.fill(None);
+        for &index in order {
+            self.offsets[index] = self.candidates(index).into_iter().next();
+        }
+        self.keep_if_better();
+        self.offsets.fill(None);
+    }
+
+    fn keep_if_better(&mut self) {
+        let end = |(i, offset): (usize, &Option<u32>)| offset.unwrap_or(0) + self.buffers[i].size;
+        let len = self.offsets.iter().enumerate().map(end).max().unwrap_or(0);
+        if len < self.best.len {
+            self.best = Placement { offsets: self.offsets.iter().map(|o| o.unwrap_or(0)).collect(), len };
+        }
+    }
+
+    /// The offsets worth trying for a buffer, lowest first: the bottom, and where a placed neighbor ends or may be
+    /// overlaid.
+    fn candidates(&self, index: usize) -> Vec<u32> {
+        let size = self.buffers[index].aligned();
+        let mut found = vec![0];
+        for neighbor in &self.meets[index] {
+            if let Some(at) = self.offsets[neighbor.index] {
+                found.push(at + self.buffers[neighbor.index].aligned());
+                let overlaid = neighbor.onto.map(|reach| i64::from(at) + reach);
+                let overlaying = neighbor.under.map(|reach| i64::from(at) - reach);
+                let before = i64::from(at) - i64::from(size);
+                found.extend(
+                    [overlaid, overlaying, Some(before)].into_iter().flatten().filter_map(|at| u32::try_from(at).ok()),
+                );
+            }
+        }
+        found.sort_unstable();
+        found.dedup();
+        found.retain(|&at| self.fits(index, at));
+        found
+    }
+
+    /// Whether a buffer at `at` keeps off its placed neighbors.
+    fn fits(&self, index: usize, at: u32) -> bool {
+        self.meets[index].iter().all(|neighbor| {
+            let Some(other) = self.offsets[neighbor.index] else { return true };
+            let apart = at + self.buffers[index].size <= other || other + self.buffers[neighbor.index].size <= at;
+            let ahead = i64::from(at) - i64::from(other);
+            apart
+                || neighbor.onto.is_some_and(|reach| ahead <= reach)
+                || neighbor.under.is_some_and(|reach| -ahead <= reach)
+        })
+    }
+
+    /// Branches over which buffer comes next and where, largest first, and cuts what cannot beat the best.
+    fn branch(&mut self, bound: u32, budget: usize) {
+        let mut order: Vec<_> = (0..self.buffers.len()).collect();
+        order.sort_by_key(|&i| Reverse((self.buffers[i].size, self.buffers[i].last - self.buffers[i].first)));
+        let mut left = budget;
+        self.descend(&order, 0, bound, &mut left);
+    }
+
+    fn descend(&mut self, order: &[usize], depth: usize, bound: u32, left: &mut usize) {
+        if *left == 0 || self.best.len <= bound {
+            return;
+        }
+        *left -= 1;
+        let Some(&index) = order.get(depth) else {
+            self.keep_if_better();
+            return;
+        };
+        for at in self.candidates(index) {
+            if at + self.buffers[index].size >= self.best.len {
+                break;
+            }
+            self.offsets[index] = Some(at);
+            self.descend(order, depth + 1, bound, left);
+            self.offsets[index] = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn buffers() -> impl Strategy<Value = Vec<Buffer>> {
+        let buffer =
+            (1u32..400, 0u32..12, 0u32..4).prop_map(|(size, first, life)| Buffer { size, first, last: first + life });
+        proptest::collection::vec(buffer, 1..14)
+    }
+
+    /// Written from the rule, not from the search: whether some pair overlaps that must not.
+    fn clash(buffers: &[Buffer], overlays: &[Overlay], offsets: &[u32]) -> bool {
+        (0..buffers.len()).any(|i| {
+            (0..i).any(|j| {
+                let (a, b) = (buffers[i], buffers[j]);
+                let together = (a.first..=a.last).any(|m| (b.first..=b.last).contains(&m));
+                let bytes =
+                    (offsets[i]..offsets[i] + a.size).any(|byte| (offsets[j]..offsets[j] + b.size).contains(&byte));
+                let allowed = overlays.iter().any(|o| {
+                    let pair = (o.under == i && o.over == j) || (o.under == j && o.over == i);
+                    pair && i64::from(offsets[o.over]) - i64::from(offsets[o.under]) <= o.reach
+                });
+                together && bytes && !allowed
+            })
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn placements_are_legal_and_never_worse_than_greedy_by_size(buffers in buffers(), pairs in proptest::collection::vec((0usize..14, 0usize..14, -100i64..60), 0..4)) {
+            let overlays: Vec<_> = pairs
+                .into_iter()
+                .filter(|&(a, b, _)| a < buffers.len() && b < buffers.len() && buffers[a].last == buffers[b].first && buffers[a].first < buffers[b].first)
+                .map(|(under, over, reach)| Overlay { under, over, reach })
+                .collect();
+            let placement = place(&buffers, &overlays, 2_000);
+            prop_assert!(!clash(&buffers, &overlays, &placement.offsets));
+            prop_assert!(placement.offsets.iter().all(|o| o.is_multiple_of(ALIGN)));
+            let mut greedy = Search::new(&buffers, &[]);
+            greedy.try_order(&greedy_orders(&buffers)[0]);
+            prop_assert!(placement.len <= greedy.best.len);
+            if overlays.is_empty() {
+                prop_assert!(placement.len >= lower_bound(&buffers, &overlays));
+            }
+        }
+    }
+
+    #[test]
+    fn an_overlaid_pair_takes_what_it_covers() {
+        let input = Buffer { size: 1024, first: 0, last: 1 };
+        let output = Buffer { size: 1024, first: 1, last: 2 };
+        let overlay = Overlay { under: 0, over: 1, reach: -64 };
+        let placement = place(&[input, output], &[overlay], 100);
+        assert_eq!((placement.len, lower_bound(&[input, output], &[overlay])), (1088, 1088));
+        assert_eq!(place(&[input, output], &[], 100).len, 2048);
+    }
+}
