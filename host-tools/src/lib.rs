@@ -2,5 +2,6 @@
 
 pub mod cli;
 pub mod graph;
+pub mod import;
 pub mod network;
 pub mod plan;

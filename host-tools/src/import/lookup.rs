@@ -1,0 +1,189 @@
+//! int8 functions of one int8 input, as tables of 256 entries.
+//!
+//! A device needs one operator for all of them, and the arithmetic that TensorFlow Lite spends on each element is done
+//! here once for each of the 256 inputs, to the bit. The tables are in the inputs' order, from -128 on.
+
+use kinglet::kernels::AddTerms;
+use kinglet::ops::{Add, Mul, Sub};
+use kinglet::quant::{quantize, requantize};
+use kinglet::{Activation, Clamp, DType, Multiplier, QuantParams, Rounding};
+
+use super::fixed_point;
+use crate::network::ConstantFunction;
+
+/// The output for every input, from -128 on.
+pub type Table = Vec<i8>;
+
+/// What cannot be computed as TensorFlow Lite does, for an error message.
+pub type Refusal = String;
+
+const FULL: Clamp = Clamp::full(DType::I8);
+
+/// The table of `f`, clamped to `clamp`.
+fn table(clamp: Clamp, f: impl Fn(i32) -> i32) -> Table {
+    (-128..=127).map(|x| clamp.apply(f(x)) as i8).collect()
+}
+
+fn factor(real: f64) -> Result<Multiplier, Refusal> {
+    Multiplier::from_real(real).ok_or_else(|| format!("the factor {real} between its scales is not a positive number"))
+}
+
+/// The same integers.
+pub fn identity() -> Table {
+    table(FULL, |x| x)
+}
+
+/// QUANTIZE from int8 to int8: another scale or zero point for the same number.
+pub fn requantized(input: QuantParams, output: QuantParams, rounding: Rounding) -> Result<Table, Refusal> {
+    clamped(input, output, Activation::None, rounding)
+}
+
+/// RELU and its relatives: rescaled, then clamped.
+pub fn clamped(
+    input: QuantParams,
+    output: QuantParams,
+    activation: Activation,
+    rounding: Rounding,
+) -> Result<Table, Refusal> {
+    let factor = factor(f64::from(input.scale) / f64::from(output.scale))?;
+    let clamp = Clamp::activation(activation, output, DType::I8);
+    Ok(table(clamp, |x| requantize(x - input.zero_point, factor, rounding).wrapping_add(output.zero_point)))
+}
+
+/// RELU6 as TensorFlow Lite Micro has it: the input's integers clamped, no rescaling.
+pub fn micro_relu6(input: QuantParams) -> Table {
+    let six = FULL.apply(quantize(6.0, input));
+    table(FULL, |x| x.max(input.zero_point).min(six))
+}
+
+/// LEAKY_RELU.
+pub fn leaky_relu(input: QuantParams, output: QuantParams, alpha: f32, rounding: Rounding) -> Result<Table, Refusal> {
+    // Single precision, as the kernel computes them.
+    let slope = factor(f64::from(input.scale * alpha / output.scale))?;
+    let identity = factor(f64::from(input.scale / output.scale))?;
+    Ok(table(FULL, |x| {
+        let x = x - input.zero_point;
+        requantize(x, if x >= 0 { identity } else { slope }, rounding).wrapping_add(output.zero_point)
+    }))
+}
+
+/// The input in Q<4> for LOGISTIC and TANH, and the distance from the zero point at which they saturate.
+fn in_q4(input: QuantParams) -> Result<(Multiplier, i32), Refusal> {
+    let factor = factor(f64::from(input.scale) * f64::from(1 << 27))?;
+    if !(0..=30).contains(&factor.shift) {
+        return Err(format!("an input scale of {} is out of its range", input.scale));
+    }
+    Ok((factor, (f64::from(15u32 << 27) / f64::from(1u32 << factor.shift)).floor() as i32))
+}
+
+/// LOGISTIC; TensorFlow Lite fixes its output to scale 1/256 and zero point -128.
+pub fn logistic(input: QuantParams, output: QuantParams, rounding: Rounding) -> Result<Table, Refusal> {
+    if output.zero_point != -128 || output.scale != 1.0 / 256.0 {
+        return Err("its output must have scale 1/256 and zero point -128".into());
+    }
+    let (factor, radius) = in_q4(input)?;
+    Ok(table(FULL, |x| match x - input.zero_point {
+        x if x <= -radius => -128,
+        x if x >= radius => 127,
+        x => fixed_point::divide_by_power(fixed_point::logistic(requantize(x, factor, rounding)), 23) - 128,
+    }))
+}
+
+/// TANH; TensorFlow Lite fixes its output to scale 1/128 and zero point 0.
+pub fn tanh(input: QuantParams, output: QuantParams, rounding: Rounding) -> Result<Table, Refusal> {
+    if output.zero_point != 0 || output.scale != 1.0 / 128.0 {
+        return Err("its output must have scale 1/128 and zero point 0".into());
+    }
+    let (factor, radius) = in_q4(input)?;
+    Ok(table(FULL, |x| match x - input.zero_point {
+        x if x <= -radius => -128,
+        x if x >= radius => 127,
+        x => fixed_point::divide_by_power(fixed_point::tanh(requantize(x, factor, rounding)), 24),
+    }))
+}
+
+/// HARD_SWISH, `x * min(max(x + 3, 0), 6) / 6`, in 16-bit fixed point.
+pub fn hard_swish(input: QuantParams, output: QuantParams) -> Result<Table, Refusal> {
+    let fine_scale = (1.0f32 / 128.0) * input.scale;
+    let narrow = |real: f32| -> Result<(i32, i32), Refusal> {
+        let Multiplier { multiplier, shift } = factor(f64::from(real))?;
+        let narrowed =
+            if multiplier >= i32::MAX - (1 << 15) { i32::from(i16::MAX) } else { (multiplier + (1 << 15)) >> 16 };
+        Ok((narrowed, shift))
+    };
+    let (out_factor, out_shift) = narrow(fine_scale / output.scale)?;
+    let (relu_factor, relu_shift) = narrow(fine_scale / (3.0 / 32768.0))?;
+    if !(-31..=0).contains(&out_shift) {
+        return Err("its output scale is too fine for its input scale".into());
+    }
+    let saturate = |x: i64| x.clamp(i64::from(i16::MIN), i64::from(i16::MAX)) as i32;
+    let high_mul = |a: i32, b: i32| saturate(i64::from((a * b + (1 << 14)) >> 15));
+    Ok(table(FULL, |x| {
+        // The kernel's 16-bit stores wrap.
+        let fine = i32::from(((x - input.zero_point) << 7) as i16);
+        let scaled = high_mul(fine, out_factor);
+        let mut gate = fine;
+        if relu_shift > 0 {
+            gate = saturate(i64::from(gate) << (relu_shift - 1).min(31));
+        }
+        gate = high_mul(gate, relu_factor);
+        if relu_shift > 0 {
+            gate = saturate(i64::from(gate) << 1);
+        } else {
+            gate = fixed_point::divide_by_power(gate, relu_shift.unsigned_abs());
+        }
+        let gate = (gate + (1 << 15)) >> 1;
+        let product = saturate(i64::from(gate * scaled / (1 << 15)));
+        saturate(i64::from(fixed_point::divide_by_power(product, out_shift.unsigned_abs()) + output.zero_point))
+    }))
+}
+
+/// QUANTIZE from uint8 to int8, for all pixels in order.
+pub fn from_pixels(scale: f32, zero_point: i32, to: QuantParams, rounding: Rounding) -> Result<Table, Refusal> {
+    let factor = factor(f64::from(scale) / f64::from(to.scale))?;
+    let scaled = |pixel| requantize(pixel - zero_point, factor, rounding).wrapping_add(to.zero_point);
+    Ok((0..256).map(|pixel| FULL.apply(scaled(pixel)) as i8).collect())
+}
+
+/// ADD, SUB and MUL with a single constant `value`; `quants` are those of input, constant and output.
+pub fn with_constant(
+    function: ConstantFunction,
+    quants: [QuantParams; 3],
+    value: i8,
+    activation: Activation,
+    rounding: Rounding,
+) -> Result<Table, Refusal> {
+    let [input, constant, output] = quants;
+    let clamp = Clamp::activation(activation, output, DType::I8);
+    let value = i32::from(value) - constant.zero_point;
+    let bad = || "scales whose ratio is out of range".to_owned();
+    // Factors of input, constant and result, as the runtime's operators compute them.
+    let factors = match function {
+        ConstantFunction::Mul => {
+            let mul = Mul::new(input, constant, output, rounding, clamp).ok_or_else(bad)?;
+            return Ok(table(clamp, |x| {
+                requantize((x - input.zero_point) * value, mul.factor, rounding).wrapping_add(output.zero_point)
+            }));
+        }
+        ConstantFunction::Add => {
+            let add = Add::new(input, constant, output, rounding, clamp).ok_or_else(bad)?;
+            (add.factors, add.output_factor)
+        }
+        ConstantFunction::Sub | ConstantFunction::SubFrom => {
+            let sub = Sub::new(input, constant, output, rounding, clamp).ok_or_else(bad)?;
+            (sub.factors, sub.output_factor)
+        }
+    };
+    let ([input_factor, constant_factor], output_factor) = factors;
+    let scale = |x: i32, factor| requantize(x << AddTerms::LEFT_SHIFT, factor, rounding);
+    let constant = scale(value, constant_factor);
+    Ok(table(clamp, |x| {
+        let x = scale(x - input.zero_point, input_factor);
+        let result = match function {
+            ConstantFunction::Sub => x.wrapping_sub(constant),
+            ConstantFunction::SubFrom => constant.wrapping_sub(x),
+            _ => x.wrapping_add(constant),
+        };
+        requantize(result, output_factor, rounding).wrapping_add(output.zero_point)
+    }))
+}

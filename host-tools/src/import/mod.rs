@@ -1,0 +1,80 @@
+//! Reading networks that other tools made: TensorFlow Lite and ONNX files.
+//!
+//! A file is hostile until proven otherwise: no bytes make an importer panic, recurse without bound or allocate more
+//! than a small multiple of the file. What a network needs and Kinglet lacks is listed all at once
+//! ([`problem::Problems`]), and nothing is written then.
+
+mod fixed_point;
+pub mod flat;
+pub mod lookup;
+pub mod problem;
+mod tflite;
+
+use std::path::Path;
+
+use thiserror::Error;
+
+use crate::network::Network;
+use flat::Malformed;
+use problem::Problems;
+
+/// How the operators of an imported network round.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum RoundingMode {
+    /// Twice everywhere: TensorFlow Lite Micro and CMSIS-NN.
+    #[default]
+    Double,
+    /// Once in FULLY_CONNECTED, twice elsewhere: the reference kernels of desktop TensorFlow Lite.
+    Reference,
+    /// Once everywhere.
+    Single,
+}
+
+/// What to make of a file.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The network's name.
+    pub name: String,
+    /// How operators round.
+    pub rounding: RoundingMode,
+}
+
+/// An imported int8 network, ready for export.
+#[derive(Clone, Debug)]
+pub struct Imported {
+    /// The network.
+    pub network: Network,
+    /// What the user should know: conversions that were left to the caller, and the like.
+    pub notes: Vec<String>,
+}
+
+/// Why a file could not be imported.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ImportError {
+    /// Neither TensorFlow Lite nor ONNX.
+    #[error("not a model that kinglet reads: expected a TensorFlow Lite (.tflite) or ONNX (.onnx) file")]
+    Format,
+    /// The file breaks its format.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    /// The model needs what Kinglet does not have.
+    #[error("{0}")]
+    Unsupported(Problems),
+}
+
+/// Imports the model in `bytes`.
+///
+/// # Errors
+/// When the file is damaged, of another kind, or needs something unsupported.
+pub fn import(bytes: &[u8], options: &Options) -> Result<Imported, ImportError> {
+    if tflite::is_tflite(bytes) {
+        return tflite::import(bytes, options);
+    }
+    Err(ImportError::Format)
+}
+
+/// A network's name: that of its file.
+pub fn name_of(path: &Path) -> String {
+    path.file_stem().map_or_else(|| "model".to_owned(), |stem| stem.to_string_lossy().into_owned())
+}

@@ -1,0 +1,515 @@
+//! The operators without weights, one function each.
+
+use kinglet::ops::{Add, Mul, Sub};
+use kinglet::{Activation, Padding, QuantParams, Shape, Window};
+
+use super::lower::{FusedPad, Lowering, Refusal, refuse};
+use super::names as op;
+use super::schema::{Operator, Type};
+use crate::import::lookup;
+use crate::network::{NodeOp, TensorInfo};
+
+/// A fused activation by its code.
+pub(super) fn activation(code: i8) -> Result<Activation, Refusal> {
+    match code {
+        0 => Ok(Activation::None),
+        1 => Ok(Activation::Relu),
+        2 => Ok(Activation::ReluN1To1),
+        3 => Ok(Activation::Relu6),
+        4 => refuse("fused TANH", "export the activation as an operator of its own"),
+        code => refuse(format!("fused activation {code}"), ""),
+    }
+}
+
+/// A padding scheme by its code.
+pub(super) fn padding(code: i8) -> Result<Padding, Refusal> {
+    match code {
+        0 => Ok(Padding::Same),
+        1 => Ok(Padding::Valid),
+        code => refuse(format!("padding scheme {code}"), ""),
+    }
+}
+
+/// A positive extent.
+pub(super) fn extent(value: i32, what: &str) -> Result<u32, Refusal> {
+    match u32::try_from(value) {
+        Ok(value) if (1..=Window::MAX_EXTENT).contains(&value) => Ok(value),
+        _ => refuse(format!("{what} of {value}"), ""),
+    }
+}
+
+impl Lowering<'_, '_> {
+    /// Lowers one operator.
+    pub(super) fn node(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
+        if let Some(bad) = o.inputs().find(|&i| self.model.tensors[i].sparse || self.model.tensors[i].variable) {
+            return refuse(
+                format!("`{}` is sparse or a variable", self.model.tensors[bad].short_name()),
+                "export a stateless model with dense weights",
+            );
+        }
+        if self.is_shape_arithmetic(o) {
+            return Ok(());
+        }
+        match o.code {
+            op::CONV_2D => self.conv(o, false),
+            op::DEPTHWISE_CONV_2D => self.conv(o, true),
+            op::FULLY_CONNECTED => self.dense(o),
+            op::MAX_POOL_2D | op::AVERAGE_POOL_2D => self.pool(o),
+            op::MEAN => self.mean(o),
+            op::ADD | op::SUB | op::MUL => self.arithmetic(o),
+            op::CONCATENATION => self.concat(o),
+            op::SOFTMAX => self.softmax(o),
+            op::RESHAPE | op::SQUEEZE | op::EXPAND_DIMS => self.reshape(o),
+            op::TRANSPOSE => self.transpose(o),
+            op::PAD | op::PADV2 => self.pad(o),
+            op::QUANTIZE => self.quantize(o),
+            op::DEQUANTIZE => self.dequantize(o),
+            op::RELU | op::RELU6 | op::RELU_N1_TO_1 | op::LEAKY_RELU | op::LOGISTIC | op::TANH | op::HARD_SWISH => {
+                self.function(o)
+            }
+            _ => refuse("the operator is not supported", hint(o.code)),
+        }
+    }
+
+    /// Whether an operator only computes shapes: the shapes that count are declared in the file.
+    fn is_shape_arithmetic(&self, o: &Operator<'_>) -> bool {
+        let integers = |i: usize| matches!(self.model.tensors[i].dtype, Type::Int32 | Type::Int64);
+        match o.code {
+            op::SHAPE => true,
+            op::STRIDED_SLICE
+            | op::PACK
+            | op::CONCATENATION
+            | op::GATHER
+            | op::MUL
+            | op::ADD
+            | op::SUB
+            | op::CAST
+            | op::REDUCE_PROD
+            | op::SQUEEZE
+            | op::EXPAND_DIMS
+            | op::RESHAPE
+            | op::MAXIMUM
+            | op::MINIMUM => o.outputs().all(integers) && o.inputs().all(integers),
+            _ => false,
+        }
+    }
+
+    fn pool(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
+        let Some(options) = o.options else { return refuse("its options are missing", "") };
+        let field = |at| options.i32(at, 0).map_err(damaged);
+        let code = options.i8(5, 0).map_err(damaged)?;
+        let activation = activation(code)?;
+        let padding = padding(options.i8(0, 0).map_err(damaged)?)?;
+        let stride = [extent(field(2)?, "vertical stride")?, extent(field(1)?, "horizontal stride")?];
+        let kernel = [extent(field(4)?, "filter height")?, extent(field(3)?, "filter width")?];
+        let fused = o.input(0).and_then(|input| self.pads.get(&input).copied());
+        let input = match fused {
+            Some(pad) => self.value(pad.input)?,
+            None => self.operand(o, 0)?,
+        };
+        let Shape { h, w, .. } = self.info(input).shape;
+        let mut window = Window::new(kernel, stride, padding, [h, w]);
+        if let Some(pad) = fused {
+            (window.before, window.after) = (pad.before, pad.after);
+        }
+        let output = self.result(o)?;
+        self.demand_shape(output, window.output([h, w]), self.info(input).shape.c)?;
+        let quants = [self.info(input).quant, self.info(output).quant];
+        if !quants[0].same(quants[1]) {
+            return refuse("input and output have different scales", "TensorFlow Lite's pools do not rescale either");
+        }
+        let node = match o.code {
+            op::MAX_POOL_2D => NodeOp::MaxPool { window, activation },
+            _ => NodeOp::AveragePool { window, activation },
+        };
+        self.push(node, vec![input], output);
+        Ok(())
+    }
+
+    /// Demands that the declared output shape be the one that follows from the operator.
+    pub(super) fn demand_shape(
+        &self,
+        output: crate::network::TensorId,
+        size: Option<[u32; 2]>,
+        c: u32,
+    ) -> Result<(), Refusal> {
+        let declared = self.info(output).shape;
+        match size {
+            Some([h, w]) if declared == Shape::new(h, w, c) => Ok(()),
+            Some([h, w]) => refuse(
+                format!(
+                    "the output should be {h} x {w} x {c}, the file says {} x {} x {}",
+                    declared.h, declared.w, declared.c
+                ),
+                "the file contradicts itself",
+            ),
+            None => refuse("the window does not fit its input", ""),
+        }
+    }
+
+    fn mean(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
+        let input = self.operand(o, 0)?;
+        let dims = o.input(0).map(|i| self.model.tensors[i].dims.clone()).unwrap_or_default();
+        let Some(axes) = o.input(1).and_then(|i| self.model.tensors[i].integers(8)) else {
+            return refuse("its axes are not constant", "");
+        };
+        let rank = dims.len() as i64;
+        let reduced = |at: i64| axes.iter().any(|&axis| axis == at || axis + rank == at);
+        // All of height and width, and nothing else that has an extent.
+        let fits = (1..rank - 1).all(|at| reduced(at) || dims[at as usize] == 1)
+            && !(reduced(rank - 1) && dims.last().is_some_and(|&c| c != 1))
+            && axes.iter().all(|&axis| (-rank..rank).contains(&axis));
+        if !fits || rank < 3 {
+            return refuse(
+                format!("a mean over axes {axes:?} of {dims:?}"),
+                "only the mean over height and width is supported",
+            );
+        }
+        let output = self.result(o)?;
+        let c = self.info(input).shape.c;
+        if self.info(output).shape != Shape::vector(c) {
+            return refuse("the output is not one value per channel", "");
+        }
+        self.push(NodeOp::Mean, vec![input], output);
+        Ok(())
+    }
+
+    fn concat(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
+        let Some(options) = o.options else { return refuse("its options are missing", "") };
+        if options.i8(1, 0).map_err(damaged)? != 0 {
+            return refuse("a fused activation", "TensorFlow Lite Micro refuses it too");
+        }
+        let axis = options.i32(0, 0).map_err(damaged)?;
+        let output = self.result(o)?;
+        let rank = o.output(0).map_or(0, |t| self.model.tensors[t].dims.len()) as i32;
+        if axis != rank - 1 && axis != -1 {
+            return refuse(
+                format!("concatenation along axis {axis} of {rank}"),
+                "only the last axis, the channels, is supported",
+            );
+        }
+        let target = self.info(output).clone();
+        let mut inputs = Vec::new();
+        let mut channels = 0u32;
+        for index in 0..o.input_count() {
+            let id = self.operand(o, index)?;
+            let info = self.info(id).clone();
+            if (info.shape.h, info.shape.w) != (target.shape.h, target.shape.w) {
+                return refuse("parts of different height or width", "the file contradicts itself");
+            }
+            channels = channels.saturating_add(info.shape.c);
+            inputs.push(if info.quant.same(target.quant) { id } else { self.requantized(id, &info, target.quant)? });
+        }
+        if channels != target.shape.c {
+            return refuse("the output's channels are not those of the parts together", "the file contradicts itself");
+        }
+        self.push(NodeOp::Concat, inputs, output);
+        Ok(())
+    }
+
+    /// A rescaled copy of `id`.
+    fn requantized(
+        &mut self,
+        id: crate::network::TensorId,
+        info: &TensorInfo,
+        quant: QuantParams,
+    ) -> Result<crate::network::TensorId, Refusal> {
+        let table = lookup::requantized(info.quant, quant, self.rounding()).map_err(|e| (e, String::new()))?;
+        let copy = self.intermediate(TensorInfo { quant, name: format!("{} (rescaled)", info.name), ..info.clone() });
+        self.push(NodeOp::Lookup { table }, vec![id], copy);
+        Ok(copy)
+    }
+
+    fn softmax(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
+        let input = self.operand(o, 0)?;
+        let output = self.result(o)?;
+        let beta = match o.options {
+            Some(options) => options.f32(0, 0.0).map_err(damaged)?,
+            None => return refuse("its options are missing", ""),
+        };
+        if !self.info(output).quant.same(kinglet::ops::Softmax::OUTPUT) {
+            return refuse("the output's scale is not 1/256 with zero point -128", "TensorFlow Lite demands it too");
+        }
+        if kinglet::ops::Softmax::new(self.info(input).quant, beta).is_none()
+            || self.info(input).shape != self.info(output).shape
+        {
+            return refuse(format!("beta {beta}, or shapes that differ"), "");
+        }
+        self.push(NodeOp::Softmax { beta }, vec![input], output);
+        Ok(())
+    }
+
+    fn reshape(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
+        let input = self.operand(o, 0)?;
+        self.relabel(o, input)
+    }
+
+    /// Passes the input's elements on in their order, under the output's shape and scale.
+    fn relabel(&mut self, o: &Operator<'_>, input: crate::network::TensorId) -> Result<(), Refusal> {
+        let from = self.info(input).clone();
+        let output = self.result(o)?;
+        let to = self.info(output).clone();
+        if from.shape.len() != to.shape.len() {
+            return refuse(
+                format!("{} elements become {}", from.shape.len(), to.shape.len()),
+                "a shape computed at run time is not supported",
+            );
+        }
+        let input = if from.quant.same(to.quant) {
+            input
+        } else {
+            // Only the label changes, as in TensorFlow Lite: the bytes stay.
+            let copy = self.intermediate(TensorInfo { quant: to.quant, ..from.clone() });
+            self.push(NodeOp::Lookup { table: lookup::identity() }, vec![input], copy);
+            copy
+        };
+        if from.shape == to.shape {
+            self.alias(o, input);
+        } else {
+            self.push(NodeOp::Reshape, vec![input], output);
+        }
+        Ok(())
+    }
+
+    fn transpose(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
+        let (Some(from), Some(permutation)) = (o.input(0), o.input(1).and_then(|i| self.model.tensors[i].integers(8)))
+        else {
+            return refuse("its permutation is not constant", "");
+        };
+        let dims = &self.model.tensors[from].dims;
+        let moved: Vec<i64> = permutation
+            .iter()
+            .copied()
+            .filter(|&at| usize::try_from(at).ok().and_then(|at| dims.get(at)).is_some_and(|&d| d != 1 && d != -1))
+            .collect();
+        if moved.is_sorted() && permutation.len() == dims.len() {
+            return self.reshape(o);
+        }
+        // A channels-first model that was converted as it is: we take its input channels-last.
+        if permutation == [0, 2, 3, 1] && self.model.inputs.contains(&from) && self.only_reader(from).is_some() {
+            if let Some(output) = o.output(0) {
+                let id = self.result(o)?;
+                self.become_input(from, id);
+                self.notes
+                    .push("the input is taken as height x width x channels: its transposition was dropped".into());
+                debug_assert!(output < self.model.tensors.len());
+            }
+            return Ok(());
+        }
+        refuse(format!("a permutation {permutation:?} that moves elements"), "export the model channels-last (NHWC)")
+    }
+
+    fn pad(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
+        let (Some(from), Some(amounts)) = (o.input(0), o.input(1).and_then(|i| self.model.tensors[i].integers(16)))
+        else {
+            return refuse("its amounts are not constant", "");
+        };
+        let input = self.operand(o, 0)?;
+        let rank = self.model.tensors[from].dims.len();
+        let amounts: Option<Vec<u32>> =
+            amounts.iter().map(|&a| u32::try_from(a).ok().filter(|&a| a < Shape::MAX_DIM)).collect();
+        let Some(amounts) = amounts.filter(|a| a.len() == 2 * rank && (2..=4).contains(&rank)) else {
+            return refuse("negative, huge or malformed amounts", "");
+        };
+        if amounts[0] != 0 || amounts[1] != 0 {
+            return refuse("padding of the batch", "");
+        }
+        // Height, width, channels from the back; missing ones are not padded.
+        let of = |from_last: usize, side: usize| {
+            if from_last + 1 < rank { amounts[2 * (rank - 1 - from_last) + side] } else { 0 }
+        };
+        let side = |side| [of(2, side), of(1, side), of(0, side)];
+        let (before, after) = (side(0), side(1));
+        let quant = self.info(input).quant;
+        let value = match o.input(2).filter(|_| o.code == op::PADV2) {
+            None => quant.zero_point as i8,
+            Some(value) => match self.model.tensors[value].data {
+                Some([byte]) if self.model.tensors[value].dtype == Type::Int8 => *byte as i8,
+                _ => return refuse("its value is not one int8 constant", ""),
+            },
+        };
+        if let Some(index) = o.output(0)
+            && self.may_fuse(index, before, after, value, quant)
+            && super::lower::quant(&self.model.tensors[index])?.same(quant)
+        {
+            let pad = FusedPad { input: from, before: [before[0], before[1]], after: [after[0], after[1]] };
+            self.pads.insert(index, pad);
+            return Ok(());
+        }
+        let output = self.result(o)?;
+        if !self.info(output).quant.same(quant) {
+            return refuse("input and output have different scales", "");
+        }
+        if self.info(output).shape != kinglet::ops::Pad::output_shape(self.info(input).shape, before, after) {
+            return refuse("the output's shape is not the padded input's", "the file contradicts itself");
+        }
+        self.push(NodeOp::Pad { before, after, value }, vec![input], output);
+        Ok(())
+    }
+
+    /// Whether the only reader of padded tensor `index` is a window that can pad by itself, with the same result.
+    fn may_fuse(&self, index: usize, before: [u32; 3], after: [u32; 3], value: i8, quant: QuantParams) -> bool {
+        let Some(reader) = self.only_reader(index).filter(|r| r.input(0) == Some(index)) else { return false };
+        let Some(options) = reader.options else { return false };
+        // A convolution skips taps outside the image, which is what a zero contributes; a maximum skips them too, which
+        // is what the lowest value contributes.
+        let neutral = match reader.code {
+            op::CONV_2D | op::DEPTHWISE_CONV_2D => i32::from(value) == quant.zero_point,
+            op::MAX_POOL_2D => value == i8::MIN,
+            _ => false,
+        };
+        let valid = options.i8(0, 0) == Ok(1);
+        let kernel = match reader.code {
+            op::MAX_POOL_2D => [options.i32(4, 0), options.i32(3, 0)].map(|k| k.unwrap_or(0)),
+            _ => {
+                let Some(weights) = reader.input(1) else { return false };
+                let (Some(&h), Some(&w)) =
+                    (self.model.tensors[weights].dims.get(1), self.model.tensors[weights].dims.get(2))
+                else {
+                    return false;
+                };
+                [h, w]
+            }
+        };
+        let smaller = |axis: usize| i64::from(before[axis].max(after[axis])) < i64::from(kernel[axis]);
+        neutral && valid && before[2] == 0 && after[2] == 0 && smaller(0) && smaller(1)
+    }
+
+    fn quantize(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
+        let Some(from) = o.input(0) else { return refuse("input 0 is missing", "") };
+        let source = &self.model.tensors[from];
+        match source.dtype {
+            Type::Float32 | Type::UInt8 if self.model.inputs.contains(&from) && self.only_reader(from).is_some() => {
+                let id = self.result(o)?;
+                if source.dtype == Type::UInt8 {
+                    self.take_pixels(from, id)?;
+                } else {
+                    let quant = self.info(id).quant;
+                    self.notes.push(format!(
+                        "the float input is taken quantized: q = round(x / {}) + {}",
+                        quant.scale, quant.zero_point
+                    ));
+                }
+                self.become_input(from, id);
+                Ok(())
+            }
+            Type::Int8 => match o.output(0).map(|t| (t, self.model.tensors[t].dtype)) {
+                Some((to, Type::UInt8)) if self.model.outputs == [to] => {
+                    let id = self.operand(o, 0)?;
+                    self.alias(o, id);
+                    self.notes.push("the output is int8: add 128 for the model's uint8".into());
+                    Ok(())
+                }
+                _ => self.function(o),
+            },
+            dtype => refuse(
+                format!("it converts {} in the middle of the network", dtype.name()),
+                "only int8 networks are supported",
+            ),
+        }
+    }
+
+    fn dequantize(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
+        let id = self.operand(o, 0)?;
+        if !o.output(0).is_some_and(|to| self.model.outputs == [to] && self.only_reader_is_caller(to)) {
+            return refuse(
+                "it computes in floats in the middle of the network",
+                "only int8 networks are supported: quantize all of it",
+            );
+        }
+        let quant = self.info(id).quant;
+        self.notes.push(format!("the output is int8: real = (q - {}) * {}", quant.zero_point, quant.scale));
+        self.alias(o, id);
+        Ok(())
+    }
+
+    /// An activation function that stands alone, as a table.
+    fn function(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
+        let input = self.operand(o, 0)?;
+        let output = self.result(o)?;
+        if self.info(input).shape != self.info(output).shape {
+            return refuse("input and output have different shapes", "the file contradicts itself");
+        }
+        let (from, to, rounding) = (self.info(input).quant, self.info(output).quant, self.rounding());
+        let table = match o.code {
+            op::QUANTIZE => lookup::requantized(from, to, rounding),
+            op::RELU => lookup::clamped(from, to, Activation::Relu, rounding),
+            op::RELU6 if self.mode == crate::import::RoundingMode::Double => Ok(lookup::micro_relu6(from)),
+            op::RELU6 => lookup::clamped(from, to, Activation::Relu6, rounding),
+            op::RELU_N1_TO_1 => lookup::clamped(from, to, Activation::ReluN1To1, rounding),
+            op::LOGISTIC => lookup::logistic(from, to, rounding),
+            op::TANH => lookup::tanh(from, to, rounding),
+            op::HARD_SWISH => lookup::hard_swish(from, to),
+            _ => {
+                let Some(options) = o.options else { return refuse("its options are missing", "") };
+                lookup::leaky_relu(from, to, options.f32(0, 0.0).map_err(damaged)?, rounding)
+            }
+        };
+        let table = table.map_err(|reason| (reason, String::new()))?;
+        self.push(NodeOp::Lookup { table }, vec![input], output);
+        Ok(())
+    }
+
+    /// ADD, SUB and MUL: of two activations, or of an activation and a constant.
+    fn arithmetic(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
+        let Some(options) = o.options else { return refuse("its options are missing", "") };
+        let activation = activation(options.i8(0, 0).map_err(damaged)?)?;
+        let (Some(a), Some(b)) = (o.input(0), o.input(1)) else { return refuse("an input is missing", "") };
+        match (self.model.is_constant(a), self.model.is_constant(b)) {
+            (false, false) => {}
+            (false, true) => return self.with_constant(o, a, b, activation),
+            (true, false) => return self.with_constant(o, b, a, activation),
+            (true, true) => return refuse("both inputs are constants", "let the converter fold constants"),
+        }
+        let (mut a, mut b) = (self.operand(o, 0)?, self.operand(o, 1)?);
+        let output = self.result(o)?;
+        let mut shapes = [self.info(a).shape, self.info(b).shape];
+        if shapes[0].len() < shapes[1].len() && o.code == op::MUL {
+            std::mem::swap(&mut a, &mut b);
+            shapes.reverse();
+        }
+        let shape = match o.code {
+            op::ADD => Add::output_shape(shapes[0], shapes[1]),
+            _ => Mul::output_shape(shapes[0], shapes[1]),
+        };
+        if shape != Some(self.info(output).shape) {
+            return refuse(
+                format!("shapes {:?} and {:?}", shapes[0], shapes[1]),
+                "both inputs must have one shape; in MUL and SUB the second may be one pixel",
+            );
+        }
+        let quants = [a, b, output].map(|id| self.info(id).quant);
+        let (rounding, clamp) = (self.rounding(), kinglet::Clamp::full(kinglet::DType::I8));
+        let (valid, node) = match o.code {
+            op::ADD => {
+                (Add::new(quants[0], quants[1], quants[2], rounding, clamp).is_some(), NodeOp::Add { activation })
+            }
+            op::SUB => {
+                (Sub::new(quants[0], quants[1], quants[2], rounding, clamp).is_some(), NodeOp::Sub { activation })
+            }
+            _ => (Mul::new(quants[0], quants[1], quants[2], rounding, clamp).is_some(), NodeOp::Mul { activation }),
+        };
+        if !valid {
+            return refuse("scales whose ratio is out of range", "");
+        }
+        self.push(node, vec![a, b], output);
+        Ok(())
+    }
+}
+
+/// A damaged table met while a node's options are read.
+pub(super) fn damaged(error: crate::import::flat::Malformed) -> Refusal {
+    (error.to_string(), String::new())
+}
+
+/// What a user can do about an operator that is not supported.
+fn hint(code: i32) -> &'static str {
+    match code {
+        56 | 79 | 48 => "take it out of the model and use kinglet's top-k on the output",
+        67 | 5 | 23 | 97 => "kinglet runs classifiers: up-sampling is not supported",
+        49 | 102 | 65 => "splits and slices of activations are not supported: use separate convolutions",
+        _ => {
+            "rebuild the model without it: kinglet supports the operators of residual, Inception and MobileNet-style classifiers (README.md)"
+        }
+    }
+}

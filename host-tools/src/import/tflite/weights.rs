@@ -1,0 +1,300 @@
+//! The operators with weights: convolutions and dense layers, and arithmetic with constants.
+
+use kinglet::{Activation, Multiplier, Shape, Window};
+
+use super::lower::{Lowering, Refusal, quant, refuse};
+use super::names as op;
+use super::ops::{activation, damaged, extent, padding};
+use super::schema::{Operator, Tensor, Type};
+use crate::import::lookup;
+use crate::network::{ConstantFunction, NodeOp, TensorId};
+
+/// Weights as they are multiplied: int8, with their scales.
+struct Weights {
+    data: Vec<i8>,
+    scales: Vec<f32>,
+}
+
+impl Lowering<'_, '_> {
+    /// CONV_2D and DEPTHWISE_CONV_2D.
+    ///
+    /// What the runtime has no operator for becomes weights of zero, which add exactly nothing: groups and
+    /// dilation.
+    pub(super) fn conv(&mut self, o: &Operator<'_>, depthwise: bool) -> Result<(), Refusal> {
+        let Some(options) = o.options else { return refuse("its options are missing", "") };
+        let field = |at, default| options.i32(at, default).map_err(damaged);
+        let activation = activation(options.i8(if depthwise { 4 } else { 3 }, 0).map_err(damaged)?)?;
+        let padding = padding(options.i8(0, 0).map_err(damaged)?)?;
+        let stride = [extent(field(2, 0)?, "vertical stride")?, extent(field(1, 0)?, "horizontal stride")?];
+        let first = if depthwise { 5 } else { 4 };
+        let dilation =
+            [extent(field(first + 1, 1)?, "vertical dilation")?, extent(field(first, 1)?, "horizontal dilation")?];
+
+        let fused = o.input(0).and_then(|input| self.pads.get(&input).copied());
+        let input = match fused {
+            Some(pad) => self.value(pad.input)?,
+            None => self.operand(o, 0)?,
+        };
+        let from = self.info(input).clone();
+        let Some(filter) = o.input(1) else { return refuse("its filter is missing", "") };
+        let [first_dim, kh, kw, last_dim] = four(&self.model.tensors[filter])?;
+        let output = self.result(o)?;
+        let channels = if depthwise { last_dim } else { first_dim };
+        let kernel = [(kh - 1) * dilation[0] + 1, (kw - 1) * dilation[1] + 1];
+        let mut window = Window::new(kernel, stride, padding, [from.shape.h, from.shape.w]);
+        if let Some(pad) = fused {
+            (window.before, window.after) = (pad.before, pad.after);
+        }
+        self.demand_shape(output, window.output([from.shape.h, from.shape.w]), channels)?;
+        let weights = self.weights(filter, channels, if depthwise { 3 } else { 0 })?;
+        self.check_factors(input, output, &weights.scales)?;
+        let bias = self.bias(o, channels)?;
+        let Weights { data, scales } = weights;
+
+        let layout = if depthwise {
+            if first_dim != 1 || !last_dim.is_multiple_of(from.shape.c) {
+                return refuse(
+                    format!("a filter of {last_dim} channels for {}", from.shape.c),
+                    "the file contradicts itself",
+                );
+            }
+            Layout::Depthwise
+        } else {
+            let groups = from.shape.c / last_dim.max(1);
+            if last_dim * groups != from.shape.c || !channels.is_multiple_of(groups.max(1)) {
+                return refuse(
+                    format!("a filter of {last_dim} channels for {}", from.shape.c),
+                    "the file contradicts itself",
+                );
+            }
+            Layout::Conv { groups, group_inputs: last_dim }
+        };
+        let taps = Taps { kernel: [kh, kw], dilation, inputs: from.shape.c, outputs: channels };
+        let weights = self.spread(&data, taps, layout)?;
+        let node = if depthwise {
+            NodeOp::DepthwiseConv2d { window, weights, weight_scales: scales, bias, activation }
+        } else {
+            NodeOp::Conv2d { window, weights, weight_scales: scales, bias, activation }
+        };
+        self.push(node, vec![input], output);
+        Ok(())
+    }
+
+    /// Weights in the runtime's order (`[output][ky][kx][input]`, or `[ky][kx][channel]`), with zeros where there is no
+    /// tap.
+    fn spread(&mut self, data: &[i8], taps: Taps, layout: Layout) -> Result<Vec<i8>, Refusal> {
+        let Taps { kernel: [kh, kw], dilation, inputs, outputs } = taps;
+        let (height, width) = (((kh - 1) * dilation[0] + 1) as usize, ((kw - 1) * dilation[1] + 1) as usize);
+        let (inputs, outputs) = (inputs as usize, outputs as usize);
+        let len = match layout {
+            Layout::Depthwise => Some(height * width * outputs),
+            _ => (height * width).checked_mul(inputs).and_then(|n| n.checked_mul(outputs)),
+        };
+        let Some(len) = len.filter(|&len| len <= Shape::MAX_LEN as usize) else {
+            return refuse("weights larger than the format allows", "");
+        };
+        self.spend(len)?;
+        let mut spread = vec![0; len];
+        let mut taken = data.iter();
+        // The file's order: [output][ky][kx][group input], or [ky][kx][output].
+        let outer = if matches!(layout, Layout::Conv { .. }) { outputs } else { 1 };
+        for outer in 0..outer {
+            for ky in 0..kh as usize {
+                for kx in 0..kw as usize {
+                    let (y, x) = (ky * dilation[0] as usize, kx * dilation[1] as usize);
+                    let inner = match layout {
+                        Layout::Conv { group_inputs, .. } => group_inputs as usize,
+                        _ => outputs,
+                    };
+                    for inner in 0..inner {
+                        let Some(&weight) = taken.next() else {
+                            return refuse("its filter is shorter than its shape", "the file contradicts itself");
+                        };
+                        let at = match layout {
+                            Layout::Depthwise => (y * width + x) * outputs + inner,
+                            Layout::Conv { groups, group_inputs } => {
+                                let group = outer / (outputs / groups as usize);
+                                ((outer * height + y) * width + x) * inputs + group * group_inputs as usize + inner
+                            }
+                        };
+                        spread[at] = weight;
+                    }
+                }
+            }
+        }
+        Ok(spread)
+    }
+
+    /// FULLY_CONNECTED.
+    pub(super) fn dense(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
+        let Some(options) = o.options else { return refuse("its options are missing", "") };
+        let activation = activation(options.i8(0, 0).map_err(damaged)?)?;
+        if options.i8(1, 0).map_err(damaged)? != 0 {
+            return refuse("shuffled weights", "convert the model without weight shuffling");
+        }
+        let input = self.operand(o, 0)?;
+        let from = self.info(input).clone();
+        let Some(filter) = o.input(1) else { return refuse("its weights are missing", "") };
+        let tensor = &self.model.tensors[filter];
+        let [outputs, inputs] = tensor.dims[..] else {
+            return refuse(format!("weights of shape {:?}", tensor.dims), "");
+        };
+        let [Ok(outputs), Ok(inputs)] = [u32::try_from(outputs), u32::try_from(inputs)] else {
+            return refuse("weights of a negative extent", "");
+        };
+        let output = self.result(o)?;
+        let to = self.info(output).clone();
+        let weights = self.weights(filter, outputs, 0)?;
+        self.check_factors(input, output, &weights.scales)?;
+        let bias = self.bias(o, outputs)?;
+        let Weights { data, scales } = weights;
+        if from.shape.len() == inputs && to.shape.len() == outputs {
+            self.push(NodeOp::Dense { weights: data, weight_scales: scales, bias, activation }, vec![input], output);
+        } else if from.shape.c == inputs
+            && to.shape == Shape::new(from.shape.h, from.shape.w, outputs)
+            && scales.len() > 1
+        {
+            // A dense layer of every pixel is a pointwise convolution, rounded as the dense layer is.
+            let window = Window::global([1, 1]);
+            let node = NodeOp::Conv2d { window, weights: data, weight_scales: scales, bias, activation };
+            self.push(node, vec![input], output);
+        } else {
+            return refuse(
+                format!(
+                    "{inputs} weights per output for an input of {} x {} x {}",
+                    from.shape.h, from.shape.w, from.shape.c
+                ),
+                "only a dense layer over the whole of its input is supported",
+            );
+        }
+        Ok(())
+    }
+
+    /// Checks and copies a filter.
+    fn weights(&mut self, filter: usize, channels: u32, axis: i32) -> Result<Weights, Refusal> {
+        let data = self.constant(filter, "filter")?;
+        let tensor = &self.model.tensors[filter];
+        if tensor.dtype != Type::Int8 {
+            return refuse(
+                format!("weights of type {}", tensor.dtype.name()),
+                "convert the model with full integer quantization (int8)",
+            );
+        }
+        if data.len() != tensor.len() {
+            return refuse("its filter is shorter or longer than its shape", "the file contradicts itself");
+        }
+        if !tensor.is_symmetric() {
+            return refuse(
+                "weights with a zero point other than 0",
+                "kinglet needs symmetric weights, as TensorFlow Lite's int8 scheme has",
+            );
+        }
+        let count = tensor.scale_count();
+        if count != 1 && (count != channels as usize || tensor.axis != axis) {
+            return refuse(
+                format!("{count} weight scales along dimension {}", tensor.axis),
+                "one scale, or one for each output channel",
+            );
+        }
+        self.spend(count * 4)?;
+        let scales = tensor.scales();
+        // A pruned channel may have a scale of 0: all its weights are 0 then.
+        if let Some(bad) = scales.iter().find(|s| !s.is_finite() || **s < 0.0) {
+            return refuse(format!("a weight scale of {bad}"), "scales are positive and finite");
+        }
+        Ok(Weights { data: data.iter().map(|&b| b as i8).collect(), scales })
+    }
+
+    /// Demands that every channel's factor be representable.
+    fn check_factors(&self, input: TensorId, output: TensorId, scales: &[f32]) -> Result<(), Refusal> {
+        let (from, to) = (self.info(input).quant.scale, self.info(output).quant.scale);
+        let fits = |&s: &f32| Multiplier::from_real(f64::from(from) * f64::from(s) / f64::from(to)).is_some();
+        if scales.iter().all(fits) { Ok(()) } else { refuse("scales whose ratio is out of range", "") }
+    }
+
+    fn bias(&mut self, o: &Operator<'_>, channels: u32) -> Result<Vec<i32>, Refusal> {
+        let Some(index) = o.input(2) else {
+            self.spend(channels as usize * 4)?;
+            return Ok(vec![0; channels as usize]);
+        };
+        let data = self.constant(index, "bias")?;
+        let tensor = &self.model.tensors[index];
+        if tensor.dtype != Type::Int32 || data.len() != channels as usize * 4 {
+            return refuse(
+                format!("a bias of {} bytes of type {}", data.len(), tensor.dtype.name()),
+                "one int32 for each output channel",
+            );
+        }
+        Ok(data.chunks_exact(4).map(|b| i32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
+    }
+
+    /// ADD, SUB and MUL of activation `input` and constant `constant`.
+    pub(super) fn with_constant(
+        &mut self,
+        o: &Operator<'_>,
+        input: usize,
+        constant: usize,
+        activation: Activation,
+    ) -> Result<(), Refusal> {
+        let function = match o.code {
+            op::MUL => ConstantFunction::Mul,
+            op::ADD => ConstantFunction::Add,
+            _ if o.input(1) == Some(constant) => ConstantFunction::Sub,
+            _ => ConstantFunction::SubFrom,
+        };
+        let id = self.value(input)?;
+        let output = self.result(o)?;
+        let (from, to) = (self.info(id).clone(), self.info(output).clone());
+        let data = self.constant(constant, "constant")?;
+        let tensor = &self.model.tensors[constant];
+        let constant_quant = quant(tensor)?;
+        let channelwise = tensor.dims.last() == Some(&(from.shape.c as i32)) && data.len() == from.shape.c as usize;
+        let whole = data.len() == from.shape.len() as usize;
+        if from.shape != to.shape || !(data.len() == 1 || channelwise || whole) {
+            return refuse(
+                format!("a constant of shape {:?}", tensor.dims),
+                "a constant has one element, one for each channel, or the activation's shape",
+            );
+        }
+        let data: Vec<i8> = data.iter().map(|&b| b as i8).collect();
+        let node = match data[..] {
+            [value] => {
+                let quants = [from.quant, constant_quant, to.quant];
+                let table = lookup::with_constant(function, quants, value, activation, self.rounding());
+                NodeOp::Lookup { table: table.map_err(|reason| (reason, String::new()))? }
+            }
+            _ => NodeOp::Constant { function, data, quant: constant_quant, activation },
+        };
+        self.push(node, vec![id], output);
+        Ok(())
+    }
+}
+
+/// How a filter's channels meet the input's.
+#[derive(Clone, Copy)]
+enum Layout {
+    /// Filters over one channel each.
+    Depthwise,
+    /// Filters over `group_inputs` channels each.
+    Conv { groups: u32, group_inputs: u32 },
+}
+
+#[derive(Clone, Copy)]
+struct Taps {
+    kernel: [u32; 2],
+    dilation: [u32; 2],
+    inputs: u32,
+    outputs: u32,
+}
+
+/// A filter's four extents.
+fn four(tensor: &Tensor<'_>) -> Result<[u32; 4], Refusal> {
+    let extents: Vec<u32> =
+        tensor.dims.iter().filter_map(|&d| u32::try_from(d).ok().filter(|d| (1..=1 << 16).contains(d))).collect();
+    match extents[..] {
+        [a, b, c, d] if tensor.dims.len() == 4 && b <= Window::MAX_EXTENT && c <= Window::MAX_EXTENT => {
+            Ok([a, b, c, d])
+        }
+        _ => refuse(format!("a filter of shape {:?}", tensor.dims), ""),
+    }
+}
