@@ -1,2 +1,4 @@
 //! Planning: when each step runs, and where each tensor lies.
+
 pub mod place;
+pub mod segments;

@@ -31,6 +31,23 @@ pub struct Overlay {
     pub over: usize,
     /// The most that the offset of `over` may exceed that of `under`, in bytes.
     pub reach: i64,
+    /// Whether both may start at the same byte all the same: element over element, in place.
+    pub in_place: bool,
+}
+
+impl Overlay {
+    /// Whether `over` may start `ahead` bytes after the start of `under`.
+    const fn allows(&self, ahead: i64) -> bool {
+        ahead <= self.reach || (self.in_place && ahead == 0)
+    }
+
+    /// Bytes that the overlay of buffers of these sizes saves at best.
+    pub(super) fn saves(&self, under: u32, over: u32) -> i64 {
+        let (under, over) = (i64::from(under), i64::from(over));
+        // With the start of `over` at `d` from that of `under`, both cover from min(0, d) to max(under, d + over).
+        let d = if self.in_place { 0 } else { self.reach.clamp(-over, 0) };
+        (under + over) - (under.max(d + over) - d)
+    }
 }
 
 /// Offsets for all buffers.
@@ -66,21 +83,13 @@ pub fn lower_bound(buffers: &[Buffer], overlays: &[Overlay]) -> u32 {
                 .filter(|&over| alive(over))
                 .filter_map(|over| {
                     let pairs = overlays.iter().filter(|o| o.over == over && alive(o.under));
-                    pairs.map(|o| saved(&buffers[o.under], &buffers[o.over], o.reach)).max()
+                    pairs.map(|o| o.saves(buffers[o.under].size, buffers[o.over].size)).max()
                 })
                 .sum();
             sum - saved
         })
         .max()
         .unwrap_or(0) as u32
-}
-
-/// Bytes that an overlay saves at best.
-fn saved(under: &Buffer, over: &Buffer, reach: i64) -> i64 {
-    let (under, over) = (i64::from(under.size), i64::from(over.size));
-    // With the start of `over` at `d` from that of `under`, both cover from min(0, d) to max(under, d + over).
-    let d = reach.clamp(-over, 0);
-    (under + over) - (under.max(d + over) - d)
 }
 
 /// Places all buffers; `budget` is the number of steps that the search may take beyond the greedy orders.
@@ -126,17 +135,17 @@ struct Search<'p> {
 #[derive(Clone, Copy)]
 struct Neighbor {
     index: usize,
-    /// This buffer may start on the neighbor, up to so many bytes after its start.
-    onto: Option<i64>,
-    /// The neighbor may start on this buffer, up to so many bytes after its start.
-    under: Option<i64>,
+    /// This buffer may start on the neighbor.
+    onto: Option<Overlay>,
+    /// The neighbor may start on this buffer.
+    under: Option<Overlay>,
 }
 
 impl<'p> Search<'p> {
     fn new(buffers: &'p [Buffer], overlays: &'p [Overlay]) -> Self {
         let reach = |under, over| {
             let found = overlays.iter().find(|o| o.under == under && o.over == over);
-            found.map(|o| o.reach.div_euclid(ALIGN.into()) * i64::from(ALIGN))
+            found.map(|o| Overlay { reach: o.reach.div_euclid(ALIGN.into()) * i64::from(ALIGN), ..*o })
         };
         let meets = (0..buffers.len())
             .map(|i| {
@@ -174,12 +183,12 @@ impl<'p> Search<'p> {
         for neighbor in &self.meets[index] {
             if let Some(at) = self.offsets[neighbor.index] {
                 found.push(at + self.buffers[neighbor.index].aligned());
-                let overlaid = neighbor.onto.map(|reach| i64::from(at) + reach);
-                let overlaying = neighbor.under.map(|reach| i64::from(at) - reach);
-                let before = i64::from(at) - i64::from(size);
-                found.extend(
-                    [overlaid, overlaying, Some(before)].into_iter().flatten().filter_map(|at| u32::try_from(at).ok()),
-                );
+                let at = i64::from(at);
+                let ahead = |o: &Overlay| [Some(o.reach), o.in_place.then_some(0)].into_iter().flatten();
+                let onto = neighbor.onto.iter().flat_map(ahead).map(|ahead| at + ahead);
+                let under = neighbor.under.iter().flat_map(ahead).map(|ahead| at - ahead);
+                let before = at - i64::from(size);
+                found.extend(onto.chain(under).chain([before]).filter_map(|at| u32::try_from(at).ok()));
             }
         }
         found.sort_unstable();
@@ -194,9 +203,7 @@ impl<'p> Search<'p> {
             let Some(other) = self.offsets[neighbor.index] else { return true };
             let apart = at + self.buffers[index].size <= other || other + self.buffers[neighbor.index].size <= at;
             let ahead = i64::from(at) - i64::from(other);
-            apart
-                || neighbor.onto.is_some_and(|reach| ahead <= reach)
-                || neighbor.under.is_some_and(|reach| -ahead <= reach)
+            apart || neighbor.onto.is_some_and(|o| o.allows(ahead)) || neighbor.under.is_some_and(|o| o.allows(-ahead))
         })
     }
 
@@ -249,7 +256,10 @@ mod tests {
                     (offsets[i]..offsets[i] + a.size).any(|byte| (offsets[j]..offsets[j] + b.size).contains(&byte));
                 let allowed = overlays.iter().any(|o| {
                     let pair = (o.under == i && o.over == j) || (o.under == j && o.over == i);
-                    pair && i64::from(offsets[o.over]) - i64::from(offsets[o.under]) <= o.reach
+                    pair && {
+                        let ahead = i64::from(offsets[o.over]) - i64::from(offsets[o.under]);
+                        ahead <= o.reach || o.in_place && ahead == 0
+                    }
                 });
                 together && bytes && !allowed
             })
@@ -258,11 +268,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn placements_are_legal_and_never_worse_than_greedy_by_size(buffers in buffers(), pairs in proptest::collection::vec((0usize..14, 0usize..14, -100i64..60), 0..4)) {
+        fn placements_are_legal_and_never_worse_than_greedy_by_size(buffers in buffers(), pairs in proptest::collection::vec((0usize..14, 0usize..14, -100i64..60, any::<bool>()), 0..4)) {
             let overlays: Vec<_> = pairs
                 .into_iter()
-                .filter(|&(a, b, _)| a < buffers.len() && b < buffers.len() && buffers[a].last == buffers[b].first && buffers[a].first < buffers[b].first)
-                .map(|(under, over, reach)| Overlay { under, over, reach })
+                .filter(|&(a, b, ..)| a < buffers.len() && b < buffers.len() && buffers[a].last == buffers[b].first && buffers[a].first < buffers[b].first)
+                .map(|(under, over, reach, in_place)| Overlay { under, over, reach, in_place })
                 .collect();
             let placement = place(&buffers, &overlays, 2_000);
             prop_assert!(!clash(&buffers, &overlays, &placement.offsets));
@@ -280,7 +290,7 @@ mod tests {
     fn an_overlaid_pair_takes_what_it_covers() {
         let input = Buffer { size: 1024, first: 0, last: 1 };
         let output = Buffer { size: 1024, first: 1, last: 2 };
-        let overlay = Overlay { under: 0, over: 1, reach: -64 };
+        let overlay = Overlay { under: 0, over: 1, reach: -64, in_place: false };
         let placement = place(&[input, output], &[overlay], 100);
         assert_eq!((placement.len, lower_bound(&[input, output], &[overlay])), (1088, 1088));
         assert_eq!(place(&[input, output], &[], 100).len, 2048);

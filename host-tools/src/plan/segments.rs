@@ -1,0 +1,328 @@
+//! Which steps run as a chain, row by row, and what that saves.
+//!
+//! The steps, in their order, are cut into segments: single steps, and chains whose inner tensors shrink to line
+//! buffers. The peak of a segment depends only on the segment and on what lives across it, so a dynamic program over
+//! the cuts finds the least peak, and among those the fewest calls. Rings and overlays are measured by running the
+//! chain's schedule, the very one that the runtime follows.
+
+use std::ops::Range;
+
+use kinglet::Reach;
+use kinglet::chain::{Chain, Input, Link, MAX_CHAIN};
+
+use super::place::{ALIGN, Overlay};
+
+/// What the cut needs to know of a tensor. Parts of a concatenation stand for themselves when they are read and
+/// written, and for their joint tensor when bytes are counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Value {
+    /// Rows.
+    pub rows: u32,
+    /// Bytes from row to row.
+    pub row_bytes: u32,
+    /// Bytes of the whole tensor.
+    pub bytes: u32,
+    /// The tensor whose bytes it lives in: itself, or the outermost joint tensor.
+    pub root: usize,
+    /// Whether it must exist as a whole: input, output, joints and parts.
+    pub whole: bool,
+}
+
+/// What the cut needs to know of a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Its operands: the tensor, the rows it needs, and whether the output may lie exactly over it.
+    pub inputs: Vec<(usize, Reach, bool)>,
+    /// The tensor it writes.
+    pub output: usize,
+    /// Rows of a call.
+    pub block: u32,
+    /// Bytes of scratch.
+    pub scratch: u32,
+}
+
+/// How far streaming may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Streaming {
+    /// Every step by itself.
+    Off,
+    /// Residual additions take the rows of the convolution before them as they come: its output never exists.
+    Epilogue,
+    /// Any chain.
+    #[default]
+    Full,
+}
+
+/// Steps that run at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// The steps.
+    pub steps: Range<usize>,
+    /// Line buffers: tensors that keep fewer rows than they have.
+    pub kept: Vec<(usize, u32)>,
+    /// Outputs that may lie over inputs that die here, in terms of tensors.
+    pub overlays: Vec<Overlay>,
+    /// Bytes alive while it runs, at least.
+    pub peak: u32,
+    /// Calls beyond one for each step.
+    pub calls: u32,
+}
+
+/// A network in a fixed order of steps.
+#[derive(Clone, Copy, Debug)]
+pub struct Order<'p> {
+    /// All tensors.
+    pub values: &'p [Value],
+    /// The steps in their order.
+    pub steps: &'p [Step],
+    /// The tensor that the caller fills.
+    pub input: usize,
+    /// The tensor that the caller reads.
+    pub output: usize,
+}
+
+/// The life of a root, in step numbers: written first by `first` (`None`: the caller), read last by `last`.
+#[derive(Clone, Copy, Debug)]
+struct Life {
+    first: Option<usize>,
+    last: usize,
+}
+
+impl Order<'_> {
+    /// The lives of all roots; tensors that are no roots have that of their root.
+    fn lives(&self) -> Vec<Life> {
+        let end = self.steps.len();
+        let mut lives = vec![Life { first: Some(end), last: 0 }; self.values.len()];
+        let root = |value: usize| self.values[value].root;
+        for (index, step) in self.steps.iter().enumerate() {
+            let output = &mut lives[root(step.output)];
+            output.first = output.first.min(Some(index));
+            output.last = output.last.max(index);
+            for &(input, ..) in &step.inputs {
+                lives[root(input)].last = index;
+            }
+        }
+        lives[root(self.input)].first = None;
+        lives[root(self.output)].last = end;
+        (0..self.values.len()).map(|value| lives[root(value)]).collect()
+    }
+
+    /// Cuts the steps into segments: with the fewest calls under `budget` bytes, or, when none is given or it cannot
+    /// be met, with the least peak.
+    pub fn cut(&self, streaming: Streaming, budget: Option<u32>) -> Vec<Segment> {
+        let lives = self.lives();
+        let candidates = self.candidates(&lives, streaming);
+        let mut peaks: Vec<u32> = candidates.iter().map(|s| s.peak).collect();
+        peaks.sort_unstable();
+        peaks.dedup();
+        // The least peak at which every step can be covered.
+        let least = peaks.partition_point(|&peak| self.cheapest(&candidates, peak).is_none());
+        let least = peaks.get(least).copied().unwrap_or(u32::MAX);
+        self.cheapest(&candidates, budget.unwrap_or(least).max(least)).unwrap_or_default()
+    }
+
+    /// The cover with the fewest calls whose segments all stay within `peak` bytes.
+    fn cheapest(&self, candidates: &[Segment], peak: u32) -> Option<Vec<Segment>> {
+        let end = self.steps.len();
+        let mut best: Vec<Option<(u32, usize)>> = vec![None; end + 1];
+        best[0] = Some((0, usize::MAX));
+        // Candidates come in the order of their first step, so every prefix is settled before it is built on.
+        for (index, segment) in candidates.iter().enumerate().filter(|(_, segment)| segment.peak <= peak) {
+            if let Some((calls, _)) = best[segment.steps.start] {
+                let calls = calls + segment.calls;
+                let slot = &mut best[segment.steps.end];
+                if slot.is_none_or(|(known, _)| calls < known) {
+                    *slot = Some((calls, index));
+                }
+            }
+        }
+        let mut cover = Vec::new();
+        let mut at = end;
+        while at > 0 {
+            let segment = &candidates[best[at]?.1];
+            at = segment.steps.start;
+            cover.push(segment.clone());
+        }
+        cover.reverse();
+        Some(cover)
+    }
+
+    /// Every segment that could be run, by first step.
+    fn candidates(&self, lives: &[Life], streaming: Streaming) -> Vec<Segment> {
+        let mut found = Vec::new();
+        for start in 0..self.steps.len() {
+            found.push(self.segment(lives, start..start + 1, false));
+            if streaming == Streaming::Full {
+                found.push(self.segment(lives, start..start + 1, true));
+            }
+            let longest = match streaming {
+                Streaming::Off => 1,
+                Streaming::Epilogue => 2,
+                Streaming::Full => MAX_CHAIN,
+            };
+            for end in start + 2..=(start + longest).min(self.steps.len()) {
+                if !self.can_chain(start..end) {
+                    break;
+                }
+                if streaming == Streaming::Full || self.is_epilogue(end - 1) {
+                    found.push(self.segment(lives, start..end, true));
+                }
+            }
+        }
+        found
+    }
+
+    /// Whether the last of two steps takes the other's rows one by one and writes over another tensor in place.
+    fn is_epilogue(&self, last: usize) -> bool {
+        let step = &self.steps[last];
+        let takes =
+            |&(value, reach, _): &(usize, Reach, bool)| value == self.steps[last - 1].output && reach == Reach::POINT;
+        step.inputs.len() == 2 && step.inputs.iter().any(takes) && step.inputs.iter().all(|&(.., in_place)| in_place)
+    }
+
+    /// Whether the last step of a range may join the others: it reads no joint tensor that they write parts of, and
+    /// needs something that one of them writes row by row.
+    fn can_chain(&self, steps: Range<usize>) -> bool {
+        let written: Vec<usize> = self.steps[steps.start..steps.end - 1].iter().map(|step| step.output).collect();
+        let last = &self.steps[steps.end - 1];
+        let roots: Vec<usize> = written.iter().map(|&value| self.values[value].root).collect();
+        last.inputs.iter().all(|&(input, reach, _)| {
+            let direct = written.contains(&input);
+            let through_root = roots.contains(&self.values[input].root);
+            (direct && reach != Reach::WHOLE) || !through_root
+        })
+    }
+
+    /// Measures a segment; `overlaid` lets outputs lie over inputs row by row, beyond plain in-place.
+    fn segment(&self, lives: &[Life], steps: Range<usize>, overlaid: bool) -> Segment {
+        let run = self.run(lives, &steps);
+        let alone = steps.len() == 1;
+        let kept: Vec<(usize, u32)> = if alone { Vec::new() } else { run.kept.clone() };
+        let overlays: Vec<Overlay> = run
+            .overlays
+            .iter()
+            .map(|o| if overlaid { *o } else { Overlay { reach: -i64::from(u32::MAX), ..*o } })
+            .filter(|o| o.in_place || o.reach > -i64::from(self.values[o.over].bytes))
+            .collect();
+        let calls = if alone && !overlaid { 0 } else { run.calls - steps.len() as u32 };
+        let peak = self.peak(lives, &steps, &kept, &overlays);
+        Segment { steps, kept, overlays, peak, calls }
+    }
+
+    /// Bytes alive while a segment runs: everything that lives across it, what it writes, its scratch, less what
+    /// overlays save.
+    fn peak(&self, lives: &[Life], steps: &Range<usize>, kept: &[(usize, u32)], overlays: &[Overlay]) -> u32 {
+        let aligned = |bytes: u32| u64::from(bytes.next_multiple_of(ALIGN));
+        let alive = |value: &usize| {
+            let life = lives[*value];
+            self.values[*value].root == *value
+                && life.first.is_none_or(|first| first < steps.end)
+                && life.last >= steps.start
+        };
+        let bytes = |value: usize| {
+            let line = kept.iter().find(|&&(of, _)| of == value);
+            line.map_or(self.values[value].bytes, |&(_, rows)| rows * self.values[value].row_bytes)
+        };
+        let sum: u64 = (0..self.values.len()).filter(alive).map(|value| aligned(bytes(value))).sum();
+        let scratch = self.steps[steps.clone()].iter().map(|step| aligned(step.scratch)).max().unwrap_or(0);
+        // Each tensor takes part in one overlay.
+        let mut taken = Vec::new();
+        let mut saved = 0;
+        for overlay in overlays {
+            if !taken.contains(&overlay.under) && !taken.contains(&overlay.over) {
+                taken.extend([overlay.under, overlay.over]);
+                saved += overlay.saves(bytes(overlay.under), bytes(overlay.over));
+            }
+        }
+        u32::try_from(sum + scratch - saved.max(0) as u64).unwrap_or(u32::MAX)
+    }
+
+    /// Runs the schedule of a segment with whole tensors and notes what it would have needed.
+    fn run(&self, lives: &[Life], steps: &Range<usize>) -> Run {
+        let members = &self.steps[steps.clone()];
+        let producer = |value: usize| members.iter().position(|step| step.output == value).map(|link| link as u8);
+        let mut chain = Chain::new();
+        for (index, step) in members.iter().enumerate() {
+            let mut inputs = [Input::NONE; 2];
+            for (slot, &(value, reach, _)) in inputs.iter_mut().zip(&step.inputs) {
+                let producer = producer(value).filter(|&link| usize::from(link) < index);
+                *slot = Input { producer, height: self.values[value].rows, reach };
+            }
+            let height = self.values[step.output].rows;
+            chain.push(Link { height, kept: height, block: step.block.max(1), done: 0, inputs });
+        }
+        // Inputs that die here, and outputs that outlive it: both roots, so that bytes are theirs alone.
+        let is_root = |value: usize| self.values[value].root == value;
+        let dies = |value: usize| is_root(value) && producer(value).is_none() && steps.contains(&lives[value].last);
+        let mut under: Vec<usize> = members.iter().flat_map(|step| &step.inputs).map(|input| input.0).collect();
+        under.sort_unstable();
+        under.dedup();
+        under.retain(|&value| dies(value) && lives[value].first.is_none_or(|first| first < steps.start));
+        let over: Vec<usize> = members.iter().map(|step| step.output).filter(|&value| is_root(value)).collect();
+        let mut overlays: Vec<Overlay> = over
+            .iter()
+            .flat_map(|&over| under.iter().map(move |&under| (under, over)))
+            .map(|(under, over)| Overlay {
+                under,
+                over,
+                reach: i64::from(u32::MAX),
+                in_place: self.same_geometry(under, over),
+            })
+            .collect();
+        let mut kept = vec![0; members.len()];
+        let mut calls = 0;
+        while let Some(call) = chain.next() {
+            calls += 1;
+            let output = members[call.link].output;
+            let needed = chain.needed_from(call.link).min(call.start);
+            kept[call.link] = kept[call.link].max(call.end - needed);
+            for overlay in overlays.iter_mut().filter(|o| o.over == output) {
+                let rows = self.values[overlay.under].rows;
+                let (mut strict, mut in_place) = (rows, rows);
+                for (index, (step, link)) in members.iter().zip((0..).map_while(|i| chain.link(i))).enumerate() {
+                    for (operand, &(value, _, may_lie_over)) in step.inputs.iter().enumerate() {
+                        if value != overlay.under {
+                            continue;
+                        }
+                        let own = index == call.link;
+                        let from = link.needs_from(operand, if own { call.start } else { link.done });
+                        strict = strict.min(from);
+                        let twice = step.inputs.iter().filter(|input| input.0 == value).count() > 1;
+                        let spared = own && may_lie_over && !twice;
+                        in_place = in_place.min(if spared { link.needs_from(operand, call.end) } else { from });
+                    }
+                }
+                let written = i64::from(call.end) * i64::from(self.values[output].row_bytes);
+                let bytes = |row: u32| i64::from(row) * i64::from(self.values[overlay.under].row_bytes);
+                if strict < rows {
+                    overlay.reach = overlay.reach.min(bytes(strict) - written);
+                }
+                overlay.in_place &= in_place >= rows || bytes(in_place) >= written;
+            }
+            chain.advance(call);
+        }
+        let kept = members
+            .iter()
+            .zip(kept)
+            .map(|(step, rows): (&Step, u32)| (step.output, rows.next_multiple_of(step.block.max(1))))
+            .filter(|&(value, rows)| {
+                let inner = !self.values[value].whole && steps.contains(&lives[value].last);
+                inner && rows < self.values[value].rows
+            })
+            .collect();
+        Run { kept, overlays, calls }
+    }
+
+    /// Whether two tensors have the same rows and bytes, so that one can lie exactly over the other.
+    fn same_geometry(&self, a: usize, b: usize) -> bool {
+        let (a, b) = (&self.values[a], &self.values[b]);
+        a.bytes == b.bytes
+    }
+}
+
+/// What a segment's schedule needs.
+struct Run {
+    kept: Vec<(usize, u32)>,
+    overlays: Vec<Overlay>,
+    calls: u32,
+}
