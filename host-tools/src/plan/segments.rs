@@ -24,6 +24,8 @@ pub struct Value {
     pub bytes: u32,
     /// The tensor whose bytes it lives in: itself, or the outermost joint tensor.
     pub root: usize,
+    /// The tensors that a joint tensor consists of.
+    pub parts: Vec<usize>,
     /// Whether it must exist as a whole: input, output, joints and parts.
     pub whole: bool,
 }
@@ -89,6 +91,12 @@ struct Life {
 }
 
 impl Order<'_> {
+    /// The steps that must have run before `value` can be read as a whole.
+    pub fn writers_of(&self, value: usize) -> Vec<usize> {
+        let direct = self.steps.iter().position(|step| step.output == value);
+        direct.into_iter().chain(self.values[value].parts.iter().flat_map(|&part| self.writers_of(part))).collect()
+    }
+
     /// The lives of all roots; tensors that are no roots have that of their root.
     fn lives(&self) -> Vec<Life> {
         let end = self.steps.len();
