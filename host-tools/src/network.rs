@@ -3,7 +3,11 @@
 //! It speaks of scales, not of multipliers, and of whole operators, not of steps: a concatenation has all its inputs
 //! here, and becomes views or copies only when it is planned.
 
+mod validate;
+
 use kinglet::{Activation, ChannelOrder, DType, QuantParams, Rounding, Shape, Window};
+
+pub use validate::NetworkError;
 
 /// Index of a tensor in [`Network::tensors`].
 pub type TensorId = usize;
