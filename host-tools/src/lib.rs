@@ -1,6 +1,7 @@
 //! Kinglet host tools: train, quantize, plan, export, simulate and inspect networks.
 
 pub mod cli;
+pub mod device;
 pub mod graph;
 pub mod import;
 pub mod network;

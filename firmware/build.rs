@@ -1,0 +1,125 @@
+//! Passes the board's memory map to the linker and the model and images to the binaries.
+//!
+//! Inputs: exactly one board feature; `KINGLET_MODEL`, the path of a `.kgl` file; optionally `KINGLET_IMAGES`, the
+//! path of a `.npy` file of `N x H x W x C` bytes (`|u1` pixels or `|i1` quantized elements) to embed.
+
+use std::path::{Path, PathBuf};
+use std::{env, fs, process};
+
+const BOARDS: &[&str] =
+    &["mps2-an385", "mps2-an386", "mps2-an500", "mps2-an505", "mps3-an547", "lm3s6965evb", "microbit"];
+
+/// The model when `KINGLET_MODEL` is not set.
+const DEFAULT_MODEL: &str = "../models/digits-resnet/digits-resnet.kgl";
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=memory");
+    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("set by cargo"));
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("set by cargo"));
+
+    println!("cargo:rustc-check-cfg=cfg(armv6m)");
+    if env::var("TARGET").is_ok_and(|target| target.starts_with("thumbv6m")) {
+        println!("cargo:rustc-cfg=armv6m");
+    }
+
+    let memory = root.join("memory").join(format!("{}.x", board()));
+    fs::copy(&memory, out.join("memory.x")).unwrap_or_else(|e| fail(&format!("{}: {e}", memory.display())));
+    println!("cargo:rustc-link-search={}", out.display());
+    for argument in ["--nmagic", "-Tlink.x", "-Tdefmt.x", "--undefined=KINGLET_BOARD"] {
+        println!("cargo:rustc-link-arg-bins={argument}");
+    }
+
+    let model = model(&root);
+    println!("cargo:rerun-if-changed={}", model.display());
+    println!("cargo:rustc-env=KINGLET_MODEL={}", model.display());
+    fs::write(out.join("images.bin"), images(&root)).unwrap_or_else(|e| fail(&e.to_string()));
+}
+
+/// The one board whose feature is on.
+fn board() -> &'static str {
+    let on = |board: &str| {
+        let name = board.to_uppercase().replace('-', "_");
+        env::var_os(format!("CARGO_FEATURE_{name}")).is_some()
+    };
+    let chosen: Vec<_> = BOARDS.iter().filter(|board| on(board)).collect();
+    match chosen[..] {
+        [board] => board,
+        [] => fail(&format!("choose a board: `--features BOARD`, where BOARD is one of {}", BOARDS.join(", "))),
+        _ => fail(&format!("more than one board chosen: {chosen:?}")),
+    }
+}
+
+/// The absolute path of the model file.
+fn model(root: &Path) -> PathBuf {
+    println!("cargo:rerun-if-env-changed=KINGLET_MODEL");
+    let path = match env::var_os("KINGLET_MODEL").filter(|path| !path.is_empty()) {
+        Some(path) => PathBuf::from(path),
+        None => {
+            let default = root.join(DEFAULT_MODEL);
+            if !default.exists() {
+                fail(
+                    "KINGLET_MODEL is not set: give it the path of the .kgl model to build in, for example\n  \
+                     KINGLET_MODEL=model.kgl cargo run --release --features mps2-an386 --target thumbv7em-none-eabihf \
+                     --bin infer\nwhich `kinglet export` writes and `cargo xtask demo` leaves in target/kinglet",
+                );
+            }
+            default
+        }
+    };
+    path.canonicalize().unwrap_or_else(|e| fail(&format!("KINGLET_MODEL={}: {e}", path.display())))
+}
+
+/// The images to embed, in the layout that `src/images.rs` reads: empty without `KINGLET_IMAGES`.
+fn images(root: &Path) -> Vec<u8> {
+    println!("cargo:rerun-if-env-changed=KINGLET_IMAGES");
+    let Some(path) = env::var_os("KINGLET_IMAGES").filter(|path| !path.is_empty()).map(PathBuf::from) else {
+        return Vec::new();
+    };
+    let path = if path.exists() { path } else { root.join(path) };
+    println!("cargo:rerun-if-changed={}", path.display());
+    let wrong = |what: &str| -> ! { fail(&format!("KINGLET_IMAGES={}: {what}", path.display())) };
+    let file = fs::read(&path).unwrap_or_else(|e| wrong(&e.to_string()));
+    let Some((kind, count, image, data)) = parse_npy(&file) else {
+        wrong("not a .npy file of N x H x W x C bytes (dtype |u1 or |i1, C order)");
+    };
+    if count.checked_mul(image) != Some(data.len()) {
+        wrong("its length is not what its shape says");
+    }
+    let mut bytes = b"KIMG".to_vec();
+    for word in [kind, count as u32, image as u32] {
+        bytes.extend(word.to_le_bytes());
+    }
+    bytes.extend(data);
+    bytes
+}
+
+/// Kind (0 = pixels, 1 = quantized), images, bytes per image, data.
+fn parse_npy(file: &[u8]) -> Option<(u32, usize, usize, &[u8])> {
+    let rest = file.strip_prefix(b"\x93NUMPY")?;
+    let (start, len) = match rest.first()? {
+        1 => (4, usize::from(u16::from_le_bytes(*rest.get(2..)?.first_chunk()?))),
+        _ => (6, u32::from_le_bytes(*rest.get(2..)?.first_chunk()?) as usize),
+    };
+    let header = std::str::from_utf8(rest.get(start..start + len)?).ok()?;
+    let data = rest.get(start + len..)?;
+    let header: String = header.chars().filter(|c| !c.is_whitespace()).collect();
+    let kind = match header.split_once("'descr':'")?.1.split_once('\'')?.0 {
+        "|u1" => 0,
+        "|i1" => 1,
+        _ => return None,
+    };
+    if !header.contains("'fortran_order':False") {
+        return None;
+    }
+    let shape = header.split_once("'shape':(")?.1.split_once(')')?.0;
+    let shape: Vec<usize> =
+        shape.split(',').filter(|d| !d.is_empty()).map(str::parse).collect::<Result<_, _>>().ok()?;
+    let (&count, image) = shape.split_first()?;
+    Some((kind, count, image.iter().product(), data))
+}
+
+fn fail(what: &str) -> ! {
+    eprintln!("error: {what}");
+    process::exit(1);
+}

@@ -1,0 +1,18 @@
+//! Runs the host's images through the model: reads `inputs.bin`, writes `outputs.bin`, measures the first inference.
+#![no_std]
+#![no_main]
+
+use kinglet::{Arena, Model};
+use kinglet_firmware::{board, evaluate::evaluate, fault, report::Record};
+
+static MODEL: Model<'static> = kinglet::model!(env!("KINGLET_MODEL"));
+static ARENA: Arena<{ MODEL.arena_len() }> = Arena::new();
+static FRAME: Arena<{ MODEL.input().shape.len() as usize }> = Arena::new();
+static RECORDS: [Record; MODEL.step_count()] = [const { Record::new() }; MODEL.step_count()];
+
+#[cortex_m_rt::entry]
+fn main() -> ! {
+    board::init();
+    let (Some(arena), Some(frame)) = (ARENA.take(), FRAME.take()) else { fault::exit(fault::FAILED) };
+    fault::exit(evaluate(MODEL, arena, frame, &RECORDS))
+}

@@ -1,0 +1,43 @@
+//! The boards: one file, one `memory/*.x` and one feature each.
+//!
+//! A board module has
+//! - `NAME`: the board's name, which is that of its feature, of its memory map and (emulated) of its QEMU machine;
+//! - `SYSTICK_HZ`: the frequency of SysTick when the processor clock feeds it;
+//! - `ICOUNT_SHIFT`: what QEMU is to be given, see [`clock`](crate::clock);
+//! - `init()`: what must happen before anything else.
+
+macro_rules! boards {
+    ($($feature:literal $module:ident;)*) => {
+        $(
+            #[cfg(feature = $feature)]
+            mod $module;
+            #[cfg(feature = $feature)]
+            pub use $module::*;
+        )*
+    };
+}
+
+boards! {
+    "mps2-an385" mps2_an385;
+    "mps2-an386" mps2_an386;
+    "mps2-an500" mps2_an500;
+    "mps2-an505" mps2_an505;
+    "mps3-an547" mps3_an547;
+    "lm3s6965evb" lm3s6965evb;
+    "microbit" microbit;
+}
+
+/// Bytes of [`KINGLET_BOARD`].
+const NAME_LEN: usize = 32;
+
+/// The board's name, padded with zeros: host tools find it in the ELF file by its symbol, and so know how to run it.
+#[used]
+#[unsafe(no_mangle)]
+pub static KINGLET_BOARD: [u8; NAME_LEN] = {
+    let (mut padded, name, mut i) = ([0; NAME_LEN], NAME.as_bytes(), 0);
+    while i < name.len() {
+        padded[i] = name[i];
+        i += 1;
+    }
+    padded
+};

@@ -1,0 +1,52 @@
+//! Runs every image of the host through a model and writes every output byte back.
+
+use kinglet::{Model, Session};
+
+use crate::host::{HostImages, HostOutputs};
+use crate::images::{Source, feed};
+use crate::report::Record;
+use crate::{fault, report};
+
+/// Reads `inputs.bin`, writes `outputs.bin`, and measures the first inference; the exit code.
+///
+/// `frame` holds one image; `records` are as many as the model has steps.
+pub fn evaluate(model: Model<'_>, arena: &mut [u8], frame: &mut [u8], records: &[Record]) -> i32 {
+    report::board();
+    report::model(&model);
+    let mut session = match Session::new(model, arena) {
+        Ok(session) => session,
+        Err(error) => {
+            defmt::error!("{}", error);
+            return fault::BAD_INPUT;
+        }
+    };
+    let (Some(mut images), Some(mut outputs)) = (HostImages::open(), HostOutputs::create()) else {
+        defmt::error!("cannot open inputs.bin (an image set) or outputs.bin in the working directory");
+        return fault::BAD_INPUT;
+    };
+    let header = images.header();
+    if header.image_len as usize != frame.len() {
+        defmt::error!("images of {=u32} bytes, the model takes {=usize}", header.image_len, frame.len());
+        return fault::BAD_INPUT;
+    }
+    for index in 0..header.count {
+        if !images.next(frame) {
+            defmt::error!("inputs.bin ends before image {=u32} of {=u32}", index, header.count);
+            return fault::BAD_INPUT;
+        }
+        if index == 0 {
+            report::measure(&mut session, records, |session| {
+                let _ = feed(session, header.kind, frame);
+            });
+        } else {
+            let _ = feed(&mut session, header.kind, frame);
+            session.run();
+        }
+        if !outputs.write(session.output()) {
+            defmt::error!("cannot write to outputs.bin");
+            return fault::FAILED;
+        }
+    }
+    defmt::info!("done images={=u32}", header.count);
+    fault::OK
+}

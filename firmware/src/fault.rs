@@ -1,0 +1,102 @@
+//! How a program ends: exit codes, and the handlers of panics and faults.
+
+use core::panic::PanicInfo;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use cortex_m_rt::{ExceptionFrame, exception};
+
+/// Exit code: all is well.
+pub const OK: i32 = 0;
+/// Exit code: the program ran, and what it checks did not hold.
+pub const FAILED: i32 = 1;
+/// Exit code: inputs are missing or do not fit the model.
+pub const BAD_INPUT: i32 = 2;
+/// Exit code: a panic, the code of `std`.
+pub const PANIC: i32 = 101;
+/// Exit code: a HardFault, and faults that escalate to it.
+pub const HARD_FAULT: i32 = 102;
+/// Exit code: an exception without a handler.
+pub const UNEXPECTED_EXCEPTION: i32 = 103;
+
+/// Set by the first fault: a second one, while the first is being reported, reports nothing.
+static FAULTED: AtomicBool = AtomicBool::new(false);
+
+/// Ends the program: under QEMU with an exit code, on a board by waiting forever.
+pub fn exit(code: i32) -> ! {
+    #[cfg(feature = "qemu")]
+    semihosting::process::exit(code);
+    #[cfg(not(feature = "qemu"))]
+    loop {
+        let _ = code;
+        cortex_m::asm::wfi();
+    }
+}
+
+/// Whether this is the first fault. A load and a store, for Cortex-M0 has no swap.
+fn first() -> bool {
+    let first = !FAULTED.load(Ordering::Relaxed);
+    FAULTED.store(true, Ordering::Relaxed);
+    first
+}
+
+#[panic_handler]
+fn panic(info: &PanicInfo<'_>) -> ! {
+    cortex_m::interrupt::disable();
+    if first() {
+        match info.location() {
+            Some(at) => defmt::error!("panic at {=str}:{=u32}", at.file(), at.line()),
+            None => defmt::error!("panic"),
+        }
+        // The text needs the formatting machinery, some ten kilobytes.
+        #[cfg(debug_assertions)]
+        defmt::error!("{}", defmt::Display2Format(&info.message()));
+    }
+    exit(PANIC)
+}
+
+/// defmt's own panics are `core`'s.
+#[defmt::panic_handler]
+fn defmt_panic() -> ! {
+    exit(PANIC)
+}
+
+#[exception(trampoline = true)]
+unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
+    if first() {
+        defmt::error!(
+            "HardFault at pc={=u32:#010x} lr={=u32:#010x} xpsr={=u32:#010x}",
+            frame.pc(),
+            frame.lr(),
+            frame.xpsr()
+        );
+        defmt::error!(
+            "r0={=u32:#x} r1={=u32:#x} r2={=u32:#x} r3={=u32:#x} r12={=u32:#x}",
+            frame.r0(),
+            frame.r1(),
+            frame.r2(),
+            frame.r3(),
+            frame.r12()
+        );
+        #[cfg(not(armv6m))]
+        {
+            // SAFETY: reads the fault status registers, which every Armv7-M and Armv8-M mainline core has.
+            let scb = unsafe { &*cortex_m::peripheral::SCB::PTR };
+            defmt::error!(
+                "cfsr={=u32:#010x} hfsr={=u32:#010x} mmfar={=u32:#010x} bfar={=u32:#010x}",
+                scb.cfsr.read(),
+                scb.hfsr.read(),
+                scb.mmfar.read(),
+                scb.bfar.read()
+            );
+        }
+    }
+    exit(HARD_FAULT)
+}
+
+#[exception]
+unsafe fn DefaultHandler(number: i16) {
+    if first() {
+        defmt::error!("exception {=i16} has no handler", number);
+    }
+    exit(UNEXPECTED_EXCEPTION)
+}

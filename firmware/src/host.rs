@@ -1,0 +1,57 @@
+//! Files of the host through semihosting: QEMU's working directory, or the debugger's.
+
+use core::ffi::CStr;
+
+use kinglet::kernels::intrinsics::cast::as_u8;
+use semihosting::fs::File;
+use semihosting::io::{Read, Write};
+
+use crate::images::{Header, Source};
+
+/// The file that images are read from.
+pub const INPUTS: &CStr = c"inputs.bin";
+/// The file that output elements are written to, one inference after the other.
+pub const OUTPUTS: &CStr = c"outputs.bin";
+
+/// The images in [`INPUTS`].
+#[derive(Debug)]
+pub struct HostImages {
+    header: Header,
+    file: File,
+}
+
+impl HostImages {
+    /// Opens the file; `None` when it is missing or no image set.
+    pub fn open() -> Option<Self> {
+        let mut file = File::open(INPUTS).ok()?;
+        let mut header = [0; Header::SIZE];
+        file.read_exact(&mut header).ok()?;
+        Some(Self { header: Header::parse(&header)?, file })
+    }
+}
+
+impl Source for HostImages {
+    fn header(&self) -> Header {
+        self.header
+    }
+
+    fn next(&mut self, image: &mut [u8]) -> bool {
+        self.file.read_exact(image).is_ok()
+    }
+}
+
+/// The file [`OUTPUTS`].
+#[derive(Debug)]
+pub struct HostOutputs(File);
+
+impl HostOutputs {
+    /// Creates the file, or empties it.
+    pub fn create() -> Option<Self> {
+        Some(Self(File::create(OUTPUTS).ok()?))
+    }
+
+    /// Appends the elements of an output; whether all were written.
+    pub fn write(&mut self, elements: &[i8]) -> bool {
+        self.0.write_all(as_u8(elements)).is_ok()
+    }
+}

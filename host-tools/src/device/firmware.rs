@@ -1,0 +1,131 @@
+//! Building the firmware for a board with a model in it.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::{Context, Result, bail};
+
+use super::board::Board;
+use super::elf::Elf;
+
+/// The firmware's programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Program {
+    /// Predictions for a set of images.
+    Infer,
+    /// Every image's output, every byte, with measurements of the first.
+    Eval,
+    /// Instructions per layer.
+    Profile,
+    /// The operators against stored vectors, and the clock.
+    Selftest,
+}
+
+impl Program {
+    /// Every program.
+    pub const ALL: [Program; 4] = [Program::Infer, Program::Eval, Program::Profile, Program::Selftest];
+
+    /// The binary's name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Program::Infer => "infer",
+            Program::Eval => "eval",
+            Program::Profile => "profile",
+            Program::Selftest => "selftest",
+        }
+    }
+}
+
+/// What to build.
+#[derive(Clone, Copy, Debug)]
+pub struct Build<'a> {
+    /// For which board.
+    pub board: &'static Board,
+    /// Which program.
+    pub program: Program,
+    /// The model file to build in.
+    pub model: &'a Path,
+    /// The images to build in, a `.npy` file of N x H x W x C bytes.
+    pub images: Option<&'a Path>,
+    /// Optimize for size rather than speed.
+    pub small: bool,
+}
+
+/// Two builds would overwrite each other's output.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+impl Build<'_> {
+    /// Compiles and links; slow the first time for a target, then seconds.
+    ///
+    /// # Errors
+    /// When the firmware's sources, cargo or the target are missing, and when compilation fails: a model that does
+    /// not fit the board or is not valid is a compilation error too. Cargo's messages are part of the error.
+    pub fn run(&self) -> Result<Elf> {
+        let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("host-tools has no parent folder")?;
+        let firmware = root.join("firmware");
+        if !firmware.join("Cargo.toml").exists() {
+            bail!("the firmware's sources are not at {}: run from a checkout of Kinglet", firmware.display());
+        }
+        let target_dir = root.join("target").join("firmware");
+        let model = self.model.canonicalize().with_context(|| format!("model {}", self.model.display()))?;
+
+        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.current_dir(&firmware).args(["build", "--locked", "--color", "never"]);
+        cargo.args(["--profile", if self.small { "small" } else { "release" }]);
+        cargo.args(["--bin", self.program.name(), "--features", self.board.name, "--target", self.board.target]);
+        cargo.arg("--target-dir").arg(&target_dir);
+        if let Some(cpu) = self.board.cpu {
+            cargo.arg("--config").arg(format!("target.{}.rustflags=['-Ctarget-cpu={cpu}']", quoted(self.board.target)));
+        }
+        // What the host's own build was given is not meant for the firmware.
+        for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "CARGO_TARGET_DIR", "KINGLET_IMAGES"]
+        {
+            cargo.env_remove(name);
+        }
+        cargo.env("KINGLET_MODEL", &model);
+        if let Some(images) = self.images {
+            let images = images.canonicalize().with_context(|| format!("images {}", images.display()))?;
+            cargo.env("KINGLET_IMAGES", images);
+        }
+        let output = cargo.output().context("cannot start cargo")?;
+        if !output.status.success() {
+            bail!("{}", self.explain(&String::from_utf8_lossy(&output.stderr)));
+        }
+        let path = self.path(&target_dir);
+        let bytes = fs::read(&path).with_context(|| format!("{}", path.display()))?;
+        let elf = Elf::parse(bytes)?;
+        if self.program != Program::Selftest {
+            elf.check_contains(&fs::read(&model)?)?;
+        }
+        Ok(elf)
+    }
+
+    fn path(&self, target_dir: &Path) -> PathBuf {
+        let profile = if self.small { "small" } else { "release" };
+        target_dir.join(self.board.target).join(profile).join(self.program.name())
+    }
+
+    /// What went wrong, and what to do about it when that is known.
+    fn explain(&self, cargo: &str) -> String {
+        let Board { name, target, .. } = self.board;
+        let what = format!("building the firmware ({}) for {name} failed", self.program.name());
+        if cargo.contains("target may not be installed") || cargo.contains("can't find crate for `core`") {
+            return format!("{what}: the Rust target {target} is not installed; `cargo xtask setup` installs it");
+        }
+        if cargo.contains("will not fit in region") {
+            let lines: Vec<_> = cargo.lines().filter(|line| line.contains("will not fit in region")).collect();
+            return format!("{what}: it does not fit the board's memory\n{}", lines.join("\n"));
+        }
+        format!("{what}:\n{}", cargo.trim_end())
+    }
+}
+
+/// A key of a TOML path that has a dot in it.
+fn quoted(key: &str) -> String {
+    format!("'{key}'")
+}

@@ -1,0 +1,158 @@
+//! Devices: builds the firmware for a board, runs it in QEMU, and reads back what it computed and measured.
+//!
+//! [`evaluate`] does all of it for a model and its inputs. The emulated core runs the same instructions as the real
+//! one, so that output bytes, stack depth and instruction counts are true; time is not emulated.
+
+mod board;
+mod elf;
+mod firmware;
+mod qemu;
+mod report;
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use kinglet::Model;
+use ndarray::{Array2, ArrayView4};
+
+pub use board::{BOARDS, Board};
+pub use elf::{Elf, Sizes};
+pub use firmware::{Build, Program};
+pub use qemu::{LogLine, Run, run};
+pub use report::{Measurements, StepReport};
+
+/// Images, N x H x W x C.
+#[derive(Clone, Copy, Debug)]
+pub enum Inputs<'a> {
+    /// Pixels, which the device takes through the model's table.
+    Pixels(ArrayView4<'a, u8>),
+    /// Quantized input elements.
+    Quantized(ArrayView4<'a, i8>),
+}
+
+/// What a device made of a set of images.
+#[derive(Clone, Debug)]
+pub struct DeviceReport {
+    /// Output elements: one row per image.
+    pub outputs: Array2<i8>,
+    /// Measurements of the first image's inference.
+    pub measured: Measurements,
+    /// Bytes of flash that are not the model: code, constants, vectors.
+    pub code_bytes: u32,
+    /// Bytes of the model file in flash.
+    pub model_bytes: u32,
+    /// What the whole image takes.
+    pub sizes: Sizes,
+    /// The firmware's log.
+    pub log: Vec<LogLine>,
+    /// How long QEMU ran.
+    pub elapsed: Duration,
+}
+
+impl Inputs<'_> {
+    /// N, H, W, C.
+    #[must_use]
+    pub fn dim(&self) -> (usize, usize, usize, usize) {
+        match self {
+            Inputs::Pixels(pixels) => pixels.dim(),
+            Inputs::Quantized(elements) => elements.dim(),
+        }
+    }
+
+    /// The file that the firmware reads: see `firmware/src/images.rs`.
+    fn to_bytes(self) -> Vec<u8> {
+        let (count, h, w, c) = self.dim();
+        let kind = u32::from(matches!(self, Inputs::Quantized(_)));
+        let mut bytes = b"KIMG".to_vec();
+        for word in [kind, count as u32, (h * w * c) as u32] {
+            bytes.extend(word.to_le_bytes());
+        }
+        match self {
+            Inputs::Pixels(pixels) => bytes.extend(pixels.iter()),
+            Inputs::Quantized(elements) => bytes.extend(elements.iter().map(|&element| element as u8)),
+        }
+        bytes
+    }
+}
+
+/// Builds the firmware for `board` with the model in it, and runs every image through it in QEMU.
+///
+/// Every output byte comes back. Instructions, stack and per-step figures are those of the first image, counted exactly;
+/// a second run gives the same numbers.
+///
+/// # Errors
+/// When the model is not valid, images do not fit it, the firmware does not build or does not fit the board, QEMU is missing,
+/// or the program ends with an error or not within `limit`.
+pub fn evaluate(board: &'static Board, model: &[u8], inputs: Inputs<'_>, limit: Duration) -> Result<DeviceReport> {
+    check(model, inputs)?;
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("model.kgl");
+    fs::write(&path, model)?;
+    let elf = Build { board, program: Program::Eval, model: &path, images: None, small: false }.run()?;
+    evaluate_with(&elf, model, inputs, limit)
+}
+
+/// As [`evaluate`], with an image of [`Program::Eval`] that was built with the model already.
+///
+/// # Errors
+/// As [`evaluate`], but for building.
+pub fn evaluate_with(elf: &Elf, model: &[u8], inputs: Inputs<'_>, limit: Duration) -> Result<DeviceReport> {
+    let (count, classes) = check(model, inputs)?;
+    let folder = tempfile::tempdir()?;
+    fs::write(folder.path().join("inputs.bin"), inputs.to_bytes())?;
+    let run = run(elf, folder.path(), limit, |_| {})?;
+    run.success().with_context(|| format!("the firmware on {}", elf.board.name))?;
+
+    let outputs = fs::read(folder.path().join("outputs.bin")).context("the firmware wrote no outputs")?;
+    let outputs = outputs.into_iter().map(|byte| byte as i8).collect();
+    let outputs = Array2::from_shape_vec((count, classes), outputs).context("the firmware wrote too few outputs")?;
+    let sizes = elf.sizes()?;
+    let model_bytes = model.len() as u32;
+    Ok(DeviceReport {
+        outputs,
+        measured: Measurements::read(&run.log)?,
+        code_bytes: sizes.flash.saturating_sub(model_bytes),
+        model_bytes,
+        sizes,
+        log: run.log,
+        elapsed: run.elapsed,
+    })
+}
+
+/// Number of images and of output elements, when the images fit the model.
+fn check(model: &[u8], inputs: Inputs<'_>) -> Result<(usize, usize)> {
+    let checked = Model::new(model).map_err(|error| anyhow::anyhow!("{error}"))?;
+    let (shape, (count, h, w, c)) = (checked.input().shape, inputs.dim());
+    ensure!(
+        (h, w, c) == (shape.h as usize, shape.w as usize, shape.c as usize),
+        "the images are {h} x {w} x {c}, the model takes {} x {} x {}",
+        shape.h,
+        shape.w,
+        shape.c
+    );
+    ensure!(count > 0, "there are no images");
+    Ok((count, checked.output().shape.len() as usize))
+}
+
+impl Run {
+    /// Whether the firmware ended well.
+    ///
+    /// # Errors
+    /// When it did not: what its exit code means, and its last messages.
+    pub fn success(&self) -> Result<()> {
+        let meaning = match self.code {
+            Some(0) => return Ok(()),
+            Some(1) => "failed its own checks (exit code 1)".into(),
+            Some(2) => "refused its input (exit code 2)".into(),
+            Some(101) => "panicked (exit code 101)".into(),
+            Some(102) => "took a HardFault (exit code 102)".into(),
+            Some(103) => "took an exception without a handler (exit code 103)".into(),
+            Some(code) => format!("ended with exit code {code}"),
+            None => "ended QEMU by a signal, as a lockup does: a fault in a fault handler".into(),
+        };
+        let log = &self.log[self.log.len().saturating_sub(8)..];
+        let lines: Vec<_> = log.iter().map(ToString::to_string).collect();
+        bail!("{meaning}\n{}\n{}", lines.join("\n"), self.messages.trim_end());
+    }
+}

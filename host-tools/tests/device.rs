@@ -1,0 +1,104 @@
+//! The firmware on emulated boards computes the host's bytes, and counts the same on every run.
+//!
+//! Needs QEMU and the boards' Rust targets; runs with `KINGLET_DEVICE_TESTS=1`, as `cargo xtask test` sets it.
+
+#[path = "../../tests/common/mod.rs"]
+mod common;
+
+use std::time::Duration;
+
+use common::{Block, arena};
+use kinglet::{Model, Observer, Session, StepEvent};
+use kinglet_tools::device::{self, Board, Inputs};
+use ndarray::Array4;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// Whether device tests are wanted; says so when they are not.
+fn wanted() -> bool {
+    let wanted = std::env::var_os("KINGLET_DEVICE_TESTS").is_some_and(|value| value == "1");
+    if !wanted {
+        eprintln!("skipped: device tests need QEMU and thumb targets; `cargo xtask test` runs them");
+    }
+    wanted
+}
+
+/// Checksums of each step.
+#[derive(Default)]
+struct Checksums(Vec<u32>);
+
+impl Observer for Checksums {
+    fn step(&mut self, event: &StepEvent<'_>) {
+        self.0.resize(self.0.len().max(event.index + 1), 0);
+        let before = if event.rows.start == 0 { 0 } else { self.0[event.index] };
+        self.0[event.index] = event.checksum(before);
+    }
+}
+
+/// Runs pixels on the host and on the board and compares outputs and the first image's step checksums.
+fn compare(board: &str, bytes: &[u8], images: usize) -> device::DeviceReport {
+    let model = Model::new(bytes).unwrap();
+    let shape = model.input().shape;
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let dim = (images, shape.h as usize, shape.w as usize, shape.c as usize);
+    let pixels = Array4::from_shape_simple_fn(dim, || rng.random::<u8>());
+
+    let report = device::evaluate(Board::named(board).unwrap(), bytes, Inputs::Pixels(pixels.view()), LIMIT).unwrap();
+
+    let mut memory = Vec::new();
+    let mut session = Session::new(model, arena(&mut memory, model.arena_len())).unwrap();
+    for (index, (image, output)) in pixels.outer_iter().zip(report.outputs.outer_iter()).enumerate() {
+        let mut checksums = Checksums::default();
+        session.set_pixels(image.as_slice().unwrap()).unwrap();
+        session.run_observed(&mut checksums);
+        assert_eq!(session.output(), output.as_slice().unwrap(), "{board}: image {index}");
+        if index == 0 {
+            let device: Vec<_> = report.measured.steps.iter().map(|step| step.checksum).collect();
+            assert_eq!(checksums.0, device, "{board}: checksums of the steps");
+        }
+    }
+    assert_eq!(report.measured.board, board);
+    assert_eq!(report.measured.arena_bytes as usize, model.arena_len());
+    assert_eq!(report.measured.macs, model.macs());
+    assert_eq!(report.model_bytes as usize, bytes.len());
+    report
+}
+
+#[test]
+fn outputs_are_the_hosts() {
+    if wanted() {
+        for block in [Block::in_place(), Block::streamed()] {
+            let report = compare("mps2-an386", &block.to_bytes(), 16);
+            let steps: u64 = report.measured.steps.iter().map(|step| step.instructions).sum();
+            assert!(steps > 0 && steps <= report.measured.instructions, "steps are parts of the whole");
+            assert!(report.measured.stack_bytes > 0 && report.measured.stack_bytes < report.sizes.stack);
+        }
+    }
+}
+
+#[test]
+fn two_runs_measure_the_same() {
+    if wanted() {
+        let bytes = Block::in_place().to_bytes();
+        let [first, second] = [(); 2].map(|()| compare("mps2-an386", &bytes, 2));
+        assert_eq!(first.measured, second.measured);
+        assert_eq!((first.sizes, first.outputs), (second.sizes, second.outputs));
+    }
+}
+
+#[test]
+fn inputs_that_do_not_fit_are_refused() {
+    let bytes = Block::in_place().to_bytes();
+    let board = Board::named("mps2-an386").unwrap();
+    let wrong = Array4::<i8>::zeros((1, 8, 8, 3));
+    let error = device::evaluate(board, &bytes, Inputs::Quantized(wrong.view()), LIMIT).unwrap_err();
+    assert!(error.to_string().contains("the images are 8 x 8 x 3, the model takes 8 x 8 x 4"), "{error}");
+    let none = Array4::<i8>::zeros((0, 8, 8, 4));
+    assert!(device::evaluate(board, &bytes, Inputs::Quantized(none.view()), LIMIT).is_err());
+    let broken = device::evaluate(board, &bytes[..100], Inputs::Quantized(none.view()), LIMIT).unwrap_err();
+    assert!(broken.to_string().contains("truncated"), "{broken}");
+    let error = Board::named("mps2-an521").unwrap_err();
+    assert!(error.to_string().contains("mps2-an386"), "{error}");
+}
