@@ -1,19 +1,11 @@
-//! Importing on hostile bytes, and importing published networks.
+//! Importing: published networks, networks written by our own writer, and hostile bytes.
 
-use std::path::PathBuf;
+mod import_util;
 
-use kinglet_tools::import::{ImportError, Options, import};
-
-fn shared() -> Option<PathBuf> {
-    let path = std::env::var_os("KINGLET_SHARED")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared")), PathBuf::from);
-    let reference = path.join("reference");
-    if reference.is_dir() {
-        return Some(reference);
-    }
-    eprintln!("skipped: no reference models in {}", reference.display());
-    None
-}
+use import_util::{shared, small_network};
+use kinglet_tools::import::{ImportError, Options, import, tflite};
+use kinglet_tools::network::Network;
+use proptest::prelude::*;
 
 #[test]
 fn lowers_published_networks() {
@@ -24,7 +16,29 @@ fn lowers_published_networks() {
         let bytes = std::fs::read(reference.join(format!("{name}.tflite"))).unwrap();
         let imported = import(&bytes, &Options { name: name.into(), ..Options::default() }).unwrap();
         assert_eq!(imported.network.nodes.len(), nodes, "{name}");
+        round_trips(&imported.network);
     }
+}
+
+#[test]
+fn what_we_write_is_what_we_read() {
+    round_trips(&small_network());
+}
+
+/// Writes and reads; the same network must come back, but for the numbers and names of its tensors.
+fn round_trips(network: &Network) {
+    let bytes = tflite::to_bytes(network).unwrap();
+    let again = import(&bytes, &Options::default()).unwrap().network;
+    assert_eq!(again.nodes.len(), network.nodes.len());
+    let kind = |n: &Network, id: usize| (n.tensors[id].shape, n.tensors[id].dtype, n.tensors[id].quant);
+    for (a, b) in network.nodes.iter().zip(&again.nodes) {
+        assert_eq!((&a.name, &a.op, a.rounding), (&b.name, &b.op, b.rounding));
+        assert_eq!(kind(network, a.output), kind(&again, b.output), "{}", a.name);
+        let inputs = |n: &Network, ids: &[usize]| ids.iter().map(|&id| kind(n, id)).collect::<Vec<_>>();
+        assert_eq!(inputs(network, &a.inputs), inputs(&again, &b.inputs), "{}", a.name);
+    }
+    assert_eq!((&again.name, &again.labels, &again.pixels), (&network.name, &network.labels, &network.pixels));
+    assert_eq!(tflite::to_bytes(&again).unwrap().len(), bytes.len());
 }
 
 #[test]
@@ -32,5 +46,45 @@ fn refuses_other_files() {
     for bytes in [&b""[..], b"TFL3", b"\x08\0\0\0TFL3", b"PK\x03\x04 a zip file", &[0; 64], &[0xff; 64]] {
         let error = import(bytes, &Options::default()).unwrap_err();
         assert!(matches!(error, ImportError::Format | ImportError::Malformed(_)), "{error}");
+    }
+}
+
+/// Files that end anywhere, and files of which any word is another: an error or a network, never a panic.
+#[test]
+fn survives_truncation_and_replaced_words() {
+    let bytes = tflite::to_bytes(&small_network()).unwrap();
+    for len in 0..bytes.len() {
+        let _ = import(&bytes[..len], &Options::default());
+    }
+    let words = [0u32, 1, 2, 0x7f, 0xff, 0x100, 0x7fff_ffff, 0x8000_0000, u32::MAX, 0x0101_0101, bytes.len() as u32];
+    for at in (0..bytes.len() - 4).step_by(4) {
+        for word in words {
+            let mut copy = bytes.clone();
+            copy[at..at + 4].copy_from_slice(&word.to_le_bytes());
+            let _ = import(&copy, &Options::default());
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn survives_flipped_bytes(flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..20)) {
+        let mut bytes = tflite::to_bytes(&small_network()).unwrap();
+        for (at, value) in flips {
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+        }
+        let _ = import(&bytes, &Options::default());
+    }
+
+    #[test]
+    fn survives_noise(noise in prop::collection::vec(any::<u8>(), 0..400)) {
+        let mut bytes = vec![0; 8];
+        bytes[4..].copy_from_slice(b"TFL3");
+        bytes.extend(noise);
+        bytes[0] = 8;
+        let _ = import(&bytes, &Options::default());
     }
 }

@@ -6,9 +6,10 @@
 
 mod fixed_point;
 pub mod flat;
+pub mod flat_write;
 pub mod lookup;
 pub mod problem;
-mod tflite;
+pub mod tflite;
 
 use std::path::Path;
 
@@ -35,8 +36,10 @@ pub enum RoundingMode {
 pub struct Options {
     /// The network's name.
     pub name: String,
-    /// How operators round.
-    pub rounding: RoundingMode,
+    /// How operators round; if not given, as the file says, else [`RoundingMode::Double`].
+    pub rounding: Option<RoundingMode>,
+    /// Class names, over those that the file may have.
+    pub labels: Vec<String>,
 }
 
 /// An imported int8 network, ready for export.

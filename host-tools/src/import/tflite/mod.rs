@@ -1,11 +1,16 @@
 //! TensorFlow Lite files (`.tflite`): flatbuffers of schema version 3.
 
 mod ends;
+mod extras;
+pub mod file;
 mod lower;
 mod names;
 mod ops;
 mod schema;
 mod weights;
+mod write;
+
+pub use write::{Inexpressible, to_bytes};
 
 use super::{ImportError, Imported, Options};
 
@@ -17,5 +22,12 @@ pub(super) fn is_tflite(bytes: &[u8]) -> bool {
 /// Imports an int8 model.
 pub(super) fn import(bytes: &[u8], options: &Options) -> Result<Imported, ImportError> {
     let model = schema::Model::read(bytes)?;
-    lower::lower(&model, &options.name, bytes.len(), options.rounding)
+    let mut imported = lower::lower(&model, &options.name, bytes.len(), options.rounding.unwrap_or_default())?;
+    if let Some(extras) = model.extras.and_then(extras::Extras::read) {
+        extras.apply(&mut imported.network, options.rounding.is_some());
+    }
+    if !options.labels.is_empty() {
+        imported.network.labels.clone_from(&options.labels);
+    }
+    Ok(imported)
 }

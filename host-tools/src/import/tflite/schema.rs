@@ -177,6 +177,8 @@ pub(crate) struct Model<'b> {
     pub(crate) inputs: Vec<usize>,
     pub(crate) outputs: Vec<usize>,
     pub(crate) subgraphs: usize,
+    /// The content of our own metadata entry.
+    pub(crate) extras: Option<&'b [u8]>,
 }
 
 fn broken<T>(what: &'static str) -> Result<T, Malformed> {
@@ -219,7 +221,14 @@ impl<'b> Model<'b> {
             count(list.len(), "more than 65,536 inputs or outputs")?;
             Ok(list.i32s().map(|i| usize::try_from(i).unwrap_or(usize::MAX)).collect())
         };
-        let model = Self { inputs: ends(1)?, outputs: ends(2)?, subgraphs: subgraphs.len(), tensors, operators };
+        let model = Self {
+            inputs: ends(1)?,
+            outputs: ends(2)?,
+            subgraphs: subgraphs.len(),
+            extras: metadata(&root, &buffers)?,
+            tensors,
+            operators,
+        };
         model.check_indices()?;
         Ok(model)
     }
@@ -241,6 +250,22 @@ impl<'b> Model<'b> {
     pub(crate) fn is_constant(&self, index: usize) -> bool {
         self.tensors[index].data.is_some()
     }
+}
+
+/// The content of the metadata entry that Kinglet writes, if there is one.
+fn metadata<'b>(root: &Table<'b>, buffers: &Vector<'b, 4>) -> Result<Option<&'b [u8]>, Malformed> {
+    let entries = root.vector::<4>(6)?;
+    count(entries.len(), "more than 65,536 metadata entries")?;
+    for entry in entries.tables() {
+        let entry = entry?;
+        if entry.bytes(0)? == super::extras::Extras::NAME.as_bytes() {
+            return match buffers.table(entry.u32(1, 0)? as usize)? {
+                Some(buffer) => Ok(Some(buffer.bytes(0)?)),
+                None => broken("a metadata entry names no buffer"),
+            };
+        }
+    }
+    Ok(None)
 }
 
 fn operator_code(code: &Table<'_>) -> Result<(i32, String), Malformed> {

@@ -1,0 +1,363 @@
+//! Writing an int8 network as a TensorFlow Lite file: the importer's inverse.
+//!
+//! What the format has no place for (labels, pixel tables, rounding, node names as they are) goes into a metadata entry
+//! that other tools ignore, so that importing the file gives the same network again.
+
+use kinglet::{Activation, Padding, QuantParams, Shape, Window};
+use thiserror::Error;
+
+use super::extras::Extras;
+use super::file::{File, FileOperator, FileTensor, element};
+use super::names as op;
+use crate::import::flat_write::Value;
+use crate::import::lookup;
+use crate::network::{ConstantFunction, Network, Node, NodeOp, TensorId, TensorInfo};
+
+/// Why a network cannot be written as a TensorFlow Lite file.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("`{node}` cannot be written as a TensorFlow Lite operator: {reason}")]
+pub struct Inexpressible {
+    /// The node's name.
+    pub node: String,
+    /// What the format lacks.
+    pub reason: String,
+}
+
+/// The TensorFlow Lite file of `network`.
+///
+/// # Errors
+/// When a node has no counterpart there: a padded average pool that is not SAME, a table that is no function of theirs.
+pub fn to_bytes(network: &Network) -> Result<Vec<u8>, Inexpressible> {
+    let mut writer = Writer { network, file: File::default(), written: vec![None; network.tensors.len()] };
+    writer.file.description = "Kinglet int8 network".into();
+    let input = &network.tensors[network.input];
+    let windowed = |node: &&Node| node.inputs.contains(&network.input) && needs_image(&node.op);
+    let image = !is_vector(input.shape) || network.nodes.iter().any(|node| windowed(&node));
+    let index = writer.activation(&input.name, input, image);
+    writer.file.inputs.push(index);
+    writer.written[network.input] = Some((index, image));
+    for node in &network.nodes {
+        writer.node(node).map_err(|reason| Inexpressible { node: node.name.clone(), reason })?;
+    }
+    let (output, _) = writer.operand(network.output);
+    writer.file.outputs.push(output);
+    let names = network.nodes.iter().map(|node| node.name.clone()).collect();
+    writer.file.metadata.push((Extras::NAME.into(), Extras::of(network, names).to_bytes()));
+    Ok(writer.file.to_bytes())
+}
+
+fn is_vector(shape: Shape) -> bool {
+    shape.h == 1 && shape.w == 1
+}
+
+/// Whether an operator takes four dimensions, also of a single pixel.
+fn needs_image(op: &NodeOp) -> bool {
+    !matches!(
+        op,
+        NodeOp::Dense { .. }
+            | NodeOp::Reshape
+            | NodeOp::Softmax { .. }
+            | NodeOp::Lookup { .. }
+            | NodeOp::Constant { .. }
+    )
+}
+
+type Options = (u8, Vec<(u16, Value)>);
+
+struct Writer<'n> {
+    network: &'n Network,
+    file: File,
+    /// The file's tensor for each of the network's, and whether it has four dimensions rather than two.
+    written: Vec<Option<(i32, bool)>>,
+}
+
+impl Writer<'_> {
+    fn activation(&mut self, name: &str, info: &TensorInfo, image: bool) -> i32 {
+        self.file.tensor(FileTensor {
+            name: name.to_owned(),
+            dims: dims(info.shape, image),
+            element: element::INT8,
+            scales: vec![info.quant.scale],
+            zero_points: vec![info.quant.zero_point.into()],
+            ..FileTensor::default()
+        })
+    }
+
+    fn constant(&mut self, name: String, dims: Vec<i32>, element: u8, data: Vec<u8>) -> i32 {
+        self.file.tensor(FileTensor { name, dims, element, data, ..FileTensor::default() })
+    }
+
+    fn integers(&mut self, name: String, dims: Vec<i32>, list: &[i32]) -> i32 {
+        self.constant(name, dims, element::INT32, list.iter().flat_map(|v| v.to_le_bytes()).collect())
+    }
+
+    fn int8(&mut self, name: String, dims: Vec<i32>, data: &[i8], quant: QuantParams) -> i32 {
+        let index = self.constant(name, dims, element::INT8, data.iter().map(|&v| v as u8).collect());
+        let tensor = &mut self.file.tensors[index as usize];
+        (tensor.scales, tensor.zero_points) = (vec![quant.scale], vec![quant.zero_point.into()]);
+        index
+    }
+
+    /// The file's tensor of `id`; nodes come in topological order, so it is there.
+    fn operand(&self, id: TensorId) -> (i32, bool) {
+        self.written[id].unwrap_or((-1, true))
+    }
+
+    /// The file's tensor of `id` with four dimensions, through a RESHAPE when it has two.
+    fn image(&mut self, id: TensorId) -> i32 {
+        let (index, image) = self.operand(id);
+        if image {
+            return index;
+        }
+        let info = self.network.tensors[id].clone();
+        let name = format!("{} (image)", info.name);
+        let output = self.activation(&name, &info, true);
+        self.reshape(index, output, &dims(info.shape, true), name);
+        output
+    }
+
+    fn reshape(&mut self, input: i32, output: i32, to: &[i32], name: String) {
+        let shape = self.integers(format!("{name}/shape"), vec![to.len() as i32], to);
+        let options = (17, vec![(0, Value::I32s(to.to_vec()))]);
+        self.operator(op::RESHAPE, 1, vec![input, shape], output, options);
+    }
+
+    fn operator(&mut self, code: i32, version: i32, inputs: Vec<i32>, output: i32, (options_type, options): Options) {
+        let outputs = vec![output];
+        self.file.operators.push(FileOperator { code, version, inputs, outputs, options_type, options });
+    }
+
+    /// The tensor that `node` writes.
+    fn result(&mut self, node: &Node, image: bool) -> i32 {
+        let info = self.network.tensors[node.output].clone();
+        let index = self.activation(&node.name, &info, image);
+        self.written[node.output] = Some((index, image));
+        index
+    }
+
+    fn node(&mut self, node: &Node) -> Result<(), String> {
+        let Some(&first) = node.inputs.first() else { return Err("it has no input".into()) };
+        match &node.op {
+            NodeOp::Conv2d { window, weights, weight_scales, bias, activation } => {
+                let c = self.network.tensors[node.output].shape.c as i32;
+                let [kh, kw] = window.kernel.map(|k| k as i32);
+                let inputs = self.network.tensors[first].shape.c as i32;
+                let filter = self.filter(node, vec![c, kh, kw, inputs], weights, weight_scales, 0);
+                let bias = self.bias(node, first, weight_scales, bias);
+                let (input, padding) = self.padded(node, first, window)?;
+                let output = self.result(node, true);
+                let [sh, sw] = window.stride.map(|s| Value::I32(s as i32));
+                let options = vec![(0, padding), (1, sw), (2, sh), (3, fused(*activation))];
+                self.operator(op::CONV_2D, 3, vec![input, filter, bias], output, (1, options));
+            }
+            NodeOp::DepthwiseConv2d { window, weights, weight_scales, bias, activation } => {
+                let c = self.network.tensors[node.output].shape.c;
+                let [kh, kw] = window.kernel.map(|k| k as i32);
+                let multiplier = c / self.network.tensors[first].shape.c.max(1);
+                let filter = self.filter(node, vec![1, kh, kw, c as i32], weights, weight_scales, 3);
+                let bias = self.bias(node, first, weight_scales, bias);
+                let (input, padding) = self.padded(node, first, window)?;
+                let output = self.result(node, true);
+                let [sh, sw] = window.stride.map(|s| Value::I32(s as i32));
+                let multiplier = Value::I32(multiplier as i32);
+                let options = vec![(0, padding), (1, sw), (2, sh), (3, multiplier), (4, fused(*activation))];
+                self.operator(op::DEPTHWISE_CONV_2D, 3, vec![input, filter, bias], output, (2, options));
+            }
+            NodeOp::Dense { weights, weight_scales, bias, activation } => {
+                let (outputs, inputs) = (bias.len() as i32, self.network.tensors[first].shape.len() as i32);
+                let filter = self.filter(node, vec![outputs, inputs], weights, weight_scales, 0);
+                let bias = self.bias(node, first, weight_scales, bias);
+                let (input, _) = self.operand(first);
+                let output = self.result(node, false);
+                self.operator(
+                    op::FULLY_CONNECTED,
+                    4,
+                    vec![input, filter, bias],
+                    output,
+                    (8, vec![(0, fused(*activation))]),
+                );
+            }
+            NodeOp::MaxPool { window, activation } => self.pool(node, first, op::MAX_POOL_2D, window, *activation)?,
+            NodeOp::AveragePool { window, activation } => {
+                self.pool(node, first, op::AVERAGE_POOL_2D, window, *activation)?
+            }
+            NodeOp::Mean => {
+                let input = self.image(first);
+                let axes = self.integers(format!("{}/axes", node.name), vec![2], &[1, 2]);
+                let output = self.result(node, false);
+                self.operator(op::MEAN, 2, vec![input, axes], output, (27, vec![(0, Value::bool(false))]));
+            }
+            NodeOp::Add { activation } => self.pair(node, op::ADD, 11, *activation),
+            NodeOp::Sub { activation } => self.pair(node, op::SUB, 28, *activation),
+            NodeOp::Mul { activation } => self.pair(node, op::MUL, 21, *activation),
+            NodeOp::Concat => {
+                let (inputs, image) = self.together(node);
+                let output = self.result(node, image);
+                let axis = Value::I32(if image { 3 } else { 1 });
+                self.operator(op::CONCATENATION, 2, inputs, output, (10, vec![(0, axis)]));
+            }
+            NodeOp::Softmax { beta } => {
+                let (input, image) = self.operand(first);
+                let output = self.result(node, image);
+                self.operator(op::SOFTMAX, 2, vec![input], output, (9, vec![(0, Value::F32(*beta))]));
+            }
+            NodeOp::Lookup { table } => self.lookup(node, first, table)?,
+            NodeOp::Constant { function, data, quant, activation } => {
+                let (input, image) = self.operand(first);
+                let shape = self.network.tensors[first].shape;
+                let of = if data.len() == shape.c as usize { vec![data.len() as i32] } else { dims(shape, image) };
+                let constant = self.int8(format!("{}/constant", node.name), of, data, *quant);
+                let output = self.result(node, image);
+                let (code, options) = match function {
+                    ConstantFunction::Mul => (op::MUL, 21),
+                    ConstantFunction::Add => (op::ADD, 11),
+                    ConstantFunction::Sub | ConstantFunction::SubFrom => (op::SUB, 28),
+                };
+                let mut inputs = vec![input, constant];
+                if *function == ConstantFunction::SubFrom {
+                    inputs.reverse();
+                }
+                self.operator(code, 2, inputs, output, (options, vec![(0, fused(*activation))]));
+            }
+            NodeOp::Reshape => {
+                let (input, _) = self.operand(first);
+                let image = !is_vector(self.network.tensors[node.output].shape);
+                let output = self.result(node, image);
+                let to = dims(self.network.tensors[node.output].shape, image);
+                self.reshape(input, output, &to, node.name.clone());
+            }
+            NodeOp::Pad { before, after, value } => {
+                let input = self.image(first);
+                let quant = self.network.tensors[first].quant;
+                let amounts = [0, 0, before[0], after[0], before[1], after[1], before[2], after[2]];
+                let output = self.result(node, true);
+                self.pad(input, output, amounts, *value, quant, &node.name);
+            }
+        }
+        Ok(())
+    }
+
+    fn filter(&mut self, node: &Node, dims: Vec<i32>, weights: &[i8], scales: &[f32], axis: i32) -> i32 {
+        self.file.tensor(FileTensor {
+            name: format!("{}/weights", node.name),
+            dims,
+            element: element::INT8,
+            data: weights.iter().map(|&w| w as u8).collect(),
+            scales: scales.to_vec(),
+            zero_points: vec![0; scales.len()],
+            axis,
+        })
+    }
+
+    fn bias(&mut self, node: &Node, input: TensorId, scales: &[f32], bias: &[i32]) -> i32 {
+        let index = self.integers(format!("{}/bias", node.name), vec![bias.len() as i32], bias);
+        let scale = self.network.tensors[input].quant.scale;
+        let tensor = &mut self.file.tensors[index as usize];
+        tensor.scales = scales.iter().map(|s| s * scale).collect();
+        tensor.zero_points = vec![0; scales.len()];
+        index
+    }
+
+    fn pad(&mut self, input: i32, output: i32, amounts: [u32; 8], value: i8, quant: QuantParams, name: &str) {
+        let amounts = self.integers(format!("{name}/paddings"), vec![4, 2], &amounts.map(|a| a as i32));
+        if i32::from(value) == quant.zero_point {
+            self.operator(op::PAD, 2, vec![input, amounts], output, (22, vec![]));
+        } else {
+            let value = self.int8(format!("{name}/value"), vec![], &[value], quant);
+            self.operator(op::PADV2, 2, vec![input, amounts, value], output, (43, vec![]));
+        }
+    }
+
+    /// The input of a window and its padding scheme; padding that is neither SAME nor VALID becomes a PAD before it,
+    /// which the importer folds back.
+    fn padded(&mut self, node: &Node, input: TensorId, window: &Window) -> Result<(i32, Value), String> {
+        const SAME: Value = Value::U8(0);
+        const VALID: Value = Value::U8(1);
+        let info = self.network.tensors[input].clone();
+        let index = self.image(input);
+        if !window.is_padded() {
+            return Ok((index, VALID));
+        }
+        if *window == Window::new(window.kernel, window.stride, Padding::Same, [info.shape.h, info.shape.w]) {
+            return Ok((index, SAME));
+        }
+        let value = match node.op {
+            NodeOp::MaxPool { .. } => i8::MIN,
+            NodeOp::AveragePool { .. } => return Err("its padding is neither SAME nor VALID".into()),
+            _ => info.quant.zero_point as i8,
+        };
+        let [(top, bottom), (left, right)] = [0, 1].map(|axis| (window.before[axis], window.after[axis]));
+        let shape = Shape::new(info.shape.h + top + bottom, info.shape.w + left + right, info.shape.c);
+        let name = format!("{}/pad", node.name);
+        let padded = self.activation(&name, &TensorInfo { shape, ..info.clone() }, true);
+        self.pad(index, padded, [0, 0, top, bottom, left, right, 0, 0], value, info.quant, &name);
+        Ok((padded, VALID))
+    }
+
+    fn pool(
+        &mut self,
+        node: &Node,
+        input: TensorId,
+        code: i32,
+        window: &Window,
+        activation: Activation,
+    ) -> Result<(), String> {
+        let (input, padding) = self.padded(node, input, window)?;
+        let output = self.result(node, true);
+        let [sh, sw] = window.stride.map(|s| Value::I32(s as i32));
+        let [kh, kw] = window.kernel.map(|k| Value::I32(k as i32));
+        let options = vec![(0, padding), (1, sw), (2, sh), (3, kw), (4, kh), (5, fused(activation))];
+        self.operator(code, 2, vec![input], output, (5, options));
+        Ok(())
+    }
+
+    /// The file's tensors of all inputs, of as many dimensions each.
+    fn together(&mut self, node: &Node) -> (Vec<i32>, bool) {
+        let image = node.inputs.iter().any(|&id| self.operand(id).1);
+        let pick = |id: &TensorId| if image { self.image(*id) } else { self.operand(*id).0 };
+        (node.inputs.iter().map(pick).collect(), image)
+    }
+
+    fn pair(&mut self, node: &Node, code: i32, options: u8, activation: Activation) {
+        let (inputs, image) = self.together(node);
+        let output = self.result(node, image);
+        self.operator(code, 2, inputs, output, (options, vec![(0, fused(activation))]));
+    }
+
+    /// The function of theirs that a table is the table of.
+    fn lookup(&mut self, node: &Node, input: TensorId, table: &[i8]) -> Result<(), String> {
+        let (from, to) = (self.network.tensors[input].quant, self.network.tensors[node.output].quant);
+        let rounding = node.rounding;
+        let functions = [
+            (op::QUANTIZE, 2, 89, lookup::requantized(from, to, rounding)),
+            (op::RELU, 2, 0, lookup::clamped(from, to, Activation::Relu, rounding)),
+            (op::RELU6, 2, 0, Ok(lookup::micro_relu6(from))),
+            (op::RELU_N1_TO_1, 1, 0, lookup::clamped(from, to, Activation::ReluN1To1, rounding)),
+            (op::LOGISTIC, 2, 0, lookup::logistic(from, to, rounding)),
+            (op::TANH, 2, 0, lookup::tanh(from, to, rounding)),
+            (op::HARD_SWISH, 1, 91, lookup::hard_swish(from, to)),
+        ];
+        let found = functions.into_iter().find(|(_, _, _, theirs)| theirs.as_ref().is_ok_and(|theirs| theirs == table));
+        let Some((code, version, options, _)) = found else {
+            return Err("its table is that of no operator there".into());
+        };
+        let (input, image) = self.operand(input);
+        let output = self.result(node, image);
+        self.operator(code, version, vec![input], output, (options, vec![]));
+        Ok(())
+    }
+}
+
+fn dims(shape: Shape, image: bool) -> Vec<i32> {
+    let [h, w, c] = [shape.h, shape.w, shape.c].map(|d| d as i32);
+    if image { vec![1, h, w, c] } else { vec![1, c] }
+}
+
+fn fused(activation: Activation) -> Value {
+    Value::U8(match activation {
+        Activation::None => 0,
+        Activation::Relu => 1,
+        Activation::ReluN1To1 => 2,
+        Activation::Relu6 => 3,
+    })
+}
