@@ -4,6 +4,7 @@
 
 #[path = "../../tests/common/mod.rs"]
 mod common;
+mod needs;
 
 use std::time::Duration;
 
@@ -15,15 +16,6 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 const LIMIT: Duration = Duration::from_secs(120);
-
-/// Whether device tests are wanted; says so when they are not.
-fn wanted() -> bool {
-    let wanted = std::env::var_os("KINGLET_DEVICE_TESTS").is_some_and(|value| value == "1");
-    if !wanted {
-        eprintln!("skipped: device tests need QEMU and thumb targets; `cargo xtask test` runs them");
-    }
-    wanted
-}
 
 /// Checksums of each step.
 #[derive(Default)]
@@ -68,7 +60,7 @@ fn compare(board: &str, bytes: &[u8], images: usize) -> device::DeviceReport {
 
 #[test]
 fn outputs_are_the_hosts() {
-    if wanted() {
+    if needs::devices() {
         for block in [Block::in_place(), Block::streamed()] {
             let report = compare("mps2-an386", &block.to_bytes(), 16);
             let steps: u64 = report.measured.steps.iter().map(|step| step.instructions).sum();
@@ -80,7 +72,7 @@ fn outputs_are_the_hosts() {
 
 #[test]
 fn two_runs_measure_the_same() {
-    if wanted() {
+    if needs::devices() {
         let bytes = Block::in_place().to_bytes();
         let [first, second] = [(); 2].map(|()| compare("mps2-an386", &bytes, 2));
         assert_eq!(first.measured, second.measured);

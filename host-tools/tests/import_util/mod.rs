@@ -1,6 +1,9 @@
 //! What the importer's tests share.
 #![allow(dead_code, missing_docs)]
 
+#[path = "../needs/mod.rs"]
+mod needs;
+
 use std::path::PathBuf;
 
 use kinglet::{Activation, ChannelOrder, DType, Padding, QuantParams, Rounding, Shape, Window};
@@ -8,14 +11,7 @@ use kinglet_tools::network::{ConstantFunction, Network, Node, NodeOp, Pixels, Te
 
 /// The folder of reference models, or `None` and a word on stderr.
 pub fn shared() -> Option<PathBuf> {
-    let path = std::env::var_os("KINGLET_SHARED")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared")), PathBuf::from);
-    let reference = path.join("reference");
-    if reference.is_dir() {
-        return Some(reference);
-    }
-    eprintln!("skipped: no reference models in {}", reference.display());
-    None
+    needs::shared("reference")
 }
 
 pub const fn quant(scale: f32, zero_point: i32) -> QuantParams {

@@ -1,6 +1,9 @@
 //! No panic is reachable in the runtime: a program that uses all of it is linked for Cortex-M, optimized, and must not
 //! contain a function of `core::panicking`.
 
+#[path = "../needs/mod.rs"]
+mod needs;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -53,8 +56,7 @@ fn links_panics(target: &str, features: &str) -> bool {
 
 #[test]
 fn no_panic_is_linked() {
-    if std::env::var_os("KINGLET_DEVICE_TESTS").is_none_or(|value| value != "1") {
-        eprintln!("skipped: needs the thumb targets; set KINGLET_DEVICE_TESTS=1");
+    if !needs::devices() {
         return;
     }
     for target in ["thumbv6m-none-eabi", "thumbv7em-none-eabihf"] {

@@ -6,10 +6,11 @@
 //! everywhere.
 
 mod flat;
+#[path = "../needs/mod.rs"]
+mod needs;
 mod net;
 
 use std::fs::{self, File};
-use std::io::Write;
 use std::path::PathBuf;
 
 use kinglet::Rounding;
@@ -20,14 +21,7 @@ use net::{DenseRounding, Net, Values};
 
 /// A file of the reference folder, or `None` (and a word about it) when there is no such folder.
 fn reference(name: &str) -> Option<PathBuf> {
-    let beside = || concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared").into();
-    let path = std::env::var_os("KINGLET_SHARED").map_or_else(beside, PathBuf::from).join("reference").join(name);
-    if !path.exists() {
-        // Not `eprintln!`, which the test harness swallows when the test passes.
-        let _ = writeln!(std::io::stderr(), "skipped: {} is not there", path.display());
-        return None;
-    }
-    Some(path)
+    needs::shared(&format!("reference/{name}"))
 }
 
 fn images(path: PathBuf) -> Vec<Vec<i8>> {

@@ -1,0 +1,32 @@
+//! What some tests need and not every machine has. Without it they say so and pass.
+#![allow(dead_code, reason = "each test program needs its own part")]
+
+use std::env;
+use std::io::Write;
+use std::path::PathBuf;
+
+/// A file or folder of the data that lies beside the checkout (`../shared`, or what `KINGLET_SHARED` names).
+pub fn shared(name: &str) -> Option<PathBuf> {
+    let beside = || concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared").into();
+    let path = env::var_os("KINGLET_SHARED").map_or_else(beside, PathBuf::from).join(name);
+    if path.exists() {
+        return Some(path);
+    }
+    skipped(&format!("{} is not there", path.display()));
+    None
+}
+
+/// QEMU and the thumb targets: only whoever made sure that they are there asks for the tests that need them.
+pub fn devices() -> bool {
+    let wanted = env::var_os("KINGLET_DEVICE_TESTS").is_some_and(|value| value == "1");
+    if !wanted {
+        skipped("tests of the firmware need QEMU and thumb targets; `cargo xtask test` runs them");
+    }
+    wanted
+}
+
+/// Says why a test does not run: past the test harness, which swallows what `eprintln!` says in a test that passes, and
+/// in one piece, because other tests speak too.
+fn skipped(why: &str) {
+    let _ = std::io::stderr().write_all(format!("skipped: {why}\n").as_bytes());
+}
