@@ -192,7 +192,9 @@ impl<'m> Conv2d<'m> {
                 let (patches, out) = io.memory.read_write(patches, output.pixels(y, x, pixels));
                 let c = output.shape.c as usize;
                 if pixels == 2 {
-                    let (first, second) = patches.split_at_checked(pitch as usize).unwrap_or_default();
+                    // Where nothing is gathered, neighboring patches may share elements.
+                    let first = patches.get(..k as usize).unwrap_or_default();
+                    let second = patches.get(pitch as usize..).unwrap_or_default();
                     let (out, next) = out.split_at_mut_checked(output.place.pitch as usize).unwrap_or_default();
                     let out = out.get_mut(..c).unwrap_or_default();
                     weights.two::<B>([first, second], [out, next], &stage);

@@ -62,7 +62,7 @@ impl<'m> Dense<'m> {
     }
 
     pub(super) const fn scratch_len(&self, tensors: &Operands) -> u32 {
-        if reads_in_place(tensors) { 0 } else { tensors.a.shape.len() }
+        if tensors.a.is_contiguous() { 0 } else { tensors.a.shape.len() }
     }
 
     pub(super) const fn in_place(&self, _operand: u32) -> bool {
@@ -87,7 +87,7 @@ impl<'m> Dense<'m> {
         }
         let Operands { a: input, output, .. } = io.tensors;
         let mut from = input.region();
-        if !reads_in_place(&io.tensors) {
+        if !input.is_contiguous() {
             from = io.scratch.part(0, input.shape.len());
             let whole = Window::global([input.shape.h, input.shape.w]);
             gather(io.memory, &input, &whole, 0, (0, 0), from);
@@ -98,9 +98,4 @@ impl<'m> Dense<'m> {
         let (input, out) = io.memory.read_write(from, output.region());
         weights.one::<B>(input, out, &stage);
     }
-}
-
-/// Whether the input's elements are contiguous.
-const fn reads_in_place(tensors: &Operands) -> bool {
-    tensors.a.span() == tensors.a.shape.len()
 }

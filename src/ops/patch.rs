@@ -103,6 +103,11 @@ impl Inside {
 }
 
 impl Tensor {
+    /// Whether all elements are one stretch of bytes: pixel by pixel, or only one pixel.
+    pub(super) const fn is_contiguous(&self) -> bool {
+        self.is_dense() || (self.shape.h == 1 && self.shape.w == 1)
+    }
+
     /// The channels in blocks of `size`, the last one possibly shorter.
     pub(super) fn channel_blocks(&self, size: u32) -> impl Iterator<Item = Range<u32>> {
         let channels = self.shape.c;

@@ -8,7 +8,7 @@ use crate::bytes::{Block, attempt};
 use crate::error::{Fault, ModelError};
 use crate::kernels::Backend;
 use crate::memory::Region;
-use crate::tensor::Tensor;
+use crate::tensor::{Shape, Tensor};
 use crate::window::Reach;
 
 /// The same elements, in the same order, under another shape.
@@ -56,7 +56,7 @@ impl Reshape {
         let row = output.shape.w.wrapping_mul(output.shape.c);
         let mut at = rows.start.wrapping_mul(row);
         let end = rows.end.min(output.shape.h).wrapping_mul(row);
-        if contiguous(&a) && contiguous(&output) && a.place.offset == output.place.offset {
+        if a.is_contiguous() && output.is_contiguous() && a.place.offset == output.place.offset {
             return;
         }
         while at < end {
@@ -72,21 +72,15 @@ impl Reshape {
     }
 }
 
-/// Whether the elements are one stretch of bytes.
-const fn contiguous(tensor: &Tensor) -> bool {
-    tensor.span() == tensor.shape.len()
-}
-
 /// The longest stretch of bytes from element `at` on.
 const fn stretch(tensor: &Tensor, at: u32) -> Region {
-    if contiguous(tensor) {
+    if tensor.is_contiguous() {
         return tensor.region().part(at, u32::MAX);
     }
-    match (at.checked_div(tensor.shape.c), at.checked_rem(tensor.shape.c)) {
-        (Some(pixel), Some(channel)) => {
-            let start = pixel.wrapping_mul(tensor.place.pitch).wrapping_add(channel);
-            tensor.region().part(start, tensor.shape.c.wrapping_sub(channel))
-        }
-        _ => Region { offset: 0, len: 0 },
+    let Shape { w, c, .. } = tensor.shape;
+    if w == 0 || c == 0 {
+        return Region { offset: 0, len: 0 };
     }
+    let (pixel, channel) = (at / c, at % c);
+    tensor.pixels(pixel / w, pixel % w, 1).part(channel, c)
 }

@@ -1,0 +1,311 @@
+//! Every operator against TensorFlow Lite's definition, on random shapes, windows, numbers and memory layouts.
+
+mod oracle;
+mod run;
+
+use kinglet::kernels::Portable;
+use kinglet::ops::{
+    Add, AveragePool2d, Concat, Conv2d, ConvAlgorithm, Dense, DepthwiseConv2d, MaxPool2d, Mean, Op, Pad, Reshape,
+    Softmax,
+};
+use kinglet::quant::requantize;
+use kinglet::{Activation, Channel, Channels, Clamp, DType, Multiplier, QuantParams, Rounding, Shape, Window};
+use oracle::{Factor, Map, Output, Taps};
+use proptest::prelude::*;
+
+/// Elements of every kind: anything, only the extremes, only small ones.
+fn elements(len: usize) -> impl Strategy<Value = Vec<i8>> {
+    prop_oneof![
+        4 => prop::collection::vec(any::<i8>(), len),
+        1 => prop::collection::vec(prop::sample::select(vec![-128i8, 127]), len),
+        1 => prop::collection::vec(-3i8..=3, len),
+    ]
+}
+
+fn zero_point() -> impl Strategy<Value = i32> {
+    prop_oneof![3 => -128..=127, 1 => Just(-128), 1 => Just(127), 1 => Just(0)]
+}
+
+fn scale() -> impl Strategy<Value = f32> {
+    prop_oneof![8 => 1e-4f32..2.0, 1 => 1e-9f32..1e9]
+}
+
+/// A map with height and width up to `size` and up to `channels` channels.
+fn map(size: usize, channels: usize) -> impl Strategy<Value = Map> {
+    (1..=size, 1..=size, 1..=channels).prop_flat_map(|(h, w, c)| filled([h, w, c]))
+}
+
+fn filled(shape: [usize; 3]) -> impl Strategy<Value = Map> {
+    (elements(shape.iter().product()), scale(), zero_point()).prop_map(move |(data, scale, zero_point)| Map {
+        shape,
+        scale,
+        zero_point,
+        data,
+    })
+}
+
+fn taps() -> impl Strategy<Value = Taps> {
+    let axis = || (1usize..=4, 1usize..=3, 0usize..4, 0usize..4);
+    (axis(), axis()).prop_map(|((k, s, b, a), (l, t, c, d))| Taps {
+        kernel: [k, l],
+        stride: [s, t],
+        before: [b % k, c % l],
+        after: [a % k, d % l],
+    })
+}
+
+fn window(taps: &Taps) -> Window {
+    let pair = |[a, b]: [usize; 2]| [a as u32, b as u32];
+    Window { kernel: pair(taps.kernel), stride: pair(taps.stride), before: pair(taps.before), after: pair(taps.after) }
+}
+
+/// A factor as networks have them, or any valid one.
+fn factor() -> impl Strategy<Value = Factor> {
+    prop_oneof![
+        6 => (1 << 30..=i32::MAX, -12..=-4),
+        1 => (1 << 30..=i32::MAX, -4..=2),
+        1 => (0..=i32::MAX, -31..=30),
+    ]
+}
+
+fn channel() -> impl Strategy<Value = (i32, Factor)> {
+    (prop_oneof![8 => -20_000..=20_000, 1 => any::<i32>()], factor())
+}
+
+fn output() -> impl Strategy<Value = Output> {
+    let clamp = prop_oneof![2 => Just((-128, 127)), 1 => (-128..=127, -128..=127)];
+    (zero_point(), any::<bool>(), clamp).prop_map(|(zero_point, twice, (a, b))| Output {
+        zero_point,
+        twice,
+        min: a.min(b),
+        max: a.max(b),
+    })
+}
+
+fn rounding(output: &Output) -> Rounding {
+    if output.twice { Rounding::Double } else { Rounding::Single }
+}
+
+fn clamp(output: &Output) -> Clamp {
+    Clamp { min: output.min, max: output.max }
+}
+
+fn quant(output: &Output, scale: f32) -> QuantParams {
+    QuantParams { scale, zero_point: output.zero_point }
+}
+
+/// The table that an exporter writes: zero points folded into the biases.
+fn table(channels: &[(i32, Factor)], input: &Map, sum: impl Fn(usize) -> i32) -> Vec<u8> {
+    let entry = |(i, &(bias, (multiplier, shift))): (usize, &(i32, Factor))| {
+        Channel::folded(bias, input.zero_point, sum(i), Multiplier { multiplier, shift }).to_bytes()
+    };
+    channels.iter().enumerate().flat_map(entry).collect()
+}
+
+fn sum<'w>(weights: impl IntoIterator<Item = &'w i8>) -> i32 {
+    weights.into_iter().map(|&w| i32::from(w)).sum()
+}
+
+/// A convolution's input, window, weights for `outputs` channels.
+fn convolution(outputs: usize) -> impl Strategy<Value = (Map, Taps, Vec<i8>, Vec<(i32, Factor)>)> {
+    (map(7, 9), taps(), 1..=outputs)
+        .prop_filter("the window fits", |(input, taps, _)| taps.output(input).is_some())
+        .prop_flat_map(|(input, taps, outputs)| {
+            let len = outputs * taps.kernel[0] * taps.kernel[1] * input.shape[2];
+            (Just(input), Just(taps), elements(len), prop::collection::vec(channel(), outputs))
+        })
+}
+
+proptest! {
+    #[test]
+    fn requantize_rounds_as_defined(acc in any::<i32>(), factor in factor(), twice in any::<bool>()) {
+        let (multiplier, shift) = factor;
+        let rounding = if twice { Rounding::Double } else { Rounding::Single };
+        prop_assert_eq!(requantize(acc, Multiplier { multiplier, shift }, rounding), oracle::scaled(acc, factor, twice));
+    }
+
+    /// Halves and their neighbors, where the rounding modes part.
+    #[test]
+    fn requantize_rounds_ties_as_defined(
+        whole in -300i64..300, off in -2i64..=2, shift in -12i32..=0, power in 0u32..=30, twice in any::<bool>(),
+    ) {
+        let multiplier = 1 << power;
+        let unit = (1i64 << 31) >> power << -shift;
+        let acc = (whole * unit + unit / 2 + off) as i32;
+        let rounding = if twice { Rounding::Double } else { Rounding::Single };
+        let found = requantize(acc, Multiplier { multiplier, shift }, rounding);
+        prop_assert_eq!(found, oracle::scaled(acc, (multiplier, shift), twice));
+    }
+
+    #[test]
+    fn multipliers_are_tensorflow_lites(real in prop_oneof![1e-12f64..2.0, 0.0f64..1e12, any::<f64>()]) {
+        match Multiplier::from_real(real) {
+            Some(found) => {
+                prop_assert!(found.is_valid());
+                prop_assert_eq!((found.multiplier, found.shift), oracle::factor(real));
+            }
+            None => prop_assert!(!real.is_finite() || real < 0.0),
+        }
+    }
+
+    #[test]
+    fn activation_ranges_are_tensorflow_lites(scale in scale(), zero_point in zero_point()) {
+        let quant = QuantParams { scale, zero_point };
+        let bound = |real: f32| (f64::from(zero_point) + f64::from((real / scale).round())).clamp(-128.0, 127.0) as i32;
+        for (activation, min, max) in [
+            (Activation::None, -128, 127),
+            (Activation::Relu, bound(0.0), 127),
+            (Activation::Relu6, bound(0.0), bound(6.0)),
+            (Activation::ReluN1To1, bound(-1.0), bound(1.0)),
+        ] {
+            let clamp = Clamp::activation(activation, quant, DType::I8);
+            prop_assert_eq!(clamp, Clamp { min, max });
+            prop_assert!(clamp.is_valid(DType::I8));
+        }
+    }
+
+    #[test]
+    fn conv2d((input, taps, weights, channels) in convolution(9), output in output()) {
+        let expected = oracle::conv(&input, &taps, &weights, &channels, &output);
+        let k = weights.len() / channels.len();
+        let table = table(&channels, &input, |c| sum(&weights[c * k..][..k]));
+        let op = Op::Conv2d(Conv2d {
+            algorithm: ConvAlgorithm::Direct,
+            window: window(&taps),
+            rounding: rounding(&output),
+            clamp: clamp(&output),
+            weights: &weights,
+            channels: Channels::new(&table).unwrap(),
+        });
+        let [h, w] = taps.output(&input).unwrap();
+        let shape = run::shape([h, w, channels.len()]);
+        run::check::<Portable>(&op, &[&input], (shape, quant(&output, 1.0)), &expected);
+    }
+
+    #[test]
+    fn depthwise_conv2d(
+        (input, taps, multiplier) in (map(6, 40), taps(), 1usize..=3)
+            .prop_filter("the window fits", |(input, taps, _)| taps.output(input).is_some()),
+        output in output(), seed in any::<u64>(),
+    ) {
+        let outputs = input.shape[2] * multiplier;
+        let mut random = seed | 1;
+        let mut next = || {
+            random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (random >> 33) as i32
+        };
+        let weights: Vec<i8> = (0..taps.kernel[0] * taps.kernel[1] * outputs).map(|_| next() as i8).collect();
+        let channels: Vec<(i32, Factor)> =
+            (0..outputs).map(|_| (next() % 20_000 - 10_000, ((1 << 30) + next() / 2, -4 - next() % 8))).collect();
+        let expected = oracle::depthwise(&input, &taps, &weights, &channels, &output);
+        let table = table(&channels, &input, |c| sum(weights[c..].iter().step_by(outputs)));
+        let op = Op::DepthwiseConv2d(DepthwiseConv2d {
+            window: window(&taps),
+            rounding: rounding(&output),
+            clamp: clamp(&output),
+            weights: &weights,
+            channels: Channels::new(&table).unwrap(),
+        });
+        let [h, w] = taps.output(&input).unwrap();
+        run::check::<Portable>(&op, &[&input], (run::shape([h, w, outputs]), quant(&output, 1.0)), &expected);
+    }
+
+    #[test]
+    fn dense(
+        (input, weights, channels) in (map(4, 30), 1usize..=11).prop_flat_map(|(input, units)| {
+            let len = input.data.len() * units;
+            (Just(input), elements(len), prop::collection::vec(channel(), units))
+        }),
+        output in output(),
+    ) {
+        let expected = oracle::dense(&input, &weights, &channels, &output);
+        let k = input.data.len();
+        let table = table(&channels, &input, |c| sum(&weights[c * k..][..k]));
+        let channels = Channels::new(&table).unwrap();
+        let op =
+            Op::Dense(Dense { rounding: rounding(&output), clamp: clamp(&output), weights: &weights, channels });
+        run::check::<Portable>(&op, &[&input], (Shape::vector(channels.len() as u32), quant(&output, 1.0)), &expected);
+    }
+
+    #[test]
+    fn pools(
+        (input, taps) in (map(7, 40), taps())
+            .prop_filter("the window fits", |(input, taps)| taps.output(input).is_some()),
+        output in output(),
+    ) {
+        let [h, w] = taps.output(&input).unwrap();
+        let shape = run::shape([h, w, input.shape[2]]);
+        let (window, clamp) = (window(&taps), clamp(&output));
+        for (op, largest) in [
+            (Op::MaxPool2d(MaxPool2d { window, clamp }), true),
+            (Op::AveragePool2d(AveragePool2d { window, clamp }), false),
+        ] {
+            let expected = oracle::pool(&input, &taps, largest, output.min, output.max);
+            run::check::<Portable>(&op, &[&input], (shape, run::quant(&input)), &expected);
+        }
+    }
+
+    #[test]
+    fn mean(input in map(9, 40), zero_point in zero_point(), twice in any::<bool>(), ratio in 0.01f32..4.0) {
+        let scale = input.scale * ratio;
+        let output = Output { zero_point, twice, min: -128, max: 127 };
+        let expected = oracle::mean(&input, &output, scale);
+        let pixels = (input.shape[0] * input.shape[1]) as u32;
+        let mean = Mean::new(run::quant(&input), quant(&output, scale), pixels, rounding(&output)).unwrap();
+        let shape = Shape::vector(input.shape[2] as u32);
+        run::check::<Portable>(&Op::Mean(mean), &[&input], (shape, quant(&output, scale)), &expected);
+    }
+
+    #[test]
+    fn add(
+        (a, b) in map(6, 20).prop_flat_map(|a| { let shape = a.shape; (Just(a), filled(shape)) }),
+        output in output(), ratio in 1e-5f32..100.0,
+    ) {
+        let scale = a.scale.max(b.scale) * ratio;
+        let expected = oracle::add(&a, &b, &output, scale);
+        let quant = quant(&output, scale);
+        let add = Add::new(run::quant(&a), run::quant(&b), quant, rounding(&output), clamp(&output)).unwrap();
+        run::check::<Portable>(&Op::Add(add), &[&a, &b], (run::shape(a.shape), quant), &expected);
+    }
+
+    #[test]
+    fn softmax(mut input in map(3, 40), beta in prop_oneof![Just(1.0f32), 0.1f32..3.0], scale in 1e-4f32..20.0) {
+        input.scale = scale;
+        let expected = oracle::softmax(&input, beta);
+        let softmax = Softmax::new(run::quant(&input), beta).unwrap();
+        let output = (run::shape(input.shape), Softmax::OUTPUT);
+        run::check::<Portable>(&Op::Softmax(softmax), &[&input], output, &expected);
+        // And it is a softmax: within the two units that the fixed point steps cost.
+        for (pixel, found) in input.data.chunks(input.shape[2]).zip(expected.chunks(input.shape[2])) {
+            let largest = f64::from(*pixel.iter().max().unwrap());
+            let exp = |&x: &i8| ((f64::from(x) - largest) * f64::from(scale) * f64::from(beta)).exp();
+            let sum: f64 = pixel.iter().map(exp).sum();
+            for (x, &found) in pixel.iter().zip(found) {
+                let ideal = (exp(x) / sum * 256.0 - 128.0).min(127.0);
+                prop_assert!((f64::from(found) - ideal).abs() <= 2.0, "{found} for {ideal}");
+            }
+        }
+    }
+
+    #[test]
+    fn copies(input in map(6, 20), flat in any::<bool>()) {
+        let same = (run::shape(input.shape), run::quant(&input));
+        run::check::<Portable>(&Op::Concat(Concat), &[&input], same, &input.data);
+        let [h, w, c] = input.shape;
+        let shape = if flat { [1, 1, h * w * c] } else { [w, c, h] };
+        let reshaped = (run::shape(shape), run::quant(&input));
+        run::check::<Portable>(&Op::Reshape(Reshape), &[&input], reshaped, &input.data);
+    }
+
+    #[test]
+    fn pad(
+        input in map(5, 9), before in [0usize..3, 0usize..3, 0usize..3], after in [0usize..3, 0usize..3, 0usize..3],
+        value in any::<i8>(),
+    ) {
+        let expected = oracle::pad(&input, before, after, value);
+        let words = |pad: [usize; 3]| pad.map(|n| n as u32);
+        let pad = Pad { before: words(before), after: words(after), value };
+        let shape = [0, 1, 2].map(|axis| before[axis] + input.shape[axis] + after[axis]);
+        run::check::<Portable>(&Op::Pad(pad), &[&input], (run::shape(shape), run::quant(&input)), &expected);
+    }
+}
