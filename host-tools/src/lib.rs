@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod device;
+pub mod export;
 pub mod graph;
 pub mod import;
 pub mod network;

@@ -1,5 +1,240 @@
 //! Planning: when each step runs, and where each tensor lies.
+//!
+//! [`program`] turns the network into steps (concatenations become views), [`order`] chooses their order, [`segments`]
+//! cuts it into chains, [`place`] finds the offsets. The runtime verifies what comes out and knows nothing of how.
 
-pub mod order;
-pub mod place;
-pub mod segments;
+mod order;
+mod place;
+mod program;
+mod segments;
+
+use kinglet::memory::Region;
+use kinglet::{Place, Tensor};
+
+use place::{ALIGN, Buffer, Overlay};
+pub use program::{Program, ProgramStep};
+pub use segments::Streaming;
+use segments::{Order, Segment};
+
+/// What the planner may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Options {
+    /// Whether steps may run interleaved.
+    pub streaming: Streaming,
+    /// Bytes of arena that are available: the fastest plan that fits is taken, or, when none does, the smallest.
+    pub ram: Option<u32>,
+}
+
+/// A planned program.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Every tensor with its place and life; joint tensors after their parts.
+    pub tensors: Vec<Tensor>,
+    /// The name of each tensor.
+    pub names: Vec<String>,
+    /// The steps in the order of execution.
+    pub steps: Vec<PlannedStep>,
+    /// Index of the input tensor.
+    pub input: usize,
+    /// Index of the output tensor.
+    pub output: usize,
+    /// Bytes of arena.
+    pub arena_len: u32,
+    /// The least that this order and these chains need: the most bytes alive at one moment.
+    pub lower_bound: u32,
+}
+
+/// One step of a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlannedStep {
+    /// Index into the program's steps.
+    pub step: usize,
+    /// Indices of its input tensors.
+    pub inputs: [Option<usize>; 2],
+    /// Index of its output tensor.
+    pub output: usize,
+    /// The moment at which it runs.
+    pub moment: u32,
+    /// Its scratch.
+    pub scratch: Region,
+}
+
+/// Steps that the search for offsets may take.
+const PLACE_BUDGET: usize = 200_000;
+
+impl Plan {
+    /// Plans a program.
+    pub fn new(program: &Program<'_>, options: &Options) -> Self {
+        let values = program.values();
+        let given = program.search_steps();
+        let (input, output) = (program.input, program.output);
+        let order = order::least_peak(&Order { values: &values, steps: &given, input, output });
+        let steps: Vec<_> = order.iter().map(|&step| given[step].clone()).collect();
+        let order_view = Order { values: &values, steps: &steps, input, output };
+        let mut budget = options.ram;
+        loop {
+            let segments = order_view.cut(options.streaming, budget);
+            let layout = Layout::new(program, &order, &segments);
+            let plan = layout.place(program, &order, &segments);
+            // The cut counts bytes alive; what packing adds may break a budget that it just met.
+            match (options.ram, budget) {
+                (Some(ram), Some(tried)) if plan.arena_len > ram && tried > 0 && plan.lower_bound <= tried => {
+                    budget =
+                        Some(plan.lower_bound.saturating_sub(ALIGN).min(tried.saturating_sub(plan.arena_len - ram)));
+                    if order_view.cut(options.streaming, budget) == segments {
+                        return plan;
+                    }
+                }
+                _ => return plan,
+            }
+        }
+    }
+
+    /// The moments with the most bytes alive, and how many bytes those are.
+    pub fn peak(&self) -> (u32, u32) {
+        let end = self.steps.last().map_or(0, |step| step.moment) + 1;
+        let alive = |moment: u32| -> u32 {
+            let lives = |t: &&Tensor| t.joint.is_none() && t.first <= moment && moment <= t.last;
+            let tensors: u32 = self.tensors.iter().filter(lives).map(Tensor::span).sum();
+            let scratch = self.steps.iter().filter(|s| s.moment == moment).map(|s| s.scratch.len).max().unwrap_or(0);
+            tensors + scratch
+        };
+        (0..=end)
+            .map(|moment| (moment, alive(moment)))
+            .max_by_key(|&(moment, bytes)| (bytes, u32::MAX - moment))
+            .unwrap_or((0, 0))
+    }
+}
+
+/// Lives in moments, and the buffers that need offsets: the roots, and the scratch of each segment.
+struct Layout {
+    /// For each tensor of the program: first, ready, last.
+    lives: Vec<[u32; 3]>,
+    /// Rows kept by each tensor.
+    rows: Vec<u32>,
+    buffers: Vec<Buffer>,
+    /// The buffer of each root tensor.
+    buffer_of: Vec<Option<usize>>,
+    /// The buffer of each segment's scratch.
+    scratch_of: Vec<usize>,
+    overlays: Vec<Overlay>,
+}
+
+impl Layout {
+    fn new(program: &Program<'_>, order: &[usize], segments: &[Segment]) -> Self {
+        let lives = lives(program, order, segments);
+        let mut rows: Vec<u32> = program.tensors.iter().map(|t| t.shape.h).collect();
+        for &(tensor, kept) in segments.iter().flat_map(|segment| &segment.kept) {
+            rows[tensor] = kept;
+        }
+        let mut buffers = Vec::new();
+        let mut buffer_of = vec![None; program.tensors.len()];
+        for (tensor, info) in program.tensors.iter().enumerate() {
+            if program.joint[tensor].is_none() {
+                let [first, _, last] = lives[tensor];
+                buffer_of[tensor] = Some(buffers.len());
+                buffers.push(Buffer { size: rows[tensor] * info.shape.w * program.pitch(tensor), first, last });
+            }
+        }
+        let mut scratch_of = Vec::new();
+        let mut overlays = Vec::new();
+        for (moment, segment) in (1..).zip(segments) {
+            let scratch =
+                order[segment.steps.clone()].iter().map(|&step| program.scratch_len(&program.steps[step])).max();
+            scratch_of.push(buffers.len());
+            buffers.push(Buffer { size: scratch.unwrap_or(0), first: moment, last: moment });
+            let pair = |o: &Overlay| Some(Overlay { under: buffer_of[o.under]?, over: buffer_of[o.over]?, ..*o });
+            overlays.extend(segment.overlays.iter().filter_map(pair));
+        }
+        Self { lives, rows, buffers, buffer_of, scratch_of, overlays }
+    }
+
+    fn place(&self, program: &Program<'_>, order: &[usize], segments: &[Segment]) -> Plan {
+        let placement = place::place(&self.buffers, &self.overlays, PLACE_BUDGET);
+        let index = parts_first(program);
+        let mut position = vec![0; index.len()];
+        index.iter().enumerate().for_each(|(at, &tensor)| position[tensor] = at);
+        let tensor = |&tensor: &usize| {
+            let info = &program.tensors[tensor];
+            let (root, channel) = program.root(tensor);
+            let base = self.buffer_of[root].map_or(0, |buffer| placement.offsets[buffer]);
+            let [first, ready, last] = self.lives[tensor];
+            let offset = base + channel * info.dtype.size();
+            Tensor {
+                shape: info.shape,
+                dtype: info.dtype,
+                quant: info.quant,
+                place: Place { offset, pitch: program.pitch(tensor), rows: self.rows[tensor] },
+                first,
+                ready,
+                last,
+                joint: program.joint[tensor].map(|(joint, _)| position[joint] as u32),
+            }
+        };
+        let mut steps = Vec::new();
+        for ((moment, segment), &scratch) in (1..).zip(segments).zip(&self.scratch_of) {
+            for &step in &order[segment.steps.clone()] {
+                let from = &program.steps[step];
+                let operand = |i: usize| from.inputs.get(i).map(|&tensor| position[tensor]);
+                let len = program.scratch_len(from);
+                steps.push(PlannedStep {
+                    step,
+                    inputs: [operand(0), operand(1)],
+                    output: position[from.output],
+                    moment,
+                    scratch: Region { offset: if len == 0 { 0 } else { placement.offsets[scratch] }, len },
+                });
+            }
+        }
+        Plan {
+            tensors: index.iter().map(tensor).collect(),
+            names: index.iter().map(|&t| program.tensors[t].name.clone()).collect(),
+            steps,
+            input: position[program.input],
+            output: position[program.output],
+            arena_len: placement.len,
+            lower_bound: place::lower_bound(&self.buffers, &self.overlays),
+        }
+    }
+}
+
+/// All tensors, parts before the joint tensors that they belong to.
+fn parts_first(program: &Program<'_>) -> Vec<usize> {
+    let depth =
+        |tensor: usize| std::iter::successors(Some(tensor), |&at| program.joint[at].map(|(joint, _)| joint)).count();
+    let mut index: Vec<_> = (0..program.tensors.len()).collect();
+    index.sort_by_key(|&tensor| std::cmp::Reverse(depth(tensor)));
+    index
+}
+
+/// First, ready and last moment of every tensor.
+fn lives(program: &Program<'_>, order: &[usize], segments: &[Segment]) -> Vec<[u32; 3]> {
+    let end = segments.len() as u32 + 1;
+    let mut lives = vec![[u32::MAX, 0, 0]; program.tensors.len()];
+    lives[program.input] = [0, 0, 0];
+    for (moment, segment) in (1..).zip(segments) {
+        for &step in &order[segment.steps.clone()] {
+            let step = &program.steps[step];
+            lives[step.output] = [moment, moment, lives[step.output][2].max(moment)];
+            step.inputs.iter().for_each(|&input| lives[input][2] = lives[input][2].max(moment));
+        }
+    }
+    lives[program.output][2] = end;
+    // Joint tensors, inner before outer, take their beginning from their parts, and all parts live as long as the
+    // longest of them and of the joint tensor itself.
+    let joints: Vec<usize> = parts_first(program).into_iter().filter(|&t| !program.parts(t).is_empty()).collect();
+    for &joint in &joints {
+        let parts = program.parts(joint);
+        let [first, ready, last] = lives[joint];
+        lives[joint] = parts.iter().fold([first, ready, last], |[first, ready, last], &part| {
+            let [part_first, part_ready, part_last] = lives[part];
+            [first.min(part_first), ready.max(part_ready), last.max(part_last)]
+        });
+    }
+    for &joint in joints.iter().rev() {
+        for part in program.parts(joint) {
+            lives[part][2] = lives[joint][2];
+        }
+    }
+    lives
+}

@@ -1,0 +1,187 @@
+//! From the integer network's scales to the runtime's operators: multipliers, folded biases, activation ranges.
+
+use kinglet::ops::{
+    Add, AveragePool2d, Concat, Constant, Conv2d, ConvAlgorithm, Dense, DepthwiseConv2d, Function, Lookup, MaxPool2d,
+    Mean, Mul, Op, Pad, Reshape, Softmax, Sub,
+};
+use kinglet::{Activation, Channel, Channels, Clamp, Multiplier};
+
+use super::ExportError;
+use crate::network::{ConstantFunction, Network, Node, NodeOp, TensorInfo};
+
+/// What an operator keeps in flash, in the runtime's layout.
+#[derive(Clone, Debug, Default)]
+pub struct Constants {
+    weights: Vec<i8>,
+    channels: Vec<u8>,
+    table: Option<Box<[i8; 256]>>,
+}
+
+/// Why a node cannot be lowered.
+type Reason = String;
+
+impl Constants {
+    /// The constants of `node`.
+    ///
+    /// # Errors
+    /// Names the node and the ratio of scales that is out of range.
+    pub fn of(network: &Network, node: &Node) -> Result<Self, ExportError> {
+        let mut constants = Self::default();
+        let input = node.inputs.first().map(|&id| &network.tensors[id]);
+        let output = &network.tensors[node.output];
+        match &node.op {
+            NodeOp::Conv2d { weights, weight_scales, bias, .. } => {
+                let per_channel = weights.len() / bias.len().max(1);
+                let sum =
+                    |c: usize| weights.iter().skip(c * per_channel).take(per_channel).map(|&w| i32::from(w)).sum();
+                constants.weights.clone_from(weights);
+                constants.channels = channels(node, input, output, weight_scales, bias, sum)?;
+            }
+            NodeOp::DepthwiseConv2d { weights, weight_scales, bias, .. } => {
+                let sum = |c: usize| weights.iter().skip(c).step_by(bias.len().max(1)).map(|&w| i32::from(w)).sum();
+                constants.weights.clone_from(weights);
+                constants.channels = channels(node, input, output, weight_scales, bias, sum)?;
+            }
+            NodeOp::Dense { weights, weight_scales, bias, .. } => {
+                let len = weights.len() / bias.len().max(1);
+                let sum = |c: usize| weights.iter().skip(c * len).take(len).map(|&w| i32::from(w)).sum();
+                constants.weights.clone_from(weights);
+                constants.channels = channels(node, input, output, weight_scales, bias, sum)?;
+            }
+            NodeOp::Constant { data, .. } => constants.weights.clone_from(data),
+            NodeOp::Lookup { table } => {
+                constants.table = Some(Box::new(table.as_slice().try_into().map_err(|_| {
+                    ExportError::node(node, format!("a lookup table has 256 entries, this one has {}", table.len()))
+                })?));
+            }
+            _ => {}
+        }
+        Ok(constants)
+    }
+
+    /// The runtime's operator for `node`, over these constants.
+    ///
+    /// # Errors
+    /// Names the node and the ratio of scales that is out of range.
+    pub fn op<'c>(&'c self, network: &Network, node: &Node) -> Result<Op<'c>, ExportError> {
+        self.try_op(network, node).map_err(|reason| ExportError::node(node, reason))
+    }
+
+    fn try_op<'c>(&'c self, network: &Network, node: &Node) -> Result<Op<'c>, Reason> {
+        let rounding = node.rounding;
+        let output = &network.tensors[node.output];
+        let operand =
+            |i: usize| node.inputs.get(i).map(|&id| &network.tensors[id]).ok_or(format!("input {i} is missing"));
+        let clamp = |activation: Activation| Clamp::activation(activation, output.quant, output.dtype);
+        let channels = || Channels::new(&self.channels).ok_or("the channel table is broken".to_owned());
+        let weights = self.weights.as_slice();
+        let ratio = |what: &str| {
+            let scales: Vec<_> = node.inputs.iter().map(|&id| network.tensors[id].quant.scale).collect();
+            format!("{what} is out of range: input scales {scales:?}, output scale {}", output.quant.scale)
+        };
+        Ok(match &node.op {
+            NodeOp::Conv2d { window, activation, .. } => Op::Conv2d(Conv2d {
+                algorithm: ConvAlgorithm::Direct,
+                window: *window,
+                rounding,
+                clamp: clamp(*activation),
+                weights,
+                channels: channels()?,
+            }),
+            NodeOp::DepthwiseConv2d { window, activation, .. } => Op::DepthwiseConv2d(DepthwiseConv2d {
+                window: *window,
+                rounding,
+                clamp: clamp(*activation),
+                weights,
+                channels: channels()?,
+            }),
+            NodeOp::Dense { activation, .. } => {
+                Op::Dense(Dense { rounding, clamp: clamp(*activation), weights, channels: channels()? })
+            }
+            NodeOp::MaxPool { window, activation } => {
+                Op::MaxPool2d(MaxPool2d { window: *window, clamp: clamp(*activation) })
+            }
+            NodeOp::AveragePool { window, activation } => {
+                Op::AveragePool2d(AveragePool2d { window: *window, clamp: clamp(*activation) })
+            }
+            NodeOp::Mean => {
+                let input = operand(0)?;
+                let pixels = input.shape.h.saturating_mul(input.shape.w);
+                let mean = Mean::new(input.quant, output.quant, pixels, rounding);
+                Op::Mean(mean.ok_or_else(|| ratio("the ratio of the mean's scales"))?)
+            }
+            NodeOp::Add { activation } => {
+                let (a, b) = (operand(0)?.quant, operand(1)?.quant);
+                let add = Add::new(a, b, output.quant, rounding, clamp(*activation));
+                Op::Add(add.ok_or_else(|| ratio("a ratio of the sum's scales"))?)
+            }
+            NodeOp::Sub { activation } => {
+                let (a, b) = (operand(0)?.quant, operand(1)?.quant);
+                let sub = Sub::new(a, b, output.quant, rounding, clamp(*activation));
+                Op::Sub(sub.ok_or_else(|| ratio("a ratio of the difference's scales"))?)
+            }
+            NodeOp::Mul { activation } => {
+                let (a, b) = (operand(0)?.quant, operand(1)?.quant);
+                let mul = Mul::new(a, b, output.quant, rounding, clamp(*activation));
+                Op::Mul(mul.ok_or_else(|| ratio("the ratio of the product's scales"))?)
+            }
+            NodeOp::Constant { function, quant, activation, .. } => {
+                let (input, clamp) = (operand(0)?.quant, clamp(*activation));
+                let function = match function {
+                    ConstantFunction::Mul => Mul::new(input, *quant, output.quant, rounding, clamp).map(Function::Mul),
+                    ConstantFunction::Add => Add::new(input, *quant, output.quant, rounding, clamp).map(Function::Add),
+                    ConstantFunction::Sub => Sub::new(input, *quant, output.quant, rounding, clamp).map(Function::Sub),
+                    ConstantFunction::SubFrom => {
+                        Sub::new(*quant, input, output.quant, rounding, clamp).map(Function::SubFrom)
+                    }
+                };
+                let function = function.ok_or_else(|| ratio("a ratio with the constant's scale"))?;
+                Op::Constant(Constant { function, zero_point: quant.zero_point, data: weights })
+            }
+            NodeOp::Concat => Op::Concat(Concat),
+            NodeOp::Softmax { beta } => {
+                let softmax = Softmax::new(operand(0)?.quant, *beta);
+                Op::Softmax(softmax.ok_or_else(|| ratio("beta times the input scale"))?)
+            }
+            NodeOp::Lookup { .. } => {
+                Op::Lookup(Lookup { table: self.table.as_deref().ok_or("the lookup table is missing")? })
+            }
+            NodeOp::Reshape => Op::Reshape(Reshape),
+            NodeOp::Pad { before, after, value } => Op::Pad(Pad { before: *before, after: *after, value: *value }),
+        })
+    }
+}
+
+/// The per-channel table of a node with weights; `sum` is the sum of a channel's weights.
+fn channels(
+    node: &Node,
+    input: Option<&TensorInfo>,
+    output: &TensorInfo,
+    scales: &[f32],
+    bias: &[i32],
+    sum: impl Fn(usize) -> i32,
+) -> Result<Vec<u8>, ExportError> {
+    let input = input.ok_or_else(|| ExportError::node(node, "input 0 is missing".to_owned()))?;
+    if scales.len() != 1 && scales.len() != bias.len() {
+        let text =
+            format!("{} weight scales for {} channels: there must be one, or one for each", scales.len(), bias.len());
+        return Err(ExportError::node(node, text));
+    }
+    let mut table = Vec::with_capacity(bias.len() * Channel::BYTES);
+    for (c, &bias) in bias.iter().enumerate() {
+        let weight = scales[if scales.len() == 1 { 0 } else { c }];
+        // TensorFlow Lite multiplies the scales of a fully connected layer in single precision when it has one for
+        // all channels; everything else is in double precision.
+        let product = if matches!(node.op, NodeOp::Dense { .. }) && scales.len() == 1 {
+            f64::from(input.quant.scale * weight)
+        } else {
+            f64::from(input.quant.scale) * f64::from(weight)
+        };
+        let factor = Multiplier::from_real(product / f64::from(output.quant.scale)).ok_or_else(|| {
+            let (input, output) = (input.quant.scale, output.quant.scale);
+            ExportError::node(node, format!("channel {c}: input scale {input} times weight scale {weight} over output scale {output} is out of range"))
+        })?;
+        table.extend(Channel::folded(bias, input.quant.zero_point, sum(c), factor).to_bytes());
+    }
+    Ok(table)
+}

@@ -1,0 +1,222 @@
+//! From the integer network to steps over tensors: concatenations become views, or copies where a view cannot be.
+
+use std::collections::{HashMap, HashSet};
+
+use kinglet::ops::{Concat, Op};
+use kinglet::{DType, Shape};
+
+use super::place::ALIGN;
+use super::segments::{Step, Value};
+use crate::export::Constants;
+use crate::export::ExportError;
+use crate::network::{Network, NodeOp, TensorId, TensorInfo};
+
+/// A network as the runtime will see it, before anything has a place.
+#[derive(Clone, Debug)]
+pub struct Program<'n> {
+    /// The network's tensors, and behind them a part for every input of a concatenation that must be copied.
+    pub tensors: Vec<TensorInfo>,
+    /// The joint tensor that each tensor is a part of, and the first of its channels there.
+    pub joint: Vec<Option<(TensorId, u32)>>,
+    /// The steps, in the network's order.
+    pub steps: Vec<ProgramStep<'n>>,
+    /// The tensor that the caller fills.
+    pub input: TensorId,
+    /// The tensor that the caller reads.
+    pub output: TensorId,
+}
+
+/// One step.
+#[derive(Clone, Debug)]
+pub struct ProgramStep<'n> {
+    /// The node it comes from.
+    pub name: &'n str,
+    /// The operator.
+    pub op: Op<'n>,
+    /// Its operands, one or two.
+    pub inputs: Vec<TensorId>,
+    /// The tensor it writes.
+    pub output: TensorId,
+}
+
+impl<'n> Program<'n> {
+    /// Lowers a validated network over its constants, one per node.
+    ///
+    /// # Errors
+    /// Names the node that cannot be lowered.
+    pub fn new(network: &'n Network, constants: &'n [Constants]) -> Result<Self, ExportError> {
+        let mut program = Self {
+            tensors: network.tensors.clone(),
+            joint: vec![None; network.tensors.len()],
+            steps: Vec::new(),
+            input: network.input,
+            output: network.output,
+        };
+        let views = Views::choose(network);
+        for (index, (node, constants)) in network.nodes.iter().zip(constants).enumerate() {
+            let op = constants.op(network, node)?;
+            if !matches!(node.op, NodeOp::Concat) {
+                let inputs = node.inputs.clone();
+                program.steps.push(ProgramStep { name: &node.name, op, inputs, output: node.output });
+                continue;
+            }
+            let mut channel = 0;
+            for (slot, &input) in node.inputs.iter().enumerate() {
+                let part = if views.is_view(index, slot) { input } else { program.copy(&node.name, input) };
+                program.joint[part] = Some((node.output, channel));
+                channel += network.tensors[input].shape.c;
+            }
+        }
+        Ok(program)
+    }
+
+    /// A copy of `input` that can be a part of a joint tensor.
+    fn copy(&mut self, name: &'n str, input: TensorId) -> TensorId {
+        let part = self.tensors.len();
+        self.tensors.push(self.tensors[input].clone());
+        self.joint.push(None);
+        self.steps.push(ProgramStep { name, op: Op::Concat(Concat), inputs: vec![input], output: part });
+        part
+    }
+
+    /// The outermost joint tensor that a tensor lives in, or itself, and its first channel there.
+    pub fn root(&self, tensor: TensorId) -> (TensorId, u32) {
+        let (mut at, mut channel) = (tensor, 0);
+        while let Some((joint, first)) = self.joint[at] {
+            (at, channel) = (joint, channel + first);
+        }
+        (at, channel)
+    }
+
+    /// Bytes from one pixel of a tensor to the next.
+    pub fn pitch(&self, tensor: TensorId) -> u32 {
+        let root = &self.tensors[self.root(tensor).0];
+        root.shape.c * root.dtype.size()
+    }
+
+    /// The tensors that a joint tensor consists of.
+    pub fn parts(&self, joint: TensorId) -> Vec<TensorId> {
+        (0..self.joint.len()).filter(|&part| self.joint[part].is_some_and(|(of, _)| of == joint)).collect()
+    }
+
+    /// The tensors as the planner's searches see them.
+    pub fn values(&self) -> Vec<Value> {
+        let value = |tensor: usize| {
+            let Shape { h, w, .. } = self.tensors[tensor].shape;
+            let (root, _) = self.root(tensor);
+            let parts = self.parts(tensor);
+            let row_bytes = w * self.pitch(tensor);
+            let ends = tensor == self.input || tensor == self.output;
+            let whole = ends || self.joint[tensor].is_some() || !parts.is_empty();
+            Value { rows: h, row_bytes, bytes: h * row_bytes, root, parts, whole }
+        };
+        (0..self.tensors.len()).map(value).collect()
+    }
+
+    /// The steps as the planner's searches see them.
+    pub fn search_steps(&self) -> Vec<Step> {
+        let step = |step: &ProgramStep<'_>| {
+            let operand = |(i, &tensor): (usize, &TensorId)| {
+                let operand = i as u32;
+                (tensor, step.op.reach(operand), step.op.in_place(operand))
+            };
+            Step {
+                inputs: step.inputs.iter().enumerate().map(operand).collect(),
+                output: step.output,
+                block: step.op.row_block(),
+                scratch: self.scratch_len(step).next_multiple_of(ALIGN),
+            }
+        };
+        self.steps.iter().map(step).collect()
+    }
+
+    /// Bytes of scratch that a step needs. It depends on shapes and pitches only, not on places or moments.
+    pub fn scratch_len(&self, step: &ProgramStep<'_>) -> u32 {
+        let tensor = |id: TensorId| {
+            let TensorInfo { shape, dtype, quant, .. } = self.tensors[id];
+            let place = kinglet::Place { offset: 0, pitch: self.pitch(id), rows: shape.h };
+            kinglet::Tensor { shape, dtype, quant, place, first: 0, ready: 0, last: 0, joint: None }
+        };
+        step.op.scratch_len(&kinglet::ops::Operands {
+            a: tensor(step.inputs[0]),
+            b: step.inputs.get(1).map(|&id| tensor(id)),
+            output: tensor(step.output),
+        })
+    }
+}
+
+/// Which inputs of which concatenations are views.
+struct Views {
+    /// Node and slot.
+    chosen: HashSet<(usize, usize)>,
+}
+
+impl Views {
+    /// An input is a view when its producer can write it straight into the joint tensor: it has a producer, it is a part of no
+    /// other concatenation and only once of this one, it is not read by the caller, it has the joint's quantization,
+    /// and its producer reads nothing that lives in the same joint tensor.
+    fn choose(network: &Network) -> Self {
+        let producer: HashMap<TensorId, usize> =
+            network.nodes.iter().enumerate().map(|(index, node)| (node.output, index)).collect();
+        let mut joint: HashMap<TensorId, TensorId> = HashMap::new();
+        let mut chosen = HashSet::new();
+        let root = |joint: &HashMap<TensorId, TensorId>, mut at: TensorId| {
+            while let Some(&next) = joint.get(&at) {
+                at = next;
+            }
+            at
+        };
+        // From the last concatenation back, so that the outermost joint tensor is known before its parts.
+        for (index, node) in network.nodes.iter().enumerate().rev() {
+            if !matches!(node.op, NodeOp::Concat) {
+                continue;
+            }
+            for (slot, input) in node.inputs.iter().enumerate() {
+                let once = node.inputs.iter().filter(|other| *other == input).count() == 1;
+                let (from, to) = (&network.tensors[*input], &network.tensors[node.output]);
+                let same = from.dtype == to.dtype && from.quant.same(to.quant) && from.dtype == DType::I8;
+                let Some(&by) = producer.get(input) else { continue };
+                if !once || !same || *input == network.output || joint.contains_key(input) {
+                    continue;
+                }
+                joint.insert(*input, node.output);
+                chosen.insert((index, slot));
+                if Self::reads_own_joint(network, &joint, by, &root) {
+                    joint.remove(input);
+                    chosen.remove(&(index, slot));
+                }
+            }
+        }
+        // A view chosen later may have put an operand of an earlier chosen one's producer into the same joint tensor.
+        loop {
+            let wrong = chosen.iter().copied().find(|&(index, slot)| {
+                let input = network.nodes[index].inputs[slot];
+                Self::reads_own_joint(network, &joint, producer[&input], &root)
+            });
+            let Some((index, slot)) = wrong else { break };
+            joint.remove(&network.nodes[index].inputs[slot]);
+            chosen.remove(&(index, slot));
+        }
+        Self { chosen }
+    }
+
+    /// Whether the node reads something that lives in the joint tensor that it writes a part of. A concatenation
+    /// does so by nature: it writes nothing itself.
+    fn reads_own_joint(
+        network: &Network,
+        joint: &HashMap<TensorId, TensorId>,
+        node: usize,
+        root: &impl Fn(&HashMap<TensorId, TensorId>, TensorId) -> TensorId,
+    ) -> bool {
+        let node = &network.nodes[node];
+        if matches!(node.op, NodeOp::Concat) {
+            return false;
+        }
+        let output = root(joint, node.output);
+        node.inputs.iter().any(|&input| root(joint, input) == output)
+    }
+
+    fn is_view(&self, node: usize, slot: usize) -> bool {
+        self.chosen.contains(&(node, slot))
+    }
+}
