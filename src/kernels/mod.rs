@@ -3,6 +3,8 @@
 //! Each primitive is a provided method of [`Backend`] whose body is its definition: an instruction set overrides
 //! those that it does better and must give the same bits, on every input.
 
+pub mod algorithms;
+pub mod blocks;
 pub mod intrinsics;
 mod portable;
 

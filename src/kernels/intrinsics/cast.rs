@@ -17,3 +17,29 @@ pub const fn as_u8(bytes: &[i8]) -> &[u8] {
     // SAFETY: u8 and i8 have the same size and alignment, and every bit pattern is valid for both.
     unsafe { core::slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len()) }
 }
+
+/// Words as signed bytes, writable.
+pub const fn words_as_i8_mut(words: &mut [u32]) -> &mut [i8] {
+    // SAFETY: the bytes are those of the words, i8 has no alignment, and every bit pattern is valid for both.
+    unsafe { core::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), size_of_val(words)) }
+}
+
+/// Words as signed words, writable.
+pub const fn words_as_i32_mut(words: &mut [u32]) -> &mut [i32] {
+    // SAFETY: u32 and i32 have the same size and alignment, and every bit pattern is valid for both.
+    unsafe { core::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), words.len()) }
+}
+
+/// Signed bytes as the words that lie wholly in them, writable; empty when they do not start at a multiple of 4.
+pub fn i8_as_words_mut(bytes: &mut [i8]) -> &mut [u32] {
+    // SAFETY: every bit pattern is valid for u32.
+    let (head, words, _) = unsafe { bytes.align_to_mut::<u32>() };
+    if head.is_empty() { words } else { &mut [] }
+}
+
+/// Signed bytes as the words that lie wholly in them; empty when they do not start at a multiple of 4.
+pub fn i8_as_words(bytes: &[i8]) -> &[u32] {
+    // SAFETY: every bit pattern is valid for u32.
+    let (head, words, _) = unsafe { bytes.align_to::<u32>() };
+    if head.is_empty() { words } else { &[] }
+}

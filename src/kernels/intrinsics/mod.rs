@@ -3,4 +3,7 @@
 #![allow(unsafe_code)]
 
 pub mod cast;
+mod dsp;
 pub mod once;
+
+pub use dsp::Dsp;

@@ -1,0 +1,49 @@
+//! Finds out whether the target's assembler takes the Arm DSP instructions, and sets `cfg(kinglet_dsp)` if so.
+//!
+//! `cfg(target_feature = "dsp")` is false on stable Rust whatever the target, so a tiny file is compiled with the same
+//! flags instead. `KINGLET_DSP=0` or `1` overrides the answer.
+
+use std::env;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+const PROBE: &str = "#![no_std]\n#![no_main]\n\
+    core::arch::global_asm!(\".syntax unified\", \".thumb\", \"smlad r0, r1, r2, r3\", \"sel r0, r1, r2\");\n";
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=src/kernels/intrinsics/asm");
+    println!("cargo:rerun-if-env-changed=KINGLET_DSP");
+    println!("cargo:rustc-check-cfg=cfg(kinglet_dsp)");
+    let target = env::var("TARGET").unwrap_or_default();
+    let dsp = target.starts_with("thumb")
+        && match env::var("KINGLET_DSP").as_deref() {
+            Ok("0") => false,
+            Ok("1") => true,
+            _ => assembles(&target),
+        };
+    if dsp {
+        println!("cargo:rustc-cfg=kinglet_dsp");
+    }
+}
+
+/// Whether the probe compiles for `target` with the flags of this build.
+fn assembles(target: &str) -> bool {
+    let (Ok(rustc), Ok(out)) = (env::var("RUSTC"), env::var("OUT_DIR")) else { return false };
+    let source = Path::new(&out).join("probe_dsp.rs");
+    if std::fs::write(&source, PROBE).is_err() {
+        return false;
+    }
+    let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
+    // Linker arguments do not matter for an object file, but are harmless; the rest (`-Ctarget-cpu=...`) does.
+    let flags = flags.split('\x1f').filter(|flag| !flag.is_empty());
+    Command::new(rustc)
+        .args(["--crate-type=lib", "--emit=obj", "--edition=2024", "--target", target, "-o"])
+        .arg(Path::new(&out).join("probe_dsp.o"))
+        .args(flags)
+        .arg(&source)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}

@@ -1,0 +1,297 @@
+//! Convolution as a matrix product, 2 pixels x 4 channels at a time: any kernel, stride and number of channels.
+//!
+//! Two patches of the input are widened to pairs and multiplied with all blocks of output channels. Rows that touch
+//! padding, and inputs whose pixels do not follow each other, go through a padded line buffer; so every row runs the
+//! same loop, without a test for borders.
+//!
+//! Packed: header, `ceil(channels / 4)` blocks of four records, then as many blocks of weights, of 16 or 8 bits. The
+//! last block overlaps the one before it when the channels are no multiple of four (and is padded when there are fewer
+//! than four).
+
+use core::ops::Range;
+
+use super::{Layer, Map, Packed, block_start, copy};
+use crate::kernels::blocks::Blocks;
+use crate::kernels::blocks::gemm::{MAX_REST, patch_pairs};
+use crate::kernels::intrinsics::cast;
+use crate::kernels::blocks::requantize;
+
+/// How the weights are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Width {
+    /// 16 bits: fewer instructions.
+    Wide,
+    /// 8 bits: half the flash.
+    Narrow,
+}
+
+impl Width {
+    const fn words_per_pair(self) -> usize {
+        match self {
+            Width::Wide => 4,
+            Width::Narrow => 2,
+        }
+    }
+}
+
+/// Whether the algorithm can compute a layer.
+pub const fn supports(layer: &Layer) -> bool {
+    layer.kernel()[0].saturating_mul(layer.kernel()[1].wrapping_mul(layer.input.c) % 4) <= MAX_REST
+}
+
+const fn pairs(layer: &Layer) -> usize {
+    patch_pairs(layer.kernel()[0], layer.kernel()[1].saturating_mul(layer.input.c))
+}
+
+/// Words of the packed weights.
+pub const fn packed_words(layer: &Layer, width: Width) -> usize {
+    let per_block = pairs(layer).saturating_mul(width.words_per_pair()).saturating_add(16);
+    Packed::HEADER.saturating_add(layer.output.c.div_ceil(4).saturating_mul(per_block))
+}
+
+/// Bytes of a row of the line buffer.
+const fn line_bytes(layer: &Layer) -> usize {
+    let w = &layer.window;
+    let columns = layer.input.w.saturating_add(w.before[1] as usize).saturating_add(w.after[1] as usize);
+    columns.saturating_mul(layer.input.c)
+}
+
+/// Whether some row needs the line buffer.
+const fn needs_line(layer: &Layer) -> bool {
+    layer.window.is_padded()
+        || (layer.window.kernel[1] > 1 && layer.input.pitch != layer.input.c)
+        || (layer.window.kernel[0] > 1 && layer.input.ring < layer.input.h)
+}
+
+/// Words of scratch.
+pub const fn scratch_words(layer: &Layer) -> usize {
+    let line = if needs_line(layer) { layer.kernel()[0].saturating_mul(line_bytes(layer)).div_ceil(4) } else { 0 };
+    pairs(layer).saturating_mul(2).saturating_add(line)
+}
+
+/// Computes output rows `rows`.
+pub fn run<B: Blocks>(
+    layer: &Layer,
+    width: Width,
+    packed: &[u32],
+    input: &[i8],
+    output: &mut [i8],
+    scratch: &mut [u32],
+    rows: Range<usize>,
+) {
+    let blocks = layer.output.c.div_ceil(4);
+    let Some(packed) = Packed::new(packed, blocks.wrapping_mul(16)) else { return };
+    let Some((x, line)) = scratch.split_at_mut_checked(pairs(layer).wrapping_mul(2)) else { return };
+    let mut line = Line { layer, bytes: cast::words_as_i8_mut(line), origin: None };
+    let ([kernel, kernel_w], [_, stride]) = (layer.kernel(), layer.stride());
+    let patch_row = kernel_w.wrapping_mul(layer.input.c);
+    for y in rows {
+        let (src, row_bytes, pixel) = match direct(layer, y, input) {
+            Some(src) => (src, layer.input.row_bytes(), layer.input.pitch),
+            None => (line.rows(input, y), line_bytes(layer), layer.input.c),
+        };
+        let out = output.get_mut(layer.output.row(y)..).unwrap_or_default();
+        let step = stride.wrapping_mul(pixel);
+        let last = layer.output.w.saturating_sub(1);
+        let mut column = 0;
+        while column < layer.output.w {
+            // The last pixel of an odd row is computed twice, into the same place.
+            let apart = usize::from(column < last);
+            let first = column.wrapping_mul(step);
+            B::patch(x, src, first, first.wrapping_add(apart.wrapping_mul(step)), row_bytes, kernel, patch_row);
+            let out = out.get_mut(column.wrapping_mul(layer.output.pitch)..).unwrap_or_default();
+            let second = apart.wrapping_mul(layer.output.pitch);
+            if packed.flags & Packed::EXACT != 0 {
+                exact::<B>(layer, width, &packed, x, out, second);
+            } else {
+                fast::<B>(layer, width, &packed, x, out, second);
+            }
+            column = column.wrapping_add(2);
+        }
+        if packed.flags & Packed::EXACT == 0 {
+            clamp_row::<B>(layer, out);
+        }
+    }
+}
+
+/// Clamps a row of the output, where saturation is not all.
+pub(super) fn clamp_row<B: Blocks>(layer: &Layer, row: &mut [i8]) {
+    if layer.is_saturating() {
+        return;
+    }
+    if layer.output.pitch == layer.output.c {
+        B::clamp(row.get_mut(..layer.output.row_bytes()).unwrap_or_default(), layer.low, layer.high);
+    } else {
+        let mut row = row;
+        for _ in 0..layer.output.w {
+            let n = row.len();
+            B::clamp(row.get_mut(..layer.output.c.min(n)).unwrap_or_default(), layer.low, layer.high);
+            row = row.get_mut(layer.output.pitch..).unwrap_or_default();
+        }
+    }
+}
+
+/// The input from the first tap of output row `y`, when its patches can be read where they lie.
+fn direct<'a>(layer: &Layer, y: usize, input: &'a [i8]) -> Option<&'a [i8]> {
+    let window = &layer.window;
+    let rows = layer.kernel()[0];
+    let origin = usize::try_from(window.origin(0, y as u32)).ok()?;
+    let dense = window.kernel[1] == 1 || layer.input.pitch == layer.input.c;
+    let padded = window.before[1] | window.after[1] != 0;
+    let inside = origin.saturating_add(rows) <= layer.input.h && layer.input.contiguous(origin, rows);
+    if dense && !padded && inside { input.get(layer.input.row(origin)..) } else { None }
+}
+
+#[inline(always)]
+fn fast<B: Blocks>(layer: &Layer, width: Width, packed: &Packed, x: &[u32], out: &mut [i8], second: usize) {
+    let channels = layer.output.c;
+    let per_block = (x.len() / 2).wrapping_mul(width.words_per_pair());
+    let multiply = |w: &[u32], records: &[u32], out: &mut [i8], second: usize| match width {
+        Width::Wide => B::gemm16(x, w, records, out, second),
+        Width::Narrow => B::gemm8(x, w, records, out, second),
+    };
+    if channels < 4 {
+        let mut few = [0i8; 8];
+        multiply(packed.weights, packed.records, &mut few, 4);
+        for (to, from) in [(0, 0), (second, 4)] {
+            let to = out.get_mut(to..).unwrap_or_default();
+            copy(to.get_mut(..channels).unwrap_or_default(), few.get(from..).unwrap_or_default());
+        }
+        return;
+    }
+    let whole = channels / 4;
+    let (Some((records, last_records)), Some((weights, last_weights))) = (
+        packed.records.split_at_checked(whole.wrapping_mul(16)),
+        packed.weights.split_at_checked(whole.wrapping_mul(per_block)),
+    ) else {
+        return;
+    };
+    multiply(weights, records, out, second);
+    if !channels.is_multiple_of(4) {
+        multiply(last_weights, last_records, out.get_mut(channels.wrapping_sub(4)..).unwrap_or_default(), second);
+    }
+}
+
+/// The same with requantization by the book.
+fn exact<B: Blocks>(layer: &Layer, width: Width, packed: &Packed, x: &[u32], out: &mut [i8], second: usize) {
+    let channels = layer.output.c;
+    let per_block = (x.len() / 2).wrapping_mul(width.words_per_pair()).max(1);
+    let blocks = packed.records.as_chunks::<16>().0.iter().zip(packed.weights.chunks_exact(per_block));
+    for (block, (records, weights)) in blocks.enumerate() {
+        let mut acc = [0i32; 8];
+        match width {
+            Width::Wide => B::gemm16_acc(x, weights, &mut acc),
+            Width::Narrow => B::gemm8_acc(x, weights, &mut acc),
+        }
+        let first = block_start(block, channels);
+        for (acc, at) in acc.as_chunks::<4>().0.iter().zip([first, first.wrapping_add(second)]) {
+            let out = out.get_mut(at..).unwrap_or_default().iter_mut().take(channels.wrapping_sub(first));
+            for (out, (&acc, &[bias, m, s, _])) in out.zip(acc.iter().zip(records.as_chunks::<4>().0)) {
+                let acc = acc.wrapping_add(bias as i32);
+                let scaled = requantize::double_rounding(acc, m as i32, s as i32);
+                let value = scaled.wrapping_add(i32::from(layer.zero_out));
+                *out = value.max(i32::from(layer.low)).min(i32::from(layer.high)) as i8;
+            }
+        }
+    }
+}
+
+/// The rows under one output row, padded on all sides and without gaps.
+struct Line<'a> {
+    layer: &'a Layer,
+    bytes: &'a mut [i8],
+    origin: Option<i32>,
+}
+
+impl Line<'_> {
+    /// The rows under output row `y`; those that the last call has left are kept.
+    fn rows(&mut self, input: &[i8], y: usize) -> &[i8] {
+        let ([kernel, _], [stride, _]) = (self.layer.kernel(), self.layer.stride());
+        let len = line_bytes(self.layer);
+        let origin = self.layer.window.origin(0, y as u32);
+        let kept = match self.origin {
+            Some(last) if stride < kernel && origin.wrapping_sub(last) == stride as i32 => kernel.wrapping_sub(stride),
+            _ => 0,
+        };
+        if kept > 0 {
+            let (from, to) = (stride.wrapping_mul(len), kernel.wrapping_mul(len));
+            if from <= to && to <= self.bytes.len() {
+                self.bytes.copy_within(from..to, 0);
+            }
+        }
+        for row in kept..kernel {
+            let start = row.wrapping_mul(len);
+            let line = self.bytes.get_mut(start..start.wrapping_add(len)).unwrap_or_default();
+            fill(self.layer, line, input, origin.wrapping_add(row as i32));
+        }
+        self.origin = Some(origin);
+        self.bytes
+    }
+}
+
+/// Row `y` of the input with its padding, or padding alone.
+fn fill(layer: &Layer, line: &mut [i8], input: &[i8], y: i32) {
+    let Map { c, w, pitch, .. } = layer.input;
+    let row = match usize::try_from(y) {
+        Ok(y) if y < layer.input.h => input.get(layer.input.row(y)..).unwrap_or_default(),
+        _ => {
+            line.fill(layer.zero_in);
+            return;
+        }
+    };
+    let Some((left, rest)) = line.split_at_mut_checked(layer.before()[1].wrapping_mul(c)) else { return };
+    let Some((middle, right)) = rest.split_at_mut_checked(w.wrapping_mul(c)) else { return };
+    left.fill(layer.zero_in);
+    right.fill(layer.zero_in);
+    if pitch == c {
+        copy(middle, row);
+    } else {
+        for (to, from) in middle.chunks_exact_mut(c.max(1)).zip(row.chunks(pitch.max(1))) {
+            copy(to, from);
+        }
+    }
+}
+
+/// Packs OHWI `weights`.
+///
+/// # Panics
+/// When the number of weights or channels does not fit the layer.
+#[cfg(feature = "std")]
+pub fn pack(layer: &Layer, width: Width, weights: &[i8], channels: &[super::Channel]) -> Vec<u32> {
+    let ([rows, columns], pairs) = (layer.kernel(), pairs(layer));
+    let (len, count) = (columns * layer.input.c, layer.output.c);
+    assert_eq!((weights.len(), channels.len()), (rows * len * count, count));
+    let filter = |o: usize| &weights[o * rows * len..(o + 1) * rows * len];
+    let records: Vec<_> =
+        (0..count).map(|o| channels[o].record(layer.zero_out, channels[o].bound(filter(o).iter().copied()))).collect();
+    let exact = records.iter().any(Option::is_none);
+    let mut out = vec![if exact { Packed::EXACT } else { 0 }, 0, 0, 0];
+    let lanes = |block: usize| (0..4).map(move |lane| block_start(block, count) + lane);
+    for o in (0..count.div_ceil(4)).flat_map(lanes) {
+        let record = channels.get(o).map_or([0; 4], |channel| match records[o] {
+            Some(record) if !exact => record,
+            _ => channel.exact_record(),
+        });
+        out.extend(record);
+    }
+    // Where in a filter the value at place `p` of a patch lies, see `gemm::patch`.
+    let (whole, rest) = (len / 4 * 4, len % 4);
+    let source = |p: usize| match p.checked_sub(rows * whole) {
+        None => Some(p / whole * len + p % whole),
+        Some(r) => (r < rows * rest).then(|| r / rest * len + whole + r % rest),
+    };
+    let value = |o: usize, pair: usize, half: usize| {
+        let place = source(pair / 2 * 4 + pair % 2 + 2 * half);
+        if o < count { place.map_or(0, |at| filter(o)[at]) } else { 0 }
+    };
+    for (block, pair) in (0..count.div_ceil(4)).flat_map(|block| (0..pairs).map(move |pair| (block, pair))) {
+        let pairs: Vec<[i8; 2]> = lanes(block).map(|o| [value(o, pair, 0), value(o, pair, 1)]).collect();
+        match width {
+            Width::Wide => out.extend(pairs.iter().map(|p| u32::from(i16::from(p[0]) as u16) | (i32::from(p[1]) << 16) as u32)),
+            Width::Narrow => {
+                out.extend(pairs.chunks(2).map(|p| u32::from_le_bytes([p[0][0], p[1][0], p[0][1], p[1][1]].map(|v| v as u8))))
+            }
+        }
+    }
+    out
+}

@@ -1,0 +1,142 @@
+//! Algorithms over the [blocks](super::blocks): tiling, borders, row windows and scratch, in safe Rust.
+//!
+//! A convolution's algorithm is chosen at export and its weights are packed for it, so that the device
+//! never repacks. Every algorithm gives the bytes of the direct convolution. They produce any range of output rows
+//! and read input rows through a [`Map`], so that a line buffer can stand in for a whole tensor.
+
+pub mod channel;
+pub mod conv_gemm;
+pub mod conv_stride2;
+pub mod conv_winograd2;
+pub mod conv_winograd4;
+#[cfg(test)]
+mod tests;
+mod winograd;
+
+pub use channel::Channel;
+
+use crate::window::Window;
+
+/// A feature map in memory: pixel `(y, x)` starts at byte `(y % ring * w + x) * pitch`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Map {
+    /// Rows.
+    pub h: usize,
+    /// Columns.
+    pub w: usize,
+    /// Channels.
+    pub c: usize,
+    /// Bytes from pixel to pixel, at least `c`.
+    pub pitch: usize,
+    /// Rows in memory: `h` of a whole tensor, fewer of a line buffer. At least 1.
+    pub ring: usize,
+}
+
+impl Map {
+    /// A tensor of its own, `h x w x c`.
+    pub const fn dense(h: usize, w: usize, c: usize) -> Self {
+        Self { h, w, c, pitch: c, ring: h }
+    }
+
+    /// Bytes from row to row.
+    pub const fn row_bytes(&self) -> usize {
+        self.w.wrapping_mul(self.pitch)
+    }
+
+    /// Byte offset of row `y`.
+    pub const fn row(&self, y: usize) -> usize {
+        let y = if y < self.ring || self.ring == 0 { y } else { y % self.ring };
+        y.wrapping_mul(self.row_bytes())
+    }
+
+    /// Whether rows `y..y + rows` follow each other in memory.
+    pub const fn contiguous(&self, y: usize, rows: usize) -> bool {
+        let first = if y < self.ring || self.ring == 0 { y } else { y % self.ring };
+        first.wrapping_add(rows) <= self.ring
+    }
+}
+
+/// A convolution, apart from its weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layer {
+    /// The input.
+    pub input: Map,
+    /// The output.
+    pub output: Map,
+    /// Kernel, stride and padding.
+    pub window: Window,
+    /// The input's zero point, which padding counts as.
+    pub zero_in: i8,
+    /// The output's zero point.
+    pub zero_out: i8,
+    /// Least output.
+    pub low: i8,
+    /// Greatest output.
+    pub high: i8,
+}
+
+impl Layer {
+    /// Kernel `[rows, columns]`.
+    const fn kernel(&self) -> [usize; 2] {
+        [self.window.kernel[0] as usize, self.window.kernel[1] as usize]
+    }
+
+    /// Stride `[vertical, horizontal]`.
+    const fn stride(&self) -> [usize; 2] {
+        [self.window.stride[0] as usize, self.window.stride[1] as usize]
+    }
+
+    /// Padding before `[rows, columns]`.
+    const fn before(&self) -> [usize; 2] {
+        [self.window.before[0] as usize, self.window.before[1] as usize]
+    }
+
+    /// Whether kernel and stride are these on both axes.
+    const fn is_window(&self, kernel: u32, stride: u32) -> bool {
+        let w = &self.window;
+        w.kernel[0] == kernel && w.kernel[1] == kernel && w.stride[0] == stride && w.stride[1] == stride
+    }
+
+    /// Whether saturation to 8 bits is all the clamping that there is.
+    const fn is_saturating(&self) -> bool {
+        self.low == i8::MIN && self.high == i8::MAX
+    }
+}
+
+/// The constants of a packed convolution: four words of header, the channels' records, the weights.
+#[derive(Clone, Copy)]
+struct Packed<'m> {
+    flags: u32,
+    records: &'m [u32],
+    weights: &'m [u32],
+}
+
+impl<'m> Packed<'m> {
+    const HEADER: usize = 4;
+    /// Requantization is done by the book, because the five instructions would not be exact for some channel.
+    const EXACT: u32 = 1;
+    /// Requantization of F(4x4) without the rounding of negative halves, which the activation clamps away.
+    const RELU: u32 = 2;
+
+    fn new(words: &'m [u32], records: usize) -> Option<Self> {
+        let (header, rest) = words.split_at_checked(Self::HEADER)?;
+        let (records, weights) = rest.split_at_checked(records)?;
+        Some(Self { flags: header.first().copied()?, records, weights })
+    }
+}
+
+/// Copies as much as both slices hold.
+#[inline]
+fn copy(to: &mut [i8], from: &[i8]) {
+    let n = to.len().min(from.len());
+    if let (Some(to), Some(from)) = (to.get_mut(..n), from.get(..n)) {
+        to.copy_from_slice(from);
+    }
+}
+
+/// The first channel of block `block` of four of `channels`: the last block overlaps the one before it.
+const fn block_start(block: usize, channels: usize) -> usize {
+    let start = block.wrapping_mul(4);
+    let last = channels.saturating_sub(4);
+    if start < last { start } else { last }
+}

@@ -1,0 +1,174 @@
+//! Every algorithm against the definition of a convolution, over random shapes.
+
+use proptest::prelude::*;
+
+use super::conv_gemm::Width;
+use super::conv_winograd2::When;
+use super::{Channel, Layer, Map, conv_gemm, conv_stride2, conv_winograd2, conv_winograd4};
+use crate::kernels::blocks::Reference;
+use crate::window::Window;
+
+/// A convolution with its data.
+#[derive(Clone, Debug)]
+struct Case {
+    layer: Layer,
+    input: Vec<i8>,
+    weights: Vec<i8>,
+    channels: Vec<Channel>,
+    split: usize,
+}
+
+/// `round(x * m / 2^(31 - shift))` with TensorFlow Lite's double rounding, in wide integers.
+fn rescale(x: i64, m: i64, shift: i32) -> i64 {
+    let x = x << shift.max(0);
+    let doubled = (x * m + (1 << 30)).div_euclid(1 << 31);
+    let divisor = 1i64 << (-shift).max(0);
+    let (magnitude, sign) = (doubled.abs(), doubled.signum());
+    if divisor == 1 { doubled } else { sign * ((2 * magnitude + divisor) / (2 * divisor)) }
+}
+
+fn oracle(case: &Case) -> Vec<i8> {
+    let Case { layer, input, weights, channels, .. } = case;
+    let (i, o, w) = (layer.input, layer.output, layer.window);
+    let [kh, kw] = w.kernel.map(|k| k as usize);
+    let mut out = vec![77; o.h * o.row_bytes()];
+    for (y, x, c) in (0..o.h).flat_map(|y| (0..o.w).flat_map(move |x| (0..o.c).map(move |c| (y, x, c)))) {
+        let mut sum = i64::from(channels[c].bias);
+        for (ky, kx, k) in (0..kh).flat_map(|ky| (0..kw).flat_map(move |kx| (0..i.c).map(move |k| (ky, kx, k)))) {
+            let iy = (y * w.stride[0] as usize + ky) as i64 - i64::from(w.before[0]);
+            let ix = (x * w.stride[1] as usize + kx) as i64 - i64::from(w.before[1]);
+            let inside = (0..i.h as i64).contains(&iy) && (0..i.w as i64).contains(&ix);
+            let at = (iy * i.w as i64 + ix) * i.pitch as i64 + k as i64;
+            let value = if inside { input[at as usize] } else { layer.zero_in };
+            sum += i64::from(value) * i64::from(weights[((c * kh + ky) * kw + kx) * i.c + k]);
+        }
+        let scaled = rescale(sum, channels[c].multiplier.into(), channels[c].shift) + i64::from(layer.zero_out);
+        let clamped = scaled.clamp(layer.low.into(), layer.high.into());
+        out[(y * o.w + x) * o.pitch + c] = clamped as i8;
+    }
+    out
+}
+
+/// Runs `algorithm` in two pieces, over scratch full of garbage.
+fn run(case: &Case, scratch: usize, algorithm: impl Fn(&[i8], &mut [i8], &mut [u32], core::ops::Range<usize>)) -> Vec<i8> {
+    let o = case.layer.output;
+    let mut out = vec![77; o.h * o.row_bytes()];
+    let mut scratch = vec![0xdead_beef; scratch];
+    let split = case.split.min(o.h);
+    algorithm(&case.input, &mut out, &mut scratch, 0..split);
+    algorithm(&case.input, &mut out, &mut scratch, split..o.h);
+    out
+}
+
+/// A byte, often an extreme one.
+fn byte() -> impl Strategy<Value = i8> {
+    prop_oneof![3 => any::<i8>(), 1 => Just(i8::MIN), 1 => Just(i8::MAX)]
+}
+
+fn bytes(n: usize) -> impl Strategy<Value = Vec<i8>> {
+    prop_oneof![
+        4 => prop::collection::vec(any::<i8>(), n),
+        1 => prop::collection::vec(byte(), n),
+        1 => prop::collection::vec(prop_oneof![Just(i8::MIN), Just(i8::MAX)], n),
+        1 => byte().prop_map(move |v| vec![v; n]),
+    ]
+}
+
+fn channel(exact: bool) -> impl Strategy<Value = Channel> {
+    let multiplier = prop_oneof![8 => (1 << 30)..=i32::MAX, 1 => Just(1 << 30), 1 => Just(i32::MAX), 1 => Just(1_610_612_736)];
+    let shift = if exact { -24..3 } else { -17..-4 };
+    (-100_000i32..100_000, multiplier, shift).prop_map(|(bias, multiplier, shift)| Channel { bias, multiplier, shift })
+}
+
+prop_compose! {
+    fn geometry(kernel: core::ops::Range<u32>, stride: core::ops::Range<u32>, square: bool)
+        (k in [kernel.clone(), kernel], s in [stride.clone(), stride], pad in [0u32..3, 0..3, 0..3, 0..3],
+         size in [1usize..15, 1..20], c in prop_oneof![1usize..14, Just(16), Just(32), Just(36)], out in 1usize..14,
+         gaps in [prop_oneof![Just(0usize), 0usize..5], prop_oneof![Just(0usize), 0usize..5]]) -> (Window, [usize; 6]) {
+        let (k, s) = if square { ([k[0]; 2], [s[0]; 2]) } else { (k, s) };
+        let before = [pad[0].min(k[0] - 1), pad[1].min(k[1] - 1)];
+        let after = [pad[2].min(k[0] - 1), pad[3].min(k[1] - 1)];
+        (Window { kernel: k, stride: s, before, after }, [size[0], size[1], c, c + gaps[0], out, out + gaps[1]])
+    }
+}
+
+fn case(kernel: core::ops::Range<u32>, stride: core::ops::Range<u32>, square: bool, exact: bool) -> impl Strategy<Value = Case> {
+    geometry(kernel, stride, square)
+        .prop_filter_map("the window fits", |(window, size)| {
+            let [h, w, ..] = size;
+            window.output([h as u32, w as u32]).map(|out| (window, size, out))
+        })
+        .prop_flat_map(move |(window, [h, w, c, pitch, out, out_pitch], [oh, ow])| {
+            let input = Map { h, w, c, pitch, ring: h };
+            let output = Map { h: oh as usize, w: ow as usize, c: out, pitch: out_pitch, ring: oh as usize };
+            let taps = window.taps_len() as usize * c;
+            let clamp = prop_oneof![3 => Just((i8::MIN, i8::MAX)), 1 => (byte(), byte())];
+            let zeros = (byte(), prop_oneof![1 => Just(i8::MIN), 2 => byte()]);
+            let data = (bytes(h * w * pitch), bytes(taps * out), prop::collection::vec(channel(exact), out));
+            (zeros, clamp, data, 0..=oh as usize).prop_map(move |((zero_in, zero_out), (a, b), data, split)| {
+                let (low, high) = (a.min(b), a.max(b));
+                let layer = Layer { input, output, window, zero_in, zero_out, low, high };
+                let (input, weights, channels) = data;
+                Case { layer, input, weights, channels, split }
+            })
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(160))]
+
+    #[test]
+    fn gemm_is_the_convolution(case in case(1..6, 1..4, false, false), narrow in any::<bool>()) {
+        let width = if narrow { Width::Narrow } else { Width::Wide };
+        let packed = conv_gemm::pack(&case.layer, width, &case.weights, &case.channels);
+        prop_assert_eq!(packed.len(), conv_gemm::packed_words(&case.layer, width));
+        let out = run(&case, conv_gemm::scratch_words(&case.layer), |input, output, scratch, rows| {
+            conv_gemm::run::<Reference>(&case.layer, width, &packed, input, output, scratch, rows);
+        });
+        prop_assert_eq!(out, oracle(&case));
+    }
+
+    #[test]
+    fn gemm_is_the_convolution_with_any_constants(case in case(1..4, 1..3, false, true), narrow in any::<bool>()) {
+        let width = if narrow { Width::Narrow } else { Width::Wide };
+        let packed = conv_gemm::pack(&case.layer, width, &case.weights, &case.channels);
+        let out = run(&case, conv_gemm::scratch_words(&case.layer), |input, output, scratch, rows| {
+            conv_gemm::run::<Reference>(&case.layer, width, &packed, input, output, scratch, rows);
+        });
+        prop_assert_eq!(out, oracle(&case));
+    }
+
+    #[test]
+    fn winograd4_is_the_convolution(case in case(3..4, 1..2, true, false)) {
+        prop_assume!(conv_winograd4::supports(&case.layer));
+        let packed = conv_winograd4::pack(&case.layer, &case.weights, &case.channels).expect("constants qualify");
+        prop_assert_eq!(packed.len(), conv_winograd4::packed_words(&case.layer));
+        let out = run(&case, conv_winograd4::scratch_words(&case.layer), |input, output, scratch, rows| {
+            conv_winograd4::run::<Reference>(&case.layer, &packed, input, output, scratch, rows);
+        });
+        prop_assert_eq!(out, oracle(&case));
+    }
+
+    #[test]
+    fn winograd2_is_the_convolution(case in case(3..4, 1..2, true, false), chunk in 0usize..4) {
+        prop_assume!(conv_winograd2::supports(&case.layer));
+        let when = if chunk == 0 { When::Export } else { When::RunTime(chunk) };
+        let packed = conv_winograd2::pack(&case.layer, when, &case.weights, &case.channels).expect("constants qualify");
+        prop_assert_eq!(packed.len(), conv_winograd2::packed_words(&case.layer, when));
+        let out = run(&case, conv_winograd2::scratch_words(&case.layer, when), |input, output, scratch, rows| {
+            conv_winograd2::run::<Reference>(&case.layer, when, &packed, input, output, scratch, rows);
+        });
+        prop_assert_eq!(out, oracle(&case));
+    }
+
+    #[test]
+    fn stride2_is_the_convolution(case in case(3..4, 2..3, true, false)) {
+        prop_assume!(conv_stride2::supports(&case.layer));
+        let packed = conv_stride2::pack(&case.layer, &case.weights, &case.channels).expect("constants qualify");
+        prop_assert_eq!(packed.len(), conv_stride2::packed_words(&case.layer));
+        let out = run(&case, conv_stride2::scratch_words(&case.layer), |input, output, scratch, rows| {
+            conv_stride2::run::<Reference>(&case.layer, &packed, input, output, scratch, rows);
+        });
+        prop_assert_eq!(out, oracle(&case));
+    }
+}

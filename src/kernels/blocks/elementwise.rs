@@ -1,0 +1,49 @@
+//! Blocks over rows of bytes.
+
+use super::halves::bytes4;
+use super::requantize::saturate;
+
+/// One element of [`add_linear`].
+#[inline(always)]
+pub const fn linear(a: i8, b: i8, constants: &[i32; 3]) -> i8 {
+    let [factor_a, factor_b, offset] = *constants;
+    let x = ((factor_a as i64 * ((a as i64) << 8)) >> 16) as i32;
+    let y = ((factor_b as i64 * ((b as i64) << 8)) >> 16) as i32;
+    saturate(offset.wrapping_add(x).wrapping_add(y) >> 20)
+}
+
+/// `out = saturate((A * a / 256 + B * b / 256 + G) >> 20)`, each quotient rounded down: the residual add wherever
+/// constants exist that make this right for all 65,536 pairs. Works on the shortest of the three lengths.
+pub fn add_linear(a: &[i8], b: &[i8], out: &mut [i8], constants: &[i32; 3]) {
+    for (out, (&a, &b)) in out.iter_mut().zip(a.iter().zip(b)) {
+        *out = linear(a, b, constants);
+    }
+}
+
+/// `out = max(a, b, c)`, on the shortest of the four lengths.
+pub fn max3(out: &mut [i8], a: &[i8], b: &[i8], c: &[i8]) {
+    for (out, ((&a, &b), &c)) in out.iter_mut().zip(a.iter().zip(b).zip(c)) {
+        *out = a.max(b).max(c);
+    }
+}
+
+/// Clamps to `low..=high`; the upper bound wins.
+pub fn clamp(data: &mut [i8], low: i8, high: i8) {
+    data.iter_mut().for_each(|v| *v = (*v).max(low).min(high));
+}
+
+/// Whether `pixels` pixels of four channels, `step` bytes apart, lie within `src` bytes, and are at most 255.
+pub const fn sum_fits(src: usize, step: usize, pixels: usize) -> bool {
+    pixels > 0 && pixels <= 255 && (pixels - 1).saturating_mul(step).saturating_add(4) <= src
+}
+
+/// Adds `pixels` pixels (1..=255) of four channels, `step` bytes apart, to `acc`.
+pub fn sum4(src: &[i8], step: usize, pixels: usize, acc: &mut [i32; 4]) {
+    if !sum_fits(src.len(), step, pixels) {
+        return;
+    }
+    for pixel in 0..pixels {
+        let bytes = bytes4(src, pixel.wrapping_mul(step)).unwrap_or_default();
+        acc.iter_mut().zip(bytes).for_each(|(acc, v)| *acc = acc.wrapping_add(i32::from(v)));
+    }
+}

@@ -1,0 +1,152 @@
+//! 2 pixels x 4 channels over K: the block of every convolution that is a matrix product.
+//!
+//! Inputs are `x[pair][2 pixels]`. Weights of 16 bits are `w[block][pair][4 channels]`; of 8 bits, `w[block][pair][2]`,
+//! each word holding the pairs of two channels, bytes 0 and 2, and 1 and 3.
+
+use super::halves::{bytes4, even, mad, odd, word};
+use super::requantize::with_record;
+
+/// Most bytes that are left over when the rows of a patch are cut into words, together.
+pub const MAX_REST: usize = 60;
+
+/// Pairs of a patch of `rows` rows of `len` bytes: whole words row by row, then the rest bytes of all rows together,
+/// filled up with zeros to a word.
+pub const fn patch_pairs(rows: usize, len: usize) -> usize {
+    (rows.saturating_mul(len / 4)).saturating_add(rows.saturating_mul(len % 4).div_ceil(4)).saturating_mul(2)
+}
+
+/// Whether [`patch`] can read all of its two patches and write all of its pairs.
+pub fn patch_fits(dst: usize, src: usize, at: [usize; 2], stride: usize, rows: usize, len: usize) -> bool {
+    let reach = rows.saturating_sub(1).saturating_mul(stride).saturating_add(len);
+    rows > 0
+        && len > 0
+        && rows.saturating_mul(len % 4) <= MAX_REST
+        && patch_pairs(rows, len).saturating_mul(2) <= dst
+        && at[0].saturating_add(reach) <= src
+        && at[1].saturating_add(reach) <= src
+}
+
+/// Widens two patches of `rows` rows of `len` bytes, at `first` and `second` of `src`, into `dst[pair][2]`.
+pub fn patch(dst: &mut [u32], src: &[i8], first: usize, second: usize, stride: usize, rows: usize, len: usize) {
+    if !patch_fits(dst.len(), src.len(), [first, second], stride, rows, len) {
+        return;
+    }
+    for (pixel, at) in [first, second].into_iter().enumerate() {
+        let mut rest = [0i8; MAX_REST + 4];
+        let mut left = rest.iter_mut();
+        let mut pairs = dst.iter_mut().skip(pixel).step_by(2);
+        let mut put = |bytes: [i8; 4]| {
+            for (value, to) in [even(word(bytes)), odd(word(bytes))].into_iter().zip(pairs.by_ref()) {
+                *to = value;
+            }
+        };
+        for row in 0..rows {
+            let start = at.wrapping_add(row.wrapping_mul(stride));
+            let bytes = src.get(start..start.wrapping_add(len)).unwrap_or_default();
+            let (words, tail) = bytes.as_chunks::<4>();
+            words.iter().for_each(|&bytes| put(bytes));
+            tail.iter().zip(left.by_ref()).for_each(|(&from, to)| *to = from);
+        }
+        let count = rows.wrapping_mul(len % 4).div_ceil(4);
+        (0..count).for_each(|i| put(bytes4(&rest, i.wrapping_mul(4)).unwrap_or_default()));
+    }
+}
+
+/// Whether weights, inputs and outputs of a product fit together; also that the blocks may loop from 1.
+pub const fn fits(x: usize, w: usize, blocks: usize, words_per_pair: usize) -> bool {
+    let pairs = x / 2;
+    pairs >= 2 && pairs.is_multiple_of(2) && blocks > 0 && pairs.saturating_mul(words_per_pair).saturating_mul(blocks) <= w
+}
+
+/// Whether `blocks` blocks of 4 channels of two pixels fit into `out` bytes.
+pub const fn fits_out(blocks: usize, second: usize, out: usize) -> bool {
+    blocks.saturating_mul(4).saturating_add(second) <= out
+}
+
+/// Accumulators `[pixel][channel]` of one block of weights of 16 bits.
+#[inline(always)]
+fn block16(x: &[u32], w: &[u32]) -> [[i32; 4]; 2] {
+    let mut acc = [[0; 4]; 2];
+    for (x, w) in x.as_chunks::<2>().0.iter().zip(w.as_chunks::<4>().0) {
+        for (acc, &x) in acc.iter_mut().zip(x) {
+            for (acc, &w) in acc.iter_mut().zip(w) {
+                *acc = mad(*acc, x, w);
+            }
+        }
+    }
+    acc
+}
+
+/// Accumulators `[pixel][channel]` of one block of weights of 8 bits.
+#[inline(always)]
+fn block8(x: &[u32], w: &[u32]) -> [[i32; 4]; 2] {
+    let mut acc = [[0; 4]; 2];
+    for (x, &[a, b]) in x.as_chunks::<2>().0.iter().zip(w.as_chunks::<2>().0) {
+        let w = [even(a), odd(a), even(b), odd(b)];
+        for (acc, &x) in acc.iter_mut().zip(x) {
+            for (acc, w) in acc.iter_mut().zip(w) {
+                *acc = mad(*acc, x, w);
+            }
+        }
+    }
+    acc
+}
+
+#[inline(always)]
+fn quantized(acc: [[i32; 4]; 2], records: &[u32; 16], out: &mut [i8], at: usize, second: usize) {
+    for (acc, at) in acc.iter().zip([at, at.wrapping_add(second)]) {
+        let out = out.get_mut(at..).unwrap_or_default();
+        for ((&acc, record), out) in acc.iter().zip(records.as_chunks::<4>().0).zip(out) {
+            *out = with_record(acc, record);
+        }
+    }
+}
+
+/// `out[second * pixel + 4 * block + channel]` = the requantized product of `x` and `w`, a block per 16 words of
+/// `records`. `second` may be 0 when both pixels are the same.
+pub fn gemm16(x: &[u32], w: &[u32], records: &[u32], out: &mut [i8], second: usize) {
+    let (records, _) = records.as_chunks::<16>();
+    if !fits(x.len(), w.len(), records.len(), 4) || !fits_out(records.len(), second, out.len()) {
+        return;
+    }
+    let per_block = (x.len() / 2).wrapping_mul(4).max(1);
+    for (block, (records, w)) in records.iter().zip(w.chunks_exact(per_block)).enumerate() {
+        quantized(block16(x, w), records, out, block.wrapping_mul(4), second);
+    }
+}
+
+/// As [`gemm16`], with weights of 8 bits.
+pub fn gemm8(x: &[u32], w: &[u32], records: &[u32], out: &mut [i8], second: usize) {
+    let (records, _) = records.as_chunks::<16>();
+    if !fits(x.len(), w.len(), records.len(), 2) || !fits_out(records.len(), second, out.len()) {
+        return;
+    }
+    let per_block = (x.len() / 2).wrapping_mul(2).max(1);
+    for (block, (records, w)) in records.iter().zip(w.chunks_exact(per_block)).enumerate() {
+        quantized(block8(x, w), records, out, block.wrapping_mul(4), second);
+    }
+}
+
+/// `acc[block][pixel][channel]` = the product of `x` and `w`, a block per 8 words of `acc`.
+pub fn gemm16_acc(x: &[u32], w: &[u32], acc: &mut [i32]) {
+    let (acc, _) = acc.as_chunks_mut::<8>();
+    if !fits(x.len(), w.len(), acc.len(), 4) {
+        return;
+    }
+    let per_block = (x.len() / 2).wrapping_mul(4).max(1);
+    for (acc, w) in acc.iter_mut().zip(w.chunks_exact(per_block)) {
+        acc.iter_mut().zip(block16(x, w).as_flattened()).for_each(|(to, &from)| *to = from);
+    }
+}
+
+/// As [`gemm16_acc`], with weights of 8 bits.
+pub fn gemm8_acc(x: &[u32], w: &[u32], acc: &mut [i32]) {
+    let (acc, _) = acc.as_chunks_mut::<8>();
+    if !fits(x.len(), w.len(), acc.len(), 2) {
+        return;
+    }
+    let per_block = (x.len() / 2).wrapping_mul(2).max(1);
+    for (acc, w) in acc.iter_mut().zip(w.chunks_exact(per_block)) {
+        acc.iter_mut().zip(block8(x, w).as_flattened()).for_each(|(to, &from)| *to = from);
+    }
+}

@@ -1,0 +1,62 @@
+//! Requantization with double rounding in five Arm instructions.
+//!
+//! With `x = 2 * (acc + bias)`, a multiplier `m >= 0`, a right shift `1 <= s <= 22` and `c = 2^(s-1) + (zp << s)`:
+//! `y = (x * m + 2^31) >> 32` is the rounding doubling high multiplication, and `(y + c - (x < 0)) >> s` the rounding
+//! division, half away from zero, with the output's zero point added. The addition of `c` rides in the
+//! multiplication. It is exact while `|acc + bias| < 2^30`; [`constants`] says which channels qualify.
+
+/// The words of a record `{2 * bias, m, c, s}`.
+pub type Record = [u32; 4];
+
+/// Requantizes `x = 2 * (acc + bias)`.
+#[inline(always)]
+pub const fn fast(x: i32, m: i32, c: i32, s: u32) -> i8 {
+    let addend = c.wrapping_add(x >> 31);
+    let sum = ((addend as i64) << 32).wrapping_add(x as i64 * m as i64).wrapping_add(1 << 31);
+    saturate(shift(((sum) >> 32) as i32, s))
+}
+
+/// Requantizes accumulator `acc` with a record.
+#[inline(always)]
+pub const fn with_record(acc: i32, record: &[u32; 4]) -> i8 {
+    let [bias2, m, c, s] = *record;
+    fast((bias2 as i32).wrapping_add(acc.wrapping_shl(1)), m as i32, c as i32, s)
+}
+
+/// An arithmetic right shift as Arm does it by register: the count is the lowest byte, and 32 or more leave the sign.
+#[inline(always)]
+pub const fn shift(x: i32, s: u32) -> i32 {
+    let s = s & 255;
+    x >> if s > 31 { 31 } else { s }
+}
+
+/// `SSAT #8`.
+#[inline(always)]
+pub const fn saturate(x: i32) -> i8 {
+    if x < -128 {
+        -128
+    } else if x > 127 {
+        127
+    } else {
+        x as i8
+    }
+}
+
+/// `(c, s)` of a channel with TensorFlow Lite's `multiplier` and `shift` (negative to the right), for accumulators
+/// below `bound` in magnitude; `None` when the five instructions would not be exact.
+pub const fn constants(multiplier: i32, shift: i32, zero_point: i32, bound: i64) -> Option<(i32, u32)> {
+    if multiplier < 0 || shift > -1 || shift < -22 || zero_point < -128 || zero_point > 127 || bound >= 1 << 30 {
+        return None;
+    }
+    let s = -shift as u32;
+    Some(((1 << (s - 1)) + (zero_point << s), s))
+}
+
+/// TensorFlow Lite's requantization with double rounding, by the book.
+pub const fn double_rounding(acc: i32, multiplier: i32, shift: i32) -> i32 {
+    let (left, right) = if shift > 0 { (shift as u32, 0) } else { (0, (-shift) as u32 & 31) };
+    let doubled = ((acc.wrapping_shl(left) as i64 * multiplier as i64 + (1 << 30)) >> 31) as i32;
+    let mask = (1i32 << right).wrapping_sub(1);
+    let threshold = ((mask as u32) >> 1) as i32 + (doubled < 0) as i32;
+    (doubled >> right).wrapping_add(((doubled & mask) > threshold) as i32)
+}

@@ -1,0 +1,128 @@
+//! What the exact Winograd convolutions have in common: the products, and the shapes of their other blocks.
+//!
+//! Transformed inputs are `v[position][channel pair][2 tiles]`, transformed weights `u[position][channel pair][4]` for
+//! four output channels, products `m[position][2 tiles][4 channels]`.
+
+use super::halves::mad;
+
+/// The columns of four channels that a vertical input transform reads.
+#[derive(Clone, Copy, Debug)]
+pub struct Columns<const ROWS: usize> {
+    /// Byte offset of the first column in every row.
+    pub rows: [usize; ROWS],
+    /// Bytes from column to column.
+    pub step: usize,
+    /// Number of columns.
+    pub count: usize,
+    /// The word that stands for a pixel of a missing row.
+    pub fill: u32,
+    /// Bit `i` is set when row `i` lies in the padding.
+    pub missing: u32,
+}
+
+impl<const ROWS: usize> Columns<ROWS> {
+    /// Whether every row lies within `src` bytes and the result, `words` per column, within `t` words.
+    pub fn fits(&self, src: usize, t: usize, words: usize) -> bool {
+        let reach = self.count.saturating_sub(1).saturating_mul(self.step).saturating_add(4);
+        let row_fits = |(i, &row): (usize, &usize)| self.is_missing(i) || row.saturating_add(reach) <= src;
+        self.count > 0
+            && self.count.saturating_mul(words) <= t
+            && self.rows.iter().enumerate().all(row_fits)
+            && (0..ROWS).any(|i| !self.is_missing(i))
+    }
+
+    /// Whether row `i` lies in the padding.
+    #[inline(always)]
+    pub const fn is_missing(&self, i: usize) -> bool {
+        (self.missing >> (i & 31)) & 1 != 0
+    }
+
+    /// The words of column `column`, `fill` for missing rows.
+    #[inline(always)]
+    pub fn column(&self, src: &[i8], column: usize) -> [u32; ROWS] {
+        let mut out = [self.fill; ROWS];
+        for (i, (out, &row)) in out.iter_mut().zip(&self.rows).enumerate() {
+            if !self.is_missing(i) {
+                let at = row.wrapping_add(column.wrapping_mul(self.step));
+                *out = super::halves::word(super::halves::bytes4(src, at).unwrap_or_default());
+            }
+        }
+        out
+    }
+}
+
+/// Where the outputs of a pair of tiles go: four channels of every pixel.
+#[derive(Clone, Copy, Debug)]
+pub struct Tiles {
+    /// Byte offset of the first pixel of both tiles.
+    pub at: [usize; 2],
+    /// Bytes from row to row.
+    pub row: usize,
+    /// Bytes from pixel to pixel.
+    pub pixel: usize,
+}
+
+impl Tiles {
+    /// Whether tiles of `size x size` pixels lie within `out` bytes.
+    pub const fn fits(&self, size: usize, out: usize) -> bool {
+        let reach = (size - 1).saturating_mul(self.row.saturating_add(self.pixel)).saturating_add(4);
+        self.at[0].saturating_add(reach) <= out && self.at[1].saturating_add(reach) <= out
+    }
+}
+
+/// Whether `pairs` channel pairs of `positions` positions fit.
+pub const fn products_fit(v: usize, u: usize, positions: usize, pairs: usize) -> bool {
+    let words = positions.saturating_mul(pairs);
+    positions > 0 && pairs >= 2 && pairs.is_multiple_of(2) && words.saturating_mul(2) <= v && words.saturating_mul(4) <= u
+}
+
+/// Whether the sums of a table of channel pairs per position fit.
+pub fn table_fits(v: usize, u: usize, m: usize, table: &[u32]) -> bool {
+    let words = table.iter().fold(0usize, |sum, &pairs| sum.saturating_add(pairs as usize));
+    !table.is_empty()
+        && table.iter().all(|&pairs| pairs >= 2 && pairs.is_multiple_of(2))
+        && table.len().saturating_mul(8) <= m
+        && words.saturating_mul(2) <= v
+        && words.saturating_mul(4) <= u
+}
+
+#[inline(always)]
+fn position(v: &[u32], u: &[u32], m: &mut [i32; 8]) {
+    let mut acc = [[0i32; 4]; 2];
+    for (v, u) in v.as_chunks::<2>().0.iter().zip(u.as_chunks::<4>().0) {
+        for (acc, &v) in acc.iter_mut().zip(v) {
+            for (acc, &u) in acc.iter_mut().zip(u) {
+                *acc = mad(*acc, v, u);
+            }
+        }
+    }
+    m.iter_mut().zip(acc.as_flattened()).for_each(|(to, &from)| *to = from);
+}
+
+/// `m[position][tile][channel]` = the sum over `pairs` channel pairs of `v` times `u`, a position per 8 words of `m`.
+pub fn products(v: &[u32], u: &[u32], m: &mut [i32], pairs: usize) {
+    let (m, _) = m.as_chunks_mut::<8>();
+    if !products_fit(v.len(), u.len(), m.len(), pairs) {
+        return;
+    }
+    let (v_step, u_step) = (pairs.wrapping_mul(2).max(1), pairs.wrapping_mul(4).max(1));
+    for (m, (v, u)) in m.iter_mut().zip(v.chunks_exact(v_step).zip(u.chunks_exact(u_step))) {
+        position(v, u, m);
+    }
+}
+
+/// The same with `table[position]` channel pairs, one after another in `v` and `u`.
+pub fn products_table(v: &[u32], u: &[u32], m: &mut [i32], table: &[u32]) {
+    if !table_fits(v.len(), u.len(), m.len(), table) {
+        return;
+    }
+    let (mut v, mut u) = (v, u);
+    for (m, &pairs) in m.as_chunks_mut::<8>().0.iter_mut().zip(table) {
+        let pairs = pairs as usize;
+        let (Some((v0, v1)), Some((u0, u1))) = (v.split_at_checked(pairs * 2), u.split_at_checked(pairs * 4)) else {
+            return;
+        };
+        position(v0, u0, m);
+        (v, u) = (v1, u1);
+    }
+}

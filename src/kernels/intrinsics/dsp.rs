@@ -1,0 +1,387 @@
+//! The blocks in the Arm DSP instructions of Armv7E-M (Cortex-M4, M7) and Armv8-M with the DSP extension (M33).
+//!
+//! The loops are in `asm/*.S`. Each function here checks the lengths exactly as the portable definition does, and then
+//! calls one of them; off the target there is nothing here, and the portable definitions stand in.
+
+use crate::kernels::blocks::Blocks;
+
+/// The blocks of the Arm DSP instructions, or the portable definitions where there are none.
+#[derive(Clone, Copy, Debug)]
+pub struct Dsp;
+
+#[cfg(not(kinglet_dsp))]
+impl Blocks for Dsp {}
+
+#[cfg(kinglet_dsp)]
+mod asm {
+    use core::arch::global_asm;
+
+    global_asm!(
+        include_str!("asm/macros.S"),
+        include_str!("asm/gemm.S"),
+        include_str!("asm/winograd.S"),
+        include_str!("asm/winograd4.S"),
+        include_str!("asm/winograd2.S"),
+        include_str!("asm/stride2.S"),
+        include_str!("asm/elementwise.S"),
+        include_str!("asm/depthwise.S"),
+        ".text",
+        options(raw)
+    );
+
+    unsafe extern "C" {
+        pub fn kinglet_gemm16(x: *const u32, w: *const u32, r: *const u32, out: *mut i8, pairs: usize, n: usize, d: usize);
+        pub fn kinglet_gemm8(x: *const u32, w: *const u32, r: *const u32, out: *mut i8, pairs: usize, n: usize, d: usize);
+        pub fn kinglet_gemm16_acc(x: *const u32, w: *const u32, acc: *mut i32, zero: usize, pairs: usize, n: usize);
+        pub fn kinglet_gemm8_acc(x: *const u32, w: *const u32, acc: *mut i32, zero: usize, pairs: usize, n: usize);
+        pub fn kinglet_patch(
+            dst: *mut u32,
+            src: *const i8,
+            stride: usize,
+            rows: usize,
+            words: usize,
+            rest: usize,
+            second: isize,
+        );
+        pub fn kinglet_winograd_gemm_short(v: *const u32, u: *const u32, m: *mut i32, pairs: usize, positions: usize);
+        pub fn kinglet_winograd_gemm_long(v: *const u32, u: *const u32, m: *mut i32, pairs: usize, positions: usize);
+        pub fn kinglet_winograd_gemm_table(v: *const u32, u: *const u32, m: *mut i32, table: *const u32, n: usize);
+        pub fn kinglet_w4_vertical(rows: *const *const i8, t: *mut u32, step: usize, n: usize, fill: u32, missing: u32);
+        pub fn kinglet_w4_vertical_masked(
+            rows: *const *const i8,
+            t: *mut u32,
+            step: usize,
+            n: usize,
+            fill: u32,
+            missing: u32,
+        );
+        pub fn kinglet_w4_horizontal(t: *const u32, v: *mut u32, pairs: usize, bytes: usize);
+        pub fn kinglet_w4_output(m: *const i32, r: *const u32, a: *mut i8, b: *mut i8, row: usize, pixel: usize);
+        pub fn kinglet_w4_output_relu(m: *const i32, r: *const u32, a: *mut i8, b: *mut i8, row: usize, pixel: usize);
+        pub fn kinglet_w2_vertical(rows: *const *const i8, t: *mut u32, step: usize, n: usize, fill: u32, missing: u32);
+        pub fn kinglet_w2_vertical_masked(
+            rows: *const *const i8,
+            t: *mut u32,
+            step: usize,
+            n: usize,
+            fill: u32,
+            missing: u32,
+        );
+        pub fn kinglet_w2_horizontal(t: *const u32, v: *mut u32, pairs: usize, bytes: usize);
+        pub fn kinglet_w2_output(m: *const i32, r: *const u32, a: *mut i8, b: *mut i8, row: usize, pixel: usize);
+        pub fn kinglet_w2_weights(src: *const u32, u: *mut u32, bytes: usize, groups: usize);
+        pub fn kinglet_s2_vertical(rows: *const *const i8, t: *mut u32, step: usize, n: usize, fill: u32, missing: u32);
+        pub fn kinglet_s2_vertical_masked(
+            rows: *const *const i8,
+            t: *mut u32,
+            step: usize,
+            n: usize,
+            fill: u32,
+            missing: u32,
+        );
+        pub fn kinglet_s2_horizontal(t: *const u32, v: *mut u32, pairs: usize, bytes: usize, slots: *const u32);
+        pub fn kinglet_s2_output(m: *const i32, r: *const u32, a: *mut i8, b: *mut i8, row: usize, pixel: usize);
+        pub fn kinglet_depthwise(
+            src: *const i8,
+            row: usize,
+            step: usize,
+            second: usize,
+            w: *const u32,
+            records: *const u32,
+            out: *mut i8,
+            second_out: usize,
+            rows: usize,
+            columns: usize,
+        );
+        pub fn kinglet_add_linear(a: *const i8, b: *const i8, out: *mut i8, constants: *const i32, n: usize);
+        pub fn kinglet_max3(out: *mut i8, a: *const i8, b: *const i8, c: *const i8, n: usize);
+        pub fn kinglet_clamp(data: *mut i8, n: usize, low: u32, high: u32);
+        pub fn kinglet_sum(src: *const i8, step: usize, pixels: usize, acc: *mut i32);
+    }
+}
+
+#[cfg(kinglet_dsp)]
+use crate::kernels::blocks::{
+    Columns, Tiles, depthwise, elementwise, gemm, stride2, winograd, winograd2, winograd4,
+};
+
+/// The addresses of the rows of `columns`; missing rows get that of a present one, which is read and then replaced.
+#[cfg(kinglet_dsp)]
+#[inline(always)]
+fn addresses<const ROWS: usize>(src: &[i8], columns: &Columns<ROWS>) -> [*const i8; ROWS] {
+    let present = columns.rows.iter().enumerate().find(|(i, _)| !columns.is_missing(*i));
+    let present = present.map_or(0, |(_, &row)| row);
+    let mut out = [src.as_ptr(); ROWS];
+    for (i, (out, &row)) in out.iter_mut().zip(&columns.rows).enumerate() {
+        *out = src.as_ptr().wrapping_add(if columns.is_missing(i) { present } else { row });
+    }
+    out
+}
+
+#[cfg(kinglet_dsp)]
+impl Blocks for Dsp {
+    #[inline(always)]
+    fn patch(dst: &mut [u32], src: &[i8], first: usize, second: usize, stride: usize, rows: usize, len: usize) {
+        if gemm::patch_fits(dst.len(), src.len(), [first, second], stride, rows, len) {
+            let second = second.wrapping_sub(first) as isize;
+            // SAFETY: both patches lie within `src` and their pairs within `dst`; the rest bytes fit the block's stack.
+            unsafe {
+                let at = src.as_ptr().add(first);
+                asm::kinglet_patch(dst.as_mut_ptr(), at, stride, rows, len / 4, len % 4, second);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn gemm16(x: &[u32], w: &[u32], records: &[u32], out: &mut [i8], second: usize) {
+        let blocks = records.len() / 16;
+        if gemm::fits(x.len(), w.len(), blocks, 4) && gemm::fits_out(blocks, second, out.len()) {
+            // SAFETY: x.len() / 2 pairs, and weights, records and outputs of `blocks` blocks, lie within the slices.
+            unsafe {
+                asm::kinglet_gemm16(x.as_ptr(), w.as_ptr(), records.as_ptr(), out.as_mut_ptr(), x.len() / 2, blocks, second);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn gemm8(x: &[u32], w: &[u32], records: &[u32], out: &mut [i8], second: usize) {
+        let blocks = records.len() / 16;
+        if gemm::fits(x.len(), w.len(), blocks, 2) && gemm::fits_out(blocks, second, out.len()) {
+            // SAFETY: x.len() / 2 pairs, and weights, records and outputs of `blocks` blocks, lie within the slices.
+            unsafe {
+                asm::kinglet_gemm8(x.as_ptr(), w.as_ptr(), records.as_ptr(), out.as_mut_ptr(), x.len() / 2, blocks, second);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn gemm16_acc(x: &[u32], w: &[u32], acc: &mut [i32]) {
+        let blocks = acc.len() / 8;
+        if gemm::fits(x.len(), w.len(), blocks, 4) {
+            // SAFETY: x.len() / 2 pairs, and weights and accumulators of `blocks` blocks, lie within the slices.
+            unsafe { asm::kinglet_gemm16_acc(x.as_ptr(), w.as_ptr(), acc.as_mut_ptr(), 0, x.len() / 2, blocks) }
+        }
+    }
+
+    #[inline(always)]
+    fn gemm8_acc(x: &[u32], w: &[u32], acc: &mut [i32]) {
+        let blocks = acc.len() / 8;
+        if gemm::fits(x.len(), w.len(), blocks, 2) {
+            // SAFETY: x.len() / 2 pairs, and weights and accumulators of `blocks` blocks, lie within the slices.
+            unsafe { asm::kinglet_gemm8_acc(x.as_ptr(), w.as_ptr(), acc.as_mut_ptr(), 0, x.len() / 2, blocks) }
+        }
+    }
+
+    #[inline(always)]
+    fn products(v: &[u32], u: &[u32], m: &mut [i32], pairs: usize) {
+        let positions = m.len() / 8;
+        if winograd::products_fit(v.len(), u.len(), positions, pairs) {
+            // SAFETY: `pairs` channel pairs of `positions` positions lie within the slices; the first is for 16 or fewer.
+            unsafe {
+                if pairs <= 16 {
+                    asm::kinglet_winograd_gemm_short(v.as_ptr(), u.as_ptr(), m.as_mut_ptr(), pairs, positions);
+                } else {
+                    asm::kinglet_winograd_gemm_long(v.as_ptr(), u.as_ptr(), m.as_mut_ptr(), pairs, positions);
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn products_table(v: &[u32], u: &[u32], m: &mut [i32], table: &[u32]) {
+        if winograd::table_fits(v.len(), u.len(), m.len(), table) {
+            // SAFETY: the table's channel pairs and positions lie within the slices.
+            unsafe {
+                asm::kinglet_winograd_gemm_table(v.as_ptr(), u.as_ptr(), m.as_mut_ptr(), table.as_ptr(), table.len());
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn w4_vertical(src: &[i8], columns: &Columns<6>, t: &mut [u32]) {
+        if columns.fits(src.len(), t.len(), winograd4::COLUMN) {
+            let rows = addresses(src, columns);
+            let (step, n, fill, missing) = (columns.step, columns.count, columns.fill, columns.missing);
+            // SAFETY: the present rows lie within `src` for all columns, and the result within `t`.
+            unsafe {
+                if missing == 0 {
+                    asm::kinglet_w4_vertical(rows.as_ptr(), t.as_mut_ptr(), step, n, fill, missing);
+                } else {
+                    asm::kinglet_w4_vertical_masked(rows.as_ptr(), t.as_mut_ptr(), step, n, fill, missing);
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn w4_horizontal(t: &[u32], v: &mut [u32], at: usize, position: usize, pairs: usize) {
+        if winograd4::fits(t.len(), v.len(), at, position, pairs) {
+            // SAFETY: the columns of `pairs` pairs of tiles lie within `t`, their positions within `v`.
+            unsafe { asm::kinglet_w4_horizontal(t.as_ptr(), v.as_mut_ptr().add(at), pairs, position * 4) }
+        }
+    }
+
+    #[inline(always)]
+    fn w4_output(m: &[i32], records: &[u32], relu: bool, out: &mut [i8], tiles: Tiles) {
+        if m.len() >= 288 && records.len() >= 32 && tiles.fits(4, out.len()) {
+            // SAFETY: 36 positions, records of 4 channels and 4x4 pixels of both tiles lie within the slices.
+            unsafe {
+                let (a, b) = (out.as_mut_ptr().add(tiles.at[0]), out.as_mut_ptr().add(tiles.at[1]));
+                if relu {
+                    asm::kinglet_w4_output_relu(m.as_ptr(), records.as_ptr(), a, b, tiles.row, tiles.pixel);
+                } else {
+                    asm::kinglet_w4_output(m.as_ptr(), records.as_ptr(), a, b, tiles.row, tiles.pixel);
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn w2_vertical(src: &[i8], columns: &Columns<4>, t: &mut [u32]) {
+        if columns.fits(src.len(), t.len(), winograd2::COLUMN) {
+            let rows = addresses(src, columns);
+            let (step, n, fill, missing) = (columns.step, columns.count, columns.fill, columns.missing);
+            // SAFETY: the present rows lie within `src` for all columns, and the result within `t`.
+            unsafe {
+                if missing == 0 {
+                    asm::kinglet_w2_vertical(rows.as_ptr(), t.as_mut_ptr(), step, n, fill, missing);
+                } else {
+                    asm::kinglet_w2_vertical_masked(rows.as_ptr(), t.as_mut_ptr(), step, n, fill, missing);
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn w2_horizontal(t: &[u32], v: &mut [u32], at: usize, position: usize, pairs: usize) {
+        if winograd2::fits(t.len(), v.len(), at, position, pairs) {
+            // SAFETY: the columns of `pairs` pairs of tiles lie within `t`, their positions within `v`.
+            unsafe { asm::kinglet_w2_horizontal(t.as_ptr(), v.as_mut_ptr().add(at), pairs, position * 4) }
+        }
+    }
+
+    #[inline(always)]
+    fn w2_output(m: &[i32], records: &[u32], out: &mut [i8], tiles: Tiles) {
+        if m.len() >= 128 && records.len() >= 16 && tiles.fits(2, out.len()) {
+            // SAFETY: 16 positions, records of 4 channels and 2x2 pixels of both tiles lie within the slices.
+            unsafe {
+                let (a, b) = (out.as_mut_ptr().add(tiles.at[0]), out.as_mut_ptr().add(tiles.at[1]));
+                asm::kinglet_w2_output(m.as_ptr(), records.as_ptr(), a, b, tiles.row, tiles.pixel);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn w2_weights(src: &[u32], u: &mut [u32], at: usize, position: usize) {
+        if winograd2::weights_fit(src.len(), u.len(), at, position) {
+            // SAFETY: src.len() / 9 groups of 9 words lie within `src`, and 16 positions of their pairs within `u`.
+            unsafe { asm::kinglet_w2_weights(src.as_ptr(), u.as_mut_ptr().add(at), position * 4, src.len() / 9) }
+        }
+    }
+
+    #[inline(always)]
+    fn s2_vertical(src: &[i8], columns: &Columns<5>, t: &mut [u32]) {
+        if columns.fits(src.len(), t.len(), stride2::COLUMN) {
+            let rows = addresses(src, columns);
+            let (step, n, fill, missing) = (columns.step, columns.count, columns.fill, columns.missing);
+            // SAFETY: the present rows lie within `src` for all columns, and the result within `t`.
+            unsafe {
+                if missing == 0 {
+                    asm::kinglet_s2_vertical(rows.as_ptr(), t.as_mut_ptr(), step, n, fill, missing);
+                } else {
+                    asm::kinglet_s2_vertical_masked(rows.as_ptr(), t.as_mut_ptr(), step, n, fill, missing);
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn s2_horizontal(t: &[u32], v: &mut [u32], at: usize, position: usize, pairs: usize) {
+        if stride2::fits(t.len(), v.len(), at, position, pairs) {
+            // SAFETY: the columns of `pairs` pairs of tiles lie within `t`, their 25 slots within `v`.
+            unsafe {
+                let slots = stride2::SLOTS.as_ptr().cast();
+                asm::kinglet_s2_horizontal(t.as_ptr(), v.as_mut_ptr().add(at), pairs, position * 4, slots);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn s2_output(m: &[i32], records: &[u32], out: &mut [i8], tiles: Tiles) {
+        if m.len() >= 72 && records.len() >= 16 && tiles.fits(2, out.len()) {
+            // SAFETY: 9 positions, records of 4 channels and 2x2 pixels of both tiles lie within the slices.
+            unsafe {
+                let (a, b) = (out.as_mut_ptr().add(tiles.at[0]), out.as_mut_ptr().add(tiles.at[1]));
+                asm::kinglet_s2_output(m.as_ptr(), records.as_ptr(), a, b, tiles.row, tiles.pixel);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn depthwise(src: &[i8], patch: &depthwise::Patch, w: &[u32], records: &[u32; 16], out: &mut [i8], second: usize) {
+        if patch.fits(src.len(), w.len()) && second.saturating_add(4) <= out.len() {
+            let [rows, columns] = patch.kernel;
+            // SAFETY: all taps of both pixels lie within `src`, their weights within `w`, both outputs within `out`.
+            unsafe {
+                let (src, out) = (src.as_ptr().add(patch.at), out.as_mut_ptr());
+                let (w, records) = (w.as_ptr(), records.as_ptr());
+                asm::kinglet_depthwise(
+                    src,
+                    patch.row,
+                    patch.step,
+                    patch.second,
+                    w,
+                    records,
+                    out,
+                    second,
+                    rows,
+                    columns,
+                );
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn add_linear(a: &[i8], b: &[i8], out: &mut [i8], constants: &[i32; 3]) {
+        let n = a.len().min(b.len()).min(out.len());
+        let whole = n & !7;
+        if whole > 0 {
+            // SAFETY: `whole` elements, a multiple of 8 and not 0, lie within all three slices.
+            unsafe { asm::kinglet_add_linear(a.as_ptr(), b.as_ptr(), out.as_mut_ptr(), constants.as_ptr(), whole) }
+        }
+        let (a, b) = (a.get(whole..).unwrap_or_default(), b.get(whole..).unwrap_or_default());
+        elementwise::add_linear(a, b, out.get_mut(whole..).unwrap_or_default(), constants);
+    }
+
+    #[inline(always)]
+    fn max3(out: &mut [i8], a: &[i8], b: &[i8], c: &[i8]) {
+        let n = out.len().min(a.len()).min(b.len()).min(c.len());
+        let whole = n & !7;
+        if whole > 0 {
+            // SAFETY: `whole` elements, a multiple of 8 and not 0, lie within all four slices.
+            unsafe { asm::kinglet_max3(out.as_mut_ptr(), a.as_ptr(), b.as_ptr(), c.as_ptr(), whole) }
+        }
+        let (a, b, c) = (a.get(whole..), b.get(whole..), c.get(whole..));
+        let out = out.get_mut(whole..).unwrap_or_default();
+        elementwise::max3(out, a.unwrap_or_default(), b.unwrap_or_default(), c.unwrap_or_default());
+    }
+
+    #[inline(always)]
+    fn clamp(data: &mut [i8], low: i8, high: i8) {
+        let whole = data.len() & !3;
+        if whole > 0 {
+            let word = |v: i8| u32::from(v as u8).wrapping_mul(0x0101_0101);
+            // SAFETY: `whole` elements, a multiple of 4 and not 0, lie within `data`.
+            unsafe { asm::kinglet_clamp(data.as_mut_ptr(), whole, word(low), word(high)) }
+        }
+        elementwise::clamp(data.get_mut(whole..).unwrap_or_default(), low, high);
+    }
+
+    #[inline(always)]
+    fn sum4(src: &[i8], step: usize, pixels: usize, acc: &mut [i32; 4]) {
+        if elementwise::sum_fits(src.len(), step, pixels) {
+            // SAFETY: `pixels` pixels, 1 to 255, of four channels lie within `src`.
+            unsafe { asm::kinglet_sum(src.as_ptr(), step, pixels, acc.as_mut_ptr()) }
+        }
+    }
+}
