@@ -98,6 +98,18 @@ impl<'a> Memory<'a> {
         }
     }
 
+    /// Reads one region and writes two others, the second as the words that lie wholly in it; all are empty when two
+    /// overlap, and the words when the third does not start at a multiple of 4.
+    pub fn read_write_words(&mut self, read: Region, write: Region, words: Region) -> (&[i8], &mut [i8], &mut [u32]) {
+        let range = |r: Region| r.offset as usize..r.end() as usize;
+        match self.bytes.get_disjoint_mut([range(read), range(write), range(words)]) {
+            Ok([read, write, words]) => {
+                (cast::as_i8(read), cast::as_i8_mut(write), cast::i8_as_words_mut(cast::as_i8_mut(words)))
+            }
+            Err(_) => (&[], &mut [], &mut []),
+        }
+    }
+
     /// Reads two regions, which may overlap, and writes a third; all are empty when it overlaps one of them.
     pub fn read2_write(&mut self, a: Region, b: Region, write: Region) -> (&[i8], &[i8], &mut [i8]) {
         if a.overlaps(write) || b.overlaps(write) {

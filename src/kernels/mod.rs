@@ -10,7 +10,13 @@ mod portable;
 
 pub use portable::Portable;
 
+pub use intrinsics::Dsp;
+
 /// The backend that this build was compiled for.
+#[cfg(kinglet_dsp)]
+pub type Active = Dsp;
+/// The backend that this build was compiled for.
+#[cfg(not(kinglet_dsp))]
 pub type Active = Portable;
 
 /// A rectangle of pixels of a tensor, seen from one channel on.
@@ -52,7 +58,7 @@ pub const BLOCK: usize = 16;
 /// The block primitives of one instruction set.
 ///
 /// Sums wrap, as 32-bit registers do. Slices that should be of the same length are used up to the shortest.
-pub trait Backend {
+pub trait Backend: blocks::Blocks {
     /// The name in reports.
     const NAME: &'static str;
 

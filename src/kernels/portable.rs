@@ -7,6 +7,8 @@ use crate::quant::{Channel, requantize};
 #[derive(Clone, Copy, Debug)]
 pub struct Portable;
 
+impl super::blocks::Blocks for Portable {}
+
 impl Backend for Portable {
     const NAME: &'static str = "portable";
 }

@@ -8,52 +8,13 @@ use super::{Io, Operands, params};
 use crate::bytes::{Block, attempt};
 use crate::error::{Fault, ModelError};
 use crate::kernels::Backend;
+pub use crate::kernels::algorithms::ConvAlgorithm;
+use crate::kernels::algorithms::{Layer, Map};
+use crate::kernels::intrinsics::cast;
 use crate::memory::Region;
 use crate::quant::{self, Channels, Clamp, OutputStage, Rounding};
 use crate::tensor::{Shape, Tensor};
 use crate::window::{Reach, Window};
-
-/// How a convolution is computed, and with it how its weights are packed. Every algorithm gives the same bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[non_exhaustive]
-pub enum ConvAlgorithm {
-    /// The window's elements are gathered pixel by pixel and multiplied with the weights as they are,
-    /// `[output channel][kernel row][kernel column][input channel]`.
-    #[default]
-    Direct,
-}
-
-impl ConvAlgorithm {
-    /// The code in a model file.
-    pub const fn code(self) -> u32 {
-        match self {
-            ConvAlgorithm::Direct => 0,
-        }
-    }
-
-    /// The algorithm of a code in a model file.
-    pub const fn from_code(code: u32) -> Option<Self> {
-        match code {
-            0 => Some(ConvAlgorithm::Direct),
-            _ => None,
-        }
-    }
-
-    /// Rows of the output that are computed together.
-    pub const fn row_block(self) -> u32 {
-        match self {
-            ConvAlgorithm::Direct => 1,
-        }
-    }
-
-    /// Bytes of packed weights for `outputs` channels from `inputs` channels under `window`.
-    const fn weights_len(self, window: &Window, inputs: u32, outputs: u32) -> u64 {
-        match self {
-            ConvAlgorithm::Direct => outputs as u64 * patch_len(window, inputs),
-        }
-    }
-}
 
 /// Elements under a window.
 const fn patch_len(window: &Window, inputs: u32) -> u64 {
@@ -121,8 +82,15 @@ impl<'m> Conv2d<'m> {
             Some(shape) if shape.same(output.shape) => {}
             _ => return Err(Fault::ShapeRule),
         }
-        let len = self.algorithm.weights_len(&self.window, input.shape.c, outputs);
-        params::demand(self.weights.len() as u64 == len, Fault::Weights)
+        if matches!(self.algorithm, ConvAlgorithm::Direct) {
+            let len = outputs as u64 * patch_len(&self.window, input.shape.c);
+            return params::demand(self.weights.len() as u64 == len, Fault::Weights);
+        }
+        // Packed weights hold constants for double rounding.
+        attempt!(params::demand(matches!(self.rounding, Rounding::Double), Fault::Rounding));
+        let layer = self.layer(tensors);
+        attempt!(params::demand(self.algorithm.supports(&layer), Fault::Algorithm));
+        params::demand(self.weights.len() == self.algorithm.packed_bytes(&layer), Fault::Weights)
     }
 
     pub(super) const fn scratch_len(&self, tensors: &Operands) -> u32 {
@@ -133,6 +101,10 @@ impl<'m> Conv2d<'m> {
                 }
                 let len = 2 * patch_len(&self.window, tensors.a.shape.c);
                 if len > u32::MAX as u64 { u32::MAX } else { len as u32 }
+            }
+            algorithm => {
+                let len = algorithm.scratch_bytes(&self.layer(tensors));
+                if len > u32::MAX as usize { u32::MAX } else { len as u32 }
             }
         }
     }
@@ -165,6 +137,28 @@ impl<'m> Conv2d<'m> {
     pub(super) fn run<B: Backend>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         match self.algorithm {
             ConvAlgorithm::Direct => self.run_direct::<B>(io, rows),
+            algorithm => {
+                let Operands { a: input, output, .. } = io.tensors;
+                let layer = self.layer(&io.tensors);
+                let rows = rows.start as usize..rows.end.min(output.shape.h) as usize;
+                let (input, output, scratch) =
+                    io.memory.read_write_words(input.region(), output.region(), io.scratch);
+                algorithm.run::<B>(&layer, cast::i8_as_words(self.weights), input, output, scratch, rows);
+            }
+        }
+    }
+
+    /// The layer as the algorithms see it.
+    pub const fn layer(&self, tensors: &Operands) -> Layer {
+        let (input, output) = (&tensors.a, &tensors.output);
+        Layer {
+            input: Map::of(input),
+            output: Map::of(output),
+            window: self.window,
+            zero_in: input.quant.zero_point as i8,
+            zero_out: output.quant.zero_point as i8,
+            low: self.clamp.min as i8,
+            high: self.clamp.max as i8,
         }
     }
 

@@ -14,7 +14,7 @@ use super::{Layer, Map, Packed, block_start, copy};
 use crate::kernels::blocks::Blocks;
 use crate::kernels::blocks::gemm::{MAX_REST, patch_pairs};
 use crate::kernels::intrinsics::cast;
-use crate::kernels::blocks::requantize;
+use crate::quant::{Channel, Clamp, Multiplier, OutputStage, Rounding};
 
 /// How the weights are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,6 +175,8 @@ fn fast<B: Blocks>(layer: &Layer, width: Width, packed: &Packed, x: &[u32], out:
 /// The same with requantization by the book.
 fn exact<B: Blocks>(layer: &Layer, width: Width, packed: &Packed, x: &[u32], out: &mut [i8], second: usize) {
     let channels = layer.output.c;
+    let clamp = Clamp { min: i32::from(layer.low), max: i32::from(layer.high) };
+    let stage = OutputStage { rounding: Rounding::Double, zero_point: i32::from(layer.zero_out), clamp };
     let per_block = (x.len() / 2).wrapping_mul(width.words_per_pair()).max(1);
     let blocks = packed.records.as_chunks::<16>().0.iter().zip(packed.weights.chunks_exact(per_block));
     for (block, (records, weights)) in blocks.enumerate() {
@@ -187,10 +189,8 @@ fn exact<B: Blocks>(layer: &Layer, width: Width, packed: &Packed, x: &[u32], out
         for (acc, at) in acc.as_chunks::<4>().0.iter().zip([first, first.wrapping_add(second)]) {
             let out = out.get_mut(at..).unwrap_or_default().iter_mut().take(channels.wrapping_sub(first));
             for (out, (&acc, &[bias, m, s, _])) in out.zip(acc.iter().zip(records.as_chunks::<4>().0)) {
-                let acc = acc.wrapping_add(bias as i32);
-                let scaled = requantize::double_rounding(acc, m as i32, s as i32);
-                let value = scaled.wrapping_add(i32::from(layer.zero_out));
-                *out = value.max(i32::from(layer.low)).min(i32::from(layer.high)) as i8;
+                let factor = Multiplier { multiplier: m as i32, shift: s as i32 };
+                *out = stage.apply(acc, Channel { bias: bias as i32, factor });
             }
         }
     }
@@ -257,20 +257,22 @@ fn fill(layer: &Layer, line: &mut [i8], input: &[i8], y: i32) {
 /// # Panics
 /// When the number of weights or channels does not fit the layer.
 #[cfg(feature = "std")]
-pub fn pack(layer: &Layer, width: Width, weights: &[i8], channels: &[super::Channel]) -> Vec<u32> {
+pub fn pack(layer: &Layer, width: Width, weights: &[i8], channels: &[crate::quant::Channel]) -> Vec<u32> {
+    use super::channel;
+
     let ([rows, columns], pairs) = (layer.kernel(), pairs(layer));
     let (len, count) = (columns * layer.input.c, layer.output.c);
     assert_eq!((weights.len(), channels.len()), (rows * len * count, count));
     let filter = |o: usize| &weights[o * rows * len..(o + 1) * rows * len];
     let records: Vec<_> =
-        (0..count).map(|o| channels[o].record(layer.zero_out, channels[o].bound(filter(o).iter().copied()))).collect();
+        (0..count).map(|o| channel::record(&channels[o], layer.zero_out, channel::bound(&channels[o], filter(o)))).collect();
     let exact = records.iter().any(Option::is_none);
     let mut out = vec![if exact { Packed::EXACT } else { 0 }, 0, 0, 0];
     let lanes = |block: usize| (0..4).map(move |lane| block_start(block, count) + lane);
     for o in (0..count.div_ceil(4)).flat_map(lanes) {
-        let record = channels.get(o).map_or([0; 4], |channel| match records[o] {
+        let record = channels.get(o).map_or([0; 4], |constants| match records[o] {
             Some(record) if !exact => record,
-            _ => channel.exact_record(),
+            _ => channel::exact_record(constants),
         });
         out.extend(record);
     }

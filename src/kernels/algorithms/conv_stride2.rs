@@ -80,13 +80,12 @@ pub fn run<B: Blocks>(
 /// # Panics
 /// When the layer is not supported, or the number of weights or channels does not fit it.
 #[cfg(feature = "std")]
-pub fn pack(layer: &Layer, weights: &[i8], channels: &[super::Channel]) -> Option<Vec<u32>> {
+pub fn pack(layer: &Layer, weights: &[i8], channels: &[crate::quant::Channel]) -> Option<Vec<u32>> {
     const G: [[i32; 3]; 5] = [[1, 0, 0], [0, 1, 0], [1, 0, 1], [0, 0, 1], [0, -1, 0]];
     let per_filter = 9 * layer.input.c;
     assert!(supports(layer) && weights.len() == per_filter * channels.len());
     let record = |o: usize| {
-        let bound = channels[o].bound(weights[o * per_filter..(o + 1) * per_filter].iter().copied());
-        channels[o].record(layer.zero_out, bound).map(Vec::from)
+        constants(layer, &weights[o * per_filter..(o + 1) * per_filter], &channels[o]).map(Vec::from)
     };
     // Row and column of every slot.
     let mut slots = [(0, 0); 25];
@@ -110,4 +109,18 @@ pub fn pack(layer: &Layer, weights: &[i8], channels: &[super::Channel]) -> Optio
             }
         }
     })
+}
+
+/// The record of a channel, `None` when the algorithm would not be exact.
+#[cfg(feature = "std")]
+fn constants(layer: &Layer, filter: &[i8], channel: &crate::quant::Channel) -> Option<[u32; 4]> {
+    let bound = super::channel::bound(channel, filter);
+    if bound < 1 << 30 { super::channel::record(channel, layer.zero_out, bound) } else { None }
+}
+
+/// Whether the constants of every channel allow the algorithm to be exact.
+#[cfg(feature = "std")]
+pub fn is_exact(layer: &Layer, weights: &[i8], channels: &[crate::quant::Channel]) -> bool {
+    let filters = weights.chunks_exact(layer.filter().max(1));
+    filters.zip(channels).all(|(filter, channel)| constants(layer, filter, channel).is_some())
 }

@@ -108,13 +108,12 @@ pub fn run<B: Blocks>(
 /// # Panics
 /// When the layer is not supported, or the number of weights or channels does not fit it.
 #[cfg(feature = "std")]
-pub fn pack(layer: &Layer, when: When, weights: &[i8], channels: &[super::Channel]) -> Option<Vec<u32>> {
+pub fn pack(layer: &Layer, when: When, weights: &[i8], channels: &[crate::quant::Channel]) -> Option<Vec<u32>> {
     const G: [[i32; 3]; 4] = [[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]];
     let per_filter = 9 * layer.input.c;
     assert!(supports(layer) && weights.len() == per_filter * channels.len());
     let record = |o: usize| {
-        let bound = channels[o].bound(weights[o * per_filter..(o + 1) * per_filter].iter().copied());
-        if bound < 1 << 28 { channels[o].record(layer.zero_out, bound).map(Vec::from) } else { None }
+        constants(layer, &weights[o * per_filter..(o + 1) * per_filter], &channels[o]).map(Vec::from)
     };
     let groups = layer.input.c.div_ceil(4);
     winograd::pack(layer, 0, channels.len(), record, |filters, out| {
@@ -137,4 +136,18 @@ pub fn pack(layer: &Layer, when: When, weights: &[i8], channels: &[super::Channe
             }
         }
     })
+}
+
+/// The record of a channel, `None` when the algorithm would not be exact.
+#[cfg(feature = "std")]
+fn constants(layer: &Layer, filter: &[i8], channel: &crate::quant::Channel) -> Option<[u32; 4]> {
+    let bound = super::channel::bound(channel, filter);
+    if bound < 1 << 28 { super::channel::record(channel, layer.zero_out, bound) } else { None }
+}
+
+/// Whether the constants of every channel allow the algorithm to be exact.
+#[cfg(feature = "std")]
+pub fn is_exact(layer: &Layer, weights: &[i8], channels: &[crate::quant::Channel]) -> bool {
+    let filters = weights.chunks_exact(layer.filter().max(1));
+    filters.zip(channels).all(|(filter, channel)| constants(layer, filter, channel).is_some())
 }

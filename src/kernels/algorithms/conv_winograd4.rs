@@ -79,29 +79,22 @@ pub fn run<B: Blocks>(
 /// # Panics
 /// When the layer is not supported, or the number of weights or channels does not fit it.
 #[cfg(feature = "std")]
-pub fn pack(layer: &Layer, weights: &[i8], channels: &[super::Channel]) -> Option<Vec<u32>> {
+pub fn pack(layer: &Layer, weights: &[i8], channels: &[crate::quant::Channel]) -> Option<Vec<u32>> {
     const G: [[i32; 3]; 6] = [[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 12]];
     let per_filter = 9 * layer.input.c;
     assert!(supports(layer) && weights.len() == per_filter * channels.len());
-    // Negative results are clamped away: how they are rounded does not matter, which saves two instructions.
-    let relu = layer.zero_out == i8::MIN && channels.iter().all(|channel| channel.shift >= -17);
+    let relu = is_relu(layer, channels);
     let record = |o: usize| {
         let filter = &weights[o * per_filter..(o + 1) * per_filter];
-        let bound = channels[o].bound(filter.iter().copied());
-        let [_, m, c, s] = channels[o].record(layer.zero_out, bound)?;
-        if bound >= 1 << 25 {
-            return None;
-        }
+        let [_, m, c, s] = constants(layer, filter, &channels[o])?;
         let (c, s) = if relu { ((c as i32 * 32 + 16) as u32, s + 5) } else { (c, s) };
-        let taps = |t: [usize; 4]| t.iter().map(|&t| sum(&filter[t * layer.input.c..][..layer.input.c])).sum::<i32>();
-        let sum_all: i32 = sum(filter);
+        let taps = |taps: &[usize]| taps.iter().map(|&t| sum(&filter[t * layer.input.c..][..layer.input.c])).sum::<i32>();
         // The inputs are taken as 0..=255, that is with 128 added, and the outputs (2, 2), (3, 2), (2, 3) and (3, 3) of a
         // tile see the constant K under the taps that they share with columns 4 and 5 of rows 4 and 5.
-        let base = channels[o].bias.wrapping_sub(128 * sum_all);
-        let one = |t: usize| sum(&filter[t * layer.input.c..][..layer.input.c]);
-        let shared = [0, one(8), one(8) + one(5), one(8) + one(7), taps([4, 5, 7, 8])];
+        let base = channels[o].bias.wrapping_sub(128 * sum(filter));
+        let shared: [&[usize]; 5] = [&[], &[8], &[8, 5], &[8, 7], &[4, 5, 7, 8]];
         let [b, b22, b32, b23, b33] =
-            shared.map(|taps| base.wrapping_sub((winograd4::K as i32).wrapping_mul(taps)).wrapping_mul(64) as u32);
+            shared.map(|at| base.wrapping_sub((winograd4::K as i32).wrapping_mul(taps(at))).wrapping_mul(64) as u32);
         Some(vec![m, c, s, b, b22, b32, b23, b33])
     };
     let flags = if relu { super::Packed::RELU } else { 0 };
@@ -121,6 +114,27 @@ pub fn pack(layer: &Layer, weights: &[i8], channels: &[super::Channel]) -> Optio
             }
         }
     })
+}
+
+/// Whether negative results are clamped away: then it does not matter how they are rounded, which saves two
+/// instructions per output.
+#[cfg(feature = "std")]
+fn is_relu(layer: &Layer, channels: &[crate::quant::Channel]) -> bool {
+    layer.zero_out == i8::MIN && channels.iter().all(|channel| channel.factor.shift >= -17)
+}
+
+/// The fast requantization's record of a channel, `None` when the algorithm would not be exact.
+#[cfg(feature = "std")]
+fn constants(layer: &Layer, filter: &[i8], channel: &crate::quant::Channel) -> Option<[u32; 4]> {
+    let bound = super::channel::bound(channel, filter);
+    if bound < 1 << 25 { super::channel::record(channel, layer.zero_out, bound) } else { None }
+}
+
+/// Whether the constants of every channel allow the algorithm to be exact.
+#[cfg(feature = "std")]
+pub fn is_exact(layer: &Layer, weights: &[i8], channels: &[crate::quant::Channel]) -> bool {
+    let filters = weights.chunks_exact(layer.filter().max(1));
+    filters.zip(channels).all(|(filter, channel)| constants(layer, filter, channel).is_some())
 }
 
 #[cfg(feature = "std")]

@@ -1,20 +1,27 @@
 //! Algorithms over the [blocks](super::blocks): tiling, borders, row windows and scratch, in safe Rust.
 //!
-//! A convolution's algorithm is chosen at export and its weights are packed for it, so that the device
+//! A convolution's algorithm is chosen at export (see [`choose`]) and its weights are packed for it, so that the device
 //! never repacks. Every algorithm gives the bytes of the direct convolution. They produce any range of output rows
 //! and read input rows through a [`Map`], so that a line buffer can stand in for a whole tensor.
 
-pub mod channel;
+#[cfg(feature = "std")]
+mod channel;
+pub mod choose;
 pub mod conv_gemm;
 pub mod conv_stride2;
 pub mod conv_winograd2;
 pub mod conv_winograd4;
+#[cfg(feature = "std")]
+mod cost;
 #[cfg(test)]
 mod tests;
 mod winograd;
 
-pub use channel::Channel;
+pub use choose::ConvAlgorithm;
+#[cfg(feature = "std")]
+pub use choose::{Candidate, candidates, choose};
 
+use crate::tensor::Tensor;
 use crate::window::Window;
 
 /// A feature map in memory: pixel `(y, x)` starts at byte `(y % ring * w + x) * pitch`.
@@ -36,6 +43,18 @@ impl Map {
     /// A tensor of its own, `h x w x c`.
     pub const fn dense(h: usize, w: usize, c: usize) -> Self {
         Self { h, w, c, pitch: c, ring: h }
+    }
+
+    /// Where a tensor lies, from its first element on.
+    pub const fn of(tensor: &Tensor) -> Self {
+        let shape = tensor.shape;
+        Self {
+            h: shape.h as usize,
+            w: shape.w as usize,
+            c: shape.c as usize,
+            pitch: tensor.place.pitch as usize,
+            ring: tensor.place.rows as usize,
+        }
     }
 
     /// Bytes from row to row.
@@ -79,6 +98,11 @@ impl Layer {
     /// Kernel `[rows, columns]`.
     const fn kernel(&self) -> [usize; 2] {
         [self.window.kernel[0] as usize, self.window.kernel[1] as usize]
+    }
+
+    /// Weights of an output channel.
+    const fn filter(&self) -> usize {
+        self.kernel()[0].saturating_mul(self.kernel()[1]).saturating_mul(self.input.c)
     }
 
     /// Stride `[vertical, horizontal]`.

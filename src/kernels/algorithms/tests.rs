@@ -4,8 +4,9 @@ use proptest::prelude::*;
 
 use super::conv_gemm::Width;
 use super::conv_winograd2::When;
-use super::{Channel, Layer, Map, conv_gemm, conv_stride2, conv_winograd2, conv_winograd4};
-use crate::kernels::blocks::Reference;
+use super::{Layer, Map, conv_gemm, conv_stride2, conv_winograd2, conv_winograd4};
+use crate::kernels::Portable;
+use crate::quant::{Channel, Multiplier};
 use crate::window::Window;
 
 /// A convolution with its data.
@@ -19,7 +20,8 @@ struct Case {
 }
 
 /// `round(x * m / 2^(31 - shift))` with TensorFlow Lite's double rounding, in wide integers.
-fn rescale(x: i64, m: i64, shift: i32) -> i64 {
+fn rescale(x: i64, Multiplier { multiplier, shift }: Multiplier) -> i64 {
+    let m = i64::from(multiplier);
     let x = x << shift.max(0);
     let doubled = (x * m + (1 << 30)).div_euclid(1 << 31);
     let divisor = 1i64 << (-shift).max(0);
@@ -42,7 +44,7 @@ fn oracle(case: &Case) -> Vec<i8> {
             let value = if inside { input[at as usize] } else { layer.zero_in };
             sum += i64::from(value) * i64::from(weights[((c * kh + ky) * kw + kx) * i.c + k]);
         }
-        let scaled = rescale(sum, channels[c].multiplier.into(), channels[c].shift) + i64::from(layer.zero_out);
+        let scaled = rescale(sum, channels[c].factor) + i64::from(layer.zero_out);
         let clamped = scaled.clamp(layer.low.into(), layer.high.into());
         out[(y * o.w + x) * o.pitch + c] = clamped as i8;
     }
@@ -77,7 +79,7 @@ fn bytes(n: usize) -> impl Strategy<Value = Vec<i8>> {
 fn channel(exact: bool) -> impl Strategy<Value = Channel> {
     let multiplier = prop_oneof![8 => (1 << 30)..=i32::MAX, 1 => Just(1 << 30), 1 => Just(i32::MAX), 1 => Just(1_610_612_736)];
     let shift = if exact { -24..3 } else { -17..-4 };
-    (-100_000i32..100_000, multiplier, shift).prop_map(|(bias, multiplier, shift)| Channel { bias, multiplier, shift })
+    (-100_000i32..100_000, multiplier, shift).prop_map(|(bias, multiplier, shift)| Channel { bias, factor: Multiplier { multiplier, shift } })
 }
 
 prop_compose! {
@@ -123,7 +125,7 @@ proptest! {
         let packed = conv_gemm::pack(&case.layer, width, &case.weights, &case.channels);
         prop_assert_eq!(packed.len(), conv_gemm::packed_words(&case.layer, width));
         let out = run(&case, conv_gemm::scratch_words(&case.layer), |input, output, scratch, rows| {
-            conv_gemm::run::<Reference>(&case.layer, width, &packed, input, output, scratch, rows);
+            conv_gemm::run::<Portable>(&case.layer, width, &packed, input, output, scratch, rows);
         });
         prop_assert_eq!(out, oracle(&case));
     }
@@ -133,7 +135,7 @@ proptest! {
         let width = if narrow { Width::Narrow } else { Width::Wide };
         let packed = conv_gemm::pack(&case.layer, width, &case.weights, &case.channels);
         let out = run(&case, conv_gemm::scratch_words(&case.layer), |input, output, scratch, rows| {
-            conv_gemm::run::<Reference>(&case.layer, width, &packed, input, output, scratch, rows);
+            conv_gemm::run::<Portable>(&case.layer, width, &packed, input, output, scratch, rows);
         });
         prop_assert_eq!(out, oracle(&case));
     }
@@ -144,7 +146,7 @@ proptest! {
         let packed = conv_winograd4::pack(&case.layer, &case.weights, &case.channels).expect("constants qualify");
         prop_assert_eq!(packed.len(), conv_winograd4::packed_words(&case.layer));
         let out = run(&case, conv_winograd4::scratch_words(&case.layer), |input, output, scratch, rows| {
-            conv_winograd4::run::<Reference>(&case.layer, &packed, input, output, scratch, rows);
+            conv_winograd4::run::<Portable>(&case.layer, &packed, input, output, scratch, rows);
         });
         prop_assert_eq!(out, oracle(&case));
     }
@@ -156,7 +158,7 @@ proptest! {
         let packed = conv_winograd2::pack(&case.layer, when, &case.weights, &case.channels).expect("constants qualify");
         prop_assert_eq!(packed.len(), conv_winograd2::packed_words(&case.layer, when));
         let out = run(&case, conv_winograd2::scratch_words(&case.layer, when), |input, output, scratch, rows| {
-            conv_winograd2::run::<Reference>(&case.layer, when, &packed, input, output, scratch, rows);
+            conv_winograd2::run::<Portable>(&case.layer, when, &packed, input, output, scratch, rows);
         });
         prop_assert_eq!(out, oracle(&case));
     }
@@ -167,7 +169,7 @@ proptest! {
         let packed = conv_stride2::pack(&case.layer, &case.weights, &case.channels).expect("constants qualify");
         prop_assert_eq!(packed.len(), conv_stride2::packed_words(&case.layer));
         let out = run(&case, conv_stride2::scratch_words(&case.layer), |input, output, scratch, rows| {
-            conv_stride2::run::<Reference>(&case.layer, &packed, input, output, scratch, rows);
+            conv_stride2::run::<Portable>(&case.layer, &packed, input, output, scratch, rows);
         });
         prop_assert_eq!(out, oracle(&case));
     }

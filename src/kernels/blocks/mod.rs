@@ -135,9 +135,3 @@ pub trait Blocks {
         elementwise::sum4(src, step, pixels, acc);
     }
 }
-
-/// The portable definitions themselves.
-#[derive(Clone, Copy, Debug)]
-pub struct Reference;
-
-impl Blocks for Reference {}

@@ -51,12 +51,3 @@ pub const fn constants(multiplier: i32, shift: i32, zero_point: i32, bound: i64)
     let s = -shift as u32;
     Some(((1 << (s - 1)) + (zero_point << s), s))
 }
-
-/// TensorFlow Lite's requantization with double rounding, by the book.
-pub const fn double_rounding(acc: i32, multiplier: i32, shift: i32) -> i32 {
-    let (left, right) = if shift > 0 { (shift as u32, 0) } else { (0, (-shift) as u32 & 31) };
-    let doubled = ((acc.wrapping_shl(left) as i64 * multiplier as i64 + (1 << 30)) >> 31) as i32;
-    let mask = (1i32 << right).wrapping_sub(1);
-    let threshold = ((mask as u32) >> 1) as i32 + (doubled < 0) as i32;
-    (doubled >> right).wrapping_add(((doubled & mask) > threshold) as i32)
-}

@@ -3,11 +3,16 @@
 //! The loops are in `asm/*.S`. Each function here checks the lengths exactly as the portable definition does, and then
 //! calls one of them; off the target there is nothing here, and the portable definitions stand in.
 
+use crate::kernels::Backend;
 use crate::kernels::blocks::Blocks;
 
 /// The blocks of the Arm DSP instructions, or the portable definitions where there are none.
 #[derive(Clone, Copy, Debug)]
 pub struct Dsp;
+
+impl Backend for Dsp {
+    const NAME: &'static str = "dsp";
+}
 
 #[cfg(not(kinglet_dsp))]
 impl Blocks for Dsp {}
