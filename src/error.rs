@@ -152,6 +152,8 @@ pub enum SessionError {
     },
     /// The arena does not start at a multiple of 16 bytes.
     ArenaMisaligned,
+    /// The model does not start at a multiple of 4 bytes.
+    ModelMisaligned,
     /// An input of the wrong length.
     InputLength {
         /// Elements that the model takes.
@@ -168,6 +170,7 @@ impl fmt::Display for SessionError {
                 write!(f, "the model needs an arena of {needed} bytes, this one has {given}")
             }
             SessionError::ArenaMisaligned => f.write_str("the arena must start at a multiple of 16 bytes"),
+            SessionError::ModelMisaligned => f.write_str("the model must start at a multiple of 4 bytes"),
             SessionError::InputLength { needed, given } => {
                 write!(f, "the model takes {needed} input elements, {given} were given")
             }

@@ -93,6 +93,11 @@ impl<'m> Model<'m> {
         Ok(model)
     }
 
+    /// Whether the model's bytes start at a multiple of 4.
+    pub(crate) fn is_aligned(&self) -> bool {
+        self.file.is_aligned()
+    }
+
     /// Checks operator, parameters and operands of a step.
     const fn check_step(&self, index: u32) -> Result<(), ModelError> {
         let record = attempt!(self.file.step(index));

@@ -99,7 +99,8 @@ impl<'a> Session<'a, Active> {
     ///
     /// # Errors
     /// When `arena` is shorter than [`Model::arena_len`] or not 16-byte aligned, as that of
-    /// [`Arena::take`](crate::Arena::take) is.
+    /// [`Arena::take`](crate::Arena::take) is, or when the model's bytes are not 4-byte aligned, as those of
+    /// [`model!`](crate::model!) are.
     pub fn new(model: Model<'a>, arena: &'a mut [u8]) -> Result<Self, SessionError> {
         Self::with_backend(model, arena)
     }
@@ -114,6 +115,9 @@ impl<'a, B: Backend> Session<'a, B> {
         let (needed, given) = (model.arena_len(), arena.len());
         if arena.as_ptr().align_offset(16) != 0 {
             return Err(SessionError::ArenaMisaligned);
+        }
+        if !model.is_aligned() {
+            return Err(SessionError::ModelMisaligned);
         }
         match arena.get_mut(..needed) {
             Some(bytes) => Ok(Self { model, memory: Memory::new(bytes), next: 0, chain: None, backend: PhantomData }),

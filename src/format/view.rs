@@ -45,6 +45,11 @@ impl StepRecord<'_> {
 }
 
 impl<'m> File<'m> {
+    /// Whether the file starts at a multiple of 4 bytes, as packed weights are read in words.
+    pub(crate) fn is_aligned(&self) -> bool {
+        self.bytes.as_ptr().align_offset(4) == 0
+    }
+
     /// Checks magic, version, length, checksum, section table, counts and labels.
     pub(crate) const fn open(bytes: &'m [u8]) -> Result<Self, ModelError> {
         let mut file = Self { bytes, arena: 0, steps: 0, tensors: 0, input: 0, output: 0 };

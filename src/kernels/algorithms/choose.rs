@@ -145,7 +145,7 @@ pub use export::{Candidate, candidates, choose};
 
 #[cfg(feature = "std")]
 mod export {
-    use super::{ConvAlgorithm, Layer, Width, When, conv_gemm, conv_stride2, conv_winograd2, conv_winograd4};
+    use super::{ConvAlgorithm, Layer, When, Width, conv_gemm, conv_stride2, conv_winograd2, conv_winograd4};
     use crate::kernels::algorithms::cost;
     use crate::quant::Channel;
 

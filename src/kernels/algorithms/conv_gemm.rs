@@ -13,6 +13,7 @@ use core::ops::Range;
 use super::{Layer, Map, Packed, block_start, copy};
 use crate::kernels::blocks::Blocks;
 use crate::kernels::blocks::gemm::{MAX_REST, patch_pairs};
+use crate::kernels::blocks::pieces::{every, pieces, pieces_mut};
 use crate::kernels::intrinsics::cast;
 use crate::quant::{Channel, Clamp, Multiplier, OutputStage, Rounding};
 
@@ -177,8 +178,8 @@ fn exact<B: Blocks>(layer: &Layer, width: Width, packed: &Packed, x: &[u32], out
     let channels = layer.output.c;
     let clamp = Clamp { min: i32::from(layer.low), max: i32::from(layer.high) };
     let stage = OutputStage { rounding: Rounding::Double, zero_point: i32::from(layer.zero_out), clamp };
-    let per_block = (x.len() / 2).wrapping_mul(width.words_per_pair()).max(1);
-    let blocks = packed.records.as_chunks::<16>().0.iter().zip(packed.weights.chunks_exact(per_block));
+    let per_block = (x.len() / 2).wrapping_mul(width.words_per_pair());
+    let blocks = packed.records.as_chunks::<16>().0.iter().zip(pieces(packed.weights, per_block));
     for (block, (records, weights)) in blocks.enumerate() {
         let mut acc = [0i32; 8];
         match width {
@@ -246,7 +247,7 @@ fn fill(layer: &Layer, line: &mut [i8], input: &[i8], y: i32) {
     if pitch == c {
         copy(middle, row);
     } else {
-        for (to, from) in middle.chunks_exact_mut(c.max(1)).zip(row.chunks(pitch.max(1))) {
+        for (to, from) in pieces_mut(middle, c).zip(every(row, pitch)) {
             copy(to, from);
         }
     }
@@ -264,8 +265,9 @@ pub fn pack(layer: &Layer, width: Width, weights: &[i8], channels: &[crate::quan
     let (len, count) = (columns * layer.input.c, layer.output.c);
     assert_eq!((weights.len(), channels.len()), (rows * len * count, count));
     let filter = |o: usize| &weights[o * rows * len..(o + 1) * rows * len];
-    let records: Vec<_> =
-        (0..count).map(|o| channel::record(&channels[o], layer.zero_out, channel::bound(&channels[o], filter(o)))).collect();
+    let records: Vec<_> = (0..count)
+        .map(|o| channel::record(&channels[o], layer.zero_out, channel::bound(&channels[o], filter(o))))
+        .collect();
     let exact = records.iter().any(Option::is_none);
     let mut out = vec![if exact { Packed::EXACT } else { 0 }, 0, 0, 0];
     let lanes = |block: usize| (0..4).map(move |lane| block_start(block, count) + lane);
@@ -289,10 +291,12 @@ pub fn pack(layer: &Layer, width: Width, weights: &[i8], channels: &[crate::quan
     for (block, pair) in (0..count.div_ceil(4)).flat_map(|block| (0..pairs).map(move |pair| (block, pair))) {
         let pairs: Vec<[i8; 2]> = lanes(block).map(|o| [value(o, pair, 0), value(o, pair, 1)]).collect();
         match width {
-            Width::Wide => out.extend(pairs.iter().map(|p| u32::from(i16::from(p[0]) as u16) | (i32::from(p[1]) << 16) as u32)),
-            Width::Narrow => {
-                out.extend(pairs.chunks(2).map(|p| u32::from_le_bytes([p[0][0], p[1][0], p[0][1], p[1][1]].map(|v| v as u8))))
+            Width::Wide => {
+                out.extend(pairs.iter().map(|p| u32::from(i16::from(p[0]) as u16) | (i32::from(p[1]) << 16) as u32))
             }
+            Width::Narrow => out.extend(
+                pairs.chunks(2).map(|p| u32::from_le_bytes([p[0][0], p[1][0], p[0][1], p[1][1]].map(|v| v as u8))),
+            ),
         }
     }
     out

@@ -84,9 +84,8 @@ pub fn pack(layer: &Layer, weights: &[i8], channels: &[crate::quant::Channel]) -
     const G: [[i32; 3]; 5] = [[1, 0, 0], [0, 1, 0], [1, 0, 1], [0, 0, 1], [0, -1, 0]];
     let per_filter = 9 * layer.input.c;
     assert!(supports(layer) && weights.len() == per_filter * channels.len());
-    let record = |o: usize| {
-        constants(layer, &weights[o * per_filter..(o + 1) * per_filter], &channels[o]).map(Vec::from)
-    };
+    let record =
+        |o: usize| constants(layer, &weights[o * per_filter..(o + 1) * per_filter], &channels[o]).map(Vec::from);
     // Row and column of every slot.
     let mut slots = [(0, 0); 25];
     for (a, row) in stride2::SLOTS.iter().enumerate() {
@@ -96,14 +95,12 @@ pub fn pack(layer: &Layer, weights: &[i8], channels: &[crate::quant::Channel]) -
     }
     let groups = layer.input.c.div_ceil(4);
     winograd::pack(layer, 0, channels.len(), record, |filters, out| {
-        let taps =
-            filters.map(|o| (0..groups).map(|g| winograd::group_taps(layer, weights, o, g)).collect::<Vec<_>>());
+        let taps = filters.map(|o| (0..groups).map(|g| winograd::group_taps(layer, weights, o, g)).collect::<Vec<_>>());
         for (i, j) in slots {
             for (group, half) in (0..groups).flat_map(|group| [(group, 0), (group, 1)]) {
                 for filter in &taps {
-                    let value = |lane: usize| {
-                        (0..9).map(|k| G[i][k / 3] * G[j][k % 3] * filter[group][k][lane]).sum::<i32>()
-                    };
+                    let value =
+                        |lane: usize| (0..9).map(|k| G[i][k / 3] * G[j][k % 3] * filter[group][k][lane]).sum::<i32>();
                     out.push(winograd::halves(value(half), value(half + 2)));
                 }
             }

@@ -112,9 +112,8 @@ pub fn pack(layer: &Layer, when: When, weights: &[i8], channels: &[crate::quant:
     const G: [[i32; 3]; 4] = [[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]];
     let per_filter = 9 * layer.input.c;
     assert!(supports(layer) && weights.len() == per_filter * channels.len());
-    let record = |o: usize| {
-        constants(layer, &weights[o * per_filter..(o + 1) * per_filter], &channels[o]).map(Vec::from)
-    };
+    let record =
+        |o: usize| constants(layer, &weights[o * per_filter..(o + 1) * per_filter], &channels[o]).map(Vec::from);
     let groups = layer.input.c.div_ceil(4);
     winograd::pack(layer, 0, channels.len(), record, |filters, out| {
         let taps = |o: usize, g: usize| winograd::group_taps(layer, weights, o, g);
@@ -128,9 +127,8 @@ pub fn pack(layer: &Layer, when: When, weights: &[i8], channels: &[crate::quant:
         for (i, j) in (0..4).flat_map(|i| (0..4).map(move |j| (i, j))) {
             for (group, half) in (0..groups).flat_map(|group| [(group, 0), (group, 1)]) {
                 for filter in &taps {
-                    let value = |lane: usize| {
-                        (0..9).map(|k| G[i][k / 3] * G[j][k % 3] * filter[group][k][lane]).sum::<i32>()
-                    };
+                    let value =
+                        |lane: usize| (0..9).map(|k| G[i][k / 3] * G[j][k % 3] * filter[group][k][lane]).sum::<i32>();
                     out.push(winograd::halves(value(half), value(half + 2)));
                 }
             }

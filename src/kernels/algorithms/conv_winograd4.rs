@@ -88,7 +88,8 @@ pub fn pack(layer: &Layer, weights: &[i8], channels: &[crate::quant::Channel]) -
         let filter = &weights[o * per_filter..(o + 1) * per_filter];
         let [_, m, c, s] = constants(layer, filter, &channels[o])?;
         let (c, s) = if relu { ((c as i32 * 32 + 16) as u32, s + 5) } else { (c, s) };
-        let taps = |taps: &[usize]| taps.iter().map(|&t| sum(&filter[t * layer.input.c..][..layer.input.c])).sum::<i32>();
+        let taps =
+            |taps: &[usize]| taps.iter().map(|&t| sum(&filter[t * layer.input.c..][..layer.input.c])).sum::<i32>();
         // The inputs are taken as 0..=255, that is with 128 added, and the outputs (2, 2), (3, 2), (2, 3) and (3, 3) of a
         // tile see the constant K under the taps that they share with columns 4 and 5 of rows 4 and 5.
         let base = channels[o].bias.wrapping_sub(128 * sum(filter));
@@ -100,15 +101,16 @@ pub fn pack(layer: &Layer, weights: &[i8], channels: &[crate::quant::Channel]) -
     let flags = if relu { super::Packed::RELU } else { 0 };
     let groups = layer.input.c.div_ceil(4);
     winograd::pack(layer, flags, channels.len(), record, |filters, out| {
-        let taps: Vec<_> =
-            filters.iter().map(|&o| (0..groups).map(|g| winograd::group_taps(layer, weights, o, g)).collect()).collect();
+        let taps: Vec<_> = filters
+            .iter()
+            .map(|&o| (0..groups).map(|g| winograd::group_taps(layer, weights, o, g)).collect())
+            .collect();
         let taps: Vec<Vec<[[i32; 4]; 9]>> = taps;
         for (i, j) in (0..6).flat_map(|i| (0..6).map(move |j| (i, j))) {
             for (group, half) in (0..groups).flat_map(|group| [(group, 0), (group, 1)]) {
                 for filter in &taps {
-                    let value = |lane: usize| {
-                        (0..9).map(|k| G[i][k / 3] * G[j][k % 3] * filter[group][k][lane]).sum::<i32>()
-                    };
+                    let value =
+                        |lane: usize| (0..9).map(|k| G[i][k / 3] * G[j][k % 3] * filter[group][k][lane]).sum::<i32>();
                     out.push(winograd::halves(value(half), value(half + 2)));
                 }
             }

@@ -52,7 +52,11 @@ fn oracle(case: &Case) -> Vec<i8> {
 }
 
 /// Runs `algorithm` in two pieces, over scratch full of garbage.
-fn run(case: &Case, scratch: usize, algorithm: impl Fn(&[i8], &mut [i8], &mut [u32], core::ops::Range<usize>)) -> Vec<i8> {
+fn run(
+    case: &Case,
+    scratch: usize,
+    algorithm: impl Fn(&[i8], &mut [i8], &mut [u32], core::ops::Range<usize>),
+) -> Vec<i8> {
     let o = case.layer.output;
     let mut out = vec![77; o.h * o.row_bytes()];
     let mut scratch = vec![0xdead_beef; scratch];
@@ -77,9 +81,11 @@ fn bytes(n: usize) -> impl Strategy<Value = Vec<i8>> {
 }
 
 fn channel(exact: bool) -> impl Strategy<Value = Channel> {
-    let multiplier = prop_oneof![8 => (1 << 30)..=i32::MAX, 1 => Just(1 << 30), 1 => Just(i32::MAX), 1 => Just(1_610_612_736)];
+    let multiplier =
+        prop_oneof![8 => (1 << 30)..=i32::MAX, 1 => Just(1 << 30), 1 => Just(i32::MAX), 1 => Just(1_610_612_736)];
     let shift = if exact { -24..3 } else { -17..-4 };
-    (-100_000i32..100_000, multiplier, shift).prop_map(|(bias, multiplier, shift)| Channel { bias, factor: Multiplier { multiplier, shift } })
+    (-100_000i32..100_000, multiplier, shift)
+        .prop_map(|(bias, multiplier, shift)| Channel { bias, factor: Multiplier { multiplier, shift } })
 }
 
 prop_compose! {
@@ -94,7 +100,12 @@ prop_compose! {
     }
 }
 
-fn case(kernel: core::ops::Range<u32>, stride: core::ops::Range<u32>, square: bool, exact: bool) -> impl Strategy<Value = Case> {
+fn case(
+    kernel: core::ops::Range<u32>,
+    stride: core::ops::Range<u32>,
+    square: bool,
+    exact: bool,
+) -> impl Strategy<Value = Case> {
     geometry(kernel, stride, square)
         .prop_filter_map("the window fits", |(window, size)| {
             let [h, w, ..] = size;

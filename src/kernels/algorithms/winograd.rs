@@ -13,6 +13,8 @@ use core::ops::Range;
 
 use super::conv_gemm::clamp_row;
 use super::{Layer, Packed, block_start, copy};
+use crate::kernels::blocks::halves::word;
+use crate::kernels::blocks::pieces::{every, pieces, pieces_mut};
 use crate::kernels::blocks::{Blocks, Tiles};
 use crate::kernels::intrinsics::cast;
 
@@ -144,7 +146,7 @@ pub(super) fn run<S: Scheme, B: Blocks>(
     let mut first = work.rows.start / S::TILE;
     while first < end {
         let tile_rows = first..first.saturating_add(chunk).min(end);
-        for (tile_row, v) in tile_rows.clone().zip(v.chunks_exact_mut(work.e.v.max(1))) {
+        for (tile_row, v) in tile_rows.clone().zip(pieces_mut(v, work.e.v)) {
             work.transform::<B>(tile_row, input, t, narrow, v);
         }
         work.multiply::<B>(tile_rows.clone(), v, u, m, output);
@@ -213,21 +215,21 @@ impl<S: Scheme> Work<'_, S> {
     /// Multiplies rows of tiles with the weights and writes the outputs.
     fn multiply<B: Blocks>(&self, rows: Range<usize>, v: &[u32], u: &mut [u32], m: &mut [i32], output: &mut [i8]) {
         let groups = self.layer.input.c.div_ceil(4);
-        let per_filter = groups.wrapping_mul(S::WEIGHTS).max(1);
+        let per_filter = groups.wrapping_mul(S::WEIGHTS);
         let blocks = self.packed.records.chunks_exact(4 * S::RECORD);
-        let weights = self.packed.weights.chunks_exact(per_filter.wrapping_mul(4));
+        let weights = pieces(self.packed.weights, per_filter.wrapping_mul(4));
         let relu = self.packed.flags & Packed::RELU != 0;
-        let tile_words = S::SLOTS.wrapping_mul(self.slot()).max(1);
+        let tile_words = S::SLOTS.wrapping_mul(self.slot());
         for (block, (records, mut weights)) in blocks.zip(weights).enumerate() {
             if S::AT_RUN_TIME {
-                for (lane, filter) in weights.chunks_exact(per_filter).enumerate() {
+                for (lane, filter) in pieces(weights, per_filter).enumerate() {
                     S::weights::<B>(filter, u, lane, self.e.channel_pairs.wrapping_mul(4));
                 }
                 weights = u;
             }
             let channel = block_start(block, self.layer.output.c);
-            for (tile_row, v) in rows.clone().zip(v.chunks_exact(self.e.v.max(1))) {
-                for (pair, v) in v.chunks_exact(tile_words).enumerate() {
+            for (tile_row, v) in rows.clone().zip(pieces(v, self.e.v)) {
+                for (pair, v) in pieces(v, tile_words).enumerate() {
                     S::products::<B>(v, weights, m, self.e.channel_pairs);
                     self.store::<B>(m, records, relu, [tile_row, pair], channel, output);
                 }
@@ -276,7 +278,7 @@ impl<S: Scheme> Work<'_, S> {
         let row = 8 * S::TILE;
         let tiles = Tiles { at: [0, 4 * S::TILE], row, pixel: 4 };
         S::output::<B>(m, records, relu, &mut buffer, tiles);
-        for (y, from) in (y..self.rows.end.min(map.h)).zip(buffer.chunks_exact(row).take(S::TILE)) {
+        for (y, from) in (y..self.rows.end.min(map.h)).zip(pieces(&buffer, row).take(S::TILE)) {
             if y < self.rows.start {
                 continue;
             }
@@ -293,17 +295,29 @@ impl<S: Scheme> Work<'_, S> {
 /// Copies the present rows of fewer than four channels into `words`, a word per pixel, and lets `reach` read there.
 fn copy_narrow(src: &[i8], reach: &mut Reach, side: usize, (w, c): (usize, usize), words: &mut [u32]) {
     let present = reach.missing;
-    let rows = words.chunks_exact_mut(w.max(1)).zip(reach.rows.iter_mut().take(side));
+    let rows = pieces_mut(words, w).zip(reach.rows.iter_mut().take(side));
     for (i, (words, row)) in rows.enumerate() {
         if present >> i & 1 == 0 {
-            let from = src.get(*row..).unwrap_or_default().chunks(reach.step.max(1));
-            for (to, from) in cast::words_as_i8_mut(words).chunks_exact_mut(4).zip(from) {
-                copy(to.get_mut(..c).unwrap_or_default(), from);
+            let from = every(src.get(*row..).unwrap_or_default(), reach.step);
+            for (to, from) in words.iter_mut().zip(from) {
+                // Lanes beyond the channels have weights of zero; only the last pixel has nothing there to read.
+                *to = match from.first_chunk::<4>() {
+                    Some(&bytes) => word(bytes),
+                    None => last_pixel(from, c),
+                };
             }
         }
         *row = i.wrapping_mul(w).wrapping_mul(4);
     }
     reach.step = 4;
+}
+
+/// The word of a pixel that has fewer than four bytes.
+#[inline(never)]
+fn last_pixel(from: &[i8], c: usize) -> u32 {
+    let mut bytes = [0; 4];
+    copy(bytes.get_mut(..c).unwrap_or_default(), from);
+    word(bytes)
 }
 
 /// The weights of a filter's channel group, `[tap][lane]`: zero for lanes that a group before has.

@@ -4,6 +4,7 @@
 //! each word holding the pairs of two channels, bytes 0 and 2, and 1 and 3.
 
 use super::halves::{bytes4, even, mad, odd, word};
+use super::pieces::pieces;
 use super::requantize::with_record;
 
 /// Most bytes that are left over when the rows of a patch are cut into words, together.
@@ -55,7 +56,10 @@ pub fn patch(dst: &mut [u32], src: &[i8], first: usize, second: usize, stride: u
 /// Whether weights, inputs and outputs of a product fit together; also that the blocks may loop from 1.
 pub const fn fits(x: usize, w: usize, blocks: usize, words_per_pair: usize) -> bool {
     let pairs = x / 2;
-    pairs >= 2 && pairs.is_multiple_of(2) && blocks > 0 && pairs.saturating_mul(words_per_pair).saturating_mul(blocks) <= w
+    pairs >= 2
+        && pairs.is_multiple_of(2)
+        && blocks > 0
+        && pairs.saturating_mul(words_per_pair).saturating_mul(blocks) <= w
 }
 
 /// Whether `blocks` blocks of 4 channels of two pixels fit into `out` bytes.
@@ -109,8 +113,8 @@ pub fn gemm16(x: &[u32], w: &[u32], records: &[u32], out: &mut [i8], second: usi
     if !fits(x.len(), w.len(), records.len(), 4) || !fits_out(records.len(), second, out.len()) {
         return;
     }
-    let per_block = (x.len() / 2).wrapping_mul(4).max(1);
-    for (block, (records, w)) in records.iter().zip(w.chunks_exact(per_block)).enumerate() {
+    let per_block = (x.len() / 2).wrapping_mul(4);
+    for (block, (records, w)) in records.iter().zip(pieces(w, per_block)).enumerate() {
         quantized(block16(x, w), records, out, block.wrapping_mul(4), second);
     }
 }
@@ -121,8 +125,8 @@ pub fn gemm8(x: &[u32], w: &[u32], records: &[u32], out: &mut [i8], second: usiz
     if !fits(x.len(), w.len(), records.len(), 2) || !fits_out(records.len(), second, out.len()) {
         return;
     }
-    let per_block = (x.len() / 2).wrapping_mul(2).max(1);
-    for (block, (records, w)) in records.iter().zip(w.chunks_exact(per_block)).enumerate() {
+    let per_block = (x.len() / 2).wrapping_mul(2);
+    for (block, (records, w)) in records.iter().zip(pieces(w, per_block)).enumerate() {
         quantized(block8(x, w), records, out, block.wrapping_mul(4), second);
     }
 }
@@ -133,8 +137,8 @@ pub fn gemm16_acc(x: &[u32], w: &[u32], acc: &mut [i32]) {
     if !fits(x.len(), w.len(), acc.len(), 4) {
         return;
     }
-    let per_block = (x.len() / 2).wrapping_mul(4).max(1);
-    for (acc, w) in acc.iter_mut().zip(w.chunks_exact(per_block)) {
+    let per_block = (x.len() / 2).wrapping_mul(4);
+    for (acc, w) in acc.iter_mut().zip(pieces(w, per_block)) {
         acc.iter_mut().zip(block16(x, w).as_flattened()).for_each(|(to, &from)| *to = from);
     }
 }
@@ -145,8 +149,8 @@ pub fn gemm8_acc(x: &[u32], w: &[u32], acc: &mut [i32]) {
     if !fits(x.len(), w.len(), acc.len(), 2) {
         return;
     }
-    let per_block = (x.len() / 2).wrapping_mul(2).max(1);
-    for (acc, w) in acc.iter_mut().zip(w.chunks_exact(per_block)) {
+    let per_block = (x.len() / 2).wrapping_mul(2);
+    for (acc, w) in acc.iter_mut().zip(pieces(w, per_block)) {
         acc.iter_mut().zip(block8(x, w).as_flattened()).for_each(|(to, &from)| *to = from);
     }
 }

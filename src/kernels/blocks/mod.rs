@@ -14,6 +14,7 @@ pub mod depthwise;
 pub mod elementwise;
 pub mod gemm;
 pub mod halves;
+pub mod pieces;
 pub mod requantize;
 pub mod stride2;
 pub mod winograd;

@@ -5,6 +5,7 @@
 //! positions made of 25 *slots* of transformed inputs.
 
 use super::halves::{even, odd, sub};
+use super::pieces::pieces_mut;
 use super::winograd::{Columns, Tiles};
 use super::winograd2::store;
 use super::winograd4::horizontal_fits;
@@ -53,11 +54,12 @@ pub fn horizontal(t: &[u32], v: &mut [u32], at: usize, position: usize, pairs: u
     if !fits(t.len(), v.len(), at, position, pairs) {
         return;
     }
-    let tile_words = position.wrapping_mul(25).max(1);
-    for (pair, v) in v.chunks_exact_mut(tile_words).take(pairs).enumerate() {
+    let tile_words = position.wrapping_mul(25);
+    for (pair, v) in pieces_mut(v, tile_words).take(pairs).enumerate() {
         for (tile, half) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
             for (i, slots) in SLOTS.iter().enumerate() {
-                let first = pair.wrapping_mul(8).wrapping_add(4 * tile).wrapping_mul(COLUMN).wrapping_add(half * SIDE + i);
+                let first =
+                    pair.wrapping_mul(8).wrapping_add(4 * tile).wrapping_mul(COLUMN).wrapping_add(half * SIDE + i);
                 let mut d = [0u32; 5];
                 for (d, &t) in d.iter_mut().zip(t.get(first..).unwrap_or_default().iter().step_by(COLUMN)) {
                     *d = t;

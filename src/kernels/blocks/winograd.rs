@@ -4,6 +4,7 @@
 //! four output channels, products `m[position][2 tiles][4 channels]`.
 
 use super::halves::mad;
+use super::pieces::pieces;
 
 /// The columns of four channels that a vertical input transform reads.
 #[derive(Clone, Copy, Debug)]
@@ -73,7 +74,11 @@ impl Tiles {
 /// Whether `pairs` channel pairs of `positions` positions fit.
 pub const fn products_fit(v: usize, u: usize, positions: usize, pairs: usize) -> bool {
     let words = positions.saturating_mul(pairs);
-    positions > 0 && pairs >= 2 && pairs.is_multiple_of(2) && words.saturating_mul(2) <= v && words.saturating_mul(4) <= u
+    positions > 0
+        && pairs >= 2
+        && pairs.is_multiple_of(2)
+        && words.saturating_mul(2) <= v
+        && words.saturating_mul(4) <= u
 }
 
 /// Whether the sums of a table of channel pairs per position fit.
@@ -105,8 +110,8 @@ pub fn products(v: &[u32], u: &[u32], m: &mut [i32], pairs: usize) {
     if !products_fit(v.len(), u.len(), m.len(), pairs) {
         return;
     }
-    let (v_step, u_step) = (pairs.wrapping_mul(2).max(1), pairs.wrapping_mul(4).max(1));
-    for (m, (v, u)) in m.iter_mut().zip(v.chunks_exact(v_step).zip(u.chunks_exact(u_step))) {
+    let (v_step, u_step) = (pairs.wrapping_mul(2), pairs.wrapping_mul(4));
+    for (m, (v, u)) in m.iter_mut().zip(pieces(v, v_step).zip(pieces(u, u_step))) {
         position(v, u, m);
     }
 }

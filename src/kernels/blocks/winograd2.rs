@@ -1,6 +1,7 @@
 //! Exact integer Winograd F(2x2, 3x3): blocks. Products are the convolution times 4, on inputs as they are.
 
 use super::halves::{add, even, odd, sub};
+use super::pieces::pieces_mut;
 use super::requantize::fast;
 use super::winograd::{Columns, Tiles};
 use super::winograd4::horizontal_fits;
@@ -43,11 +44,12 @@ pub fn horizontal(t: &[u32], v: &mut [u32], at: usize, position: usize, pairs: u
     if !fits(t.len(), v.len(), at, position, pairs) {
         return;
     }
-    let tile_words = position.wrapping_mul(16).max(1);
-    for (pair, v) in v.chunks_exact_mut(tile_words).take(pairs).enumerate() {
+    let tile_words = position.wrapping_mul(16);
+    for (pair, v) in pieces_mut(v, tile_words).take(pairs).enumerate() {
         for (tile, half) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
             for i in 0..SIDE {
-                let first = pair.wrapping_mul(4).wrapping_add(2 * tile).wrapping_mul(COLUMN).wrapping_add(half * SIDE + i);
+                let first =
+                    pair.wrapping_mul(4).wrapping_add(2 * tile).wrapping_mul(COLUMN).wrapping_add(half * SIDE + i);
                 let mut d = [0u32; 4];
                 for (d, &t) in d.iter_mut().zip(t.get(first..).unwrap_or_default().iter().step_by(COLUMN)) {
                     *d = t;
@@ -114,7 +116,8 @@ pub fn weights(src: &[u32], u: &mut [u32], at: usize, position: usize) {
             let [a, b, c, d, e, f, g, h, i] = g.map(widen);
             let [t0, t1, t2] = [gt([a, d, g]), gt([b, e, h]), gt([c, f, i])];
             for (row, ((x, y), z)) in t0.into_iter().zip(t1).zip(t2).enumerate() {
-                let first = row.wrapping_mul(4).wrapping_mul(position).wrapping_add(group.wrapping_mul(8) + 4 * half + at);
+                let first =
+                    row.wrapping_mul(4).wrapping_mul(position).wrapping_add(group.wrapping_mul(8) + 4 * half + at);
                 let to = u.get_mut(first..).unwrap_or_default().iter_mut().step_by(position.max(1));
                 to.zip(gt([x, y, z])).for_each(|(to, from)| *to = from);
             }

@@ -5,6 +5,7 @@
 //! added, so that it lies in 50..=30,140 and is right as it stands. Products are the convolution times 576, modulo
 //! 2^32; the record's `b` words take the constant back out.
 
+use super::pieces::pieces_mut;
 use super::requantize::{fast, saturate, shift};
 use super::winograd::{Columns, Tiles};
 
@@ -83,11 +84,12 @@ pub fn horizontal(t: &[u32], v: &mut [u32], at: usize, position: usize, pairs: u
     if !fits(t.len(), v.len(), at, position, pairs) {
         return;
     }
-    let tile_words = position.wrapping_mul(36).max(1);
-    for (pair, v) in v.chunks_exact_mut(tile_words).take(pairs).enumerate() {
+    let tile_words = position.wrapping_mul(36);
+    for (pair, v) in pieces_mut(v, tile_words).take(pairs).enumerate() {
         for (tile, half) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
             for i in 0..SIDE {
-                let first = pair.wrapping_mul(8).wrapping_add(4 * tile).wrapping_mul(COLUMN).wrapping_add(half * SIDE + i);
+                let first =
+                    pair.wrapping_mul(8).wrapping_add(4 * tile).wrapping_mul(COLUMN).wrapping_add(half * SIDE + i);
                 let mut d = [0u32; 6];
                 for (d, &t) in d.iter_mut().zip(t.get(first..).unwrap_or_default().iter().step_by(COLUMN)) {
                     *d = t;

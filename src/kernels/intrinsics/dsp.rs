@@ -35,8 +35,24 @@ mod asm {
     );
 
     unsafe extern "C" {
-        pub fn kinglet_gemm16(x: *const u32, w: *const u32, r: *const u32, out: *mut i8, pairs: usize, n: usize, d: usize);
-        pub fn kinglet_gemm8(x: *const u32, w: *const u32, r: *const u32, out: *mut i8, pairs: usize, n: usize, d: usize);
+        pub fn kinglet_gemm16(
+            x: *const u32,
+            w: *const u32,
+            r: *const u32,
+            out: *mut i8,
+            pairs: usize,
+            n: usize,
+            d: usize,
+        );
+        pub fn kinglet_gemm8(
+            x: *const u32,
+            w: *const u32,
+            r: *const u32,
+            out: *mut i8,
+            pairs: usize,
+            n: usize,
+            d: usize,
+        );
         pub fn kinglet_gemm16_acc(x: *const u32, w: *const u32, acc: *mut i32, zero: usize, pairs: usize, n: usize);
         pub fn kinglet_gemm8_acc(x: *const u32, w: *const u32, acc: *mut i32, zero: usize, pairs: usize, n: usize);
         pub fn kinglet_patch(
@@ -106,9 +122,7 @@ mod asm {
 }
 
 #[cfg(kinglet_dsp)]
-use crate::kernels::blocks::{
-    Columns, Tiles, depthwise, elementwise, gemm, stride2, winograd, winograd2, winograd4,
-};
+use crate::kernels::blocks::{Columns, Tiles, depthwise, elementwise, gemm, stride2, winograd, winograd2, winograd4};
 
 /// The addresses of the rows of `columns`; missing rows get that of a present one, which is read and then replaced.
 #[cfg(kinglet_dsp)]
@@ -143,7 +157,15 @@ impl Blocks for Dsp {
         if gemm::fits(x.len(), w.len(), blocks, 4) && gemm::fits_out(blocks, second, out.len()) {
             // SAFETY: x.len() / 2 pairs, and weights, records and outputs of `blocks` blocks, lie within the slices.
             unsafe {
-                asm::kinglet_gemm16(x.as_ptr(), w.as_ptr(), records.as_ptr(), out.as_mut_ptr(), x.len() / 2, blocks, second);
+                asm::kinglet_gemm16(
+                    x.as_ptr(),
+                    w.as_ptr(),
+                    records.as_ptr(),
+                    out.as_mut_ptr(),
+                    x.len() / 2,
+                    blocks,
+                    second,
+                );
             }
         }
     }
@@ -154,7 +176,15 @@ impl Blocks for Dsp {
         if gemm::fits(x.len(), w.len(), blocks, 2) && gemm::fits_out(blocks, second, out.len()) {
             // SAFETY: x.len() / 2 pairs, and weights, records and outputs of `blocks` blocks, lie within the slices.
             unsafe {
-                asm::kinglet_gemm8(x.as_ptr(), w.as_ptr(), records.as_ptr(), out.as_mut_ptr(), x.len() / 2, blocks, second);
+                asm::kinglet_gemm8(
+                    x.as_ptr(),
+                    w.as_ptr(),
+                    records.as_ptr(),
+                    out.as_mut_ptr(),
+                    x.len() / 2,
+                    blocks,
+                    second,
+                );
             }
         }
     }
