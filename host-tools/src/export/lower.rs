@@ -50,9 +50,11 @@ impl Constants {
             }
             NodeOp::Constant { data, .. } => constants.weights.clone_from(data),
             NodeOp::Lookup { table } => {
-                constants.table = Some(Box::new(table.as_slice().try_into().map_err(|_| {
+                let entries: &[i8; 256] = table.as_slice().try_into().map_err(|_| {
                     ExportError::node(node, format!("a lookup table has 256 entries, this one has {}", table.len()))
-                })?));
+                })?;
+                // Here in the order of the inputs from -128 on, there in that of their bytes.
+                constants.table = Some(Box::new(std::array::from_fn(|byte| entries[byte ^ 0x80])));
             }
             _ => {}
         }

@@ -193,7 +193,8 @@ impl<'p> Search<'p> {
         }
         found.sort_unstable();
         found.dedup();
-        found.retain(|&at| self.fits(index, at));
+        // An overlay that is never allowed has a reach beyond every arena.
+        found.retain(|&at| at.checked_add(size).is_some() && self.fits(index, at));
         found
     }
 
