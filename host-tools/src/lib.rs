@@ -3,7 +3,10 @@
 pub mod cli;
 pub mod device;
 pub mod export;
+pub mod files;
 pub mod graph;
 pub mod import;
 pub mod network;
 pub mod plan;
+pub mod report;
+pub mod simulate;

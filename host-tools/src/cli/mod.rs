@@ -1,10 +1,15 @@
 //! The command line: a thin layer, one file per command. Results go to stdout, progress and errors to stderr.
 
+mod inspect;
+mod simulate;
 mod zoo;
 
+use std::path::Path;
 use std::process::ExitCode;
 
+use anyhow::Result;
 use clap::{Parser, Subcommand};
+use kinglet::Model;
 
 /// ResNet and Inception networks on microcontrollers: train, quantize, export, simulate.
 #[derive(Debug, Parser)]
@@ -16,8 +21,20 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Print what a model file holds and costs.
+    Inspect(inspect::Args),
+    /// Run inputs through a model and compare the outputs, byte by byte.
+    Simulate(simulate::Args),
     /// List the networks that come with Kinglet.
     Zoo(zoo::Args),
+}
+
+/// The model in a file that has been read.
+///
+/// # Errors
+/// Names the file, and the byte that shows what is wrong.
+fn open_model<'b>(path: &Path, bytes: &'b [u8]) -> Result<Model<'b>> {
+    Model::new(bytes).map_err(|error| anyhow::anyhow!("`{}`: {error}", path.display()))
 }
 
 /// Parses the arguments, runs the command, prints an error with its causes.
@@ -25,6 +42,8 @@ enum Command {
 /// The exit code is 0 on success, 1 when the command fails or its comparison finds differences, 2 for wrong usage.
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Simulate(args) => simulate::run(&args),
         Command::Zoo(args) => zoo::run(&args),
     };
     result.unwrap_or_else(|error| {

@@ -2,7 +2,6 @@
 
 mod lower;
 
-use std::io::Write;
 use std::path::Path;
 
 use kinglet::format::{ModelSpec, StepSpec};
@@ -11,6 +10,7 @@ use thiserror::Error;
 
 pub use lower::Constants;
 
+use crate::files;
 use crate::network::{Network, Node};
 use crate::plan::{Options, Plan, Program};
 
@@ -102,21 +102,7 @@ pub fn to_bytes(network: &Network, options: &Options) -> Result<Exported, Export
 /// As [`to_bytes`], and when the file cannot be written.
 pub fn to_file(network: &Network, options: &Options, path: &Path) -> Result<Exported, ExportError> {
     let exported = to_bytes(network, options)?;
-    write_atomically(path, &exported.bytes)
+    files::write(path, &exported.bytes)
         .map_err(|error| ExportError::Write { path: path.display().to_string(), error })?;
     Ok(exported)
-}
-
-/// Writes a file beside its place and moves it there when it is complete.
-///
-/// # Errors
-/// Those of the file system.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
 }

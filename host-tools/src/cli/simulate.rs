@@ -1,0 +1,89 @@
+//! `kinglet simulate`: runs inputs through a model, on the host or on an emulated board, and compares bytes.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use kinglet::Model;
+use ndarray::{Array2, ArrayD};
+use ndarray_npy::WriteNpyExt;
+
+use crate::device::{self, Board};
+use crate::files::{self, ByteArray};
+use crate::simulate::{self, Images};
+
+/// Options of `kinglet simulate`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The model file (.kgl).
+    model: PathBuf,
+    /// Inputs, N x H x W x C (.npy): int8 elements, or uint8 pixels, which go through the model's table.
+    #[arg(long)]
+    input: PathBuf,
+    /// Outputs to compare with, int8, one row per image (.npy); exits with 1 when not all are equal.
+    #[arg(long)]
+    expect: Option<PathBuf>,
+    /// Where to write the outputs, int8, N x classes (.npy).
+    #[arg(long)]
+    output: Option<PathBuf>,
+    /// Run on this emulated board instead of the host, for example `mps2-an386`.
+    #[arg(long)]
+    board: Option<String>,
+    /// Seconds that the board may take.
+    #[arg(long, default_value_t = 600)]
+    time_limit: u64,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Names the file that is broken or does not fit the model.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let bytes = files::read(&args.model)?;
+    let model = super::open_model(&args.model, &bytes)?;
+    let images =
+        Images::new(ByteArray::read(&args.input)?, &model).with_context(|| args.input.display().to_string())?;
+    let expected = args.expect.as_ref().map(|path| expected(path, &model, images.len())).transpose()?;
+
+    let begin = Instant::now();
+    let (outputs, whereabouts) = match &args.board {
+        None => (simulate::run(model, &images)?, "the host".to_owned()),
+        Some(name) => {
+            let limit = Duration::from_secs(args.time_limit);
+            let report = device::evaluate(Board::named(name)?, &bytes, images.view(), limit)?;
+            let instructions = report.measured.instructions;
+            (report.outputs, format!("{name}, {instructions} instructions per inference"))
+        }
+    };
+    println!("{}: {} inferences on {whereabouts} in {:.1?}", model.name(), images.len(), begin.elapsed());
+
+    if let Some(path) = &args.output {
+        let mut file = Vec::new();
+        outputs.write_npy(&mut file).with_context(|| path.display().to_string())?;
+        files::write(path, &file).with_context(|| format!("cannot write `{}`", path.display()))?;
+    }
+    let Some(expected) = expected else { return Ok(ExitCode::SUCCESS) };
+    let (equal, first) = simulate::equal_rows(&outputs, &expected);
+    println!("{equal} of {} outputs are equal", images.len());
+    let Some(row) = first else { return Ok(ExitCode::SUCCESS) };
+    println!("first difference in image {row}:\n  expected {}\n  got      {}", expected.row(row), outputs.row(row));
+    Ok(ExitCode::from(1))
+}
+
+/// The outputs to compare with: one row for each of `count` images.
+fn expected(path: &Path, model: &Model<'_>, count: usize) -> Result<Array2<i8>> {
+    let ByteArray::Signed(array) = ByteArray::read(path)? else {
+        anyhow::bail!("`{}` holds uint8 elements; outputs are int8", path.display());
+    };
+    rows(array, count, model.output().shape.len() as usize).with_context(|| path.display().to_string())
+}
+
+fn rows(array: ArrayD<i8>, count: usize, classes: usize) -> Result<Array2<i8>> {
+    let shape = array.shape().to_vec();
+    ensure!(
+        shape.first() == Some(&count) && array.len() == count * classes,
+        "shape {shape:?} is not {count} x {classes}: one row for each image"
+    );
+    Ok(array.into_shape_with_order((count, classes))?)
+}

@@ -1,0 +1,81 @@
+//! Reading and writing files with care: what is read may be anything, what is written appears whole or not at all.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use ndarray::{ArrayD, IxDyn};
+use ndarray_npy::{ReadableElement, ViewNpyError, ViewNpyExt};
+
+/// The largest file that is read into memory.
+pub const MAX_LEN: u64 = 4 << 30;
+
+/// The bytes of an ordinary file.
+///
+/// # Errors
+/// Names the file when it cannot be read, is a folder or a device, or is larger than [`MAX_LEN`].
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    let name = || format!("cannot read `{}`", path.display());
+    let file = File::open(path).with_context(name)?;
+    let about = file.metadata().with_context(name)?;
+    ensure!(about.is_file(), "`{}` is not a file", path.display());
+    ensure!(about.len() <= MAX_LEN, "`{}` has {} bytes; the most is {MAX_LEN}", path.display(), about.len());
+    let mut bytes = Vec::with_capacity(about.len() as usize);
+    file.take(MAX_LEN).read_to_end(&mut bytes).with_context(name)?;
+    Ok(bytes)
+}
+
+/// Writes a file beside its place and moves it there when it is complete and on the disk.
+///
+/// # Errors
+/// Those of the file system; the old file, if there was one, is then as it was.
+pub fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
+}
+
+/// An array from the bytes of a `.npy` file, of signed or unsigned bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ByteArray {
+    /// Signed 8-bit elements.
+    Signed(ArrayD<i8>),
+    /// Unsigned 8-bit elements.
+    Unsigned(ArrayD<u8>),
+}
+
+impl ByteArray {
+    /// Reads a `.npy` file.
+    ///
+    /// # Errors
+    /// Names the file when it cannot be read, is not in NumPy's format, is truncated, or holds other elements than
+    /// bytes.
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = read(path)?;
+        // A view checks the length before anything of the claimed size is allocated.
+        match view::<i8>(&bytes) {
+            Err(ViewNpyError::WrongDescriptor(_)) => view::<u8>(&bytes).map(Self::Unsigned),
+            signed => signed.map(Self::Signed),
+        }
+        .with_context(|| format!("`{}` is not a .npy file of int8 or uint8 elements", path.display()))
+    }
+
+    /// The dimensions.
+    pub fn shape(&self) -> &[usize] {
+        match self {
+            ByteArray::Signed(array) => array.shape(),
+            ByteArray::Unsigned(array) => array.shape(),
+        }
+    }
+}
+
+fn view<T: ReadableElement + ndarray_npy::ViewElement + Clone>(bytes: &[u8]) -> Result<ArrayD<T>, ViewNpyError> {
+    let view = ndarray::ArrayView::<T, IxDyn>::view_npy(bytes)?;
+    // Arrays may be stored column by column; everything here works row by row.
+    Ok(view.as_standard_layout().into_owned())
+}

@@ -1,0 +1,291 @@
+//! Everything that a model file says, for `kinglet inspect`.
+
+use std::fmt;
+
+use kinglet::ops::Op;
+use kinglet::{Clamp, Model, Step, Tensor, Window};
+use serde::Serialize;
+
+use super::table::{Table, grouped};
+
+/// A model, laid out for reading.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Inspection {
+    /// The model's name.
+    pub name: String,
+    /// Bytes of the file: what it takes in flash.
+    pub file_bytes: usize,
+    /// Bytes of weights and tables.
+    pub weight_bytes: usize,
+    /// Bytes of arena.
+    pub arena_bytes: usize,
+    /// The most bytes in use at one moment: no placement of this plan's buffers can be smaller.
+    pub arena_lower_bound: u32,
+    /// The moment of the most bytes in use.
+    pub peak_moment: u32,
+    /// The steps that run then.
+    pub peak_steps: Vec<usize>,
+    /// Multiply-accumulate operations of one inference.
+    pub macs: u64,
+    /// Index of the input tensor.
+    pub input: usize,
+    /// Index of the output tensor.
+    pub output: usize,
+    /// Class labels.
+    pub labels: Vec<String>,
+    /// Tables that pixels go through: 0, 1, or one per channel.
+    pub pixel_tables: usize,
+    /// The steps in the order of execution.
+    pub steps: Vec<StepView>,
+    /// The activation tensors.
+    pub tensors: Vec<TensorView>,
+}
+
+/// A step.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StepView {
+    /// Its place in the order of execution.
+    pub index: usize,
+    /// Its name.
+    pub name: String,
+    /// Its operator.
+    pub operator: &'static str,
+    /// Kernel, stride, padding, activation range, algorithm.
+    pub parameters: String,
+    /// The moment at which it runs; steps of a chain share one.
+    pub moment: u32,
+    /// Shapes of its inputs, `[h, w, c]`.
+    pub inputs: Vec<[u32; 3]>,
+    /// Shape of its output.
+    pub output: [u32; 3],
+    /// Where the output lies in the arena.
+    pub output_offset: u32,
+    /// Rows of the output that are kept.
+    pub output_rows: u32,
+    /// Multiply-accumulate operations.
+    pub macs: u64,
+    /// Bytes of weights and tables.
+    pub weight_bytes: u32,
+    /// Where the scratch lies in the arena.
+    pub scratch_offset: u32,
+    /// Bytes of scratch.
+    pub scratch_bytes: u32,
+}
+
+/// An activation tensor.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TensorView {
+    /// Its number.
+    pub index: usize,
+    /// `[h, w, c]`.
+    pub shape: [u32; 3],
+    /// Scale.
+    pub scale: f32,
+    /// Zero point.
+    pub zero_point: i32,
+    /// Byte offset in the arena.
+    pub offset: u32,
+    /// Bytes from pixel to pixel.
+    pub pitch: u32,
+    /// Rows that are kept.
+    pub rows: u32,
+    /// Bytes from the first to the last.
+    pub bytes: u32,
+    /// Moment of the first write.
+    pub first: u32,
+    /// Moment of the last write.
+    pub ready: u32,
+    /// Moment of the last use.
+    pub last: u32,
+    /// The joint tensor that it is a part of.
+    pub joint: Option<u32>,
+}
+
+impl Inspection {
+    /// Looks at a model.
+    pub fn of(model: &Model<'_>) -> Self {
+        let tensors: Vec<Tensor> = (0..model.tensor_count()).filter_map(|i| model.tensor(i)).collect();
+        let steps: Vec<Step<'_>> = model.steps().collect();
+        let (peak_moment, arena_lower_bound) = peak(&tensors, &steps);
+        let labels = (0..model.label_count()).filter_map(|class| model.label(class)).map(String::from).collect();
+        Self {
+            name: model.name().to_owned(),
+            file_bytes: model.file_len(),
+            weight_bytes: model.weight_bytes(),
+            arena_bytes: model.arena_len(),
+            arena_lower_bound,
+            peak_moment,
+            peak_steps: steps.iter().filter(|step| step.moment == peak_moment).map(|step| step.index).collect(),
+            macs: model.macs(),
+            input: model.input_index(),
+            output: model.output_index(),
+            labels,
+            pixel_tables: model.pixels().map_or(0, |pixels| pixels.tables.len() / 256),
+            steps: steps.iter().map(StepView::of).collect(),
+            tensors: tensors.iter().enumerate().map(TensorView::of).collect(),
+        }
+    }
+}
+
+/// The moment with the most bytes in use, and how many: bytes that several buffers cover count once.
+fn peak(tensors: &[Tensor], steps: &[Step<'_>]) -> (u32, u32) {
+    let end = steps.last().map_or(0, |step| step.moment) + 1;
+    let in_use = |moment: u32| {
+        let alive = tensors.iter().filter(|t| t.joint.is_none() && t.first <= moment && moment <= t.last);
+        let scratch = steps.iter().filter(|step| step.moment == moment).map(|step| step.scratch);
+        let mut regions: Vec<_> = alive.map(Tensor::region).chain(scratch).collect();
+        regions.sort_by_key(|region| region.offset);
+        let (mut covered, mut at) = (0, 0);
+        for region in regions {
+            covered += region.end().saturating_sub(region.offset.max(at));
+            at = at.max(region.end());
+        }
+        covered
+    };
+    let moments = (0..=end).map(|moment| (moment, in_use(moment)));
+    moments.max_by_key(|&(moment, bytes)| (bytes, std::cmp::Reverse(moment))).unwrap_or((0, 0))
+}
+
+fn shape(tensor: &Tensor) -> [u32; 3] {
+    [tensor.shape.h, tensor.shape.w, tensor.shape.c]
+}
+
+impl StepView {
+    fn of(step: &Step<'_>) -> Self {
+        let output = &step.tensors.output;
+        Self {
+            index: step.index,
+            name: step.name.to_owned(),
+            operator: step.kind().name(),
+            parameters: parameters(&step.op),
+            moment: step.moment,
+            inputs: std::iter::once(&step.tensors.a).chain(&step.tensors.b).map(shape).collect(),
+            output: shape(output),
+            output_offset: output.place.offset,
+            output_rows: output.place.rows,
+            macs: step.macs(),
+            weight_bytes: step.op.weight_bytes(),
+            scratch_offset: step.scratch.offset,
+            scratch_bytes: step.scratch.len,
+        }
+    }
+}
+
+impl TensorView {
+    fn of((index, tensor): (usize, &Tensor)) -> Self {
+        Self {
+            index,
+            shape: shape(tensor),
+            scale: tensor.quant.scale,
+            zero_point: tensor.quant.zero_point,
+            offset: tensor.place.offset,
+            pitch: tensor.place.pitch,
+            rows: tensor.place.rows,
+            bytes: tensor.span(),
+            first: tensor.first,
+            ready: tensor.ready,
+            last: tensor.last,
+            joint: tensor.joint,
+        }
+    }
+}
+
+/// An operator's parameters in a few words.
+fn parameters(op: &Op<'_>) -> String {
+    let window = |w: &Window| {
+        let [[kh, kw], [sh, sw], [top, left], [bottom, right]] = [w.kernel, w.stride, w.before, w.after];
+        let stride = if sh == sw { format!("/{sh}") } else { format!("/{sh}x{sw}") };
+        let pad = if w.is_padded() { format!(" pad {top},{left},{bottom},{right}") } else { String::new() };
+        format!("{kh}x{kw}{stride}{pad}")
+    };
+    let clamp = |c: &Clamp| {
+        if c.min <= -128 && c.max >= 127 { String::new() } else { format!(" clamp {}..={}", c.min, c.max) }
+    };
+    match op {
+        Op::Conv2d(conv) => format!("{}{} {:?}", window(&conv.window), clamp(&conv.clamp), conv.algorithm),
+        Op::DepthwiseConv2d(conv) => format!("{}{}", window(&conv.window), clamp(&conv.clamp)),
+        Op::Dense(dense) => clamp(&dense.clamp).trim_start().to_owned(),
+        Op::MaxPool2d(pool) => format!("{}{}", window(&pool.window), clamp(&pool.clamp)),
+        Op::AveragePool2d(pool) => format!("{}{}", window(&pool.window), clamp(&pool.clamp)),
+        Op::Add(add) => clamp(&add.clamp).trim_start().to_owned(),
+        Op::Pad(pad) => format!("{:?} {:?}", pad.before, pad.after),
+        _ => String::new(),
+    }
+}
+
+impl fmt::Display for Inspection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let dims = |[h, w, c]: [u32; 3]| format!("{h}x{w}x{c}");
+        let bytes = |n: usize| grouped(n as u64);
+        let end = |index: usize| {
+            self.tensors
+                .get(index)
+                .map_or(String::new(), |t| format!("{} scale {} zero point {}", dims(t.shape), t.scale, t.zero_point))
+        };
+        writeln!(f, "{}: {} steps, {} MACs", self.name, self.steps.len(), grouped(self.macs))?;
+        writeln!(f, "input   {}", end(self.input))?;
+        writeln!(
+            f,
+            "output  {}{}",
+            end(self.output),
+            if self.labels.is_empty() { String::new() } else { format!(", classes {}", self.labels.join(" ")) }
+        )?;
+        writeln!(f, "flash   {} bytes, weights {}", bytes(self.file_bytes), bytes(self.weight_bytes))?;
+        writeln!(
+            f,
+            "arena   {} bytes, {} in use at the peak (moment {}, step {})\n",
+            bytes(self.arena_bytes),
+            grouped(self.arena_lower_bound.into()),
+            self.peak_moment,
+            self.peak_steps.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")
+        )?;
+        let mut table = Table::new([
+            "step",
+            "moment",
+            "name",
+            "operator",
+            "parameters",
+            "input",
+            "output",
+            "MACs",
+            "weights",
+            "offset",
+            "rows",
+            "scratch",
+        ]);
+        for step in &self.steps {
+            let rows = if step.output_rows < step.output[0] { step.output_rows.to_string() } else { String::new() };
+            table.row([
+                step.index.to_string(),
+                step.moment.to_string(),
+                step.name.clone(),
+                step.operator.to_owned(),
+                step.parameters.clone(),
+                step.inputs.iter().map(|&shape| dims(shape)).collect::<Vec<_>>().join(" + "),
+                dims(step.output),
+                grouped(step.macs),
+                grouped(step.weight_bytes.into()),
+                step.output_offset.to_string(),
+                rows,
+                step.scratch_bytes.to_string(),
+            ]);
+        }
+        writeln!(f, "{table}")?;
+        let mut table =
+            Table::new(["tensor", "shape", "scale", "zero point", "offset", "bytes", "pitch", "moments", "part of"]);
+        for tensor in &self.tensors {
+            table.row([
+                tensor.index.to_string(),
+                dims(tensor.shape),
+                tensor.scale.to_string(),
+                tensor.zero_point.to_string(),
+                tensor.offset.to_string(),
+                grouped(tensor.bytes.into()),
+                tensor.pitch.to_string(),
+                format!("{}..{}", tensor.first, tensor.last),
+                tensor.joint.map(|joint| joint.to_string()).unwrap_or_default(),
+            ]);
+        }
+        write!(f, "{table}")
+    }
+}

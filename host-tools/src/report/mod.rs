@@ -1,0 +1,4 @@
+//! Reports: what people read, and the same figures for programs.
+
+pub mod inspection;
+pub mod table;

@@ -1,0 +1,66 @@
+//! Plain tables for terminals: columns as wide as they need, numbers to the right.
+
+use std::fmt;
+
+/// Rows of cells under a heading.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Table {
+    heading: Vec<String>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// A table with these columns.
+    pub fn new<const N: usize>(heading: [&str; N]) -> Self {
+        Self { heading: heading.map(String::from).to_vec(), rows: Vec::new() }
+    }
+
+    /// Appends a row.
+    pub fn row<const N: usize>(&mut self, cells: [String; N]) {
+        self.rows.push(cells.to_vec());
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = || std::iter::once(&self.heading).chain(&self.rows);
+        let columns = self.heading.len();
+        let width = |c: usize| all().filter_map(|row| row.get(c)).map(|cell| cell.chars().count()).max().unwrap_or(0);
+        // A column whose cells all begin like numbers is one of numbers.
+        let numeric = |c: usize| {
+            let begins =
+                |cell: &String| cell.is_empty() || cell.starts_with(|ch: char| ch.is_ascii_digit() || ch == '-');
+            self.rows.iter().filter_map(|row| row.get(c)).all(begins)
+        };
+        let layout: Vec<_> = (0..columns).map(|c| (width(c), numeric(c))).collect();
+        for row in all() {
+            let mut line = String::new();
+            for (cell, &(width, numeric)) in row.iter().zip(&layout) {
+                let cell = if numeric { format!("{cell:>width$}  ") } else { format!("{cell:<width$}  ") };
+                line.push_str(&cell);
+            }
+            writeln!(f, "{}", line.trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+/// A number with a comma between thousands.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(|group| String::from_utf8_lossy(group)).collect();
+    groups.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_go_to_the_right_and_names_to_the_left() {
+        let mut table = Table::new(["name", "bytes"]);
+        table.row(["a".into(), grouped(1_234_567)]);
+        table.row(["long".into(), grouped(12)]);
+        assert_eq!(table.to_string(), "name      bytes\na     1,234,567\nlong         12\n");
+    }
+}
