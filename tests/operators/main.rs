@@ -4,6 +4,7 @@ mod oracle;
 mod run;
 
 use kinglet::kernels::Portable;
+use kinglet::kernels::algorithms::{self as layer, Layer};
 use kinglet::ops::{
     Add, AveragePool2d, Concat, Conv2d, ConvAlgorithm, Dense, DepthwiseConv2d, MaxPool2d, Mean, Op, Pad, Reshape,
     Softmax,
@@ -180,6 +181,58 @@ proptest! {
         let [h, w] = taps.output(&input).unwrap();
         let shape = run::shape([h, w, channels.len()]);
         run::check::<Portable>(&op, &[&input], (shape, quant(&output, 1.0)), &expected);
+    }
+
+    /// Every algorithm that takes a layer, with the windows that they are made for.
+    #[test]
+    fn conv2d_by_every_algorithm(
+        (input, taps, weights, channels) in
+            (map(11, 13), prop::sample::select(vec![(3, 1), (3, 2), (1, 1), (1, 2), (5, 1)]), any::<bool>(), 1usize..=10)
+                .prop_map(|(input, (kernel, stride), padded, outputs)| {
+                    let pad = if padded { kernel / 2 } else { 0 };
+                    let taps = Taps { kernel: [kernel; 2], stride: [stride; 2], before: [pad; 2], after: [pad; 2] };
+                    (input, taps, outputs)
+                })
+                .prop_filter("the window fits", |(input, taps, _)| taps.output(input).is_some())
+                .prop_flat_map(|(input, taps, outputs)| {
+                    let len = outputs * taps.kernel[0] * taps.kernel[1] * input.shape[2];
+                    (Just(input), Just(taps), elements(len), prop::collection::vec(channel(), outputs))
+                }),
+        mut output in output(), tile_rows in 1u32..4,
+    ) {
+        output.twice = true;
+        let expected = oracle::conv(&input, &taps, &weights, &channels, &output);
+        let k = weights.len() / channels.len();
+        let table = table(&channels, &input, |c| sum(&weights[c * k..][..k]));
+        let channels = Channels::new(&table).unwrap();
+        let [h, w] = taps.output(&input).unwrap();
+        let (shape, quant) = (run::shape([h, w, channels.len()]), quant(&output, 1.0));
+        let layer = Layer {
+            input: layer::Map::dense(input.shape[0], input.shape[1], input.shape[2]),
+            output: layer::Map::dense(h, w, channels.len()),
+            window: window(&taps),
+            zero_in: input.zero_point as i8,
+            zero_out: output.zero_point as i8,
+            low: output.min as i8,
+            high: output.max as i8,
+        };
+        for algorithm in (1..=6).filter_map(|code| ConvAlgorithm::from_code(if code == 4 { 4 | tile_rows << 8 } else { code })) {
+            let entries: Vec<Channel> = channels.iter().collect();
+            let Some(packed) = algorithm.pack(&layer, &weights, &entries) else { continue };
+            // Weights start at a multiple of 16 bytes, as in a file.
+            let mut room = vec![0i8; packed.len() + 16];
+            let start = room.as_ptr().align_offset(16);
+            room[start..start + packed.len()].iter_mut().zip(&packed).for_each(|(to, &from)| *to = from as i8);
+            let op = Op::Conv2d(Conv2d {
+                algorithm,
+                window: window(&taps),
+                rounding: Rounding::Double,
+                clamp: clamp(&output),
+                weights: &room[start..start + packed.len()],
+                channels,
+            });
+            run::check::<Portable>(&op, &[&input], (shape, quant), &expected);
+        }
     }
 
     #[test]

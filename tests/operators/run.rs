@@ -96,10 +96,12 @@ pub fn check<B: Backend>(op: &Op<'_>, inputs: &[&Map], output: (Shape, QuantPara
 }
 
 fn run<B: Backend>(op: &Op<'_>, inputs: &[&Map], output: (Shape, QuantParams), layout: Layout) -> Vec<i8> {
+    let block = op.row_block();
     // Rows of an operand that may have to be there at once.
     let kept = |operand: u32, height: u32| {
         let rows = |y| op.reach(operand).rows(y, height);
-        (0..output.0.h).map(rows).map(|(start, end)| end - start).max().unwrap().max(1)
+        let last = |y: u32| (y + block).min(output.0.h) - 1;
+        (0..output.0.h).step_by(block as usize).map(|y| rows(last(y)).1 - rows(y).0).max().unwrap().max(1)
     };
     let views = matches!(layout, Layout::Views | Layout::Lines | Layout::ViewInPlace(_));
     let mut end = 0;
@@ -119,7 +121,6 @@ fn run<B: Backend>(op: &Op<'_>, inputs: &[&Map], output: (Shape, QuantParams), l
             place(shape, quant(map), rows)
         })
         .collect();
-    let block = op.row_block();
     let out_rows = if layout == Layout::Lines { block.min(output.0.h) } else { output.0.h };
     let mut out = place(output.0, output.1, out_rows);
     if let Layout::InPlace(operand) | Layout::ViewInPlace(operand) = layout {
