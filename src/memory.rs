@@ -98,14 +98,11 @@ impl<'a> Memory<'a> {
         }
     }
 
-    /// Reads one region and writes two others, the second as the words that lie wholly in it; all are empty when two
-    /// overlap, and the words when the third does not start at a multiple of 4.
-    pub fn read_write_words(&mut self, read: Region, write: Region, words: Region) -> (&[i8], &mut [i8], &mut [u32]) {
+    /// Reads one region and writes two others; all are empty when two overlap.
+    pub fn read_write2(&mut self, read: Region, a: Region, b: Region) -> (&[i8], &mut [i8], &mut [i8]) {
         let range = |r: Region| r.offset as usize..r.end() as usize;
-        match self.bytes.get_disjoint_mut([range(read), range(write), range(words)]) {
-            Ok([read, write, words]) => {
-                (cast::as_i8(read), cast::as_i8_mut(write), cast::i8_as_words_mut(cast::as_i8_mut(words)))
-            }
+        match self.bytes.get_disjoint_mut([range(read), range(a), range(b)]) {
+            Ok([read, a, b]) => (cast::as_i8(read), cast::as_i8_mut(a), cast::as_i8_mut(b)),
             Err(_) => (&[], &mut [], &mut []),
         }
     }

@@ -86,12 +86,6 @@ pub trait Backend: blocks::Blocks {
         portable::multiply_taps(patch, weights, pitch, sums);
     }
 
-    /// `out[c]` = the largest of the pixels' channel `c`, for at most [`BLOCK`] channels.
-    #[inline]
-    fn max(pixels: &Pixels<'_>, out: &mut [i8]) {
-        portable::max(pixels, out);
-    }
-
     /// `sums[c]` = the sum of the pixels' channel `c`, for at most [`BLOCK`] channels.
     #[inline]
     fn sum(pixels: &Pixels<'_>, sums: &mut [i32]) {
@@ -101,7 +95,16 @@ pub trait Backend: blocks::Blocks {
     /// Adds two rows of elements with rescaling, into the first: `left = left + right`.
     #[inline]
     fn add(left: &mut [i8], right: &[i8], terms: &AddTerms) {
-        portable::add(left, right, terms);
+        match &terms.linear {
+            Some(constants) => {
+                Self::add_linear(left, right, constants);
+                let (low, high) = (terms.stage.clamp.min as i8, terms.stage.clamp.max as i8);
+                if low != i8::MIN || high != i8::MAX {
+                    Self::clamp(left, low, high);
+                }
+            }
+            None => portable::add(left, right, terms),
+        }
     }
 }
 
@@ -116,6 +119,8 @@ pub struct AddTerms {
     pub output_factor: crate::quant::Multiplier,
     /// Rounding, zero point and clamp of the output.
     pub stage: crate::quant::OutputStage,
+    /// Constants of [`blocks::elementwise::add_linear`] that give the same sums before the clamp.
+    pub linear: Option<[i32; 3]>,
 }
 
 impl AddTerms {
@@ -125,6 +130,10 @@ impl AddTerms {
     /// The same with left and right exchanged.
     pub const fn swapped(self) -> Self {
         let ([a, b], [c, d]) = (self.zero_points, self.factors);
-        Self { zero_points: [b, a], factors: [d, c], ..self }
+        let linear = match self.linear {
+            Some([a, b, offset]) => Some([b, a, offset]),
+            None => None,
+        };
+        Self { zero_points: [b, a], factors: [d, c], linear, ..self }
     }
 }

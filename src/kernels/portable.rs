@@ -77,22 +77,6 @@ pub(super) fn multiply_taps(patch: &[i8], weights: &[i8], pitch: usize, sums: &m
 }
 
 #[inline]
-pub(super) fn max(pixels: &Pixels<'_>, out: &mut [i8]) {
-    out.fill(i8::MIN);
-    if let Ok(out) = <&mut [i8; BLOCK]>::try_from(&mut *out) {
-        for pixel in pixels.iter() {
-            if let Some(pixel) = pixel.first_chunk::<BLOCK>() {
-                out.iter_mut().zip(pixel).for_each(|(largest, &x)| *largest = x.max(*largest));
-            }
-        }
-        return;
-    }
-    for pixel in pixels.iter() {
-        out.iter_mut().zip(pixel).for_each(|(largest, &x)| *largest = x.max(*largest));
-    }
-}
-
-#[inline]
 pub(super) fn sum(pixels: &Pixels<'_>, sums: &mut [i32]) {
     sums.fill(0);
     if let Ok(sums) = <&mut [i32; BLOCK]>::try_from(&mut *sums) {

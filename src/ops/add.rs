@@ -22,6 +22,9 @@ pub struct Add {
     pub output_factor: Multiplier,
     /// The activation range.
     pub clamp: Clamp,
+    /// Constants of the linear form that gives the same bytes in a fifth of the instructions, where there are such:
+    /// see [`Add::linearized`].
+    pub linear: Option<[i32; 3]>,
 }
 
 impl Add {
@@ -42,7 +45,13 @@ impl Add {
             Multiplier::from_real(b / twice),
             Multiplier::from_real(twice / shifted),
         ) {
-            (Some(a), Some(b), Some(output_factor)) => Some(Self { rounding, factors: [a, b], output_factor, clamp }),
+            (Some(a), Some(b), Some(output_factor)) => Some(Self {
+                rounding,
+                factors: [a, b],
+                output_factor,
+                clamp,
+                linear: None,
+            }),
             _ => None,
         }
     }
@@ -57,7 +66,17 @@ impl Add {
     }
 
     pub(super) const fn decode_at(block: &Block<'_>, at: u32) -> Result<Self, ModelError> {
+        let linear = match attempt!(block.word(at + 9)) {
+            0 => None,
+            1 => Some([
+                attempt!(block.word(at + 10)) as i32,
+                attempt!(block.word(at + 11)) as i32,
+                attempt!(block.word(at + 12)) as i32,
+            ]),
+            _ => return Err(block.error(at + 9, Fault::Algorithm)),
+        };
         Ok(Self {
+            linear,
             rounding: attempt!(params::rounding(block, at)),
             factors: [attempt!(params::multiplier(block, at + 1)), attempt!(params::multiplier(block, at + 3))],
             output_factor: attempt!(params::multiplier(block, at + 5)),
@@ -71,7 +90,17 @@ impl Add {
         for factor in self.factors.into_iter().chain([self.output_factor]) {
             writer.words([factor.multiplier as u32, factor.shift as u32]);
         }
-        writer.words([self.clamp.min as u32, self.clamp.max as u32]);
+        writer.words([self.clamp.min as u32, self.clamp.max as u32, u32::from(self.linear.is_some())]);
+        writer.words(self.linear.unwrap_or_default().map(|constant| constant as u32));
+    }
+
+    /// The same addition with the constants of its linear form, when some exist that are right for all 65,536 pairs of
+    /// inputs quantized with `a` and `b`.
+    #[cfg(feature = "std")]
+    #[must_use]
+    pub fn linearized(self, a: QuantParams, b: QuantParams, output: QuantParams) -> Self {
+        let terms = self.terms([a.zero_point, b.zero_point], output.zero_point);
+        Self { linear: crate::kernels::algorithms::add_linear::find(&terms), ..self }
     }
 
     pub(super) const fn check(&self, tensors: &Operands) -> Result<(), Fault> {
@@ -114,6 +143,7 @@ impl Add {
             factors: self.factors,
             output_factor: self.output_factor,
             stage: OutputStage { rounding: self.rounding, zero_point: output_zero_point, clamp: self.clamp },
+            linear: self.linear,
         }
     }
 

@@ -142,7 +142,8 @@ impl<'m> Conv2d<'m> {
                 let layer = self.layer(&io.tensors);
                 let rows = rows.start as usize..rows.end.min(output.shape.h) as usize;
                 let (input, output, scratch) =
-                    io.memory.read_write_words(input.region(), output.region(), io.scratch);
+                    io.memory.read_write2(input.region(), output.region(), io.scratch);
+                let scratch = cast::i8_as_words_mut(scratch);
                 algorithm.run::<B>(&layer, cast::i8_as_words(self.weights), input, output, scratch, rows);
             }
         }

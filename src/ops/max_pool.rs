@@ -2,11 +2,12 @@
 
 use core::ops::Range;
 
-use super::patch::Inside;
 use super::{Io, Operands, params};
 use crate::bytes::{Block, attempt};
 use crate::error::{Fault, ModelError};
-use crate::kernels::{BLOCK, Backend};
+use crate::kernels::Backend;
+use crate::kernels::algorithms::Map;
+use crate::kernels::algorithms::pool::MaxPool;
 use crate::quant::Clamp;
 use crate::tensor::Shape;
 use crate::window::{Reach, Window};
@@ -43,8 +44,19 @@ impl MaxPool2d {
         params::check_pool(tensors, &self.window, self.clamp)
     }
 
-    pub(super) const fn scratch_len(&self, _tensors: &Operands) -> u32 {
-        0
+    pub(super) const fn scratch_len(&self, tensors: &Operands) -> u32 {
+        let len = self.pool(tensors).scratch_bytes();
+        if len > u32::MAX as usize { u32::MAX } else { len as u32 }
+    }
+
+    const fn pool(&self, tensors: &Operands) -> MaxPool {
+        MaxPool {
+            input: Map::of(&tensors.a),
+            output: Map::of(&tensors.output),
+            window: self.window,
+            low: self.clamp.min as i8,
+            high: self.clamp.max as i8,
+        }
     }
 
     pub(super) const fn in_place(&self, _operand: u32) -> bool {
@@ -64,20 +76,10 @@ impl MaxPool2d {
     }
 
     pub(super) fn run<B: Backend>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+        let pool = self.pool(&io.tensors);
         let Operands { a: input, output, .. } = io.tensors;
-        for y in rows.start..rows.end.min(output.shape.h) {
-            for x in 0..output.shape.w {
-                let inside = Inside::of(&self.window, &input, y, x);
-                for block in output.channel_blocks(BLOCK as u32) {
-                    let mut largest = [0; BLOCK];
-                    let largest = largest.get_mut(..block.len()).unwrap_or_default();
-                    B::max(&inside.pixels_of(&input, io.memory.read(input.region()), block.start), largest);
-                    let out = io.memory.write(output.pixels(y, x, 1).part(block.start, block.len() as u32));
-                    for (out, largest) in out.iter_mut().zip(largest) {
-                        *out = self.clamp.apply(i32::from(*largest)) as i8;
-                    }
-                }
-            }
-        }
+        let rows = rows.start as usize..rows.end.min(output.shape.h) as usize;
+        let (input, output, scratch) = io.memory.read_write2(input.region(), output.region(), io.scratch);
+        pool.run::<B>(input, output, scratch, rows);
     }
 }

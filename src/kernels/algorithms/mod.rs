@@ -5,6 +5,8 @@
 //! and read input rows through a [`Map`], so that a line buffer can stand in for a whole tensor.
 
 #[cfg(feature = "std")]
+pub mod add_linear;
+#[cfg(feature = "std")]
 mod channel;
 pub mod choose;
 pub mod conv_gemm;
@@ -13,6 +15,7 @@ pub mod conv_winograd2;
 pub mod conv_winograd4;
 #[cfg(feature = "std")]
 mod cost;
+pub mod pool;
 #[cfg(test)]
 mod tests;
 mod winograd;

@@ -12,11 +12,11 @@ pub const fn linear(a: i8, b: i8, constants: &[i32; 3]) -> i8 {
     saturate(offset.wrapping_add(x).wrapping_add(y) >> 20)
 }
 
-/// `out = saturate((A * a / 256 + B * b / 256 + G) >> 20)`, each quotient rounded down: the residual add wherever
-/// constants exist that make this right for all 65,536 pairs. Works on the shortest of the three lengths.
-pub fn add_linear(a: &[i8], b: &[i8], out: &mut [i8], constants: &[i32; 3]) {
-    for (out, (&a, &b)) in out.iter_mut().zip(a.iter().zip(b)) {
-        *out = linear(a, b, constants);
+/// `a = saturate((A * a / 256 + B * b / 256 + G) >> 20)`, each quotient rounded down: the residual add wherever
+/// constants exist that make this right for all 65,536 pairs. Works on the shorter of the two lengths.
+pub fn add_linear(a: &mut [i8], b: &[i8], constants: &[i32; 3]) {
+    for (a, &b) in a.iter_mut().zip(b) {
+        *a = linear(*a, b, constants);
     }
 }
 
@@ -24,6 +24,13 @@ pub fn add_linear(a: &[i8], b: &[i8], out: &mut [i8], constants: &[i32; 3]) {
 pub fn max3(out: &mut [i8], a: &[i8], b: &[i8], c: &[i8]) {
     for (out, ((&a, &b), &c)) in out.iter_mut().zip(a.iter().zip(b).zip(c)) {
         *out = a.max(b).max(c);
+    }
+}
+
+/// `acc = max(acc, a, b)`, on the shortest of the three lengths.
+pub fn max_into(acc: &mut [i8], a: &[i8], b: &[i8]) {
+    for (acc, (&a, &b)) in acc.iter_mut().zip(a.iter().zip(b)) {
+        *acc = a.max(b).max(*acc);
     }
 }
 

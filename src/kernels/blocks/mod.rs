@@ -116,14 +116,19 @@ pub trait Blocks {
         depthwise::depthwise(src, patch, w, records, out, second);
     }
 
-    /// The linear form of a rescaled sum: [`elementwise::add_linear`].
-    fn add_linear(a: &[i8], b: &[i8], out: &mut [i8], constants: &[i32; 3]) {
-        elementwise::add_linear(a, b, out, constants);
+    /// The linear form of a rescaled sum, into the first: [`elementwise::add_linear`].
+    fn add_linear(a: &mut [i8], b: &[i8], constants: &[i32; 3]) {
+        elementwise::add_linear(a, b, constants);
     }
 
     /// The greatest of three bytes: [`elementwise::max3`].
     fn max3(out: &mut [i8], a: &[i8], b: &[i8], c: &[i8]) {
         elementwise::max3(out, a, b, c);
+    }
+
+    /// The greatest of three bytes, into the first: [`elementwise::max_into`].
+    fn max_into(acc: &mut [i8], a: &[i8], b: &[i8]) {
+        elementwise::max_into(acc, a, b);
     }
 
     /// Clamps bytes: [`elementwise::clamp`].

@@ -3,8 +3,9 @@
 //! The loops are in `asm/*.S`. Each function here checks the lengths exactly as the portable definition does, and then
 //! calls one of them; off the target there is nothing here, and the portable definitions stand in.
 
-use crate::kernels::Backend;
+use crate::kernels::algorithms::pool;
 use crate::kernels::blocks::Blocks;
+use crate::kernels::{Backend, Pixels};
 
 /// The blocks of the Arm DSP instructions, or the portable definitions where there are none.
 #[derive(Clone, Copy, Debug)]
@@ -12,6 +13,11 @@ pub struct Dsp;
 
 impl Backend for Dsp {
     const NAME: &'static str = "dsp";
+
+    #[inline]
+    fn sum(pixels: &Pixels<'_>, sums: &mut [i32]) {
+        pool::sum::<Self>(pixels, sums);
+    }
 }
 
 #[cfg(not(kinglet_dsp))]
@@ -114,7 +120,7 @@ mod asm {
             rows: usize,
             columns: usize,
         );
-        pub fn kinglet_add_linear(a: *const i8, b: *const i8, out: *mut i8, constants: *const i32, n: usize);
+        pub fn kinglet_add_linear(a: *mut i8, b: *const i8, constants: *const i32, n: usize);
         pub fn kinglet_max3(out: *mut i8, a: *const i8, b: *const i8, c: *const i8, n: usize);
         pub fn kinglet_clamp(data: *mut i8, n: usize, low: u32, high: u32);
         pub fn kinglet_sum(src: *const i8, step: usize, pixels: usize, acc: *mut i32);
@@ -377,15 +383,14 @@ impl Blocks for Dsp {
     }
 
     #[inline(always)]
-    fn add_linear(a: &[i8], b: &[i8], out: &mut [i8], constants: &[i32; 3]) {
-        let n = a.len().min(b.len()).min(out.len());
-        let whole = n & !7;
+    fn add_linear(a: &mut [i8], b: &[i8], constants: &[i32; 3]) {
+        let whole = a.len().min(b.len()) & !7;
         if whole > 0 {
-            // SAFETY: `whole` elements, a multiple of 8 and not 0, lie within all three slices.
-            unsafe { asm::kinglet_add_linear(a.as_ptr(), b.as_ptr(), out.as_mut_ptr(), constants.as_ptr(), whole) }
+            // SAFETY: `whole` elements, a multiple of 8 and not 0, lie within both slices.
+            unsafe { asm::kinglet_add_linear(a.as_mut_ptr(), b.as_ptr(), constants.as_ptr(), whole) }
         }
-        let (a, b) = (a.get(whole..).unwrap_or_default(), b.get(whole..).unwrap_or_default());
-        elementwise::add_linear(a, b, out.get_mut(whole..).unwrap_or_default(), constants);
+        let (a, b) = (a.get_mut(whole..).unwrap_or_default(), b.get(whole..).unwrap_or_default());
+        elementwise::add_linear(a, b, constants);
     }
 
     #[inline(always)]
@@ -399,6 +404,19 @@ impl Blocks for Dsp {
         let (a, b, c) = (a.get(whole..), b.get(whole..), c.get(whole..));
         let out = out.get_mut(whole..).unwrap_or_default();
         elementwise::max3(out, a.unwrap_or_default(), b.unwrap_or_default(), c.unwrap_or_default());
+    }
+
+    #[inline(always)]
+    fn max_into(acc: &mut [i8], a: &[i8], b: &[i8]) {
+        let whole = acc.len().min(a.len()).min(b.len()) & !7;
+        if whole > 0 {
+            let to = acc.as_mut_ptr();
+            // SAFETY: `whole` elements, a multiple of 8 and not 0, lie within all three slices; the block reads a word
+            // of each before it writes that word.
+            unsafe { asm::kinglet_max3(to, to, a.as_ptr(), b.as_ptr(), whole) }
+        }
+        let (a, b) = (a.get(whole..).unwrap_or_default(), b.get(whole..).unwrap_or_default());
+        elementwise::max_into(acc.get_mut(whole..).unwrap_or_default(), a, b);
     }
 
     #[inline(always)]

@@ -1,13 +1,12 @@
-@ add_linear(a, b, out, constants, n): (A * a + B * b + G) >> 20, saturated, for n elements, a multiple of 8.
+@ add_linear(a, b, constants, n): a = (A * a + B * b + G) >> 20, saturated, for n elements, a multiple of 8.
  k_fn kinglet_add_linear
  push {r4-r11,lr}
- ldr lr,[sp,#36]
- add lr,lr,r2
- ldmia r3,{r10,r11,r12}
+ add lr,r0,r3
+ ldmia r2,{r10,r11,r12}
  mov r9,#0xff00ff00
 1:
  .rept 2
- ldr r3,[r0],#4
+ ldr r3,[r0]
  ldr r4,[r1],#4
  and r5,r9,r3,lsl #8
  and r6,r9,r3
@@ -25,12 +24,12 @@
  ssat r4,#8,r4,asr #20
  ssat r5,#8,r5,asr #20
  ssat r6,#8,r6,asr #20
- strb r4,[r2,#1]
- strb r5,[r2,#2]
- strb r6,[r2,#3]
- strb r3,[r2],#4
+ strb r4,[r0,#1]
+ strb r5,[r0,#2]
+ strb r6,[r0,#3]
+ strb r3,[r0],#4
  .endr
- cmp r2,lr
+ cmp r0,lr
  bne 1b
  pop {r4-r11,pc}
  k_end kinglet_add_linear
