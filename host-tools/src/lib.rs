@@ -6,6 +6,7 @@ pub mod export;
 pub mod files;
 pub mod graph;
 pub mod import;
+pub mod layers;
 pub mod network;
 pub mod plan;
 pub mod report;

@@ -18,6 +18,7 @@ pub use builder::Builder;
 pub use error::GraphError;
 pub use kinglet::{Padding, Shape, Window};
 pub use op::Op;
+pub(crate) use params::specs;
 pub use params::{ParamSpec, Params};
 pub use preprocess::Preprocess;
 pub use recipe::NetworkRecipe;

@@ -1,0 +1,78 @@
+//! Fully connected layer over one image.
+
+use super::real::Real;
+use super::{Layer, Output, Point, Scratch, store};
+
+/// `out = weight * in + bias`.
+#[derive(Debug)]
+pub struct Dense<T> {
+    inputs: usize,
+    units: usize,
+    /// `[units, inputs]`.
+    weight: Vec<T>,
+    bias: Option<Vec<T>>,
+}
+
+impl<T: Real> Dense<T> {
+    /// A layer of `units` outputs.
+    pub fn new(inputs: usize, units: usize, bias: bool) -> Self {
+        Self { inputs, units, weight: Vec::new(), bias: bias.then(|| vec![T::zero(); units]) }
+    }
+}
+
+impl<T: Real> Layer<T> for Dense<T> {
+    fn prepare(&mut self, weights: &[Vec<T>], _backward: bool) {
+        self.weight.clone_from(&weights[0]);
+        if let Some(bias) = &mut self.bias {
+            bias.clone_from(&weights[1]);
+        }
+    }
+
+    fn forward(&self, point: &Point<'_, T>, out: &mut [T], _scratch: &mut Scratch<T>) {
+        let input = point.input(0);
+        for (out, weight) in out.iter_mut().zip(self.weight.chunks_exact(self.inputs)) {
+            *out = input.iter().zip(weight).map(|(x, w)| *x * *w).sum();
+        }
+        if let Some(bias) = &self.bias {
+            out.iter_mut().zip(bias).for_each(|(out, b)| *out += *b);
+        }
+    }
+
+    fn input_gradient(
+        &self,
+        _which: usize,
+        _point: &Point<'_, T>,
+        output: Output<'_, T>,
+        target: &mut [T],
+        accumulate: bool,
+        _scratch: &mut Scratch<T>,
+    ) {
+        if !accumulate {
+            target.fill(T::zero());
+        }
+        for (g, weight) in output.gradient.iter().zip(self.weight.chunks_exact(self.inputs)) {
+            target.iter_mut().zip(weight).for_each(|(t, w)| *t += *g * *w);
+        }
+    }
+
+    fn gradient_lens(&self) -> Vec<usize> {
+        let weight = self.inputs * self.units;
+        if self.bias.is_some() { vec![weight, self.units] } else { vec![weight] }
+    }
+
+    fn weight_gradient(
+        &self,
+        point: &Point<'_, T>,
+        output: Output<'_, T>,
+        sums: &mut [Vec<T>],
+        _scratch: &mut Scratch<T>,
+    ) {
+        let input = point.input(0);
+        for (g, sum) in output.gradient.iter().zip(sums[0].chunks_exact_mut(self.inputs)) {
+            sum.iter_mut().zip(input).for_each(|(sum, x)| *sum += *g * *x);
+        }
+        if let Some(bias) = sums.get_mut(1) {
+            bias.iter_mut().zip(output.gradient).for_each(|(sum, g)| store(sum, *g, true));
+        }
+    }
+}

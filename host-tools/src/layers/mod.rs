@@ -1,0 +1,142 @@
+//! Float layers, forward and backward, and the network that runs them over a batch.
+//!
+//! A layer sees one image at a time, NHWC. Only batch normalization looks across images; the [`Net`] cuts the graph
+//! there, and between two cuts does everything that touches one image while it is in the cache.
+
+mod batch_norm;
+mod blocks;
+mod conv;
+mod dense;
+mod depthwise;
+mod infer;
+mod net;
+mod pointwise;
+mod pool;
+mod real;
+mod schedule;
+mod shaping;
+
+use ndarray::Array4;
+
+use crate::graph::{Graph, NodeId, Op};
+
+pub use infer::{InferError, forward, logits, preprocess};
+pub use net::{Loss, Mode, Net, Slot};
+pub use real::Real;
+
+/// What a layer sees of one image: its inputs and its output.
+#[derive(Clone, Copy, Debug)]
+struct Point<'a, T> {
+    /// Values of all nodes before this one.
+    values: &'a [Array4<T>],
+    inputs: &'a [NodeId],
+    image: usize,
+}
+
+impl<'a, T: Real> Point<'a, T> {
+    fn input(&self, which: usize) -> &'a [T] {
+        image(&self.values[self.inputs[which].0], self.image)
+    }
+}
+
+/// The elements of one image of a batch.
+fn image<T>(batch: &Array4<T>, index: usize) -> &[T] {
+    let len = batch.len() / batch.dim().0;
+    &batch.as_slice().expect("batches are allocated in standard layout")[index * len..][..len]
+}
+
+/// The elements of one image of a batch, for writing.
+fn image_mut<T>(batch: &mut Array4<T>, index: usize) -> &mut [T] {
+    let len = batch.len() / batch.dim().0;
+    &mut batch.as_slice_mut().expect("batches are allocated in standard layout")[index * len..][..len]
+}
+
+/// Buffers that a layer may use during one call; they keep their memory from call to call.
+#[derive(Debug, Default)]
+struct Scratch<T> {
+    a: Vec<T>,
+    b: Vec<T>,
+    segments: Vec<blocks::Segment>,
+}
+
+/// One operator over one image.
+trait Layer<T: Real>: Send + Sync + std::fmt::Debug {
+    /// Takes over new weights, in the order of the graph's parameter list; `backward` if gradients will be asked for.
+    fn prepare(&mut self, _weights: &[Vec<T>], _backward: bool) {}
+
+    /// Computes the output.
+    fn forward(&self, point: &Point<'_, T>, out: &mut [T], scratch: &mut Scratch<T>);
+
+    /// Computes the gradient of input `which` from the output's, and adds it to `target` if it is to accumulate.
+    fn input_gradient(
+        &self,
+        which: usize,
+        point: &Point<'_, T>,
+        output: Output<'_, T>,
+        target: &mut [T],
+        accumulate: bool,
+        scratch: &mut Scratch<T>,
+    );
+
+    /// Lengths of the buffers that weight gradients are summed in; the layer chooses their layout.
+    fn gradient_lens(&self) -> Vec<usize> {
+        Vec::new()
+    }
+
+    /// Adds one image's weight gradients to `sums`.
+    fn weight_gradient(
+        &self,
+        _point: &Point<'_, T>,
+        _output: Output<'_, T>,
+        _sums: &mut [Vec<T>],
+        _scratch: &mut Scratch<T>,
+    ) {
+    }
+
+    /// Brings summed gradients into the layout of the weights.
+    fn unpack_gradient(&self, sums: &[Vec<T>], gradients: &mut [Vec<T>]) {
+        for (gradient, sum) in gradients.iter_mut().zip(sums) {
+            gradient.copy_from_slice(sum);
+        }
+    }
+}
+
+/// A layer's output and its gradient.
+#[derive(Clone, Copy, Debug)]
+struct Output<'a, T> {
+    value: &'a [T],
+    gradient: &'a [T],
+}
+
+/// `target = value` or `target += value`.
+fn store<T: Real>(target: &mut T, value: T, accumulate: bool) {
+    *target = if accumulate { *target + value } else { value };
+}
+
+/// The layer of a node; none for the input and for batch normalization, which the net itself runs.
+fn layer<T: Real>(graph: &Graph, id: NodeId) -> Option<Box<dyn Layer<T>>> {
+    let node = graph.node(id);
+    let inputs = graph.input_shapes(id);
+    let input = *inputs.first()?;
+    Some(match node.op {
+        Op::Input | Op::BatchNorm { .. } => return None,
+        Op::Conv2d { window, bias, .. } => Box::new(conv::Conv2d::new(window, input, node.shape, bias)),
+        Op::DepthwiseConv2d { window, multiplier, bias } => {
+            Box::new(depthwise::Depthwise::new(window, input, node.shape, multiplier, bias))
+        }
+        Op::Dense { bias, .. } => Box::new(dense::Dense::new(input.len() as usize, node.shape.c as usize, bias)),
+        Op::Relu => Box::new(pointwise::Relu { limit: None }),
+        Op::Relu6 => Box::new(pointwise::Relu { limit: Some(T::of(6.0)) }),
+        Op::Add => Box::new(pointwise::Add),
+        Op::Softmax => Box::new(pointwise::Softmax { channels: node.shape.c as usize }),
+        Op::MaxPool(window) => Box::new(pool::MaxPool::new(window, input, node.shape)),
+        Op::AveragePool(window) => Box::new(pool::AveragePool::new(window, input, node.shape)),
+        Op::GlobalAveragePool => Box::new(pool::GlobalAverage { channels: input.c as usize }),
+        Op::Concat => Box::new(shaping::Concat::new(&inputs)),
+        Op::Flatten => Box::new(shaping::Flatten),
+        Op::Pad { before, .. } => Box::new(shaping::Pad::new(input, node.shape, before)),
+    })
+}
+
+#[cfg(test)]
+mod tests;

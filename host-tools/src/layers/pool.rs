@@ -1,0 +1,171 @@
+//! Pooling over one image.
+
+use kinglet::{Shape, Window};
+
+use super::real::Real;
+use super::{Layer, Output, Point, Scratch, store};
+
+/// The pixels under each output pixel.
+#[derive(Debug)]
+struct Windows {
+    channels: usize,
+    /// For every output pixel, the offsets of the input pixels under it.
+    pixels: Vec<Vec<usize>>,
+}
+
+impl Windows {
+    fn new(window: Window, input: Shape, output: Shape) -> Self {
+        let mut pixels = Vec::new();
+        for oy in 0..output.h {
+            let rows = window.taps(0, oy, input.h);
+            for ox in 0..output.w {
+                let columns = window.taps(1, ox, input.w);
+                let pixel = |y: u32, x: u32| ((y * input.w + x) * input.c) as usize;
+                let under = (rows.start..rows.start + rows.len)
+                    .flat_map(|y| (columns.start..columns.start + columns.len).map(move |x| pixel(y, x)));
+                pixels.push(under.collect());
+            }
+        }
+        Self { channels: input.c as usize, pixels }
+    }
+}
+
+/// Maximum over a window. The gradient goes to the first maximum.
+#[derive(Debug)]
+pub struct MaxPool {
+    windows: Windows,
+}
+
+impl MaxPool {
+    /// A pool from `input` to `output`.
+    pub fn new(window: Window, input: Shape, output: Shape) -> Self {
+        Self { windows: Windows::new(window, input, output) }
+    }
+}
+
+impl<T: Real> Layer<T> for MaxPool {
+    fn forward(&self, point: &Point<'_, T>, out: &mut [T], _scratch: &mut Scratch<T>) {
+        let (input, c) = (point.input(0), self.windows.channels);
+        for (out, under) in out.chunks_exact_mut(c).zip(&self.windows.pixels) {
+            out.fill(T::neg_infinity());
+            for &pixel in under {
+                for (out, x) in out.iter_mut().zip(&input[pixel..][..c]) {
+                    // Written so that a NaN comes through, and the trainer sees it.
+                    *out = if *x < *out { *out } else { *x };
+                }
+            }
+        }
+    }
+
+    fn input_gradient(
+        &self,
+        _which: usize,
+        point: &Point<'_, T>,
+        output: Output<'_, T>,
+        target: &mut [T],
+        accumulate: bool,
+        scratch: &mut Scratch<T>,
+    ) {
+        let (input, c) = (point.input(0), self.windows.channels);
+        if !accumulate {
+            target.fill(T::zero());
+        }
+        let left = &mut scratch.a;
+        let rows = output.value.chunks_exact(c).zip(output.gradient.chunks_exact(c));
+        for ((value, gradient), under) in rows.zip(&self.windows.pixels) {
+            // What is left of each channel's gradient: all of it until its maximum is met.
+            left.clear();
+            left.extend_from_slice(gradient);
+            for &pixel in under {
+                let (x, target) = (&input[pixel..][..c], &mut target[pixel..][..c]);
+                for (((target, x), value), left) in target.iter_mut().zip(x).zip(value).zip(&mut *left) {
+                    let share = if *x == *value { *left } else { T::zero() };
+                    *target += share;
+                    *left -= share;
+                }
+            }
+        }
+    }
+}
+
+/// Mean over the part of a window that lies inside the input.
+#[derive(Debug)]
+pub struct AveragePool {
+    windows: Windows,
+}
+
+impl AveragePool {
+    /// A pool from `input` to `output`.
+    pub fn new(window: Window, input: Shape, output: Shape) -> Self {
+        Self { windows: Windows::new(window, input, output) }
+    }
+}
+
+impl<T: Real> Layer<T> for AveragePool {
+    fn forward(&self, point: &Point<'_, T>, out: &mut [T], _scratch: &mut Scratch<T>) {
+        let (input, c) = (point.input(0), self.windows.channels);
+        for (out, under) in out.chunks_exact_mut(c).zip(&self.windows.pixels) {
+            out.fill(T::zero());
+            for &pixel in under {
+                out.iter_mut().zip(&input[pixel..]).for_each(|(out, x)| *out += *x);
+            }
+            let share = T::of(1.0 / under.len() as f64);
+            out.iter_mut().for_each(|out| *out *= share);
+        }
+    }
+
+    fn input_gradient(
+        &self,
+        _which: usize,
+        _point: &Point<'_, T>,
+        output: Output<'_, T>,
+        target: &mut [T],
+        accumulate: bool,
+        _scratch: &mut Scratch<T>,
+    ) {
+        let c = self.windows.channels;
+        if !accumulate {
+            target.fill(T::zero());
+        }
+        for (gradient, under) in output.gradient.chunks_exact(c).zip(&self.windows.pixels) {
+            let share = T::of(1.0 / under.len() as f64);
+            for &pixel in under {
+                target[pixel..].iter_mut().zip(gradient).for_each(|(t, g)| *t += *g * share);
+            }
+        }
+    }
+}
+
+/// Mean over the whole map.
+#[derive(Debug)]
+pub struct GlobalAverage {
+    /// Channels.
+    pub channels: usize,
+}
+
+impl<T: Real> Layer<T> for GlobalAverage {
+    fn forward(&self, point: &Point<'_, T>, out: &mut [T], _scratch: &mut Scratch<T>) {
+        let input = point.input(0);
+        out.fill(T::zero());
+        for pixel in input.chunks_exact(self.channels) {
+            out.iter_mut().zip(pixel).for_each(|(out, x)| *out += *x);
+        }
+        let share = T::of(self.channels as f64 / input.len() as f64);
+        out.iter_mut().for_each(|out| *out *= share);
+    }
+
+    fn input_gradient(
+        &self,
+        _which: usize,
+        _point: &Point<'_, T>,
+        output: Output<'_, T>,
+        target: &mut [T],
+        accumulate: bool,
+        _scratch: &mut Scratch<T>,
+    ) {
+        let share = T::of(self.channels as f64 / target.len() as f64);
+        for pixel in target.chunks_exact_mut(self.channels) {
+            pixel.iter_mut().zip(output.gradient).for_each(|(t, g)| store(t, *g * share, accumulate));
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! In which order nodes run, cut at batch normalizations.
+//!
+//! Stage 0 holds what needs no statistics; a batch normalization stands one stage after its input. Within a stage all
+//! work concerns one image at a time. Branches that stand side by side share their cuts.
+
+use crate::graph::{Graph, NodeId, Op};
+
+/// One step of the backward pass of an image, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backward {
+    /// Batch normalization `node` of the next stage hands its gradient to its input.
+    Normalized {
+        /// The batch normalization.
+        node: usize,
+        /// Whether other readers have done so before.
+        accumulate: bool,
+    },
+    /// The sums of a batch normalization's own gradient, which is now complete.
+    Sums {
+        /// The batch normalization.
+        node: usize,
+    },
+    /// The weight gradients of `node`.
+    Weights {
+        /// A node with weights.
+        node: usize,
+    },
+    /// `node` hands a gradient to its input.
+    Input {
+        /// The node.
+        node: usize,
+        /// Which of its inputs.
+        which: usize,
+        /// Whether other readers have done so before.
+        accumulate: bool,
+    },
+}
+
+/// One stage: node indices forward, the batch normalizations that end it, and the steps backward.
+#[derive(Clone, Debug, Default)]
+pub struct Stage {
+    /// Nodes in topological order.
+    pub nodes: Vec<usize>,
+    /// Batch normalizations of the next stage, whose inputs are in this one.
+    pub measured: Vec<usize>,
+    /// The backward pass.
+    pub backward: Vec<Backward>,
+}
+
+/// Cuts the graph into stages; gradients start at `loss` and reach everything but the input, and it too on request.
+pub fn stages(graph: &Graph, loss: NodeId, input_gradient: bool) -> Vec<Stage> {
+    let is_norm = |node: usize| matches!(graph.nodes[node].op, Op::BatchNorm { .. });
+    let mut level = vec![0; graph.nodes.len()];
+    for (index, node) in graph.nodes.iter().enumerate() {
+        let inputs = node.inputs.iter().map(|input| level[input.0]).max().unwrap_or(0);
+        level[index] = inputs + usize::from(is_norm(index));
+    }
+    let mut stages = vec![Stage::default(); level.iter().max().map_or(0, |top| top + 1)];
+    for index in 0..graph.nodes.len() {
+        stages[level[index]].nodes.push(index);
+        if is_norm(index) {
+            stages[level[index] - 1].measured.push(index);
+        }
+    }
+    let consumers = graph.consumers();
+    let mut written = vec![false; graph.nodes.len()];
+    written[loss.0] = true;
+    let wants = |node: usize| node > 0 || input_gradient;
+    for stage in stages.iter_mut().rev() {
+        for &node in stage.nodes.iter().rev() {
+            if !wants(node) {
+                continue;
+            }
+            // A normalization that nothing reads has no gradient to hand on.
+            let norms = consumers[node].iter().map(|id| id.0).filter(|&id| is_norm(id) && written[id]);
+            for norm in norms.collect::<Vec<_>>() {
+                stage.backward.push(Backward::Normalized { node: norm, accumulate: written[node] });
+                written[node] = true;
+            }
+            if !written[node] {
+                continue;
+            }
+            if is_norm(node) {
+                stage.backward.push(Backward::Sums { node });
+                continue;
+            }
+            if matches!(graph.nodes[node].op, Op::Conv2d { .. } | Op::DepthwiseConv2d { .. } | Op::Dense { .. }) {
+                stage.backward.push(Backward::Weights { node });
+            }
+            for (which, input) in graph.nodes[node].inputs.iter().enumerate() {
+                if wants(input.0) {
+                    stage.backward.push(Backward::Input { node, which, accumulate: written[input.0] });
+                    written[input.0] = true;
+                }
+            }
+        }
+    }
+    stages
+}

@@ -1,0 +1,214 @@
+//! Gradients against finite differences in f64, and convolution against its definition.
+
+use ndarray::Array4;
+use proptest::prelude::*;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::{Mode, Net};
+use crate::graph::{Block, Builder, Graph, GraphError, NodeId, Op, Padding, Params, Shape, Window};
+
+const IMAGES: usize = 3;
+
+fn numbers(seed: u64, len: usize) -> Vec<f64> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    (0..len).map(|_| (rng.next_u32() as f64 / f64::from(u32::MAX) - 0.5) * 2.0).collect()
+}
+
+/// A graph around one layer: the input, `build`, and a classifier of three classes.
+fn around(shape: Shape, build: impl Fn(&mut Builder, NodeId) -> Result<NodeId, GraphError>) -> Graph {
+    let mut net = Builder::new("test", shape).unwrap();
+    let input = net.input();
+    let x = build(&mut net, input).unwrap();
+    net.dense("logits", x, 3, true).unwrap();
+    net.finish()
+}
+
+/// Compares every gradient, of parameters and of the input, with central differences.
+fn check(graph: &Graph) {
+    let mut net = Net::<f64>::with_gradients(graph, &Params::init(graph, 1), IMAGES, true).unwrap();
+    // Move everything off its special starting point.
+    for (index, slot) in net.slots().enumerate() {
+        let shake = numbers(index as u64 + 10, slot.weights.len());
+        if slot.spec.trainable {
+            slot.weights.iter_mut().zip(shake).for_each(|(w, s)| *w += 0.3 * s);
+        }
+    }
+    let len = graph.input.len() as usize;
+    let mut images = numbers(5, IMAGES * len);
+    let labels = [0, 2, 1];
+    let weights = [1.0, 0.5, 2.0];
+    let loss = |net: &mut Net<f64>, images: &[f64]| {
+        net.forward(IMAGES, Mode::Train, |i, out| out.copy_from_slice(&images[i * len..][..len]));
+        net.loss(&labels, 0.1, &weights).mean
+    };
+    loss(&mut net, &images);
+    net.backward();
+    let analytic: Vec<Vec<f64>> = net.slots().map(|slot| slot.gradient.to_vec()).collect();
+    let names: Vec<String> = net.slots().map(|slot| slot.spec.name.clone()).collect();
+    let step = 1e-5;
+    let agree = |what: &str, at: usize, analytic: f64, difference: f64| {
+        let error = (analytic - difference).abs();
+        assert!(error < 1e-6 * (1.0 + difference.abs()), "{what}[{at}]: {analytic} against {difference}");
+    };
+    for (which, gradient) in analytic.iter().enumerate() {
+        if names[which].ends_with(".mean") || names[which].ends_with(".variance") {
+            continue;
+        }
+        let stride = gradient.len().div_ceil(12);
+        for at in (0..gradient.len()).step_by(stride) {
+            let mut moved = |delta: f64| {
+                net.slots().nth(which).unwrap().weights[at] += delta;
+                loss(&mut net, &images)
+            };
+            let difference = (moved(step) - moved(-2.0 * step)) / (2.0 * step);
+            moved(step);
+            agree(&names[which], at, gradient[at], difference);
+        }
+    }
+    loss(&mut net, &images);
+    net.backward();
+    let gradient = net.gradient(NodeId(0));
+    for at in (0..images.len()).step_by(images.len().div_ceil(40)) {
+        let kept = images[at];
+        let mut moved = |delta: f64| {
+            images[at] = kept + delta;
+            loss(&mut net, &images)
+        };
+        let difference = (moved(step) - moved(-step)) / (2.0 * step);
+        moved(0.0);
+        agree("input", at, gradient.as_slice().unwrap()[at], difference);
+    }
+}
+
+fn window(kernel: [u32; 2], stride: [u32; 2], before: [u32; 2], after: [u32; 2]) -> Window {
+    Window { kernel, stride, before, after }
+}
+
+#[test]
+fn convolution_gradients() {
+    for (kernel, stride) in [([3, 3], [1, 1]), ([3, 3], [2, 2]), ([1, 1], [2, 2]), ([5, 2], [1, 3]), ([2, 4], [3, 2])] {
+        for padding in [Padding::Same, Padding::Valid] {
+            check(&around(Shape::new(6, 7, 2), |net, x| {
+                let x = net.conv2d("first", x, 3, kernel, stride, padding, true)?;
+                net.conv2d("second", x, 9, [2, 2], [1, 1], Padding::Same, false)
+            }));
+        }
+    }
+    let uneven = Op::Conv2d { window: window([4, 3], [2, 1], [3, 0], [1, 2]), filters: 2, bias: false };
+    check(&around(Shape::new(5, 5, 17), |net, x| net.add_node("uneven", uneven.clone(), &[x])));
+}
+
+#[test]
+fn depthwise_gradients() {
+    for multiplier in [1, 2] {
+        let op = Op::DepthwiseConv2d { window: window([3, 3], [2, 1], [1, 1], [1, 1]), multiplier, bias: true };
+        check(&around(Shape::new(5, 4, 3), |net, x| net.add_node("depthwise", op.clone(), &[x])));
+    }
+}
+
+#[test]
+fn pool_gradients() {
+    for padding in [Padding::Same, Padding::Valid] {
+        check(&around(Shape::new(5, 6, 2), |net, x| net.max_pool("max", x, [3, 2], [2, 1], padding)));
+        check(&around(Shape::new(5, 6, 2), |net, x| net.average_pool("average", x, [3, 2], [1, 2], padding)));
+    }
+    check(&around(Shape::new(3, 4, 5), |net, x| net.global_average_pool("mean", x)));
+}
+
+#[test]
+fn elementwise_gradients() {
+    let shape = Shape::new(3, 3, 4);
+    check(&around(shape, |net, x| net.relu("relu", x)));
+    check(&around(shape, |net, x| net.softmax("softmax", x)));
+    check(&around(shape, |net, x| net.add("twice", x, x)));
+    check(&around(shape, |net, x| {
+        let y = net.relu("y", x)?;
+        net.concat("concat", &[x, y, x])
+    }));
+    check(&around(shape, |net, x| {
+        let x = net.conv2d("up", x, 40, [1, 1], [1, 1], Padding::Same, true)?;
+        net.add_node("relu6", Op::Relu6, &[x])
+    }));
+    check(&around(shape, |net, x| {
+        let x = net.add_node("pad", Op::Pad { before: [1, 0], after: [2, 3] }, &[x])?;
+        net.add_node("flatten", Op::Flatten, &[x])
+    }));
+    check(&around(shape, |net, x| net.dense("hidden", x, 5, false)));
+}
+
+#[test]
+fn batch_norm_gradients() {
+    check(&around(Shape::new(3, 3, 4), |net, x| net.batch_norm("bn", x)));
+    // Two normalizations of one value, which is read beside them too.
+    check(&around(Shape::new(2, 2, 3), |net, x| {
+        let a = net.batch_norm("a", x)?;
+        let b = net.batch_norm("b", x)?;
+        let c = net.batch_norm("c", a)?;
+        net.concat("all", &[a, b, c, x])
+    }));
+}
+
+#[test]
+fn residual_and_inception_block_gradients() {
+    let shape = Shape::new(4, 4, 3);
+    for stride in [1, 2] {
+        let residual = Block::Residual { filters: 3, stride, shortcut: true };
+        check(&around(shape, |net, x| residual.build(net, "residual", x)));
+    }
+    check(&around(shape, |net, x| Block::Bottleneck { filters: 2, stride: 2, shortcut: true }.build(net, "b", x)));
+    let mut inception = Block::Inception { one: 2, three_reduce: 2, three: 3, five_reduce: 2, five: 2, pool: 2 };
+    check(&around(shape, |net, x| inception.build(net, "inception", x)));
+    inception = Block::Inception { one: 2, three_reduce: 0, three: 3, five_reduce: 0, five: 2, pool: 0 };
+    check(&around(shape, |net, x| inception.build(net, "naive", x)));
+}
+
+/// Convolution by its definition, tap by tap over the unpadded input.
+fn definition(x: &Array4<f32>, w: &[f32], window: &Window, filters: usize) -> Array4<f32> {
+    let (n, h, wd, c) = x.dim();
+    let [oh, ow] = window.output([h as u32, wd as u32]).unwrap();
+    let [kh, kw] = window.kernel.map(|k| k as usize);
+    Array4::from_shape_fn((n, oh as usize, ow as usize, filters), |(n, oy, ox, f)| {
+        let mut sum = 0.0f64;
+        for ky in 0..kh {
+            for kx in 0..kw {
+                let y = (oy as u32 * window.stride[0]) as i64 + ky as i64 - i64::from(window.before[0]);
+                let x_at = (ox as u32 * window.stride[1]) as i64 + kx as i64 - i64::from(window.before[1]);
+                if (0..h as i64).contains(&y) && (0..wd as i64).contains(&x_at) {
+                    for ci in 0..c {
+                        let weight = w[((f * kh + ky) * kw + kx) * c + ci];
+                        sum += f64::from(x[(n, y as usize, x_at as usize, ci)]) * f64::from(weight);
+                    }
+                }
+            }
+        }
+        sum as f32
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn convolution_matches_its_definition(
+        size in (1u32..9, 1u32..9), cin in 1u32..20, filters in 1u32..35,
+        kernel in (1u32..6, 1u32..6), stride in (1u32..4, 1u32..4), pad in (0u32..5, 0u32..5, 0u32..5, 0u32..5),
+    ) {
+        let window = window([kernel.0, kernel.1], [stride.0, stride.1],
+            [pad.0.min(kernel.0 - 1), pad.1.min(kernel.1 - 1)], [pad.2.min(kernel.0 - 1), pad.3.min(kernel.1 - 1)]);
+        prop_assume!(window.output([size.0, size.1]).is_some());
+        let mut net = Builder::new("t", Shape::new(size.0, size.1, cin)).unwrap();
+        net.add_node("conv", Op::Conv2d { window, filters, bias: false }, &[NodeId(0)]).unwrap();
+        let graph = net.finish();
+        let params = Params::init(&graph, 3);
+        let dims = (2, size.0 as usize, size.1 as usize, cin as usize);
+        let values = numbers(4, dims.0 * dims.1 * dims.2 * dims.3).into_iter().map(|v| v as f32).collect();
+        let x = Array4::from_shape_vec(dims, values).unwrap();
+        let found = super::forward(&graph, &params, &x.view()).unwrap().pop().unwrap();
+        let weight = params.get("conv.weight").unwrap().as_slice().unwrap();
+        let expected = definition(&x, weight, &window, filters as usize);
+        for (found, expected) in found.iter().zip(&expected) {
+            prop_assert!((found - expected).abs() < 1e-4, "{found} against {expected}");
+        }
+    }
+}
