@@ -60,21 +60,30 @@ impl fmt::Display for Comparison {
     }
 }
 
+/// A step's output.
+struct Layer {
+    index: usize,
+    name: String,
+    shape: Shape,
+    elements: Vec<i8>,
+}
+
 /// Collects every step's output.
 #[derive(Default)]
-struct Outputs(Vec<(usize, String, Shape, Vec<i8>)>);
+struct Outputs(Vec<Layer>);
 
 impl Observer for Outputs {
     fn step(&mut self, event: &StepEvent<'_>) {
         // The rows of one step come in order, but those of a chain's steps by turns.
-        let at = match self.0.iter().position(|(index, ..)| *index == event.index) {
+        let at = match self.0.iter().position(|layer| layer.index == event.index) {
             Some(at) => at,
             None => {
-                self.0.push((event.index, event.name.to_owned(), event.tensor.shape, Vec::new()));
+                let (name, shape) = (event.name.to_owned(), event.tensor.shape);
+                self.0.push(Layer { index: event.index, name, shape, elements: Vec::new() });
                 self.0.len() - 1
             }
         };
-        self.0[at].3.extend(event.pixels().flatten());
+        self.0[at].elements.extend(event.pixels().flatten());
     }
 }
 
@@ -89,7 +98,7 @@ pub fn with_layers(model: Model<'_>, images: &Images, npz: &Path) -> Result<Comp
     let mut file = NpzReader::new(File::open(npz).with_context(name)?).with_context(name)?;
     let keys: Vec<String> = file.names().with_context(name)?;
     let mut comparison = Comparison::default();
-    for (index, step, shape, got) in outputs {
+    for Layer { index, name: step, shape, elements: got } in outputs {
         let word = step.split(' ').next().unwrap_or_default();
         let key = keys.iter().find(|key| {
             let key = key.trim_end_matches(".npy");
@@ -119,7 +128,7 @@ pub fn with_layers(model: Model<'_>, images: &Images, npz: &Path) -> Result<Comp
     Ok(comparison)
 }
 
-fn run(model: Model<'_>, images: &Images) -> Result<Vec<(usize, String, Shape, Vec<i8>)>> {
+fn run(model: Model<'_>, images: &Images) -> Result<Vec<Layer>> {
     let mut arena = vec![0u128; model.arena_len().div_ceil(16)];
     let mut session = Session::new(model, bytemuck::cast_slice_mut(&mut arena)).map_err(anyhow::Error::msg)?;
     let len = model.input().shape.len() as usize;
