@@ -1,9 +1,6 @@
 //! What the importer's tests share.
 #![allow(dead_code, missing_docs)]
 
-#[path = "../needs/mod.rs"]
-mod needs;
-
 use kinglet::{Activation, ChannelOrder, DType, Padding, QuantParams, Rounding, Shape, Window};
 use kinglet_tools::network::{ConstantFunction, Network, Node, NodeOp, Pixels, TensorId, TensorInfo};
 
