@@ -1,5 +1,6 @@
 //! Every operator against TensorFlow Lite's definition, on random shapes, windows, numbers and memory layouts.
 
+mod hostile;
 mod oracle;
 mod run;
 
@@ -361,4 +362,12 @@ proptest! {
         let shape = [0, 1, 2].map(|axis| before[axis] + input.shape[axis] + after[axis]);
         run::check::<Portable>(&Op::Pad(pad), &[&input], (run::shape(shape), run::quant(&input)), &expected);
     }
+}
+
+/// From a sum of exponentials of 512 on, TensorFlow Lite stops with an error; every probability rounds to 0.
+#[test]
+fn softmax_of_many_equal_channels_is_zero() {
+    let input = Map { shape: [1, 1, 5000], scale: 0.1, zero_point: 0, data: vec![9; 5000] };
+    let softmax = Op::Softmax(Softmax::new(run::quant(&input), 1.0).unwrap());
+    run::check::<Portable>(&softmax, &[&input], (Shape::vector(5000), Softmax::OUTPUT), &[-128; 5000]);
 }
