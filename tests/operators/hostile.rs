@@ -37,6 +37,7 @@ fn models() -> Vec<(OpKind, Vec<u8>)> {
     };
     let mut steps = vec![
         (Op::Add(add), same),
+        (Op::Add(add.linearized(QUANT, QUANT, QUANT)), same),
         (Op::Mul(mul), same),
         (Op::Sub(sub), same),
         (constant(Function::Mul(mul)), same),
