@@ -18,9 +18,12 @@ fn main() {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("set by cargo"));
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("set by cargo"));
 
-    println!("cargo:rustc-check-cfg=cfg(armv6m)");
-    if env::var("TARGET").is_ok_and(|target| target.starts_with("thumbv6m")) {
-        println!("cargo:rustc-cfg=armv6m");
+    println!("cargo:rustc-check-cfg=cfg(armv6m, armv8m)");
+    let target = env::var("TARGET").unwrap_or_default();
+    for (prefix, cfg) in [("thumbv6m", "armv6m"), ("thumbv8m", "armv8m")] {
+        if target.starts_with(prefix) {
+            println!("cargo:rustc-cfg={cfg}");
+        }
     }
 
     let memory = root.join("memory").join(format!("{}.x", board()));
@@ -30,9 +33,10 @@ fn main() {
         println!("cargo:rustc-link-arg-bins={argument}");
     }
 
-    let model = model(&root);
-    println!("cargo:rerun-if-changed={}", model.display());
-    println!("cargo:rustc-env=KINGLET_MODEL={}", model.display());
+    if let Some(model) = model(&root) {
+        println!("cargo:rerun-if-changed={}", model.display());
+        println!("cargo:rustc-env=KINGLET_MODEL={}", model.display());
+    }
     fs::write(out.join("images.bin"), images(&root)).unwrap_or_else(|e| fail(&e.to_string()));
 }
 
@@ -50,24 +54,18 @@ fn board() -> &'static str {
     }
 }
 
-/// The absolute path of the model file.
-fn model(root: &Path) -> PathBuf {
+/// The absolute path of the model file. Without one, the programs that need it do not compile: `model!` says why.
+fn model(root: &Path) -> Option<PathBuf> {
     println!("cargo:rerun-if-env-changed=KINGLET_MODEL");
-    let path = match env::var_os("KINGLET_MODEL").filter(|path| !path.is_empty()) {
-        Some(path) => PathBuf::from(path),
-        None => {
-            let default = root.join(DEFAULT_MODEL);
-            if !default.exists() {
-                fail(
-                    "KINGLET_MODEL is not set: give it the path of the .kgl model to build in, for example\n  \
-                     KINGLET_MODEL=model.kgl cargo run --release --features mps2-an386 --target thumbv7em-none-eabihf \
-                     --bin infer\nwhich `kinglet export` writes and `cargo xtask demo` leaves in target/kinglet",
-                );
-            }
-            default
-        }
+    let (path, named) = match env::var_os("KINGLET_MODEL").filter(|path| !path.is_empty()) {
+        Some(path) => (PathBuf::from(path), true),
+        None => (root.join(DEFAULT_MODEL), false),
     };
-    path.canonicalize().unwrap_or_else(|e| fail(&format!("KINGLET_MODEL={}: {e}", path.display())))
+    match path.canonicalize() {
+        Ok(path) => Some(path),
+        Err(error) if named => fail(&format!("KINGLET_MODEL={}: {error}", path.display())),
+        Err(_) => None,
+    }
 }
 
 /// The images to embed, in the layout that `src/images.rs` reads: empty without `KINGLET_IMAGES`.

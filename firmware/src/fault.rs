@@ -5,6 +5,8 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use cortex_m_rt::{ExceptionFrame, exception};
 
+use crate::stack;
+
 /// Exit code: all is well.
 pub const OK: i32 = 0;
 /// Exit code: the program ran, and what it checks did not hold.
@@ -15,6 +17,8 @@ pub const BAD_INPUT: i32 = 2;
 pub const PANIC: i32 = 101;
 /// Exit code: a HardFault, and faults that escalate to it.
 pub const HARD_FAULT: i32 = 102;
+/// Exit code: the stack overflowed.
+pub const STACK_OVERFLOW: i32 = 104;
 /// Exit code: an exception without a handler.
 pub const UNEXPECTED_EXCEPTION: i32 = 103;
 
@@ -62,35 +66,55 @@ fn defmt_panic() -> ! {
 
 #[exception(trampoline = true)]
 unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
+    let at = &raw const *frame as u32;
+    #[cfg(armv6m)]
+    let status = 0;
+    // SAFETY: reads a fault status register, which every Armv7-M and Armv8-M mainline core has.
+    #[cfg(not(armv6m))]
+    let status = unsafe { (*cortex_m::peripheral::SCB::PTR).cfsr.read() };
+    // The registers were to be saved on the program's stack. When they could not be, they must not be read.
+    let saved = stack::contains(at) && status & NOT_STACKED == 0;
     if first() {
-        defmt::error!(
-            "HardFault at pc={=u32:#010x} lr={=u32:#010x} xpsr={=u32:#010x}",
-            frame.pc(),
-            frame.lr(),
-            frame.xpsr()
-        );
-        defmt::error!(
-            "r0={=u32:#x} r1={=u32:#x} r2={=u32:#x} r3={=u32:#x} r12={=u32:#x}",
-            frame.r0(),
-            frame.r1(),
-            frame.r2(),
-            frame.r3(),
-            frame.r12()
-        );
+        if saved {
+            registers(frame);
+        } else {
+            defmt::error!("the stack of {=u32} bytes overflowed: sp={=u32:#010x}", stack::size(), at);
+        }
         #[cfg(not(armv6m))]
         {
-            // SAFETY: reads the fault status registers, which every Armv7-M and Armv8-M mainline core has.
+            // SAFETY: as above.
             let scb = unsafe { &*cortex_m::peripheral::SCB::PTR };
             defmt::error!(
                 "cfsr={=u32:#010x} hfsr={=u32:#010x} mmfar={=u32:#010x} bfar={=u32:#010x}",
-                scb.cfsr.read(),
+                status,
                 scb.hfsr.read(),
                 scb.mmfar.read(),
                 scb.bfar.read()
             );
         }
     }
-    exit(HARD_FAULT)
+    exit(if saved { HARD_FAULT } else { STACK_OVERFLOW })
+}
+
+/// Bits of the fault status: saving registers failed in the MPU (MSTKERR) or on the bus (STKERR), or the stack pointer
+/// met its limit (STKOF, Armv8-M).
+const NOT_STACKED: u32 = 1 << 4 | 1 << 12 | 1 << 20;
+
+fn registers(frame: &ExceptionFrame) {
+    defmt::error!(
+        "HardFault at pc={=u32:#010x} lr={=u32:#010x} xpsr={=u32:#010x}",
+        frame.pc(),
+        frame.lr(),
+        frame.xpsr()
+    );
+    defmt::error!(
+        "r0={=u32:#x} r1={=u32:#x} r2={=u32:#x} r3={=u32:#x} r12={=u32:#x}",
+        frame.r0(),
+        frame.r1(),
+        frame.r2(),
+        frame.r3(),
+        frame.r12()
+    );
 }
 
 #[exception]

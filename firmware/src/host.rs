@@ -40,6 +40,13 @@ impl Source for HostImages {
     }
 }
 
+/// The first byte of [`INPUTS`].
+pub fn first_byte() -> Option<u8> {
+    let mut byte = [0];
+    File::open(INPUTS).ok()?.read_exact(&mut byte).ok()?;
+    Some(byte[0])
+}
+
 /// The file [`OUTPUTS`].
 #[derive(Debug)]
 pub struct HostOutputs(File);

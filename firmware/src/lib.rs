@@ -1,18 +1,41 @@
 //! What Kinglet's firmware shares: the board, its clock and stack, faults and exit codes, image sources, reports.
 //!
 //! The binaries in `src/bin` are a few lines each. `unsafe` is confined to start-up: [`stack`], [`fault`],
-//! [`clock`] and `board`.
+//! [`clock`] and [`board`].
 #![no_std]
 
 pub mod board;
 pub mod clock;
+#[cfg(feature = "qemu")]
+pub mod crash;
 #[cfg(feature = "qemu")]
 pub mod evaluate;
 pub mod fault;
 #[cfg(feature = "qemu")]
 pub mod host;
 pub mod images;
+pub mod infer;
+pub mod profile;
 pub mod report;
 pub mod stack;
+
 #[cfg(feature = "qemu")]
 use defmt_semihosting as _;
+
+/// What every program begins with.
+pub fn start() {
+    stack::split();
+    stack::guard();
+    board::init();
+}
+
+/// The model that is built in, checked by the compiler: the file that the environment variable `KINGLET_MODEL` names.
+#[macro_export]
+macro_rules! model {
+    () => {
+        kinglet::model!(env!(
+            "KINGLET_MODEL",
+            "set KINGLET_MODEL to the .kgl file to build in; `kinglet export` writes one, `cargo xtask demo` leaves some in target/kinglet"
+        ))
+    };
+}

@@ -1,7 +1,6 @@
 //! Kinglet host tools: train, quantize, plan, export, simulate and inspect networks.
 
 pub mod cli;
-pub mod compare;
 pub mod device;
 pub mod export;
 pub mod files;

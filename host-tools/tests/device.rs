@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use common::{Block, arena};
 use kinglet::{Model, Observer, Session, StepEvent};
-use kinglet_tools::device::{self, Board, Inputs};
+use kinglet_tools::device::{self, Board, Build, Inputs, Program};
 use ndarray::Array4;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -93,4 +93,32 @@ fn inputs_that_do_not_fit_are_refused() {
     assert!(broken.to_string().contains("truncated"), "{broken}");
     let error = Board::named("mps2-an521").unwrap_err();
     assert!(error.to_string().contains("mps2-an386"), "{error}");
+}
+
+/// Every way to fail ends the program with a code of its own and says what happened.
+#[test]
+fn faults_are_reported() {
+    if !needs::devices() {
+        return;
+    }
+    let board = Board::named("mps2-an386").unwrap();
+    let elf = Build { board, program: Program::Crash, model: None, images: None, small: false }.run().unwrap();
+    for (way, code, says) in [
+        ("p", 101, "panic at src/crash.rs"),
+        ("f", 102, "HardFault at pc="),
+        ("e", 103, "has no handler"),
+        ("s", 104, "bytes overflowed: sp="),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("inputs.bin"), way).unwrap();
+        let run = device::run(&elf, folder.path(), LIMIT, |_| {}).unwrap();
+        let log: Vec<_> = run.log.iter().map(ToString::to_string).collect();
+        assert_eq!(run.code, Some(code), "{way}: {log:#?} {}", run.messages);
+        assert!(log.iter().any(|line| line.contains(says)), "{way}: {log:#?}");
+        assert!(run.success().unwrap_err().to_string().contains(&format!("exit code {code}")));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("inputs.bin"), "l").unwrap();
+    let error = device::run(&elf, folder.path(), Duration::from_secs(1), |_| {}).unwrap_err();
+    assert!(error.to_string().contains("ran for more than 1 s"), "{error}");
 }

@@ -3,16 +3,16 @@
 #![no_main]
 
 use kinglet::{Arena, Model};
-use kinglet_firmware::{board, evaluate::evaluate, fault, report::Record};
+use kinglet_firmware::{evaluate::evaluate, fault, report::Record, start};
 
-static MODEL: Model<'static> = kinglet::model!(env!("KINGLET_MODEL"));
+static MODEL: Model<'static> = kinglet_firmware::model!();
 static ARENA: Arena<{ MODEL.arena_len() }> = Arena::new();
 static FRAME: Arena<{ MODEL.input().shape.len() as usize }> = Arena::new();
 static RECORDS: [Record; MODEL.step_count()] = [const { Record::new() }; MODEL.step_count()];
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
-    board::init();
+    start();
     let (Some(arena), Some(frame)) = (ARENA.take(), FRAME.take()) else { fault::exit(fault::FAILED) };
     fault::exit(evaluate(MODEL, arena, frame, &RECORDS))
 }

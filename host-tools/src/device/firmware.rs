@@ -22,11 +22,19 @@ pub enum Program {
     Profile,
     /// The operators against stored vectors, and the clock.
     Selftest,
+    /// Fails in a chosen way, for the tests of the fault handlers.
+    Crash,
 }
 
 impl Program {
     /// Every program.
-    pub const ALL: [Program; 4] = [Program::Infer, Program::Eval, Program::Profile, Program::Selftest];
+    pub const ALL: [Program; 5] = [Program::Infer, Program::Eval, Program::Profile, Program::Selftest, Program::Crash];
+
+    /// Whether a model is built in.
+    #[must_use]
+    pub const fn holds_a_model(self) -> bool {
+        matches!(self, Program::Infer | Program::Eval | Program::Profile)
+    }
 
     /// The binary's name.
     #[must_use]
@@ -36,6 +44,7 @@ impl Program {
             Program::Eval => "eval",
             Program::Profile => "profile",
             Program::Selftest => "selftest",
+            Program::Crash => "crash",
         }
     }
 }
@@ -47,8 +56,8 @@ pub struct Build<'a> {
     pub board: &'static Board,
     /// Which program.
     pub program: Program,
-    /// The model file to build in.
-    pub model: &'a Path,
+    /// The model file to build in; for programs that hold one.
+    pub model: Option<&'a Path>,
     /// The images to build in, a `.npy` file of N x H x W x C bytes.
     pub images: Option<&'a Path>,
     /// Optimize for size rather than speed.
@@ -72,7 +81,10 @@ impl Build<'_> {
             bail!("the firmware's sources are not at {}: run from a checkout of Kinglet", firmware.display());
         }
         let target_dir = root.join("target").join("firmware");
-        let model = self.model.canonicalize().with_context(|| format!("model {}", self.model.display()))?;
+        let model = match self.model {
+            Some(model) => Some(model.canonicalize().with_context(|| format!("model {}", model.display()))?),
+            None => None,
+        };
 
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo.current_dir(&firmware).args(["build", "--locked", "--color", "never"]);
@@ -87,7 +99,9 @@ impl Build<'_> {
         {
             cargo.env_remove(name);
         }
-        cargo.env("KINGLET_MODEL", &model);
+        if let Some(model) = &model {
+            cargo.env("KINGLET_MODEL", model);
+        }
         if let Some(images) = self.images {
             let images = images.canonicalize().with_context(|| format!("images {}", images.display()))?;
             cargo.env("KINGLET_IMAGES", images);
@@ -99,8 +113,8 @@ impl Build<'_> {
         let path = self.path(&target_dir);
         let bytes = fs::read(&path).with_context(|| format!("{}", path.display()))?;
         let elf = Elf::parse(bytes)?;
-        if self.program != Program::Selftest {
-            elf.check_contains(&fs::read(&model)?)?;
+        if let (true, Some(model)) = (self.program.holds_a_model(), model) {
+            elf.check_contains(&fs::read(model)?)?;
         }
         Ok(elf)
     }

@@ -89,7 +89,7 @@ pub fn evaluate(board: &'static Board, model: &[u8], inputs: Inputs<'_>, limit: 
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("model.kgl");
     fs::write(&path, model)?;
-    let elf = Build { board, program: Program::Eval, model: &path, images: None, small: false }.run()?;
+    let elf = Build { board, program: Program::Eval, model: Some(&path), images: None, small: false }.run()?;
     evaluate_with(&elf, model, inputs, limit)
 }
 
@@ -147,6 +147,7 @@ impl Run {
             Some(2) => "refused its input (exit code 2)".into(),
             Some(101) => "panicked (exit code 101)".into(),
             Some(102) => "took a HardFault (exit code 102)".into(),
+            Some(104) => "overflowed its stack (exit code 104)".into(),
             Some(103) => "took an exception without a handler (exit code 103)".into(),
             Some(code) => format!("ended with exit code {code}"),
             None => "ended QEMU by a signal, as a lockup does: a fault in a fault handler".into(),

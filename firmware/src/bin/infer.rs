@@ -1,0 +1,17 @@
+//! Classifies a set of images: the embedded one (`KINGLET_IMAGES`), or the host's `inputs.bin`.
+#![no_std]
+#![no_main]
+
+use kinglet::{Arena, Model};
+use kinglet_firmware::{fault, infer::infer, start};
+
+static MODEL: Model<'static> = kinglet_firmware::model!();
+static ARENA: Arena<{ MODEL.arena_len() }> = Arena::new();
+static FRAME: Arena<{ MODEL.input().shape.len() as usize }> = Arena::new();
+
+#[cortex_m_rt::entry]
+fn main() -> ! {
+    start();
+    let (Some(arena), Some(frame)) = (ARENA.take(), FRAME.take()) else { fault::exit(fault::FAILED) };
+    fault::exit(infer(MODEL, arena, frame))
+}

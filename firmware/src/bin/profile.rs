@@ -1,0 +1,18 @@
+//! Measures one inference, step by step: instructions, checksums, stack.
+#![no_std]
+#![no_main]
+
+use kinglet::{Arena, Model};
+use kinglet_firmware::{fault, profile::profile, report::Record, start};
+
+static MODEL: Model<'static> = kinglet_firmware::model!();
+static ARENA: Arena<{ MODEL.arena_len() }> = Arena::new();
+static FRAME: Arena<{ MODEL.input().shape.len() as usize }> = Arena::new();
+static RECORDS: [Record; MODEL.step_count()] = [const { Record::new() }; MODEL.step_count()];
+
+#[cortex_m_rt::entry]
+fn main() -> ! {
+    start();
+    let (Some(arena), Some(frame)) = (ARENA.take(), FRAME.take()) else { fault::exit(fault::FAILED) };
+    fault::exit(profile(MODEL, arena, frame, &RECORDS))
+}

@@ -1,0 +1,39 @@
+//! Measures one inference, step by step.
+
+use kinglet::{Model, Session};
+
+use crate::fault;
+use crate::images::{Embedded, Kind, Source, feed};
+use crate::report::{self, Record};
+
+/// Logs stack, instructions and checksums for the first embedded image, or for an image of zeros when none was
+/// built in; the exit code.
+///
+/// `frame` holds one image; `records` are as many as the model has steps.
+pub fn profile(model: Model<'_>, arena: &mut [u8], frame: &mut [u8], records: &[Record]) -> i32 {
+    report::board();
+    report::model(&model);
+    let mut session = match Session::new(model, arena) {
+        Ok(session) => session,
+        Err(error) => {
+            defmt::error!("{}", error);
+            return fault::BAD_INPUT;
+        }
+    };
+    let mut kind = Kind::Pixels;
+    if let Some(mut images) = Embedded::open() {
+        if images.header().image_len as usize != frame.len() || !images.next(frame) {
+            defmt::error!("the embedded images do not fit the model");
+            return fault::BAD_INPUT;
+        }
+        kind = images.header().kind;
+    }
+    if let Err(error) = feed(&mut session, kind, frame) {
+        defmt::error!("{}", error);
+        return fault::BAD_INPUT;
+    }
+    report::measure(&mut session, records, |session| {
+        let _ = feed(session, kind, frame);
+    });
+    fault::OK
+}
