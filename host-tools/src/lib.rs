@@ -1,6 +1,7 @@
 //! Kinglet host tools: train, quantize, plan, export, simulate and inspect networks.
 
 pub mod cli;
+pub mod compare;
 pub mod device;
 pub mod export;
 pub mod files;

@@ -1,23 +1,52 @@
 //! Importing: published networks, networks written by our own writer, and hostile bytes.
 
 mod import_util;
+mod needs;
 
-use import_util::{shared, small_network};
-use kinglet_tools::import::{ImportError, Options, import, tflite};
+use import_util::small_network;
+use kinglet::Model;
+use kinglet_tools::files::ByteArray;
+use kinglet_tools::import::{ImportError, Options, RoundingMode, import, tflite};
 use kinglet_tools::network::Network;
+use kinglet_tools::simulate::{self, Images};
+use kinglet_tools::{compare, export, plan};
 use proptest::prelude::*;
 
+/// Imports a published network and compares every output, and every layer of the first image, with the oracle's.
+fn equals_the_oracle(name: &str, rounding: RoundingMode) {
+    let Some(reference) = needs::shared("reference") else { return };
+    let file = |suffix: &str| reference.join(format!("{name}.{suffix}"));
+    let bytes = std::fs::read(file("tflite")).unwrap();
+    let options = Options { name: name.into(), rounding: Some(rounding), ..Options::default() };
+    let network = import(&bytes, &options).unwrap().network;
+    round_trips(&network);
+    let exported = export::to_bytes(&network, &plan::Options::default()).unwrap();
+    let model = Model::new(&exported.bytes).unwrap();
+    let images = Images::new(ByteArray::read(&file("input.npy")).unwrap(), &model).unwrap();
+    let oracle = if rounding == RoundingMode::Double { "output_tflm.npy" } else { "output.npy" };
+    let ByteArray::Signed(expected) = ByteArray::read(&file(oracle)).unwrap() else { panic!("outputs are int8") };
+    let outputs = simulate::run(model, &images).unwrap();
+    assert_eq!(outputs.into_dyn(), expected, "{name} {rounding:?}");
+    let layers = compare::with_layers(model, &images, &file("layers.npz")).unwrap();
+    assert_eq!((&layers.different[..], layers.skipped.len()), (&[][..], 0), "{name} {rounding:?}");
+}
+
 #[test]
-fn lowers_published_networks() {
-    let Some(reference) = shared() else { return };
-    let counts =
-        [("mlperf_tiny_resnet8_int8", 15), ("mlperf_tiny_vww_mobilenet_int8", 30), ("inception_cifar_int8", 30)];
-    for (name, nodes) in counts {
-        let bytes = std::fs::read(reference.join(format!("{name}.tflite"))).unwrap();
-        let imported = import(&bytes, &Options { name: name.into(), ..Options::default() }).unwrap();
-        assert_eq!(imported.network.nodes.len(), nodes, "{name}");
-        round_trips(&imported.network);
-    }
+fn mlperf_tiny_resnet8_is_exact() {
+    equals_the_oracle("mlperf_tiny_resnet8_int8", RoundingMode::Double);
+    equals_the_oracle("mlperf_tiny_resnet8_int8", RoundingMode::Reference);
+}
+
+#[test]
+fn mlperf_tiny_mobilenet_is_exact() {
+    equals_the_oracle("mlperf_tiny_vww_mobilenet_int8", RoundingMode::Double);
+    equals_the_oracle("mlperf_tiny_vww_mobilenet_int8", RoundingMode::Reference);
+}
+
+#[test]
+fn inception_is_exact() {
+    equals_the_oracle("inception_cifar_int8", RoundingMode::Double);
+    equals_the_oracle("inception_cifar_int8", RoundingMode::Reference);
 }
 
 #[test]
@@ -38,7 +67,8 @@ fn round_trips(network: &Network) {
         assert_eq!(inputs(network, &a.inputs), inputs(&again, &b.inputs), "{}", a.name);
     }
     assert_eq!((&again.name, &again.labels, &again.pixels), (&network.name, &network.labels, &network.pixels));
-    assert_eq!(tflite::to_bytes(&again).unwrap().len(), bytes.len());
+    let export = |n: &Network| export::to_bytes(n, &plan::Options::default()).unwrap().bytes;
+    assert_eq!(export(network), export(&again));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Every operator against TensorFlow Lite's definition, on random shapes, windows, numbers and memory layouts.
 
+mod hostile;
 mod oracle;
 mod run;
 
@@ -361,4 +362,33 @@ proptest! {
         let shape = [0, 1, 2].map(|axis| before[axis] + input.shape[axis] + after[axis]);
         run::check::<Portable>(&Op::Pad(pad), &[&input], (run::shape(shape), run::quant(&input)), &expected);
     }
+}
+
+proptest! {
+    // The search for a linear form tries all pairs of inputs.
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn add_by_a_linear_form(
+        (a, b) in map(6, 20).prop_flat_map(|a| { let shape = a.shape; (Just(a), filled(shape)) }),
+        mut output in output(), scales in [0.02f32..0.1, 0.02f32..0.1, 0.05f32..0.2],
+    ) {
+        let (mut a, mut b) = (a, b);
+        (output.twice, output.min, output.max) = (true, -128, 127);
+        (a.scale, b.scale) = (scales[0], scales[1]);
+        let quant = quant(&output, scales[2]);
+        let (left, right) = (run::quant(&a), run::quant(&b));
+        let add = Add::new(left, right, quant, Rounding::Double, clamp(&output)).unwrap();
+        let add = add.linearized(left, right, quant);
+        let expected = oracle::add(&a, &b, &output, scales[2]);
+        run::check::<Portable>(&Op::Add(add), &[&a, &b], (run::shape(a.shape), quant), &expected);
+    }
+}
+
+/// From a sum of exponentials of 512 on, TensorFlow Lite stops with an error; every probability rounds to 0.
+#[test]
+fn softmax_of_many_equal_channels_is_zero() {
+    let input = Map { shape: [1, 1, 5000], scale: 0.1, zero_point: 0, data: vec![9; 5000] };
+    let softmax = Op::Softmax(Softmax::new(run::quant(&input), 1.0).unwrap());
+    run::check::<Portable>(&softmax, &[&input], (Shape::vector(5000), Softmax::OUTPUT), &[-128; 5000]);
 }

@@ -171,10 +171,16 @@ fn run<B: Backend>(op: &Op<'_>, inputs: &[&Map], output: (Shape, QuantParams), l
     found
 }
 
-/// A file with this one step gives the same operator back. Two operands are one tensor there, where they can be.
+/// A file with this one step gives the same operator back.
 fn survives_a_file(op: &Op<'_>, inputs: &[&Map], output: (Shape, QuantParams)) {
-    let two = op.kind().inputs() == 2;
-    let own = |shape: Shape, quant, offset: u32, first, last| Tensor {
+    let file = file(op, (shape(inputs[0].shape), quant(inputs[0])), output);
+    let model = Model::new(&file).unwrap_or_else(|error| panic!("{error}: {op:?}"));
+    assert_eq!(model.step(0).unwrap().op, *op);
+}
+
+/// A model of this one step. If it takes two operands, they are the same tensor.
+pub fn file(op: &Op<'_>, input: (Shape, QuantParams), output: (Shape, QuantParams)) -> Vec<u8> {
+    let own = |(shape, quant): (Shape, QuantParams), offset: u32, first, last| Tensor {
         shape,
         dtype: DType::I8,
         quant,
@@ -184,25 +190,21 @@ fn survives_a_file(op: &Op<'_>, inputs: &[&Map], output: (Shape, QuantParams)) {
         last,
         joint: None,
     };
-    let input = own(shape(inputs[0].shape), quant(inputs[0]), 0, 0, 1);
-    let out = own(output.0, output.1, input.end().next_multiple_of(16), 1, 2);
-    let tensors = [input, out];
-    let operands = Operands { a: input, b: two.then_some(input), output: out };
+    let input = own(input, 0, 0, 1);
+    let out = own(output, input.end().next_multiple_of(16), 1, 2);
+    let second = (op.kind().inputs() == 2).then_some(0);
+    let operands = Operands { a: input, b: second.map(|_| input), output: out };
     let scratch = Region { offset: out.end().next_multiple_of(16), len: op.scratch_len(&operands) };
-    let b = two.then_some(0);
-    let step = StepSpec { name: "step", op: *op, moment: 1, a: 0, b, output: 1, scratch };
-    let steps = [step];
+    let step = StepSpec { name: "step", op: *op, moment: 1, a: 0, b: second, output: 1, scratch };
     let spec = ModelSpec {
         name: "one step",
         arena_len: scratch.end().next_multiple_of(16),
         input: 0,
         output: 1,
-        tensors: &tensors,
-        steps: &steps,
+        tensors: &[input, out],
+        steps: &[step],
         labels: &[],
         pixels: None,
     };
-    let file = spec.to_bytes();
-    let model = Model::new(&file).unwrap_or_else(|error| panic!("{error}: {op:?}"));
-    assert_eq!(model.step(0).unwrap().op, *op);
+    spec.to_bytes()
 }

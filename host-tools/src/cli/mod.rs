@@ -1,6 +1,7 @@
 //! The command line: a thin layer, one file per command. Results go to stdout, progress and errors to stderr.
 
 mod device;
+mod import;
 mod inspect;
 mod simulate;
 mod zoo;
@@ -22,12 +23,14 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// List boards; run firmware images on emulated ones.
+    Device(device::Args),
+    /// Make a model file of a TensorFlow Lite or ONNX file.
+    Import(import::Args),
     /// Print what a model file holds and costs.
     Inspect(inspect::Args),
     /// Run inputs through a model and compare the outputs, byte by byte.
     Simulate(simulate::Args),
-    /// List boards; run firmware images on emulated ones.
-    Device(device::Args),
     /// List the networks that come with Kinglet.
     Zoo(zoo::Args),
 }
@@ -45,9 +48,10 @@ fn open_model<'b>(path: &Path, bytes: &'b [u8]) -> Result<Model<'b>> {
 /// The exit code is 0 on success, 1 when the command fails or its comparison finds differences, 2 for wrong usage.
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Device(args) => device::run(&args),
+        Command::Import(args) => import::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Simulate(args) => simulate::run(&args),
-        Command::Device(args) => device::run(&args),
         Command::Zoo(args) => zoo::run(&args),
     };
     result.unwrap_or_else(|error| {

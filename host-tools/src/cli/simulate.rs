@@ -9,6 +9,7 @@ use kinglet::Model;
 use ndarray::{Array2, ArrayD};
 use ndarray_npy::WriteNpyExt;
 
+use crate::compare;
 use crate::device::{self, Board};
 use crate::files::{self, ByteArray};
 use crate::simulate::{self, Images};
@@ -21,12 +22,16 @@ pub struct Args {
     /// Inputs, N x H x W x C (.npy): int8 elements, or uint8 pixels, which go through the model's table.
     #[arg(long)]
     input: PathBuf,
-    /// Outputs to compare with, int8, one row per image (.npy); exits with 1 when not all are equal.
+    /// Outputs to compare with, int8 or uint8 (int8 plus 128), one row per image (.npy); exits with 1 when not all are equal.
     #[arg(long)]
     expect: Option<PathBuf>,
     /// Where to write the outputs, int8, N x classes (.npy).
     #[arg(long)]
     output: Option<PathBuf>,
+    /// Intermediate results of the first image to compare with, int8, named like the steps (.npz); exits with 1 and names
+    /// the first step that differs.
+    #[arg(long)]
+    compare: Option<PathBuf>,
     /// Run on this emulated board instead of the host, for example `mps2-an386`.
     #[arg(long)]
     board: Option<String>,
@@ -63,18 +68,28 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         outputs.write_npy(&mut file).with_context(|| path.display().to_string())?;
         files::write(path, &file).with_context(|| format!("cannot write `{}`", path.display()))?;
     }
-    let Some(expected) = expected else { return Ok(ExitCode::SUCCESS) };
+    let mut exit = ExitCode::SUCCESS;
+    if let Some(path) = &args.compare {
+        let comparison = compare::with_layers(model, &images, path)?;
+        println!("{comparison}");
+        if !comparison.different.is_empty() {
+            exit = ExitCode::FAILURE;
+        }
+    }
+    let Some(expected) = expected else { return Ok(exit) };
     let (equal, first) = simulate::equal_rows(&outputs, &expected);
     println!("{equal} of {} outputs are equal", images.len());
-    let Some(row) = first else { return Ok(ExitCode::SUCCESS) };
+    let Some(row) = first else { return Ok(exit) };
     println!("first difference in image {row}:\n  expected {}\n  got      {}", expected.row(row), outputs.row(row));
     Ok(ExitCode::from(1))
 }
 
 /// The outputs to compare with: one row for each of `count` images.
 fn expected(path: &Path, model: &Model<'_>, count: usize) -> Result<Array2<i8>> {
-    let ByteArray::Signed(array) = ByteArray::read(path)? else {
-        anyhow::bail!("`{}` holds uint8 elements; outputs are int8", path.display());
+    let array = match ByteArray::read(path)? {
+        ByteArray::Signed(array) => array,
+        // Outputs of a model whose last operator made uint8 of int8.
+        ByteArray::Unsigned(array) => array.mapv(|element| (element ^ 0x80) as i8),
     };
     rows(array, count, model.output().shape.len() as usize).with_context(|| path.display().to_string())
 }

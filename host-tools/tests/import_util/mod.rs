@@ -1,18 +1,8 @@
 //! What the importer's tests share.
 #![allow(dead_code, missing_docs)]
 
-#[path = "../needs/mod.rs"]
-mod needs;
-
-use std::path::PathBuf;
-
 use kinglet::{Activation, ChannelOrder, DType, Padding, QuantParams, Rounding, Shape, Window};
 use kinglet_tools::network::{ConstantFunction, Network, Node, NodeOp, Pixels, TensorId, TensorInfo};
-
-/// The folder of reference models, or `None` and a word on stderr.
-pub fn shared() -> Option<PathBuf> {
-    needs::shared("reference")
-}
 
 pub const fn quant(scale: f32, zero_point: i32) -> QuantParams {
     QuantParams { scale, zero_point }

@@ -1,0 +1,160 @@
+//! Layer by layer comparison with another tool's intermediate results.
+
+use std::fmt;
+use std::fs::File;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use kinglet::{Model, Observer, Session, Shape, StepEvent};
+use ndarray::{ArrayD, IxDyn, OwnedRepr};
+use ndarray_npy::NpzReader;
+
+use crate::simulate::Images;
+
+/// Where a step's output first differs from what was expected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The step's place in the model.
+    pub index: usize,
+    /// The step's name.
+    pub step: String,
+    /// Elements that differ, and elements in all.
+    pub elements: (usize, usize),
+    /// Row, column and channel of the first that differs.
+    pub at: [usize; 3],
+    /// What was expected there.
+    pub expected: i8,
+    /// What the model computed.
+    pub got: i8,
+}
+
+/// The result of a comparison.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Comparison {
+    /// Steps that were compared and equal in every element.
+    pub equal: usize,
+    /// Steps that differ, in the order of execution.
+    pub different: Vec<Difference>,
+    /// Names of steps for which the file has nothing, or something of another size.
+    pub skipped: Vec<String>,
+}
+
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let compared = self.equal + self.different.len();
+        write!(f, "{} of {compared} compared steps are equal", self.equal)?;
+        if !self.skipped.is_empty() {
+            write!(f, "; {} steps have no counterpart", self.skipped.len())?;
+        }
+        if let Some(first) = self.different.first() {
+            let [y, x, c] = first.at;
+            let (differ, all) = first.elements;
+            write!(
+                f,
+                "\nfirst difference in step {} `{}`: {differ} of {all} elements, the first at row {y}, column {x}, \
+                 channel {c}: expected {}, got {}",
+                first.index, first.step, first.expected, first.got
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// A step's output.
+struct Layer {
+    index: usize,
+    name: String,
+    shape: Shape,
+    elements: Vec<i8>,
+}
+
+/// Collects every step's output.
+#[derive(Default)]
+struct Outputs(Vec<Layer>);
+
+impl Observer for Outputs {
+    fn step(&mut self, event: &StepEvent<'_>) {
+        // The rows of one step come in order, but those of a chain's steps by turns.
+        let at = match self.0.iter().position(|layer| layer.index == event.index) {
+            Some(at) => at,
+            None => {
+                let (name, shape) = (event.name.to_owned(), event.tensor.shape);
+                self.0.push(Layer { index: event.index, name, shape, elements: Vec::new() });
+                self.0.len() - 1
+            }
+        };
+        self.0[at].elements.extend(event.pixels().flatten());
+    }
+}
+
+/// Runs the first of `images` and compares every step's output with the array in `npz` of its name: the step's whole
+/// name, or its first word, which is `place_OPERATOR` in imported models.
+///
+/// # Errors
+/// When the file cannot be read or holds nothing that fits.
+pub fn with_layers(model: Model<'_>, images: &Images, npz: &Path) -> Result<Comparison> {
+    let outputs = run(model, images)?;
+    let name = || format!("cannot read `{}`", npz.display());
+    let mut file = NpzReader::new(File::open(npz).with_context(name)?).with_context(name)?;
+    let keys: Vec<String> = file.names().with_context(name)?;
+    let mut comparison = Comparison::default();
+    for Layer { index, name: step, shape, elements: got } in outputs {
+        let word = step.split(' ').next().unwrap_or_default();
+        let key = keys.iter().find(|key| {
+            let key = key.trim_end_matches(".npy");
+            key == step || key == word
+        });
+        let expected = match key {
+            Some(key) => {
+                let array: ArrayD<i8> = file
+                    .by_name::<OwnedRepr<i8>, IxDyn>(key)
+                    .with_context(|| format!("`{}`, array `{key}`, is not int8", npz.display()))?;
+                Some(array.iter().copied().collect::<Vec<_>>()).filter(|expected| expected.len() == got.len())
+            }
+            None => None,
+        };
+        match expected {
+            None => comparison.skipped.push(step),
+            Some(expected) if expected == got => comparison.equal += 1,
+            Some(expected) => comparison.different.push(difference(index, step, shape, &expected, &got)),
+        }
+    }
+    ensure!(
+        comparison.equal + comparison.different.len() > 0,
+        "`{}` has no array that is named like a step of the model",
+        npz.display()
+    );
+    comparison.different.sort_by_key(|difference| difference.index);
+    Ok(comparison)
+}
+
+fn run(model: Model<'_>, images: &Images) -> Result<Vec<Layer>> {
+    let mut arena = vec![0u128; model.arena_len().div_ceil(16)];
+    let mut session = Session::new(model, bytemuck::cast_slice_mut(&mut arena)).map_err(anyhow::Error::msg)?;
+    let len = model.input().shape.len() as usize;
+    match images {
+        Images::Pixels(pixels) => session.set_pixels(&pixels.as_slice().context("pixels are not contiguous")?[..len]),
+        Images::Quantized(elements) => {
+            session.set_input(&elements.as_slice().context("elements are not contiguous")?[..len])
+        }
+    }
+    .map_err(anyhow::Error::msg)?;
+    let mut outputs = Outputs::default();
+    session.run_observed(&mut outputs);
+    Ok(outputs.0)
+}
+
+fn difference(index: usize, step: String, shape: Shape, expected: &[i8], got: &[i8]) -> Difference {
+    let differ = |(_, (a, b)): &(usize, (&i8, &i8))| a != b;
+    let pairs = || expected.iter().zip(got).enumerate();
+    let (at, (&wanted, &found)) = pairs().find(differ).unwrap_or((0, (&0, &0)));
+    let (w, c) = ((shape.w as usize).max(1), (shape.c as usize).max(1));
+    Difference {
+        index,
+        step,
+        elements: (pairs().filter(differ).count(), expected.len()),
+        at: [at / c / w, at / c % w, at % c],
+        expected: wanted,
+        got: found,
+    }
+}

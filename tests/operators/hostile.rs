@@ -1,0 +1,146 @@
+//! Models of one step, with their bits flipped and their checksum put right again: refused, or run without a panic.
+//!
+//! Tests have overflow checks and bounds checks on, so that whatever `Model::new` lets through by mistake shows.
+
+use kinglet::format::{crc32, layout};
+use kinglet::kernels::algorithms::{Layer, Map};
+use kinglet::ops::{
+    Add, AveragePool2d, Concat, Constant, Conv2d, ConvAlgorithm, Dense, DepthwiseConv2d, Function, Lookup, MaxPool2d,
+    Mean, Mul, Op, OpKind, Pad, Reshape, Softmax, Sub,
+};
+use kinglet::{Channel, Channels, Clamp, Model, Multiplier, Padding, QuantParams, Rounding, Session, Shape, Window};
+
+use crate::run::file;
+
+const SHAPE: Shape = Shape::new(6, 5, 4);
+const QUANT: QuantParams = QuantParams { scale: 0.05, zero_point: -3 };
+
+/// One model for every operator, and for every algorithm of a convolution.
+fn models() -> Vec<(OpKind, Vec<u8>)> {
+    let (clamp, rounding) = (Clamp { min: -128, max: 120 }, Rounding::Double);
+    let factor = Multiplier::from_real(0.002).unwrap();
+    let entries: Vec<Channel> = (0..120).map(|c| Channel { bias: 31 * c - 900, factor }).collect();
+    let table: Vec<u8> = entries.iter().flat_map(|entry| entry.to_bytes()).collect();
+    let weights: Vec<i8> = (0..4096u32).map(|i| (i.wrapping_mul(40_503) >> 7) as i8).collect();
+    let channels = |n: usize| Channels::new(&table[..12 * n]).unwrap();
+    let window = |kernel, stride| Window::new([kernel; 2], [stride; 2], Padding::Same, [SHAPE.h, SHAPE.w]);
+    let sub = Sub::new(QUANT, QUANT, QUANT, rounding, clamp).unwrap();
+    let constant = |function| Op::Constant(Constant { function, zero_point: 5, data: &weights[..4] });
+    let mul = Mul::new(QUANT, QUANT, QUANT, rounding, clamp).unwrap();
+    let add = Add::new(QUANT, QUANT, QUANT, rounding, clamp).unwrap();
+    let lookup: &[i8; 256] = weights.first_chunk().unwrap();
+    let pad = Pad { before: [1, 0, 2], after: [0, 3, 1], value: 7 };
+    let same = (SHAPE, QUANT);
+    let map = |window: &Window| {
+        let [h, w] = window.output([SHAPE.h, SHAPE.w]).unwrap();
+        (Shape::new(h, w, SHAPE.c), QUANT)
+    };
+    let mut steps = vec![
+        (Op::Add(add), same),
+        (Op::Add(add.linearized(QUANT, QUANT, QUANT)), same),
+        (Op::Mul(mul), same),
+        (Op::Sub(sub), same),
+        (constant(Function::Mul(mul)), same),
+        (constant(Function::Add(add)), same),
+        (constant(Function::SubFrom(sub)), same),
+        (Op::Lookup(Lookup { table: lookup }), same),
+        (Op::Concat(Concat), same),
+        (Op::Reshape(Reshape), (Shape::vector(SHAPE.len()), QUANT)),
+        (Op::Pad(pad), (Pad::output_shape(SHAPE, pad.before, pad.after), QUANT)),
+        (Op::Softmax(Softmax::new(QUANT, 1.0).unwrap()), (SHAPE, Softmax::OUTPUT)),
+        (Op::Mean(Mean::new(QUANT, QUANT, 30, rounding).unwrap()), (Shape::vector(4), QUANT)),
+        (Op::MaxPool2d(MaxPool2d { window: window(3, 2), clamp }), map(&window(3, 2))),
+        (Op::AveragePool2d(AveragePool2d { window: window(3, 1), clamp }), map(&window(3, 1))),
+        (
+            Op::Dense(Dense { rounding, clamp, weights: &weights[..120 * 7], channels: channels(7) }),
+            (Shape::vector(7), QUANT),
+        ),
+    ];
+    for multiplier in [1, 3] {
+        let outputs = 4 * multiplier;
+        let (window, channels) = (window(3, 1), channels(outputs));
+        let conv = DepthwiseConv2d { window, rounding, clamp, weights: &weights[..9 * outputs], channels };
+        let shape = DepthwiseConv2d::output_shape(SHAPE, &window, multiplier as u32).unwrap();
+        steps.push((Op::DepthwiseConv2d(conv), (shape, QUANT)));
+    }
+    let packed: Vec<_> =
+        [0, 1, 2, 3, 4 | 2 << 8, 5, 6].into_iter().map(|code| pack(code, &weights, &entries)).collect();
+    for (algorithm, window, weights) in &packed {
+        let (algorithm, window, channels) = (*algorithm, *window, channels(4));
+        let conv = Conv2d { algorithm, window, rounding, clamp, weights, channels };
+        steps.push((Op::Conv2d(conv), map(&window)));
+    }
+    steps.iter().map(|(op, output)| (op.kind(), file(op, same, *output))).collect()
+}
+
+/// A 3 x 3 convolution packed for the algorithm of this code.
+fn pack(code: u32, weights: &[i8], entries: &[Channel]) -> (ConvAlgorithm, Window, Vec<i8>) {
+    let algorithm = ConvAlgorithm::from_code(code).unwrap();
+    let stride = if algorithm == ConvAlgorithm::Stride2 { 2 } else { 1 };
+    let window = Window::new([3; 2], [stride; 2], Padding::Same, [SHAPE.h, SHAPE.w]);
+    let [h, w] = window.output([SHAPE.h, SHAPE.w]).unwrap();
+    let layer = Layer {
+        input: Map::dense(SHAPE.h as usize, SHAPE.w as usize, SHAPE.c as usize),
+        output: Map::dense(h as usize, w as usize, SHAPE.c as usize),
+        window,
+        zero_in: QUANT.zero_point as i8,
+        zero_out: QUANT.zero_point as i8,
+        low: -128,
+        high: 120,
+    };
+    let packed = algorithm.pack(&layer, &weights[..144], &entries[..4]).unwrap();
+    (algorithm, window, packed.into_iter().map(|byte| byte as i8).collect())
+}
+
+/// Xorshift: enough to flip bits.
+fn random(state: &mut u64) -> usize {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    *state as usize
+}
+
+/// `len` bytes from a multiple of 16 on.
+fn aligned(memory: &mut Vec<u8>, len: usize) -> &mut [u8] {
+    memory.clear();
+    memory.resize(len + 16, 0x5a);
+    let start = memory.as_ptr().align_offset(16);
+    &mut memory[start..start + len]
+}
+
+#[test]
+fn every_operator_is_refused_or_runs() {
+    let models = models();
+    for kind in OpKind::ALL {
+        assert!(models.iter().any(|(found, _)| found == kind), "no model of {kind:?}");
+    }
+    let (mut state, mut refused, mut ran) = (3, 0, 0);
+    let (mut room, mut memory) = (Vec::new(), Vec::new());
+    for (_, good) in &models {
+        let bytes = aligned(&mut room, good.len());
+        for round in 0..1500 {
+            bytes.copy_from_slice(good);
+            // The first round leaves the file as it is. Most flips go into the records, where they do most harm.
+            for _ in 0..round % 4 {
+                let range = if random(&mut state).is_multiple_of(4) { good.len() } else { good.len().min(448) };
+                bytes[random(&mut state) % range] ^= 1 << (random(&mut state) % 8);
+            }
+            let at = layout::header::CHECKSUM as usize;
+            let crc = crc32(crc32(0, &bytes[..at]), &bytes[at + 4..]);
+            bytes[at..at + 4].copy_from_slice(&crc.to_le_bytes());
+            match Model::new(bytes) {
+                Ok(model) if model.arena_len() < 1 << 20 && model.macs() < 1 << 24 => {
+                    let arena = aligned(&mut memory, model.arena_len());
+                    Session::new(model, arena).unwrap().run();
+                    ran += 1;
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    assert!(round % 4 != 0, "{error}");
+                    refused += 1;
+                }
+            }
+        }
+    }
+    assert!(refused > 5_000 && ran > 5_000, "{refused} refused, {ran} ran");
+}
