@@ -10,5 +10,6 @@ pub mod import;
 pub mod layers;
 pub mod network;
 pub mod plan;
+pub mod quantize;
 pub mod report;
 pub mod simulate;

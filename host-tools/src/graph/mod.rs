@@ -14,7 +14,7 @@ mod store;
 pub mod zoo;
 
 pub use block::{Block, Head, Norm};
-pub use builder::Builder;
+pub use builder::{Builder, EPSILON};
 pub use error::GraphError;
 pub use kinglet::{Padding, Shape, Window};
 pub use op::Op;

@@ -188,12 +188,17 @@ impl Order<'_> {
         step.inputs.len() == 2 && step.inputs.iter().any(takes) && step.inputs.iter().all(|&(.., in_place)| in_place)
     }
 
-    /// Whether the last step of a range may join the others: it reads no joint tensor that they write parts of, and
-    /// needs something that one of them writes row by row.
+    /// Whether the last step of a range may join the others: it reads no joint tensor that they write parts of, writes
+    /// no part of one that they read, and needs something that one of them writes row by row.
     fn can_chain(&self, steps: Range<usize>) -> bool {
         let written: Vec<usize> = self.steps[steps.start..steps.end - 1].iter().map(|step| step.output).collect();
         let last = &self.steps[steps.end - 1];
         let roots: Vec<usize> = written.iter().map(|&value| self.values[value].root).collect();
+        let own_root = self.values[last.output].root;
+        let mut read = self.steps[steps.start..steps.end - 1].iter().flat_map(|step| &step.inputs);
+        if read.any(|&(input, ..)| !written.contains(&input) && self.values[input].root == own_root) {
+            return false;
+        }
         last.inputs.iter().all(|&(input, reach, _)| {
             let direct = written.contains(&input);
             let through_root = roots.contains(&self.values[input].root);

@@ -1,0 +1,124 @@
+//! From a folded network and the quantization of its values to the integer network.
+
+use kinglet::{ChannelOrder, DType, QuantParams, Rounding};
+
+use super::fold::{Folded, FoldedNode, FoldedOp, Weights};
+use crate::network::{Network, Node, NodeOp, Pixels, TensorInfo};
+use kinglet::quant::quantize;
+
+/// The largest magnitude of a weight: symmetric, as TensorFlow Lite has it.
+const WEIGHT_MAX: f64 = 127.0;
+
+/// The largest magnitude of a bias: far enough from the accumulator's ends.
+const BIAS_MAX: f64 = (1 << 29) as f64;
+
+/// The integer network; `quants` has the quantization of every value.
+pub fn emit(network: &Folded, quants: &[QuantParams]) -> Network {
+    let tensor = |value: usize| TensorInfo {
+        name: network.value_name(value).to_string(),
+        shape: network.shape(value),
+        dtype: DType::I8,
+        quant: quants[value],
+    };
+    let node = |(node, output): (&FoldedNode, usize)| Node {
+        name: node.name.clone(),
+        op: op(node, quants[node.inputs[0]], quants[output]),
+        inputs: node.inputs.clone(),
+        output,
+        rounding: Rounding::Double,
+    };
+    Network {
+        name: network.name.clone(),
+        tensors: (0..network.values()).map(tensor).collect(),
+        nodes: network.nodes.iter().zip(1..).map(node).collect(),
+        input: 0,
+        output: network.nodes.len(),
+        labels: network.labels.clone(),
+        pixels: Some(pixels(network, quants[0])),
+    }
+}
+
+fn op(node: &FoldedNode, input: QuantParams, output: QuantParams) -> NodeOp {
+    let activation = node.activation;
+    match &node.op {
+        FoldedOp::Conv2d(window, weights) => {
+            let Quantized { weights, weight_scales, bias } = Quantized::new(weights, input, output);
+            NodeOp::Conv2d { window: *window, weights, weight_scales, bias, activation }
+        }
+        FoldedOp::DepthwiseConv2d(window, weights) => {
+            let Quantized { weights, weight_scales, bias } = Quantized::new(weights, input, output);
+            NodeOp::DepthwiseConv2d { window: *window, weights, weight_scales, bias, activation }
+        }
+        FoldedOp::Dense(weights) => {
+            let Quantized { weights, weight_scales, bias } = Quantized::new(weights, input, output);
+            NodeOp::Dense { weights, weight_scales, bias, activation }
+        }
+        FoldedOp::MaxPool(window) => NodeOp::MaxPool { window: *window, activation },
+        FoldedOp::AveragePool(window) => NodeOp::AveragePool { window: *window, activation },
+        FoldedOp::Mean => NodeOp::Mean,
+        FoldedOp::Add => NodeOp::Add { activation },
+        FoldedOp::Concat => NodeOp::Concat,
+        FoldedOp::Softmax => NodeOp::Softmax { beta: 1.0 },
+        FoldedOp::Reshape => NodeOp::Reshape,
+        FoldedOp::Pad([top, left], [bottom, right]) => {
+            NodeOp::Pad { before: [*top, *left, 0], after: [*bottom, *right, 0], value: output.zero_point as i8 }
+        }
+        FoldedOp::Activate => NodeOp::Lookup { table: lookup(node, input, output) },
+    }
+}
+
+/// An activation by itself, as the table of all inputs.
+fn lookup(node: &FoldedNode, input: QuantParams, output: QuantParams) -> Vec<i8> {
+    let one = kinglet::Shape::vector(1);
+    let entry = |q: i32| {
+        let real = node.forward(&[(&[input.dequantize(q)], one)])[0];
+        quantize(real, output).clamp(DType::I8.min(), DType::I8.max()) as i8
+    };
+    (DType::I8.min()..=DType::I8.max()).map(entry).collect()
+}
+
+/// Weights per output channel, and the bias in units of input scale times weight scale.
+struct Quantized {
+    weights: Vec<i8>,
+    weight_scales: Vec<f32>,
+    bias: Vec<i32>,
+}
+
+impl Quantized {
+    fn new(weights: &Weights, input: QuantParams, output: QuantParams) -> Self {
+        let scale = |channel: usize| {
+            let largest = weights.of(channel).fold(0.0, |max: f64, w| max.max(f64::from(w).abs()));
+            let bias = f64::from(weights.bias[channel]).abs();
+            // A channel of zeros still has a bias, to be told finely; and a large bias must fit.
+            let finest = f64::from(output.scale) / f64::from(1 << 16);
+            let least = (bias / BIAS_MAX).max(finest) / f64::from(input.scale);
+            (largest / WEIGHT_MAX).max(least) as f32
+        };
+        let channels = weights.channels();
+        let weight_scales: Vec<f32> = (0..channels).map(scale).collect();
+        let each = weights.weights.len() / channels;
+        let quantized = |(index, &weight): (usize, &f32)| {
+            let channel = if weights.channels_last { index % channels } else { index / each };
+            (f64::from(weight) / f64::from(weight_scales[channel])).round().clamp(-WEIGHT_MAX, WEIGHT_MAX) as i8
+        };
+        let bias = weights.bias.iter().zip(&weight_scales);
+        let bias =
+            bias.map(|(&bias, &scale)| (f64::from(bias) / (f64::from(input.scale) * f64::from(scale))).round() as i32);
+        Self {
+            weights: weights.weights.iter().enumerate().map(quantized).collect(),
+            bias: bias.collect(),
+            weight_scales,
+        }
+    }
+}
+
+/// One table when all channels have the same, else one for each.
+fn pixels(network: &Folded, input: QuantParams) -> Pixels {
+    let channels = network.input.c as usize;
+    let entry = |real: f32| quantize(real, input).clamp(DType::I8.min(), DType::I8.max()) as i8;
+    let mut tables: Vec<i8> = (0..channels).flat_map(|c| network.preprocess.table(c).map(entry)).collect();
+    if tables.chunks(256).all(|table| table == &tables[..256]) {
+        tables.truncate(256);
+    }
+    Pixels { order: if channels == 3 { ChannelOrder::Rgb } else { ChannelOrder::Grey }, tables }
+}

@@ -1,0 +1,169 @@
+//! Runs a folded network in float, one image at a time, and keeps every value: what calibration and comparisons look
+//! at.
+//!
+//! It is the network that is quantized, operator for operator, so that an integer step and the float numbers it stands
+//! for can be laid side by side.
+
+use kinglet::{Activation, Shape, Taps, Window};
+
+use super::fold::{Folded, FoldedNode, FoldedOp, Weights};
+
+/// The values of one image, `H x W x C` each, by [`ValueId`](super::fold::ValueId).
+pub type Values = Vec<Vec<f32>>;
+
+impl Folded {
+    /// All values for one image, `H x W x C`.
+    pub fn forward(&self, image: &[f32]) -> Values {
+        let mut values: Values = Vec::with_capacity(self.values());
+        values.push(image.to_vec());
+        for node in &self.nodes {
+            let inputs: Vec<(&[f32], Shape)> =
+                node.inputs.iter().map(|&value| (values[value].as_slice(), self.shape(value))).collect();
+            values.push(node.forward(&inputs));
+        }
+        values
+    }
+}
+
+impl FoldedNode {
+    /// The output for these inputs.
+    pub fn forward(&self, inputs: &[(&[f32], Shape)]) -> Vec<f32> {
+        let (input, shape) = inputs[0];
+        let c = self.shape.c as usize;
+        let mut out = match &self.op {
+            FoldedOp::Conv2d(window, weights) => conv(input, shape, self.shape, window, weights),
+            FoldedOp::DepthwiseConv2d(window, weights) => depthwise(input, shape, self.shape, window, weights),
+            FoldedOp::Dense(weights) => {
+                let products = |channel: usize| weights.of(channel).zip(input).map(|(w, x)| w * x).sum::<f32>();
+                (0..c).map(|channel| products(channel) + weights.bias[channel]).collect()
+            }
+            FoldedOp::MaxPool(window) => {
+                pool(input, shape, self.shape, window, f32::NEG_INFINITY, f32::max, |largest, _| largest)
+            }
+            FoldedOp::AveragePool(window) => {
+                pool(input, shape, self.shape, window, 0.0, |sum, x| sum + x, |sum, count| sum / count as f32)
+            }
+            FoldedOp::Mean => {
+                let whole = Window::global([shape.h, shape.w]);
+                pool(input, shape, self.shape, &whole, 0.0, |sum, x| sum + x, |sum, count| sum / count as f32)
+            }
+            FoldedOp::Add => input.iter().zip(inputs[1].0).map(|(a, b)| a + b).collect(),
+            FoldedOp::Concat => {
+                let pixels = (self.shape.h * self.shape.w) as usize;
+                let pixel = |at: usize| {
+                    inputs.iter().flat_map(move |(part, shape)| {
+                        let c = shape.c as usize;
+                        part[at * c..(at + 1) * c].iter().copied()
+                    })
+                };
+                (0..pixels).flat_map(pixel).collect()
+            }
+            FoldedOp::Softmax => input.chunks(c).flat_map(softmax).collect(),
+            FoldedOp::Reshape | FoldedOp::Activate => input.to_vec(),
+            FoldedOp::Pad([top, left], _) => {
+                let mut out = vec![0.0; self.shape.len() as usize];
+                let row = shape.w as usize * c;
+                for (y, from) in input.chunks(row).enumerate() {
+                    let at = ((y + *top as usize) * self.shape.w as usize + *left as usize) * c;
+                    out[at..at + row].copy_from_slice(from);
+                }
+                out
+            }
+        };
+        match self.activation {
+            Activation::None => {}
+            Activation::Relu => out.iter_mut().for_each(|x| *x = x.max(0.0)),
+            Activation::Relu6 => out.iter_mut().for_each(|x| *x = x.clamp(0.0, 6.0)),
+            Activation::ReluN1To1 => out.iter_mut().for_each(|x| *x = x.clamp(-1.0, 1.0)),
+        }
+        out
+    }
+}
+
+/// Calls `visit` with every tap that lies inside the input: which tap, and the pixel under it.
+fn each_tap(window: &Window, input: Shape, (y, x): (u32, u32), mut visit: impl FnMut(usize, usize)) {
+    let rows: Taps = window.taps(0, y, input.h);
+    let columns = window.taps(1, x, input.w);
+    for row in 0..rows.len {
+        for column in 0..columns.len {
+            let tap = (rows.tap + row) * window.kernel[1] + columns.tap + column;
+            let pixel = (rows.start + row) * input.w + columns.start + column;
+            visit(tap as usize, pixel as usize);
+        }
+    }
+}
+
+fn positions(shape: Shape) -> impl Iterator<Item = (u32, u32)> {
+    (0..shape.h).flat_map(move |y| (0..shape.w).map(move |x| (y, x)))
+}
+
+fn conv(input: &[f32], from: Shape, to: Shape, window: &Window, weights: &Weights) -> Vec<f32> {
+    let (ci, co) = (from.c as usize, to.c as usize);
+    let k = weights.weights.len() / co;
+    // Output channels innermost: sums run in parallel, and each in a fixed order.
+    let transposed: Vec<f32> = (0..k).flat_map(|i| (0..co).map(move |o| weights.weights[o * k + i])).collect();
+    let mut out = Vec::with_capacity(to.len() as usize);
+    let mut sums = vec![0.0; co];
+    for at in positions(to) {
+        sums.copy_from_slice(&weights.bias);
+        each_tap(window, from, at, |tap, pixel| {
+            let elements = &input[pixel * ci..(pixel + 1) * ci];
+            let rows = transposed[tap * ci * co..].chunks_exact(co);
+            for (&x, row) in elements.iter().zip(rows) {
+                sums.iter_mut().zip(row).for_each(|(sum, w)| *sum += x * w);
+            }
+        });
+        out.extend_from_slice(&sums);
+    }
+    out
+}
+
+fn depthwise(input: &[f32], from: Shape, to: Shape, window: &Window, weights: &Weights) -> Vec<f32> {
+    let (ci, co) = (from.c as usize, to.c as usize);
+    let multiplier = co / ci;
+    let mut out = Vec::with_capacity(to.len() as usize);
+    let mut sums = vec![0.0; co];
+    for at in positions(to) {
+        sums.copy_from_slice(&weights.bias);
+        each_tap(window, from, at, |tap, pixel| {
+            let row = &weights.weights[tap * co..(tap + 1) * co];
+            for (channel, (sum, w)) in sums.iter_mut().zip(row).enumerate() {
+                *sum += input[pixel * ci + channel / multiplier] * w;
+            }
+        });
+        out.extend_from_slice(&sums);
+    }
+    out
+}
+
+fn pool(
+    input: &[f32],
+    from: Shape,
+    to: Shape,
+    window: &Window,
+    start: f32,
+    take: impl Fn(f32, f32) -> f32,
+    finish: impl Fn(f32, usize) -> f32,
+) -> Vec<f32> {
+    let c = to.c as usize;
+    let mut out = Vec::with_capacity(to.len() as usize);
+    let mut results = vec![start; c];
+    for at in positions(to) {
+        results.fill(start);
+        let mut count = 0;
+        each_tap(window, from, at, |_, pixel| {
+            count += 1;
+            let elements = &input[pixel * c..(pixel + 1) * c];
+            results.iter_mut().zip(elements).for_each(|(result, &x)| *result = take(*result, x));
+        });
+        out.extend(results.iter().map(|&result| finish(result, count.max(1))));
+    }
+    out
+}
+
+fn softmax(logits: &[f32]) -> Vec<f32> {
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let exponentials: Vec<f32> = logits.iter().map(|x| (x - largest).exp()).collect();
+    let sum: f32 = exponentials.iter().sum();
+    exponentials.into_iter().map(|x| x / sum).collect()
+}

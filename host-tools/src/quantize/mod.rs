@@ -1,0 +1,118 @@
+//! Quantization: from a trained float network to the integer network.
+//!
+//! [`fold`] merges batch normalization and activations into the runtime's operators, [`observe`] runs the folded network
+//! over calibration images, [`scales`] chooses scales and zero points, [`emit`] rounds weights and biases. Nothing here
+//! knows of memory or files; [`export`](crate::export) takes the integer network from here.
+
+pub mod emit;
+pub mod fold;
+pub mod forward;
+pub mod observe;
+pub mod scales;
+
+use ndarray::{Array4, ArrayView4};
+use thiserror::Error;
+
+use crate::graph::{Graph, GraphError, Params, Preprocess};
+use crate::network::Network;
+use fold::Folded;
+use observe::{Histogram, Observations};
+pub use scales::Calibration;
+
+/// How to quantize.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Options {
+    /// How ranges are chosen.
+    pub calibration: Calibration,
+}
+
+/// What stops quantization.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum QuantizeError {
+    /// Parameters do not fit the graph.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// A parameter is not a finite number.
+    #[error("parameter `{0}` is not finite: the training has diverged, or the file is corrupt")]
+    Weights(String),
+    /// The graph computes nothing.
+    #[error("network `{0}` has no operators")]
+    NoOperators(String),
+    /// Calibration images of the wrong shape.
+    #[error("the calibration images are {found:?} (height, width, channels), the network takes {expected:?}")]
+    Shape {
+        /// Their height, width, channels.
+        found: [usize; 3],
+        /// The network's.
+        expected: [u32; 3],
+    },
+    /// A calibration image with numbers that are none.
+    #[error("calibration image {image} has elements that are NaN or infinite")]
+    NotFinite {
+        /// Which one, from 0.
+        image: usize,
+    },
+    /// Too few calibration images.
+    #[error("the calibration set has {images} images; at least {least} are needed, and some hundreds are good")]
+    TooFew {
+        /// How many there were.
+        images: usize,
+        /// How many there must be.
+        least: usize,
+    },
+    /// A node whose output is not finite on a calibration image.
+    #[error("node `{0}` gives NaN or infinity on the calibration images")]
+    Overflow(String),
+    /// Softmax has a fixed scale, which what it is joined with cannot take.
+    #[error("the output of softmax `{softmax}` cannot share its scale with `{joined}`")]
+    Softmax {
+        /// The softmax.
+        softmax: String,
+        /// What shares its quantization.
+        joined: String,
+    },
+}
+
+/// The real numbers of u8 images, N x H x W x C.
+///
+/// # Errors
+/// When the images have fewer or more channels than `preprocess`.
+pub fn reals(preprocess: &Preprocess, pixels: ArrayView4<'_, u8>) -> Result<Array4<f32>, QuantizeError> {
+    let (_, h, w, c) = pixels.dim();
+    let channels = preprocess.channels();
+    if c != channels {
+        return Err(QuantizeError::Shape { found: [h, w, c], expected: [h as u32, w as u32, channels as u32] });
+    }
+    let tables: Vec<[f32; 256]> = (0..c).map(|c| preprocess.table(c)).collect();
+    Ok(Array4::from_shape_fn(pixels.dim(), |at| tables[at.3][usize::from(pixels[at])]))
+}
+
+/// Quantizes `graph` to int8: weights per output channel and symmetric, activations per tensor.
+///
+/// `batches` are calibration images, N x H x W x C real numbers as [`reals`] makes them, from held-in data. They are
+/// taken one batch after the other, so that they need never be in memory together.
+///
+/// # Errors
+/// When parameters are missing or not finite, and when the images are too few, of the wrong shape, or not finite.
+pub fn quantize(
+    graph: &Graph,
+    params: &Params,
+    batches: impl IntoIterator<Item = Array4<f32>>,
+    options: &Options,
+) -> Result<Network, QuantizeError> {
+    let folded = Folded::new(graph, params)?;
+    let mut seen = Observations::new(&folded);
+    for batch in batches {
+        seen.add(&folded, batch.view())?;
+    }
+    let mut histograms: Vec<Histogram> = seen.histograms()?.to_vec();
+    // The input's range does not depend on which images happened to be seen.
+    let (min, max) = scales::input_range(&folded);
+    histograms[0].add(&[min, max]);
+    let quants = scales::choose(&folded, &histograms, options.calibration)?;
+    Ok(emit::emit(&folded, &quants))
+}
+
+#[cfg(test)]
+mod tests;

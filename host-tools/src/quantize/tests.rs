@@ -1,0 +1,179 @@
+use ndarray::{Array4, ArrayD, IxDyn, s};
+
+use super::fold::Folded;
+use super::*;
+use crate::export;
+use crate::graph::{Builder, NetworkRecipe, NodeId, Op, Padding, Shape};
+use crate::simulate::{self, Images};
+
+/// Pixels with some structure: blobs on a dark ground.
+fn pixels(count: usize, shape: Shape) -> Array4<u8> {
+    let (h, w, c) = (shape.h as usize, shape.w as usize, shape.c as usize);
+    Array4::from_shape_fn((count, h, w, c), |(n, y, x, k)| {
+        let hash = |i: usize| (i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as f64 / f64::from(1 << 24);
+        let (cy, cx) = (hash(3 * n + 1) * h as f64, hash(3 * n + 2) * w as f64);
+        let distance = ((y as f64 - cy).powi(2) + (x as f64 - cx).powi(2)) / (1.0 + 12.0 * hash(3 * n + 5));
+        (230.0 * (-distance).exp() + 25.0 * hash(((n * h + y) * w + x) * c + k)) as u8
+    })
+}
+
+/// Parameters with batch normalizations that are far from the identity.
+fn params(graph: &Graph) -> Params {
+    let mut params = Params::init(graph, 11);
+    for spec in graph.param_specs() {
+        let wave = |i: usize, phase: f32| (i as f32 * 1.7 + phase).sin();
+        let values = params.get_mut(&spec.name).unwrap();
+        for (i, x) in values.iter_mut().enumerate() {
+            match spec.name.rsplit('.').next() {
+                Some("gamma") => *x = 1.0 + 0.4 * wave(i, 0.3),
+                Some("beta") => *x = 0.2 * wave(i, 1.1),
+                Some("mean") => *x = 0.3 * wave(i, 2.5),
+                Some("variance") => *x = 1.0 + 0.8 * wave(i, 0.9),
+                Some("bias") => *x = 0.1 * wave(i, 0.2),
+                _ => {}
+            }
+        }
+    }
+    params
+}
+
+fn graph(name: &str) -> Graph {
+    let recipe = NetworkRecipe::zoo(name);
+    let channels = recipe.input().unwrap().c as usize;
+    let labels: Vec<String> = (0..10).map(|i| i.to_string()).collect();
+    recipe.build(&labels, &Preprocess { mean: vec![0.3; channels], std: vec![0.25; channels] }).unwrap()
+}
+
+/// Signal to quantization noise at the output, in decibels: float network against the exported model in the runtime.
+fn decibels(graph: &Graph, calibration: Calibration) -> f64 {
+    let params = params(graph);
+    let pixels = pixels(48, graph.input);
+    let reals = reals(&graph.preprocess, pixels.view()).unwrap();
+    let batches = [reals.slice(s![..20, .., .., ..]).to_owned(), reals.slice(s![20.., .., .., ..]).to_owned()];
+    let network = quantize(graph, &params, batches, &Options { calibration }).unwrap();
+    network.validate().unwrap();
+    let exported = export::to_bytes(&network, &Default::default()).unwrap();
+    let model = kinglet::Model::new(&exported.bytes).unwrap();
+    let outputs = simulate::run(model, &Images::Pixels(pixels)).unwrap();
+    let folded = Folded::new(graph, &params).unwrap();
+    let (mut signal, mut noise) = (0.0, 0.0);
+    for (image, output) in reals.outer_iter().zip(outputs.rows()) {
+        let float = folded.forward(image.as_slice().unwrap()).pop().unwrap();
+        for (x, &q) in float.iter().zip(output) {
+            signal += f64::from(*x).powi(2);
+            noise += f64::from(x - model.output().quant.dequantize(q.into())).powi(2);
+        }
+    }
+    10.0 * (signal / noise).log10()
+}
+
+#[test]
+fn the_integer_network_says_what_the_float_network_says() {
+    for name in ["digits-resnet", "digits-inception"] {
+        for calibration in [Calibration::MinMax, Calibration::Mse] {
+            let decibels = decibels(&graph(name), calibration);
+            assert!(decibels > 25.0, "{name}, {calibration:?}: {decibels:.1} dB");
+        }
+    }
+}
+
+/// Every operator, and every way in which something cannot be folded.
+fn unusual() -> Graph {
+    let mut net = Builder::new("unusual", Shape::new(9, 7, 2)).unwrap();
+    let first = net.batch_norm("first", net.input()).unwrap();
+    let a = net.conv2d("a", first, 6, [3, 3], [1, 1], Padding::Same, true).unwrap();
+    let before = net.batch_norm("before", a).unwrap();
+    let relu = net.relu("relu", before).unwrap();
+    // The sum reads what the activation reads, so that it cannot be fused.
+    let sum = net.add("sum", before, relu).unwrap();
+    let after = net.batch_norm("after", sum).unwrap();
+    let depth = net.depthwise("depth", after, [3, 3], [2, 2], Padding::Same, false).unwrap();
+    let depth = net.batch_norm("depth_bn", depth).unwrap();
+    let depth = net.add_node("relu6", Op::Relu6, &[depth]).unwrap();
+    let pad = net.add_node("pad", Op::Pad { before: [1, 0], after: [0, 1] }, &[depth]).unwrap();
+    let pool = net.average_pool("pool", pad, [3, 3], [1, 1], Padding::Same).unwrap();
+    let max = net.max_pool("max", pad, [2, 2], [1, 1], Padding::Same).unwrap();
+    let joint = net.concat("joint", &[pool, max, pad]).unwrap();
+    let joint = net.relu("joint_relu", joint).unwrap();
+    let flat = net.add_node("flat", Op::Flatten, &[joint]).unwrap();
+    let dense = net.dense("dense", flat, 12, false).unwrap();
+    let dense = net.batch_norm("dense_bn", dense).unwrap();
+    let dense = net.relu("dense_relu", dense).unwrap();
+    net.dense("logits", dense, 5, true).unwrap();
+    let mut graph = net.finish();
+    graph.preprocess = Preprocess { mean: vec![0.2, 0.4], std: vec![0.3, 0.2] };
+    graph
+}
+
+#[test]
+fn what_cannot_be_folded_keeps_its_meaning() {
+    let graph = unusual();
+    let folded = Folded::new(&graph, &params(&graph)).unwrap();
+    let names: Vec<&str> = folded.nodes.iter().map(|node| node.name.as_str()).collect();
+    let left = ["first", "a", "relu", "sum", "after", "depth", "pad", "pool", "max", "joint", "joint_relu"];
+    assert_eq!(names[..11], left);
+    assert_eq!(names[11..], ["flat", "dense", "logits"]);
+    let decibels = decibels(&graph, Calibration::Mse);
+    assert!(decibels > 22.0, "{decibels:.1} dB");
+}
+
+#[test]
+fn folding_is_the_formula_of_batch_normalization() {
+    let mut net = Builder::new("n", Shape::new(5, 4, 3)).unwrap();
+    let conv = net.conv2d("conv", net.input(), 4, [3, 3], [1, 1], Padding::Same, true).unwrap();
+    net.batch_norm("bn", conv).unwrap();
+    let graph = net.finish();
+    let params = params(&graph);
+    let image: Vec<f32> = (0..60).map(|i| (i as f32 * 0.7).sin()).collect();
+    let normalized = Folded::new(&graph, &params).unwrap().forward(&image).pop().unwrap();
+
+    let mut alone = graph.clone();
+    alone.nodes.truncate(NodeId(conv.0).0 + 1);
+    let convolved = Folded::new(&alone, &params).unwrap().forward(&image).pop().unwrap();
+    let of = |name: &str, c: usize| f64::from(params.get(&format!("bn.{name}")).unwrap()[c]);
+    for (i, (&x, &found)) in convolved.iter().zip(&normalized).enumerate() {
+        let c = i % 4;
+        let deviation = (of("variance", c) + f64::from(crate::graph::EPSILON)).sqrt();
+        let expected = of("gamma", c) * (f64::from(x) - of("mean", c)) / deviation + of("beta", c);
+        assert!((expected - f64::from(found)).abs() < 1e-4, "{i}: {found}, expected {expected}");
+    }
+}
+
+#[test]
+fn concatenated_values_share_one_quantization() {
+    let graph = graph("digits-inception");
+    let reals = reals(&graph.preprocess, pixels(8, graph.input).view()).unwrap();
+    let network = quantize(&graph, &params(&graph), [reals], &Options::default()).unwrap();
+    let mut joints = 0;
+    for node in network.nodes.iter().filter(|node| node.op == crate::network::NodeOp::Concat) {
+        joints += 1;
+        for &input in &node.inputs {
+            assert!(network.tensors[input].quant.same(network.tensors[node.output].quant));
+        }
+    }
+    assert_eq!(joints, 3);
+}
+
+#[test]
+fn bad_calibration_data_is_refused() {
+    let graph = graph("digits-resnet");
+    let message = |batches: Vec<Array4<f32>>| {
+        quantize(&graph, &params(&graph), batches, &Options::default()).unwrap_err().to_string()
+    };
+    let good = reals(&graph.preprocess, pixels(4, graph.input).view()).unwrap();
+    let empty = message(vec![]);
+    assert!(empty.contains("0 images"), "{empty}");
+    let one = message(vec![good.slice(s![..1, .., .., ..]).to_owned()]);
+    assert!(one.contains("1 images"), "{one}");
+    let mut broken = good.clone();
+    broken[[2, 3, 3, 0]] = f32::NAN;
+    let nan = message(vec![good.clone(), broken]);
+    assert!(nan.contains("image 6") && nan.contains("NaN"), "{nan}");
+    let shape = message(vec![good.slice(s![.., .., 1.., ..]).to_owned()]);
+    assert!(shape.contains("[8, 7, 1]") && shape.contains("[8, 8, 1]"), "{shape}");
+
+    let mut diverged = params(&graph);
+    diverged.insert("logits.bias", ArrayD::from_elem(IxDyn(&[10]), f32::INFINITY));
+    let weights = quantize(&graph, &diverged, [good], &Options::default()).unwrap_err().to_string();
+    assert!(weights.contains("`logits.bias`"), "{weights}");
+}
