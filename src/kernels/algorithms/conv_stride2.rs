@@ -38,7 +38,7 @@ impl Scheme for S2 {
 
     #[inline(always)]
     fn products<B: Blocks>(v: &[u32], u: &[u32], m: &mut [i32], channel_pairs: usize) {
-        let table = stride2::PER_POSITION.map(|slots| slots.wrapping_mul(channel_pairs as u32));
+        let table = stride2::PER_POSITION.map(|[slots, n]| [slots.wrapping_mul(channel_pairs as u32), n]);
         B::products_table(v, u, m, &table);
     }
 

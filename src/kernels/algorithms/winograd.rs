@@ -220,6 +220,8 @@ impl<S: Scheme> Work<'_, S> {
         let weights = pieces(self.packed.weights, per_filter.wrapping_mul(4));
         let relu = self.packed.flags & Packed::RELU != 0;
         let tile_words = S::SLOTS.wrapping_mul(self.slot());
+        let map = &self.layer.output;
+        let row_bytes = map.row_bytes();
         for (block, (records, mut weights)) in blocks.zip(weights).enumerate() {
             if S::AT_RUN_TIME {
                 for (lane, filter) in pieces(weights, per_filter).enumerate() {
@@ -229,40 +231,34 @@ impl<S: Scheme> Work<'_, S> {
             }
             let channel = block_start(block, self.layer.output.c);
             for (tile_row, v) in rows.clone().zip(pieces(v, self.e.v)) {
-                for (pair, v) in pieces(v, tile_words).enumerate() {
+                let y = tile_row.wrapping_mul(S::TILE);
+                let whole = if self.is_whole(y) { map.w } else { 0 };
+                let row = map.row(y).wrapping_add(channel);
+                let tile_bytes = S::TILE.wrapping_mul(map.pitch);
+                let mut tiles = Tiles { at: [row, row.wrapping_add(tile_bytes)], row: row_bytes, pixel: map.pitch };
+                let mut x = 0usize;
+                for v in pieces(v, tile_words) {
                     S::products::<B>(v, weights, m, self.e.channel_pairs);
-                    self.store::<B>(m, records, relu, [tile_row, pair], channel, output);
+                    let next = x.wrapping_add(2 * S::TILE);
+                    if next <= whole {
+                        S::output::<B>(m, records, relu, output, tiles);
+                    } else {
+                        self.store_edge::<B>(m, records, relu, [y, x], channel, output);
+                    }
+                    x = next;
+                    tiles.at = tiles.at.map(|at| at.wrapping_add(tile_bytes.wrapping_mul(2)));
                 }
             }
         }
     }
 
-    /// Writes a pair of tiles of four channels: straight, or what lies inside by way of a buffer.
-    #[inline(always)]
-    fn store<B: Blocks>(
-        &self,
-        m: &[i32],
-        records: &[u32],
-        relu: bool,
-        [tile_row, pair]: [usize; 2],
-        channel: usize,
-        output: &mut [i8],
-    ) {
+    /// Whether the rows of tiles from row `y` lie wholly within what is asked for, and follow each other in memory.
+    fn is_whole(&self, y: usize) -> bool {
         let map = &self.layer.output;
-        let (y, x) = (tile_row.wrapping_mul(S::TILE), pair.wrapping_mul(2 * S::TILE));
-        let inside = y >= self.rows.start
-            && y.wrapping_add(S::TILE) <= self.rows.end.min(map.h)
-            && x.wrapping_add(2 * S::TILE) <= map.w
-            && map.contiguous(y, S::TILE);
-        if inside {
-            let at = map.row(y).wrapping_add(x.wrapping_mul(map.pitch)).wrapping_add(channel);
-            let at = [at, at.wrapping_add(S::TILE.wrapping_mul(map.pitch))];
-            S::output::<B>(m, records, relu, output, Tiles { at, row: map.row_bytes(), pixel: map.pitch });
-            return;
-        }
-        self.store_edge::<B>(m, records, relu, [y, x], channel, output);
+        y >= self.rows.start && y.wrapping_add(S::TILE) <= self.rows.end.min(map.h) && map.contiguous(y, S::TILE)
     }
 
+    /// Writes what lies inside the output of a pair of tiles of four channels, by way of a buffer.
     #[inline(never)]
     fn store_edge<B: Blocks>(
         &self,

@@ -56,8 +56,8 @@ pub trait Blocks {
         winograd::products(v, u, m, pairs);
     }
 
-    /// The same with a number of channel pairs per position: [`winograd::products_table`].
-    fn products_table(v: &[u32], u: &[u32], m: &mut [i32], table: &[u32]) {
+    /// The same for a table of numbers of channel pairs and of positions: [`winograd::products_table`].
+    fn products_table(v: &[u32], u: &[u32], m: &mut [i32], table: &[[u32; 2]]) {
         winograd::products_table(v, u, m, table);
     }
 

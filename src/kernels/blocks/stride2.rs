@@ -16,9 +16,10 @@ pub const SIDE: usize = 5;
 pub const COLUMN: usize = 10;
 /// The slot of the product of row `a` and column `b` of a transformed tile.
 pub const SLOTS: [[u32; 5]; 5] =
-    [[0, 1, 4, 6, 7], [2, 3, 5, 8, 9], [10, 11, 12, 13, 14], [15, 16, 19, 21, 22], [17, 18, 20, 23, 24]];
-/// Slots of every position.
-pub const PER_POSITION: [u32; 9] = [4, 2, 4, 2, 1, 2, 4, 2, 4];
+    [[0, 1, 16, 4, 5], [2, 3, 17, 6, 7], [18, 19, 24, 20, 21], [8, 9, 22, 12, 13], [10, 11, 23, 14, 15]];
+/// Slots of a position, and the number of positions that have so many. Positions with as many slots lie together: those
+/// of the 3 x 3 are in the order 0, 2, 6, 8, 1, 3, 5, 7, 4.
+pub const PER_POSITION: [[u32; 2]; 3] = [[4, 4], [2, 4], [1, 1]];
 
 /// Inputs 0-4 as the five factors `x0 - x2, x1, x2, x2 - x4, x3`.
 #[inline(always)]
@@ -82,13 +83,14 @@ pub fn output(m: &[i32], records: &[u32], out: &mut [i8], tiles: Tiles) {
     for (tile, &first) in tiles.at.iter().enumerate() {
         for (channel, record) in records.as_chunks::<4>().0.iter().enumerate() {
             let value = |p: usize| m.get(p * 8 + 4 * tile + channel).copied().unwrap_or_default();
-            let y0 = |j: usize| value(j).wrapping_add(value(3 + j));
-            let y1 = |j: usize| value(3 + j).wrapping_sub(value(6 + j));
+            let rows = [[0, 4, 1], [5, 8, 6], [2, 7, 3]].map(|row| row.map(value));
+            let y0 = [0, 1, 2].map(|j: usize| rows[0][j].wrapping_add(rows[1][j]));
+            let y1 = [0, 1, 2].map(|j: usize| rows[1][j].wrapping_sub(rows[2][j]));
             let values = [
-                y0(0).wrapping_add(y0(1)),
-                y0(1).wrapping_sub(y0(2)),
-                y1(0).wrapping_add(y1(1)),
-                y1(1).wrapping_sub(y1(2)),
+                y0[0].wrapping_add(y0[1]),
+                y0[1].wrapping_sub(y0[2]),
+                y1[0].wrapping_add(y1[1]),
+                y1[1].wrapping_sub(y1[2]),
             ];
             store(values.map(|v| v.wrapping_shl(1)), record, out, first.wrapping_add(channel), tiles);
         }

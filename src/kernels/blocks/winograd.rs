@@ -81,12 +81,15 @@ pub const fn products_fit(v: usize, u: usize, positions: usize, pairs: usize) ->
         && words.saturating_mul(4) <= u
 }
 
-/// Whether the sums of a table of channel pairs per position fit.
-pub fn table_fits(v: usize, u: usize, m: usize, table: &[u32]) -> bool {
-    let words = table.iter().fold(0usize, |sum, &pairs| sum.saturating_add(pairs as usize));
+/// Whether the channel pairs and positions of a table fit.
+pub fn table_fits(v: usize, u: usize, m: usize, table: &[[u32; 2]]) -> bool {
+    let words = table.iter().fold(0usize, |sum, &[pairs, positions]| {
+        sum.saturating_add((pairs as usize).saturating_mul(positions as usize))
+    });
+    let positions = table.iter().fold(0usize, |sum, &[_, positions]| sum.saturating_add(positions as usize));
     !table.is_empty()
-        && table.iter().all(|&pairs| pairs >= 2 && pairs.is_multiple_of(2))
-        && table.len().saturating_mul(8) <= m
+        && table.iter().all(|&[pairs, positions]| pairs >= 2 && pairs.is_multiple_of(2) && positions > 0)
+        && positions.saturating_mul(8) <= m
         && words.saturating_mul(2) <= v
         && words.saturating_mul(4) <= u
 }
@@ -116,18 +119,24 @@ pub fn products(v: &[u32], u: &[u32], m: &mut [i32], pairs: usize) {
     }
 }
 
-/// The same with `table[position]` channel pairs, one after another in `v` and `u`.
-pub fn products_table(v: &[u32], u: &[u32], m: &mut [i32], table: &[u32]) {
+/// The same for a table of numbers of channel pairs, and of positions that have so many, one after another in `v`, `u`
+/// and `m`.
+pub fn products_table(v: &[u32], u: &[u32], m: &mut [i32], table: &[[u32; 2]]) {
     if !table_fits(v.len(), u.len(), m.len(), table) {
         return;
     }
-    let (mut v, mut u) = (v, u);
-    for (m, &pairs) in m.as_chunks_mut::<8>().0.iter_mut().zip(table) {
-        let pairs = pairs as usize;
-        let (Some((v0, v1)), Some((u0, u1))) = (v.split_at_checked(pairs * 2), u.split_at_checked(pairs * 4)) else {
+    let (mut v, mut u, mut m) = (v, u, m);
+    for &[pairs, positions] in table {
+        let (pairs, positions) = (pairs as usize, positions as usize);
+        let words = pairs.wrapping_mul(positions);
+        let (Some((v0, v1)), Some((u0, u1)), Some((m0, m1))) = (
+            v.split_at_checked(words.wrapping_mul(2)),
+            u.split_at_checked(words.wrapping_mul(4)),
+            core::mem::take(&mut m).split_at_mut_checked(positions.wrapping_mul(8)),
+        ) else {
             return;
         };
-        position(v0, u0, m);
-        (v, u) = (v1, u1);
+        products(v0, u0, m0, pairs);
+        (v, u, m) = (v1, u1, m1);
     }
 }

@@ -71,8 +71,7 @@ mod asm {
             second: isize,
         );
         pub fn kinglet_winograd_gemm_short(v: *const u32, u: *const u32, m: *mut i32, pairs: usize, positions: usize);
-        pub fn kinglet_winograd_gemm_long(v: *const u32, u: *const u32, m: *mut i32, pairs: usize, positions: usize);
-        pub fn kinglet_winograd_gemm_table(v: *const u32, u: *const u32, m: *mut i32, table: *const u32, n: usize);
+        pub fn kinglet_winograd_gemm(v: *const u32, u: *const u32, m: *mut i32, table: *const u32, entries: usize);
         pub fn kinglet_w4_vertical(rows: *const *const i8, t: *mut u32, step: usize, n: usize, fill: u32, missing: u32);
         pub fn kinglet_w4_vertical_masked(
             rows: *const *const i8,
@@ -217,23 +216,25 @@ impl Blocks for Dsp {
     fn products(v: &[u32], u: &[u32], m: &mut [i32], pairs: usize) {
         let positions = m.len() / 8;
         if winograd::products_fit(v.len(), u.len(), positions, pairs) {
+            let table = [pairs as u32, positions as u32];
             // SAFETY: `pairs` channel pairs of `positions` positions lie within the slices; the first is for 16 or fewer.
             unsafe {
                 if pairs <= 16 {
                     asm::kinglet_winograd_gemm_short(v.as_ptr(), u.as_ptr(), m.as_mut_ptr(), pairs, positions);
                 } else {
-                    asm::kinglet_winograd_gemm_long(v.as_ptr(), u.as_ptr(), m.as_mut_ptr(), pairs, positions);
+                    asm::kinglet_winograd_gemm(v.as_ptr(), u.as_ptr(), m.as_mut_ptr(), table.as_ptr(), 1);
                 }
             }
         }
     }
 
     #[inline(always)]
-    fn products_table(v: &[u32], u: &[u32], m: &mut [i32], table: &[u32]) {
+    fn products_table(v: &[u32], u: &[u32], m: &mut [i32], table: &[[u32; 2]]) {
         if winograd::table_fits(v.len(), u.len(), m.len(), table) {
             // SAFETY: the table's channel pairs and positions lie within the slices.
             unsafe {
-                asm::kinglet_winograd_gemm_table(v.as_ptr(), u.as_ptr(), m.as_mut_ptr(), table.as_ptr(), table.len());
+                let entries = table.as_ptr().cast();
+                asm::kinglet_winograd_gemm(v.as_ptr(), u.as_ptr(), m.as_mut_ptr(), entries, table.len());
             }
         }
     }

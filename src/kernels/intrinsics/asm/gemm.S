@@ -1,7 +1,7 @@
 @ gemm(x, w, records or acc, out, pairs, blocks, second)
 @ 2 pixels x 4 channels at a time over `pairs` pairs of inputs, for `blocks` blocks of four channels. The first step
-@ starts the accumulators; the rest run in a loop of eight that is entered where the count has no remainder.
- .macro k_gemm name step size quant
+@ starts the accumulators; the rest run in an unrolled loop that is entered where the count leaves no remainder.
+ .macro k_gemm name step size quant unroll
  k_fn \name
  push {r4-r11,lr}
  sub sp,sp,#28
@@ -20,8 +20,8 @@
  add r7,r0,r4,lsl #3
  str r7,[sp,#16]
  sub r4,r4,#2
- and r4,r4,#7
- rsb r4,r4,#7
+ and r4,r4,#\unroll-1
+ rsb r4,r4,#\unroll-1
  mov r5,#\size
  adr.w r6,2f
  mla r4,r4,r5,r6
@@ -33,7 +33,7 @@
  ldr pc,[sp,#20]
  .p2align 2
 2:
- .rept 8
+ .rept \unroll
  \step acc
  .endr
  ldr r8,[sp,#16]
@@ -73,10 +73,10 @@
  pop {r4-r11,pc}
  k_end \name
  .endm
- k_gemm kinglet_gemm16 k_step 44 1
- k_gemm kinglet_gemm8 k_step8 60 1
- k_gemm kinglet_gemm16_acc k_step 44 0
- k_gemm kinglet_gemm8_acc k_step8 60 0
+ k_gemm kinglet_gemm16 k_step 44 1 16
+ k_gemm kinglet_gemm8 k_step8 60 1 16
+ k_gemm kinglet_gemm16_acc k_step 44 0 4
+ k_gemm kinglet_gemm8_acc k_step8 60 0 4
 
 @ patch(dst, src, row stride, rows, words, rest, second): widens `rows` rows of 4 * words + rest bytes of two pixels
 @ into pairs, interleaved; the rest bytes of all rows follow together.

@@ -157,18 +157,19 @@
  pop {r4-r11,pc}
  k_end kinglet_s2_horizontal
 
+@ m holds the positions in the order 0, 2, 6, 8, 1, 3, 5, 7, 4 of their 3 x 3.
 @ s2_output(m, records, out of tile 0, out of tile 1, row pitch, pixel pitch): 2 x 2 pixels of 4 channels of 2 tiles.
  k_fn kinglet_s2_output
  k_small_begin
 1: ldr r2,[r0]
- ldr r3,[r0,#32]
- ldr r4,[r0,#64]
- ldr r5,[r0,#96]
- ldr r6,[r0,#128]
- ldr r7,[r0,#160]
- ldr r8,[r0,#192]
+ ldr r3,[r0,#128]
+ ldr r4,[r0,#32]
+ ldr r5,[r0,#160]
+ ldr r6,[r0,#256]
+ ldr r7,[r0,#192]
+ ldr r8,[r0,#64]
  ldr r9,[r0,#224]
- ldr r10,[r0,#256]
+ ldr r10,[r0,#96]
  add r0,r0,#4
  add r2,r2,r5
  add r3,r3,r6
