@@ -188,12 +188,16 @@ impl<S: Scheme> Work<'_, S> {
         reach.count = map.w.min(self.e.columns.saturating_sub(before[1]));
         let origin = tile_row.wrapping_mul(S::TILE * S::STRIDE);
         for (i, row) in reach.rows.iter_mut().enumerate().take(S::SIDE) {
-            let y = origin.wrapping_add(i).wrapping_sub(before[0]);
-            if y < map.h {
-                *row = map.row(y);
-            } else {
+            // In the padding any row will do: it is read, and then replaced.
+            let (mut y, padded) = (origin.wrapping_add(i), before[0]);
+            if y < padded {
                 reach.missing |= 1 << i;
+                y = padded;
+            } else if y.wrapping_sub(padded) >= map.h {
+                reach.missing |= 1 << i;
+                y = padded.wrapping_add(map.h.wrapping_sub(1));
             }
+            *row = map.row(y.wrapping_sub(padded));
         }
         let mut src = input;
         if map.c < 4 {

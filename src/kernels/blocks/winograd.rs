@@ -9,7 +9,7 @@ use super::pieces::pieces;
 /// The columns of four channels that a vertical input transform reads.
 #[derive(Clone, Copy, Debug)]
 pub struct Columns<const ROWS: usize> {
-    /// Byte offset of the first column in every row.
+    /// Byte offset of the first column in every row; that of any other row for one that is missing.
     pub rows: [usize; ROWS],
     /// Bytes from column to column.
     pub step: usize,
@@ -23,13 +23,11 @@ pub struct Columns<const ROWS: usize> {
 
 impl<const ROWS: usize> Columns<ROWS> {
     /// Whether every row lies within `src` bytes and the result, `words` per column, within `t` words.
+    #[inline(always)]
     pub fn fits(&self, src: usize, t: usize, words: usize) -> bool {
+        let last = self.rows.iter().fold(0, |last, &row| if row > last { row } else { last });
         let reach = self.count.saturating_sub(1).saturating_mul(self.step).saturating_add(4);
-        let row_fits = |(i, &row): (usize, &usize)| self.is_missing(i) || row.saturating_add(reach) <= src;
-        self.count > 0
-            && self.count.saturating_mul(words) <= t
-            && self.rows.iter().enumerate().all(row_fits)
-            && (0..ROWS).any(|i| !self.is_missing(i))
+        self.count > 0 && self.count.saturating_mul(words) <= t && last.saturating_add(reach) <= src
     }
 
     /// Whether row `i` lies in the padding.

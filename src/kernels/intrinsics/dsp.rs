@@ -129,17 +129,11 @@ mod asm {
 #[cfg(kinglet_dsp)]
 use crate::kernels::blocks::{Columns, Tiles, depthwise, elementwise, gemm, stride2, winograd, winograd2, winograd4};
 
-/// The addresses of the rows of `columns`; missing rows get that of a present one, which is read and then replaced.
+/// The addresses of rows.
 #[cfg(kinglet_dsp)]
 #[inline(always)]
-fn addresses<const ROWS: usize>(src: &[i8], columns: &Columns<ROWS>) -> [*const i8; ROWS] {
-    let present = columns.rows.iter().enumerate().find(|(i, _)| !columns.is_missing(*i));
-    let present = present.map_or(0, |(_, &row)| row);
-    let mut out = [src.as_ptr(); ROWS];
-    for (i, (out, &row)) in out.iter_mut().zip(&columns.rows).enumerate() {
-        *out = src.as_ptr().wrapping_add(if columns.is_missing(i) { present } else { row });
-    }
-    out
+fn addresses<const ROWS: usize>(src: &[i8], rows: &[usize; ROWS]) -> [*const i8; ROWS] {
+    rows.map(|row| src.as_ptr().wrapping_add(row))
 }
 
 #[cfg(kinglet_dsp)]
@@ -242,9 +236,9 @@ impl Blocks for Dsp {
     #[inline(always)]
     fn w4_vertical(src: &[i8], columns: &Columns<6>, t: &mut [u32]) {
         if columns.fits(src.len(), t.len(), winograd4::COLUMN) {
-            let rows = addresses(src, columns);
+            let rows = addresses(src, &columns.rows);
             let (step, n, fill, missing) = (columns.step, columns.count, columns.fill, columns.missing);
-            // SAFETY: the present rows lie within `src` for all columns, and the result within `t`.
+            // SAFETY: the rows lie within `src` for all columns, and the result within `t`.
             unsafe {
                 if missing == 0 {
                     asm::kinglet_w4_vertical(rows.as_ptr(), t.as_mut_ptr(), step, n, fill, missing);
@@ -281,9 +275,9 @@ impl Blocks for Dsp {
     #[inline(always)]
     fn w2_vertical(src: &[i8], columns: &Columns<4>, t: &mut [u32]) {
         if columns.fits(src.len(), t.len(), winograd2::COLUMN) {
-            let rows = addresses(src, columns);
+            let rows = addresses(src, &columns.rows);
             let (step, n, fill, missing) = (columns.step, columns.count, columns.fill, columns.missing);
-            // SAFETY: the present rows lie within `src` for all columns, and the result within `t`.
+            // SAFETY: the rows lie within `src` for all columns, and the result within `t`.
             unsafe {
                 if missing == 0 {
                     asm::kinglet_w2_vertical(rows.as_ptr(), t.as_mut_ptr(), step, n, fill, missing);
@@ -324,9 +318,9 @@ impl Blocks for Dsp {
     #[inline(always)]
     fn s2_vertical(src: &[i8], columns: &Columns<5>, t: &mut [u32]) {
         if columns.fits(src.len(), t.len(), stride2::COLUMN) {
-            let rows = addresses(src, columns);
+            let rows = addresses(src, &columns.rows);
             let (step, n, fill, missing) = (columns.step, columns.count, columns.fill, columns.missing);
-            // SAFETY: the present rows lie within `src` for all columns, and the result within `t`.
+            // SAFETY: the rows lie within `src` for all columns, and the result within `t`.
             unsafe {
                 if missing == 0 {
                     asm::kinglet_s2_vertical(rows.as_ptr(), t.as_mut_ptr(), step, n, fill, missing);

@@ -159,18 +159,16 @@
 
 @ m holds the positions in the order 0, 2, 6, 8, 1, 3, 5, 7, 4 of their 3 x 3.
 @ s2_output(m, records, out of tile 0, out of tile 1, row pitch, pixel pitch): 2 x 2 pixels of 4 channels of 2 tiles.
- k_fn kinglet_s2_output
- k_small_begin
-1: ldr r2,[r0]
- ldr r3,[r0,#128]
- ldr r4,[r0,#32]
- ldr r5,[r0,#160]
- ldr r6,[r0,#256]
- ldr r7,[r0,#192]
- ldr r8,[r0,#64]
- ldr r9,[r0,#224]
- ldr r10,[r0,#96]
- add r0,r0,#4
+ .macro k_s2_out tile
+ ldr r2,[r0,#16*\tile]
+ ldr r3,[r0,#128+16*\tile]
+ ldr r4,[r0,#32+16*\tile]
+ ldr r5,[r0,#160+16*\tile]
+ ldr r6,[r0,#256+16*\tile]
+ ldr r7,[r0,#192+16*\tile]
+ ldr r8,[r0,#64+16*\tile]
+ ldr r9,[r0,#224+16*\tile]
+ ldr r10,[r0,#96+16*\tile]
  add r2,r2,r5
  add r3,r3,r6
  add r4,r4,r7
@@ -181,10 +179,20 @@
  sub r3,r3,r4
  sub r7,r6,r7
  add r6,r5,r6
+ .if \tile
  ldmia r1!,{r4,r10,r11,r12}
+ .else
+ ldmia r1,{r4,r10,r11,r12}
+ .endif
  k_small_requantize r2 lsl 1
  k_small_requantize r3 lsl 1
  k_small_requantize r6 lsl 1
  k_small_requantize r7 lsl 1
- k_small_store
+ k_small_store \tile
+ .endm
+ k_fn kinglet_s2_output
+ k_small_begin
+1: k_s2_out 0
+ k_s2_out 1
+ k_small_end
  k_end kinglet_s2_output

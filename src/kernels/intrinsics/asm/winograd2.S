@@ -135,53 +135,56 @@
  ssat \y,#8,\y
  .endm
 
-@ Stores r2, r3 / r6, r7 as 2 x 2 pixels, steps to the next unit of 8 (4 channels of tile 0, then of tile 1).
-@ sp: 0 out, 4 units left, 8 row pitch, 12 pixel pitch, 16 out of tile 1, 20 records of the first channel
- .macro k_small_store
- ldrd lr,r8,[sp]
+@ Stores r2, r3 / r6, r7 as 2 x 2 pixels of tile \tile.
+@ sp: 0 out of tile 0, 4 out of tile 1, 8 row pitch, 12 pixel pitch, 16 end of out of tile 0
+ .macro k_small_store tile
+ ldr lr,[sp,#4*\tile]
  ldrd r9,r10,[sp,#8]
- add r11,lr,r10
  strb r2,[lr]
  strb r3,[lr,r10]
  strb r6,[lr,r9]
- strb r7,[r11,r9]
- add lr,lr,#1
- subs r8,r8,#1
- beq 9f
- cmp r8,#4
- it eq
- ldrdeq lr,r1,[sp,#16]
- strd lr,r8,[sp]
- b 1b
-9: add sp,sp,#28
+ add lr,lr,r10
+ strb r7,[lr,r9]
+ .endm
+
+@ Steps to the next channel, or returns after the fourth.
+ .macro k_small_end
+ ldrd r8,r9,[sp]
+ ldr r10,[sp,#16]
+ add r0,r0,#4
+ add r8,r8,#1
+ add r9,r9,#1
+ strd r8,r9,[sp]
+ cmp r8,r10
+ bne 1b
+ add sp,sp,#20
  pop {r4-r11,pc}
  .endm
 
  .macro k_small_begin
  push {r4-r11,lr}
- sub sp,sp,#28
- mov r5,#8
- ldrd r6,r7,[sp,#64]
- strd r2,r5,[sp]
+ sub sp,sp,#20
+ ldrd r6,r7,[sp,#56]
+ add r5,r2,#4
+ strd r2,r3,[sp]
  strd r6,r7,[sp,#8]
- strd r3,r1,[sp,#16]
+ str r5,[sp,#16]
  .endm
 
 @ w2_output(m, records, out of tile 0, out of tile 1, row pitch, pixel pitch): 2 x 2 pixels of 4 channels of 2 tiles.
- k_fn kinglet_w2_output
- k_small_begin
-1: ldr r2,[r0]
- ldr r3,[r0,#32]
- ldr r4,[r0,#64]
- ldr r5,[r0,#96]
- ldr r6,[r0,#128]
- ldr r7,[r0,#160]
- ldr r8,[r0,#192]
- ldr r9,[r0,#224]
- ldr r10,[r0,#256]
- ldr r11,[r0,#288]
- ldr r12,[r0,#320]
- ldr lr,[r0,#352]
+ .macro k_w2_out tile
+ ldr r2,[r0,#16*\tile]
+ ldr r3,[r0,#32+16*\tile]
+ ldr r4,[r0,#64+16*\tile]
+ ldr r5,[r0,#96+16*\tile]
+ ldr r6,[r0,#128+16*\tile]
+ ldr r7,[r0,#160+16*\tile]
+ ldr r8,[r0,#192+16*\tile]
+ ldr r9,[r0,#224+16*\tile]
+ ldr r10,[r0,#256+16*\tile]
+ ldr r11,[r0,#288+16*\tile]
+ ldr r12,[r0,#320+16*\tile]
+ ldr lr,[r0,#352+16*\tile]
  add r2,r2,r6
  add r3,r3,r7
  add r4,r4,r8
@@ -194,11 +197,10 @@
  sub r8,r8,r12
  add r5,r5,lr
  sub r9,r9,lr
- ldr r10,[r0,#384]
- ldr r11,[r0,#416]
- ldr r12,[r0,#448]
- ldr lr,[r0,#480]
- add r0,r0,#4
+ ldr r10,[r0,#384+16*\tile]
+ ldr r11,[r0,#416+16*\tile]
+ ldr r12,[r0,#448+16*\tile]
+ ldr lr,[r0,#480+16*\tile]
  sub r6,r6,r10
  sub r7,r7,r11
  sub r8,r8,r12
@@ -211,12 +213,22 @@
  add r6,r6,r8
  sub r7,r7,r8
  sub r7,r7,r9
+ .if \tile
  ldmia r1!,{r4,r10,r11,r12}
+ .else
+ ldmia r1,{r4,r10,r11,r12}
+ .endif
  k_small_requantize r2 asr 1
  k_small_requantize r3 asr 1
  k_small_requantize r6 asr 1
  k_small_requantize r7 asr 1
- k_small_store
+ k_small_store \tile
+ .endm
+ k_fn kinglet_w2_output
+ k_small_begin
+1: k_w2_out 0
+ k_w2_out 1
+ k_small_end
  k_end kinglet_w2_output
 
 @ w2_weights(src, u, bytes per position, channel groups): transforms four channels of 9 taps (9 words at a time) of

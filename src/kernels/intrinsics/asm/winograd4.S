@@ -79,9 +79,15 @@
  add r0,r0,r8
  .if \masked
  ldrd r12,lr,[sp,#32]
+@ Mostly only the first or the last row is missing.
  tst lr,#1
  it ne
  movne r2,r12
+ tst lr,#32
+ it ne
+ movne r7,r12
+ tst lr,#0x1e
+ beq 2f
  tst lr,#2
  it ne
  movne r3,r12
@@ -94,9 +100,7 @@
  tst lr,#16
  it ne
  movne r6,r12
- tst lr,#32
- it ne
- movne r7,r12
+2:
  .endif
  k_w4_half 0
  k_w4_half 1
