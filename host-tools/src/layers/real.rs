@@ -11,12 +11,12 @@ pub trait Real: NdFloat + Default + std::iter::Sum {
     /// Widens.
     fn wide(self) -> f64;
 
-    /// One row of a convolution, see [`Row`].
+    /// One row of a convolution, see `Row`.
     fn row(row: &Row<'_, Self>, out: &mut [Self]) {
         blocks::row(row, out);
     }
 
-    /// One tile of a weight gradient, see [`Outer`].
+    /// One tile of a weight gradient, see `Outer`.
     fn outer(outer: &Outer<'_, Self>, out: &mut [Self]) {
         blocks::outer(outer, out);
     }

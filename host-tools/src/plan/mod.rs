@@ -1,7 +1,7 @@
 //! Planning: when each step runs, and where each tensor lies.
 //!
-//! [`program`] turns the network into steps (concatenations become views), [`order`] chooses their order, [`segments`]
-//! cuts it into chains, [`place`] finds the offsets. The runtime verifies what comes out and knows nothing of how.
+//! `program` turns the network into steps (concatenations become views), `order` chooses their order, `segments`
+//! cuts it into chains, `place` finds the offsets. The runtime verifies what comes out and knows nothing of how.
 
 mod order;
 mod place;

@@ -1,6 +1,6 @@
 //! Algorithms over the [blocks](super::blocks): tiling, borders, row windows and scratch, in safe Rust.
 //!
-//! A convolution's algorithm is chosen at export (see [`choose`]) and its weights are packed for it, so that the device
+//! A convolution's algorithm is chosen at export (see [`mod@choose`]) and its weights are packed for it, so that the device
 //! never repacks. Every algorithm gives the bytes of the direct convolution. They produce any range of output rows
 //! and read input rows through a [`Map`], so that a line buffer can stand in for a whole tensor.
 
