@@ -1,5 +1,6 @@
 //! The definitions of the primitives, in plain Rust.
 
+use super::blocks::pieces::every;
 use super::{AddTerms, BLOCK, Backend, Pixels};
 use crate::quant::{Channel, requantize};
 
@@ -58,9 +59,9 @@ pub(super) fn dot_2x4(patches: [&[i8]; 2], [w0, w1, w2, w3]: [&[i8]; 4]) -> [[i3
 #[inline]
 pub(super) fn multiply_taps(patch: &[i8], weights: &[i8], pitch: usize, sums: &mut [i32]) {
     sums.fill(0);
-    let pitch = pitch.max(1);
+    let taps = every(patch, pitch).zip(every(weights, pitch));
     if let Ok(sums) = <&mut [i32; BLOCK]>::try_from(&mut *sums) {
-        for (patch, weights) in patch.chunks(pitch).zip(weights.chunks(pitch)) {
+        for (patch, weights) in taps {
             if let (Some(patch), Some(weights)) = (patch.first_chunk::<BLOCK>(), weights.first_chunk::<BLOCK>()) {
                 for ((sum, &x), &w) in sums.iter_mut().zip(patch).zip(weights) {
                     *sum = sum.wrapping_add(product(x, w));
@@ -69,7 +70,7 @@ pub(super) fn multiply_taps(patch: &[i8], weights: &[i8], pitch: usize, sums: &m
         }
         return;
     }
-    for (patch, weights) in patch.chunks(pitch).zip(weights.chunks(pitch)) {
+    for (patch, weights) in taps {
         for ((sum, &x), &w) in sums.iter_mut().zip(patch).zip(weights) {
             *sum = sum.wrapping_add(product(x, w));
         }

@@ -147,6 +147,7 @@ impl Add {
         }
     }
 
+    #[inline(never)]
     pub(super) fn run<B: Backend>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         let Operands { a, b: Some(b), output } = io.tensors else { return };
         let mut terms = self.terms([a.quant.zero_point, b.quant.zero_point], output.quant.zero_point);

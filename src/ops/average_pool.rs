@@ -63,6 +63,7 @@ impl AveragePool2d {
         0
     }
 
+    #[inline(never)]
     pub(super) fn run<B: Backend>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         let Operands { a: input, output, .. } = io.tensors;
         for y in rows.start..rows.end.min(output.shape.h) {

@@ -111,6 +111,7 @@ impl<'m> Constant<'m> {
         self.data.len() as u32
     }
 
+    #[inline(never)]
     pub(super) fn run<B: Backend>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         let Operands { a, output, .. } = io.tensors;
         let (input, result) = (a.quant.zero_point, output.quant.zero_point);

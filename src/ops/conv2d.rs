@@ -134,6 +134,7 @@ impl<'m> Conv2d<'m> {
         one_stretch && !window.is_padded()
     }
 
+    #[inline(never)]
     pub(super) fn run<B: Backend>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         match self.algorithm {
             ConvAlgorithm::Direct => self.run_direct::<B>(io, rows),

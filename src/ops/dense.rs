@@ -81,6 +81,7 @@ impl<'m> Dense<'m> {
         (self.weights.len() as u32).wrapping_add(self.channels.byte_len())
     }
 
+    #[inline(never)]
     pub(super) fn run<B: Backend>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         if rows.is_empty() {
             return;

@@ -97,6 +97,7 @@ impl<'m> DepthwiseConv2d<'m> {
         (self.weights.len() as u32).wrapping_add(self.channels.byte_len())
     }
 
+    #[inline(never)]
     pub(super) fn run<B: Backend>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         let Operands { a: input, output, .. } = io.tensors;
         let zero_point = output.quant.zero_point;

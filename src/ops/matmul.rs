@@ -1,6 +1,7 @@
 //! Patches times weights: what convolution and the fully connected layer share.
 
 use crate::kernels::Backend;
+use crate::kernels::blocks::pieces::pieces;
 use crate::quant::{Channel, Channels, OutputStage};
 
 /// A channel's entry as it lies in the model file.
@@ -20,7 +21,7 @@ pub(super) struct Weights<'m> {
 /// The weights of four channels.
 #[inline]
 fn four(weights: &[i8], k: usize) -> [&[i8]; 4] {
-    let mut rows = weights.chunks(k.max(1));
+    let mut rows = pieces(weights, k);
     let mut row = || rows.next().unwrap_or_default();
     [row(), row(), row(), row()]
 }
@@ -29,11 +30,11 @@ impl<'m> Weights<'m> {
     /// The blocks of four channels with their weights.
     #[inline]
     fn blocks(&self) -> impl Iterator<Item = (&'m [Entry; 4], [&'m [i8]; 4])> {
-        let k = self.k.max(1);
+        let k = self.k;
         let (blocks, _) = self.channels.entries().as_chunks::<4>();
         blocks
             .iter()
-            .zip(self.weights.chunks(k.saturating_mul(4)))
+            .zip(pieces(self.weights, k.saturating_mul(4)))
             .map(move |(block, weights)| (block, four(weights, k)))
     }
 
@@ -42,7 +43,7 @@ impl<'m> Weights<'m> {
     fn rest(&self) -> impl Iterator<Item = (&'m Entry, &'m [i8])> {
         let (blocks, rest) = self.channels.entries().as_chunks::<4>();
         let at = blocks.len().wrapping_mul(4).wrapping_mul(self.k);
-        rest.iter().zip(self.weights.get(at..).unwrap_or_default().chunks(self.k.max(1)))
+        rest.iter().zip(pieces(self.weights.get(at..).unwrap_or_default(), self.k))
     }
 
     /// All channels of one output pixel, from its patch.

@@ -75,6 +75,7 @@ impl MaxPool2d {
         0
     }
 
+    #[inline(never)]
     pub(super) fn run<B: Backend>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         let pool = self.pool(&io.tensors);
         let Operands { a: input, output, .. } = io.tensors;

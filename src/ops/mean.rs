@@ -73,6 +73,7 @@ impl Mean {
         0
     }
 
+    #[inline(never)]
     pub(super) fn run<B: Backend>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         if rows.is_empty() {
             return;

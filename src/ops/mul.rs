@@ -98,6 +98,7 @@ impl Mul {
         self.clamp.apply(requantize(product, self.factor, self.rounding).wrapping_add(output_zero)) as i8
     }
 
+    #[inline(never)]
     pub(super) fn run<B: Backend>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         let Operands { a, b: Some(b), output } = io.tensors else { return };
         // In place over whichever operand lies where the output lies; the product does not mind the order.

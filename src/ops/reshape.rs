@@ -51,6 +51,7 @@ impl Reshape {
         0
     }
 
+    #[inline(never)]
     pub(super) fn run<B: Backend>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         let Operands { a, output, .. } = io.tensors;
         let row = output.shape.w.wrapping_mul(output.shape.c);

@@ -115,6 +115,7 @@ impl Sub {
         self.clamp.apply(difference.wrapping_add(output_zero)) as i8
     }
 
+    #[inline(never)]
     pub(super) fn run<B: Backend>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         let Operands { a, b: Some(b), output } = io.tensors else { return };
         let zero_points = [a.quant.zero_point, b.quant.zero_point, output.quant.zero_point];

@@ -32,8 +32,8 @@ codegen-units = 1
 [workspace]
 "#;
 
-/// Links the probe for `target` and tells whether it contains panics.
-fn links_panics(target: &str, features: &str) -> bool {
+/// Links the probe for `target` at this `opt-level` and tells whether it contains panics.
+fn links_panics(target: &str, optimization: &str, features: &str) -> bool {
     let tools = Path::new(env!("CARGO_MANIFEST_DIR"));
     let runtime = tools.parent().unwrap();
     let probe = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("no_panic");
@@ -45,6 +45,7 @@ fn links_panics(target: &str, features: &str) -> bool {
         .args(["build", "--release", "--target", target, "--features", features])
         .arg("--target-dir")
         .arg(probe.join("target"))
+        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", optimization)
         .current_dir(&probe)
         .output()
         .unwrap();
@@ -59,8 +60,12 @@ fn no_panic_is_linked() {
     if !needs::devices() {
         return;
     }
-    for target in ["thumbv6m-none-eabi", "thumbv7em-none-eabihf"] {
-        assert!(!links_panics(target, ""), "{target}: the runtime can panic");
+    for (target, optimization) in
+        [("thumbv6m-none-eabi", "3"), ("thumbv7em-none-eabihf", "3"), ("thumbv7em-none-eabihf", "s")]
+    {
+        let panics = links_panics(target, optimization, "");
+        assert!(!panics, "the runtime can panic: {target}, opt-level {optimization}");
     }
-    assert!(links_panics("thumbv7em-none-eabihf", "panics"), "a panic that is there must be found");
+    let panics = links_panics("thumbv7em-none-eabihf", "s", "panics");
+    assert!(panics, "a panic that is there must be found");
 }

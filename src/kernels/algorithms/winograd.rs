@@ -83,7 +83,7 @@ struct Extents {
 }
 
 const fn extents(layer: &Layer, tile: usize, side: usize, stride: usize, slots: usize, run_time: bool) -> Extents {
-    let tile_pairs = layer.output.w.div_ceil(tile).div_ceil(2);
+    let tile_pairs = layer.output.w.div_ceil(if tile == 0 { 1 } else { tile }).div_ceil(2);
     let channel_pairs = layer.input.c.div_ceil(4).saturating_mul(2);
     let step = tile * stride;
     let columns = tile_pairs.saturating_mul(2 * step).saturating_add(side - step);
