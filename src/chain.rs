@@ -11,8 +11,6 @@ use crate::bytes::attempt;
 use crate::error::{Fault, ModelError};
 use crate::format::File;
 use crate::ops::Op;
-use crate::plan::same_bytes;
-use crate::tensor::Tensor;
 use crate::window::Reach;
 
 /// The most steps of a chain.
@@ -126,9 +124,9 @@ impl Chain {
                 Some(b) => attempt!(Input::new(file, b, op.reach(1), &outputs)),
                 None => Input::NONE,
             };
-            overlaid = overlaid || overlays(&attempt!(file.tensor(step.a)), &output);
+            overlaid = overlaid || attempt!(file.tensor(step.a)).is_overlaid_by(&output);
             if let Some(b) = step.b {
-                overlaid = overlaid || overlays(&attempt!(file.tensor(b)), &output);
+                overlaid = overlaid || attempt!(file.tensor(b)).is_overlaid_by(&output);
             }
             let block = op.row_block();
             let link = Link {
@@ -240,11 +238,6 @@ impl Chain {
         }
         true
     }
-}
-
-/// Whether `output` lies on bytes of `input` other than exactly in place.
-const fn overlays(input: &Tensor, output: &Tensor) -> bool {
-    input.region().overlaps(output.region()) && !same_bytes(input, output)
 }
 
 impl Input {

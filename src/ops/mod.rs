@@ -30,6 +30,7 @@ pub use conv2d::ConvAlgorithm;
 
 mod elementwise;
 mod matmul;
+mod overlay;
 mod params;
 mod patch;
 
@@ -153,8 +154,7 @@ macro_rules! operators {
                 match self { $(Op::$op(op) => op.weight_bytes(),)* }
             }
 
-            /// Computes rows `rows` of the output.
-            pub fn run<B: Backend>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+            fn run_rows<B: Backend>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
                 match self { $(Op::$op(op) => op.run::<B>(io, rows),)* }
             }
         }
@@ -162,6 +162,17 @@ macro_rules! operators {
 }
 
 impl Op<'_> {
+    /// Computes rows `rows` of the output.
+    pub fn run<B: Backend>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+        match overlay::narrowed(self, &io.tensors, &rows) {
+            Some((op, tensors)) => {
+                let rows = 0..tensors.output.shape.h;
+                op.run_rows::<B>(&mut Io { memory: &mut *io.memory, tensors, scratch: io.scratch }, rows);
+            }
+            None => self.run_rows::<B>(io, rows),
+        }
+    }
+
     /// Rows of the output that `run` prefers to compute at a time; line buffers keep a multiple of them.
     pub const fn row_block(&self) -> u32 {
         match self {

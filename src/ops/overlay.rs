@@ -1,0 +1,76 @@
+//! Outputs that lie over their inputs.
+//!
+//! When a plan puts an output on rows of the input that are no longer needed, both tensors' bytes overlap as wholes,
+//! but not the rows that one call reads and writes. [`narrowed`] states that call as an operation of its own, on tensors
+//! of just those rows, with the window's padding cut to fit: operators need know nothing of overlays.
+
+use core::ops::Range;
+
+use super::{Op, Operands};
+use crate::plan::same_bytes;
+use crate::tensor::Tensor;
+use crate::window::Window;
+
+impl Tensor {
+    /// Whether `output` lies on bytes of this input other than exactly in place.
+    pub(crate) const fn is_overlaid_by(&self, output: &Self) -> bool {
+        self.region().overlaps(output.region()) && !same_bytes(self, output)
+    }
+
+    /// The tensor of rows `rows`; they must not wrap around the end of a line buffer.
+    fn only(&self, rows: Range<u32>) -> Self {
+        let mut tensor = *self;
+        tensor.shape.h = rows.end.saturating_sub(rows.start);
+        tensor.place.offset = self.rows(rows.start, 1).offset;
+        tensor.place.rows = tensor.shape.h;
+        tensor
+    }
+}
+
+impl Window {
+    /// The window for output rows `rows` only, and the input rows that it then covers.
+    fn only(&self, rows: &Range<u32>, height: u32) -> (Self, Range<u32>) {
+        let last = rows.end.saturating_sub(1);
+        let (first, end) = (self.taps(0, rows.start, height), self.taps(0, last, height));
+        let (start, end) = (first.start, end.start.saturating_add(end.len));
+        let before = i64::from(start).saturating_sub(self.origin(0, rows.start).into());
+        let reach = i64::from(self.origin(0, last)).saturating_add(self.kernel[0].into());
+        let after = reach.saturating_sub(end.into());
+        let mut window = *self;
+        window.before[0] = before.max(0) as u32;
+        window.after[0] = after.max(0) as u32;
+        (window, start..end)
+    }
+}
+
+/// The operation that computes output rows `rows` alone, all of its own output, if the output lies over an input.
+pub(super) fn narrowed<'m>(op: &Op<'m>, tensors: &Operands, rows: &Range<u32>) -> Option<(Op<'m>, Operands)> {
+    let output = &tensors.output;
+    let second = tensors.b.is_some_and(|b| b.is_overlaid_by(output));
+    if (!tensors.a.is_overlaid_by(output) && !second) || rows.start >= rows.end {
+        return None;
+    }
+    let mut narrow = *op;
+    let window = match &mut narrow {
+        Op::Conv2d(op) => Some(&mut op.window),
+        Op::DepthwiseConv2d(op) => Some(&mut op.window),
+        Op::MaxPool2d(op) => Some(&mut op.window),
+        Op::AveragePool2d(op) => Some(&mut op.window),
+        // Row for row, or one row that takes all.
+        _ => None,
+    };
+    let input_rows = match window {
+        Some(window) => {
+            let (cut, input_rows) = window.only(rows, tensors.a.shape.h);
+            *window = cut;
+            input_rows
+        }
+        None if tensors.a.shape.same(output.shape) => rows.clone(),
+        None => return None,
+    };
+    let b = match tensors.b {
+        Some(b) if b.shape.same(output.shape) => Some(b.only(rows.clone())),
+        b => b,
+    };
+    Some((narrow, Operands { a: tensors.a.only(input_rows), b, output: output.only(rows.clone()) }))
+}
