@@ -1,10 +1,11 @@
 //! From the integer network's scales to the runtime's operators: multipliers, folded biases, activation ranges.
 
+use kinglet::kernels::algorithms::Layer;
 use kinglet::ops::{
     Add, AveragePool2d, Concat, Constant, Conv2d, ConvAlgorithm, Dense, DepthwiseConv2d, Function, Lookup, MaxPool2d,
     Mean, Mul, Op, Pad, Reshape, Softmax, Sub,
 };
-use kinglet::{Activation, Channel, Channels, Clamp, Multiplier};
+use kinglet::{Activation, Channel, Channels, Clamp, Multiplier, Rounding};
 
 use super::ExportError;
 use crate::network::{ConstantFunction, Network, Node, NodeOp, TensorInfo};
@@ -12,6 +13,8 @@ use crate::network::{ConstantFunction, Network, Node, NodeOp, TensorInfo};
 /// What an operator keeps in flash, in the runtime's layout.
 #[derive(Clone, Debug, Default)]
 pub struct Constants {
+    /// Of a convolution, how it is computed and its weights packed.
+    algorithm: ConvAlgorithm,
     weights: Vec<i8>,
     channels: Vec<u8>,
     table: Option<Box<[i8; 256]>>,
@@ -61,6 +64,30 @@ impl Constants {
         Ok(constants)
     }
 
+    /// Bytes of weights.
+    pub(super) fn weights_len(&self) -> usize {
+        self.weights.len()
+    }
+
+    /// Bytes of weights and tables.
+    pub(super) fn len(&self) -> usize {
+        self.weights.len() + self.channels.len() + self.table.as_ref().map_or(0, |table| table.len())
+    }
+
+    /// What an algorithm is chosen by: the weights and the channels of a convolution that rounds twice.
+    pub(super) fn convolution<'c>(&'c self, node: &Node) -> Option<(&'c [i8], Vec<Channel>)> {
+        let doubly = node.rounding == Rounding::Double;
+        (matches!(node.op, NodeOp::Conv2d { .. }) && doubly)
+            .then(|| (self.weights.as_slice(), Channels::new(&self.channels).iter().flat_map(Channels::iter).collect()))
+    }
+
+    /// The same convolution by another algorithm; `None` when that cannot compute it exactly.
+    pub(super) fn packed(&self, algorithm: ConvAlgorithm, layer: &Layer, node: &Node) -> Option<Self> {
+        let (weights, channels) = self.convolution(node)?;
+        let packed = algorithm.pack(layer, weights, &channels)?;
+        Some(Self { algorithm, weights: packed.into_iter().map(|byte| byte as i8).collect(), ..self.clone() })
+    }
+
     /// The runtime's operator for `node`, over these constants.
     ///
     /// # Errors
@@ -83,7 +110,7 @@ impl Constants {
         };
         Ok(match &node.op {
             NodeOp::Conv2d { window, activation, .. } => Op::Conv2d(Conv2d {
-                algorithm: ConvAlgorithm::Direct,
+                algorithm: self.algorithm,
                 window: *window,
                 rounding,
                 clamp: clamp(*activation),

@@ -1,18 +1,21 @@
 //! From the integer network to a model file: lower, plan, write, and let the runtime judge the result.
 
+mod algorithms;
 mod lower;
 
 use std::path::Path;
 
 use kinglet::format::{ModelSpec, StepSpec};
+use kinglet::kernels::algorithms::ConvAlgorithm;
 use kinglet::{Model, ModelError, PixelTables};
 use thiserror::Error;
 
+use algorithms::Choice;
 pub use lower::Constants;
 
 use crate::files;
 use crate::network::{Network, Node};
-use crate::plan::{Options, Plan, Program};
+use crate::plan::{self, Plan, Program};
 
 /// Why a network could not be exported.
 #[derive(Debug, Error)]
@@ -58,14 +61,48 @@ pub struct Exported {
     pub plan: Plan,
 }
 
+/// What the exporter may spend.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// How steps may be interleaved, and the bytes of arena. Without a budget the arena is as small as can be, and the
+    /// fastest algorithms that keep it so are taken.
+    pub plan: plan::Options,
+    /// Bytes of weights and tables in flash. Without a budget weights take no more than in their smallest packing.
+    pub flash: Option<u32>,
+    /// Computes every convolution by this algorithm that can be.
+    pub algorithm: Option<ConvAlgorithm>,
+}
+
 /// Exports a network to the bytes of a model file that the runtime has accepted.
 ///
 /// # Errors
 /// When a node cannot be lowered or the runtime refuses the result.
 pub fn to_bytes(network: &Network, options: &Options) -> Result<Exported, ExportError> {
-    let constants = network.nodes.iter().map(|node| Constants::of(network, node)).collect::<Result<Vec<_>, _>>()?;
-    let program = Program::new(network, &constants)?;
-    let plan = Plan::new(&program, options);
+    let direct = network.nodes.iter().map(|node| Constants::of(network, node)).collect::<Result<Vec<_>, _>>()?;
+    let mut choice = Choice::new(network, &direct, options)?;
+    let ram = match options.plan.ram {
+        Some(ram) => ram,
+        None => {
+            choice.least();
+            let constants = choice.constants();
+            let least = Plan::new(&Program::new(network, &constants)?, &options.plan).arena_len;
+            choice.lift();
+            least
+        }
+    };
+    let plan_options = plan::Options { ram: Some(ram), ..options.plan };
+    loop {
+        let constants = choice.constants();
+        let program = Program::new(network, &constants)?;
+        let plan = Plan::new(&program, &plan_options);
+        if plan.arena_len <= ram || !choice.tighten(&program, &plan, ram) {
+            return write(network, &program, plan);
+        }
+    }
+}
+
+/// Writes a planned program and has the runtime check it.
+fn write(network: &Network, program: &Program<'_>, plan: Plan) -> Result<Exported, ExportError> {
     let steps: Vec<_> = plan
         .steps
         .iter()

@@ -21,6 +21,8 @@ use segments::{Order, Segment};
 pub struct Options {
     /// Whether steps may run interleaved.
     pub streaming: Streaming,
+    /// Whether every buffer gets bytes of its own, to find out if a plan is at fault.
+    pub apart: bool,
     /// Bytes of arena that are available: the fastest plan that fits is taken, or, when none does, the smallest.
     pub ram: Option<u32>,
 }
@@ -74,7 +76,10 @@ impl Plan {
         let mut budget = options.ram;
         loop {
             let segments = order_view.cut(options.streaming, budget);
-            let layout = Layout::new(program, &order, &segments);
+            let mut layout = Layout::new(program, &order, &segments);
+            if options.apart {
+                layout.keep_apart();
+            }
             let plan = layout.place(program, &order, &segments);
             // The cut counts bytes alive; what packing adds may break a budget that it just met.
             match (options.ram, budget) {
@@ -90,20 +95,29 @@ impl Plan {
         }
     }
 
-    /// The moments with the most bytes alive, and how many bytes those are.
-    pub fn peak(&self) -> (u32, u32) {
+    /// Bytes in use at each moment, from 0 on: bytes that several buffers cover count once.
+    pub fn in_use(&self) -> Vec<u32> {
         let end = self.steps.last().map_or(0, |step| step.moment) + 1;
-        let alive = |moment: u32| -> u32 {
-            let lives = |t: &&Tensor| t.joint.is_none() && t.first <= moment && moment <= t.last;
-            let tensors: u32 = self.tensors.iter().filter(lives).map(Tensor::span).sum();
-            let scratch = self.steps.iter().filter(|s| s.moment == moment).map(|s| s.scratch.len).max().unwrap_or(0);
-            tensors + scratch
-        };
         (0..=end)
-            .map(|moment| (moment, alive(moment)))
-            .max_by_key(|&(moment, bytes)| (bytes, u32::MAX - moment))
-            .unwrap_or((0, 0))
+            .map(|moment| {
+                let alive = self.tensors.iter().filter(|t| t.joint.is_none() && t.first <= moment && moment <= t.last);
+                let scratch = self.steps.iter().filter(|step| step.moment == moment).map(|step| step.scratch);
+                covered(alive.map(Tensor::region).chain(scratch))
+            })
+            .collect()
     }
+}
+
+/// Bytes that regions cover, overlaps counted once.
+pub fn covered(regions: impl Iterator<Item = Region>) -> u32 {
+    let mut regions: Vec<_> = regions.collect();
+    regions.sort_by_key(|region| region.offset);
+    let (mut covered, mut at) = (0, 0);
+    for region in regions {
+        covered += region.end().saturating_sub(region.offset.max(at));
+        at = at.max(region.end());
+    }
+    covered
 }
 
 /// Lives in moments, and the buffers that need offsets: the roots, and the scratch of each segment.
@@ -147,6 +161,12 @@ impl Layout {
             overlays.extend(segment.overlays.iter().filter_map(pair));
         }
         Self { lives, rows, buffers, buffer_of, scratch_of, overlays }
+    }
+
+    /// Makes every buffer live all the time, over nothing else.
+    fn keep_apart(&mut self) {
+        self.buffers.iter_mut().for_each(|buffer| (buffer.first, buffer.last) = (0, u32::MAX));
+        self.overlays.clear();
     }
 
     fn place(&self, program: &Program<'_>, order: &[usize], segments: &[Segment]) -> Plan {

@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use kinglet::ops::{Concat, Op};
-use kinglet::{DType, Shape};
+use kinglet::ops::{Concat, Op, Operands};
+use kinglet::{DType, Place, Shape, Tensor};
 
 use super::place::ALIGN;
 use super::segments::{Step, Value};
@@ -132,16 +132,18 @@ impl<'n> Program<'n> {
 
     /// Bytes of scratch that a step needs. It depends on shapes and pitches only, not on places or moments.
     pub fn scratch_len(&self, step: &ProgramStep<'_>) -> u32 {
+        step.op.scratch_len(&self.operands(step))
+    }
+
+    /// A step's operands, before they have a place and a life.
+    pub fn operands(&self, step: &ProgramStep<'_>) -> Operands {
         let tensor = |id: TensorId| {
             let TensorInfo { shape, dtype, quant, .. } = self.tensors[id];
-            let place = kinglet::Place { offset: 0, pitch: self.pitch(id), rows: shape.h };
-            kinglet::Tensor { shape, dtype, quant, place, first: 0, ready: 0, last: 0, joint: None }
+            let place = Place { offset: 0, pitch: self.pitch(id), rows: shape.h };
+            Tensor { shape, dtype, quant, place, first: 0, ready: 0, last: 0, joint: None }
         };
-        step.op.scratch_len(&kinglet::ops::Operands {
-            a: tensor(step.inputs[0]),
-            b: step.inputs.get(1).map(|&id| tensor(id)),
-            output: tensor(step.output),
-        })
+        let b = step.inputs.get(1).map(|&id| tensor(id));
+        Operands { a: tensor(step.inputs[0]), b, output: tensor(step.output) }
     }
 }
 

@@ -7,6 +7,7 @@ use kinglet::{Clamp, Model, Step, Tensor, Window};
 use serde::Serialize;
 
 use super::table::{Table, grouped};
+use crate::plan::covered;
 
 /// A model, laid out for reading.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -133,14 +134,7 @@ fn peak(tensors: &[Tensor], steps: &[Step<'_>]) -> (u32, u32) {
     let in_use = |moment: u32| {
         let alive = tensors.iter().filter(|t| t.joint.is_none() && t.first <= moment && moment <= t.last);
         let scratch = steps.iter().filter(|step| step.moment == moment).map(|step| step.scratch);
-        let mut regions: Vec<_> = alive.map(Tensor::region).chain(scratch).collect();
-        regions.sort_by_key(|region| region.offset);
-        let (mut covered, mut at) = (0, 0);
-        for region in regions {
-            covered += region.end().saturating_sub(region.offset.max(at));
-            at = at.max(region.end());
-        }
-        covered
+        covered(alive.map(Tensor::region).chain(scratch))
     };
     let moments = (0..=end).map(|moment| (moment, in_use(moment)));
     moments.max_by_key(|&(moment, bytes)| (bytes, std::cmp::Reverse(moment))).unwrap_or((0, 0))

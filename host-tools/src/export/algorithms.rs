@@ -1,0 +1,133 @@
+//! Which algorithm computes each convolution: the fewest instructions that flash and RAM allow.
+//!
+//! Faster algorithms take weights that were transformed at export (flash), or scratch (RAM). Flash is spent where a
+//! byte saves most. RAM is the planner's: where its plan does not fit, the convolution with the most scratch at a
+//! moment that is too full has to make do with less.
+
+use kinglet::kernels::algorithms::{Candidate, ConvAlgorithm, Layer, candidates, choose};
+use kinglet::ops::Op;
+
+use super::{Constants, ExportError, Options};
+use crate::network::Network;
+use crate::plan::{Plan, Program};
+
+/// A network's nodes over the constants of the algorithms that were chosen, and how far each may go.
+pub(super) struct Choice<'n> {
+    network: &'n Network,
+    /// The constants of each node for the direct algorithm.
+    direct: &'n [Constants],
+    /// For each node the layer and the algorithms that compute it; none for nodes that are no convolutions.
+    layers: Vec<Option<(Layer, Vec<Candidate>)>>,
+    /// The most scratch that the algorithm of each node may take.
+    limits: Vec<usize>,
+    /// Bytes of packed weights for all convolutions.
+    flash: usize,
+}
+
+impl<'n> Choice<'n> {
+    pub(super) fn new(network: &'n Network, direct: &'n [Constants], options: &Options) -> Result<Self, ExportError> {
+        let program = Program::new(network, direct)?;
+        let mut layers = Vec::new();
+        for (node, constants) in network.nodes.iter().zip(direct) {
+            layers.push(constants.convolution(node).and_then(|(weights, channels)| {
+                let step = program.steps.iter().find(|step| step.output == node.output)?;
+                let tensors = program.operands(step);
+                let Op::Conv2d(conv) = &step.op else { return None };
+                let layer = conv.layer(&tensors);
+                let mut found = candidates(&layer, weights, &channels);
+                found.push(Candidate {
+                    algorithm: ConvAlgorithm::Direct,
+                    // Portable code: more than any of the others, by a factor.
+                    instructions: 8 * step.op.macs(&tensors),
+                    flash: weights.len(),
+                    scratch: step.op.scratch_len(&tensors) as usize,
+                });
+                if let Some(forced) = options.algorithm
+                    && found.iter().any(|candidate| candidate.algorithm == forced)
+                {
+                    found.retain(|candidate| candidate.algorithm == forced);
+                }
+                Some((layer, found))
+            }));
+        }
+        let flash = match options.flash {
+            Some(flash) => {
+                let all: usize = direct.iter().map(Constants::len).sum();
+                let convolutions = layers.iter().zip(direct).filter(|(layer, _)| layer.is_some());
+                (flash as usize)
+                    .saturating_sub(all - convolutions.map(|(_, direct)| direct.weights_len()).sum::<usize>())
+            }
+            // The smallest packing beside that of the portable code, which only few bytes would speak for.
+            None => layers.iter().flatten().filter_map(|(_, list)| smallest_packing(list)).sum(),
+        };
+        Ok(Self { network, direct, limits: vec![usize::MAX; layers.len()], layers, flash })
+    }
+
+    /// The constants of every node for the best algorithms within the limits.
+    pub(super) fn constants(&self) -> Vec<Constants> {
+        let lists: Vec<Vec<Candidate>> =
+            self.layers.iter().map(|layer| layer.as_ref().map_or(Vec::new(), |(_, list)| list.clone())).collect();
+        let chosen = choose(&lists, self.flash, |node, candidate| self.allows(node, candidate));
+        let nodes = self.network.nodes.iter().zip(self.direct).zip(&self.layers).zip(chosen);
+        nodes
+            .map(|(((node, direct), layer), chosen)| {
+                let packed =
+                    layer.as_ref().zip(chosen).and_then(|((layer, _), c)| direct.packed(c.algorithm, layer, node));
+                packed.unwrap_or_else(|| direct.clone())
+            })
+            .collect()
+    }
+
+    /// Whether a candidate keeps to its node's limit; the one with the least scratch always does.
+    fn allows(&self, node: usize, candidate: &Candidate) -> bool {
+        let least = self.least_scratch(node);
+        candidate.scratch <= self.limits[node].max(least)
+    }
+
+    fn least_scratch(&self, node: usize) -> usize {
+        self.layers[node].iter().flat_map(|(_, list)| list).map(|candidate| candidate.scratch).min().unwrap_or(0)
+    }
+
+    /// Tightens the limit of the convolution with the most scratch among the steps at moments that use more than `ram`
+    /// bytes; whether there was one that can do with less.
+    pub(super) fn tighten(&mut self, program: &Program<'_>, plan: &Plan, ram: u32) -> bool {
+        let in_use = plan.in_use();
+        let worst = in_use.iter().copied().max().unwrap_or(0);
+        // Packing may need more than is ever in use: then the fullest moments are the ones to relieve.
+        let full = |moment: u32| in_use.get(moment as usize).is_some_and(|&bytes| bytes > ram || bytes == worst);
+        let steps = plan.steps.iter().filter(|step| full(step.moment));
+        let worst = steps
+            .filter_map(|step| {
+                let output = program.steps[step.step].output;
+                let node = self.network.nodes.iter().position(|node| node.output == output)?;
+                let scratch = step.scratch.len as usize;
+                (self.layers[node].is_some() && scratch > self.least_scratch(node)).then_some((scratch, node))
+            })
+            .max();
+        let Some((scratch, node)) = worst else { return false };
+        self.limits[node] = scratch - 1;
+        true
+    }
+
+    /// Limits every convolution to the least scratch that an algorithm in the core's own instructions takes: the portable
+    /// one takes less, and several times the instructions, so that only a budget in bytes brings it in.
+    pub(super) fn least(&mut self) {
+        for (limit, layer) in self.limits.iter_mut().zip(&self.layers) {
+            let list = layer.iter().flat_map(|(_, list)| list);
+            let own = list.filter(|candidate| candidate.algorithm != ConvAlgorithm::Direct);
+            *limit = own.map(|candidate| candidate.scratch).min().unwrap_or(0);
+        }
+    }
+
+    /// Lifts all limits.
+    pub(super) fn lift(&mut self) {
+        self.limits.fill(usize::MAX);
+    }
+}
+
+/// Bytes of the smallest packing of a layer, the portable one only if there is no other.
+fn smallest_packing(list: &[Candidate]) -> Option<usize> {
+    let portable = |candidate: &&Candidate| candidate.algorithm == ConvAlgorithm::Direct;
+    let packed = list.iter().filter(|candidate| !portable(candidate)).map(|candidate| candidate.flash).min();
+    packed.or(list.iter().map(|candidate| candidate.flash).min())
+}
