@@ -9,7 +9,7 @@ use kinglet_tools::files::ByteArray;
 use kinglet_tools::import::{ImportError, Options, RoundingMode, import, tflite};
 use kinglet_tools::network::Network;
 use kinglet_tools::simulate::{self, Images};
-use kinglet_tools::{compare, export, plan};
+use kinglet_tools::{compare, export};
 use proptest::prelude::*;
 
 /// Imports a published network and compares every output, and every layer of the first image, with the oracle's.
@@ -20,7 +20,7 @@ fn equals_the_oracle(name: &str, rounding: RoundingMode) {
     let options = Options { name: name.into(), rounding: Some(rounding), ..Options::default() };
     let network = import(&bytes, &options).unwrap().network;
     round_trips(&network);
-    let exported = export::to_bytes(&network, &plan::Options::default()).unwrap();
+    let exported = export::to_bytes(&network, &export::Options::default()).unwrap();
     let model = Model::new(&exported.bytes).unwrap();
     let images = Images::new(ByteArray::read(&file("input.npy")).unwrap(), &model).unwrap();
     let oracle = if rounding == RoundingMode::Double { "output_tflm.npy" } else { "output.npy" };
@@ -67,7 +67,7 @@ fn round_trips(network: &Network) {
         assert_eq!(inputs(network, &a.inputs), inputs(&again, &b.inputs), "{}", a.name);
     }
     assert_eq!((&again.name, &again.labels, &again.pixels), (&network.name, &network.labels, &network.pixels));
-    let export = |n: &Network| export::to_bytes(n, &plan::Options::default()).unwrap().bytes;
+    let export = |n: &Network| export::to_bytes(n, &export::Options::default()).unwrap().bytes;
     assert_eq!(export(network), export(&again));
 }
 

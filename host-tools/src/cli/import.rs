@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 
+use super::budgets::Budgets;
 use crate::import::{self, Options, RoundingMode};
-use crate::{export, files, plan};
+use crate::{export, files};
 
 /// Options of `kinglet import`.
 #[derive(Debug, clap::Args)]
@@ -26,9 +27,8 @@ pub struct Args {
     /// The model's name; by default that of the file.
     #[arg(long)]
     name: Option<String>,
-    /// Bytes of RAM that the arena may take: the fastest plan that fits is chosen.
-    #[arg(long)]
-    ram: Option<u32>,
+    #[command(flatten)]
+    budgets: Budgets,
 }
 
 /// Runs the command.
@@ -51,8 +51,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         "{} labels for {classes} outputs",
         network.labels.len()
     );
-    let planning = plan::Options { ram: args.ram, ..plan::Options::default() };
-    let exported = export::to_file(network, &planning, &args.output)?;
+    let exported = export::to_file(network, &args.budgets.options(), &args.output)?;
     for note in &imported.notes {
         eprintln!("note: {note}");
     }

@@ -1,5 +1,6 @@
 //! The command line: a thin layer, one file per command. Results go to stdout, progress and errors to stderr.
 
+mod budgets;
 mod device;
 mod import;
 mod inspect;

@@ -44,7 +44,7 @@ pub struct Step {
 }
 
 /// How far streaming may go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Streaming {
     /// Every step by itself.
     Off,
