@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod compare;
+pub mod data;
 pub mod device;
 pub mod export;
 pub mod files;
@@ -13,3 +14,4 @@ pub mod plan;
 pub mod quantize;
 pub mod report;
 pub mod simulate;
+pub mod train;

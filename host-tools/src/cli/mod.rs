@@ -5,6 +5,7 @@ mod device;
 mod import;
 mod inspect;
 mod simulate;
+mod train;
 mod zoo;
 
 use std::path::Path;
@@ -32,6 +33,8 @@ enum Command {
     Inspect(inspect::Args),
     /// Run inputs through a model and compare the outputs, byte by byte.
     Simulate(simulate::Args),
+    /// Train a network and write its weights.
+    Train(train::Args),
     /// List the networks that come with Kinglet.
     Zoo(zoo::Args),
 }
@@ -53,6 +56,7 @@ pub fn main() -> ExitCode {
         Command::Import(args) => import::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Simulate(args) => simulate::run(&args),
+        Command::Train(args) => train::run(&args),
         Command::Zoo(args) => zoo::run(&args),
     };
     result.unwrap_or_else(|error| {

@@ -23,6 +23,7 @@ pub use params::{ParamSpec, Params};
 pub use preprocess::Preprocess;
 pub use recipe::NetworkRecipe;
 pub use store::{FloatModel, load, save};
+pub(crate) use store::{read, write};
 
 /// A node of a graph: its index in [`Graph::nodes`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -2,7 +2,6 @@
 //! is the whole float model.
 
 use std::collections::HashMap;
-use std::io::Write;
 use std::path::Path;
 
 use ndarray::{ArrayD, IxDyn};
@@ -10,6 +9,7 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
 use super::{Graph, GraphError, NetworkRecipe, Params, Preprocess};
+use crate::files;
 
 /// Value of the metadata key `format`.
 const FORMAT: &str = "kinglet-float-1";
@@ -60,7 +60,6 @@ pub fn load(path: &Path) -> Result<FloatModel, GraphError> {
 
 /// Writes arrays and metadata as safetensors, atomically.
 pub(crate) fn write(path: &Path, params: &Params, metadata: HashMap<String, String>) -> Result<(), GraphError> {
-    let io = |source| GraphError::Io { path: path.to_path_buf(), source };
     let bytes: Vec<(&str, Vec<usize>, Vec<u8>)> = params
         .iter()
         .map(|(name, array)| (name, array.shape().to_vec(), array.iter().flat_map(|v| v.to_le_bytes()).collect()))
@@ -71,13 +70,7 @@ pub(crate) fn write(path: &Path, params: &Params, metadata: HashMap<String, Stri
         views.push((*name, view));
     }
     let file = safetensors::serialize(views, Some(metadata)).map_err(|e| bad(path, e.to_string()))?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder).map_err(io)?;
-    let mut temporary = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
-    temporary.write_all(&file).map_err(io)?;
-    temporary.as_file().sync_all().map_err(io)?;
-    temporary.persist(path).map_err(|e| io(e.error))?;
-    Ok(())
+    files::write(path, &file).map_err(|source| GraphError::Io { path: path.to_path_buf(), source })
 }
 
 /// Reads the arrays and the metadata of a safetensors file of f32.

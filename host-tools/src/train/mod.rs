@@ -1,0 +1,88 @@
+//! Training: from a recipe to weights.
+//!
+//! Random numbers depend on seed, epoch and image only, and batches are always cut and summed alike: the same recipe
+//! gives the same weights, bit for bit, on one machine with any number of threads.
+
+mod augment;
+mod error;
+mod history;
+mod optimizer;
+mod progress;
+mod recipe;
+mod run;
+mod schedule;
+mod trainer;
+
+pub use augment::Augment;
+pub use error::TrainError;
+pub use history::Epoch;
+pub use optimizer::Optimizer;
+pub use progress::bar;
+pub use recipe::Recipe;
+pub use run::{RunFolder, recipe_from};
+pub use schedule::Schedule;
+pub use trainer::Trainer;
+
+use crate::graph::{FloatModel, Graph, Params};
+
+/// What happens during a training.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// Begins.
+    Start {
+        /// Images of all epochs.
+        images: usize,
+        /// Images of epochs that were trained before, when a run is resumed.
+        done: usize,
+    },
+    /// A batch is done.
+    Step {
+        /// Its images.
+        images: usize,
+        /// Its mean loss.
+        loss: f64,
+    },
+    /// An epoch is done.
+    Epoch(&'a Epoch),
+    /// All is done.
+    End,
+}
+
+/// A trained network.
+#[derive(Clone, Debug)]
+pub struct Trained {
+    /// The graph, with labels and preprocessing.
+    pub graph: Graph,
+    /// Weights and running statistics.
+    pub params: Params,
+    /// One entry per epoch.
+    pub history: Vec<Epoch>,
+    /// The recipe, with what was left to be measured filled in.
+    pub recipe: Recipe,
+}
+
+impl Trained {
+    /// Held-out accuracy after the last epoch, 0 to 1.
+    pub fn accuracy(&self) -> f64 {
+        self.history.last().map_or(0.0, |epoch| epoch.test_accuracy)
+    }
+
+    /// Network and numbers, ready to be saved.
+    pub fn model(&self) -> FloatModel {
+        FloatModel { recipe: self.recipe.network.clone(), graph: self.graph.clone(), params: self.params.clone() }
+    }
+}
+
+/// Trains as the recipe says, on the data that it names.
+///
+/// # Errors
+/// When the recipe or its data are wrong, or the training diverges.
+pub fn run(recipe: &Recipe, progress: impl FnMut(Event<'_>)) -> Result<Trained, TrainError> {
+    let data = recipe.data.load()?;
+    let mut trainer = Trainer::new(recipe, &data)?;
+    trainer.train(None, progress)?;
+    Ok(trainer.finish())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,112 @@
+//! A network and its training in TOML.
+
+use serde::{Deserialize, Serialize};
+
+use super::augment::Augment;
+use super::optimizer::Optimizer;
+use super::schedule::Schedule;
+use crate::data::Source;
+use crate::graph::{NetworkRecipe, Preprocess};
+
+/// Everything that decides what comes out of training, on one machine to the bit.
+///
+/// ```
+/// let recipe: kinglet_tools::train::Recipe = toml::from_str(r#"
+///     epochs = 20
+///     network = { zoo = "digits-resnet" }
+///     data = "digits"
+///     schedule = { cosine = { peak = 0.05, warm_up = 0.1 } }
+/// "#).unwrap();
+/// assert_eq!((recipe.batch, recipe.seed), (32, 1));
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// Passes over the training images.
+    pub epochs: usize,
+    /// Images of one step.
+    #[serde(default = "batch")]
+    pub batch: usize,
+    /// Start of all random numbers.
+    #[serde(default = "seed")]
+    pub seed: u64,
+    /// Probability that each label gives away to all classes alike.
+    #[serde(default)]
+    pub label_smoothing: f32,
+    /// Weight of each class in the loss; all 1 when absent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub class_weights: Vec<f32>,
+    /// Decay per step of the running average of the weights, which then is the result; none when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub average: Option<f32>,
+    /// Stops after so many epochs without a better held-out accuracy; never when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patience: Option<usize>,
+    /// The network.
+    pub network: NetworkRecipe,
+    /// The images.
+    pub data: Source,
+    /// Mean and deviation of the pixels; measured on the training images when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preprocess: Option<Preprocess>,
+    /// How gradients change weights.
+    #[serde(default)]
+    pub optimizer: Optimizer,
+    /// How large the steps are.
+    #[serde(default)]
+    pub schedule: Schedule,
+    /// How training images are varied.
+    #[serde(default)]
+    pub augment: Augment,
+}
+
+fn batch() -> usize {
+    32
+}
+
+fn seed() -> u64 {
+    1
+}
+
+impl Recipe {
+    /// The recipe for a network of the zoo: tuned for the embedded digits, a sound start for the others.
+    pub fn for_network(name: &str) -> Self {
+        let digits = name.starts_with("digits-");
+        let augment = if digits {
+            Augment { shift: 0.6, rotate: 8.0, scale: 0.08, ..Augment::default() }
+        } else {
+            Augment { crop: 4, flip: true, ..Augment::default() }
+        };
+        Self {
+            epochs: if digits { 30 } else { 36 },
+            batch: if digits { 32 } else { 128 },
+            seed: seed(),
+            label_smoothing: 0.0,
+            class_weights: Vec::new(),
+            average: None,
+            patience: None,
+            network: NetworkRecipe::zoo(name),
+            data: Source::Digits,
+            preprocess: None,
+            optimizer: Optimizer::default(),
+            schedule: Schedule::Cosine { peak: if digits { 0.05 } else { 0.1 }, warm_up: 0.1 },
+            augment,
+        }
+    }
+
+    /// What is wrong with its numbers, if anything.
+    pub(super) fn fault(&self, classes: usize) -> Option<String> {
+        let fraction = |value: f32| (0.0..1.0).contains(&value);
+        if self.epochs == 0 || self.batch < 2 {
+            return Some("epochs must be at least 1 and batch at least 2".to_string());
+        }
+        if !fraction(self.label_smoothing) || !self.average.is_none_or(fraction) {
+            return Some("label_smoothing and average must be in 0 to 1".to_string());
+        }
+        let weights = &self.class_weights;
+        if !weights.is_empty() && (weights.len() != classes || weights.iter().any(|w| !(w.is_finite() && *w > 0.0))) {
+            return Some(format!("class_weights must be {classes} positive numbers"));
+        }
+        self.schedule.fault().or_else(|| self.optimizer.fault()).or_else(|| self.augment.fault())
+    }
+}

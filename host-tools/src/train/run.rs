@@ -1,0 +1,123 @@
+//! The run folder: recipe, weights, metrics, checkpoint. Every file is replaced as a whole.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use super::optimizer::Memory;
+use super::{Recipe, TrainError, Trained, Trainer, history};
+use crate::data::Dataset;
+use crate::files;
+use crate::graph::{self, Params};
+
+/// A folder that a training writes to and can be resumed from.
+#[derive(Clone, Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+}
+
+/// Prefix of the averaged weights in a checkpoint.
+const AVERAGE: &str = "average/";
+
+impl RunFolder {
+    /// The folder; it is created when something is written.
+    pub fn new(path: &Path) -> Self {
+        Self { path: path.to_path_buf() }
+    }
+
+    /// A file in it.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Writes `checkpoint.safetensors`, `recipe.toml` and `metrics.csv`; gives the checkpoint's path.
+    pub(super) fn save(&self, trainer: &mut Trainer<'_>) -> Result<PathBuf, TrainError> {
+        let mut params = trainer.net.params();
+        trainer.memory.save(&mut trainer.net, &mut params);
+        if let Some(average) = &trainer.average {
+            average.iter().for_each(|(name, array)| params.insert(format!("{AVERAGE}{name}"), array.clone()));
+        }
+        let path = self.file("checkpoint.safetensors");
+        let fields = [
+            ("format", "kinglet-checkpoint-1".to_string()),
+            ("epochs", trainer.history.len().to_string()),
+            ("recipe", recipe_text(&trainer.recipe)?),
+            ("data", format!("{:016x}", trainer.data.fingerprint())),
+            ("metrics", history::to_csv(&trainer.history)),
+        ];
+        let metadata = HashMap::from(fields.map(|(key, value)| (key.to_string(), value)));
+        graph::write(&path, &params, metadata)?;
+        self.write("recipe.toml", recipe_text(&trainer.recipe)?.as_bytes())?;
+        self.write("metrics.csv", history::to_csv(&trainer.history).as_bytes())?;
+        Ok(path)
+    }
+
+    /// Writes `recipe.toml`, `metrics.csv` and `weights.safetensors`.
+    ///
+    /// # Errors
+    /// Those of the file system, with the file's name.
+    pub fn finish(&self, trained: &Trained) -> Result<PathBuf, TrainError> {
+        self.write("recipe.toml", recipe_text(&trained.recipe)?.as_bytes())?;
+        self.write("metrics.csv", history::to_csv(&trained.history).as_bytes())?;
+        let path = self.file("weights.safetensors");
+        graph::save(&path, &trained.model())?;
+        Ok(path)
+    }
+
+    /// The recipe that this folder's training follows.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot be read.
+    pub fn recipe(&self) -> Result<Recipe, TrainError> {
+        recipe_from(&self.file("recipe.toml"))
+    }
+
+    /// The training as it stood at the last checkpoint; it goes on as if it had never stopped.
+    ///
+    /// # Errors
+    /// When there is no checkpoint, or it belongs to other data or another recipe.
+    pub fn resume<'d>(&self, data: &'d Dataset) -> Result<Trainer<'d>, TrainError> {
+        let path = self.file("checkpoint.safetensors");
+        let (params, metadata) = graph::read(&path)?;
+        let bad = |reason: String| TrainError::File { path: path.clone(), reason };
+        let field = |key: &str| metadata.get(key).ok_or_else(|| bad(format!("no `{key}` in the metadata")));
+        if field("data")? != &format!("{:016x}", data.fingerprint()) {
+            return Err(bad(format!("it was trained on other data than `{}` holds now", data.name)));
+        }
+        let recipe: Recipe = toml::from_str(field("recipe")?).map_err(|e| bad(e.to_string()))?;
+        let mut trainer = Trainer::new(&recipe, data)?;
+        trainer.history = history::from_csv(field("metrics")?).map_err(|line| bad(format!("metrics, line {line}")))?;
+        trainer.net.load(&params)?;
+        let steps = trainer.steps_done();
+        trainer.memory = Memory::load(&mut trainer.net, &params, steps)?;
+        if trainer.average.is_some() {
+            let mut average = Params::new();
+            for (name, array) in params.iter() {
+                if let Some(name) = name.strip_prefix(AVERAGE) {
+                    average.insert(name, array.clone());
+                }
+            }
+            average.check(trainer.graph())?;
+            trainer.average = Some(average);
+        }
+        Ok(trainer)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<(), TrainError> {
+        let path = self.file(name);
+        files::write(&path, bytes).map_err(|e| TrainError::File { path, reason: e.to_string() })
+    }
+}
+
+/// Reads a recipe.
+///
+/// # Errors
+/// Names the file, and the line that is wrong.
+pub fn recipe_from(path: &Path) -> Result<Recipe, TrainError> {
+    let bad = |reason: String| TrainError::File { path: path.to_path_buf(), reason };
+    let text = std::fs::read_to_string(path).map_err(|e| bad(e.to_string()))?;
+    toml::from_str(&text).map_err(|e| bad(e.to_string()))
+}
+
+fn recipe_text(recipe: &Recipe) -> Result<String, TrainError> {
+    toml::to_string(recipe).map_err(|e| TrainError::Recipe(e.to_string()))
+}

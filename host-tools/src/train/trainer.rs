@@ -1,0 +1,198 @@
+//! The training loop.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use ndarray::Axis;
+use rand::seq::SliceRandom;
+
+use super::augment::random;
+use super::optimizer::Memory;
+use super::{Epoch, Event, Recipe, RunFolder, TrainError, Trained};
+use crate::data::{Dataset, Split};
+use crate::graph::{Graph, Params, Preprocess};
+use crate::layers::{self, Mode, Net};
+
+/// Stream of random numbers for the order of images; no image has this index.
+const ORDER: usize = u32::MAX as usize;
+
+/// A training at some epoch.
+#[derive(Debug)]
+pub struct Trainer<'d> {
+    pub(super) recipe: Recipe,
+    pub(super) data: &'d Dataset,
+    pub(super) net: Net<f32>,
+    pub(super) memory: Memory,
+    /// Running average of the weights.
+    pub(super) average: Option<Params>,
+    pub(super) history: Vec<Epoch>,
+}
+
+impl<'d> Trainer<'d> {
+    /// A training that has not begun. What the recipe leaves to be measured on the data is filled in.
+    ///
+    /// # Errors
+    /// When recipe and data do not fit together.
+    pub fn new(recipe: &Recipe, data: &'d Dataset) -> Result<Self, TrainError> {
+        let mut recipe = recipe.clone();
+        if let Some(fault) = recipe.fault(data.classes.len()) {
+            return Err(TrainError::Recipe(fault));
+        }
+        if data.train.len() < 2 || data.test.is_empty() {
+            return Err(TrainError::Recipe(format!("`{}` has too few images", data.name)));
+        }
+        let shape = data.image_shape();
+        recipe.network.input = Some(shape.map(|extent| extent as u32));
+        let preprocess = recipe.preprocess.get_or_insert_with(|| measure(&data.train)).clone();
+        let graph = recipe.network.build(&data.classes, &preprocess)?;
+        let params = Params::init(&graph, recipe.seed);
+        let net = Net::new(&graph, &params, recipe.batch.min(data.train.len()))?;
+        let average = recipe.average.map(|_| params);
+        Ok(Self { recipe, data, net, memory: Memory::default(), average, history: Vec::new() })
+    }
+
+    /// The graph, with labels and preprocessing.
+    pub fn graph(&self) -> &Graph {
+        self.net.graph()
+    }
+
+    /// The weights as they would be used now.
+    pub fn params(&self) -> Params {
+        self.average.clone().unwrap_or_else(|| self.net.params())
+    }
+
+    fn steps_per_epoch(&self) -> usize {
+        // Images that fill no batch are left to the next epoch: batch normalization wants whole batches.
+        (self.data.train.len() / self.recipe.batch).max(1)
+    }
+
+    /// Steps since the beginning.
+    pub(super) fn steps_done(&self) -> usize {
+        self.history.len() * self.steps_per_epoch()
+    }
+
+    /// Trains all epochs that are left; writes a checkpoint to `folder` after each.
+    ///
+    /// # Errors
+    /// When it diverges, or a checkpoint cannot be written.
+    pub fn train(&mut self, folder: Option<&RunFolder>, mut progress: impl FnMut(Event<'_>)) -> Result<(), TrainError> {
+        let images = self.steps_per_epoch() * self.recipe.batch.min(self.data.train.len());
+        progress(Event::Start { images: images * self.recipe.epochs, done: images * self.history.len() });
+        let mut checkpoint = None;
+        while self.history.len() < self.recipe.epochs && !self.is_exhausted() {
+            let epoch = self.epoch(checkpoint.as_ref(), &mut progress)?;
+            progress(Event::Epoch(&epoch));
+            self.history.push(epoch);
+            if let Some(folder) = folder {
+                checkpoint = Some(folder.save(self)?);
+            }
+        }
+        progress(Event::End);
+        Ok(())
+    }
+
+    /// Whether the recipe's patience is at an end.
+    fn is_exhausted(&self) -> bool {
+        let Some(patience) = self.recipe.patience else { return false };
+        let best = self.history.iter().map(|epoch| epoch.test_accuracy).fold(f64::NEG_INFINITY, f64::max);
+        let first = self.history.iter().position(|epoch| epoch.test_accuracy == best);
+        first.is_some_and(|first| self.history.len() - 1 - first >= patience)
+    }
+
+    fn epoch(
+        &mut self,
+        checkpoint: Option<&PathBuf>,
+        progress: &mut impl FnMut(Event<'_>),
+    ) -> Result<Epoch, TrainError> {
+        let start = Instant::now();
+        let (index, steps) = (self.history.len(), self.steps_per_epoch());
+        let mut order: Vec<usize> = (0..self.data.train.len()).collect();
+        order.shuffle(&mut random(self.recipe.seed, index, ORDER));
+        let (mut loss_sum, mut correct, mut seen, mut rate) = (0.0, 0, 0, 0.0);
+        for (step, batch) in order.chunks(self.recipe.batch).take(steps).enumerate() {
+            rate = self.recipe.schedule.rate(index * steps + step, self.recipe.epochs * steps);
+            let loss = self.step(index, batch, rate as f32).map_err(|layer| TrainError::Diverged {
+                layer,
+                epoch: index + 1,
+                step: step + 1,
+                checkpoint: checkpoint.cloned(),
+            })?;
+            loss_sum += loss.mean * batch.len() as f64;
+            correct += loss.correct;
+            seen += batch.len();
+            progress(Event::Step { images: batch.len(), loss: loss.mean });
+        }
+        let test_accuracy = accuracy(self.net.graph(), &self.params(), &self.data.test)?;
+        Ok(Epoch {
+            epoch: index + 1,
+            rate,
+            loss: loss_sum / seen as f64,
+            train_accuracy: correct as f64 / seen as f64,
+            test_accuracy,
+            seconds: start.elapsed().as_secs_f64(),
+        })
+    }
+
+    /// One batch. The error names the layer or parameter whose numbers are not finite.
+    fn step(&mut self, epoch: usize, batch: &[usize], rate: f32) -> Result<layers::Loss, String> {
+        let Recipe { seed, augment, label_smoothing, class_weights, .. } = &self.recipe;
+        let (train, shape) = (&self.data.train, self.data.image_shape());
+        let preprocess = self.net.graph().preprocess.clone();
+        let factors: Vec<(f32, f32)> =
+            preprocess.mean.iter().zip(&preprocess.std).map(|(mean, std)| (1.0 / (255.0 * std), -mean / std)).collect();
+        self.net.forward(batch.len(), Mode::Train, |i, out| {
+            let mut rng = random(*seed, epoch, batch[i]);
+            augment.apply(train.image(batch[i]), shape, &mut rng, |at, value| {
+                let (scale, shift) = factors[at % factors.len()];
+                out[at] = value * scale + shift;
+            });
+        });
+        let labels: Vec<u8> = batch.iter().map(|&i| train.labels[i]).collect();
+        let loss = self.net.loss(&labels, f64::from(*label_smoothing), class_weights);
+        if !loss.mean.is_finite() {
+            return Err(self.net.first_not_finite().unwrap_or("loss").to_string());
+        }
+        self.net.backward();
+        self.memory.step(&self.recipe.optimizer, &mut self.net, rate)?;
+        if let (Some(average), Some(decay)) = (&mut self.average, self.recipe.average) {
+            for slot in self.net.slots() {
+                let kept = average.get_mut(&slot.spec.name).ok_or_else(|| slot.spec.name.clone())?;
+                kept.iter_mut().zip(&*slot.weights).for_each(|(kept, w)| *kept += (1.0 - decay) * (w - *kept));
+            }
+        }
+        Ok(loss)
+    }
+
+    /// The result.
+    pub fn finish(self) -> Trained {
+        let params = self.params();
+        Trained { graph: self.net.graph().clone(), params, history: self.history, recipe: self.recipe }
+    }
+}
+
+/// Mean and deviation of the pixels, per channel.
+fn measure(split: &Split) -> Preprocess {
+    let per_channel = |channel: usize| {
+        let pixels = split.images.index_axis(Axis(3), channel);
+        let count = pixels.len() as f64;
+        // Integer sums are exact.
+        let sum: u64 = pixels.iter().map(|&pixel| u64::from(pixel)).sum();
+        let squares: u64 = pixels.iter().map(|&pixel| u64::from(pixel).pow(2)).sum();
+        let mean = sum as f64 / count;
+        let variance = squares as f64 / count - mean * mean;
+        ((mean / 255.0) as f32, (variance.max(1.0).sqrt() / 255.0) as f32)
+    };
+    let (mean, std) = (0..split.images.dim().3).map(per_channel).unzip();
+    Preprocess { mean, std }
+}
+
+/// The part of the images whose greatest output is their label's.
+pub(super) fn accuracy(graph: &Graph, params: &Params, split: &Split) -> Result<f64, layers::InferError> {
+    let logits = layers::logits(graph, params, &split.images.view())?;
+    let hit = |(row, label): (ndarray::ArrayView1<'_, f32>, &u8)| {
+        let best = row.iter().enumerate().fold(0, |best, (class, logit)| if *logit > row[best] { class } else { best });
+        best == usize::from(*label)
+    };
+    let hits = logits.rows().into_iter().zip(&split.labels).filter(|pair| hit((pair.0, pair.1))).count();
+    Ok(hits as f64 / split.len() as f64)
+}
