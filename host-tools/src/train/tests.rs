@@ -31,7 +31,7 @@ fn learns_and_repeats_bit_for_bit_on_any_number_of_threads() {
     let (recipe, data) = tiny();
     let trained = train(&recipe, &data);
     let losses: Vec<f64> = trained.history.iter().map(|epoch| epoch.loss).collect();
-    assert!(losses[4] < 0.7 * losses[0] && trained.accuracy() > 0.3, "{losses:?}, {}", trained.accuracy());
+    assert!(losses.is_sorted_by(|a, b| a > b) && trained.accuracy() > 0.3, "{losses:?}, {}", trained.accuracy());
     for threads in [1, 3] {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let again = pool.install(|| train(&recipe, &data));
