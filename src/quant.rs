@@ -350,21 +350,6 @@ impl OutputStage {
     }
 }
 
-/// The table that turns an 8-bit pixel value into the model's input: entry `p` is
-/// `quantize((p - mean) / deviation)`, clamped to an `i8`.
-///
-/// `deviation` and the scale must be positive.
-pub const fn pixel_table(mean: f32, deviation: f32, quant: QuantParams) -> [i8; 256] {
-    let mut table = [0; 256];
-    let mut pixel = 0;
-    while pixel < 256 {
-        let real = (pixel as f32 - mean) / deviation;
-        table[pixel] = Clamp::full(DType::I8).apply(quantize(real, quant)) as i8;
-        pixel += 1;
-    }
-    table
-}
-
 /// Weights as they lie in a model file.
 pub(crate) const fn weights(bytes: &[u8]) -> &[i8] {
     cast::as_i8(bytes)
