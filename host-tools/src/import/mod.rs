@@ -7,7 +7,9 @@
 mod fixed_point;
 pub mod flat;
 pub mod flat_write;
+mod float;
 pub mod lookup;
+mod onnx;
 pub mod problem;
 pub mod tflite;
 
@@ -17,6 +19,7 @@ use thiserror::Error;
 
 use crate::network::Network;
 use flat::Malformed;
+pub use float::ImportedFloat;
 use problem::Problems;
 
 /// How the operators of an imported network round.
@@ -61,20 +64,49 @@ pub enum ImportError {
     /// The file breaks its format.
     #[error(transparent)]
     Malformed(#[from] Malformed),
+    /// The file is not a protobuf message.
+    #[error("the file is damaged: {0}")]
+    Protobuf(String),
+    /// The model is not quantized.
+    #[error("the model computes in floats: give calibration images to quantize it (--calibration)")]
+    Float,
     /// The model needs what Kinglet does not have.
     #[error("{0}")]
     Unsupported(Problems),
 }
 
-/// Imports the model in `bytes`.
+/// What a file holds.
+#[derive(Clone, Debug)]
+pub enum Model {
+    /// An int8 network.
+    Int8(Imported),
+    /// A float network, to be quantized.
+    Float(ImportedFloat),
+}
+
+/// Reads the model in `bytes`.
 ///
 /// # Errors
 /// When the file is damaged, of another kind, or needs something unsupported.
-pub fn import(bytes: &[u8], options: &Options) -> Result<Imported, ImportError> {
+pub fn read(bytes: &[u8], options: &Options) -> Result<Model, ImportError> {
     if tflite::is_tflite(bytes) {
         return tflite::import(bytes, options);
     }
+    if onnx::is_onnx(bytes) {
+        return onnx::import(bytes, options).map(Model::Float);
+    }
     Err(ImportError::Format)
+}
+
+/// Imports the int8 model in `bytes`.
+///
+/// # Errors
+/// As [`read`], and when the model is not quantized.
+pub fn import(bytes: &[u8], options: &Options) -> Result<Imported, ImportError> {
+    match read(bytes, options)? {
+        Model::Int8(imported) => Ok(imported),
+        Model::Float(_) => Err(ImportError::Float),
+    }
 }
 
 /// A network's name: that of its file.

@@ -15,6 +15,14 @@ pub struct Problem {
     pub hint: String,
 }
 
+/// Why one node cannot be imported: the reason and a hint.
+pub(super) type Refusal = (String, String);
+
+/// A refusal with a reason and a hint.
+pub(super) fn refuse<T>(reason: impl Into<String>, hint: impl Into<String>) -> Result<T, Refusal> {
+    Err((reason.into(), hint.into()))
+}
+
 /// Everything in a model that is not supported.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Problems {

@@ -2,8 +2,9 @@
 
 use kinglet::Rounding;
 
-use super::lower::{Lowering, Refusal};
+use super::lower::Lowering;
 use crate::import::lookup;
+use crate::import::problem::{Refusal, refuse};
 use crate::network::TensorId;
 
 impl Lowering<'_, '_> {
@@ -21,7 +22,7 @@ impl Lowering<'_, '_> {
     pub(super) fn take_pixels(&mut self, from: usize, id: TensorId) -> Result<(), Refusal> {
         let source = &self.model.tensors[from];
         let Some(scale) = source.scale() else {
-            return super::lower::refuse("its uint8 input has no scale", "");
+            return refuse("its uint8 input has no scale", "");
         };
         let zero_point = source.zero_point().clamp(0, 255) as i32;
         let quant = self.info(id).quant;

@@ -9,17 +9,9 @@ use kinglet::{ChannelOrder, DType, QuantParams, Rounding, Shape};
 
 use super::names as op;
 use super::schema::{Model, Operator, Tensor, Type};
-use crate::import::problem::{Problem, Problems};
+use crate::import::problem::{Problem, Problems, Refusal, refuse};
 use crate::import::{ImportError, Imported, RoundingMode};
 use crate::network::{Network, Node, NodeOp, Pixels, TensorId, TensorInfo};
-
-/// A problem with one node: the reason and a hint.
-pub(super) type Refusal = (String, String);
-
-/// A refusal with a reason and a hint.
-pub(super) fn refuse<T>(reason: impl Into<String>, hint: impl Into<String>) -> Result<T, Refusal> {
-    Err((reason.into(), hint.into()))
-}
 
 /// Zero padding that a PAD node adds and the window of the only consumer takes over.
 #[derive(Clone, Copy, Debug)]

@@ -3,6 +3,7 @@
 mod ends;
 mod extras;
 pub mod file;
+mod float;
 mod lower;
 mod names;
 mod ops;
@@ -12,16 +13,19 @@ mod write;
 
 pub use write::{Inexpressible, to_bytes};
 
-use super::{ImportError, Imported, Options};
+use super::{ImportError, Options};
 
 /// Whether `bytes` claims to be a TensorFlow Lite file.
 pub(super) fn is_tflite(bytes: &[u8]) -> bool {
     schema::Model::is_tflite(bytes)
 }
 
-/// Imports an int8 model.
-pub(super) fn import(bytes: &[u8], options: &Options) -> Result<Imported, ImportError> {
+/// Imports a model, int8 or float.
+pub(super) fn import(bytes: &[u8], options: &Options) -> Result<super::Model, ImportError> {
     let model = schema::Model::read(bytes)?;
+    if float::is_float(&model) {
+        return float::import(&model, options, bytes.len()).map(super::Model::Float);
+    }
     let mut imported = lower::lower(&model, &options.name, bytes.len(), options.rounding.unwrap_or_default())?;
     if let Some(extras) = model.extras.and_then(extras::Extras::read) {
         extras.apply(&mut imported.network, options.rounding.is_some());
@@ -29,5 +33,5 @@ pub(super) fn import(bytes: &[u8], options: &Options) -> Result<Imported, Import
     if !options.labels.is_empty() {
         imported.network.labels.clone_from(&options.labels);
     }
-    Ok(imported)
+    Ok(super::Model::Int8(imported))
 }

@@ -3,10 +3,11 @@
 use kinglet::ops::{Add, Mul, Sub};
 use kinglet::{Activation, Padding, QuantParams, Shape, Window};
 
-use super::lower::{FusedPad, Lowering, Refusal, refuse};
+use super::lower::{FusedPad, Lowering};
 use super::names as op;
-use super::schema::{Operator, Type};
+use super::schema::{Model, Operator, Type};
 use crate::import::lookup;
+use crate::import::problem::{Refusal, refuse};
 use crate::network::{NodeOp, TensorInfo};
 
 /// A fused activation by its code.
@@ -47,7 +48,7 @@ impl Lowering<'_, '_> {
                 "export a stateless model with dense weights",
             );
         }
-        if self.is_shape_arithmetic(o) {
+        if is_shape_arithmetic(self.model, o) {
             return Ok(());
         }
         match o.code {
@@ -71,44 +72,14 @@ impl Lowering<'_, '_> {
         }
     }
 
-    /// Whether an operator only computes shapes: the shapes that count are declared in the file.
-    fn is_shape_arithmetic(&self, o: &Operator<'_>) -> bool {
-        let integers = |i: usize| matches!(self.model.tensors[i].dtype, Type::Int32 | Type::Int64);
-        match o.code {
-            op::SHAPE => true,
-            op::STRIDED_SLICE
-            | op::PACK
-            | op::CONCATENATION
-            | op::GATHER
-            | op::MUL
-            | op::ADD
-            | op::SUB
-            | op::CAST
-            | op::REDUCE_PROD
-            | op::SQUEEZE
-            | op::EXPAND_DIMS
-            | op::RESHAPE
-            | op::MAXIMUM
-            | op::MINIMUM => o.outputs().all(integers) && o.inputs().all(integers),
-            _ => false,
-        }
-    }
-
     fn pool(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
-        let Some(options) = o.options else { return refuse("its options are missing", "") };
-        let field = |at| options.i32(at, 0).map_err(damaged);
-        let code = options.i8(5, 0).map_err(damaged)?;
-        let activation = activation(code)?;
-        let padding = padding(options.i8(0, 0).map_err(damaged)?)?;
-        let stride = [extent(field(2)?, "vertical stride")?, extent(field(1)?, "horizontal stride")?];
-        let kernel = [extent(field(4)?, "filter height")?, extent(field(3)?, "filter width")?];
         let fused = o.input(0).and_then(|input| self.pads.get(&input).copied());
         let input = match fused {
             Some(pad) => self.value(pad.input)?,
             None => self.operand(o, 0)?,
         };
         let Shape { h, w, .. } = self.info(input).shape;
-        let mut window = Window::new(kernel, stride, padding, [h, w]);
+        let (mut window, activation) = pool_window(o, [h, w])?;
         if let Some(pad) = fused {
             (window.before, window.after) = (pad.before, pad.after);
         }
@@ -149,22 +120,7 @@ impl Lowering<'_, '_> {
 
     fn mean(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
         let input = self.operand(o, 0)?;
-        let dims = o.input(0).map(|i| self.model.tensors[i].dims.clone()).unwrap_or_default();
-        let Some(axes) = o.input(1).and_then(|i| self.model.tensors[i].integers(8)) else {
-            return refuse("its axes are not constant", "");
-        };
-        let rank = dims.len() as i64;
-        let reduced = |at: i64| axes.iter().any(|&axis| axis == at || axis + rank == at);
-        // All of height and width, and nothing else that has an extent.
-        let fits = (1..rank - 1).all(|at| reduced(at) || dims[at as usize] == 1)
-            && !(reduced(rank - 1) && dims.last().is_some_and(|&c| c != 1))
-            && axes.iter().all(|&axis| (-rank..rank).contains(&axis));
-        if !fits || rank < 3 {
-            return refuse(
-                format!("a mean over axes {axes:?} of {dims:?}"),
-                "only the mean over height and width is supported",
-            );
-        }
+        check_mean(self.model, o)?;
         let output = self.result(o)?;
         let c = self.info(input).shape.c;
         if self.info(output).shape != Shape::vector(c) {
@@ -497,13 +453,65 @@ impl Lowering<'_, '_> {
     }
 }
 
+/// Whether an operator only computes shapes: the shapes that count are declared in the file.
+pub(super) fn is_shape_arithmetic(model: &Model<'_>, o: &Operator<'_>) -> bool {
+    let integers = |i: usize| matches!(model.tensors[i].dtype, Type::Int32 | Type::Int64);
+    match o.code {
+        op::SHAPE => true,
+        op::STRIDED_SLICE
+        | op::PACK
+        | op::CONCATENATION
+        | op::GATHER
+        | op::MUL
+        | op::ADD
+        | op::SUB
+        | op::CAST
+        | op::REDUCE_PROD
+        | op::SQUEEZE
+        | op::EXPAND_DIMS
+        | op::RESHAPE
+        | op::MAXIMUM
+        | op::MINIMUM => o.outputs().all(integers) && o.inputs().all(integers),
+        _ => false,
+    }
+}
+
+/// A pool's window over an input of `size`, and its fused activation.
+pub(super) fn pool_window(o: &Operator<'_>, size: [u32; 2]) -> Result<(Window, Activation), Refusal> {
+    let Some(options) = o.options else { return refuse("its options are missing", "") };
+    let field = |at| options.i32(at, 0).map_err(damaged);
+    let activation = activation(options.i8(5, 0).map_err(damaged)?)?;
+    let padding = padding(options.i8(0, 0).map_err(damaged)?)?;
+    let stride = [extent(field(2)?, "vertical stride")?, extent(field(1)?, "horizontal stride")?];
+    let kernel = [extent(field(4)?, "filter height")?, extent(field(3)?, "filter width")?];
+    Ok((Window::new(kernel, stride, padding, size), activation))
+}
+
+/// Demands that a MEAN be over height and width.
+pub(super) fn check_mean(model: &Model<'_>, o: &Operator<'_>) -> Result<(), Refusal> {
+    let dims = o.input(0).map_or(&[][..], |i| &model.tensors[i].dims);
+    let Some(axes) = o.input(1).and_then(|i| model.tensors[i].integers(8)) else {
+        return refuse("its axes are not constant", "");
+    };
+    let rank = dims.len() as i64;
+    let reduced = |at: i64| axes.iter().any(|&axis| axis == at || axis + rank == at);
+    // All of height and width, and nothing else that has an extent.
+    let fits = (1..rank - 1).all(|at| reduced(at) || dims[at as usize] == 1)
+        && !(reduced(rank - 1) && dims.last().is_some_and(|&c| c != 1))
+        && axes.iter().all(|&axis| (-rank..rank).contains(&axis));
+    if fits && rank >= 3 {
+        return Ok(());
+    }
+    refuse(format!("a mean over axes {axes:?} of {dims:?}"), "only the mean over height and width is supported")
+}
+
 /// A damaged table met while a node's options are read.
 pub(super) fn damaged(error: crate::import::flat::Malformed) -> Refusal {
     (error.to_string(), String::new())
 }
 
 /// What a user can do about an operator that is not supported.
-fn hint(code: i32) -> &'static str {
+pub(super) fn hint(code: i32) -> &'static str {
     match code {
         56 | 79 | 48 => "take it out of the model and use kinglet's top-k on the output",
         67 | 5 | 23 | 97 => "kinglet runs classifiers: up-sampling is not supported",

@@ -2,11 +2,12 @@
 
 use kinglet::{Activation, Multiplier, Shape, Window};
 
-use super::lower::{Lowering, Refusal, quant, refuse};
+use super::lower::{Lowering, quant};
 use super::names as op;
 use super::ops::{activation, damaged, extent, padding};
 use super::schema::{Operator, Tensor, Type};
 use crate::import::lookup;
+use crate::import::problem::{Refusal, refuse};
 use crate::network::{ConstantFunction, NodeOp, TensorId};
 
 /// Weights as they are multiplied: int8, with their scales.
@@ -288,7 +289,7 @@ struct Taps {
 }
 
 /// A filter's four extents.
-fn four(tensor: &Tensor<'_>) -> Result<[u32; 4], Refusal> {
+pub(super) fn four(tensor: &Tensor<'_>) -> Result<[u32; 4], Refusal> {
     let extents: Vec<u32> =
         tensor.dims.iter().filter_map(|&d| u32::try_from(d).ok().filter(|d| (1..=1 << 16).contains(d))).collect();
     match extents[..] {

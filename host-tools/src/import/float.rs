@@ -1,0 +1,214 @@
+//! Building the trainer's float graph from another tool's: names made unique, numbers put in our order.
+
+use std::collections::{BTreeMap, HashSet};
+
+use kinglet::{QuantParams, Shape, Window};
+use ndarray::{ArrayD, IxDyn};
+
+use super::problem::{Refusal, refuse};
+use crate::graph::{Builder, Graph, GraphError, NodeId, Op, Params};
+
+/// An imported float network, ready for the quantizer.
+#[derive(Clone, Debug)]
+pub struct ImportedFloat {
+    /// The graph. Its input is height x width x channels, whatever the file had.
+    pub graph: Graph,
+    /// Weights, biases and batch normalization's statistics.
+    pub params: Params,
+    /// Quantization that the file gives for the outputs of nodes (by name); empty for a model that has none.
+    pub quants: BTreeMap<String, QuantParams>,
+    /// Whether the file's tensors are channels-first: its inputs and calibration data then are too.
+    pub channels_first: bool,
+    /// What the user should know.
+    pub notes: Vec<String>,
+}
+
+/// A graph under construction, with its numbers.
+#[derive(Debug)]
+pub(super) struct FloatBuilder {
+    builder: Builder,
+    params: Params,
+    names: HashSet<String>,
+    /// Quantization of nodes' outputs, where the file gives it.
+    quants: BTreeMap<NodeId, QuantParams>,
+}
+
+/// A graph, its numbers, and the quantization of nodes by their names.
+pub(super) type Finished = (Graph, Params, BTreeMap<String, QuantParams>);
+
+/// Batch normalization's numbers.
+pub(super) struct Norm {
+    pub(super) gamma: Vec<f32>,
+    pub(super) beta: Vec<f32>,
+    pub(super) mean: Vec<f32>,
+    pub(super) variance: Vec<f32>,
+    pub(super) epsilon: f32,
+}
+
+impl FloatBuilder {
+    pub(super) fn new(name: &str, input: Shape) -> Result<Self, Refusal> {
+        let builder = Builder::new(name, input).map_err(refusal)?;
+        let names = HashSet::from(["input".to_owned()]);
+        Ok(Self { builder, params: Params::new(), names, quants: BTreeMap::new() })
+    }
+
+    pub(super) fn input(&self) -> NodeId {
+        self.builder.input()
+    }
+
+    pub(super) fn shape(&self, id: NodeId) -> Shape {
+        self.builder.shape(id)
+    }
+
+    /// A name of its own like `wanted`; parameters are called after it.
+    fn unique(&mut self, wanted: &str) -> String {
+        let clean: String = wanted.chars().take(64).map(|c| if c == '.' { '_' } else { c }).collect();
+        let clean = clean.trim_matches('/').to_owned();
+        let mut name = if clean.is_empty() { "node".to_owned() } else { clean.clone() };
+        let mut count = 1;
+        while !self.names.insert(name.clone()) {
+            count += 1;
+            name = format!("{clean}_{count}");
+        }
+        name
+    }
+
+    pub(super) fn add(&mut self, wanted: &str, op: Op, inputs: &[NodeId]) -> Result<NodeId, Refusal> {
+        let name = self.unique(wanted);
+        self.named(&name, op, inputs)
+    }
+
+    fn named(&mut self, name: &str, op: Op, inputs: &[NodeId]) -> Result<NodeId, Refusal> {
+        self.builder.add_node(name, op, inputs).map_err(refusal)
+    }
+
+    /// Numbers of a node; as many as the dimensions say, or a refusal.
+    fn numbers(&mut self, name: String, dims: &[usize], values: Vec<f32>) -> Result<(), Refusal> {
+        if !values.iter().all(|v| v.is_finite()) {
+            return refuse(
+                "weights that are infinite or not numbers",
+                "the training has diverged, or the file is corrupt",
+            );
+        }
+        match ArrayD::from_shape_vec(IxDyn(dims), values) {
+            Ok(array) => {
+                self.params.insert(name, array);
+                Ok(())
+            }
+            Err(_) => refuse("more or fewer numbers than its shape has", "the file contradicts itself"),
+        }
+    }
+
+    /// A convolution with weights `[out][ky][kx][in]`.
+    pub(super) fn conv(
+        &mut self,
+        wanted: &str,
+        input: NodeId,
+        window: Window,
+        weights: Vec<f32>,
+        bias: Vec<f32>,
+        filters: u32,
+    ) -> Result<NodeId, Refusal> {
+        let name = self.unique(wanted);
+        let [kh, kw] = window.kernel.map(|k| k as usize);
+        let dims = [filters as usize, kh, kw, self.shape(input).c as usize];
+        self.numbers(format!("{name}.weight"), &dims, weights)?;
+        self.numbers(format!("{name}.bias"), &[filters as usize], bias)?;
+        self.named(&name, Op::Conv2d { window, filters, bias: true }, &[input])
+    }
+
+    /// A depthwise convolution with weights `[ky][kx][out]`.
+    pub(super) fn depthwise(
+        &mut self,
+        wanted: &str,
+        input: NodeId,
+        window: Window,
+        weights: Vec<f32>,
+        bias: Vec<f32>,
+    ) -> Result<NodeId, Refusal> {
+        let name = self.unique(wanted);
+        let c = self.shape(input).c.max(1);
+        let multiplier = bias.len() as u32 / c;
+        let [kh, kw] = window.kernel.map(|k| k as usize);
+        self.numbers(format!("{name}.weight"), &[1, kh, kw, (multiplier * c) as usize], weights)?;
+        self.numbers(format!("{name}.bias"), &[bias.len()], bias)?;
+        self.named(&name, Op::DepthwiseConv2d { window, multiplier, bias: true }, &[input])
+    }
+
+    /// A dense layer with weights `[out][in]`.
+    pub(super) fn dense(
+        &mut self,
+        wanted: &str,
+        input: NodeId,
+        weights: Vec<f32>,
+        bias: Vec<f32>,
+    ) -> Result<NodeId, Refusal> {
+        let name = self.unique(wanted);
+        let dims = [bias.len(), self.shape(input).len() as usize];
+        self.numbers(format!("{name}.weight"), &dims, weights)?;
+        let units = bias.len() as u32;
+        self.numbers(format!("{name}.bias"), &[bias.len()], bias)?;
+        self.named(&name, Op::Dense { units, bias: true }, &[input])
+    }
+
+    /// Batch normalization.
+    pub(super) fn norm(&mut self, wanted: &str, input: NodeId, norm: Norm) -> Result<NodeId, Refusal> {
+        let name = self.unique(wanted);
+        let c = [self.shape(input).c as usize];
+        if norm.variance.iter().any(|v| v + norm.epsilon <= 0.0) {
+            return refuse("a variance that is not positive", "");
+        }
+        self.numbers(format!("{name}.gamma"), &c, norm.gamma)?;
+        self.numbers(format!("{name}.beta"), &c, norm.beta)?;
+        self.numbers(format!("{name}.mean"), &c, norm.mean)?;
+        self.numbers(format!("{name}.variance"), &c, norm.variance)?;
+        self.named(&name, Op::BatchNorm { epsilon: norm.epsilon }, &[input])
+    }
+
+    /// Notes the quantization that the file gives for the output of `id`.
+    pub(super) fn quantized(&mut self, id: NodeId, quant: QuantParams) {
+        self.quants.insert(id, quant);
+    }
+
+    /// The graph, which must end in `output`.
+    pub(super) fn finish(self, output: NodeId) -> Result<Finished, Refusal> {
+        let whole = self.builder.finish();
+        let quants = self.quants.iter().map(|(&id, &quant)| (whole.node(id).name.clone(), quant)).collect();
+        let graph = prune(whole, output);
+        let mut params = Params::new();
+        for spec in graph.param_specs() {
+            params.insert(spec.name.clone(), self.params.require(&spec.name).map_err(refusal)?.clone());
+        }
+        params.check(&graph).map_err(refusal)?;
+        Ok((graph, params, quants))
+    }
+}
+
+/// Drops what `output` does not depend on, so that it becomes the last node.
+fn prune(mut graph: Graph, output: NodeId) -> Graph {
+    let mut wanted = vec![false; graph.nodes.len()];
+    wanted[output.0] = true;
+    wanted[0] = true;
+    for index in (0..=output.0).rev() {
+        if wanted[index] {
+            for input in &graph.nodes[index].inputs {
+                wanted[input.0] = true;
+            }
+        }
+    }
+    let mut renamed = vec![NodeId(0); graph.nodes.len()];
+    let mut kept = Vec::new();
+    for (index, mut node) in graph.nodes.drain(..).enumerate() {
+        if wanted[index] {
+            node.inputs.iter_mut().for_each(|id| *id = renamed[id.0]);
+            renamed[index] = NodeId(kept.len());
+            kept.push(node);
+        }
+    }
+    graph.nodes = kept;
+    graph
+}
+
+fn refusal(error: GraphError) -> Refusal {
+    (error.to_string(), String::new())
+}

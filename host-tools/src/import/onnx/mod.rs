@@ -1,0 +1,27 @@
+//! ONNX files: float networks, and networks with QuantizeLinear/DequantizeLinear pairs.
+//!
+//! ONNX is channels-first; everything here is channels-last. Maps change order as they are built; a vector that was
+//! flattened from a map keeps our order, and the dense layer that reads it gets its weights permuted.
+
+mod context;
+mod ops;
+mod proto;
+mod shapes;
+mod tensor;
+
+use prost::Message;
+
+use super::float::ImportedFloat;
+use super::{ImportError, Options};
+
+/// Whether `bytes` look like an ONNX model: a protobuf message with a graph.
+pub(super) fn is_onnx(bytes: &[u8]) -> bool {
+    // Field 1, the IR version, comes first in what every writer makes; a graph there must be.
+    bytes.first() == Some(&0x08)
+}
+
+/// Imports a model.
+pub(super) fn import(bytes: &[u8], options: &Options) -> Result<ImportedFloat, ImportError> {
+    let model = proto::ModelProto::decode(bytes).map_err(|error| ImportError::Protobuf(error.to_string()))?;
+    context::Context::import(&model, options)
+}

@@ -1,0 +1,151 @@
+//! Constants of an ONNX file as plain numbers.
+
+use kinglet::QuantParams;
+
+use super::proto::TensorProto;
+use crate::import::problem::{Refusal, refuse};
+
+/// A constant: dimensions and numbers.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Constant {
+    pub(super) dims: Vec<usize>,
+    pub(super) values: Values,
+}
+
+/// A constant's numbers.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Values {
+    Floats(Vec<f32>),
+    Integers(Vec<i64>),
+    /// int8, or uint8 less 128: zero points then are less 128 too.
+    Bytes {
+        values: Vec<i8>,
+        unsigned: bool,
+    },
+}
+
+impl Constant {
+    /// Reads an initializer. What it allocates is at most four times the bytes that the file gives.
+    pub(super) fn read(tensor: &TensorProto) -> Result<Self, Refusal> {
+        if tensor.data_location != 0 {
+            return refuse("its data lies in another file", "save the model with its weights inside");
+        }
+        let mut dims = Vec::new();
+        for &dim in &tensor.dims {
+            match usize::try_from(dim) {
+                Ok(dim) if dim <= 1 << 28 => dims.push(dim),
+                _ => return refuse(format!("a constant of dimensions {:?}", tensor.dims), ""),
+            }
+        }
+        let raw = &tensor.raw_data[..];
+        let values = match tensor.data_type {
+            1 if raw.is_empty() => Values::Floats(tensor.float_data.clone()),
+            1 => Values::Floats(raw.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()),
+            11 => Values::Floats(words(raw).map(|b| f64::from_le_bytes(b) as f32).collect()),
+            10 => {
+                Values::Floats(raw.chunks_exact(2).map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32()).collect())
+            }
+            7 if raw.is_empty() => Values::Integers(tensor.int64_data.clone()),
+            7 => Values::Integers(words(raw).map(i64::from_le_bytes).collect()),
+            6 if raw.is_empty() => Values::Integers(tensor.int32_data.iter().map(|&v| v.into()).collect()),
+            6 => Values::Integers(
+                raw.chunks_exact(4).map(|b| i32::from_le_bytes([b[0], b[1], b[2], b[3]]).into()).collect(),
+            ),
+            kind @ (2 | 3) => {
+                let unsigned = kind == 2;
+                let byte = |v: i32| if unsigned { (v as u8 ^ 0x80) as i8 } else { v as i8 };
+                let values = if raw.is_empty() {
+                    tensor.int32_data.iter().map(|&v| byte(v)).collect()
+                } else {
+                    raw.iter().map(|&b| byte(b.into())).collect()
+                };
+                Values::Bytes { values, unsigned }
+            }
+            other => return refuse(format!("a constant of element type {other}"), "save the model in float32"),
+        };
+        let constant = Self { dims, values };
+        match constant.dims.iter().try_fold(1usize, |n, &d| n.checked_mul(d)) {
+            Some(len) if len == constant.len() => Ok(constant),
+            _ => refuse("a constant with more or fewer numbers than its dimensions say", "the file is damaged"),
+        }
+    }
+
+    /// Number of elements.
+    pub(super) fn len(&self) -> usize {
+        match &self.values {
+            Values::Floats(v) => v.len(),
+            Values::Integers(v) => v.len(),
+            Values::Bytes { values, .. } => values.len(),
+        }
+    }
+
+    /// The numbers of a float constant.
+    pub(super) fn floats(&self) -> Result<&[f32], Refusal> {
+        match &self.values {
+            Values::Floats(values) => Ok(values),
+            _ => refuse("integers where floats are needed", ""),
+        }
+    }
+
+    /// The numbers of an integer constant.
+    pub(super) fn integers(&self) -> Result<&[i64], Refusal> {
+        match &self.values {
+            Values::Integers(values) => Ok(values),
+            _ => refuse("floats where integers are needed", ""),
+        }
+    }
+
+    /// The only number.
+    pub(super) fn scalar(&self) -> Result<f32, Refusal> {
+        match &self.values {
+            Values::Floats(values) if values.len() == 1 => Ok(values[0]),
+            _ => refuse("a list where one float is needed", ""),
+        }
+    }
+
+    /// DequantizeLinear of a constant: `(q - zero point) * scale`, with one scale or one along `axis`.
+    pub(super) fn dequantized(&self, scale: &Constant, zero: Option<&Constant>, axis: i64) -> Result<Self, Refusal> {
+        let scales = scale.floats()?;
+        let zeros: Vec<i64> = match zero.map(|z| &z.values) {
+            None => {
+                vec![if matches!(self.values, Values::Bytes { unsigned: true, .. }) { -128 } else { 0 }; scales.len()]
+            }
+            Some(Values::Bytes { values, .. }) => values.iter().map(|&v| v.into()).collect(),
+            Some(Values::Integers(values)) => values.clone(),
+            Some(Values::Floats(_)) => return refuse("a zero point that is no integer", ""),
+        };
+        let axis = usize::try_from(if axis < 0 { axis + self.dims.len() as i64 } else { axis }).unwrap_or(usize::MAX);
+        let inner: usize = self.dims.iter().skip(axis.saturating_add(1)).product();
+        let extent = self.dims.get(axis).copied().unwrap_or(1).max(1);
+        if zeros.len() != scales.len() || (scales.len() != 1 && scales.len() != extent) {
+            return refuse("a number of scales that does not fit its dimensions", "");
+        }
+        let at = |index: usize| if scales.len() == 1 { 0 } else { index / inner.max(1) % extent };
+        let real = |(index, q): (usize, i64)| (q - zeros[at(index)]) as f32 * scales[at(index)];
+        let values = match &self.values {
+            Values::Bytes { values, .. } => values.iter().map(|&v| i64::from(v)).enumerate().map(real).collect(),
+            Values::Integers(values) => values.iter().copied().enumerate().map(real).collect(),
+            Values::Floats(_) => return refuse("it dequantizes floats", ""),
+        };
+        Ok(Self { dims: self.dims.clone(), values: Values::Floats(values) })
+    }
+}
+
+/// The quantization that a scale and a zero point say, for int8.
+pub(super) fn quant(scale: &Constant, zero: Option<&Constant>) -> Result<QuantParams, Refusal> {
+    let scale = scale.scalar()?;
+    let zero_point = match zero.map(|z| &z.values) {
+        // Without a zero point the element type is uint8, whose 0 is -128 here.
+        None => -128,
+        Some(Values::Bytes { values, .. }) if values.len() == 1 => values[0].into(),
+        Some(_) => return refuse("activations of another type than int8 or uint8", "quantize the model to 8 bits"),
+    };
+    if !(scale.is_finite() && scale > 0.0) {
+        return refuse(format!("a scale of {scale}"), "");
+    }
+    Ok(QuantParams { scale, zero_point })
+}
+
+fn words(raw: &[u8]) -> impl Iterator<Item = [u8; 8]> {
+    raw.chunks_exact(8).map(|b| [b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]])
+}

@@ -1,0 +1,374 @@
+//! From TensorFlow Lite's float operators to the trainer's float graph.
+
+use kinglet::{Activation, Shape, Window};
+
+use super::lower::shape;
+use super::names as op;
+use super::ops::{activation, damaged, extent, is_shape_arithmetic, padding};
+use super::schema::{Model, Operator, Tensor, Type};
+use crate::graph::{NodeId, Op};
+use crate::import::float::{FloatBuilder, ImportedFloat, Norm};
+use crate::import::problem::{Problem, Problems, Refusal, refuse};
+use crate::import::{ImportError, Options};
+
+/// Whether a model computes in floats: none of its activations is quantized.
+pub(super) fn is_float(model: &Model<'_>) -> bool {
+    let float = |&t: &usize| model.tensors[t].dtype == Type::Float32;
+    let quantized = |o: &Operator<'_>| {
+        o.outputs().any(|t| matches!(model.tensors[t].dtype, Type::Int8 | Type::Int16 | Type::UInt8))
+    };
+    model.inputs.iter().all(|t| float(t)) && !model.operators.iter().any(quantized)
+}
+
+/// Imports a float model.
+pub(super) fn import(model: &Model<'_>, options: &Options, file_len: usize) -> Result<ImportedFloat, ImportError> {
+    let mut problems = Problems::default();
+    let mut note = |node: String, operator: &str, (reason, hint): Refusal| {
+        problems.add(Problem { node, operator: operator.to_owned(), reason, hint });
+    };
+    let graph = || "the graph".to_owned();
+    if model.subgraphs != 1 || model.outputs.len() != 1 || model.inputs.len() != 1 {
+        let counts =
+            format!("{} subgraphs, {} inputs, {} outputs", model.subgraphs, model.inputs.len(), model.outputs.len());
+        note(graph(), "model", (counts, "kinglet runs networks with one input and one output".into()));
+        return Err(ImportError::Unsupported(problems));
+    }
+    let build = shape(&model.tensors[model.inputs[0]]).and_then(|input| FloatBuilder::new(&options.name, input));
+    let build = match build {
+        Ok(build) => build,
+        Err(refusal) => {
+            note(graph(), "model", refusal);
+            return Err(ImportError::Unsupported(problems));
+        }
+    };
+    let mut values = vec![Value::None; model.tensors.len()];
+    values[model.inputs[0]] = Value::Node(build.input());
+    let mut importer = Importer { model, build, values, budget: 64 * file_len + (1 << 20) };
+    for (index, operator) in model.operators.iter().enumerate() {
+        if let Err(refusal) = importer.node(operator) {
+            let name = operator.output(0).map_or_else(String::new, |t| model.tensors[t].short_name());
+            if refusal.0 != UNKNOWN {
+                note(format!("node {index} `{name}`"), &operator.kind, refusal);
+            }
+            for output in operator.outputs() {
+                importer.values[output] = Value::Unknown;
+            }
+        }
+    }
+    let output = importer.node_of(model.outputs[0]);
+    match output.and_then(|output| importer.build.finish(output)) {
+        Ok((mut graph, params, quants)) if problems.is_empty() => {
+            graph.labels.clone_from(&options.labels);
+            Ok(ImportedFloat { graph, params, quants, channels_first: false, notes: Vec::new() })
+        }
+        Ok(_) => Err(ImportError::Unsupported(problems)),
+        Err((reason, hint)) => {
+            if problems.is_empty() {
+                problems.add(Problem { node: "the output".into(), operator: "model".into(), reason, hint });
+            }
+            Err(ImportError::Unsupported(problems))
+        }
+    }
+}
+
+/// The reason of problems that follow from earlier ones.
+const UNKNOWN: &str = "it depends on a node that is not supported";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Value {
+    /// Not computed yet, or a constant.
+    None,
+    Node(NodeId),
+    /// Another name of a constant, whose numbers DEQUANTIZE makes real.
+    Constant(usize),
+    Unknown,
+}
+
+struct Importer<'m, 'b> {
+    model: &'m Model<'b>,
+    build: FloatBuilder,
+    values: Vec<Value>,
+    /// Bytes of numbers that may still be made of constants.
+    budget: usize,
+}
+
+impl Importer<'_, '_> {
+    fn node_of(&self, index: usize) -> Result<NodeId, Refusal> {
+        match self.values[index] {
+            Value::Node(id) => Ok(id),
+            Value::Unknown => refuse(UNKNOWN, ""),
+            _ if self.model.is_constant(index) => refuse("a constant where an activation is needed", ""),
+            _ => refuse(format!("`{}` is not computed by an earlier node", self.model.tensors[index].short_name()), ""),
+        }
+    }
+
+    fn operand(&self, o: &Operator<'_>, index: usize) -> Result<NodeId, Refusal> {
+        match o.input(index) {
+            Some(tensor) => self.node_of(tensor),
+            None => refuse(format!("input {index} is missing"), ""),
+        }
+    }
+
+    /// The tensor that holds the numbers of constant input `index`, if it is one.
+    fn constant(&self, o: &Operator<'_>, index: usize) -> Option<usize> {
+        let tensor = o.input(index)?;
+        match self.values[tensor] {
+            Value::Constant(source) => Some(source),
+            Value::None if self.model.is_constant(tensor) => Some(tensor),
+            _ => None,
+        }
+    }
+
+    /// The numbers of constant input `index`: floats, halves, or weights quantized by themselves.
+    fn numbers(&mut self, o: &Operator<'_>, index: usize) -> Result<Vec<f32>, Refusal> {
+        let Some(source) = self.constant(o, index) else {
+            return refuse(format!("input {index} is computed at run time"), "only constant weights are supported");
+        };
+        let tensor = &self.model.tensors[source];
+        let data = tensor.data.unwrap_or_default();
+        match self.budget.checked_sub(data.len() * 4) {
+            Some(left) => self.budget = left,
+            None => {
+                return refuse(
+                    "its constants are far larger than the file",
+                    "the file names the same bytes again and again",
+                );
+            }
+        }
+        let values = match tensor.dtype {
+            Type::Float32 => data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
+            Type::Float16 => data.chunks_exact(2).map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
+            Type::Int8 => dequantized(tensor, data)?,
+            other => return refuse(format!("constants of type {}", other.name()), "save the model in float32"),
+        };
+        let values: Vec<f32> = values;
+        if values.len() == tensor.len() {
+            Ok(values)
+        } else {
+            refuse("a constant that is shorter or longer than its shape", "the file contradicts itself")
+        }
+    }
+
+    fn bias(&mut self, o: &Operator<'_>, index: usize, len: u32) -> Result<Vec<f32>, Refusal> {
+        if o.input(index).is_none() {
+            return Ok(vec![0.0; len as usize]);
+        }
+        let bias = self.numbers(o, index)?;
+        if bias.len() == len as usize {
+            Ok(bias)
+        } else {
+            refuse(format!("{} biases for {len} channels", bias.len()), "")
+        }
+    }
+
+    /// Names the node's output, after its fused activation.
+    fn set(&mut self, o: &Operator<'_>, id: NodeId, fused: Activation) -> Result<(), Refusal> {
+        let Some(output) = o.output(0) else { return refuse("it has no output", "") };
+        let id = match fused {
+            Activation::None => id,
+            Activation::Relu => self.build.add(&name(self.model, o, "_relu"), Op::Relu, &[id])?,
+            Activation::Relu6 => self.build.add(&name(self.model, o, "_relu6"), Op::Relu6, &[id])?,
+            Activation::ReluN1To1 => return refuse("fused RELU_N1_TO_1", "ReLU and ReLU6 are supported"),
+        };
+        self.values[output] = Value::Node(id);
+        let declared = &self.model.tensors[output];
+        if shape(declared)? != self.build.shape(id) {
+            return refuse(
+                format!("the output should be {:?}, the file says {:?}", self.build.shape(id), declared.dims),
+                "the file contradicts itself",
+            );
+        }
+        Ok(())
+    }
+
+    fn node(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
+        if is_shape_arithmetic(self.model, o) {
+            return Ok(());
+        }
+        let name = name(self.model, o, "");
+        match o.code {
+            op::CONV_2D | op::DEPTHWISE_CONV_2D => self.conv(o, &name),
+            op::FULLY_CONNECTED => self.dense(o, &name),
+            op::MAX_POOL_2D | op::AVERAGE_POOL_2D => self.pool(o, &name),
+            op::MEAN => {
+                let input = self.operand(o, 0)?;
+                super::ops::check_mean(self.model, o)?;
+                let id = self.build.add(&name, Op::GlobalAveragePool, &[input])?;
+                self.set(o, id, Activation::None)
+            }
+            op::ADD | op::SUB | op::MUL => self.arithmetic(o, &name),
+            op::CONCATENATION => {
+                let Some(options) = o.options else { return refuse("its options are missing", "") };
+                let fused = activation(options.i8(1, 0).map_err(damaged)?)?;
+                let ids = (0..o.input_count()).map(|i| self.operand(o, i)).collect::<Result<Vec<_>, _>>()?;
+                let rank = o.output(0).map_or(0, |t| self.model.tensors[t].dims.len()) as i32;
+                let axis = options.i32(0, 0).map_err(damaged)?;
+                if axis != rank - 1 && axis != -1 {
+                    return refuse(format!("concatenation along axis {axis}"), "only the channels are supported");
+                }
+                let id = self.build.add(&name, Op::Concat, &ids)?;
+                self.set(o, id, fused)
+            }
+            op::SOFTMAX => {
+                let beta = o.options.map_or(Ok(0.0), |options| options.f32(0, 0.0)).map_err(damaged)?;
+                if beta != 1.0 {
+                    return refuse(format!("softmax with beta {beta}"), "only beta 1 is supported for float models");
+                }
+                self.plain(o, &name, Op::Softmax)
+            }
+            op::RELU => self.plain(o, &name, Op::Relu),
+            op::RELU6 => self.plain(o, &name, Op::Relu6),
+            op::RESHAPE | op::SQUEEZE | op::EXPAND_DIMS => {
+                let input = self.operand(o, 0)?;
+                let Some(output) = o.output(0) else { return refuse("it has no output", "") };
+                let (from, to) = (self.build.shape(input), shape(&self.model.tensors[output])?);
+                if from == to {
+                    return self.set(o, input, Activation::None);
+                }
+                if to != Shape::vector(from.len()) {
+                    return refuse("it makes another map", "only flattening is supported");
+                }
+                self.plain(o, &name, Op::Flatten)
+            }
+            op::PAD => self.pad(o, &name),
+            op::DEQUANTIZE => match (self.constant(o, 0), o.output(0)) {
+                (Some(source), Some(output)) => {
+                    self.values[output] = Value::Constant(source);
+                    Ok(())
+                }
+                _ => refuse("it dequantizes an activation", ""),
+            },
+            _ => refuse("the operator is not supported in float models", super::ops::hint(o.code)),
+        }
+    }
+
+    fn plain(&mut self, o: &Operator<'_>, name: &str, op: Op) -> Result<(), Refusal> {
+        let input = self.operand(o, 0)?;
+        let id = self.build.add(name, op, &[input])?;
+        self.set(o, id, Activation::None)
+    }
+
+    fn conv(&mut self, o: &Operator<'_>, name: &str) -> Result<(), Refusal> {
+        let Some(options) = o.options else { return refuse("its options are missing", "") };
+        let depthwise = o.code == op::DEPTHWISE_CONV_2D;
+        let field = |at, default| options.i32(at, default).map_err(damaged);
+        let fused = activation(options.i8(if depthwise { 4 } else { 3 }, 0).map_err(damaged)?)?;
+        let first = if depthwise { 5 } else { 4 };
+        if field(first, 1)? != 1 || field(first + 1, 1)? != 1 {
+            return refuse("dilation", "only dilation 1 is supported for float models");
+        }
+        let stride = [extent(field(2, 0)?, "vertical stride")?, extent(field(1, 0)?, "horizontal stride")?];
+        let padding = padding(options.i8(0, 0).map_err(damaged)?)?;
+        let input = self.operand(o, 0)?;
+        let from = self.build.shape(input);
+        let weights = self.numbers(o, 1)?;
+        let source = self.constant(o, 1).unwrap_or(0);
+        let [first_dim, kh, kw, last_dim] = super::weights::four(&self.model.tensors[source])?;
+        let window = Window::new([kh, kw], stride, padding, [from.h, from.w]);
+        let id = if depthwise {
+            let bias = self.bias(o, 2, last_dim)?;
+            self.build.depthwise(name, input, window, weights, bias)?
+        } else {
+            if last_dim != from.c {
+                return refuse(
+                    format!("a filter of {last_dim} channels for {}", from.c),
+                    "grouped convolution is supported in int8 models only",
+                );
+            }
+            let bias = self.bias(o, 2, first_dim)?;
+            self.build.conv(name, input, window, weights, bias, first_dim)?
+        };
+        self.set(o, id, fused)
+    }
+
+    fn dense(&mut self, o: &Operator<'_>, name: &str) -> Result<(), Refusal> {
+        let Some(options) = o.options else { return refuse("its options are missing", "") };
+        let fused = activation(options.i8(0, 0).map_err(damaged)?)?;
+        let input = self.operand(o, 0)?;
+        let weights = self.numbers(o, 1)?;
+        let inputs = self.build.shape(input).len() as usize;
+        let Some(outputs) = weights.len().checked_div(inputs).filter(|&n| n > 0 && n * inputs == weights.len()) else {
+            return refuse(format!("{} weights for {inputs} inputs", weights.len()), "");
+        };
+        let bias = self.bias(o, 2, outputs as u32)?;
+        let id = self.build.dense(name, input, weights, bias)?;
+        self.set(o, id, fused)
+    }
+
+    fn pool(&mut self, o: &Operator<'_>, name: &str) -> Result<(), Refusal> {
+        let input = self.operand(o, 0)?;
+        let Shape { h, w, .. } = self.build.shape(input);
+        let (window, fused) = super::ops::pool_window(o, [h, w])?;
+        let op = if o.code == op::MAX_POOL_2D { Op::MaxPool(window) } else { Op::AveragePool(window) };
+        let id = self.build.add(name, op, &[input])?;
+        self.set(o, id, fused)
+    }
+
+    /// ADD of two activations, or arithmetic with a constant, which is a batch normalization.
+    fn arithmetic(&mut self, o: &Operator<'_>, name: &str) -> Result<(), Refusal> {
+        let Some(options) = o.options else { return refuse("its options are missing", "") };
+        let fused = activation(options.i8(0, 0).map_err(damaged)?)?;
+        let index = match (self.constant(o, 0), self.constant(o, 1)) {
+            (None, None) if o.code == op::ADD => {
+                let id = self.build.add(name, Op::Add, &[self.operand(o, 0)?, self.operand(o, 1)?])?;
+                return self.set(o, id, fused);
+            }
+            (None, Some(_)) => 1,
+            (Some(_), None) => 0,
+            _ => return refuse("two activations, or two constants", "int8 models have MUL and SUB of two activations"),
+        };
+        let input = self.operand(o, 1 - index)?;
+        let values = self.numbers(o, index)?;
+        let c = self.build.shape(input).c as usize;
+        if values.len() != 1 && values.len() != c {
+            return refuse(format!("a constant of {} numbers for {c} channels", values.len()), "");
+        }
+        let spread: Vec<f32> = values.iter().copied().cycle().take(c).collect();
+        let (ones, zeros) = (vec![1.0; c], vec![0.0; c]);
+        let negated = |v: &[f32]| v.iter().map(|x| -x).collect::<Vec<f32>>();
+        let (gamma, beta) = match (o.code, index) {
+            (op::ADD, _) => (ones.clone(), spread),
+            (op::MUL, _) => (spread, zeros.clone()),
+            (_, 1) => (ones.clone(), negated(&spread)),
+            _ => (negated(&ones), spread),
+        };
+        let id = self.build.norm(name, input, Norm { gamma, beta, mean: zeros, variance: ones, epsilon: 0.0 })?;
+        self.set(o, id, fused)
+    }
+
+    fn pad(&mut self, o: &Operator<'_>, name: &str) -> Result<(), Refusal> {
+        let input = self.operand(o, 0)?;
+        let amounts = o.input(1).and_then(|t| self.model.tensors[t].integers(8)).unwrap_or_default();
+        let amounts: Vec<u32> =
+            amounts.iter().filter_map(|&a| u32::try_from(a).ok().filter(|&a| a < Shape::MAX_DIM)).collect();
+        let [0, 0, top, bottom, left, right, 0, 0] = amounts[..] else {
+            return refuse("padding of other dimensions than height and width", "int8 models may pad channels");
+        };
+        let id = self.build.add(name, Op::Pad { before: [top, left], after: [bottom, right] }, &[input])?;
+        self.set(o, id, Activation::None)
+    }
+}
+
+/// A name for the node of an operator.
+fn name(model: &Model<'_>, o: &Operator<'_>, suffix: &str) -> String {
+    let output = o.output(0).map_or_else(String::new, |t| model.tensors[t].short_name());
+    format!("{output}{suffix}")
+}
+
+/// The real numbers of weights with scales of their own.
+fn dequantized(tensor: &Tensor<'_>, data: &[u8]) -> Result<Vec<f32>, Refusal> {
+    let scales = tensor.scales();
+    let axis = usize::try_from(tensor.axis).unwrap_or(usize::MAX);
+    let inner = tensor
+        .dims
+        .iter()
+        .skip(axis.saturating_add(1))
+        .fold(1usize, |n, &d| n.saturating_mul(d.unsigned_abs() as usize))
+        .max(1);
+    let extent = tensor.dims.get(axis).map_or(1, |&d| d.unsigned_abs() as usize).max(1);
+    if !tensor.is_symmetric() || scales.is_empty() || (scales.len() != 1 && scales.len() != extent) {
+        return refuse("weights with a zero point, or a number of scales that does not fit", "");
+    }
+    let at = |index: usize| if scales.len() == 1 { 0 } else { index / inner % extent };
+    Ok(data.iter().enumerate().map(|(index, &b)| f32::from(b as i8) * scales[at(index)]).collect())
+}
