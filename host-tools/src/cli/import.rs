@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, ensure};
 
 use super::budgets::Budgets;
-use crate::import::{self, Options, RoundingMode};
-use crate::{export, files};
+use crate::graph::Preprocess;
+use crate::import::{self, ImportError, Imported, ImportedFloat, Model, Options, RoundingMode, calibration};
+use crate::{export, files, quantize};
 
 /// Options of `kinglet import`.
 #[derive(Debug, clap::Args)]
@@ -27,6 +28,16 @@ pub struct Args {
     /// The model's name; by default that of the file.
     #[arg(long)]
     name: Option<String>,
+    /// Images to quantize a float model with: a folder of PNG or JPEG pictures, or an array (.npy) of the model's float32
+    /// inputs or of uint8 pixels.
+    #[arg(long)]
+    calibration: Option<PathBuf>,
+    /// What a float model's input is of pixels: `(pixel / 255 - mean) / std`, one mean for each channel or for all.
+    #[arg(long, value_delimiter = ',', allow_negative_numbers = true)]
+    mean: Vec<f32>,
+    /// See `--mean`; 0.00392157 for models that take pixels from 0 to 255 as they are.
+    #[arg(long, value_delimiter = ',')]
+    std: Vec<f32>,
     #[command(flatten)]
     budgets: Budgets,
 }
@@ -43,7 +54,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     };
     let name = args.name.clone().unwrap_or_else(|| import::name_of(&args.model));
     let options = Options { name, rounding: args.rounding, labels };
-    let imported = import::import(&bytes, &options).with_context(|| format!("`{}`", args.model.display()))?;
+    let model = import::read(&bytes, &options).with_context(|| format!("`{}`", args.model.display()))?;
+    let imported = match model {
+        Model::Int8(imported) => imported,
+        Model::Float(model) => quantized(model, args)?,
+    };
     let network = &imported.network;
     let classes = network.tensors[network.output].shape.len() as usize;
     ensure!(
@@ -63,6 +78,38 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         exported.plan.arena_len
     );
     Ok(ExitCode::SUCCESS)
+}
+
+/// The int8 network of a float model: with the scales that the file gives, or with scales from calibration images.
+fn quantized(mut model: ImportedFloat, args: &Args) -> Result<Imported> {
+    let channels = model.graph.input.c as usize;
+    let spread = |given: &[f32], default: f32| match given {
+        [] => vec![default; channels],
+        [one] => vec![*one; channels],
+        list => list.to_vec(),
+    };
+    let preprocess = Preprocess { mean: spread(&args.mean, 0.0), std: spread(&args.std, 1.0) };
+    ensure!(preprocess.is_valid(channels), "--mean and --std need one number, or {channels}; deviations are positive");
+    model.graph.preprocess = preprocess;
+    let mut network = if !model.quants.is_empty() && args.calibration.is_none() {
+        import::given::quantize(&model)?
+    } else {
+        let Some(path) = &args.calibration else { return Err(ImportError::Float.into()) };
+        let images = calibration::load(path, &model)?;
+        quantize::quantize(
+            &model.graph,
+            &model.params,
+            calibration::batches(images.view()),
+            &quantize::Options::default(),
+        )?
+    };
+    if let Some(mode) = args.rounding {
+        network.nodes.iter_mut().for_each(|node| node.rounding = mode.of(&node.op));
+    }
+    if model.channels_first {
+        model.notes.push("the model's input is height x width x channels now".into());
+    }
+    Ok(Imported { network, notes: model.notes })
 }
 
 /// The lines of a text file that are not empty.

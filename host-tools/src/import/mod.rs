@@ -4,10 +4,12 @@
 //! than a small multiple of the file. What a network needs and Kinglet lacks is listed all at once
 //! ([`problem::Problems`]), and nothing is written then.
 
+pub mod calibration;
 mod fixed_point;
 pub mod flat;
 pub mod flat_write;
 mod float;
+pub mod given;
 pub mod lookup;
 mod onnx;
 pub mod problem;
@@ -15,9 +17,10 @@ pub mod tflite;
 
 use std::path::Path;
 
+use kinglet::Rounding;
 use thiserror::Error;
 
-use crate::network::Network;
+use crate::network::{Network, NodeOp};
 use flat::Malformed;
 pub use float::ImportedFloat;
 use problem::Problems;
@@ -32,6 +35,16 @@ pub enum RoundingMode {
     Reference,
     /// Once everywhere.
     Single,
+}
+
+impl RoundingMode {
+    /// How an operator rounds in this mode.
+    pub fn of(self, op: &NodeOp) -> Rounding {
+        match (self, op) {
+            (RoundingMode::Single, _) | (RoundingMode::Reference, NodeOp::Dense { .. }) => Rounding::Single,
+            _ => Rounding::Double,
+        }
+    }
 }
 
 /// What to make of a file.
