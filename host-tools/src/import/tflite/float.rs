@@ -17,7 +17,7 @@ pub(super) fn is_float(model: &Model<'_>) -> bool {
     let quantized = |o: &Operator<'_>| {
         o.outputs().any(|t| matches!(model.tensors[t].dtype, Type::Int8 | Type::Int16 | Type::UInt8))
     };
-    model.inputs.iter().all(|t| float(t)) && !model.operators.iter().any(quantized)
+    model.inputs.iter().all(float) && !model.operators.iter().any(quantized)
 }
 
 /// Imports a float model.

@@ -1,0 +1,207 @@
+//! Importing float networks and networks with their own scales: the same classes as in the tools that made them.
+
+mod needs;
+
+use std::path::Path;
+
+use kinglet::Model as Runtime;
+use kinglet_tools::import::{ImportError, ImportedFloat, Model, Options, calibration, given, read};
+use kinglet_tools::layers;
+use kinglet_tools::network::Network;
+use kinglet_tools::simulate::{self, Images};
+use kinglet_tools::{export, files::ByteArray, quantize};
+use ndarray::{Array2, Array4, ArrayD, ArrayView1};
+use proptest::prelude::*;
+
+fn float(path: &Path) -> ImportedFloat {
+    let bytes = std::fs::read(path).unwrap();
+    match read(&bytes, &Options { name: "net".into(), ..Options::default() }).unwrap() {
+        Model::Float(model) => model,
+        Model::Int8(_) => panic!("{} is a float model", path.display()),
+    }
+}
+
+fn rows(path: &Path) -> Array2<f32> {
+    let array: ArrayD<f32> = ndarray_npy::read_npy(path).unwrap();
+    let count = array.shape()[0];
+    let classes = array.len() / count;
+    array.into_shape_with_order((count, classes)).unwrap()
+}
+
+fn best<T: PartialOrd + Copy>(row: ArrayView1<'_, T>) -> usize {
+    row.iter().enumerate().fold(0, |best, (at, x)| if *x > row[best] { at } else { best })
+}
+
+/// How many of the quantized network's classes are those of `expected`.
+fn agreement(network: &Network, inputs: &Array4<f32>, expected: &Array2<f32>) -> usize {
+    let exported = export::to_bytes(network, &export::Options::default()).unwrap();
+    let model = Runtime::new(&exported.bytes).unwrap();
+    let quant = model.input().quant;
+    let elements = inputs.mapv(|x| ((x / quant.scale).round() as i32 + quant.zero_point).clamp(-128, 127) as i8);
+    let images = Images::new(ByteArray::Signed(elements.into_dyn()), &model).unwrap();
+    let outputs = simulate::run(model, &images).unwrap();
+    outputs.rows().into_iter().zip(expected.rows()).filter(|(a, b)| best(a.view()) == best(b.view())).count()
+}
+
+#[test]
+fn onnx_float_computes_the_same_and_quantizes_well() {
+    let Some(folder) = needs::shared("reference") else { return };
+    let model = float(&folder.join("torch_resnet8_float.onnx"));
+    let inputs = calibration::load(&folder.join("torch_resnet8_float.input.npy"), &model).unwrap();
+    let expected = rows(&folder.join("torch_resnet8_float.output.npy"));
+    let values = layers::forward(&model.graph, &model.params, &inputs.view()).unwrap();
+    for (got, expected) in values.last().unwrap().iter().zip(&expected) {
+        assert!((got - expected).abs() < 1e-4, "{got} {expected}");
+    }
+    let batches = calibration::batches(inputs.view());
+    let network = quantize::quantize(&model.graph, &model.params, batches, &quantize::Options::default()).unwrap();
+    assert!(agreement(&network, &inputs, &expected) >= 62);
+}
+
+#[test]
+fn onnx_with_its_own_scales_keeps_classes() {
+    let Some(folder) = needs::shared("reference") else { return };
+    let model = float(&folder.join("torch_resnet8_qdq.onnx"));
+    let inputs = calibration::load(&folder.join("torch_resnet8_float.input.npy"), &model).unwrap();
+    let network = given::quantize(&model).unwrap();
+    let expected = rows(&folder.join("torch_resnet8_qdq.output.npy"));
+    assert!(agreement(&network, &inputs, &expected) >= 62);
+    // Scales of the file, not of our choice.
+    let given: Vec<f32> = model.quants.values().map(|quant| quant.scale).collect();
+    assert!(network.tensors.iter().all(|tensor| given.contains(&tensor.quant.scale)));
+}
+
+#[test]
+fn tflite_float_quantizes_well() {
+    let Some(folder) = needs::shared("reference") else { return };
+    let model = float(&folder.join("inception_cifar_float.tflite"));
+    let ByteArray::Signed(elements) = ByteArray::read(&folder.join("inception_cifar_int8.input.npy")).unwrap() else {
+        panic!("inputs are int8")
+    };
+    let inputs = elements.mapv(|q| f32::from(q) / 128.0).into_dimensionality().unwrap();
+    let ByteArray::Signed(output) = ByteArray::read(&folder.join("inception_cifar_int8.output.npy")).unwrap() else {
+        panic!("outputs are int8")
+    };
+    let expected = output.mapv(f32::from).into_dimensionality().unwrap();
+    let batches = calibration::batches(inputs.view());
+    let network = quantize::quantize(&model.graph, &model.params, batches, &quantize::Options::default()).unwrap();
+    assert!(agreement(&network, &inputs, &expected) >= 61);
+}
+
+/// An ONNX file of one convolution, ReLU, flattening and a dense layer, by hand: tag, length, content.
+fn small_onnx() -> Vec<u8> {
+    fn field(tag: u8, content: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![tag << 3 | 2];
+        let mut len = content.len();
+        while len >= 0x80 {
+            bytes.push(len as u8 | 0x80);
+            len >>= 7;
+        }
+        bytes.push(len as u8);
+        bytes.extend_from_slice(content);
+        bytes
+    }
+    let text = |tag, text: &str| field(tag, text.as_bytes());
+    let node = |op: &str, inputs: &[&str], output: &str, attributes: &[Vec<u8>]| {
+        let mut content: Vec<u8> = inputs.iter().flat_map(|i| text(1, i)).collect();
+        content.extend(text(2, output));
+        content.extend(text(4, op));
+        content.extend(attributes.iter().flat_map(|a| field(5, a)));
+        field(1, &content)
+    };
+    let ints = |name: &str, list: &[u8]| {
+        let mut content = text(1, name);
+        content.extend(list.iter().flat_map(|&v| [8 << 3, v]));
+        content
+    };
+    let tensor = |name: &str, dims: &[u8], len: usize| {
+        let mut content: Vec<u8> = dims.iter().flat_map(|&d| [1 << 3, d]).collect();
+        content.extend([2 << 3, 1]);
+        content.extend(text(8, name));
+        content.extend(field(9, &(0..len).flat_map(|i| (i as f32 / 50.0 - 0.3).to_le_bytes()).collect::<Vec<_>>()));
+        field(5, &content)
+    };
+    let value = |tag, name: &str, dims: &[u8]| {
+        let shape: Vec<u8> = dims.iter().flat_map(|&d| field(1, &[1 << 3, d])).collect();
+        let kind = [vec![1 << 3, 1], field(2, &shape)].concat();
+        field(tag, &[text(1, name), field(2, &field(1, &kind))].concat())
+    };
+    let graph = [
+        node("Conv", &["x", "w", "b"], "c", &[ints("pads", &[1, 1, 1, 1])]),
+        node("Relu", &["c"], "r", &[]),
+        node("Flatten", &["r"], "f", &[]),
+        node("MatMul", &["f", "d"], "m", &[]),
+        node("Add", &["m", "e"], "y", &[]),
+        tensor("w", &[3, 2, 3, 3], 54),
+        tensor("b", &[3], 3),
+        tensor("d", &[48, 4], 192),
+        tensor("e", &[4], 4),
+        value(11, "x", &[1, 2, 4, 4]),
+        value(12, "y", &[1, 4]),
+    ]
+    .concat();
+    [vec![1 << 3, 8], field(7, &graph), field(8, &[2 << 3, 17])].concat()
+}
+
+/// Channels-first in the file: the dense layer's weights must follow the flattened map's new order.
+#[test]
+fn flattening_keeps_the_meaning_of_weights() {
+    let Ok(Model::Float(model)) = read(&small_onnx(), &Options::default()) else { panic!("it is supported") };
+    let image = |c: usize, y: usize, x: usize| ((c * 16 + y * 4 + x) as f32 * 0.37).sin();
+    let inputs = Array4::from_shape_fn((1, 4, 4, 2), |(_, y, x, c)| image(c, y, x));
+    let got = layers::forward(&model.graph, &model.params, &inputs.view()).unwrap();
+    let weight = |i: usize| i as f32 / 50.0 - 0.3;
+    let mut expected = [0, 1, 2, 3].map(weight);
+    for o in 0..3 {
+        for (y, x) in (0..16).map(|p| (p / 4, p % 4)) {
+            let mut sum = weight(o);
+            for (i, ky, kx) in (0..18).map(|k| (k / 9, k / 3 % 3, k % 3)) {
+                if (1..5).contains(&(y + ky)) && (1..5).contains(&(x + kx)) {
+                    sum += weight(((o * 2 + i) * 3 + ky) * 3 + kx) * image(i, y + ky - 1, x + kx - 1);
+                }
+            }
+            let flat = o * 16 + y * 4 + x;
+            expected.iter_mut().enumerate().for_each(|(n, e)| *e += sum.max(0.0) * weight(flat * 4 + n));
+        }
+    }
+    for (got, expected) in got.last().unwrap().iter().zip(expected) {
+        assert!((got - expected).abs() < 1e-4, "{got} {expected}");
+    }
+}
+
+#[test]
+fn lists_everything_that_is_not_supported() {
+    let mut bytes = small_onnx();
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    for (operator, other) in [("Relu", "Celu"), ("Flatten", "Flutter")] {
+        let at = text.find(operator).map(|_| bytes.windows(operator.len()).position(|w| w == operator.as_bytes()));
+        let at = at.flatten().unwrap();
+        bytes[at..at + other.len()].copy_from_slice(other.as_bytes());
+    }
+    let Err(ImportError::Unsupported(problems)) = read(&bytes, &Options::default()) else { panic!("not supported") };
+    // `Flutter` only depends on a node that is already listed; it is listed all the same, as it is unknown itself.
+    let operators: Vec<&str> = problems.list().iter().map(|p| p.operator.as_str()).collect();
+    assert_eq!(operators, ["Celu", "Flutter"]);
+}
+
+#[test]
+fn survives_truncated_onnx() {
+    let bytes = small_onnx();
+    for len in 0..bytes.len() {
+        let _ = read(&bytes[..len], &Options::default());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn survives_flipped_onnx(flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12)) {
+        let mut bytes = small_onnx();
+        for (at, value) in flips {
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+        }
+        let _ = read(&bytes, &Options::default());
+    }
+}
