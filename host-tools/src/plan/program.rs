@@ -9,7 +9,7 @@ use super::place::ALIGN;
 use super::segments::{Step, Value};
 use crate::export::Constants;
 use crate::export::ExportError;
-use crate::network::{Network, NodeOp, TensorId, TensorInfo};
+use crate::network::{Network, Node, NodeOp, TensorId, TensorInfo};
 
 /// A network as the runtime will see it, before anything has a place.
 #[derive(Clone, Debug)]
@@ -147,6 +147,11 @@ impl<'n> Program<'n> {
     }
 }
 
+/// A tensor and the joint tensors that it is within.
+fn joints(joint: &HashMap<TensorId, TensorId>, tensor: TensorId) -> impl Iterator<Item = TensorId> {
+    std::iter::successors(Some(tensor), |at| joint.get(at).copied())
+}
+
 /// Which inputs of which concatenations are views.
 struct Views {
     /// Node and slot.
@@ -189,15 +194,29 @@ impl Views {
                 }
             }
         }
-        // A view chosen later may have put an operand of an earlier chosen one's producer into the same joint tensor.
+        // A view chosen later may have put an operand of an earlier chosen one's producer, or of a copy, into the same
+        // joint tensor.
+        let concatenations = network.nodes.iter().enumerate().filter(|(_, node)| matches!(node.op, NodeOp::Concat));
+        let slots: Vec<_> =
+            concatenations.flat_map(|(index, node)| (0..node.inputs.len()).map(move |slot| (index, slot))).collect();
         loop {
-            let wrong = chosen.iter().copied().find(|&(index, slot)| {
-                let input = network.nodes[index].inputs[slot];
-                Self::reads_own_joint(network, &joint, producer[&input], &root)
+            let wrong = slots.iter().copied().find_map(|(index, slot)| {
+                let (input, output) = (network.nodes[index].inputs[slot], network.nodes[index].output);
+                if chosen.contains(&(index, slot)) {
+                    return Self::reads_own_joint(network, &joint, producer[&input], &root).then_some(input);
+                }
+                // What holds the copy's input but not its output must leave the joint tensor.
+                (root(&joint, input) == root(&joint, output)).then(|| {
+                    let around: Vec<_> = joints(&joint, output).collect();
+                    joints(&joint, input).take_while(|tensor| !around.contains(tensor)).last().unwrap_or(input)
+                })
             });
-            let Some((index, slot)) = wrong else { break };
-            joint.remove(&network.nodes[index].inputs[slot]);
-            chosen.remove(&(index, slot));
+            let Some(tensor) = wrong else { break };
+            let of = joint.remove(&tensor);
+            chosen.retain(|&(index, slot)| {
+                let node: &Node = &network.nodes[index];
+                Some(node.output) != of || node.inputs[slot] != tensor
+            });
         }
         Self { chosen }
     }

@@ -214,6 +214,8 @@ impl Order<'_> {
         let overlays: Vec<Overlay> = run
             .overlays
             .iter()
+            // A line buffer is written from its start again and again: it follows no rows of an input.
+            .filter(|o| kept.iter().all(|&(line, _)| line != o.over))
             .map(|o| if overlaid { *o } else { Overlay { reach: -i64::from(u32::MAX), ..*o } })
             .filter(|o| o.in_place || o.reach > -i64::from(self.values[o.over].bytes))
             .collect();
@@ -294,14 +296,15 @@ impl Order<'_> {
                 let (mut strict, mut in_place) = (rows, rows);
                 for (index, (step, link)) in members.iter().zip((0..).map_while(|i| chain.link(i))).enumerate() {
                     for (operand, &(value, _, may_lie_over)) in step.inputs.iter().enumerate() {
-                        if value != overlay.under {
+                        // A part is read where its joint tensor lies.
+                        if self.values[value].root != overlay.under {
                             continue;
                         }
                         let own = index == call.link;
                         let from = link.needs_from(operand, if own { call.start } else { link.done });
                         strict = strict.min(from);
                         let twice = step.inputs.iter().filter(|input| input.0 == value).count() > 1;
-                        let spared = own && may_lie_over && !twice;
+                        let spared = own && may_lie_over && !twice && value == overlay.under;
                         in_place = in_place.min(if spared { link.needs_from(operand, call.end) } else { from });
                     }
                 }

@@ -1,0 +1,223 @@
+//! Plans of random networks: never an overlap, never worse than greedy by size, and the same bytes come out as when
+//! every tensor has memory of its own.
+
+mod random;
+
+use std::collections::HashMap;
+
+use kinglet::kernels::{Active, Backend};
+use kinglet::memory::{Memory, Region};
+use kinglet::ops::{Io, Operands};
+use kinglet::{Model, Observer, Place, Session, StepEvent, Tensor};
+use kinglet_tools::export::{self, Constants, Exported};
+use kinglet_tools::network::{Network, NodeOp};
+use kinglet_tools::plan::{Options, Plan, Program, Streaming};
+use proptest::prelude::*;
+
+fn exported(network: &Network, streaming: Streaming) -> Exported {
+    let plan = Options { streaming, ..Options::default() };
+    export::to_bytes(network, &export::Options { plan, ..Default::default() })
+        .expect("a model that the runtime accepts")
+}
+
+fn input(network: &Network) -> Vec<i8> {
+    let len = network.tensors[network.input].shape.len();
+    (0..len).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as i8).collect()
+}
+
+/// Every tensor of the network, each node run by itself in memory of its own.
+fn apart(network: &Network) -> HashMap<usize, Vec<i8>> {
+    let constants: Vec<Constants> =
+        network.nodes.iter().map(|node| Constants::of(network, node)).collect::<Result<_, _>>().unwrap();
+    let program = Program::new(network, &constants).unwrap();
+    let mut values = HashMap::from([(network.input, input(network))]);
+    for node in &network.nodes {
+        let value = if node.op == NodeOp::Concat {
+            let pixels = network.tensors[node.output].shape.h * network.tensors[node.output].shape.w;
+            let part = |&id: &usize| (values[&id].clone(), network.tensors[id].shape.c as usize);
+            let parts: Vec<(Vec<i8>, usize)> = node.inputs.iter().map(part).collect();
+            let pixel = |at: usize| parts.iter().flat_map(move |(all, c)| all[at * c..(at + 1) * c].to_vec());
+            (0..pixels as usize).flat_map(pixel).collect()
+        } else {
+            let step = program.steps.iter().find(|step| step.name == node.name).unwrap();
+            let mut arena: Vec<u8> = Vec::new();
+            let mut place = |id: usize| {
+                let info = &network.tensors[id];
+                let offset = arena.len().next_multiple_of(16) as u32;
+                arena.resize(offset as usize, 0x5A);
+                match values.get(&id) {
+                    Some(values) => arena.extend(values.iter().map(|&x| x as u8)),
+                    None => arena.resize((offset + info.shape.len()) as usize, 0x5A),
+                }
+                let place = Place { offset, pitch: info.shape.c, rows: info.shape.h };
+                let (shape, dtype, quant) = (info.shape, info.dtype, info.quant);
+                Tensor { shape, dtype, quant, place, first: 0, ready: 0, last: 0, joint: None }
+            };
+            let (a, b, output) = (place(node.inputs[0]), node.inputs.get(1).map(|&b| place(b)), place(node.output));
+            let tensors = Operands { a, b, output };
+            let scratch =
+                Region { offset: arena.len().next_multiple_of(16) as u32, len: step.op.scratch_len(&tensors) };
+            arena.resize(scratch.end() as usize, 0x5A);
+            let mut memory = Memory::new(&mut arena);
+            step.op.run::<Active>(&mut Io { memory: &mut memory, tensors, scratch }, 0..output.shape.h);
+            memory.read(output.region()).to_vec()
+        };
+        values.insert(node.output, value);
+    }
+    values
+}
+
+/// Collects every step's output, by name.
+#[derive(Default)]
+struct Outputs(HashMap<String, Vec<i8>>);
+
+impl Observer for Outputs {
+    fn step(&mut self, event: &StepEvent<'_>) {
+        let rows = self.0.entry(event.name.to_string()).or_default();
+        event.pixels().for_each(|pixel| rows.extend_from_slice(pixel));
+    }
+}
+
+/// Runs a model and says which node, if any, gave other bytes than `expected`.
+fn first_difference<B: Backend>(network: &Network, bytes: &[u8], expected: &HashMap<usize, Vec<i8>>) -> Option<String> {
+    let model = Model::new(bytes).unwrap();
+    let mut memory = vec![0x5Au8; model.arena_len() + 16];
+    let start = memory.as_ptr().align_offset(16);
+    let mut session = Session::<B>::with_backend(model, &mut memory[start..]).unwrap();
+    session.set_input(&input(network)).unwrap();
+    let mut outputs = Outputs::default();
+    session.run_observed(&mut outputs);
+    let differs = |node: &&kinglet_tools::network::Node| {
+        let found = outputs.0.get(&node.name);
+        node.op != NodeOp::Concat && found != Some(&expected[&node.output])
+    };
+    let different = network.nodes.iter().find(differs).map(|node| node.name.clone());
+    different.or_else(|| (session.output() != expected[&network.output]).then(|| "the output".to_string()))
+}
+
+/// An element of a tensor, by where it was computed: concatenations and reshapes only carry elements.
+type Origin = (usize, u32);
+
+/// Follows every element through the arena of a plan without chains: each byte remembers what was last written
+/// there, and every step must find what it needs. Knows nothing of lifetimes, views or overlap rules.
+struct Shadow<'n> {
+    network: &'n Network,
+    bytes: Vec<Option<Origin>>,
+}
+
+impl Shadow<'_> {
+    fn origin(&self, tensor: usize, element: u32) -> Origin {
+        let Some(node) = self.network.nodes.iter().find(|node| node.output == tensor) else { return (tensor, element) };
+        match node.op {
+            NodeOp::Reshape => self.origin(node.inputs[0], element),
+            NodeOp::Concat => {
+                let c = self.network.tensors[tensor].shape.c;
+                let (pixel, mut channel) = (element / c, element % c);
+                for &part in &node.inputs {
+                    let width = self.network.tensors[part].shape.c;
+                    if channel < width {
+                        return self.origin(part, pixel * width + channel);
+                    }
+                    channel -= width;
+                }
+                unreachable!("a channel of some part")
+            }
+            _ => (tensor, element),
+        }
+    }
+
+    fn byte(placed: &Tensor, element: u32) -> usize {
+        let (pixel, channel) = (element / placed.shape.c, element % placed.shape.c);
+        (placed.place.offset + pixel * placed.place.pitch + channel) as usize
+    }
+
+    fn write(&mut self, tensor: usize, placed: &Tensor) {
+        for element in 0..placed.shape.len() {
+            self.bytes[Self::byte(placed, element)] = Some(self.origin(tensor, element));
+        }
+    }
+
+    fn holds(&self, tensor: usize, placed: &Tensor) -> bool {
+        (0..placed.shape.len())
+            .all(|element| self.bytes[Self::byte(placed, element)] == Some(self.origin(tensor, element)))
+    }
+
+    /// Whether every step of `plan`, and then the caller, finds its inputs.
+    fn accepts(network: &Network, plan: &Plan, program: &Program<'_>) -> bool {
+        let mut shadow = Shadow { network, bytes: vec![None; plan.arena_len as usize] };
+        let placed = |index: usize| &plan.tensors[index];
+        shadow.write(network.input, placed(plan.input));
+        for step in &plan.steps {
+            let name = program.steps[step.step].name;
+            let node = network.nodes.iter().find(|node| node.name == name).unwrap();
+            let [Some(a), b] = step.inputs else { return false };
+            let (inputs, output): (Vec<usize>, usize) = if node.op == NodeOp::Concat {
+                let shape = placed(a).shape;
+                let part = node
+                    .inputs
+                    .iter()
+                    .find(|&&part| network.tensors[part].shape.same(shape) && shadow.holds(part, placed(a)));
+                match part {
+                    Some(&part) => (vec![part], part),
+                    None => return false,
+                }
+            } else {
+                (node.inputs.clone(), node.output)
+            };
+            for byte in step.scratch.offset..step.scratch.end() {
+                shadow.bytes[byte as usize] = None;
+            }
+            let operands = [Some(a), b];
+            if !inputs.iter().zip(operands.into_iter().flatten()).all(|(&id, at)| shadow.holds(id, placed(at))) {
+                return false;
+            }
+            shadow.write(output, placed(step.output));
+        }
+        shadow.holds(network.output, placed(plan.output))
+    }
+}
+
+/// Bytes that the tensors and scratch of a plan take when the largest is placed first, at the lowest free offset.
+fn greedy_by_size(plan: &Plan) -> u32 {
+    let tensors = plan.tensors.iter().filter(|t| t.joint.is_none()).map(|t| (t.span(), t.first, t.last));
+    let scratch = plan.steps.iter().filter(|s| s.scratch.len > 0).map(|s| (s.scratch.len, s.moment, s.moment));
+    let mut buffers: Vec<(u32, u32, u32)> = tensors.chain(scratch).collect();
+    buffers.sort_by_key(|&(size, first, last)| std::cmp::Reverse((size, last - first)));
+    let mut placed: Vec<(u32, u32, u32, u32)> = Vec::new();
+    for (size, first, last) in buffers {
+        let clashes = |at: u32| {
+            let clash = |&&(start, len, f, l): &&(u32, u32, u32, u32)| {
+                first <= l && f <= last && at < start + len && start < at + size
+            };
+            placed.iter().find(clash).map(|&(start, len, ..)| (start + len).next_multiple_of(16))
+        };
+        let mut at = 0;
+        while let Some(next) = clashes(at) {
+            at = next;
+        }
+        placed.push((at, size, first, last));
+    }
+    placed.iter().map(|&(at, size, ..)| at + size).max().unwrap_or(0)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+
+    #[test]
+    fn shared_memory_changes_no_byte(seeds in random::seeds()) {
+        let network = seeds.network();
+        network.validate().unwrap();
+        let expected = apart(&network);
+        for streaming in [Streaming::Off, Streaming::Epilogue, Streaming::Full] {
+            let Exported { bytes, plan, .. } = exported(&network, streaming);
+            prop_assert_eq!(first_difference::<Active>(&network, &bytes, &expected), None, "{:?}", streaming);
+            prop_assert!(plan.arena_len >= plan.lower_bound);
+            if streaming == Streaming::Off {
+                let constants: Vec<Constants> =
+                    network.nodes.iter().map(|node| Constants::of(&network, node)).collect::<Result<_, _>>().unwrap();
+                prop_assert!(Shadow::accepts(&network, &plan, &Program::new(&network, &constants).unwrap()));
+                prop_assert!(plan.arena_len <= greedy_by_size(&plan));
+            }
+        }
+    }
+}

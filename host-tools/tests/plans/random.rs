@@ -1,0 +1,145 @@
+//! Random networks: any mixture of operators, branches, concatenations and residual sums.
+
+use kinglet::{Activation, DType, Padding, QuantParams, Rounding, Shape, Window};
+use kinglet_tools::network::{Network, Node, NodeOp, TensorId, TensorInfo};
+use proptest::prelude::*;
+
+/// One quantization for all tensors, so that every rule about equal quantization holds.
+const QUANT: QuantParams = QuantParams { scale: 0.05, zero_point: -3 };
+
+/// Three numbers decide about each node: which operator, which inputs, which parameters.
+type Choice = (u8, u32, u32);
+
+/// What a network is made from; short enough to be printed when a test fails.
+#[derive(Clone, Debug)]
+pub struct Seeds {
+    input: [u32; 3],
+    choices: Vec<Choice>,
+}
+
+pub fn seeds() -> impl Strategy<Value = Seeds> {
+    let choices = proptest::collection::vec(any::<Choice>(), 1..14);
+    (2u32..8, 2u32..8, 1u32..5, choices).prop_map(|(h, w, c, choices)| Seeds { input: [h, w, c], choices })
+}
+
+impl Seeds {
+    pub fn network(&self) -> Network {
+        let [h, w, c] = self.input;
+        let mut random = Random { network: empty(Shape::new(h, w, c)) };
+        self.choices.iter().for_each(|&choice| random.node(choice));
+        random.network.output = random.network.tensors.len() - 1;
+        random.network
+    }
+}
+
+fn empty(input: Shape) -> Network {
+    Network {
+        name: "random".into(),
+        tensors: vec![tensor(0, input)],
+        nodes: Vec::new(),
+        input: 0,
+        output: 0,
+        labels: Vec::new(),
+        pixels: None,
+    }
+}
+
+fn tensor(id: TensorId, shape: Shape) -> TensorInfo {
+    TensorInfo { name: format!("t{id}"), shape, dtype: DType::I8, quant: QUANT }
+}
+
+/// Weights without a pattern, around zero and small, so that outputs do not saturate.
+fn weights(len: u32, seed: u32) -> Vec<i8> {
+    let hash = |i: u32| (i ^ seed).wrapping_mul(0x9E37_79B1).rotate_left(13).wrapping_mul(0x85EB_CA77) >> 24;
+    (0..len).map(|i| (hash(i) as i32 - 128) as i8 / 4).collect()
+}
+
+struct Random {
+    network: Network,
+}
+
+impl Random {
+    fn shape(&self, tensor: TensorId) -> Shape {
+        self.network.tensors[tensor].shape
+    }
+
+    /// Adds a node; most read something recent, some reach far back.
+    fn node(&mut self, (kind, at, how): Choice) {
+        let count = self.network.tensors.len() as u32;
+        let back = if at.is_multiple_of(3) { at / 3 % count } else { (at / 3 % 3).min(count - 1) };
+        let a = (count - 1 - back) as TensorId;
+        let Shape { h, w, c } = self.shape(a);
+        let size = [h, w];
+        let fitting = |rule: &dyn Fn(Shape) -> bool| -> Vec<TensorId> {
+            (0..count as usize).filter(|&id| rule(self.shape(id))).collect()
+        };
+        let (op, inputs, shape) = match kind % 10 {
+            0 | 1 => {
+                let kernel = if how.is_multiple_of(3) { 1 } else { 3 };
+                let window = Window::new([kernel; 2], [1 + how / 3 % 2; 2], Padding::Same, size);
+                let filters = 1 + how / 6 % 6;
+                let [h, w] = window.output(size).unwrap();
+                (conv(window, filters, c, at), vec![a], Shape::new(h, w, filters))
+            }
+            2 => {
+                let window = Window::new([3, 3], [1 + how % 2; 2], Padding::Same, size);
+                let [h, w] = window.output(size).unwrap();
+                let activation = Activation::None;
+                let op = if how.is_multiple_of(4) {
+                    NodeOp::AveragePool { window, activation }
+                } else {
+                    NodeOp::MaxPool { window, activation }
+                };
+                (op, vec![a], Shape::new(h, w, c))
+            }
+            3 | 4 => {
+                let others = fitting(&|shape| shape.same(self.shape(a)));
+                let b = others[how as usize % others.len()];
+                let op = if how.is_multiple_of(5) {
+                    NodeOp::Mul { activation: Activation::None }
+                } else {
+                    NodeOp::Add { activation: Activation::Relu }
+                };
+                (op, vec![a, b], self.shape(a))
+            }
+            5 | 6 => {
+                let others = fitting(&|shape| shape.h == h && shape.w == w);
+                let pick = |i: u32| others[(how.rotate_right(5 * i) % others.len() as u32) as usize];
+                let mut inputs: Vec<TensorId> = (0..how % 3).map(pick).collect();
+                inputs.insert(how as usize % (inputs.len() + 1), a);
+                let channels = inputs.iter().map(|&id| self.shape(id).c).sum();
+                (NodeOp::Concat, inputs, Shape::new(h, w, channels))
+            }
+            7 => (NodeOp::Lookup { table: weights(256, how) }, vec![a], self.shape(a)),
+            8 => {
+                let shape = if how.is_multiple_of(2) { Shape::new(w, h, c) } else { Shape::new(1, h, w * c) };
+                (NodeOp::Reshape, vec![a], shape)
+            }
+            _ => {
+                let window = Window::new([3, 3], [1, 1], Padding::Same, size);
+                let op = NodeOp::DepthwiseConv2d {
+                    window,
+                    weights: weights(9 * c, how),
+                    weight_scales: vec![0.02],
+                    bias: vec![0; c as usize],
+                    activation: Activation::None,
+                };
+                (op, vec![a], self.shape(a))
+            }
+        };
+        let output = count as TensorId;
+        self.network.tensors.push(tensor(output, shape));
+        let name = format!("n{output}");
+        self.network.nodes.push(Node { name, op, inputs, output, rounding: Rounding::Double });
+    }
+}
+
+fn conv(window: Window, filters: u32, channels: u32, seed: u32) -> NodeOp {
+    NodeOp::Conv2d {
+        window,
+        weights: weights(filters * window.taps_len() * channels, seed),
+        weight_scales: vec![0.01],
+        bias: (0..filters as i32).map(|c| c * 40 - 60).collect(),
+        activation: Activation::None,
+    }
+}
