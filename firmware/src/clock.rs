@@ -8,6 +8,7 @@
 //!
 //! These are instructions, not cycles: QEMU has no model of memory or pipelines.
 
+use core::hint::black_box;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use cortex_m::peripheral::{SYST, syst::SystClkSource};
@@ -85,8 +86,10 @@ pub fn now() -> u32 {
 }
 
 /// The instructions that took `ticks`.
+#[inline(never)]
 pub fn instructions(ticks: u32) -> u32 {
-    ((u64::from(ticks) * SECOND + PER_INSTRUCTION / 2) / PER_INSTRUCTION) as u32
+    // Else the compiler may move the division to where the result is used: into the next measurement.
+    black_box(((u64::from(black_box(ticks)) * SECOND + PER_INSTRUCTION / 2) / PER_INSTRUCTION) as u32)
 }
 
 /// Instructions between two calls of [`now`] in a row: what measuring adds to a measurement.

@@ -17,6 +17,7 @@ pub mod images;
 pub mod infer;
 pub mod profile;
 pub mod report;
+pub mod selftest;
 pub mod stack;
 
 #[cfg(feature = "qemu")]

@@ -1,0 +1,258 @@
+//! Small networks, one or more per operator, with random weights and scales that keep outputs within range.
+
+use kinglet::{Activation, DType, Padding, QuantParams, Rounding, Shape, Window};
+use kinglet_tools::network::{ConstantFunction, Network, Node, NodeOp, TensorInfo};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// Scale and zero point of every input.
+const INPUT: QuantParams = QuantParams { scale: 0.02, zero_point: -3 };
+/// Scale of weights, give or take.
+const WEIGHTS: f32 = 0.01;
+
+/// A network under construction.
+struct Builder {
+    network: Network,
+    rng: ChaCha8Rng,
+}
+
+impl Builder {
+    fn new(name: &str, [h, w, c]: [u32; 3]) -> Self {
+        let network = Network {
+            name: name.into(),
+            tensors: Vec::new(),
+            nodes: Vec::new(),
+            input: 0,
+            output: 0,
+            labels: Vec::new(),
+            pixels: None,
+        };
+        let seed = name.bytes().fold(17, |seed: u64, byte| seed.wrapping_mul(31).wrapping_add(byte.into()));
+        let mut builder = Self { network, rng: ChaCha8Rng::seed_from_u64(seed) };
+        builder.tensor(Shape::new(h, w, c), INPUT);
+        builder
+    }
+
+    fn tensor(&mut self, shape: Shape, quant: QuantParams) -> usize {
+        let name = format!("t{}", self.network.tensors.len());
+        self.network.tensors.push(TensorInfo { name, shape, dtype: DType::I8, quant });
+        self.network.tensors.len() - 1
+    }
+
+    fn shape(&self, tensor: usize) -> Shape {
+        self.network.tensors[tensor].shape
+    }
+
+    /// Appends a node; its output tensor.
+    fn node(&mut self, op: NodeOp, inputs: &[usize], shape: Shape, quant: QuantParams, rounding: Rounding) -> usize {
+        let output = self.tensor(shape, quant);
+        let name = format!("n{}", self.network.nodes.len());
+        self.network.nodes.push(Node { name, op, inputs: inputs.to_vec(), output, rounding });
+        output
+    }
+
+    fn weights(&mut self, len: u32) -> Vec<i8> {
+        (0..len).map(|_| self.rng.random_range(-127..=127)).collect()
+    }
+
+    fn scales(&mut self, channels: u32) -> Vec<f32> {
+        (0..channels).map(|_| WEIGHTS * self.rng.random_range(0.5..2.0)).collect()
+    }
+
+    fn bias(&mut self, channels: u32) -> Vec<i32> {
+        (0..channels).map(|_| self.rng.random_range(-9000..9000)).collect()
+    }
+
+    /// Quantization of a sum of `terms` products.
+    fn sum(terms: u32, zero_point: i32) -> QuantParams {
+        QuantParams { scale: (terms as f32).sqrt() * 74.0 * 74.0 * INPUT.scale * WEIGHTS / 35.0, zero_point }
+    }
+
+    fn window(&self, input: usize, kernel: u32, stride: u32, padding: Padding) -> (Window, [u32; 2]) {
+        let Shape { h, w, .. } = self.shape(input);
+        let window = Window::new([kernel; 2], [stride; 2], padding, [h, w]);
+        let reach = |size: u32| match padding {
+            Padding::Same => size.div_ceil(stride),
+            Padding::Valid => (size - kernel) / stride + 1,
+        };
+        (window, [reach(h), reach(w)])
+    }
+
+    fn conv(
+        &mut self,
+        input: usize,
+        channels: u32,
+        (kernel, stride, padding): (u32, u32, Padding),
+        relu: bool,
+    ) -> usize {
+        let (window, [h, w]) = self.window(input, kernel, stride, padding);
+        let terms = kernel * kernel * self.shape(input).c;
+        let op = NodeOp::Conv2d {
+            window,
+            weights: self.weights(terms * channels),
+            weight_scales: self.scales(channels),
+            bias: self.bias(channels),
+            activation: if relu { Activation::Relu } else { Activation::None },
+        };
+        let quant = Self::sum(terms, if relu { -60 } else { 5 });
+        self.node(op, &[input], Shape::new(h, w, channels), quant, Rounding::Double)
+    }
+
+    fn depthwise(&mut self, input: usize, multiplier: u32, (kernel, stride, padding): (u32, u32, Padding)) -> usize {
+        let (window, [h, w]) = self.window(input, kernel, stride, padding);
+        let channels = self.shape(input).c * multiplier;
+        let op = NodeOp::DepthwiseConv2d {
+            window,
+            weights: self.weights(kernel * kernel * channels),
+            weight_scales: self.scales(channels),
+            bias: self.bias(channels),
+            activation: Activation::None,
+        };
+        self.node(op, &[input], Shape::new(h, w, channels), Self::sum(kernel * kernel, 9), Rounding::Double)
+    }
+
+    fn max_pool(&mut self, input: usize, (kernel, stride, padding): (u32, u32, Padding)) -> usize {
+        let (window, [h, w]) = self.window(input, kernel, stride, padding);
+        let TensorInfo { shape, quant, .. } = self.network.tensors[input];
+        let op = NodeOp::MaxPool { window, activation: Activation::None };
+        self.node(op, &[input], Shape::new(h, w, shape.c), quant, Rounding::Double)
+    }
+
+    fn average_pool(&mut self, input: usize, (kernel, stride, padding): (u32, u32, Padding)) -> usize {
+        let (window, [h, w]) = self.window(input, kernel, stride, padding);
+        let TensorInfo { shape, quant, .. } = self.network.tensors[input];
+        let op = NodeOp::AveragePool { window, activation: Activation::None };
+        self.node(op, &[input], Shape::new(h, w, shape.c), quant, Rounding::Double)
+    }
+
+    fn dense(&mut self, input: usize, channels: u32, per_channel: bool, rounding: Rounding) -> usize {
+        let terms = self.shape(input).len();
+        let op = NodeOp::Dense {
+            weights: self.weights(terms * channels),
+            weight_scales: if per_channel { self.scales(channels) } else { vec![WEIGHTS] },
+            bias: self.bias(channels),
+            activation: Activation::None,
+        };
+        self.node(op, &[input], Shape::vector(channels), Self::sum(terms, -8), rounding)
+    }
+
+    /// A node with the input's shape.
+    fn same_shape(&mut self, op: NodeOp, inputs: &[usize], quant: QuantParams) -> usize {
+        let shape = self.shape(inputs[0]);
+        self.node(op, inputs, shape, quant, Rounding::Double)
+    }
+}
+
+fn built(name: &str, shape: [u32; 3], build: impl FnOnce(&mut Builder) -> usize) -> Network {
+    let mut builder = Builder::new(name, shape);
+    builder.network.output = build(&mut builder);
+    builder.network
+}
+
+/// Every case.
+pub fn networks() -> Vec<Network> {
+    use Padding::{Same, Valid};
+    let conv = |name, shape, channels, window| built(name, shape, |b| b.conv(0, channels, window, true));
+    let depthwise = |name, shape, multiplier, window| built(name, shape, |b| b.depthwise(0, multiplier, window));
+    let mut networks = vec![
+        conv("conv 3x3, 3 to 8 channels", [6, 5, 3], 8, (3, 1, Same)),
+        conv("conv 3x3, 8 to 8 channels", [6, 7, 8], 8, (3, 1, Same)),
+        conv("conv 3x3, 16 to 6 channels", [5, 6, 16], 6, (3, 1, Same)),
+        conv("conv 3x3, stride 2", [7, 8, 8], 8, (3, 2, Same)),
+        conv("conv 1x1, 16 to 8 channels", [4, 4, 16], 8, (1, 1, Valid)),
+        conv("conv 1x1, 7 to 5 channels", [3, 5, 7], 5, (1, 1, Valid)),
+        conv("conv 1x1, stride 2", [7, 7, 4], 12, (1, 2, Valid)),
+        conv("conv 5x5, valid", [8, 7, 3], 5, (5, 1, Valid)),
+        depthwise("depthwise 3x3", [6, 5, 9], 1, (3, 1, Same)),
+        depthwise("depthwise 3x3, 16 channels, stride 2", [6, 6, 16], 1, (3, 2, Same)),
+        depthwise("depthwise 3x3, 2 for each channel", [4, 5, 3], 2, (3, 1, Same)),
+    ];
+    networks.extend(one_step());
+    networks.push(built("residual block", [8, 8, 8], |b| {
+        let first = b.conv(0, 8, (3, 1, Same), true);
+        let second = b.conv(first, 8, (3, 1, Same), false);
+        let quant = QuantParams { scale: Builder::sum(72, 0).scale * 1.2, zero_point: -40 };
+        let sum = b.same_shape(NodeOp::Add { activation: Activation::Relu }, &[second, 0], quant);
+        b.node(
+            NodeOp::Mean,
+            &[sum],
+            Shape::vector(8),
+            QuantParams { scale: quant.scale / 2.0, zero_point: -100 },
+            Rounding::Double,
+        )
+    }));
+    networks.push(built("inception block", [5, 5, 6], |b| {
+        let one = b.conv(0, 4, (1, 1, Valid), false);
+        let reduced = b.conv(0, 4, (1, 1, Valid), true);
+        let three = b.conv(reduced, 5, (3, 1, Same), false);
+        let quant = Builder::sum(20, 2);
+        for branch in [one, three] {
+            b.network.tensors[branch].quant = quant;
+        }
+        b.node(NodeOp::Concat, &[one, three], Shape::new(5, 5, 9), quant, Rounding::Double)
+    }));
+    networks.push(built("concatenation with the input", [4, 5, 6], |b| {
+        let pooled = b.max_pool(0, (3, 1, Same));
+        b.node(NodeOp::Concat, &[0, pooled], Shape::new(4, 5, 12), INPUT, Rounding::Double)
+    }));
+    networks
+}
+
+/// The operators that are no convolutions.
+fn one_step() -> Vec<Network> {
+    let none = Activation::None;
+    let unary = |name, shape, op, quant| built(name, shape, |b| b.same_shape(op, &[0], quant));
+    let binary = |name, op, quant| {
+        built(name, [4, 3, 7], |b| {
+            let other = b.conv(0, 7, (1, 1, Padding::Valid), false);
+            b.same_shape(op, &[0, other], quant)
+        })
+    };
+    let max_pool = |name, shape, window| built(name, shape, |b| b.max_pool(0, window));
+    let average_pool = |name, shape, window| built(name, shape, |b| b.average_pool(0, window));
+    let constant = |name, function, quant, data: Vec<i8>, output| {
+        unary(name, [3, 4, 5], NodeOp::Constant { function, data, quant, activation: none }, output)
+    };
+    let half = QuantParams { scale: 0.01, zero_point: 20 };
+    let wide = QuantParams { scale: 0.03, zero_point: 4 };
+    let product = QuantParams { scale: 0.03, zero_point: -2 };
+    let channels = || vec![-90, -20, 3, 60, 120];
+    vec![
+        built("dense, per channel", [2, 3, 8], |b| b.dense(0, 10, true, Rounding::Double)),
+        built("dense, one scale, single rounding", [1, 1, 33], |b| b.dense(0, 7, false, Rounding::Single)),
+        max_pool("max pool 2x2", [6, 6, 8], (2, 2, Padding::Valid)),
+        max_pool("max pool 3x3, same", [5, 4, 19], (3, 1, Padding::Same)),
+        average_pool("average pool 2x2", [6, 4, 8], (2, 2, Padding::Valid)),
+        average_pool("average pool 3x3, same", [5, 5, 5], (3, 2, Padding::Same)),
+        built("mean", [5, 3, 11], |b| {
+            let quant = QuantParams { scale: 0.006, zero_point: 7 };
+            b.node(NodeOp::Mean, &[0], Shape::vector(11), quant, Rounding::Double)
+        }),
+        binary("add", NodeOp::Add { activation: none }, wide),
+        binary("sub", NodeOp::Sub { activation: none }, wide),
+        binary("mul", NodeOp::Mul { activation: none }, product),
+        built("softmax", [1, 1, 10], |b| {
+            let quant = QuantParams { scale: 1.0 / 256.0, zero_point: -128 };
+            b.same_shape(NodeOp::Softmax { beta: 1.0 }, &[0], quant)
+        }),
+        built("reshape", [2, 3, 4], |b| {
+            let map = b.conv(0, 4, (1, 1, Padding::Valid), false);
+            let quant = b.network.tensors[map].quant;
+            b.node(NodeOp::Reshape, &[map], Shape::vector(24), quant, Rounding::Double)
+        }),
+        built("pad", [3, 2, 4], |b| {
+            let op = NodeOp::Pad { before: [1, 0, 0], after: [2, 1, 0], value: INPUT.zero_point as i8 };
+            b.node(op, &[0], Shape::new(6, 3, 4), INPUT, Rounding::Double)
+        }),
+        unary(
+            "lookup",
+            [3, 3, 5],
+            NodeOp::Lookup { table: (0..=255u8).map(|i| i.wrapping_mul(7) as i8).collect() },
+            half,
+        ),
+        constant("multiplied with a constant", ConstantFunction::Mul, half, channels(), product),
+        constant("a constant added", ConstantFunction::Add, half, channels(), wide),
+        constant("a constant subtracted", ConstantFunction::Sub, half, channels(), wide),
+        constant("subtracted from a constant", ConstantFunction::SubFrom, half, channels(), wide),
+    ]
+}

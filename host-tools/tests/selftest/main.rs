@@ -1,0 +1,122 @@
+//! Makes the firmware's selftest vectors and runs the selftest on every emulated board.
+//!
+//! `KINGLET_BLESS=1` writes `firmware/selftest/vectors.bin` and `firmware/expected/selftest.txt` anew, after a change of the
+//! model file's format or of the cases.
+
+mod cases;
+#[path = "../needs/mod.rs"]
+mod needs;
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use kinglet::kernels::Portable;
+use kinglet::ops::OpKind;
+use kinglet::{Model, Session};
+use kinglet_tools::device::{self, BOARDS, Build, Program};
+use kinglet_tools::export;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// What `firmware/src/selftest.rs` sets aside.
+const ARENA_LEN: usize = 4096;
+const OUTPUT_LEN: usize = 512;
+
+fn firmware(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../firmware").join(path)
+}
+
+/// Models with their names: what the vectors are made of.
+fn models() -> Vec<Vec<u8>> {
+    let export = |network| export::to_bytes(&network, &Default::default()).unwrap().bytes;
+    cases::networks().into_iter().map(export).collect()
+}
+
+/// The output of the portable kernels.
+fn infer(model: Model<'_>, input: &[i8]) -> Vec<i8> {
+    let mut memory = vec![0u128; model.arena_len().div_ceil(16)];
+    let mut session = Session::<Portable>::with_backend(model, bytemuck::cast_slice_mut(&mut memory)).unwrap();
+    session.set_input(input).unwrap();
+    session.run();
+    session.output().to_vec()
+}
+
+/// The file: `KVEC`, number of cases, offset and length of model, input, output of each; models at multiples of 16.
+fn vectors() -> Vec<u8> {
+    let models = models();
+    let mut rng = ChaCha8Rng::seed_from_u64(7);
+    let mut table = [b"KVEC".as_slice(), &(models.len() as u32).to_le_bytes()].concat();
+    let start = (table.len() + 24 * models.len()).next_multiple_of(16);
+    let mut data = Vec::new();
+    for bytes in &models {
+        let model = Model::new(bytes).unwrap();
+        let input: Vec<i8> = (0..model.input().shape.len()).map(|_| rng.random()).collect();
+        let output = infer(model, &input);
+        assert!(model.arena_len() <= ARENA_LEN && output.len() <= OUTPUT_LEN, "{} is too large", model.name());
+        for part in [bytes.as_slice(), bytemuck::cast_slice(&input), bytemuck::cast_slice(&output)] {
+            data.resize(data.len().next_multiple_of(16), 0);
+            table.extend(((start + data.len()) as u32).to_le_bytes());
+            table.extend((part.len() as u32).to_le_bytes());
+            data.extend(part);
+        }
+    }
+    table.resize(start, 0);
+    table.extend(data);
+    table
+}
+
+/// Compares with a committed file, or writes it.
+fn check_file(path: &Path, current: &[u8]) {
+    if env::var_os("KINGLET_BLESS").is_some() {
+        fs::write(path, current).unwrap();
+    }
+    let committed = fs::read(path).unwrap_or_default();
+    assert!(committed == current, "{} is stale: run this test with KINGLET_BLESS=1", path.display());
+}
+
+#[test]
+fn vectors_are_current() {
+    check_file(&firmware("selftest/vectors.bin"), &vectors());
+}
+
+#[test]
+fn every_operator_has_a_case_that_is_not_constant() {
+    let mut rng = ChaCha8Rng::seed_from_u64(8);
+    let models = models();
+    let models: Vec<_> = models.iter().map(|bytes| Model::new(bytes).unwrap()).collect();
+    for kind in OpKind::ALL {
+        let with = |model: &&Model<'_>| model.steps().any(|step| step.kind() == *kind);
+        assert!(models.iter().any(|model| with(&model)), "no case has {}", kind.name());
+    }
+    for model in models {
+        let mut output = || {
+            let input: Vec<i8> = (0..model.input().shape.len()).map(|_| rng.random()).collect();
+            infer(model, &input)
+        };
+        let (first, second) = (output(), output());
+        assert_ne!(first, second, "{}: the output does not depend on the input", model.name());
+        let clamped = first.iter().filter(|&&element| element == i8::MIN || element == i8::MAX).count();
+        assert!(clamped * 2 <= first.len(), "{}: {clamped} of {} are at the limits", model.name(), first.len());
+    }
+}
+
+#[test]
+fn passes_on_every_board() {
+    if !needs::devices() {
+        return;
+    }
+    for board in BOARDS {
+        let elf = Build { board, program: Program::Selftest, model: None, images: None, small: false }.run().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let run = device::run(&elf, folder.path(), Duration::from_secs(120), |_| {}).unwrap();
+        run.success().unwrap_or_else(|error| panic!("{}: {error}", board.name));
+        // What the board is called and how it computes comes first; all else is the same everywhere.
+        let (first, rest) = run.log.split_first().unwrap();
+        eprintln!("{}", first.text);
+        assert!(first.text.starts_with("board ") && first.text.ends_with(board.name), "{}", first.text);
+        let log: String = rest.iter().map(|line| line.text.clone() + "\n").collect();
+        check_file(&firmware("expected/selftest.txt"), log.as_bytes());
+    }
+}
