@@ -24,6 +24,9 @@ fn main() {
         };
     if dsp {
         println!("cargo:rustc-cfg=kinglet_dsp");
+        // Link-time optimization assembles once more, and then knows the target but not its CPU.
+        let cpu = if target.starts_with("thumbv8") { "cortex-m33" } else { "cortex-m4" };
+        println!("cargo:rustc-env=KINGLET_ASSEMBLER_CPU={cpu}");
     }
 }
 

@@ -9,7 +9,7 @@ use crate::bytes::{Block, attempt};
 use crate::error::{Fault, ModelError};
 use crate::kernels::Backend;
 pub use crate::kernels::algorithms::ConvAlgorithm;
-use crate::kernels::algorithms::{Layer, Map};
+use crate::kernels::algorithms::Layer;
 use crate::kernels::intrinsics::cast;
 use crate::memory::Region;
 use crate::quant::{self, Channels, Clamp, OutputStage, Rounding};
@@ -152,16 +152,7 @@ impl<'m> Conv2d<'m> {
 
     /// The layer as the algorithms see it.
     pub const fn layer(&self, tensors: &Operands) -> Layer {
-        let (input, output) = (&tensors.a, &tensors.output);
-        Layer {
-            input: Map::of(input),
-            output: Map::of(output),
-            window: self.window,
-            zero_in: input.quant.zero_point as i8,
-            zero_out: output.quant.zero_point as i8,
-            low: self.clamp.min as i8,
-            high: self.clamp.max as i8,
-        }
+        Layer::of(&self.window, self.clamp, &tensors.a, &tensors.output)
     }
 
     fn run_direct<B: Backend>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {

@@ -6,21 +6,37 @@ use super::patch::gather;
 use super::{Io, Operands, params};
 use crate::bytes::{Block, attempt};
 use crate::error::{Fault, ModelError};
+use crate::kernels::algorithms::{Layer, depthwise as packed};
+use crate::kernels::intrinsics::cast;
 use crate::kernels::{BLOCK, Backend};
 use crate::quant::{self, Channel, Channels, Clamp, OutputStage, Rounding};
 use crate::tensor::Shape;
 use crate::window::{Reach, Window};
 
+/// How a depthwise convolution is computed, and with it how its weights are packed. Both give the same bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum DepthwiseAlgorithm {
+    /// Pixel by pixel, with weights `[kernel row][kernel column][output channel]`.
+    #[default]
+    Direct,
+    /// Two pixels and four channels at a time, one output channel for each input channel:
+    /// [`packed`](crate::kernels::algorithms::depthwise).
+    Packed,
+}
+
 /// Depthwise convolution. Output channel `i * multiplier + j` sees input channel `i` only.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DepthwiseConv2d<'m> {
+    /// How it is computed.
+    pub algorithm: DepthwiseAlgorithm,
     /// Kernel, stride and padding.
     pub window: Window,
     /// How scaled sums are rounded.
     pub rounding: Rounding,
     /// The activation range.
     pub clamp: Clamp,
-    /// Weights, `[kernel row][kernel column][output channel]`.
+    /// Weights as the algorithm packs them.
     pub weights: &'m [i8],
     /// Folded bias and scale of each output channel.
     pub channels: Channels<'m>,
@@ -36,9 +52,14 @@ impl<'m> DepthwiseConv2d<'m> {
     }
 
     pub(super) const fn decode(block: Block<'m>) -> Result<Self, ModelError> {
-        attempt!(params::only_algorithm(&block, 0));
+        let algorithm = match attempt!(block.word(0)) {
+            0 => DepthwiseAlgorithm::Direct,
+            1 => DepthwiseAlgorithm::Packed,
+            _ => return Err(block.error(0, Fault::Algorithm)),
+        };
         attempt!(params::no_dilation(&block, 9));
         Ok(Self {
+            algorithm,
             window: attempt!(params::window(&block, 1)),
             rounding: attempt!(params::rounding(&block, 11)),
             clamp: attempt!(params::clamp(&block, 12)),
@@ -49,7 +70,7 @@ impl<'m> DepthwiseConv2d<'m> {
 
     #[cfg(feature = "std")]
     pub(super) fn encode(&self, writer: &mut crate::format::Writer) {
-        writer.words([0]);
+        writer.words([matches!(self.algorithm, DepthwiseAlgorithm::Packed) as u32]);
         writer.words(params::window_words(&self.window));
         writer.words([1, 1, self.rounding.code(), self.clamp.min as u32, self.clamp.max as u32]);
         writer.data(crate::kernels::intrinsics::cast::as_u8(self.weights));
@@ -69,12 +90,25 @@ impl<'m> DepthwiseConv2d<'m> {
             Some(shape) if shape.same(output.shape) && shape.c == self.channels.len() as u32 => {}
             _ => return Err(Fault::ShapeRule),
         }
+        if matches!(self.algorithm, DepthwiseAlgorithm::Packed) {
+            // Packed weights hold constants for double rounding.
+            attempt!(params::demand(matches!(self.rounding, Rounding::Double), Fault::Rounding));
+            let layer = Layer::of(&self.window, self.clamp, &tensors.a, &tensors.output);
+            attempt!(params::demand(packed::supports(&layer), Fault::Algorithm));
+            let len = packed::packed_words(&layer).saturating_mul(4);
+            return params::demand(self.weights.len() == len, Fault::Weights);
+        }
         let len = self.window.taps_len() as u64 * output.shape.c as u64;
         params::demand(self.weights.len() as u64 == len, Fault::Weights)
     }
 
     /// A patch, and when there is more than one output channel for each input channel, a patch that repeats them.
     pub(super) const fn scratch_len(&self, tensors: &Operands) -> u32 {
+        if matches!(self.algorithm, DepthwiseAlgorithm::Packed) {
+            let layer = Layer::of(&self.window, self.clamp, &tensors.a, &tensors.output);
+            let len = packed::scratch_words(&layer).saturating_mul(4);
+            return if len > u32::MAX as usize { u32::MAX } else { len as u32 };
+        }
         let (input, output) = (tensors.a.shape.c as u64, tensors.output.shape.c as u64);
         let repeated = if multiplier(tensors) == 1 { 0 } else { output };
         let len = (input + repeated) * self.window.taps_len() as u64;
@@ -100,6 +134,14 @@ impl<'m> DepthwiseConv2d<'m> {
     #[inline(never)]
     pub(super) fn run<B: Backend>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         let Operands { a: input, output, .. } = io.tensors;
+        if matches!(self.algorithm, DepthwiseAlgorithm::Packed) {
+            let layer = Layer::of(&self.window, self.clamp, &input, &output);
+            let rows = rows.start as usize..rows.end.min(output.shape.h) as usize;
+            let (input, output, scratch) = io.memory.read_write2(input.region(), output.region(), io.scratch);
+            let scratch = cast::i8_as_words_mut(scratch);
+            packed::run::<B>(&layer, cast::i8_as_words(self.weights), input, output, scratch, rows);
+            return;
+        }
         let zero_point = output.quant.zero_point;
         let stage = OutputStage { rounding: self.rounding, zero_point, clamp: self.clamp };
         let multiplier = multiplier(&io.tensors);

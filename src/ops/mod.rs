@@ -27,6 +27,7 @@ use crate::window::Reach;
 
 pub use constant::Function;
 pub use conv2d::ConvAlgorithm;
+pub use depthwise::DepthwiseAlgorithm;
 
 mod elementwise;
 mod matmul;

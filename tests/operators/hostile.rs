@@ -5,8 +5,8 @@
 use kinglet::format::{crc32, layout};
 use kinglet::kernels::algorithms::{Layer, Map};
 use kinglet::ops::{
-    Add, AveragePool2d, Concat, Constant, Conv2d, ConvAlgorithm, Dense, DepthwiseConv2d, Function, Lookup, MaxPool2d,
-    Mean, Mul, Op, OpKind, Pad, Reshape, Softmax, Sub,
+    Add, AveragePool2d, Concat, Constant, Conv2d, ConvAlgorithm, Dense, DepthwiseAlgorithm, DepthwiseConv2d, Function,
+    Lookup, MaxPool2d, Mean, Mul, Op, OpKind, Pad, Reshape, Softmax, Sub,
 };
 use kinglet::{Channel, Channels, Clamp, Model, Multiplier, Padding, QuantParams, Rounding, Session, Shape, Window};
 
@@ -59,7 +59,14 @@ fn models() -> Vec<(OpKind, Vec<u8>)> {
     for multiplier in [1, 3] {
         let outputs = 4 * multiplier;
         let (window, channels) = (window(3, 1), channels(outputs));
-        let conv = DepthwiseConv2d { window, rounding, clamp, weights: &weights[..9 * outputs], channels };
+        let conv = DepthwiseConv2d {
+            algorithm: DepthwiseAlgorithm::Direct,
+            window,
+            rounding,
+            clamp,
+            weights: &weights[..9 * outputs],
+            channels,
+        };
         let shape = DepthwiseConv2d::output_shape(SHAPE, &window, multiplier as u32).unwrap();
         steps.push((Op::DepthwiseConv2d(conv), (shape, QUANT)));
     }

@@ -7,8 +7,8 @@ mod run;
 use kinglet::kernels::Portable;
 use kinglet::kernels::algorithms::{self as layer, Layer};
 use kinglet::ops::{
-    Add, AveragePool2d, Concat, Conv2d, ConvAlgorithm, Dense, DepthwiseConv2d, MaxPool2d, Mean, Op, Pad, Reshape,
-    Softmax,
+    Add, AveragePool2d, Concat, Conv2d, ConvAlgorithm, Dense, DepthwiseAlgorithm, DepthwiseConv2d, MaxPool2d, Mean, Op,
+    Pad, Reshape, Softmax,
 };
 use kinglet::quant::requantize;
 use kinglet::{Activation, Channel, Channels, Clamp, DType, Multiplier, QuantParams, Rounding, Shape, Window};
@@ -254,6 +254,7 @@ proptest! {
         let expected = oracle::depthwise(&input, &taps, &weights, &channels, &output);
         let table = table(&channels, &input, |c| sum(weights[c..].iter().step_by(outputs)));
         let op = Op::DepthwiseConv2d(DepthwiseConv2d {
+            algorithm: DepthwiseAlgorithm::Direct,
             window: window(&taps),
             rounding: rounding(&output),
             clamp: clamp(&output),

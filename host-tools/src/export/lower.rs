@@ -2,8 +2,8 @@
 
 use kinglet::kernels::algorithms::Layer;
 use kinglet::ops::{
-    Add, AveragePool2d, Concat, Constant, Conv2d, ConvAlgorithm, Dense, DepthwiseConv2d, Function, Lookup, MaxPool2d,
-    Mean, Mul, Op, Pad, Reshape, Softmax, Sub,
+    Add, AveragePool2d, Concat, Constant, Conv2d, ConvAlgorithm, Dense, DepthwiseAlgorithm, DepthwiseConv2d, Function,
+    Lookup, MaxPool2d, Mean, Mul, Op, Pad, Reshape, Softmax, Sub,
 };
 use kinglet::{Activation, Channel, Channels, Clamp, Multiplier, Rounding};
 
@@ -118,6 +118,7 @@ impl Constants {
                 channels: channels()?,
             }),
             NodeOp::DepthwiseConv2d { window, activation, .. } => Op::DepthwiseConv2d(DepthwiseConv2d {
+                algorithm: DepthwiseAlgorithm::Direct,
                 window: *window,
                 rounding,
                 clamp: clamp(*activation),

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use kinglet::kernels::Backend;
 use kinglet::memory::{Memory, Region};
 use kinglet::ops::{
-    Add, AveragePool2d, Concat, Conv2d, ConvAlgorithm, Dense, DepthwiseConv2d, Io, MaxPool2d, Mean, Op, Operands,
-    Reshape, Softmax,
+    Add, AveragePool2d, Concat, Conv2d, ConvAlgorithm, Dense, DepthwiseAlgorithm, DepthwiseConv2d, Io, MaxPool2d, Mean,
+    Op, Operands, Reshape, Softmax,
 };
 use kinglet::{
     Activation, Channel, Channels, Clamp, DType, Multiplier, Padding, Place, QuantParams, Rounding, Shape, Tensor,
@@ -157,7 +157,9 @@ impl<'b> Net<'b> {
                         .collect();
                     let table = self.channels(&inputs, output, &sums, false);
                     let channels = Channels::new(&table).unwrap();
-                    let conv = DepthwiseConv2d { window, rounding, clamp: clamp(4), weights: &weights, channels };
+                    let algorithm = DepthwiseAlgorithm::Direct;
+                    let conv =
+                        DepthwiseConv2d { algorithm, window, rounding, clamp: clamp(4), weights: &weights, channels };
                     self.apply::<B>(Op::DepthwiseConv2d(conv), &inputs[..1], output, values)
                 }
             }

@@ -64,10 +64,14 @@ const fn needs_line(layer: &Layer) -> bool {
         || (layer.window.kernel[0] > 1 && layer.input.ring < layer.input.h)
 }
 
+/// Words of the line buffer.
+pub(super) const fn line_words(layer: &Layer) -> usize {
+    if needs_line(layer) { layer.kernel()[0].saturating_mul(line_bytes(layer)).div_ceil(4) } else { 0 }
+}
+
 /// Words of scratch.
 pub const fn scratch_words(layer: &Layer) -> usize {
-    let line = if needs_line(layer) { layer.kernel()[0].saturating_mul(line_bytes(layer)).div_ceil(4) } else { 0 };
-    pairs(layer).saturating_mul(2).saturating_add(line)
+    pairs(layer).saturating_mul(2).saturating_add(line_words(layer))
 }
 
 /// Computes output rows `rows`.
@@ -83,14 +87,11 @@ pub fn run<B: Blocks>(
     let blocks = layer.output.c.div_ceil(4);
     let Some(packed) = Packed::new(packed, blocks.wrapping_mul(16)) else { return };
     let Some((x, line)) = scratch.split_at_mut_checked(pairs(layer).wrapping_mul(2)) else { return };
-    let mut line = Line { layer, bytes: cast::words_as_i8_mut(line), origin: None };
+    let mut source = Source::new(layer, line);
     let ([kernel, kernel_w], [_, stride]) = (layer.kernel(), layer.stride());
     let patch_row = kernel_w.wrapping_mul(layer.input.c);
     for y in rows {
-        let (src, row_bytes, pixel) = match direct(layer, y, input) {
-            Some(src) => (src, layer.input.row_bytes(), layer.input.pitch),
-            None => (line.rows(input, y), line_bytes(layer), layer.input.c),
-        };
+        let (src, row_bytes, pixel) = source.rows(input, y);
         let out = output.get_mut(layer.output.row(y)..).unwrap_or_default();
         let step = stride.wrapping_mul(pixel);
         let last = layer.output.w.saturating_sub(1);
@@ -197,16 +198,30 @@ fn exact<B: Blocks>(layer: &Layer, width: Width, packed: &Packed, x: &[u32], out
     }
 }
 
-/// The rows under one output row, padded on all sides and without gaps.
-struct Line<'a> {
+/// The rows under one output row: where they lie, or padded on all sides and without gaps in a line buffer.
+pub(super) struct Source<'a> {
     layer: &'a Layer,
     bytes: &'a mut [i8],
     origin: Option<i32>,
 }
 
-impl Line<'_> {
-    /// The rows under output row `y`; those that the last call has left are kept.
-    fn rows(&mut self, input: &[i8], y: usize) -> &[i8] {
+impl<'a> Source<'a> {
+    /// With [`line_words`] words for the line buffer.
+    pub(super) fn new(layer: &'a Layer, line: &'a mut [u32]) -> Self {
+        Self { layer, bytes: cast::words_as_i8_mut(line), origin: None }
+    }
+
+    /// The bytes from the first tap of output row `y` on, and the bytes from row to row and from pixel to pixel.
+    pub(super) fn rows<'s>(&'s mut self, input: &'s [i8], y: usize) -> (&'s [i8], usize, usize) {
+        let layer = self.layer;
+        match direct(layer, y, input) {
+            Some(src) => (src, layer.input.row_bytes(), layer.input.pitch),
+            None => (self.line(input, y), line_bytes(layer), layer.input.c),
+        }
+    }
+
+    /// The line buffer, filled for output row `y`; rows that the last call has left are kept.
+    fn line(&mut self, input: &[i8], y: usize) -> &[i8] {
         let ([kernel, _], [stride, _]) = (self.layer.kernel(), self.layer.stride());
         let len = line_bytes(self.layer);
         let origin = self.layer.window.origin(0, y as u32);

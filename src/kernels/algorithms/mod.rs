@@ -15,6 +15,7 @@ pub mod conv_winograd2;
 pub mod conv_winograd4;
 #[cfg(feature = "std")]
 mod cost;
+pub mod depthwise;
 pub mod pool;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ pub use choose::ConvAlgorithm;
 #[cfg(feature = "std")]
 pub use choose::{Candidate, candidates, choose};
 
+use crate::quant::Clamp;
 use crate::tensor::Tensor;
 use crate::window::Window;
 
@@ -98,6 +100,19 @@ pub struct Layer {
 }
 
 impl Layer {
+    /// A layer between two tensors.
+    pub const fn of(window: &Window, clamp: Clamp, input: &Tensor, output: &Tensor) -> Self {
+        Self {
+            input: Map::of(input),
+            output: Map::of(output),
+            window: *window,
+            zero_in: input.quant.zero_point as i8,
+            zero_out: output.quant.zero_point as i8,
+            low: clamp.min as i8,
+            high: clamp.max as i8,
+        }
+    }
+
     /// Kernel `[rows, columns]`.
     const fn kernel(&self) -> [usize; 2] {
         [self.window.kernel[0] as usize, self.window.kernel[1] as usize]

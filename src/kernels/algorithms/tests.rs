@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::conv_gemm::Width;
 use super::conv_winograd2::When;
-use super::{Layer, Map, conv_gemm, conv_stride2, conv_winograd2, conv_winograd4};
+use super::{Layer, Map, conv_gemm, conv_stride2, conv_winograd2, conv_winograd4, depthwise};
 use crate::kernels::Portable;
 use crate::quant::{Channel, Multiplier};
 use crate::window::Window;
@@ -181,6 +181,28 @@ proptest! {
         prop_assert_eq!(packed.len(), conv_stride2::packed_words(&case.layer));
         let out = run(&case, conv_stride2::scratch_words(&case.layer), |input, output, scratch, rows| {
             conv_stride2::run::<Portable>(&case.layer, &packed, input, output, scratch, rows);
+        });
+        prop_assert_eq!(out, oracle(&case));
+    }
+
+    #[test]
+    fn depthwise_is_the_convolution_of_each_channel(case in case(1..5, 1..4, false, false)) {
+        let mut case = case;
+        let c = case.layer.input.c;
+        prop_assume!(c >= 4);
+        case.layer.output = Map { c, pitch: c + 3, ..case.layer.output };
+        let taps = case.layer.window.taps_len() as usize;
+        // As a convolution whose other weights are zero.
+        let weights: Vec<i8> = case.weights.iter().copied().cycle().take(taps * c).collect();
+        case.channels = case.channels.iter().copied().cycle().take(c).collect();
+        case.weights = (0..c * taps * c).map(|i| match (i / (taps * c), i / c % taps, i % c) {
+            (o, tap, k) if o == k => weights[tap * c + o],
+            _ => 0,
+        }).collect();
+        let packed = depthwise::pack(&case.layer, &weights, &case.channels).expect("constants qualify");
+        prop_assert_eq!(packed.len(), depthwise::packed_words(&case.layer));
+        let out = run(&case, depthwise::scratch_words(&case.layer), |input, output, scratch, rows| {
+            depthwise::run::<Portable>(&case.layer, &packed, input, output, scratch, rows);
         });
         prop_assert_eq!(out, oracle(&case));
     }

@@ -111,9 +111,9 @@ pub trait Blocks {
         stride2::output(m, records, out, tiles);
     }
 
-    /// Two pixels of four channels, each channel by itself: [`depthwise::depthwise`].
-    fn depthwise(src: &[i8], patch: &depthwise::Patch, w: &[u32], records: &[u32; 16], out: &mut [i8], second: usize) {
-        depthwise::depthwise(src, patch, w, records, out, second);
+    /// Two pixels, each channel by itself: [`depthwise::depthwise`].
+    fn depthwise(src: &[i8], pair: &depthwise::Pair, w: &[u32], records: &[u32], out: &mut [i8]) {
+        depthwise::depthwise(src, pair, w, records, out);
     }
 
     /// The linear form of a rescaled sum, into the first: [`elementwise::add_linear`].

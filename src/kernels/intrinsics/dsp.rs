@@ -14,6 +14,32 @@ pub struct Dsp;
 impl Backend for Dsp {
     const NAME: &'static str = "dsp";
 
+    #[cfg(kinglet_dsp)]
+    #[inline]
+    fn dot_2x4([first, second]: [&[i8]; 2], weights: [&[i8]; 4]) -> [[i32; 4]; 2] {
+        [Self::dot_1x4(first, weights), Self::dot_1x4(second, weights)]
+    }
+
+    #[cfg(kinglet_dsp)]
+    #[inline]
+    fn dot_1x4(patch: &[i8], weights: [&[i8]; 4]) -> [i32; 4] {
+        let len = weights.iter().fold(patch.len(), |len, row| len.min(row.len()));
+        let whole = len & !3;
+        let mut sums = [0i32; 4];
+        if whole > 0 {
+            // SAFETY: `whole` bytes, a multiple of 4 and not 0, lie within all five slices.
+            unsafe {
+                let rows = weights.map(<[i8]>::as_ptr);
+                asm::kinglet_dot4(patch.as_ptr(), rows.as_ptr(), whole / 4, sums.as_mut_ptr());
+            }
+        }
+        let rest = patch.get(whole..len).unwrap_or_default();
+        for (sum, row) in sums.iter_mut().zip(weights) {
+            *sum = sum.wrapping_add(Self::dot(rest, row.get(whole..).unwrap_or_default()));
+        }
+        sums
+    }
+
     #[inline]
     fn sum(pixels: &Pixels<'_>, sums: &mut [i32]) {
         pool::sum::<Self>(pixels, sums);
@@ -28,6 +54,7 @@ mod asm {
     use core::arch::global_asm;
 
     global_asm!(
+        concat!(".cpu ", env!("KINGLET_ASSEMBLER_CPU")),
         include_str!("asm/macros.S"),
         include_str!("asm/gemm.S"),
         include_str!("asm/winograd.S"),
@@ -36,6 +63,7 @@ mod asm {
         include_str!("asm/stride2.S"),
         include_str!("asm/elementwise.S"),
         include_str!("asm/depthwise.S"),
+        include_str!("asm/dot.S"),
         ".text",
         options(raw)
     );
@@ -107,18 +135,9 @@ mod asm {
         );
         pub fn kinglet_s2_horizontal(t: *const u32, v: *mut u32, pairs: usize, bytes: usize, slots: *const u32);
         pub fn kinglet_s2_output(m: *const i32, r: *const u32, a: *mut i8, b: *mut i8, row: usize, pixel: usize);
-        pub fn kinglet_depthwise(
-            src: *const i8,
-            row: usize,
-            step: usize,
-            second: usize,
-            w: *const u32,
-            records: *const u32,
-            out: *mut i8,
-            second_out: usize,
-            rows: usize,
-            columns: usize,
-        );
+        pub fn kinglet_depthwise(src: *const i8, arguments: *mut super::Depthwise);
+        pub fn kinglet_depthwise3(src: *const i8, arguments: *mut super::Depthwise);
+        pub fn kinglet_dot4(x: *const i8, w: *const *const i8, words: usize, sums: *mut i32);
         pub fn kinglet_add_linear(a: *mut i8, b: *const i8, constants: *const i32, n: usize);
         pub fn kinglet_max3(out: *mut i8, a: *const i8, b: *const i8, c: *const i8, n: usize);
         pub fn kinglet_clamp(data: *mut i8, n: usize, low: u32, high: u32);
@@ -128,6 +147,20 @@ mod asm {
 
 #[cfg(kinglet_dsp)]
 use crate::kernels::blocks::{Columns, Tiles, depthwise, elementwise, gemm, stride2, winograd, winograd2, winograd4};
+
+/// The arguments of the depthwise blocks, which count through the last fields.
+#[cfg(kinglet_dsp)]
+#[repr(C)]
+struct Depthwise {
+    row: usize,
+    step: usize,
+    second: usize,
+    w: *const u32,
+    records: *const u32,
+    out: [*mut i8; 2],
+    kernel: [usize; 2],
+    groups: usize,
+}
 
 /// The addresses of rows.
 #[cfg(kinglet_dsp)]
@@ -354,25 +387,30 @@ impl Blocks for Dsp {
     }
 
     #[inline(always)]
-    fn depthwise(src: &[i8], patch: &depthwise::Patch, w: &[u32], records: &[u32; 16], out: &mut [i8], second: usize) {
-        if patch.fits(src.len(), w.len()) && second.saturating_add(4) <= out.len() {
-            let [rows, columns] = patch.kernel;
-            // SAFETY: all taps of both pixels lie within `src`, their weights within `w`, both outputs within `out`.
+    fn depthwise(src: &[i8], pair: &depthwise::Pair, w: &[u32], records: &[u32], out: &mut [i8]) {
+        let groups = records.len() / 16;
+        if pair.fits(src.len(), w.len(), groups, out.len()) {
+            let [rows, columns] = pair.kernel;
+            // SAFETY: all taps of both pixels lie within `src`, their weights within `w`, both outputs within `out`; the
+            // second block is for the kernels and neighbors that it names.
             unsafe {
-                let (src, out) = (src.as_ptr().add(patch.at), out.as_mut_ptr());
-                let (w, records) = (w.as_ptr(), records.as_ptr());
-                asm::kinglet_depthwise(
-                    src,
-                    patch.row,
-                    patch.step,
-                    patch.second,
-                    w,
-                    records,
-                    out,
-                    second,
-                    rows,
-                    columns,
-                );
+                let out = out.as_mut_ptr();
+                let mut arguments = Depthwise {
+                    row: pair.row,
+                    step: pair.step,
+                    second: pair.second,
+                    w: w.as_ptr(),
+                    records: records.as_ptr(),
+                    out: [out, out.add(pair.out)],
+                    kernel: pair.kernel,
+                    groups,
+                };
+                let src = src.as_ptr().add(pair.at);
+                if rows == 3 && columns == 3 && pair.second == pair.step {
+                    asm::kinglet_depthwise3(src, &raw mut arguments);
+                } else {
+                    asm::kinglet_depthwise(src, &raw mut arguments);
+                }
             }
         }
     }

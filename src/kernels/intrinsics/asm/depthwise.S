@@ -1,5 +1,6 @@
-@ Requantizes \a and \b, which share the record r1, r2, r3, r12 = {2 * bias, m, c, s}.
+@ Requantizes \a and \b, which share the record r1, r2, r3, r12 = {2 * bias, m, c, s}. Clobbers lr.
  .macro k_dw a b
+ ldmia r0!,{r1,r2,r3,r12}
  add \a,r1,\a,lsl #1
  add \b,r1,\b,lsl #1
  add r1,r3,\a,asr #31
@@ -12,32 +13,27 @@
  ssat \b,#8,\b
  .endm
 
-@ depthwise(src, row pitch, step, second, w, records, out, second out, kernel rows, kernel columns): two pixels of four
-@ channels. src: tap (0, 0) of the first pixel; step: bytes from tap to tap; w: two words per tap.
- k_fn kinglet_depthwise
- push {r4-r11,lr}
- sub sp,sp,#28
- @ sp: 0 row pitch, 4 step, 8 second, 12 rows left, 16 row start
- @ arguments: 64 w, 68 records, 72 out, 76 second out, 80 rows, 84 columns
- strd r1,r2,[sp]
- str r3,[sp,#8]
- ldr lr,[sp,#64]
- ldr r4,[sp,#80]
- strd r4,r0,[sp,#12]
- mov r4,#0
- mov r5,#0
- mov r6,#0
- mov r7,#0
- mov r8,#0
- mov r9,#0
- mov r10,#0
- mov r11,#0
-1: ldr r12,[sp,#84]
- str r12,[sp,#20]
-2: ldr r12,[sp,#8]
+@ Stores r4-r7 at the first and r8-r11 at the second output, r0 and r1.
+ .macro k_dw_store
+ strb r4,[r0]
+ strb r5,[r0,#1]
+ strb r6,[r0,#2]
+ strb r7,[r0,#3]
+ strb r8,[r1]
+ strb r9,[r1,#1]
+ strb r10,[r1,#2]
+ strb r11,[r1,#3]
+ .endm
+
+ .macro k_dw_zero
+ .irp r,r4,r5,r6,r7,r8,r9,r10,r11
+ mov \r,#0
+ .endr
+ .endm
+
+@ One tap of two pixels: r12 and r1 = words of the pixels, weights from lr. Clobbers r2, r3.
+ .macro k_dw_tap
  ldr r2,[lr],#4
- ldr r12,[r0,r12]
- ldr r1,[r0]
  sxtb16 r3,r1
  smlabb r4,r3,r2,r4
  smlatt r6,r3,r2,r6
@@ -51,37 +47,162 @@
  smlatt r7,r3,r2,r7
  smlabb r9,r12,r2,r9
  smlatt r11,r12,r2,r11
- ldr r12,[sp,#4]
- ldr r3,[sp,#20]
- add r0,r0,r12
- subs r3,r3,#1
- str r3,[sp,#20]
- bne 2b
- ldrd r1,r0,[sp,#12]
- ldr r3,[sp]
+ .endm
+
+@ depthwise(src, arguments): groups of four channels of two pixels, any kernel. Arguments: 0 row pitch, 4 step,
+@ 8 second pixel, 12 w, 16 records, 20 out, 24 second out, 28 rows, 32 columns, 36 groups.
+ k_fn kinglet_depthwise
+ push {r4-r11,lr}
+ sub sp,sp,#28
+ @ sp: 0 arguments, 4 src, 8 rows left, 12 row, 16 columns left, 20 w
+ strd r1,r0,[sp]
+ ldr lr,[r1,#12]
+1: ldr r1,[sp]
+ ldr r2,[r1,#28]
+ ldr r0,[sp,#4]
+ strd r2,r0,[sp,#8]
+ k_dw_zero
+2: ldr r1,[sp]
+ ldr r2,[r1,#32]
+ str r2,[sp,#16]
+3: ldr r3,[sp]
+ ldr r1,[r0]
+ ldr r12,[r3,#8]
+ ldr r12,[r0,r12]
+ ldr r3,[r3,#4]
  add r0,r0,r3
- subs r1,r1,#1
- strd r1,r0,[sp,#12]
- bne 1b
- ldr r0,[sp,#68]
- ldmia r0!,{r1,r2,r3,r12}
+ k_dw_tap
+ ldr r3,[sp,#16]
+ subs r3,r3,#1
+ str r3,[sp,#16]
+ bne 3b
+ ldr r1,[sp]
+ ldrd r2,r0,[sp,#8]
+ ldr r3,[r1]
+ add r0,r0,r3
+ subs r2,r2,#1
+ strd r2,r0,[sp,#8]
+ bne 2b
+ str lr,[sp,#20]
+ ldr lr,[sp]
+ ldr r0,[lr,#16]
  k_dw r4 r8
- ldmia r0!,{r1,r2,r3,r12}
  k_dw r5 r9
- ldmia r0!,{r1,r2,r3,r12}
  k_dw r6 r10
- ldmia r0!,{r1,r2,r3,r12}
  k_dw r7 r11
- ldrd r0,r1,[sp,#72]
- add r1,r1,r0
- strb r4,[r0]
- strb r5,[r0,#1]
- strb r6,[r0,#2]
- strb r7,[r0,#3]
- strb r8,[r1]
- strb r9,[r1,#1]
- strb r10,[r1,#2]
- strb r11,[r1,#3]
+ ldr r2,[sp]
+ str r0,[r2,#16]
+ ldrd r0,r1,[r2,#20]
+ k_dw_store
+ add r0,r0,#4
+ add r1,r1,#4
+ strd r0,r1,[r2,#20]
+ ldr r0,[sp,#4]
+ ldr lr,[sp,#20]
+ add r0,r0,#4
+ str r0,[sp,#4]
+ ldr r0,[r2,#36]
+ subs r0,r0,#1
+ str r0,[r2,#36]
+ bne 1b
  add sp,sp,#28
  pop {r4-r11,pc}
  k_end kinglet_depthwise
+
+@ depthwise3(src, arguments): the same for 3x3 kernels and neighboring pixels: step = second pixel, 3 rows and columns.
+ k_fn kinglet_depthwise3
+ push {r4-r11,lr}
+ sub sp,sp,#20
+ @ sp: 0 arguments, 4 src, 8 rows left, 12 row, 16 w
+ strd r1,r0,[sp]
+ ldr lr,[r1,#12]
+1: ldr r1,[sp]
+ mov r2,#3
+ ldr r0,[sp,#4]
+ strd r2,r0,[sp,#8]
+ k_dw_zero
+2: ldr r1,[sp]
+ ldr r1,[r1,#4]
+ @ column 0: tap 0 of the first pixel
+ ldr r12,[r0]
+ ldrd r2,r3,[lr]
+ sxtb16 r12,r12
+ smlabb r4,r12,r2,r4
+ smlatt r6,r12,r2,r6
+ ldr r12,[r0]
+ add r0,r0,r1
+ sxtb16 r12,r12,ror #8
+ smlabb r5,r12,r3,r5
+ smlatt r7,r12,r3,r7
+ @ column 1: tap 0 of the second pixel, tap 1 of the first
+ ldr r12,[r0]
+ sxtb16 r12,r12
+ smlabb r8,r12,r2,r8
+ smlatt r10,r12,r2,r10
+ ldr r2,[lr,#8]
+ smlabb r4,r12,r2,r4
+ smlatt r6,r12,r2,r6
+ ldr r12,[r0]
+ add r0,r0,r1
+ sxtb16 r12,r12,ror #8
+ smlabb r9,r12,r3,r9
+ smlatt r11,r12,r3,r11
+ ldr r3,[lr,#12]
+ smlabb r5,r12,r3,r5
+ smlatt r7,r12,r3,r7
+ @ column 2: tap 1 of the second pixel, tap 2 of the first
+ ldr r12,[r0]
+ sxtb16 r12,r12
+ smlabb r8,r12,r2,r8
+ smlatt r10,r12,r2,r10
+ ldr r2,[lr,#16]
+ smlabb r4,r12,r2,r4
+ smlatt r6,r12,r2,r6
+ ldr r12,[r0]
+ add r0,r0,r1
+ sxtb16 r12,r12,ror #8
+ smlabb r9,r12,r3,r9
+ smlatt r11,r12,r3,r11
+ ldr r3,[lr,#20]
+ smlabb r5,r12,r3,r5
+ smlatt r7,r12,r3,r7
+ @ column 3: tap 2 of the second pixel
+ ldr r12,[r0]
+ sxtb16 r1,r12
+ smlabb r8,r1,r2,r8
+ smlatt r10,r1,r2,r10
+ sxtb16 r12,r12,ror #8
+ smlabb r9,r12,r3,r9
+ smlatt r11,r12,r3,r11
+ add lr,lr,#24
+ ldr r1,[sp]
+ ldrd r2,r0,[sp,#8]
+ ldr r3,[r1]
+ add r0,r0,r3
+ subs r2,r2,#1
+ strd r2,r0,[sp,#8]
+ bne 2b
+ str lr,[sp,#16]
+ ldr r0,[r1,#16]
+ k_dw r4 r8
+ k_dw r5 r9
+ k_dw r6 r10
+ k_dw r7 r11
+ ldr r2,[sp]
+ str r0,[r2,#16]
+ ldrd r0,r1,[r2,#20]
+ k_dw_store
+ add r0,r0,#4
+ add r1,r1,#4
+ strd r0,r1,[r2,#20]
+ ldr r0,[sp,#4]
+ ldr lr,[sp,#16]
+ add r0,r0,#4
+ str r0,[sp,#4]
+ ldr r0,[r2,#36]
+ subs r0,r0,#1
+ str r0,[r2,#36]
+ bne 1b
+ add sp,sp,#20
+ pop {r4-r11,pc}
+ k_end kinglet_depthwise3

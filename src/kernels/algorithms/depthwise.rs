@@ -1,0 +1,97 @@
+//! Depthwise convolution with one output channel for each input channel, two pixels and four channels at a time.
+//!
+//! Packed: header, groups of four records, then for every group two words of weights per tap. The last group overlaps
+//! the one before it when the channels are no multiple of four.
+
+use core::ops::Range;
+
+use super::conv_gemm::{Source, clamp_row};
+use super::{Layer, Packed};
+use crate::kernels::blocks::Blocks;
+use crate::kernels::blocks::depthwise::Pair;
+
+/// Whether the algorithm can compute a layer.
+pub const fn supports(layer: &Layer) -> bool {
+    layer.input.c >= 4 && layer.input.c == layer.output.c
+}
+
+/// Words of the packed weights.
+pub const fn packed_words(layer: &Layer) -> usize {
+    let taps = layer.kernel()[0].saturating_mul(layer.kernel()[1]);
+    let per_group = taps.saturating_mul(2).saturating_add(16);
+    Packed::HEADER.saturating_add(layer.output.c.div_ceil(4).saturating_mul(per_group))
+}
+
+/// Words of scratch.
+pub const fn scratch_words(layer: &Layer) -> usize {
+    super::conv_gemm::line_words(layer)
+}
+
+/// Computes output rows `rows`.
+pub fn run<B: Blocks>(
+    layer: &Layer,
+    packed: &[u32],
+    input: &[i8],
+    output: &mut [i8],
+    scratch: &mut [u32],
+    rows: Range<usize>,
+) {
+    let channels = layer.output.c;
+    let Some(packed) = Packed::new(packed, channels.div_ceil(4).wrapping_mul(16)) else { return };
+    let mut source = Source::new(layer, scratch);
+    let (kernel, step) = (layer.kernel(), layer.stride()[1]);
+    let whole = channels / 4;
+    let taps = kernel[0].wrapping_mul(kernel[1]).wrapping_mul(2);
+    let (Some((records, last_records)), Some((weights, last_weights))) = (
+        packed.records.split_at_checked(whole.wrapping_mul(16)),
+        packed.weights.split_at_checked(whole.wrapping_mul(taps)),
+    ) else {
+        return;
+    };
+    for y in rows {
+        let (src, row, pixel) = source.rows(input, y);
+        let out = output.get_mut(layer.output.row(y)..).unwrap_or_default();
+        let mut column = 0usize;
+        while column < layer.output.w {
+            // The last pixel of an odd row is computed twice, into the same place.
+            let apart = usize::from(column.wrapping_add(1) < layer.output.w);
+            let at = column.wrapping_mul(step).wrapping_mul(pixel);
+            let second = apart.wrapping_mul(step).wrapping_mul(pixel);
+            let out = out.get_mut(column.wrapping_mul(layer.output.pitch)..).unwrap_or_default();
+            let mut pair = Pair { at, second, row, step: pixel, kernel, out: apart.wrapping_mul(layer.output.pitch) };
+            B::depthwise(src, &pair, weights, records, out);
+            if !channels.is_multiple_of(4) {
+                let last = channels.wrapping_sub(4);
+                pair.at = at.wrapping_add(last);
+                B::depthwise(src, &pair, last_weights, last_records, out.get_mut(last..).unwrap_or_default());
+            }
+            column = column.wrapping_add(2);
+        }
+        clamp_row::<B>(layer, out);
+    }
+}
+
+/// Packs `weights`, `[kernel row][kernel column][channel]`, or `None` when the algorithm would not be exact.
+///
+/// # Panics
+/// When the layer is not supported, or the number of weights or channels does not fit it.
+#[cfg(feature = "std")]
+pub fn pack(layer: &Layer, weights: &[i8], channels: &[crate::quant::Channel]) -> Option<Vec<u32>> {
+    use super::{block_start, channel};
+    use crate::kernels::blocks::halves::pair;
+
+    let count = layer.output.c;
+    let taps = layer.kernel()[0] * layer.kernel()[1];
+    assert!(supports(layer) && weights.len() == taps * count && channels.len() == count);
+    let starts = || (0..count.div_ceil(4)).map(|group| block_start(group, count));
+    let mut out = vec![0; Packed::HEADER];
+    for o in starts().flat_map(|start| start..start + 4) {
+        let filter: Vec<i8> = weights.iter().copied().skip(o).step_by(count).collect();
+        out.extend(channel::record(&channels[o], layer.zero_out, channel::bound(&channels[o], &filter))?);
+    }
+    for (start, tap) in starts().flat_map(|start| (0..taps).map(move |tap| (start, tap))) {
+        let w = |lane: usize| i32::from(weights[tap * count + start + lane]);
+        out.extend([pair(w(0), w(2)), pair(w(1), w(3))]);
+    }
+    Some(out)
+}
