@@ -10,8 +10,9 @@
 
 use core::ops::Range;
 
-use super::{Layer, Map, Packed, block_start, copy};
+use super::{Layer, Map, Packed, block_start};
 use crate::kernels::blocks::Blocks;
+use crate::kernels::blocks::elementwise::copy;
 use crate::kernels::blocks::gemm::{MAX_REST, patch_pairs};
 use crate::kernels::blocks::pieces::{every, pieces, pieces_mut};
 use crate::kernels::intrinsics::cast;
@@ -91,7 +92,7 @@ pub fn run<B: Blocks>(
     let ([kernel, kernel_w], [_, stride]) = (layer.kernel(), layer.stride());
     let patch_row = kernel_w.wrapping_mul(layer.input.c);
     for y in rows {
-        let (src, row_bytes, pixel) = source.rows(input, y);
+        let (src, row_bytes, pixel) = source.rows::<B>(input, y);
         let out = output.get_mut(layer.output.row(y)..).unwrap_or_default();
         let step = stride.wrapping_mul(pixel);
         let last = layer.output.w.saturating_sub(1);
@@ -134,6 +135,7 @@ pub(super) fn clamp_row<B: Blocks>(layer: &Layer, row: &mut [i8]) {
 }
 
 /// The input from the first tap of output row `y`, when its patches can be read where they lie.
+#[inline(always)]
 fn direct<'a>(layer: &Layer, y: usize, input: &'a [i8]) -> Option<&'a [i8]> {
     let window = &layer.window;
     let rows = layer.kernel()[0];
@@ -212,16 +214,18 @@ impl<'a> Source<'a> {
     }
 
     /// The bytes from the first tap of output row `y` on, and the bytes from row to row and from pixel to pixel.
-    pub(super) fn rows<'s>(&'s mut self, input: &'s [i8], y: usize) -> (&'s [i8], usize, usize) {
+    #[inline(always)]
+    pub(super) fn rows<'s, B: Blocks>(&'s mut self, input: &'s [i8], y: usize) -> (&'s [i8], usize, usize) {
         let layer = self.layer;
         match direct(layer, y, input) {
             Some(src) => (src, layer.input.row_bytes(), layer.input.pitch),
-            None => (self.line(input, y), line_bytes(layer), layer.input.c),
+            None => (self.line::<B>(input, y), line_bytes(layer), layer.input.c),
         }
     }
 
     /// The line buffer, filled for output row `y`; rows that the last call has left are kept.
-    fn line(&mut self, input: &[i8], y: usize) -> &[i8] {
+    #[inline(never)]
+    fn line<B: Blocks>(&mut self, input: &[i8], y: usize) -> &[i8] {
         let ([kernel, _], [stride, _]) = (self.layer.kernel(), self.layer.stride());
         let len = line_bytes(self.layer);
         let origin = self.layer.window.origin(0, y as u32);
@@ -231,14 +235,12 @@ impl<'a> Source<'a> {
         };
         if kept > 0 {
             let (from, to) = (stride.wrapping_mul(len), kernel.wrapping_mul(len));
-            if from <= to && to <= self.bytes.len() {
-                self.bytes.copy_within(from..to, 0);
-            }
+            B::move_down(self.bytes.get_mut(..to).unwrap_or_default(), from);
         }
         for row in kept..kernel {
             let start = row.wrapping_mul(len);
             let line = self.bytes.get_mut(start..start.wrapping_add(len)).unwrap_or_default();
-            fill(self.layer, line, input, origin.wrapping_add(row as i32));
+            fill::<B>(self.layer, line, input, origin.wrapping_add(row as i32));
         }
         self.origin = Some(origin);
         self.bytes
@@ -246,7 +248,7 @@ impl<'a> Source<'a> {
 }
 
 /// Row `y` of the input with its padding, or padding alone.
-fn fill(layer: &Layer, line: &mut [i8], input: &[i8], y: i32) {
+fn fill<B: Blocks>(layer: &Layer, line: &mut [i8], input: &[i8], y: i32) {
     let Map { c, w, pitch, .. } = layer.input;
     let row = match usize::try_from(y) {
         Ok(y) if y < layer.input.h => input.get(layer.input.row(y)..).unwrap_or_default(),
@@ -260,7 +262,7 @@ fn fill(layer: &Layer, line: &mut [i8], input: &[i8], y: i32) {
     left.fill(layer.zero_in);
     right.fill(layer.zero_in);
     if pitch == c {
-        copy(middle, row);
+        B::copy(middle, row);
     } else {
         for (to, from) in pieces_mut(middle, c).zip(every(row, pitch)) {
             copy(to, from);

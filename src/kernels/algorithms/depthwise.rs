@@ -49,7 +49,7 @@ pub fn run<B: Blocks>(
         return;
     };
     for y in rows {
-        let (src, row, pixel) = source.rows(input, y);
+        let (src, row, pixel) = source.rows::<B>(input, y);
         let out = output.get_mut(layer.output.row(y)..).unwrap_or_default();
         let mut column = 0usize;
         while column < layer.output.w {

@@ -167,12 +167,6 @@ impl<'m> Packed<'m> {
     }
 }
 
-/// Copies as much as both slices hold. LLVM makes a `memcpy` of it, and needs no proof of equal lengths.
-#[inline]
-fn copy(to: &mut [i8], from: &[i8]) {
-    to.iter_mut().zip(from).for_each(|(to, &from)| *to = from);
-}
-
 /// The first channel of block `block` of four of `channels`: the last block overlaps the one before it.
 const fn block_start(block: usize, channels: usize) -> usize {
     let start = block.wrapping_mul(4);

@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use super::{Map, copy};
+use super::Map;
 use crate::kernels::Pixels;
 use crate::kernels::blocks::Blocks;
 use crate::window::Window;
@@ -94,7 +94,7 @@ impl Rows<'_> {
         let Some(to) = to.get_mut(..len) else { return };
         match self.count {
             0 => return,
-            1 => copy(to, self.row(0, at, len)),
+            1 => B::copy(to, self.row(0, at, len)),
             _ => B::max3(to, self.row(0, at, len), self.row(1, at, len), self.row(2, at, len)),
         }
         let mut row = 3;
@@ -114,7 +114,7 @@ fn columns<B: Blocks>(out: &mut [i8], line: &[i8], c: usize, taps: usize, len: u
     };
     let Some(out) = out.get_mut(..len) else { return };
     if taps < 2 {
-        copy(out, tap(0));
+        B::copy(out, tap(0));
         return;
     }
     B::max3(out, tap(0), tap(1), tap(2));

@@ -12,7 +12,8 @@
 use core::ops::Range;
 
 use super::conv_gemm::clamp_row;
-use super::{Layer, Packed, block_start, copy};
+use super::{Layer, Packed, block_start};
+use crate::kernels::blocks::elementwise::copy;
 use crate::kernels::blocks::halves::word;
 use crate::kernels::blocks::pieces::{every, pieces, pieces_mut};
 use crate::kernels::blocks::{Blocks, Tiles};

@@ -54,3 +54,15 @@ pub fn sum4(src: &[i8], step: usize, pixels: usize, acc: &mut [i32; 4]) {
         acc.iter_mut().zip(bytes).for_each(|(acc, v)| *acc = acc.wrapping_add(i32::from(v)));
     }
 }
+
+/// Copies as much as both slices hold. LLVM makes a `memcpy` of it, and needs no proof of equal lengths.
+pub fn copy(to: &mut [i8], from: &[i8]) {
+    to.iter_mut().zip(from).for_each(|(to, &from)| *to = from);
+}
+
+/// Moves the bytes from `from` on to the front.
+pub fn move_down(bytes: &mut [i8], from: usize) {
+    if from <= bytes.len() {
+        bytes.copy_within(from.., 0);
+    }
+}

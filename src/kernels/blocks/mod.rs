@@ -136,6 +136,16 @@ pub trait Blocks {
         elementwise::clamp(data, low, high);
     }
 
+    /// Copies bytes: [`elementwise::copy`].
+    fn copy(to: &mut [i8], from: &[i8]) {
+        elementwise::copy(to, from);
+    }
+
+    /// Moves bytes to the front: [`elementwise::move_down`].
+    fn move_down(bytes: &mut [i8], from: usize) {
+        elementwise::move_down(bytes, from);
+    }
+
     /// Adds up to 255 pixels of four channels: [`elementwise::sum4`].
     fn sum4(src: &[i8], step: usize, pixels: usize, acc: &mut [i32; 4]) {
         elementwise::sum4(src, step, pixels, acc);

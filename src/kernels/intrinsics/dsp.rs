@@ -141,6 +141,7 @@ mod asm {
         pub fn kinglet_add_linear(a: *mut i8, b: *const i8, constants: *const i32, n: usize);
         pub fn kinglet_max3(out: *mut i8, a: *const i8, b: *const i8, c: *const i8, n: usize);
         pub fn kinglet_clamp(data: *mut i8, n: usize, low: u32, high: u32);
+        pub fn kinglet_copy(dst: *mut i8, src: *const i8, n: usize);
         pub fn kinglet_sum(src: *const i8, step: usize, pixels: usize, acc: *mut i32);
     }
 }
@@ -461,6 +462,36 @@ impl Blocks for Dsp {
             unsafe { asm::kinglet_clamp(data.as_mut_ptr(), whole, word(low), word(high)) }
         }
         elementwise::clamp(data.get_mut(whole..).unwrap_or_default(), low, high);
+    }
+
+    #[inline(always)]
+    fn copy(to: &mut [i8], from: &[i8]) {
+        let mut whole = 0;
+        let (dst, src) = (to.as_mut_ptr(), from.as_ptr());
+        if (dst as usize | src as usize) % 4 == 0 {
+            whole = to.len().min(from.len()) & !31;
+            if whole > 0 {
+                // SAFETY: `whole` bytes, a multiple of 32 and not 0, lie within both slices, which start at words.
+                unsafe { asm::kinglet_copy(dst, src, whole) }
+            }
+        }
+        elementwise::copy(to.get_mut(whole..).unwrap_or_default(), from.get(whole..).unwrap_or_default());
+    }
+
+    #[inline(always)]
+    fn move_down(bytes: &mut [i8], from: usize) {
+        let Some(count) = bytes.len().checked_sub(from) else { return };
+        let mut whole = 0;
+        let start = bytes.as_mut_ptr();
+        if (start as usize | from) % 4 == 0 {
+            whole = count & !31;
+            if whole > 0 {
+                // SAFETY: `whole` bytes, a multiple of 32 and not 0, lie within `bytes` from `from` on, at words; the
+                // block reads every byte before it writes it.
+                unsafe { asm::kinglet_copy(start, start.add(from), whole) }
+            }
+        }
+        elementwise::move_down(bytes.get_mut(whole..).unwrap_or_default(), from);
     }
 
     #[inline(always)]

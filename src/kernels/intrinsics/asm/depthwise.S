@@ -109,81 +109,70 @@
  pop {r4-r11,pc}
  k_end kinglet_depthwise
 
+@ Row \n of three taps of two neighboring pixels: four columns from r0 on, r1 apart. Column x is tap x of the first
+@ pixel and tap x - 1 of the second. Clobbers r2, r3, r12.
+ .macro k_dw3_row n
+ ldr r12,[r0]
+ ldrd r2,r3,[lr,#24*\n]
+ sxtb16 r12,r12
+ smlabb r4,r12,r2,r4
+ smlatt r6,r12,r2,r6
+ ldr r12,[r0]
+ add r0,r0,r1
+ sxtb16 r12,r12,ror #8
+ smlabb r5,r12,r3,r5
+ smlatt r7,r12,r3,r7
+ .irp x,1,2
+ ldr r12,[r0]
+ sxtb16 r12,r12
+ smlabb r8,r12,r2,r8
+ smlatt r10,r12,r2,r10
+ ldr r2,[lr,#24*\n+8*\x]
+ smlabb r4,r12,r2,r4
+ smlatt r6,r12,r2,r6
+ ldr r12,[r0]
+ add r0,r0,r1
+ sxtb16 r12,r12,ror #8
+ smlabb r9,r12,r3,r9
+ smlatt r11,r12,r3,r11
+ ldr r3,[lr,#24*\n+8*\x+4]
+ smlabb r5,r12,r3,r5
+ smlatt r7,r12,r3,r7
+ .endr
+ ldr r12,[r0]
+ sxtb16 r12,r12
+ smlabb r8,r12,r2,r8
+ smlatt r10,r12,r2,r10
+ ldr r12,[r0]
+ sxtb16 r12,r12,ror #8
+ smlabb r9,r12,r3,r9
+ smlatt r11,r12,r3,r11
+ .endm
+
 @ depthwise3(src, arguments): the same for 3x3 kernels and neighboring pixels: step = second pixel, 3 rows and columns.
  k_fn kinglet_depthwise3
  push {r4-r11,lr}
  sub sp,sp,#20
- @ sp: 0 arguments, 4 src, 8 rows left, 12 row, 16 w
+ @ sp: 0 arguments, 4 src, 8 step, 12 from the last column of a row to the next row, 16 w
  strd r1,r0,[sp]
+ ldrd r2,r3,[r1]
+ sub r2,r2,r3
+ sub r2,r2,r3,lsl #1
+ strd r3,r2,[sp,#8]
  ldr lr,[r1,#12]
-1: ldr r1,[sp]
- mov r2,#3
- ldr r0,[sp,#4]
- strd r2,r0,[sp,#8]
- k_dw_zero
-2: ldr r1,[sp]
- ldr r1,[r1,#4]
- @ column 0: tap 0 of the first pixel
- ldr r12,[r0]
- ldrd r2,r3,[lr]
- sxtb16 r12,r12
- smlabb r4,r12,r2,r4
- smlatt r6,r12,r2,r6
- ldr r12,[r0]
- add r0,r0,r1
- sxtb16 r12,r12,ror #8
- smlabb r5,r12,r3,r5
- smlatt r7,r12,r3,r7
- @ column 1: tap 0 of the second pixel, tap 1 of the first
- ldr r12,[r0]
- sxtb16 r12,r12
- smlabb r8,r12,r2,r8
- smlatt r10,r12,r2,r10
- ldr r2,[lr,#8]
- smlabb r4,r12,r2,r4
- smlatt r6,r12,r2,r6
- ldr r12,[r0]
- add r0,r0,r1
- sxtb16 r12,r12,ror #8
- smlabb r9,r12,r3,r9
- smlatt r11,r12,r3,r11
- ldr r3,[lr,#12]
- smlabb r5,r12,r3,r5
- smlatt r7,r12,r3,r7
- @ column 2: tap 1 of the second pixel, tap 2 of the first
- ldr r12,[r0]
- sxtb16 r12,r12
- smlabb r8,r12,r2,r8
- smlatt r10,r12,r2,r10
- ldr r2,[lr,#16]
- smlabb r4,r12,r2,r4
- smlatt r6,r12,r2,r6
- ldr r12,[r0]
- add r0,r0,r1
- sxtb16 r12,r12,ror #8
- smlabb r9,r12,r3,r9
- smlatt r11,r12,r3,r11
- ldr r3,[lr,#20]
- smlabb r5,r12,r3,r5
- smlatt r7,r12,r3,r7
- @ column 3: tap 2 of the second pixel
- ldr r12,[r0]
- sxtb16 r1,r12
- smlabb r8,r1,r2,r8
- smlatt r10,r1,r2,r10
- sxtb16 r12,r12,ror #8
- smlabb r9,r12,r3,r9
- smlatt r11,r12,r3,r11
- add lr,lr,#24
+ mov r1,r3
+1: k_dw_zero
+ k_dw3_row 0
+ ldr r2,[sp,#12]
+ add r0,r0,r2
+ k_dw3_row 1
+ ldr r2,[sp,#12]
+ add r0,r0,r2
+ k_dw3_row 2
  ldr r1,[sp]
- ldrd r2,r0,[sp,#8]
- ldr r3,[r1]
- add r0,r0,r3
- subs r2,r2,#1
- strd r2,r0,[sp,#8]
- bne 2b
- str lr,[sp,#16]
+ add lr,lr,#72
  ldr r0,[r1,#16]
+ str lr,[sp,#16]
  k_dw r4 r8
  k_dw r5 r9
  k_dw r6 r10
@@ -195,13 +184,13 @@
  add r0,r0,#4
  add r1,r1,#4
  strd r0,r1,[r2,#20]
- ldr r0,[sp,#4]
+ ldr r3,[r2,#36]
+ ldrd r0,r1,[sp,#4]
  ldr lr,[sp,#16]
  add r0,r0,#4
+ subs r3,r3,#1
  str r0,[sp,#4]
- ldr r0,[r2,#36]
- subs r0,r0,#1
- str r0,[r2,#36]
+ str r3,[r2,#36]
  bne 1b
  add sp,sp,#20
  pop {r4-r11,pc}

@@ -96,3 +96,13 @@
  stmia r3,{r2,r6,r7,r12}
  pop {r4-r7,pc}
  k_end kinglet_sum
+
+@ copy(dst, src, n): n bytes, a multiple of 32, both at multiples of 4; dst may lie before src and overlap it.
+ k_fn kinglet_copy
+ push {r4-r10,lr}
+1: ldmia r1!,{r3-r10}
+ subs r2,r2,#32
+ stmia r0!,{r3-r10}
+ bne 1b
+ pop {r4-r10,pc}
+ k_end kinglet_copy
