@@ -13,5 +13,6 @@ pub mod network;
 pub mod plan;
 pub mod quantize;
 pub mod report;
+mod simd;
 pub mod simulate;
 pub mod train;

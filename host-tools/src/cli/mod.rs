@@ -1,5 +1,6 @@
 //! The command line: a thin layer, one file per command. Results go to stdout, progress and errors to stderr.
 
+mod bench;
 mod budgets;
 mod device;
 mod import;
@@ -25,6 +26,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Measure the speed of training.
+    Bench(bench::Args),
     /// List boards; run firmware images on emulated ones.
     Device(device::Args),
     /// Make a model file of a TensorFlow Lite or ONNX file.
@@ -52,6 +55,7 @@ fn open_model<'b>(path: &Path, bytes: &'b [u8]) -> Result<Model<'b>> {
 /// The exit code is 0 on success, 1 when the command fails or its comparison finds differences, 2 for wrong usage.
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Bench(args) => bench::run(&args),
         Command::Device(args) => device::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Inspect(args) => inspect::run(&args),

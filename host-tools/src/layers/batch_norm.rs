@@ -2,6 +2,7 @@
 
 use super::real::Real;
 use super::store;
+use crate::simd::widest;
 
 /// Momentum of the running statistics: the weight of a new batch.
 pub const MOMENTUM: f64 = 0.1;
@@ -47,17 +48,19 @@ impl<T: Real> BatchNorm<T> {
 
     /// Adds one image's sums of `a[i]` and `a[i] * b[i]` per channel to `sums` (first all of the former).
     pub fn add_sums(&self, a: &[T], b: &[T], sums: &mut [f64], scratch: &mut Vec<T>) {
-        let c = self.channels();
-        scratch.clear();
-        scratch.resize(2 * c, T::zero());
-        let (plain, product) = scratch.split_at_mut(c);
-        for (a, b) in a.chunks_exact(c).zip(b.chunks_exact(c)) {
-            for (((plain, product), a), b) in plain.iter_mut().zip(&mut *product).zip(a).zip(b) {
-                *plain += *a;
-                *product += *a * *b;
+        widest(|| {
+            let c = self.channels();
+            scratch.clear();
+            scratch.resize(2 * c, T::zero());
+            let (plain, product) = scratch.split_at_mut(c);
+            for (a, b) in a.chunks_exact(c).zip(b.chunks_exact(c)) {
+                for (((plain, product), a), b) in plain.iter_mut().zip(&mut *product).zip(a).zip(b) {
+                    *plain += *a;
+                    *product += *a * *b;
+                }
             }
-        }
-        sums.iter_mut().zip(scratch).for_each(|(sum, part)| *sum += part.wide());
+            sums.iter_mut().zip(scratch).for_each(|(sum, part)| *sum += part.wide());
+        });
     }
 
     /// Scale and shift from the batch's sums of x and x * x; moves the running statistics.
@@ -93,12 +96,14 @@ impl<T: Real> BatchNorm<T> {
 
     /// Normalizes one image.
     pub fn forward(&self, input: &[T], out: &mut [T]) {
-        let c = self.channels();
-        for (out, x) in out.chunks_exact_mut(c).zip(input.chunks_exact(c)) {
-            for (((out, x), scale), shift) in out.iter_mut().zip(x).zip(&self.scale).zip(&self.shift) {
-                *out = *x * *scale + *shift;
+        widest(|| {
+            let c = self.channels();
+            for (out, x) in out.chunks_exact_mut(c).zip(input.chunks_exact(c)) {
+                for (((out, x), scale), shift) in out.iter_mut().zip(x).zip(&self.scale).zip(&self.shift) {
+                    *out = *x * *scale + *shift;
+                }
             }
-        }
+        });
     }
 
     /// The gradients of gamma and beta from the batch's sums of g and g * x; prepares [`BatchNorm::backward`].
@@ -119,14 +124,17 @@ impl<T: Real> BatchNorm<T> {
 
     /// The gradient of one image's input.
     pub fn backward(&self, input: &[T], gradient: &[T], target: &mut [T], accumulate: bool) {
-        let c = self.channels();
-        let pixels = input.chunks_exact(c).zip(gradient.chunks_exact(c));
-        for (target, (x, g)) in target.chunks_exact_mut(c).zip(pixels) {
-            let factors = self.by_gradient.iter().zip(&self.by_input).zip(&self.constant);
-            for (((target, x), g), ((by_gradient, by_input), constant)) in target.iter_mut().zip(x).zip(g).zip(factors)
-            {
-                store(target, *g * *by_gradient + (*x * *by_input + *constant), accumulate);
+        widest(|| {
+            let c = self.channels();
+            let pixels = input.chunks_exact(c).zip(gradient.chunks_exact(c));
+            for (target, (x, g)) in target.chunks_exact_mut(c).zip(pixels) {
+                let factors = self.by_gradient.iter().zip(&self.by_input).zip(&self.constant);
+                for (((target, x), g), ((by_gradient, by_input), constant)) in
+                    target.iter_mut().zip(x).zip(g).zip(factors)
+                {
+                    store(target, *g * *by_gradient + (*x * *by_input + *constant), accumulate);
+                }
             }
-        }
+        });
     }
 }

@@ -15,10 +15,6 @@ pub fn channel_blocks(channels: usize) -> impl Iterator<Item = (usize, usize)> +
 
 /// `channels` rounded up to whole blocks.
 pub fn padded(channels: usize) -> usize {
-    channels_end(channels)
-}
-
-fn channels_end(channels: usize) -> usize {
     channels.next_multiple_of(8)
 }
 

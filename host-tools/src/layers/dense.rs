@@ -2,6 +2,7 @@
 
 use super::real::Real;
 use super::{Layer, Output, Point, Scratch, store};
+use crate::simd::widest;
 
 /// `out = weight * in + bias`.
 #[derive(Debug)]
@@ -29,13 +30,15 @@ impl<T: Real> Layer<T> for Dense<T> {
     }
 
     fn forward(&self, point: &Point<'_, T>, out: &mut [T], _scratch: &mut Scratch<T>) {
-        let input = point.input(0);
-        for (out, weight) in out.iter_mut().zip(self.weight.chunks_exact(self.inputs)) {
-            *out = input.iter().zip(weight).map(|(x, w)| *x * *w).sum();
-        }
-        if let Some(bias) = &self.bias {
-            out.iter_mut().zip(bias).for_each(|(out, b)| *out += *b);
-        }
+        widest(|| {
+            let input = point.input(0);
+            for (out, weight) in out.iter_mut().zip(self.weight.chunks_exact(self.inputs)) {
+                *out = input.iter().zip(weight).map(|(x, w)| *x * *w).sum();
+            }
+            if let Some(bias) = &self.bias {
+                out.iter_mut().zip(bias).for_each(|(out, b)| *out += *b);
+            }
+        });
     }
 
     fn input_gradient(
@@ -47,12 +50,14 @@ impl<T: Real> Layer<T> for Dense<T> {
         accumulate: bool,
         _scratch: &mut Scratch<T>,
     ) {
-        if !accumulate {
-            target.fill(T::zero());
-        }
-        for (g, weight) in output.gradient.iter().zip(self.weight.chunks_exact(self.inputs)) {
-            target.iter_mut().zip(weight).for_each(|(t, w)| *t += *g * *w);
-        }
+        widest(|| {
+            if !accumulate {
+                target.fill(T::zero());
+            }
+            for (g, weight) in output.gradient.iter().zip(self.weight.chunks_exact(self.inputs)) {
+                target.iter_mut().zip(weight).for_each(|(t, w)| *t += *g * *w);
+            }
+        });
     }
 
     fn gradient_lens(&self) -> Vec<usize> {
@@ -67,12 +72,14 @@ impl<T: Real> Layer<T> for Dense<T> {
         sums: &mut [Vec<T>],
         _scratch: &mut Scratch<T>,
     ) {
-        let input = point.input(0);
-        for (g, sum) in output.gradient.iter().zip(sums[0].chunks_exact_mut(self.inputs)) {
-            sum.iter_mut().zip(input).for_each(|(sum, x)| *sum += *g * *x);
-        }
-        if let Some(bias) = sums.get_mut(1) {
-            bias.iter_mut().zip(output.gradient).for_each(|(sum, g)| store(sum, *g, true));
-        }
+        widest(|| {
+            let input = point.input(0);
+            for (g, sum) in output.gradient.iter().zip(sums[0].chunks_exact_mut(self.inputs)) {
+                sum.iter_mut().zip(input).for_each(|(sum, x)| *sum += *g * *x);
+            }
+            if let Some(bias) = sums.get_mut(1) {
+                bias.iter_mut().zip(output.gradient).for_each(|(sum, g)| store(sum, *g, true));
+            }
+        });
     }
 }

@@ -4,6 +4,7 @@ use kinglet::{Shape, Window};
 
 use super::real::Real;
 use super::{Layer, Output, Point, Scratch};
+use crate::simd::widest;
 
 /// A depthwise convolution of one shape.
 #[derive(Debug)]
@@ -53,17 +54,19 @@ impl<T: Real> Layer<T> for Depthwise<T> {
     }
 
     fn forward(&self, point: &Point<'_, T>, out: &mut [T], _scratch: &mut Scratch<T>) {
-        let (input, c) = (point.input(0), self.output.c as usize);
-        match &self.bias {
-            Some(bias) => out.chunks_exact_mut(c).for_each(|out| out.copy_from_slice(bias)),
-            None => out.fill(T::zero()),
-        }
-        self.taps(|at, pixel, tap| {
-            let outs = out[at..][..c].chunks_exact_mut(self.multiplier);
-            let weights = self.weight[tap..][..c].chunks_exact(self.multiplier);
-            for ((outs, weights), x) in outs.zip(weights).zip(&input[pixel..]) {
-                outs.iter_mut().zip(weights).for_each(|(out, w)| *out += *x * *w);
+        widest(|| {
+            let (input, c) = (point.input(0), self.output.c as usize);
+            match &self.bias {
+                Some(bias) => out.chunks_exact_mut(c).for_each(|out| out.copy_from_slice(bias)),
+                None => out.fill(T::zero()),
             }
+            self.taps(|at, pixel, tap| {
+                let outs = out[at..][..c].chunks_exact_mut(self.multiplier);
+                let weights = self.weight[tap..][..c].chunks_exact(self.multiplier);
+                for ((outs, weights), x) in outs.zip(weights).zip(&input[pixel..]) {
+                    outs.iter_mut().zip(weights).for_each(|(out, w)| *out += *x * *w);
+                }
+            });
         });
     }
 
@@ -76,16 +79,18 @@ impl<T: Real> Layer<T> for Depthwise<T> {
         accumulate: bool,
         _scratch: &mut Scratch<T>,
     ) {
-        let c = self.output.c as usize;
-        if !accumulate {
-            target.fill(T::zero());
-        }
-        self.taps(|at, pixel, tap| {
-            let gradients = output.gradient[at..][..c].chunks_exact(self.multiplier);
-            let weights = self.weight[tap..][..c].chunks_exact(self.multiplier);
-            for ((gradients, weights), t) in gradients.zip(weights).zip(&mut target[pixel..]) {
-                *t += gradients.iter().zip(weights).map(|(g, w)| *g * *w).sum();
+        widest(|| {
+            let c = self.output.c as usize;
+            if !accumulate {
+                target.fill(T::zero());
             }
+            self.taps(|at, pixel, tap| {
+                let gradients = output.gradient[at..][..c].chunks_exact(self.multiplier);
+                let weights = self.weight[tap..][..c].chunks_exact(self.multiplier);
+                for ((gradients, weights), t) in gradients.zip(weights).zip(&mut target[pixel..]) {
+                    *t += gradients.iter().zip(weights).map(|(g, w)| *g * *w).sum();
+                }
+            });
         });
     }
 
@@ -102,18 +107,20 @@ impl<T: Real> Layer<T> for Depthwise<T> {
         sums: &mut [Vec<T>],
         _scratch: &mut Scratch<T>,
     ) {
-        let (input, c) = (point.input(0), self.output.c as usize);
-        self.taps(|at, pixel, tap| {
-            let gradients = output.gradient[at..][..c].chunks_exact(self.multiplier);
-            let sums = sums[0][tap..][..c].chunks_exact_mut(self.multiplier);
-            for ((gradients, sums), x) in gradients.zip(sums).zip(&input[pixel..]) {
-                sums.iter_mut().zip(gradients).for_each(|(sum, g)| *sum += *x * *g);
+        widest(|| {
+            let (input, c) = (point.input(0), self.output.c as usize);
+            self.taps(|at, pixel, tap| {
+                let gradients = output.gradient[at..][..c].chunks_exact(self.multiplier);
+                let sums = sums[0][tap..][..c].chunks_exact_mut(self.multiplier);
+                for ((gradients, sums), x) in gradients.zip(sums).zip(&input[pixel..]) {
+                    sums.iter_mut().zip(gradients).for_each(|(sum, g)| *sum += *x * *g);
+                }
+            });
+            if self.bias.is_some() {
+                for gradient in output.gradient.chunks_exact(c) {
+                    sums[1].iter_mut().zip(gradient).for_each(|(sum, g)| *sum += *g);
+                }
             }
         });
-        if self.bias.is_some() {
-            for gradient in output.gradient.chunks_exact(c) {
-                sums[1].iter_mut().zip(gradient).for_each(|(sum, g)| *sum += *g);
-            }
-        }
     }
 }

@@ -4,7 +4,7 @@
 //! there, and between two cuts does everything that touches one image while it is in the cache.
 
 mod batch_norm;
-mod blocks;
+pub(crate) mod blocks;
 mod conv;
 mod dense;
 mod depthwise;

@@ -4,6 +4,7 @@ use kinglet::{Shape, Window};
 
 use super::real::Real;
 use super::{Layer, Output, Point, Scratch, store};
+use crate::simd::widest;
 
 /// The pixels under each output pixel.
 #[derive(Debug)]
@@ -45,16 +46,18 @@ impl MaxPool {
 
 impl<T: Real> Layer<T> for MaxPool {
     fn forward(&self, point: &Point<'_, T>, out: &mut [T], _scratch: &mut Scratch<T>) {
-        let (input, c) = (point.input(0), self.windows.channels);
-        for (out, under) in out.chunks_exact_mut(c).zip(&self.windows.pixels) {
-            out.fill(T::neg_infinity());
-            for &pixel in under {
-                for (out, x) in out.iter_mut().zip(&input[pixel..][..c]) {
-                    // Written so that a NaN comes through, and the trainer sees it.
-                    *out = if *x < *out { *out } else { *x };
+        widest(|| {
+            let (input, c) = (point.input(0), self.windows.channels);
+            for (out, under) in out.chunks_exact_mut(c).zip(&self.windows.pixels) {
+                out.fill(T::neg_infinity());
+                for &pixel in under {
+                    for (out, x) in out.iter_mut().zip(&input[pixel..][..c]) {
+                        // Written so that a NaN comes through, and the trainer sees it.
+                        *out = if *x < *out { *out } else { *x };
+                    }
                 }
             }
-        }
+        });
     }
 
     fn input_gradient(
@@ -66,25 +69,27 @@ impl<T: Real> Layer<T> for MaxPool {
         accumulate: bool,
         scratch: &mut Scratch<T>,
     ) {
-        let (input, c) = (point.input(0), self.windows.channels);
-        if !accumulate {
-            target.fill(T::zero());
-        }
-        let left = &mut scratch.a;
-        let rows = output.value.chunks_exact(c).zip(output.gradient.chunks_exact(c));
-        for ((value, gradient), under) in rows.zip(&self.windows.pixels) {
-            // What is left of each channel's gradient: all of it until its maximum is met.
-            left.clear();
-            left.extend_from_slice(gradient);
-            for &pixel in under {
-                let (x, target) = (&input[pixel..][..c], &mut target[pixel..][..c]);
-                for (((target, x), value), left) in target.iter_mut().zip(x).zip(value).zip(&mut *left) {
-                    let share = if *x == *value { *left } else { T::zero() };
-                    *target += share;
-                    *left -= share;
+        widest(|| {
+            let (input, c) = (point.input(0), self.windows.channels);
+            if !accumulate {
+                target.fill(T::zero());
+            }
+            let left = &mut scratch.a;
+            let rows = output.value.chunks_exact(c).zip(output.gradient.chunks_exact(c));
+            for ((value, gradient), under) in rows.zip(&self.windows.pixels) {
+                // What is left of each channel's gradient: all of it until its maximum is met.
+                left.clear();
+                left.extend_from_slice(gradient);
+                for &pixel in under {
+                    let (x, target) = (&input[pixel..][..c], &mut target[pixel..][..c]);
+                    for (((target, x), value), left) in target.iter_mut().zip(x).zip(value).zip(&mut *left) {
+                        let share = if *x == *value { *left } else { T::zero() };
+                        *target += share;
+                        *left -= share;
+                    }
                 }
             }
-        }
+        });
     }
 }
 
@@ -103,15 +108,17 @@ impl AveragePool {
 
 impl<T: Real> Layer<T> for AveragePool {
     fn forward(&self, point: &Point<'_, T>, out: &mut [T], _scratch: &mut Scratch<T>) {
-        let (input, c) = (point.input(0), self.windows.channels);
-        for (out, under) in out.chunks_exact_mut(c).zip(&self.windows.pixels) {
-            out.fill(T::zero());
-            for &pixel in under {
-                out.iter_mut().zip(&input[pixel..]).for_each(|(out, x)| *out += *x);
+        widest(|| {
+            let (input, c) = (point.input(0), self.windows.channels);
+            for (out, under) in out.chunks_exact_mut(c).zip(&self.windows.pixels) {
+                out.fill(T::zero());
+                for &pixel in under {
+                    out.iter_mut().zip(&input[pixel..]).for_each(|(out, x)| *out += *x);
+                }
+                let share = T::of(1.0 / under.len() as f64);
+                out.iter_mut().for_each(|out| *out *= share);
             }
-            let share = T::of(1.0 / under.len() as f64);
-            out.iter_mut().for_each(|out| *out *= share);
-        }
+        });
     }
 
     fn input_gradient(
@@ -123,16 +130,18 @@ impl<T: Real> Layer<T> for AveragePool {
         accumulate: bool,
         _scratch: &mut Scratch<T>,
     ) {
-        let c = self.windows.channels;
-        if !accumulate {
-            target.fill(T::zero());
-        }
-        for (gradient, under) in output.gradient.chunks_exact(c).zip(&self.windows.pixels) {
-            let share = T::of(1.0 / under.len() as f64);
-            for &pixel in under {
-                target[pixel..].iter_mut().zip(gradient).for_each(|(t, g)| *t += *g * share);
+        widest(|| {
+            let c = self.windows.channels;
+            if !accumulate {
+                target.fill(T::zero());
             }
-        }
+            for (gradient, under) in output.gradient.chunks_exact(c).zip(&self.windows.pixels) {
+                let share = T::of(1.0 / under.len() as f64);
+                for &pixel in under {
+                    target[pixel..].iter_mut().zip(gradient).for_each(|(t, g)| *t += *g * share);
+                }
+            }
+        });
     }
 }
 
@@ -145,13 +154,15 @@ pub struct GlobalAverage {
 
 impl<T: Real> Layer<T> for GlobalAverage {
     fn forward(&self, point: &Point<'_, T>, out: &mut [T], _scratch: &mut Scratch<T>) {
-        let input = point.input(0);
-        out.fill(T::zero());
-        for pixel in input.chunks_exact(self.channels) {
-            out.iter_mut().zip(pixel).for_each(|(out, x)| *out += *x);
-        }
-        let share = T::of(self.channels as f64 / input.len() as f64);
-        out.iter_mut().for_each(|out| *out *= share);
+        widest(|| {
+            let input = point.input(0);
+            out.fill(T::zero());
+            for pixel in input.chunks_exact(self.channels) {
+                out.iter_mut().zip(pixel).for_each(|(out, x)| *out += *x);
+            }
+            let share = T::of(self.channels as f64 / input.len() as f64);
+            out.iter_mut().for_each(|out| *out *= share);
+        });
     }
 
     fn input_gradient(
@@ -163,9 +174,11 @@ impl<T: Real> Layer<T> for GlobalAverage {
         accumulate: bool,
         _scratch: &mut Scratch<T>,
     ) {
-        let share = T::of(self.channels as f64 / target.len() as f64);
-        for pixel in target.chunks_exact_mut(self.channels) {
-            pixel.iter_mut().zip(output.gradient).for_each(|(t, g)| store(t, *g * share, accumulate));
-        }
+        widest(|| {
+            let share = T::of(self.channels as f64 / target.len() as f64);
+            for pixel in target.chunks_exact_mut(self.channels) {
+                pixel.iter_mut().zip(output.gradient).for_each(|(t, g)| store(t, *g * share, accumulate));
+            }
+        });
     }
 }

@@ -3,6 +3,7 @@
 use ndarray::NdFloat;
 
 use super::blocks::{self, Outer, Row};
+use crate::simd;
 
 /// A float type that the layers compute in.
 pub trait Real: NdFloat + Default + std::iter::Sum {
@@ -39,5 +40,13 @@ impl Real for f32 {
 
     fn wide(self) -> f64 {
         f64::from(self)
+    }
+
+    fn row(row: &Row<'_, Self>, out: &mut [Self]) {
+        simd::row(row, out);
+    }
+
+    fn outer(outer: &Outer<'_, Self>, out: &mut [Self]) {
+        simd::outer(outer, out);
     }
 }

@@ -4,6 +4,7 @@ use kinglet::Shape;
 
 use super::real::Real;
 use super::{Layer, Output, Point, Scratch, store};
+use crate::simd::widest;
 
 /// Concatenation along channels.
 #[derive(Debug)]
@@ -44,11 +45,13 @@ impl<T: Real> Layer<T> for Concat {
         accumulate: bool,
         _scratch: &mut Scratch<T>,
     ) {
-        let (first, count) = self.parts[which];
-        let pixels = target.chunks_exact_mut(count).zip(output.gradient.chunks_exact(self.channels));
-        for (target, gradient) in pixels {
-            target.iter_mut().zip(&gradient[first..]).for_each(|(t, g)| store(t, *g, accumulate));
-        }
+        widest(|| {
+            let (first, count) = self.parts[which];
+            let pixels = target.chunks_exact_mut(count).zip(output.gradient.chunks_exact(self.channels));
+            for (target, gradient) in pixels {
+                target.iter_mut().zip(&gradient[first..]).for_each(|(t, g)| store(t, *g, accumulate));
+            }
+        });
     }
 }
 
@@ -70,7 +73,9 @@ impl<T: Real> Layer<T> for Flatten {
         accumulate: bool,
         _scratch: &mut Scratch<T>,
     ) {
-        target.iter_mut().zip(output.gradient).for_each(|(t, g)| store(t, *g, accumulate));
+        widest(|| {
+            target.iter_mut().zip(output.gradient).for_each(|(t, g)| store(t, *g, accumulate));
+        });
     }
 }
 
@@ -110,10 +115,12 @@ impl<T: Real> Layer<T> for Pad {
         accumulate: bool,
         _scratch: &mut Scratch<T>,
     ) {
-        let [from, to] = self.rows;
-        for (row, target) in target.chunks_exact_mut(from).enumerate() {
-            let gradient = &output.gradient[self.start + row * to..];
-            target.iter_mut().zip(gradient).for_each(|(t, g)| store(t, *g, accumulate));
-        }
+        widest(|| {
+            let [from, to] = self.rows;
+            for (row, target) in target.chunks_exact_mut(from).enumerate() {
+                let gradient = &output.gradient[self.start + row * to..];
+                target.iter_mut().zip(gradient).for_each(|(t, g)| store(t, *g, accumulate));
+            }
+        });
     }
 }
