@@ -1,6 +1,6 @@
 //! From the integer network's scales to the runtime's operators: multipliers, folded biases, activation ranges.
 
-use kinglet::kernels::algorithms::Layer;
+use kinglet::kernels::algorithms::{Layer, Map, depthwise};
 use kinglet::ops::{
     Add, AveragePool2d, Concat, Constant, Conv2d, ConvAlgorithm, Dense, DepthwiseAlgorithm, DepthwiseConv2d, Function,
     Lookup, MaxPool2d, Mean, Mul, Op, Pad, Reshape, Softmax, Sub,
@@ -15,6 +15,10 @@ use crate::network::{ConstantFunction, Network, Node, NodeOp, TensorInfo};
 pub struct Constants {
     /// Of a convolution, how it is computed and its weights packed.
     algorithm: ConvAlgorithm,
+    /// The same of a depthwise convolution.
+    depthwise: DepthwiseAlgorithm,
+    /// Of an addition, the constants of its linear form, where it has one.
+    linear: Option<[i32; 3]>,
     weights: Vec<i8>,
     channels: Vec<u8>,
     table: Option<Box<[i8; 256]>>,
@@ -44,6 +48,15 @@ impl Constants {
                 let sum = |c: usize| weights.iter().skip(c).step_by(bias.len().max(1)).map(|&w| i32::from(w)).sum();
                 constants.weights.clone_from(weights);
                 constants.channels = channels(node, input, output, weight_scales, bias, sum)?;
+                constants.pack_depthwise(node, input, output);
+            }
+            NodeOp::Add { activation } => {
+                let quant = |i: usize| node.inputs.get(i).map(|&id| network.tensors[id].quant);
+                if let (Some(a), Some(b)) = (quant(0), quant(1)) {
+                    let clamp = Clamp::activation(*activation, output.quant, output.dtype);
+                    let add = Add::new(a, b, output.quant, node.rounding, clamp);
+                    constants.linear = add.and_then(|add| add.linearized(a, b, output.quant).linear);
+                }
             }
             NodeOp::Dense { weights, weight_scales, bias, .. } => {
                 let len = weights.len() / bias.len().max(1);
@@ -62,6 +75,30 @@ impl Constants {
             _ => {}
         }
         Ok(constants)
+    }
+
+    /// Packs a depthwise convolution of as many channels as it reads, where that is exact.
+    fn pack_depthwise(&mut self, node: &Node, input: Option<&TensorInfo>, output: &TensorInfo) {
+        let (NodeOp::DepthwiseConv2d { window, activation, .. }, Some(input)) = (&node.op, input) else { return };
+        let clamp = Clamp::activation(*activation, output.quant, output.dtype);
+        let map = |info: &TensorInfo| Map::dense(info.shape.h as usize, info.shape.w as usize, info.shape.c as usize);
+        let layer = Layer {
+            input: map(input),
+            output: map(output),
+            window: *window,
+            zero_in: input.quant.zero_point as i8,
+            zero_out: output.quant.zero_point as i8,
+            low: clamp.min as i8,
+            high: clamp.max as i8,
+        };
+        let channels: Vec<Channel> = Channels::new(&self.channels).iter().flat_map(Channels::iter).collect();
+        if node.rounding == Rounding::Double
+            && depthwise::supports(&layer)
+            && let Some(words) = depthwise::pack(&layer, &self.weights, &channels)
+        {
+            self.depthwise = DepthwiseAlgorithm::Packed;
+            self.weights = words.into_iter().flat_map(u32::to_le_bytes).map(|byte| byte as i8).collect();
+        }
     }
 
     /// Bytes of weights.
@@ -118,7 +155,7 @@ impl Constants {
                 channels: channels()?,
             }),
             NodeOp::DepthwiseConv2d { window, activation, .. } => Op::DepthwiseConv2d(DepthwiseConv2d {
-                algorithm: DepthwiseAlgorithm::Direct,
+                algorithm: self.depthwise,
                 window: *window,
                 rounding,
                 clamp: clamp(*activation),
@@ -143,7 +180,8 @@ impl Constants {
             NodeOp::Add { activation } => {
                 let (a, b) = (operand(0)?.quant, operand(1)?.quant);
                 let add = Add::new(a, b, output.quant, rounding, clamp(*activation));
-                Op::Add(add.ok_or_else(|| ratio("a ratio of the sum's scales"))?)
+                let add = add.ok_or_else(|| ratio("a ratio of the sum's scales"))?;
+                Op::Add(Add { linear: self.linear, ..add })
             }
             NodeOp::Sub { activation } => {
                 let (a, b) = (operand(0)?.quant, operand(1)?.quant);
