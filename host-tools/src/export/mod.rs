@@ -14,12 +14,15 @@ use algorithms::Choice;
 pub use lower::Constants;
 
 use crate::files;
-use crate::network::{Network, Node};
+use crate::network::{Network, NetworkError, Node};
 use crate::plan::{self, Plan, Program};
 
 /// Why a network could not be exported.
 #[derive(Debug, Error)]
 pub enum ExportError {
+    /// The network breaks a rule: which node, which field, and what would be right.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
     /// A node that the runtime cannot express.
     #[error("node `{node}`: {reason}")]
     Node {
@@ -76,8 +79,9 @@ pub struct Options {
 /// Exports a network to the bytes of a model file that the runtime has accepted.
 ///
 /// # Errors
-/// When a node cannot be lowered or the runtime refuses the result.
+/// When the network is not valid, a node cannot be lowered or the runtime refuses the result.
 pub fn to_bytes(network: &Network, options: &Options) -> Result<Exported, ExportError> {
+    network.validate()?;
     let direct = network.nodes.iter().map(|node| Constants::of(network, node)).collect::<Result<Vec<_>, _>>()?;
     let mut choice = Choice::new(network, &direct, options)?;
     let ram = match options.plan.ram {
