@@ -29,6 +29,9 @@ pub struct Args {
     /// Passes over the training images, instead of the recipe's.
     #[arg(long)]
     epochs: Option<usize>,
+    /// Leave out broken image files, instead of stopping at the first one.
+    #[arg(long)]
+    skip_bad: bool,
 }
 
 /// Trains, and writes recipe, weights and metrics.
@@ -36,7 +39,7 @@ pub struct Args {
 /// # Errors
 /// When recipe, data or run folder are wrong, or the training diverges.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let (recipe, folder) = match &args.resume {
+    let (mut recipe, folder) = match &args.resume {
         Some(folder) => {
             let folder = RunFolder::new(folder);
             (folder.recipe()?, folder)
@@ -53,7 +56,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             (recipe, folder)
         }
     };
+    if args.skip_bad {
+        recipe.data.skip_bad();
+    }
     let data = recipe.data.load()?;
+    if data.skipped > 0 {
+        eprintln!("{}: {} broken files skipped", data.name, data.skipped);
+    }
     let mut trainer = match args.resume {
         Some(_) => folder.resume(&data)?,
         None => Trainer::new(&recipe, &data)?,

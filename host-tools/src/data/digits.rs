@@ -25,5 +25,6 @@ pub fn load() -> Result<Dataset, DataError> {
         train,
         test,
         classes: (0..10).map(|digit| digit.to_string()).collect(),
+        skipped: 0,
     })
 }

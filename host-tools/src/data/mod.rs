@@ -1,13 +1,20 @@
 //! Labelled u8 images in memory, and where they come from.
 
+mod cifar;
 mod digits;
+mod idx;
+mod images;
 mod source;
 mod split;
+
+use std::path::Path;
 
 use ndarray::{Array4, Axis};
 use thiserror::Error;
 
-pub use source::Source;
+use crate::files;
+
+pub use source::{Images, Source};
 pub use split::{TEST_PERCENT, split_by_class};
 
 /// Images that belong together, N x H x W x C, with the index of each one's class.
@@ -60,6 +67,8 @@ pub struct Dataset {
     pub test: Split,
     /// Class names, in the order of the labels.
     pub classes: Vec<String>,
+    /// Broken files that were left out.
+    pub skipped: usize,
 }
 
 impl Dataset {
@@ -97,4 +106,15 @@ pub enum DataError {
         /// What is wrong.
         reason: String,
     },
+}
+
+impl DataError {
+    fn broken(path: &Path, reason: String) -> Self {
+        DataError::Broken { name: format!("`{}`", path.display()), reason }
+    }
+}
+
+/// The bytes of a file.
+fn read(path: &Path) -> Result<Vec<u8>, DataError> {
+    files::read(path).map_err(|e| DataError::broken(path, format!("{:#}", e.root_cause())))
 }

@@ -1,16 +1,57 @@
 //! Where a recipe's images come from.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
-use super::{DataError, Dataset};
+use super::{DataError, Dataset, cifar, idx, images};
 
-/// A data set, as recipes name it: `data = "digits"`.
+/// A data set, as recipes name it: `data = "digits"` or `data = { images = { path = "photos.tar" } }`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Source {
     /// The embedded 8x8 digits.
     #[default]
     Digits,
+    /// CIFAR-10's binary version.
+    Cifar10 {
+        /// The folder with `data_batch_1.bin` to `data_batch_5.bin` and `test_batch.bin`.
+        path: PathBuf,
+    },
+    /// The files of MNIST and Fashion-MNIST, gzipped or not.
+    Idx {
+        /// The folder with `train-images-idx3-ubyte`, `train-labels-idx1-ubyte` and their `t10k-` twins.
+        path: PathBuf,
+    },
+    /// PNG and JPEG files, one folder per class.
+    Images(Images),
+}
+
+/// A folder or tar archive of images: `class/file.png`, or `train/class/file.png` and `test/class/file.png`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Images {
+    /// The folder, or the `.tar` file.
+    pub path: PathBuf,
+    /// `[h, w]` that all images are resized to; the first image's when absent, and then all must have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<[u32; 2]>,
+    /// One channel instead of three.
+    #[serde(default)]
+    pub gray: bool,
+    /// The classes to use, in this order; all, by name, when absent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<String>,
+    /// Start of the random split, when there is no `train` and `test` folder.
+    #[serde(default = "split_seed")]
+    pub split_seed: u64,
+    /// Leaves out files that are broken, and counts them, instead of stopping.
+    #[serde(default)]
+    pub skip_bad: bool,
+}
+
+fn split_seed() -> u64 {
+    1
 }
 
 impl Source {
@@ -21,6 +62,16 @@ impl Source {
     pub fn load(&self) -> Result<Dataset, DataError> {
         match self {
             Source::Digits => Dataset::digits(),
+            Source::Cifar10 { path } => cifar::load(path),
+            Source::Idx { path } => idx::load(path),
+            Source::Images(source) => images::load(source),
+        }
+    }
+
+    /// Asks to leave out broken image files.
+    pub fn skip_bad(&mut self) {
+        if let Source::Images(source) = self {
+            source.skip_bad = true;
         }
     }
 }

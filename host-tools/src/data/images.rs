@@ -1,0 +1,255 @@
+//! PNG and JPEG files in folders or a tar archive.
+
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Component, Path, PathBuf};
+
+use image::imageops::FilterType;
+use ndarray::Array4;
+use rayon::prelude::*;
+
+use super::source::Images;
+use super::{DataError, Dataset, Split, read, split_by_class};
+
+/// The most bytes of one image file in an archive.
+const MAX_LEN: u64 = 256 << 20;
+
+/// An image file: its path inside the folder or archive, and its bytes or where to read them.
+struct Entry {
+    /// `[part, class, file]`; `part` is `train`, `test` or empty.
+    path: [String; 3],
+    bytes: Bytes,
+}
+
+enum Bytes {
+    Here(Vec<u8>),
+    At(PathBuf),
+}
+
+/// Reads all images, in the order of their paths.
+pub fn load(source: &Images) -> Result<Dataset, DataError> {
+    let broken = |reason: String| DataError::broken(&source.path, reason);
+    let mut entries = if source.path.is_dir() { folder(&source.path)? } else { archive(&source.path)? };
+    entries.sort_by(|a, b| a.path.cmp(&b.path));
+    let mut classes = source.classes.clone();
+    if classes.is_empty() {
+        classes = entries.iter().map(|entry| entry.path[1].clone()).collect();
+        classes.sort();
+        classes.dedup();
+    }
+    if let Some(absent) = classes.iter().find(|class| entries.iter().all(|entry| entry.path[1] != **class)) {
+        return Err(broken(format!("no images in a folder `{absent}`")));
+    }
+    if !(2..=256).contains(&classes.len()) {
+        let found = format!("{} classes, expected 2 to 256: folders with .png, .jpg or .jpeg files", classes.len());
+        return Err(broken(found));
+    }
+    let class_of = |entry: &Entry| classes.iter().position(|class| *class == entry.path[1]);
+    entries.retain(|entry| class_of(entry).is_some());
+    let size = match source.size {
+        Some(size) => size,
+        None => first_size(source, &entries)?,
+    };
+    let decoded: Vec<Result<Vec<u8>, DataError>> =
+        entries.par_iter().map(|entry| decode(source, entry, size)).collect();
+
+    let channels = if source.gray { 1 } else { 3 };
+    let mut parts: [(Vec<u8>, Vec<u8>); 3] = Default::default();
+    let mut skipped = 0;
+    for (entry, pixels) in entries.iter().zip(decoded) {
+        let pixels = match pixels {
+            Ok(pixels) => pixels,
+            Err(_) if source.skip_bad => {
+                skipped += 1;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        let part = ["train", "test", ""].iter().position(|part| *part == entry.path[0]).unwrap_or(2);
+        parts[part].0.extend(pixels);
+        parts[part].1.extend(class_of(entry).map(|class| class as u8));
+    }
+    let split = |(pixels, labels): (Vec<u8>, Vec<u8>)| {
+        let dims = (labels.len(), size[0] as usize, size[1] as usize, channels);
+        Split { images: Array4::from_shape_vec(dims, pixels).expect("all images have one size"), labels }
+    };
+    let [train, test, mixed] = parts.map(split);
+    let (train, test) = match (mixed.is_empty(), train.is_empty(), test.is_empty()) {
+        (true, false, false) => (train, test),
+        (false, true, true) => split_by_class(&mixed, classes.len(), source.split_seed),
+        _ => return Err(broken("expected class folders, or class folders in both `train` and `test`".to_string())),
+    };
+    let name = source.path.file_name().unwrap_or(source.path.as_os_str()).to_string_lossy().into_owned();
+    Ok(Dataset { name, train, test, classes, skipped })
+}
+
+/// Part, class and file of a path, if it is an image's.
+fn place(path: &Path) -> Option<[String; 3]> {
+    let extension = path.extension()?.to_str()?.to_ascii_lowercase();
+    let names: Option<Vec<&str>> = path
+        .components()
+        .filter(|component| !matches!(component, Component::CurDir))
+        .map(|component| component.as_os_str().to_str())
+        .collect();
+    let names = names?;
+    if !matches!(extension.as_str(), "png" | "jpg" | "jpeg") || names.iter().any(|name| name.starts_with('.')) {
+        return None;
+    }
+    match names[..] {
+        [part @ ("train" | "test"), class, file] => Some([part, class, file].map(String::from)),
+        [.., class, file] => Some(["", class, file].map(String::from)),
+        _ => None,
+    }
+}
+
+fn folder(root: &Path) -> Result<Vec<Entry>, DataError> {
+    let (mut entries, mut folders) = (Vec::new(), vec![root.to_path_buf()]);
+    while let Some(folder) = folders.pop() {
+        let broken = |e: std::io::Error| DataError::broken(&folder, e.to_string());
+        for entry in std::fs::read_dir(&folder).map_err(broken)? {
+            let path = entry.map_err(broken)?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if let Some(place) = path.strip_prefix(root).ok().and_then(place) {
+                entries.push(Entry { path: place, bytes: Bytes::At(path) });
+            }
+        }
+    }
+    Ok(entries)
+}
+
+fn archive(path: &Path) -> Result<Vec<Entry>, DataError> {
+    let broken = |e: std::io::Error| DataError::broken(path, e.to_string());
+    let mut archive = tar::Archive::new(BufReader::new(File::open(path).map_err(broken)?));
+    let mut entries = Vec::new();
+    for entry in archive.entries().map_err(broken)? {
+        let mut entry = entry.map_err(broken)?;
+        let place = place(&entry.path().map_err(broken)?);
+        let (Some(place), true) = (place, entry.header().entry_type().is_file()) else { continue };
+        let (size, mut bytes) = (entry.size(), Vec::new());
+        (&mut entry).take(MAX_LEN).read_to_end(&mut bytes).map_err(broken)?;
+        if bytes.len() as u64 != size {
+            let reason = format!("`{}` has {size} bytes, {} can be read", place.join("/"), bytes.len());
+            return Err(DataError::broken(path, reason));
+        }
+        entries.push(Entry { path: place, bytes: Bytes::Here(bytes) });
+    }
+    Ok(entries)
+}
+
+fn open(source: &Images, entry: &Entry) -> Result<image::DynamicImage, DataError> {
+    let name = source.path.join(entry.path.iter().filter(|name| !name.is_empty()).collect::<PathBuf>());
+    let read_here;
+    let bytes = match &entry.bytes {
+        Bytes::Here(bytes) => bytes,
+        Bytes::At(path) => {
+            read_here = read(path)?;
+            &read_here
+        }
+    };
+    image::load_from_memory(bytes).map_err(|e| DataError::broken(&name, e.to_string()))
+}
+
+/// `[h, w]` of the first image that can be read.
+fn first_size(source: &Images, entries: &[Entry]) -> Result<[u32; 2], DataError> {
+    let mut last = DataError::broken(&source.path, "no images".to_string());
+    for entry in entries {
+        match open(source, entry) {
+            Ok(image) => return Ok([image.height(), image.width()]),
+            Err(error) if source.skip_bad => last = error,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(last)
+}
+
+/// The pixels of an image, H x W x C.
+fn decode(source: &Images, entry: &Entry, [h, w]: [u32; 2]) -> Result<Vec<u8>, DataError> {
+    let mut image = open(source, entry)?;
+    if (image.height(), image.width()) != (h, w) {
+        if source.size.is_none() {
+            let name = source.path.join(entry.path.iter().collect::<PathBuf>());
+            let reason =
+                format!("{}x{} pixels, the first image has {h}x{w}; give `size`", image.height(), image.width());
+            return Err(DataError::broken(&name, reason));
+        }
+        image = image.resize_exact(w, h, FilterType::Triangle);
+    }
+    Ok(if source.gray { image.to_luma8().into_raw() } else { image.to_rgb8().into_raw() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn png(h: u32, w: u32, value: u8) -> Vec<u8> {
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        image::RgbImage::from_pixel(w, h, image::Rgb([value, 0, 255]))
+            .write_to(&mut bytes, image::ImageFormat::Png)
+            .unwrap();
+        bytes.into_inner()
+    }
+
+    fn source(path: &Path) -> Images {
+        Images { path: path.to_path_buf(), size: None, gray: false, classes: vec![], split_seed: 1, skip_bad: false }
+    }
+
+    fn put(root: &Path, name: &str, bytes: &[u8]) {
+        std::fs::create_dir_all(root.join(name).parent().unwrap()).unwrap();
+        std::fs::write(root.join(name), bytes).unwrap();
+    }
+
+    #[test]
+    fn folders_and_archives_give_the_same_and_broken_files_are_named() {
+        let root = tempfile::tempdir().unwrap();
+        for (class, value) in [("cat", 10), ("dog", 20)] {
+            for index in 0..10 {
+                put(root.path(), &format!("{class}/{index}.png"), &png(4, 6, value + index));
+            }
+        }
+        put(root.path(), "cat/notes.txt", b"no image");
+        let data = load(&source(root.path())).unwrap();
+        assert_eq!((data.train.len(), data.test.len(), data.image_shape()), (16, 4, [4, 6, 3]));
+        assert_eq!(data.classes, ["cat", "dog"]);
+        assert_eq!(data.test.image(0)[1..3], [0, 255]);
+
+        let tar_path = root.path().join("all.tar");
+        let mut tar = tar::Builder::new(File::create(&tar_path).unwrap());
+        for class in ["cat", "dog"] {
+            tar.append_dir_all(format!("./{class}"), root.path().join(class)).unwrap();
+        }
+        tar.finish().unwrap();
+        let same = load(&source(&tar_path)).unwrap();
+        assert_eq!((&same.train, &same.test), (&data.train, &data.test));
+
+        let small =
+            Images { size: Some([2, 2]), gray: true, classes: vec!["dog".into(), "cat".into()], ..source(&tar_path) };
+        let small = load(&small).unwrap();
+        assert_eq!((small.image_shape(), small.classes[0].as_str()), ([2, 2, 1], "dog"));
+
+        put(root.path(), "dog/3.png", &png(4, 6, 1)[..30]);
+        let error = load(&source(root.path())).unwrap_err().to_string();
+        assert!(error.contains("dog/3.png"), "{error}");
+        let skipped = load(&Images { skip_bad: true, ..source(root.path()) }).unwrap();
+        assert_eq!((skipped.skipped, skipped.train.len() + skipped.test.len()), (1, 19));
+        put(root.path(), "dog/3.png", &png(5, 6, 1));
+        let error = load(&source(root.path())).unwrap_err().to_string();
+        assert!(error.contains("3.png") && error.contains("5x6"), "{error}");
+
+        let bytes = std::fs::read(&tar_path).unwrap();
+        std::fs::write(&tar_path, &bytes[..bytes.len() / 2 + 7]).unwrap();
+        assert!(load(&source(&tar_path)).unwrap_err().to_string().contains("all.tar"));
+    }
+
+    #[test]
+    fn split_folders_are_kept() {
+        let root = tempfile::tempdir().unwrap();
+        for (name, value) in [("train/a/1", 1), ("train/b/1", 2), ("test/a/1", 3), ("test/b/2", 4)] {
+            put(root.path(), &format!("{name}.png"), &png(2, 2, value));
+        }
+        let data = load(&source(root.path())).unwrap();
+        assert_eq!((data.train.image(1)[0], data.test.image(0)[0]), (2, 3));
+        put(root.path(), "c/1.png", &png(2, 2, 5));
+        assert!(load(&source(root.path())).unwrap_err().to_string().contains("`train` and `test`"));
+    }
+}
