@@ -1,40 +1,51 @@
-//! Finds out whether the target's assembler takes the Arm DSP instructions, and sets `cfg(kinglet_dsp)` if so.
+//! Finds out whether the target's assembler takes the Arm DSP instructions, and sets `cfg(kinglet_dsp)` if so;
+//! likewise the vector instructions of Armv8.1-M and `cfg(kinglet_helium)`.
 //!
 //! `cfg(target_feature = "dsp")` is false on stable Rust whatever the target, so a tiny file is compiled with the same
-//! flags instead. `KINGLET_DSP=0` or `1` overrides the answer.
+//! flags instead. `KINGLET_DSP=0` or `1` overrides the answer, `KINGLET_HELIUM=0` leaves the vectors out.
 
 use std::env;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-const PROBE: &str = "#![no_std]\n#![no_main]\n\
-    core::arch::global_asm!(\".syntax unified\", \".thumb\", \"smlad r0, r1, r2, r3\", \"sel r0, r1, r2\");\n";
+const DSP: &str = "smlad r0, r1, r2, r3";
+const HELIUM: &str = "vmladava.s16 r0, q0, q1";
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=src/kernels/intrinsics/asm");
     println!("cargo:rerun-if-env-changed=KINGLET_DSP");
-    println!("cargo:rustc-check-cfg=cfg(kinglet_dsp)");
+    println!("cargo:rerun-if-env-changed=KINGLET_HELIUM");
+    println!("cargo:rustc-check-cfg=cfg(kinglet_dsp, kinglet_helium)");
     let target = env::var("TARGET").unwrap_or_default();
     let dsp = target.starts_with("thumb")
         && match env::var("KINGLET_DSP").as_deref() {
             Ok("0") => false,
             Ok("1") => true,
-            _ => assembles(&target),
+            _ => assembles(&target, DSP),
         };
     if dsp {
         println!("cargo:rustc-cfg=kinglet_dsp");
         // Link-time optimization assembles once more, and then knows the target but not its CPU.
-        let cpu = if target.starts_with("thumbv8") { "cortex-m33" } else { "cortex-m4" };
+        let helium = env::var("KINGLET_HELIUM").as_deref() != Ok("0") && assembles(&target, HELIUM);
+        if helium {
+            println!("cargo:rustc-cfg=kinglet_helium");
+        }
+        let cpu = match target.starts_with("thumbv8") {
+            true if helium => "cortex-m55",
+            true => "cortex-m33",
+            false => "cortex-m4",
+        };
         println!("cargo:rustc-env=KINGLET_ASSEMBLER_CPU={cpu}");
     }
 }
 
-/// Whether the probe compiles for `target` with the flags of this build.
-fn assembles(target: &str) -> bool {
+/// Whether a file with `instruction` compiles for `target` with the flags of this build.
+fn assembles(target: &str, instruction: &str) -> bool {
     let (Ok(rustc), Ok(out)) = (env::var("RUSTC"), env::var("OUT_DIR")) else { return false };
-    let source = Path::new(&out).join("probe_dsp.rs");
-    if std::fs::write(&source, PROBE).is_err() {
+    let source = Path::new(&out).join("probe.rs");
+    let text = format!("#![no_std]\ncore::arch::global_asm!(\".syntax unified\", \".thumb\", {instruction:?});\n");
+    if std::fs::write(&source, text).is_err() {
         return false;
     }
     let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
@@ -42,7 +53,7 @@ fn assembles(target: &str) -> bool {
     let flags = flags.split('\x1f').filter(|flag| !flag.is_empty());
     Command::new(rustc)
         .args(["--crate-type=lib", "--emit=obj", "--edition=2024", "--target", target, "-o"])
-        .arg(Path::new(&out).join("probe_dsp.o"))
+        .arg(Path::new(&out).join("probe.o"))
         .args(flags)
         .arg(&source)
         .stdout(Stdio::null())

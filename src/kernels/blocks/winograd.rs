@@ -120,6 +120,12 @@ pub fn products(v: &[u32], u: &[u32], m: &mut [i32], pairs: usize) {
 /// The same for a table of numbers of channel pairs, and of positions that have so many, one after another in `v`, `u`
 /// and `m`.
 pub fn products_table(v: &[u32], u: &[u32], m: &mut [i32], table: &[[u32; 2]]) {
+    products_by::<crate::kernels::Portable>(v, u, m, table);
+}
+
+/// [`products_table`] by an instruction set's own [`products`].
+#[inline(always)]
+pub fn products_by<B: super::Blocks>(v: &[u32], u: &[u32], m: &mut [i32], table: &[[u32; 2]]) {
     if !table_fits(v.len(), u.len(), m.len(), table) {
         return;
     }
@@ -134,7 +140,7 @@ pub fn products_table(v: &[u32], u: &[u32], m: &mut [i32], table: &[[u32; 2]]) {
         ) else {
             return;
         };
-        products(v0, u0, m0, pairs);
+        B::products(v0, u0, m0, pairs);
         (v, u, m) = (v1, u1, m1);
     }
 }

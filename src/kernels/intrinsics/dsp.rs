@@ -1,5 +1,7 @@
 //! The blocks in the Arm DSP instructions of Armv7E-M (Cortex-M4, M7) and Armv8-M with the DSP extension (M33).
 //!
+//! On a core with Helium (M55) the costliest of them are in vector instructions.
+//!
 //! The loops are in `asm/*.S`. Each function here checks the lengths exactly as the portable definition does, and then
 //! calls one of them; off the target there is nothing here, and the portable definitions stand in.
 
@@ -12,15 +14,16 @@ use crate::kernels::{Backend, Pixels};
 pub struct Dsp;
 
 impl Backend for Dsp {
-    const NAME: &'static str = "dsp";
+    const NAME: &'static str = if cfg!(kinglet_helium) { "helium" } else { "dsp" };
 
-    #[cfg(kinglet_dsp)]
+    // LLVM makes Helium's dot product of the portable loop.
+    #[cfg(all(kinglet_dsp, not(kinglet_helium)))]
     #[inline]
     fn dot_2x4([first, second]: [&[i8]; 2], weights: [&[i8]; 4]) -> [[i32; 4]; 2] {
         [Self::dot_1x4(first, weights), Self::dot_1x4(second, weights)]
     }
 
-    #[cfg(kinglet_dsp)]
+    #[cfg(all(kinglet_dsp, not(kinglet_helium)))]
     #[inline]
     fn dot_1x4(patch: &[i8], weights: [&[i8]; 4]) -> [i32; 4] {
         let len = weights.iter().fold(patch.len(), |len, row| len.min(row.len()));
@@ -67,6 +70,24 @@ mod asm {
         ".text",
         options(raw)
     );
+
+    #[cfg(kinglet_helium)]
+    global_asm!(include_str!("asm/helium.S"), ".text", options(raw));
+
+    #[cfg(kinglet_helium)]
+    unsafe extern "C" {
+        pub fn kinglet_helium_add_linear(a: *mut i8, b: *const i8, constants: *const i32, n: usize);
+        pub fn kinglet_helium_products(v: *const u32, u: *const u32, m: *mut i32, quads: usize, positions: usize);
+        pub fn kinglet_helium_w4_output(m: *const i32, r: *const u32, a: *mut i8, b: *mut i8, row: usize, pixel: usize);
+        pub fn kinglet_helium_w4_output_relu(
+            m: *const i32,
+            r: *const u32,
+            a: *mut i8,
+            b: *mut i8,
+            row: usize,
+            pixel: usize,
+        );
+    }
 
     unsafe extern "C" {
         pub fn kinglet_gemm16(
@@ -244,6 +265,12 @@ impl Blocks for Dsp {
     fn products(v: &[u32], u: &[u32], m: &mut [i32], pairs: usize) {
         let positions = m.len() / 8;
         if winograd::products_fit(v.len(), u.len(), positions, pairs) {
+            #[cfg(kinglet_helium)]
+            if pairs.is_multiple_of(4) {
+                // SAFETY: `pairs` channel pairs of `positions` positions lie within the slices.
+                unsafe { asm::kinglet_helium_products(v.as_ptr(), u.as_ptr(), m.as_mut_ptr(), pairs / 4, positions) }
+                return;
+            }
             let table = [pairs as u32, positions as u32];
             // SAFETY: `pairs` channel pairs of `positions` positions lie within the slices; the first is for 16 or fewer.
             unsafe {
@@ -258,6 +285,12 @@ impl Blocks for Dsp {
 
     #[inline(always)]
     fn products_table(v: &[u32], u: &[u32], m: &mut [i32], table: &[[u32; 2]]) {
+        #[cfg(kinglet_helium)]
+        if table.iter().all(|[pairs, _]| pairs.is_multiple_of(4)) {
+            // One entry after another, each by `products`.
+            winograd::products_by::<Self>(v, u, m, table);
+            return;
+        }
         if winograd::table_fits(v.len(), u.len(), m.len(), table) {
             // SAFETY: the table's channel pairs and positions lie within the slices.
             unsafe {
@@ -297,6 +330,13 @@ impl Blocks for Dsp {
             // SAFETY: 36 positions, records of 4 channels and 4x4 pixels of both tiles lie within the slices.
             unsafe {
                 let (a, b) = (out.as_mut_ptr().add(tiles.at[0]), out.as_mut_ptr().add(tiles.at[1]));
+                #[cfg(kinglet_helium)]
+                if relu {
+                    asm::kinglet_helium_w4_output_relu(m.as_ptr(), records.as_ptr(), a, b, tiles.row, tiles.pixel);
+                } else {
+                    asm::kinglet_helium_w4_output(m.as_ptr(), records.as_ptr(), a, b, tiles.row, tiles.pixel);
+                }
+                #[cfg(not(kinglet_helium))]
                 if relu {
                     asm::kinglet_w4_output_relu(m.as_ptr(), records.as_ptr(), a, b, tiles.row, tiles.pixel);
                 } else {
@@ -421,7 +461,12 @@ impl Blocks for Dsp {
         let whole = a.len().min(b.len()) & !7;
         if whole > 0 {
             // SAFETY: `whole` elements, a multiple of 8 and not 0, lie within both slices.
-            unsafe { asm::kinglet_add_linear(a.as_mut_ptr(), b.as_ptr(), constants.as_ptr(), whole) }
+            unsafe {
+                #[cfg(kinglet_helium)]
+                asm::kinglet_helium_add_linear(a.as_mut_ptr(), b.as_ptr(), constants.as_ptr(), whole);
+                #[cfg(not(kinglet_helium))]
+                asm::kinglet_add_linear(a.as_mut_ptr(), b.as_ptr(), constants.as_ptr(), whole);
+            }
         }
         let (a, b) = (a.get_mut(whole..).unwrap_or_default(), b.get(whole..).unwrap_or_default());
         elementwise::add_linear(a, b, constants);

@@ -1,0 +1,204 @@
+@ The costliest Winograd blocks in the vector instructions of Armv8.1-M (Helium, Cortex-M55).
+
+@ helium_products(v, u, m, quads, positions): for every position, 2 tiles x 4 channels over 4 * quads channel pairs.
+@ The accumulators of VMLADAVA are even registers: r0-r6 of tile 0, r8-lr of tile 1.
+ k_fn kinglet_helium_products
+ push {r4-r11,lr}
+ vpush {d8-d11}
+ sub sp,sp,#4
+ str r3,[sp]
+ ldr r11,[sp,#72]
+ mov r9,r2
+ mov r3,r1
+ mov r1,r0
+1: ldr r5,[sp]
+ mov r0,#0
+ mov r2,#0
+ mov r4,#0
+ mov r6,#0
+ mov r8,#0
+ mov r10,#0
+ mov r12,#0
+ mov lr,#0
+2: vld20.32 {q0,q1},[r1]
+ vld21.32 {q0,q1},[r1]!
+ vld40.32 {q2,q3,q4,q5},[r3]
+ vld41.32 {q2,q3,q4,q5},[r3]
+ vld42.32 {q2,q3,q4,q5},[r3]
+ vld43.32 {q2,q3,q4,q5},[r3]!
+ vmladava.s16 r0,q0,q2
+ vmladava.s16 r2,q0,q3
+ vmladava.s16 r4,q0,q4
+ vmladava.s16 r6,q0,q5
+ vmladava.s16 r8,q1,q2
+ vmladava.s16 r10,q1,q3
+ vmladava.s16 r12,q1,q4
+ vmladava.s16 lr,q1,q5
+ subs r5,r5,#1
+ bne 2b
+ stmia r9!,{r0,r2,r4,r6,r8,r10,r12,lr}
+ subs r11,r11,#1
+ bne 1b
+ add sp,sp,#4
+ vpop {d8-d11}
+ pop {r4-r11,pc}
+ k_end kinglet_helium_products
+
+@ A^T of q0-q5 into q0, q2, q6, q1. Clobbers the rest.
+ .macro k_h4_a6
+ vadd.i32 q6,q1,q2
+ vsub.i32 q1,q1,q2
+ vadd.i32 q7,q3,q4
+ vsub.i32 q3,q3,q4
+ vadd.i32 q0,q0,q6
+ vadd.i32 q0,q0,q7
+ vshl.i32 q2,q3,#1
+ vadd.i32 q2,q2,q1
+ vshl.i32 q7,q7,#2
+ vadd.i32 q6,q6,q7
+ vshl.i32 q3,q3,#3
+ vadd.i32 q1,q1,q3
+ vshl.i32 q5,q5,#1
+ vadd.i32 q1,q1,q5
+ .endm
+
+@ Requantizes and stores \y, the constant b from \at. q3, q4, q5 = m, c, -s; r12 = inverse of 9. Clobbers q7.
+ .macro k_h4_store y at relu
+ vldrw.u32 q7,[r5,#\at]
+ vmul.i32 \y,\y,r12
+ vadd.i32 \y,\y,q7
+ .if \relu
+ vmulh.s32 \y,\y,q3
+ .else
+ vshr.s32 \y,\y,#5
+ vshr.s32 q7,\y,#31
+ vrmulh.s32 \y,\y,q3
+ vadd.i32 \y,\y,q7
+ .endif
+ vadd.i32 \y,\y,q4
+ vshl.s32 \y,\y,q5
+ vqmovnb.s32 \y,\y
+ vqmovnb.s16 \y,\y
+ vstrb.32 \y,[r4]
+ .endm
+
+@ As w4_output*.
+ .macro k_h4_output name relu
+ k_fn \name
+ push {r4-r11,lr}
+ vpush {d8-d15}
+ sub sp,sp,#512
+ @ sp: 0-383 columns, 384-511 m, c, -s, b, b22, b32, b23, b33 of four channels
+ ldr r6,[sp,#612]
+ ldr r7,[sp,#616]
+ mov r8,r2
+ mov r9,r3
+ add r5,sp,#384
+ mov r4,#0
+ vidup.u32 q0,r4,#8
+ .irp k,0,1,2,3,4,5,6,7
+ vldrw.u32 q1,[r1,q0,uxtw #2]
+ .if \k==2
+ vmov.i32 q2,#255
+ vand q1,q1,q2
+ vmov.i32 q2,#31
+ vmin.u32 q1,q1,q2
+ vneg.s32 q1,q1
+ .endif
+ vstrw.32 q1,[r5,#16*\k]
+ add r1,r1,#4
+ .endr
+ movw r12,#0x8e39
+ movt r12,#0x38e3
+ mov r10,#2
+1: mov r1,r0
+ mov r4,sp
+ .irp i,0,1,2,3,4,5
+ vldrw.u32 q0,[r1]
+ vldrw.u32 q1,[r1,#32]
+ vldrw.u32 q2,[r1,#64]
+ vldrw.u32 q3,[r1,#96]
+ vldrw.u32 q4,[r1,#128]
+ vldrw.u32 q5,[r1,#160]
+ add r1,r1,#192
+ k_h4_a6
+ vstrw.32 q0,[r4,#16*\i]
+ vstrw.32 q2,[r4,#96+16*\i]
+ vstrw.32 q6,[r4,#192+16*\i]
+ vstrw.32 q1,[r4,#288+16*\i]
+ .endr
+ mov r1,sp
+ mov r11,r8
+ .irp c,0,1,2,3
+ vldrw.u32 q0,[r1,#96*\c]
+ vldrw.u32 q1,[r1,#96*\c+16]
+ vldrw.u32 q2,[r1,#96*\c+32]
+ vldrw.u32 q3,[r1,#96*\c+48]
+ vldrw.u32 q4,[r1,#96*\c+64]
+ vldrw.u32 q5,[r1,#96*\c+80]
+ k_h4_a6
+ vldrw.u32 q3,[r5]
+ vldrw.u32 q4,[r5,#16]
+ vldrw.u32 q5,[r5,#32]
+ mov r4,r11
+ k_h4_store q0 48 \relu
+ add r4,r4,r6
+ k_h4_store q2 48 \relu
+ add r4,r4,r6
+ .if \c==2
+ k_h4_store q6 64 \relu
+ add r4,r4,r6
+ k_h4_store q1 80 \relu
+ .elseif \c==3
+ k_h4_store q6 96 \relu
+ add r4,r4,r6
+ k_h4_store q1 112 \relu
+ .else
+ k_h4_store q6 48 \relu
+ add r4,r4,r6
+ k_h4_store q1 48 \relu
+ .endif
+ add r11,r11,r7
+ .endr
+ mov r8,r9
+ add r0,r0,#16
+ subs r10,r10,#1
+ bne 1b
+ add sp,sp,#512
+ vpop {d8-d15}
+ pop {r4-r11,pc}
+ k_end \name
+ .endm
+ k_h4_output kinglet_helium_w4_output 0
+ k_h4_output kinglet_helium_w4_output_relu 1
+
+@ As add_linear: the product of a factor with 256 times a byte, over 65,536, is the high word of that with 2^24 times it.
+ .macro k_helium_add4 at
+ vldrb.u32 q0,[r0,#\at]
+ vldrb.u32 q1,[r1,#\at]
+ vshl.i32 q0,q0,#24
+ vshl.i32 q1,q1,#24
+ vmulh.s32 q0,q0,q2
+ vmulh.s32 q1,q1,q3
+ vadd.i32 q0,q0,r2
+ vadd.i32 q0,q0,q1
+ vshr.s32 q0,q0,#20
+ vqmovnb.s32 q0,q0
+ vqmovnb.s16 q0,q0
+ vstrb.32 q0,[r0,#\at]
+ .endm
+ k_fn kinglet_helium_add_linear
+ push {r4,lr}
+ ldmia r2,{r2,r4,r12}
+ vdup.32 q2,r2
+ vdup.32 q3,r4
+ mov r2,r12
+ add r3,r3,r0
+1: k_helium_add4 0
+ k_helium_add4 4
+ add r0,r0,#8
+ add r1,r1,#8
+ cmp r0,r3
+ bne 1b
+ pop {r4,pc}
+ k_end kinglet_helium_add_linear
