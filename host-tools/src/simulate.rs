@@ -2,8 +2,8 @@
 
 use anyhow::{Context, Result, ensure};
 use kinglet::kernels::{Active, Backend};
-use kinglet::{Model, Session, SessionError};
-use ndarray::{Array2, Array4};
+use kinglet::{Clamp, Model, Session, SessionError, Shape};
+use ndarray::{Array2, Array4, ArrayD};
 use rayon::prelude::*;
 
 use crate::device::Inputs;
@@ -45,6 +45,24 @@ impl Images {
             ByteArray::Signed(array) => Self::Quantized(array.into_shape_with_order(dim)?),
             ByteArray::Unsigned(array) => Self::Pixels(array.into_shape_with_order(dim)?),
         })
+    }
+
+    /// Real numbers, N x H x W x C or N x C x H x W, as quantized inputs for `model`.
+    ///
+    /// # Errors
+    /// Names both shapes when they do not agree.
+    pub fn quantize(reals: ArrayD<f32>, model: &Model<'_>) -> Result<Self> {
+        let kinglet::Tensor { shape: Shape { h, w, c }, quant, dtype, .. } = model.input();
+        let [h, w, c] = [h, w, c].map(|extent| extent as usize);
+        let reals = match reals.shape()[..] {
+            [_, a, b, d] if [a, b, d] == [c, h, w] && [a, b, d] != [h, w, c] => {
+                reals.permuted_axes(ndarray::IxDyn(&[0, 2, 3, 1])).as_standard_layout().into_owned()
+            }
+            _ => reals,
+        };
+        let full = Clamp::full(dtype);
+        let elements = reals.mapv(|real| full.apply(kinglet::quant::quantize(real, quant)) as i8);
+        Self::new(ByteArray::Signed(elements), model)
     }
 
     /// Number of images.

@@ -79,6 +79,34 @@ fn refuses_other_files() {
     }
 }
 
+/// Published files with random bytes in them, as a fuzzer would make them.
+#[test]
+fn survives_mutated_published_files() {
+    let Some(reference) = needs::shared("reference") else { return };
+    let names = ["mlperf_tiny_resnet8_int8.tflite", "inception_cifar_float.tflite", "torch_resnet8_qdq.onnx"];
+    let mut random = 0x2545_f491_4f6c_dd1du64;
+    let mut next = |below: usize| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        (random % below as u64) as usize
+    };
+    for name in names {
+        let bytes = std::fs::read(reference.join(name)).unwrap();
+        for round in 0..400 {
+            let mut copy = bytes.clone();
+            for _ in 0..1 + round % 8 {
+                // What is not weights lies at both ends.
+                let at = next(copy.len().min(30_000));
+                let at = if next(2) == 0 { at } else { copy.len() - 1 - at };
+                copy[at] = [0, 1, 0x7f, 0x80, 0xff, next(256) as u8][next(6)];
+            }
+            copy.truncate(copy.len() - next(2) * next(4000));
+            let _ = kinglet_tools::import::read(&copy, &Options::default());
+        }
+    }
+}
+
 /// Files that end anywhere, and files of which any word is another: an error or a network, never a panic.
 #[test]
 fn survives_truncation_and_replaced_words() {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use kinglet::Model;
 use ndarray::{Array2, ArrayD};
-use ndarray_npy::WriteNpyExt;
+use ndarray_npy::{ViewNpyExt, WriteNpyExt};
 
 use crate::compare;
 use crate::device::{self, Board};
@@ -19,10 +19,12 @@ use crate::simulate::{self, Images};
 pub struct Args {
     /// The model file (.kgl).
     model: PathBuf,
-    /// Inputs, N x H x W x C (.npy): int8 elements, or uint8 pixels, which go through the model's table.
+    /// Inputs, N x H x W x C (.npy): int8 elements, uint8 pixels, which go through the model's table, or float32 numbers,
+    /// which are quantized (also N x C x H x W).
     #[arg(long)]
     input: PathBuf,
-    /// Outputs to compare with, int8 or uint8 (int8 plus 128), one row per image (.npy); exits with 1 when not all are equal.
+    /// Outputs to compare with, int8 or uint8 (int8 plus 128), one row per image (.npy), or float32, of which only the best
+    /// classes are compared; exits with 1 when not all are equal.
     #[arg(long)]
     expect: Option<PathBuf>,
     /// Where to write the outputs, int8, N x classes (.npy).
@@ -47,8 +49,11 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let bytes = files::read(&args.model)?;
     let model = super::open_model(&args.model, &bytes)?;
-    let images =
-        Images::new(ByteArray::read(&args.input)?, &model).with_context(|| args.input.display().to_string())?;
+    let images = match floats(&args.input)? {
+        Some(reals) => Images::quantize(reals, &model),
+        None => Images::new(ByteArray::read(&args.input)?, &model),
+    }
+    .with_context(|| args.input.display().to_string())?;
     let expected = args.expect.as_ref().map(|path| expected(path, &model, images.len())).transpose()?;
 
     let begin = Instant::now();
@@ -77,6 +82,14 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         }
     }
     let Some(expected) = expected else { return Ok(exit) };
+    let expected = match expected {
+        Expected::Elements(expected) => expected,
+        Expected::Classes(classes) => {
+            let equal = simulate::classes(&outputs).iter().zip(&classes).filter(|(a, b)| a == b).count();
+            println!("{equal} of {} classes are equal", images.len());
+            return Ok(if equal == images.len() { exit } else { ExitCode::FAILURE });
+        }
+    };
     let (equal, first) = simulate::equal_rows(&outputs, &expected);
     println!("{equal} of {} outputs are equal", images.len());
     let Some(row) = first else { return Ok(exit) };
@@ -84,17 +97,40 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::from(1))
 }
 
+/// What to compare outputs with.
+enum Expected {
+    /// Every element.
+    Elements(Array2<i8>),
+    /// The best class of float outputs, which int8 cannot equal.
+    Classes(Vec<usize>),
+}
+
 /// The outputs to compare with: one row for each of `count` images.
-fn expected(path: &Path, model: &Model<'_>, count: usize) -> Result<Array2<i8>> {
+fn expected(path: &Path, model: &Model<'_>, count: usize) -> Result<Expected> {
+    let classes = model.output().shape.len() as usize;
+    if let Some(reals) = floats(path)? {
+        let reals = rows(reals, count, classes).with_context(|| path.display().to_string())?;
+        let best = |row: ndarray::ArrayView1<'_, f32>| {
+            row.iter().enumerate().fold(0, |best, (class, &score)| if score > row[best] { class } else { best })
+        };
+        return Ok(Expected::Classes(reals.rows().into_iter().map(best).collect()));
+    }
     let array = match ByteArray::read(path)? {
         ByteArray::Signed(array) => array,
         // Outputs of a model whose last operator made uint8 of int8.
         ByteArray::Unsigned(array) => array.mapv(|element| (element ^ 0x80) as i8),
     };
-    rows(array, count, model.output().shape.len() as usize).with_context(|| path.display().to_string())
+    Ok(Expected::Elements(rows(array, count, classes).with_context(|| path.display().to_string())?))
 }
 
-fn rows(array: ArrayD<i8>, count: usize, classes: usize) -> Result<Array2<i8>> {
+/// An array of float32, or `None` when the file holds something else.
+fn floats(path: &Path) -> Result<Option<ArrayD<f32>>> {
+    let bytes = files::read(path)?;
+    let view = ndarray::ArrayView::<f32, ndarray::IxDyn>::view_npy(&bytes);
+    Ok(view.ok().map(|view| view.as_standard_layout().into_owned()))
+}
+
+fn rows<T>(array: ArrayD<T>, count: usize, classes: usize) -> Result<Array2<T>> {
     let shape = array.shape().to_vec();
     ensure!(
         shape.first() == Some(&count) && array.len() == count * classes,
