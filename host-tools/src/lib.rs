@@ -3,6 +3,8 @@
 pub mod cli;
 pub mod compare;
 pub mod data;
+pub mod demo;
+pub mod deploy;
 pub mod device;
 pub mod export;
 pub mod files;

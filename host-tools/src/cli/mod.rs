@@ -2,7 +2,9 @@
 
 mod bench;
 mod budgets;
+mod demo;
 mod device;
+mod export;
 mod import;
 mod inspect;
 mod simulate;
@@ -28,6 +30,10 @@ struct Cli {
 enum Command {
     /// Measure the speed of training.
     Bench(bench::Args),
+    /// Train two small networks and run them on an emulated Cortex-M4.
+    Demo(demo::Args),
+    /// Quantize a trained network and write a model file.
+    Export(export::Args),
     /// List boards; run firmware images on emulated ones.
     Device(device::Args),
     /// Make a model file of a TensorFlow Lite or ONNX file.
@@ -56,6 +62,8 @@ fn open_model<'b>(path: &Path, bytes: &'b [u8]) -> Result<Model<'b>> {
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Bench(args) => bench::run(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Device(args) => device::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Inspect(args) => inspect::run(&args),
