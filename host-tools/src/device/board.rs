@@ -13,7 +13,7 @@ pub struct Board {
     pub core: &'static str,
     /// The Rust target.
     pub target: &'static str,
-    /// `-Ctarget-cpu`, when the target alone does not name the core.
+    /// `-Ctarget-cpu`, when it is not that of `firmware/.cargo/config.toml` for the target.
     pub cpu: Option<&'static str>,
     /// QEMU's `-icount shift`: emulated, an instruction takes `2^icount_shift` ns, so that the board's SysTick counts them
     /// (`firmware/src/clock.rs`).
@@ -31,8 +31,8 @@ const M: u32 = 1024 * K;
 pub const BOARDS: &[Board] = &[
     board("mps2-an386", "Cortex-M4F", "thumbv7em-none-eabihf", None, 7, 4 * M, 4 * M),
     board("mps2-an385", "Cortex-M3 running Armv6-M code", "thumbv6m-none-eabi", None, 7, 4 * M, 4 * M),
-    board("mps2-an500", "Cortex-M7F", "thumbv7em-none-eabihf", Some("cortex-m7"), 7, 4 * M, 4 * M),
-    board("mps2-an505", "Cortex-M33F", "thumbv8m.main-none-eabihf", Some("cortex-m33"), 8, 4 * M, 4 * M),
+    board("mps2-an500", "Cortex-M7F", "thumbv7em-none-eabihf", None, 7, 4 * M, 4 * M),
+    board("mps2-an505", "Cortex-M33F", "thumbv8m.main-none-eabihf", None, 8, 4 * M, 4 * M),
     board("mps3-an547", "Cortex-M55", "thumbv8m.main-none-eabihf", Some("cortex-m55"), 7, 512 * K, 512 * K),
     board("lm3s6965evb", "Cortex-M3", "thumbv7m-none-eabi", None, 8, 256 * K, 64 * K),
     board("microbit", "Cortex-M0", "thumbv6m-none-eabi", None, 8, 256 * K, 16 * K),

@@ -80,7 +80,9 @@ impl Build<'_> {
         if !firmware.join("Cargo.toml").exists() {
             bail!("the firmware's sources are not at {}: run from a checkout of Kinglet", firmware.display());
         }
-        let target_dir = root.join("target").join("firmware");
+        let mut target_dir = root.join("target").join("firmware");
+        // A directory of its own: build scripts, which probe for instructions, do not run again for other flags.
+        target_dir.extend(self.board.cpu);
         let model = match self.model {
             Some(model) => Some(model.canonicalize().with_context(|| format!("model {}", model.display()))?),
             None => None,
@@ -92,7 +94,8 @@ impl Build<'_> {
         cargo.args(["--bin", self.program.name(), "--features", self.board.name, "--target", self.board.target]);
         cargo.arg("--target-dir").arg(&target_dir);
         if let Some(cpu) = self.board.cpu {
-            cargo.arg("--config").arg(format!("target.{}.rustflags=['-Ctarget-cpu={cpu}']", quoted(self.board.target)));
+            // Cargo splits a target's name at its dots, so the key must not be quoted.
+            cargo.arg("--config").arg(format!("target.{}.rustflags=['-Ctarget-cpu={cpu}']", self.board.target));
         }
         // What the host's own build was given is not meant for the firmware.
         for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "CARGO_TARGET_DIR", "KINGLET_IMAGES"]
@@ -137,9 +140,4 @@ impl Build<'_> {
         }
         format!("{what}:\n{}", cargo.trim_end())
     }
-}
-
-/// A key of a TOML path that has a dot in it.
-fn quoted(key: &str) -> String {
-    format!("'{key}'")
 }
