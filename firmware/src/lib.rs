@@ -15,6 +15,8 @@ pub mod fault;
 pub mod host;
 pub mod images;
 pub mod infer;
+#[cfg(feature = "bench")]
+pub mod kernels;
 pub mod profile;
 pub mod report;
 pub mod selftest;

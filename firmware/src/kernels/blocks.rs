@@ -1,0 +1,263 @@
+//! Every block of the build's instruction set against its portable definition, over random and extreme data.
+
+use kinglet::kernels::blocks::depthwise::Pair;
+use kinglet::kernels::blocks::{Blocks, Columns, Tiles};
+use kinglet::kernels::intrinsics::cast::{words_as_i8_mut, words_as_i32_mut};
+use kinglet::kernels::{Active, Backend, Portable};
+
+use super::{Buffers, Random};
+
+/// Rounds of random shapes and data.
+const ROUNDS: usize = 40;
+/// What outputs hold before; blocks that do nothing leave it.
+const UNTOUCHED: u32 = 0x1234_5678;
+
+/// Inputs and both results.
+struct Round<'b> {
+    number: usize,
+    a: &'b [u32],
+    bytes_a: &'b [i8],
+    w: &'b [u32],
+    bytes_w: &'b [i8],
+    records: &'b [u32],
+    outputs: [&'b mut [u32]; 2],
+    random: Random,
+    differences: u32,
+}
+
+/// Runs a block of both instruction sets over the same inputs and compares `words` words of their outputs.
+macro_rules! both {
+    ($round:ident, $name:literal, $words:expr, |$out:ident, $set:ident| $body:expr) => {{
+        let [first, second] = &mut $round.outputs;
+        {
+            type $set = Active;
+            let $out = &mut **first;
+            $body;
+        }
+        {
+            type $set = Portable;
+            let $out = &mut **second;
+            $body;
+        }
+        if first[..$words] != second[..$words] {
+            defmt::error!("block name={=str} differs from its definition", $name);
+            $round.differences += 1;
+        }
+        first[..$words].fill(UNTOUCHED);
+        second[..$words].fill(UNTOUCHED);
+    }};
+}
+
+/// The number of differences.
+pub(super) fn compare(buffers: &mut Buffers) -> u32 {
+    let mut differences = 0;
+    let mut seed = Random(12_345);
+    buffers.output.fill(UNTOUCHED);
+    for number in 0..ROUNDS {
+        buffers.input.iter_mut().for_each(|word| *word = seed.word());
+        buffers.weights.iter_mut().take(12_000).for_each(|word| *word = seed.word());
+        let (records, _) = buffers.scratch.as_chunks_mut::<4>();
+        for [bias, m, c, s] in records {
+            let shift = 1 + seed.below(22) as u32;
+            *bias = seed.next() >> 4;
+            *m = if seed.below(10) == 0 { seed.next() } else { 1 << 30 | seed.next() >> 2 };
+            *c = (1 << (shift - 1)) + ((seed.below(256) as u32).wrapping_sub(128) << shift);
+            *s = if seed.below(50) == 0 { seed.next() } else { shift };
+        }
+        let (first, second) = buffers.output.split_at_mut(8_192);
+        // The same words as bytes: casts of shared slices would need unsafe code here.
+        let copy = |words: &[u32], bytes: &mut [u32]| {
+            bytes.iter_mut().zip(words).for_each(|(to, &from)| *to = from);
+        };
+        let (a, rest) = buffers.input.split_at_mut(8_192);
+        copy(a, rest);
+        let (w, bytes_w) = buffers.weights.split_at_mut(16_384);
+        copy(w, bytes_w);
+        let mut round = Round {
+            number,
+            a,
+            bytes_a: words_as_i8_mut(rest),
+            w,
+            bytes_w: words_as_i8_mut(bytes_w),
+            records: &*buffers.scratch,
+            outputs: [first, second],
+            random: Random(seed.next() | 1),
+            differences: 0,
+        };
+        products(&mut round);
+        winograd(&mut round);
+        bytes(&mut round);
+        differences += round.differences;
+    }
+    differences
+}
+
+/// Matrix products.
+fn products(round: &mut Round) {
+    let (a, w, records, bytes_a) = (round.a, round.w, round.records, round.bytes_a);
+    let kp = 2 + 2 * round.random.below(40);
+    let blocks = 1 + round.random.below(5);
+    let second = round.random.below(3) * 37;
+    both!(round, "gemm16", 200, |out, Set| Set::gemm16(
+        &a[..2 * kp],
+        w,
+        &records[..16 * blocks],
+        words_as_i8_mut(out),
+        second + 4 * blocks
+    ));
+    both!(round, "gemm8", 200, |out, Set| Set::gemm8(
+        &a[..2 * kp],
+        w,
+        &records[..16 * blocks],
+        words_as_i8_mut(out),
+        second + 4 * blocks
+    ));
+    both!(round, "gemm16acc", 200, |out, Set| Set::gemm16_acc(
+        &a[..2 * kp],
+        w,
+        &mut words_as_i32_mut(out)[..8 * blocks]
+    ));
+    both!(round, "gemm8acc", 200, |out, Set| Set::gemm8_acc(&a[..2 * kp], w, &mut words_as_i32_mut(out)[..8 * blocks]));
+    let (rows, len) = (1 + round.random.below(7), 1 + round.random.below(45));
+    let (f, s) = (round.random.below(20), round.random.below(200));
+    let stride = round.random.below(400);
+    both!(round, "patch", 1400, |out, Set| Set::patch(out, bytes_a, f, s, stride, rows, len));
+}
+
+/// Winograd transforms and products.
+fn winograd(round: &mut Round) {
+    let (a, w, records, bytes_a) = (round.a, round.w, round.records, round.bytes_a);
+    let number = round.number;
+    let kp = 2 + 2 * round.random.below(40);
+    let pos = 1 + round.random.below(36);
+    both!(round, "products", 500, |out, Set| Set::products(a, w, &mut words_as_i32_mut(out)[..8 * pos], kp));
+    let table = [[4u32, 4], [2, 4], [1, 1]].map(|[v, n]| [v * (2 + 2 * (kp as u32 % 7)), n]);
+    both!(round, "products_table", 500, |out, Set| Set::products_table(a, w, words_as_i32_mut(out), &table));
+    let count = 1 + round.random.below(30);
+    let step = 4 + round.random.below(60);
+    let rws = [0; 6].map(|_| round.random.below(3000));
+    let missing = if round.random.below(2) == 0 { 0 } else { round.random.below(64) as u32 };
+    let fill = round.random.next();
+    both!(round, "w4_vertical", 500, |out, Set| Set::w4_vertical(
+        bytes_a,
+        &Columns { rows: rws, step, count, fill, missing },
+        out
+    ));
+    both!(round, "w2_vertical", 500, |out, Set| Set::w2_vertical(
+        bytes_a,
+        &Columns { rows: [rws[0], rws[1], rws[2], rws[3]], step, count, fill, missing: missing & 7 },
+        out
+    ));
+    both!(round, "s2_vertical", 500, |out, Set| Set::s2_vertical(
+        bytes_a,
+        &Columns { rows: [rws[0], rws[1], rws[2], rws[3], rws[4]], step, count, fill, missing: missing & 15 },
+        out
+    ));
+    let pairs = 1 + round.random.below(5);
+    let groups = 1 + round.random.below(5);
+    let at = round.random.below(groups as u32) * 4;
+    both!(round, "w4_horizontal", pairs * 36 * groups * 4, |out, Set| Set::w4_horizontal(
+        a,
+        out,
+        at,
+        groups * 4,
+        pairs
+    ));
+    both!(round, "w2_horizontal", pairs * 16 * groups * 4, |out, Set| Set::w2_horizontal(
+        a,
+        out,
+        at,
+        groups * 4,
+        pairs
+    ));
+    both!(round, "s2_horizontal", pairs * 25 * groups * 4, |out, Set| Set::s2_horizontal(
+        a,
+        out,
+        at,
+        groups * 4,
+        pairs
+    ));
+    let (row, pixel) = (40 + round.random.below(100), 4 + round.random.below(6));
+    let tiles = Tiles { at: [round.random.below(50), 400 + round.random.below(50)], row, pixel };
+    let m: [i32; 288] = core::array::from_fn(|i| (a[i] as i32) >> (number % 3 * 6));
+    let long: [u32; 32] = core::array::from_fn(|i| match i % 8 {
+        0 => records[1],
+        1 => records[2],
+        2 => records[3],
+        _ => w[i],
+    });
+    both!(round, "w4_output", 400, |out, Set| Set::w4_output(&m, &long, false, words_as_i8_mut(out), tiles));
+    both!(round, "w4_output_relu", 400, |out, Set| Set::w4_output(&m, &long, true, words_as_i8_mut(out), tiles));
+    both!(round, "w2_output", 400, |out, Set| Set::w2_output(&m, records, words_as_i8_mut(out), tiles));
+    both!(round, "s2_output", 400, |out, Set| Set::s2_output(&m, records, words_as_i8_mut(out), tiles));
+    let lane = round.random.below(4);
+    both!(round, "w2_weights", 16 * groups * 8, |out, Set| Set::w2_weights(&a[..9 * groups], out, lane, groups * 8));
+}
+
+/// Rows of bytes, sums, and depthwise products.
+fn bytes(round: &mut Round) {
+    let (a, w, records, bytes_a) = (round.a, round.w, round.records, round.bytes_a);
+    let (bytes_w, number) = (round.bytes_w, round.number);
+    let (f, s) = (round.random.below(20), round.random.below(200));
+    let (stride, step) = (round.random.below(400), 4 + round.random.below(60));
+    let (groups, count, second) = (1 + round.random.below(5), 1 + round.random.below(30), round.random.below(3) * 37);
+    let n = round.random.below(100);
+    both!(round, "add_linear", 40, |out, Set| {
+        out[..40].copy_from_slice(&a[..40]);
+        Set::add_linear(
+            &mut words_as_i8_mut(out)[3..3 + n],
+            &bytes_w[s..s + n + f],
+            &[records[0] as i32, records[4] as i32, records[8] as i32],
+        )
+    });
+    both!(round, "max_into", 40, |out, Set| {
+        out[..40].copy_from_slice(&a[..40]);
+        Set::max_into(&mut words_as_i8_mut(out)[1..n + 1], &bytes_w[s..], &bytes_a[s + 7..])
+    });
+    both!(round, "max3", 40, |out, Set| Set::max3(
+        &mut words_as_i8_mut(out)[1..],
+        &bytes_a[f..f + n],
+        &bytes_w[s..s + n],
+        &bytes_a[s + 7..]
+    ));
+    both!(round, "clamp", 40, |out, Set| {
+        out[..40].copy_from_slice(&a[..40]);
+        Set::clamp(&mut words_as_i8_mut(out)[f..f + n], -(f as i8), s as i8 & 127)
+    });
+    both!(round, "copy", 100, |out, Set| Set::copy(&mut words_as_i8_mut(out)[f & 12..][..s], &bytes_a[4 * (n & 3)..]));
+    both!(round, "move_down", 100, |out, Set| {
+        out[..100].copy_from_slice(&a[..100]);
+        Set::move_down(&mut words_as_i8_mut(out)[f & 5..][..s + 60], n & 60)
+    });
+    both!(round, "sum4", 4, |out, Set| Set::sum4(
+        bytes_a,
+        step,
+        1 + count * 7,
+        words_as_i32_mut(out).first_chunk_mut().unwrap()
+    ));
+    let k = if number % 3 == 0 { [3, 3] } else { [1 + round.random.below(5), 1 + round.random.below(5)] };
+    let p = Pair {
+        at: f,
+        second: if number % 3 == 0 { step } else { round.random.below(100) },
+        row: stride,
+        step,
+        kernel: k,
+        out: second + 4 * groups,
+    };
+    both!(round, "depthwise", 100, |out, Set| Set::depthwise(
+        bytes_a,
+        &p,
+        w,
+        &records[..16 * groups],
+        words_as_i8_mut(out)
+    ));
+    let rows = [0, 1, 2, 3].map(|_| {
+        let start = round.random.below(1000);
+        &bytes_w[start..start + n]
+    });
+    let x = &bytes_a[f..f + n];
+    if Active::dot_1x4(x, rows) != Portable::dot_1x4(x, rows) {
+        defmt::error!("block name=dot_1x4 differs from its definition");
+        round.differences += 1;
+    }
+}
