@@ -22,13 +22,16 @@ pub enum Program {
     Profile,
     /// The operators against stored vectors, and the clock.
     Selftest,
+    /// Every kernel block against its definition, and the instructions of single kernels. Not for the smallest boards.
+    Kernels,
     /// Fails in a chosen way, for the tests of the fault handlers.
     Crash,
 }
 
 impl Program {
     /// Every program.
-    pub const ALL: [Program; 5] = [Program::Infer, Program::Eval, Program::Profile, Program::Selftest, Program::Crash];
+    pub const ALL: [Program; 6] =
+        [Program::Infer, Program::Eval, Program::Profile, Program::Selftest, Program::Kernels, Program::Crash];
 
     /// Whether a model is built in.
     #[must_use]
@@ -44,7 +47,16 @@ impl Program {
             Program::Eval => "eval",
             Program::Profile => "profile",
             Program::Selftest => "selftest",
+            Program::Kernels => "kernels",
             Program::Crash => "crash",
+        }
+    }
+
+    /// The firmware's features that it needs beside the board's.
+    const fn features(self) -> &'static str {
+        match self {
+            Program::Kernels => ",bench",
+            _ => "",
         }
     }
 }
@@ -91,7 +103,8 @@ impl Build<'_> {
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo.current_dir(&firmware).args(["build", "--locked", "--color", "never"]);
         cargo.args(["--profile", if self.small { "small" } else { "release" }]);
-        cargo.args(["--bin", self.program.name(), "--features", self.board.name, "--target", self.board.target]);
+        let features = format!("{}{}", self.board.name, self.program.features());
+        cargo.args(["--bin", self.program.name(), "--features", &features, "--target", self.board.target]);
         cargo.arg("--target-dir").arg(&target_dir);
         if let Some(cpu) = self.board.cpu {
             // Cargo splits a target's name at its dots, so the key must not be quoted.

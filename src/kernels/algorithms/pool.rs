@@ -89,7 +89,7 @@ impl Rows<'_> {
     }
 
     /// The maxima over all rows.
-    #[inline(always)]
+    #[inline(never)]
     fn max<B: Blocks>(&self, to: &mut [i8], at: usize, len: usize) {
         let Some(to) = to.get_mut(..len) else { return };
         match self.count {
@@ -106,7 +106,7 @@ impl Rows<'_> {
 }
 
 /// The maxima over `taps` columns of `line`, `c` bytes apart.
-#[inline(always)]
+#[inline(never)]
 fn columns<B: Blocks>(out: &mut [i8], line: &[i8], c: usize, taps: usize, len: usize) {
     let tap = |index: usize| {
         let start = index.min(taps.saturating_sub(1)).wrapping_mul(c);

@@ -1,0 +1,63 @@
+//! Kernels on emulated boards: the blocks in assembler against their definitions, and how many instructions they take.
+
+mod needs;
+
+use std::time::Duration;
+
+use kinglet_tools::device::{self, Board, Build, Program, Run};
+
+/// The most that a kernel may execute on a Cortex-M4; the best build of CMSIS-NN takes 2.0 to 9.7 times as much.
+const LIMITS: &[(&str, u32)] = &[
+    ("conv 3x3 32x32x3->16", 550_000),
+    ("conv 3x3 32x32x16->16", 950_000),
+    ("conv 3x3 16x16x32->32", 720_000),
+    ("conv 3x3 8x8x64->64", 600_000),
+    ("conv 3x3/2 32x32x16->32", 850_000),
+    ("conv 1x1 24x24x32->64", 1_200_000),
+    ("conv 5x5 14x14x16->32", 2_100_000),
+    ("depthwise 3x3 24x24x32", 600_000),
+    ("max pool 3x3/1 28x28x64", 400_000),
+    ("add 32x32x16", 130_000),
+];
+
+/// Runs the program, which fails when a block differs from its definition.
+fn run(board: &str) -> Run {
+    let board = Board::named(board).unwrap();
+    let elf = Build { board, program: Program::Kernels, model: None, images: None, small: false }.run().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let run = device::run(&elf, folder.path(), Duration::from_secs(300), |_| {}).unwrap();
+    run.success().unwrap_or_else(|error| panic!("{}: {error}", board.name));
+    run
+}
+
+/// The instructions of the fastest algorithm for kernel `name`.
+fn fastest(run: &Run, name: &str) -> u32 {
+    let counts = run.log.iter().filter_map(|line| {
+        let (rest, of) = line.text.split_once(" name=")?;
+        let count = rest.strip_prefix("kernel instructions=")?.split(' ').next()?;
+        (of == name).then(|| count.parse::<u32>().unwrap())
+    });
+    counts.min().unwrap_or_else(|| panic!("no kernel {name}"))
+}
+
+#[test]
+fn blocks_are_their_definitions_and_fast() {
+    if !needs::devices() {
+        return;
+    }
+    let m4 = run("mps2-an386");
+    for &(name, limit) in LIMITS {
+        let instructions = fastest(&m4, name);
+        assert!(instructions <= limit, "{name}: {instructions} instructions, at most {limit} allowed");
+    }
+    // The same instruction set; the boards' start-up and compilers' choices differ a little.
+    for board in ["mps2-an500", "mps2-an505"] {
+        let other = run(board);
+        for &(name, _) in LIMITS {
+            let (ours, theirs) = (f64::from(fastest(&m4, name)), f64::from(fastest(&other, name)));
+            assert!((theirs / ours - 1.0).abs() < 0.05, "{name} on {board}: {theirs} instructions, {ours} on the M4");
+        }
+    }
+    let helium = run("mps3-an547");
+    assert!(fastest(&helium, "conv 3x3 32x32x16->16") * 3 < fastest(&m4, "conv 3x3 32x32x16->16") * 2);
+}
