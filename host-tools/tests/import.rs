@@ -6,10 +6,12 @@ mod needs;
 use import_util::small_network;
 use kinglet::Model;
 use kinglet_tools::files::ByteArray;
+use kinglet_tools::graph::{NetworkRecipe, Params, Preprocess};
 use kinglet_tools::import::{ImportError, Options, RoundingMode, import, tflite};
 use kinglet_tools::network::Network;
 use kinglet_tools::simulate::{self, Images};
-use kinglet_tools::{compare, export};
+use kinglet_tools::{compare, export, quantize};
+use ndarray::Array4;
 use proptest::prelude::*;
 
 /// Imports a published network and compares every output, and every layer of the first image, with the oracle's.
@@ -52,6 +54,22 @@ fn inception_is_exact() {
 #[test]
 fn what_we_write_is_what_we_read() {
     round_trips(&small_network());
+}
+
+/// The networks that Kinglet trains, with random weights.
+#[test]
+fn our_own_networks_come_back_from_tensorflow_lite() {
+    for name in ["digits-resnet", "digits-inception"] {
+        let recipe = NetworkRecipe::zoo(name);
+        let shape = recipe.input().unwrap();
+        let labels: Vec<String> = (0..10).map(|class| class.to_string()).collect();
+        let graph = recipe.build(&labels, &Preprocess::unit(shape.c as usize)).unwrap();
+        let size = (4, shape.h as usize, shape.w as usize, shape.c as usize);
+        let images = Array4::from_shape_fn(size, |(n, y, x, c)| ((n * 7 + y * 3 + x * 5 + c) % 11) as f32 / 11.0);
+        let params = Params::init(&graph, 1);
+        let network = quantize::quantize(&graph, &params, [images], &quantize::Options::default()).unwrap();
+        round_trips(&network);
+    }
 }
 
 /// Writes and reads; the same network must come back, but for the numbers and names of its tensors.
