@@ -515,7 +515,7 @@ impl Blocks for Dsp {
     fn copy(to: &mut [i8], from: &[i8]) {
         let mut whole = 0;
         let (dst, src) = (to.as_mut_ptr(), from.as_ptr());
-        if (dst as usize | src as usize) % 4 == 0 {
+        if (dst as usize | src as usize).is_multiple_of(4) {
             whole = to.len().min(from.len()) & !31;
             if whole > 0 {
                 // SAFETY: `whole` bytes, a multiple of 32 and not 0, lie within both slices, which start at words.
@@ -530,7 +530,7 @@ impl Blocks for Dsp {
         let Some(count) = bytes.len().checked_sub(from) else { return };
         let mut whole = 0;
         let start = bytes.as_mut_ptr();
-        if (start as usize | from) % 4 == 0 {
+        if (start as usize | from).is_multiple_of(4) {
             whole = count & !31;
             if whole > 0 {
                 // SAFETY: `whole` bytes, a multiple of 32 and not 0, lie within `bytes` from `from` on, at words; the
