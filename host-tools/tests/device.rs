@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use common::{Block, arena};
 use kinglet::{Model, Observer, Session, StepEvent};
-use kinglet_tools::device::{self, Board, Build, Inputs, Program};
+use kinglet_tools::device::{self, BOARDS, Board, Build, DeviceReport, Inputs, Measurements, Program};
 use ndarray::Array4;
+use ndarray_npy::WriteNpyExt;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -30,7 +31,7 @@ impl Observer for Checksums {
 }
 
 /// Runs pixels on the host and on the board and compares outputs and the first image's step checksums.
-fn compare(board: &str, bytes: &[u8], images: usize) -> device::DeviceReport {
+fn compare(board: &str, bytes: &[u8], images: usize) -> DeviceReport {
     let model = Model::new(bytes).unwrap();
     let shape = model.input().shape;
     let mut rng = ChaCha8Rng::seed_from_u64(1);
@@ -59,15 +60,64 @@ fn compare(board: &str, bytes: &[u8], images: usize) -> device::DeviceReport {
 }
 
 #[test]
-fn outputs_are_the_hosts() {
+fn outputs_are_the_hosts_on_every_board() {
     if needs::devices() {
-        for block in [Block::in_place(), Block::streamed()] {
-            let report = compare("mps2-an386", &block.to_bytes(), 16);
-            let steps: u64 = report.measured.steps.iter().map(|step| step.instructions).sum();
-            assert!(steps > 0 && steps <= report.measured.instructions, "steps are parts of the whole");
-            assert!(report.measured.stack_bytes > 0 && report.measured.stack_bytes < report.sizes.stack);
+        for board in BOARDS {
+            check(&compare(board.name, &Block::in_place().to_bytes(), 16));
+        }
+        check(&compare("mps2-an386", &Block::streamed().to_bytes(), 16));
+    }
+}
+
+fn check(report: &DeviceReport) {
+    let steps: u64 = report.measured.steps.iter().map(|step| step.instructions).sum();
+    assert!(steps > 0 && steps <= report.measured.instructions, "steps are parts of the whole");
+    assert!(report.measured.stack_bytes > 0 && report.measured.stack_bytes < report.sizes.stack);
+}
+
+/// The programs of real boards: images built in, predictions and a profile logged.
+#[test]
+fn infer_and_profile_run_on_embedded_images() {
+    if !needs::devices() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = Block::in_place().to_bytes();
+    let (model, images) = (folder.path().join("model.kgl"), folder.path().join("images.npy"));
+    std::fs::write(&model, &bytes).unwrap();
+    let pixels = Array4::from_shape_fn((3, 8, 8, 4), |(n, y, x, c)| (n * 90 + y * 31 + x * 7 + c * 13) as u8);
+    pixels.write_npy(std::fs::File::create(&images).unwrap()).unwrap();
+    let run = |program| {
+        let board = Board::named("mps2-an386").unwrap();
+        let build = Build { board, program, model: Some(&model), images: Some(&images), small: true };
+        let run = device::run(&build.run().unwrap(), folder.path(), LIMIT, |_| {}).unwrap();
+        run.success().unwrap();
+        run.log
+    };
+
+    let parsed = Model::new(&bytes).unwrap();
+    let mut memory = Vec::new();
+    let mut session = Session::new(parsed, arena(&mut memory, parsed.arena_len())).unwrap();
+    let mut expected = Vec::new();
+    let mut first = None;
+    for (index, image) in pixels.outer_iter().enumerate() {
+        let mut checksums = Checksums::default();
+        session.set_pixels(image.as_slice().unwrap()).unwrap();
+        session.run_observed(&mut checksums);
+        first.get_or_insert(checksums.0);
+        for (rank, best) in session.top_k::<3>().iter().enumerate() {
+            expected.push(format!("image={index} rank={rank} class={} score={} ", best.class, best.score));
         }
     }
+    let log = run(Program::Infer);
+    let found: Vec<_> = log.iter().filter_map(|line| line.text.strip_prefix("prediction ")).collect();
+    assert_eq!(found.len(), expected.len());
+    for (found, expected) in found.iter().zip(&expected) {
+        assert!(found.starts_with(expected), "{found} is not {expected}");
+    }
+    let measured = Measurements::read(&run(Program::Profile)).unwrap();
+    assert_eq!(Some(measured.steps.iter().map(|step| step.checksum).collect()), first);
+    assert_eq!(measured.macs, parsed.macs());
 }
 
 #[test]
