@@ -102,6 +102,25 @@ pub fn tanh(input: QuantParams, output: QuantParams, rounding: Rounding) -> Resu
     }))
 }
 
+/// LOGISTIC or TANH as the desktop kernels have it: a table that is computed in single precision.
+fn in_floats(input: QuantParams, output: QuantParams, f: impl Fn(f32) -> f32) -> Table {
+    let inverse = 1.0 / output.scale;
+    table(FULL, |x| {
+        let real = input.scale * (x - input.zero_point) as f32;
+        ((f(real) * inverse).round() + output.zero_point as f32) as i32
+    })
+}
+
+/// LOGISTIC of the desktop's reference kernels.
+pub fn logistic_in_floats(input: QuantParams, output: QuantParams) -> Table {
+    in_floats(input, output, |x| 1.0 / (1.0 + (-x).exp()))
+}
+
+/// TANH of the desktop's reference kernels.
+pub fn tanh_in_floats(input: QuantParams, output: QuantParams) -> Table {
+    in_floats(input, output, f32::tanh)
+}
+
 /// HARD_SWISH, `x * min(max(x + 3, 0), 6) / 6`, in 16-bit fixed point.
 pub fn hard_swish(input: QuantParams, output: QuantParams) -> Result<Table, Refusal> {
     let fine_scale = (1.0f32 / 128.0) * input.scale;

@@ -393,6 +393,10 @@ impl Lowering<'_, '_> {
             op::RELU6 if self.mode == crate::import::RoundingMode::Double => Ok(lookup::micro_relu6(from)),
             op::RELU6 => lookup::clamped(from, to, Activation::Relu6, rounding),
             op::RELU_N1_TO_1 => lookup::clamped(from, to, Activation::ReluN1To1, rounding),
+            op::LOGISTIC if self.mode == crate::import::RoundingMode::Reference => {
+                Ok(lookup::logistic_in_floats(from, to))
+            }
+            op::TANH if self.mode == crate::import::RoundingMode::Reference => Ok(lookup::tanh_in_floats(from, to)),
             op::LOGISTIC => lookup::logistic(from, to, rounding),
             op::TANH => lookup::tanh(from, to, rounding),
             op::HARD_SWISH => lookup::hard_swish(from, to),
