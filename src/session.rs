@@ -202,6 +202,16 @@ impl<'a, B: Backend> Session<'a, B> {
                 None => return self.go_on(1),
             },
         };
+        if chain.len() == 1
+            && let Some(step) = self.model.step(self.next)
+        {
+            // One step by itself, perhaps in blocks of rows: it is decoded once.
+            while let Some(call) = chain.next() {
+                self.execute(&step, call.start..call.end, observer);
+                chain.advance(call);
+            }
+            return self.go_on(1);
+        }
         if let Some(call) = chain.next()
             && let Some(step) = self.model.step(self.next.wrapping_add(call.link))
         {
