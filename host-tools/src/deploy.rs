@@ -37,7 +37,7 @@ pub fn quantize(graph: &Graph, params: &Params, held_in: &Split, images: usize) 
 /// Quantizes and exports.
 ///
 /// # Errors
-/// As [`quantize`], and when the network does not export.
+/// As [`quantize()`], and when the network does not export.
 pub fn deploy(
     graph: &Graph,
     params: &Params,
