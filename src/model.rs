@@ -190,6 +190,23 @@ impl<'m> Model<'m> {
         }
     }
 
+    /// The tensors that step `index` works on, by number: first input, second input, output. `None` past the last step.
+    pub const fn operands(&self, index: usize) -> Option<[Option<usize>; 3]> {
+        if index >= self.step_count() {
+            return None;
+        }
+        match self.file.step(index as u32) {
+            Ok(step) => {
+                let b = match step.b {
+                    Some(b) => Some(b as usize),
+                    None => None,
+                };
+                Some([Some(step.a as usize), b, Some(step.output as usize)])
+            }
+            Err(_) => None,
+        }
+    }
+
     /// The chain that starts with step `index`.
     pub(crate) const fn chain(&self, index: usize) -> Option<Chain> {
         if index >= self.step_count() {

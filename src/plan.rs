@@ -79,6 +79,10 @@ const fn check_producer(file: &File<'_>, index: u32) -> Result<(), ModelError> {
     if !tensor.is_whole() && (tensor.first != tensor.last || tensor.joint.is_some()) {
         return lifetime;
     }
+    // Parts are checked with their joint tensor, so it must be there.
+    if matches!(tensor.joint, Some(joint) if joint >= file.tensors) {
+        return Err(ModelError::new(Fault::Operand, at + record::JOINT));
+    }
     let mut producers = 0;
     if index == file.input {
         producers += 1;
@@ -262,7 +266,8 @@ const fn check_operands(file: &File<'_>, first: u32, chain: &Chain) -> Result<()
 const fn check_call(file: &File<'_>, first: u32, chain: &Chain, call: Call) -> Result<(), ModelError> {
     let step = attempt!(file.step(first + call.link as u32));
     let output = attempt!(file.tensor(step.output));
-    let written = if output.is_whole() { output.rows(call.start, call.end - call.start) } else { output.region() };
+    // Blocks of rows do not wrap around the end of a line buffer: `check_operands` has asked.
+    let written = output.rows(call.start, call.end - call.start);
     let mut index = 0;
     while let Some(link) = chain.link(index) {
         let reader = attempt!(file.step(first + index as u32));

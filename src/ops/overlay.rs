@@ -44,33 +44,22 @@ impl Window {
 }
 
 /// The operation that computes output rows `rows` alone, all of its own output, if the output lies over an input.
+///
+/// Only of operators with a window: they look at the tensors as wholes. The others read and write row by row.
 pub(super) fn narrowed<'m>(op: &Op<'m>, tensors: &Operands, rows: &Range<u32>) -> Option<(Op<'m>, Operands)> {
-    let output = &tensors.output;
-    let second = tensors.b.is_some_and(|b| b.is_overlaid_by(output));
-    if (!tensors.a.is_overlaid_by(output) && !second) || rows.start >= rows.end {
+    let Operands { a, output, .. } = tensors;
+    if !a.is_overlaid_by(output) || rows.start >= rows.end {
         return None;
     }
     let mut narrow = *op;
     let window = match &mut narrow {
-        Op::Conv2d(op) => Some(&mut op.window),
-        Op::DepthwiseConv2d(op) => Some(&mut op.window),
-        Op::MaxPool2d(op) => Some(&mut op.window),
-        Op::AveragePool2d(op) => Some(&mut op.window),
-        // Row for row, or one row that takes all.
-        _ => None,
+        Op::Conv2d(op) => &mut op.window,
+        Op::DepthwiseConv2d(op) => &mut op.window,
+        Op::MaxPool2d(op) => &mut op.window,
+        Op::AveragePool2d(op) => &mut op.window,
+        _ => return None,
     };
-    let input_rows = match window {
-        Some(window) => {
-            let (cut, input_rows) = window.only(rows, tensors.a.shape.h);
-            *window = cut;
-            input_rows
-        }
-        None if tensors.a.shape.same(output.shape) => rows.clone(),
-        None => return None,
-    };
-    let b = match tensors.b {
-        Some(b) if b.shape.same(output.shape) => Some(b.only(rows.clone())),
-        b => b,
-    };
-    Some((narrow, Operands { a: tensors.a.only(input_rows), b, output: output.only(rows.clone()) }))
+    let (cut, input_rows) = window.only(rows, a.shape.h);
+    *window = cut;
+    Some((narrow, Operands { a: a.only(input_rows), b: None, output: output.only(rows.clone()) }))
 }

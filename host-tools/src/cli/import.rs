@@ -71,11 +71,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         eprintln!("note: {note}");
     }
     println!(
-        "{}: {} operators, {} bytes of model, {} bytes of arena",
+        "{}: {} operators, {} bytes of model, {} bytes of arena ({} above the lower bound)",
         args.output.display(),
         network.nodes.len(),
         exported.bytes.len(),
-        exported.plan.arena_len
+        exported.plan.arena_len,
+        exported.plan.arena_len.saturating_sub(exported.plan.lower_bound)
     );
     Ok(ExitCode::SUCCESS)
 }

@@ -3,10 +3,13 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
+use super::budgets::bytes;
 use crate::files;
 use crate::report::inspection::Inspection;
+use crate::report::plot;
+use crate::report::table::grouped;
 
 /// Options of `kinglet inspect`.
 #[derive(Debug, clap::Args)]
@@ -16,19 +19,57 @@ pub struct Args {
     /// Print everything as JSON.
     #[arg(long)]
     json: bool,
+    /// Draw the arena over time: offset against moment, a box per tensor (.svg).
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
+    /// The board's bytes of RAM for the arena, as 65536 or 64K: says whether the model fits; exit code 1 when it does not.
+    #[arg(long, value_parser = bytes)]
+    ram: Option<u32>,
+    /// The board's bytes of flash for the model file, as 262144 or 256K: likewise.
+    #[arg(long, value_parser = bytes)]
+    flash: Option<u32>,
+}
+
+/// Whether `needed` bytes fit into the board's `size`, in words.
+fn fits(what: &str, needed: usize, size: u32) -> (bool, String) {
+    let (needed, size) = (needed as u64, u64::from(size));
+    let words = match size.checked_sub(needed) {
+        Some(rest) => format!("fits, {} bytes left", grouped(rest)),
+        None => format!("does not fit, {} bytes are missing", grouped(needed - size)),
+    };
+    (needed <= size, format!("{what:<7} {} of the board's {} bytes: {words}", grouped(needed), grouped(size)))
 }
 
 /// Prints the model.
 ///
 /// # Errors
-/// Names the file and the field when it is not a valid model.
+/// Names the file and the field when it is not a valid model, and the picture when it cannot be written.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let bytes = files::read(&args.model)?;
-    let inspection = Inspection::of(&super::open_model(&args.model, &bytes)?);
+    let model = super::open_model(&args.model, &bytes)?;
+    let inspection = Inspection::of(&model);
     if args.json {
         println!("{}", serde_json::to_string_pretty(&inspection)?);
     } else {
         print!("{inspection}");
     }
-    Ok(ExitCode::SUCCESS)
+    let mut code = ExitCode::SUCCESS;
+    let board = [("arena", inspection.arena_bytes, args.ram), ("flash", inspection.file_bytes, args.flash)];
+    for (what, needed, size) in board.into_iter().filter_map(|(what, needed, size)| Some((what, needed, size?))) {
+        let (fit, words) = fits(what, needed, size);
+        // The JSON on stdout stays JSON.
+        if args.json {
+            eprintln!("{words}")
+        } else {
+            println!("{words}")
+        }
+        if !fit {
+            code = ExitCode::FAILURE;
+        }
+    }
+    if let Some(path) = &args.plot {
+        let picture = plot::arena(&model)?;
+        files::write(path, picture.as_bytes()).with_context(|| format!("cannot write `{}`", path.display()))?;
+    }
+    Ok(code)
 }

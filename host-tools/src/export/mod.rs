@@ -39,6 +39,23 @@ pub enum ExportError {
         /// What the runtime says.
         error: ModelError,
     },
+    /// No plan fits the budget of arena.
+    #[error(
+        "no plan of `{network}` fits {ram} bytes of arena: the smallest takes {needed}, that is {} more; most is in use at \
+         moment {moment}, by {steps}", needed - ram
+    )]
+    Ram {
+        /// The network.
+        network: String,
+        /// Bytes of arena that there are.
+        ram: u32,
+        /// Bytes of arena that the smallest plan takes.
+        needed: u32,
+        /// The moment at which that plan uses the most bytes.
+        moment: usize,
+        /// The steps that run then.
+        steps: String,
+    },
     /// The file could not be written.
     #[error("cannot write `{path}`: {error}")]
     Write {
@@ -79,30 +96,49 @@ pub struct Options {
 /// Exports a network to the bytes of a model file that the runtime has accepted.
 ///
 /// # Errors
-/// When the network is not valid, a node cannot be lowered or the runtime refuses the result.
+/// When the network is not valid, a node cannot be lowered, no plan fits the budget of RAM, or the runtime refuses the
+/// result.
 pub fn to_bytes(network: &Network, options: &Options) -> Result<Exported, ExportError> {
     network.validate()?;
     let direct = network.nodes.iter().map(|node| Constants::of(network, node)).collect::<Result<Vec<_>, _>>()?;
     let mut choice = Choice::new(network, &direct, options)?;
-    let ram = match options.plan.ram {
-        Some(ram) => ram,
-        None => {
-            choice.least();
-            let constants = choice.constants();
-            let least = Plan::new(&Program::new(network, &constants)?, &options.plan).arena_len;
-            choice.lift();
-            least
-        }
-    };
+    // The least scratch gives the least arena; the budget, or that, is then spent on faster algorithms.
+    choice.least();
+    let constants = choice.constants();
+    let least = Plan::new(&Program::new(network, &constants)?, &options.plan);
+    choice.lift();
+    let ram = options.plan.ram.unwrap_or(least.arena_len);
     let plan_options = plan::Options { ram: Some(ram), ..options.plan };
+    let mut smallest = (least, constants);
     loop {
         let constants = choice.constants();
         let program = Program::new(network, &constants)?;
         let plan = Plan::new(&program, &plan_options);
-        if plan.arena_len <= ram || !choice.tighten(&program, &plan, ram) {
+        if plan.arena_len <= ram {
             return write(network, &program, plan);
         }
+        let more = choice.tighten(&program, &plan, ram);
+        if plan.arena_len < smallest.0.arena_len {
+            smallest = (plan, constants);
+        }
+        if !more {
+            break;
+        }
     }
+    let (plan, constants) = smallest;
+    let program = Program::new(network, &constants)?;
+    if plan.arena_len <= ram { write(network, &program, plan) } else { Err(too_large(network, &program, &plan, ram)) }
+}
+
+/// What is missing, and where.
+fn too_large(network: &Network, program: &Program<'_>, plan: &Plan, ram: u32) -> ExportError {
+    let in_use = plan.in_use();
+    let most = in_use.iter().copied().max().unwrap_or(0);
+    let moment = in_use.iter().position(|&bytes| bytes == most).unwrap_or(0);
+    let at_peak = plan.steps.iter().filter(|step| step.moment as usize == moment);
+    let names: Vec<_> = at_peak.map(|step| format!("`{}`", program.steps[step.step].name)).collect();
+    let steps = if names.is_empty() { "input or output alone".to_owned() } else { names.join(", ") };
+    ExportError::Ram { network: network.name.clone(), ram, needed: plan.arena_len, moment, steps }
 }
 
 /// Writes a planned program and has the runtime check it.

@@ -1,8 +1,9 @@
 //! Planning: when each step runs, and where each tensor lies.
 //!
 //! `program` turns the network into steps (concatenations become views), `order` chooses their order, `segments`
-//! cuts it into chains, `place` finds the offsets. The runtime verifies what comes out and knows nothing of how.
+//! cuts it into chains, `place` finds the offsets, `bound` says how good a finished model's plan is. The runtime verifies what comes out and knows nothing of how.
 
+mod bound;
 mod order;
 mod place;
 mod program;
@@ -11,10 +12,11 @@ mod segments;
 use kinglet::memory::Region;
 use kinglet::{Place, Tensor};
 
+pub use bound::lower_bound;
 use place::{ALIGN, Buffer, Overlay};
 pub use program::{Program, ProgramStep};
 pub use segments::Streaming;
-use segments::{Order, Segment};
+use segments::{Cuts, Order, Segment};
 
 /// What the planner may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -61,8 +63,10 @@ pub struct PlannedStep {
     pub scratch: Region,
 }
 
-/// Steps that the search for offsets may take.
-const PLACE_BUDGET: usize = 200_000;
+/// Steps that each search for offsets may take.
+const PLACE_BUDGET: usize = 20_000;
+/// Cuts into chains that may be placed.
+const CUTS: usize = 8;
 
 impl Plan {
     /// Plans a program.
@@ -70,28 +74,26 @@ impl Plan {
         let values = program.values();
         let given = program.search_steps();
         let (input, output) = (program.input, program.output);
-        let order = order::least_peak(&Order { values: &values, steps: &given, input, output });
-        let steps: Vec<_> = order.iter().map(|&step| given[step].clone()).collect();
-        let order_view = Order { values: &values, steps: &steps, input, output };
-        let mut budget = options.ram;
-        loop {
-            let segments = order_view.cut(options.streaming, budget);
-            let mut layout = Layout::new(program, &order, &segments);
-            if options.apart {
-                layout.keep_apart();
-            }
-            let plan = layout.place(program, &order, &segments);
-            // The cut counts bytes alive; what packing adds may break a budget that it just met.
-            match (options.ram, budget) {
-                (Some(ram), Some(tried)) if plan.arena_len > ram && tried > 0 && plan.lower_bound <= tried => {
-                    budget =
-                        Some(plan.lower_bound.saturating_sub(ALIGN).min(tried.saturating_sub(plan.arena_len - ram)));
-                    if order_view.cut(options.streaming, budget) == segments {
-                        return plan;
-                    }
-                }
-                _ => return plan,
-            }
+        let attempt = |order: Vec<usize>| {
+            let steps: Vec<_> = order.iter().map(|&step| given[step].clone()).collect();
+            let cuts = Order { values: &values, steps: &steps, input, output }.cuts(options.streaming);
+            Attempt { program, order, cuts, apart: options.apart }
+        };
+        // The order with the least peak is that of whole tensors; the given one may make better chains.
+        let least = attempt(order::least_peak(&Order { values: &values, steps: &given, input, output }));
+        let other = (0..given.len()).collect::<Vec<_>>();
+        let other = (other != least.order).then(|| attempt(other));
+        let both = || std::iter::once(&least).chain(&other);
+        let fastest = options
+            .ram
+            .and_then(|ram| both().filter_map(|attempt| attempt.fastest_within(ram)).min_by_key(|&(calls, _)| calls));
+        if let Some((_, plan)) = fastest {
+            return plan;
+        }
+        let plan = least.smallest();
+        match other.map(|other| other.smallest()) {
+            Some(other) if other.arena_len < plan.arena_len => other,
+            _ => plan,
         }
     }
 
@@ -105,6 +107,61 @@ impl Plan {
                 covered(alive.map(Tensor::region).chain(scratch))
             })
             .collect()
+    }
+}
+
+/// An order of execution and the ways to cut it into chains.
+struct Attempt<'p, 'n> {
+    program: &'p Program<'n>,
+    order: Vec<usize>,
+    cuts: Cuts,
+    apart: bool,
+}
+
+impl Attempt<'_, '_> {
+    fn place(&self, segments: &[Segment]) -> Plan {
+        let mut layout = Layout::new(self.program, &self.order, segments);
+        if self.apart {
+            layout.keep_apart();
+        }
+        layout.place(self.program, &self.order, segments)
+    }
+
+    /// The plan with the fewest calls that takes at most `ram` bytes, and its calls. Cuts count bytes alive; what packing
+    /// adds may break a budget that a cut just meets, and then lower ones are tried.
+    fn fastest_within(&self, ram: u32) -> Option<(u32, Plan)> {
+        let mut budget = ram;
+        for _ in 0..CUTS {
+            let segments = self.cuts.within(budget)?;
+            let plan = self.place(&segments);
+            if plan.arena_len <= ram {
+                return Some((segments.iter().map(|segment| segment.calls).sum(), plan));
+            }
+            let peak = segments.iter().map(|segment| segment.peak).max()?;
+            budget = peak.min(budget).checked_sub(ALIGN.max((plan.arena_len - ram) / 2))?;
+        }
+        None
+    }
+
+    /// The smallest plan: of the cut with the least peak, or of one whose peak is not much higher and that packs better.
+    fn smallest(&self) -> Plan {
+        let mut covers: Vec<Vec<Segment>> = Vec::new();
+        let mut best: Option<Plan> = None;
+        for &peak in &self.cuts.peaks {
+            if covers.len() > CUTS || best.as_ref().is_some_and(|best| best.arena_len <= peak) {
+                break;
+            }
+            let segments = self.cuts.within(peak).unwrap_or_default();
+            if covers.contains(&segments) {
+                continue;
+            }
+            let plan = self.place(&segments);
+            if best.as_ref().is_none_or(|best| plan.arena_len < best.arena_len) {
+                best = Some(plan);
+            }
+            covers.push(segments);
+        }
+        best.unwrap_or_else(|| self.place(&[]))
     }
 }
 
@@ -154,7 +211,7 @@ impl Layout {
         let mut overlays = Vec::new();
         for (moment, segment) in (1..).zip(segments) {
             let scratch =
-                order[segment.steps.clone()].iter().map(|&step| program.scratch_len(&program.steps[step])).max();
+                order[segment.steps.clone()].iter().map(|&step| program.scratch_len(&program.steps[step], &rows)).max();
             scratch_of.push(buffers.len());
             buffers.push(Buffer { size: scratch.unwrap_or(0), first: moment, last: moment });
             let pair = |o: &Overlay| Some(Overlay { under: buffer_of[o.under]?, over: buffer_of[o.over]?, ..*o });
@@ -165,7 +222,7 @@ impl Layout {
 
     /// Makes every buffer live all the time, over nothing else.
     fn keep_apart(&mut self) {
-        self.buffers.iter_mut().for_each(|buffer| (buffer.first, buffer.last) = (0, u32::MAX));
+        self.buffers.iter_mut().for_each(|buffer| (buffer.first, buffer.last) = (0, u32::MAX - 1));
         self.overlays.clear();
     }
 
@@ -196,7 +253,7 @@ impl Layout {
             for &step in &order[segment.steps.clone()] {
                 let from = &program.steps[step];
                 let operand = |i: usize| from.inputs.get(i).map(|&tensor| position[tensor]);
-                let len = program.scratch_len(from);
+                let len = program.scratch_len(from, &self.rows);
                 steps.push(PlannedStep {
                     step,
                     inputs: [operand(0), operand(1)],

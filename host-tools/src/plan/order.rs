@@ -11,15 +11,22 @@ use std::collections::{BinaryHeap, HashMap, HashSet};
 use super::segments::{Order, Step};
 
 /// Sets of steps that may be visited before the given order is kept.
-const LIMIT: usize = 200_000;
+const LIMIT: usize = 50_000;
 
 /// Which steps have run, one bit each.
 type Done = Box<[u64]>;
 
-/// The order of execution with the least peak of living bytes, as indices into `order.steps`; on equal peaks the one
-/// closest to the given order.
+/// The order of execution with the least peak of living bytes, as indices into `order.steps`; on equal peaks one that keeps
+/// the other steps low too, because streaming may remove the peak and leave those.
 pub fn least_peak(order: &Order<'_>) -> Vec<usize> {
-    Search::new(order).run().unwrap_or_else(|| (0..order.steps.len()).collect())
+    let search = Search::new(order);
+    search.run(true).or_else(|| search.run(false)).unwrap_or_else(|| (0..order.steps.len()).collect())
+}
+
+/// What a step at this many bytes costs beside the peak: a high power, so that within each stretch of the network the
+/// highest step counts.
+fn weight(bytes: u64) -> f64 {
+    (bytes as f64 / 65_536.0).powi(16)
 }
 
 struct Search<'p> {
@@ -45,16 +52,18 @@ impl<'p> Search<'p> {
         Self { order, before, writers, readers }
     }
 
-    /// Best-first over the sets: the first time the full set is taken, its peak is the least.
-    fn run(&self) -> Option<Vec<usize>> {
+    /// Best-first over the sets: the first time the full set is taken, its peak is the least. With `weighed`, sets of equal
+    /// peaks come by the weights of their steps, which takes longer; otherwise the largest come first.
+    fn run(&self, weighed: bool) -> Option<Vec<usize>> {
         let steps = self.order.steps.len();
         let empty: Done = vec![0; steps.div_ceil(64)].into();
-        let mut queue = BinaryHeap::from([(Reverse(self.alive(&empty)), 0, Reverse(0), empty.clone())]);
-        // For every set that was reached, its least peak so far and the step that led there.
-        let mut reached: HashMap<Done, (u64, usize)> = HashMap::new();
+        // The bits of floats that are not negative are in the order of the floats.
+        let mut queue = BinaryHeap::from([(Reverse((self.alive(&empty), 0)), 0, Reverse(0), empty.clone())]);
+        // For every set that was reached, its least cost so far and the step that led there.
+        let mut reached: HashMap<Done, ((u64, u64), usize)> = HashMap::new();
         let mut settled: HashSet<Done> = HashSet::new();
         let mut sequence = 0;
-        while let Some((Reverse(peak), count, _, done)) = queue.pop() {
+        while let Some((Reverse((peak, weights)), count, _, done)) = queue.pop() {
             if !settled.insert(done.clone()) {
                 continue;
             }
@@ -67,11 +76,13 @@ impl<'p> Search<'p> {
             for step in (0..steps).filter(|&s| !has(&done, s) && self.before[s].iter().all(|&b| has(&done, b))) {
                 let mut next = done.clone();
                 next[step / 64] |= 1 << (step % 64);
-                let peak = peak.max(self.while_running(&done, step));
-                if reached.get(&next).is_none_or(|&(known, _)| peak < known) {
-                    reached.insert(next.clone(), (peak, step));
+                let running = self.while_running(&done, step);
+                let weights = if weighed { (f64::from_bits(weights) + weight(running)).to_bits() } else { 0 };
+                let cost = (peak.max(running), weights);
+                if reached.get(&next).is_none_or(|&(known, _)| cost < known) {
+                    reached.insert(next.clone(), (cost, step));
                     sequence += 1;
-                    queue.push((Reverse(peak), count + 1, Reverse(sequence), next));
+                    queue.push((Reverse(cost), count + 1, Reverse(sequence), next));
                 }
             }
         }
@@ -108,7 +119,7 @@ impl<'p> Search<'p> {
 }
 
 /// The steps that led to a set, first to last.
-fn path(reached: &HashMap<Done, (u64, usize)>, mut done: Done) -> Vec<usize> {
+fn path(reached: &HashMap<Done, ((u64, u64), usize)>, mut done: Done) -> Vec<usize> {
     let mut path = Vec::new();
     while let Some(&(_, step)) = reached.get(&done) {
         path.push(step);

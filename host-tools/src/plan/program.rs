@@ -115,6 +115,7 @@ impl<'n> Program<'n> {
 
     /// The steps as the planner's searches see them.
     pub fn search_steps(&self) -> Vec<Step> {
+        let rows: Vec<u32> = self.tensors.iter().map(|tensor| tensor.shape.h).collect();
         let step = |step: &ProgramStep<'_>| {
             let operand = |(i, &tensor): (usize, &TensorId)| {
                 let operand = i as u32;
@@ -124,15 +125,22 @@ impl<'n> Program<'n> {
                 inputs: step.inputs.iter().enumerate().map(operand).collect(),
                 output: step.output,
                 block: step.op.row_block(),
-                scratch: self.scratch_len(step).next_multiple_of(ALIGN),
+                scratch: self.scratch_len(step, &rows).next_multiple_of(ALIGN),
             }
         };
         self.steps.iter().map(step).collect()
     }
 
-    /// Bytes of scratch that a step needs. It depends on shapes and pitches only, not on places or moments.
-    pub fn scratch_len(&self, step: &ProgramStep<'_>) -> u32 {
-        step.op.scratch_len(&self.operands(step))
+    /// Bytes of scratch that a step needs when each tensor keeps as many rows as `rows` says. It depends on shapes, pitches
+    /// and rows only, not on places or moments.
+    pub fn scratch_len(&self, step: &ProgramStep<'_>, rows: &[u32]) -> u32 {
+        let mut tensors = self.operands(step);
+        tensors.a.place.rows = rows[step.inputs[0]];
+        if let (Some(b), Some(&id)) = (&mut tensors.b, step.inputs.get(1)) {
+            b.place.rows = rows[id];
+        }
+        tensors.output.place.rows = rows[step.output];
+        step.op.scratch_len(&tensors)
     }
 
     /// A step's operands, before they have a place and a life.

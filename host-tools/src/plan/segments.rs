@@ -8,7 +8,7 @@
 use std::ops::Range;
 
 use kinglet::Reach;
-use kinglet::chain::{Chain, Input, Link, MAX_CHAIN};
+use kinglet::chain::{Call, Chain, Input, Link, MAX_CHAIN};
 
 use super::place::{ALIGN, Overlay};
 
@@ -115,44 +115,17 @@ impl Order<'_> {
         (0..self.values.len()).map(|value| lives[root(value)]).collect()
     }
 
-    /// Cuts the steps into segments: with the fewest calls under `budget` bytes, or, when none is given or it cannot
-    /// be met, with the least peak.
-    pub fn cut(&self, streaming: Streaming, budget: Option<u32>) -> Vec<Segment> {
-        let lives = self.lives();
-        let candidates = self.candidates(&lives, streaming);
+    /// All ways to cut the steps into segments.
+    pub fn cuts(&self, streaming: Streaming) -> Cuts {
+        let candidates = self.candidates(&self.lives(), streaming);
         let mut peaks: Vec<u32> = candidates.iter().map(|s| s.peak).collect();
         peaks.sort_unstable();
         peaks.dedup();
-        // The least peak at which every step can be covered.
-        let least = peaks.partition_point(|&peak| self.cheapest(&candidates, peak).is_none());
-        let least = peaks.get(least).copied().unwrap_or(u32::MAX);
-        self.cheapest(&candidates, budget.unwrap_or(least).max(least)).unwrap_or_default()
-    }
-
-    /// The cover with the fewest calls whose segments all stay within `peak` bytes.
-    fn cheapest(&self, candidates: &[Segment], peak: u32) -> Option<Vec<Segment>> {
-        let end = self.steps.len();
-        let mut best: Vec<Option<(u32, usize)>> = vec![None; end + 1];
-        best[0] = Some((0, usize::MAX));
-        // Candidates come in the order of their first step, so every prefix is settled before it is built on.
-        for (index, segment) in candidates.iter().enumerate().filter(|(_, segment)| segment.peak <= peak) {
-            if let Some((calls, _)) = best[segment.steps.start] {
-                let calls = calls + segment.calls;
-                let slot = &mut best[segment.steps.end];
-                if slot.is_none_or(|(known, _)| calls < known) {
-                    *slot = Some((calls, index));
-                }
-            }
-        }
-        let mut cover = Vec::new();
-        let mut at = end;
-        while at > 0 {
-            let segment = &candidates[best[at]?.1];
-            at = segment.steps.start;
-            cover.push(segment.clone());
-        }
-        cover.reverse();
-        Some(cover)
+        let mut cuts = Cuts { candidates, peaks, end: self.steps.len() };
+        // Below the least peak at which every step can be covered there is nothing.
+        let least = cuts.peaks.partition_point(|&peak| cuts.within(peak).is_none());
+        cuts.peaks.drain(..least);
+        cuts
     }
 
     /// Every segment that could be run, by first step.
@@ -210,18 +183,15 @@ impl Order<'_> {
     fn segment(&self, lives: &[Life], steps: Range<usize>, overlaid: bool) -> Segment {
         let run = self.run(lives, &steps);
         let alone = steps.len() == 1;
-        let kept: Vec<(usize, u32)> = if alone { Vec::new() } else { run.kept.clone() };
         let overlays: Vec<Overlay> = run
             .overlays
             .iter()
-            // A line buffer is written from its start again and again: it follows no rows of an input.
-            .filter(|o| kept.iter().all(|&(line, _)| line != o.over))
             .map(|o| if overlaid { *o } else { Overlay { reach: -i64::from(u32::MAX), ..*o } })
             .filter(|o| o.in_place || o.reach > -i64::from(self.values[o.over].bytes))
             .collect();
         let calls = if alone && !overlaid { 0 } else { run.calls - steps.len() as u32 };
-        let peak = self.peak(lives, &steps, &kept, &overlays);
-        Segment { steps, kept, overlays, peak, calls }
+        let peak = self.peak(lives, &steps, &run.kept, &overlays);
+        Segment { steps, kept: run.kept, overlays, peak, calls }
     }
 
     /// Bytes alive while a segment runs: everything that lives across it, what it writes, its scratch, less what
@@ -252,9 +222,48 @@ impl Order<'_> {
         u32::try_from(sum + scratch - saved.max(0) as u64).unwrap_or(u32::MAX)
     }
 
-    /// Runs the schedule of a segment with whole tensors and notes what it would have needed.
+    /// Runs the schedule of a segment, first with whole tensors to see how many rows are needed at a time, then with line
+    /// buffers of those to see what may lie over what.
     fn run(&self, lives: &[Life], steps: &Range<usize>) -> Run {
         let members = &self.steps[steps.clone()];
+        let mut needed = vec![0; members.len()];
+        let mut calls = 0;
+        self.schedule(members, &[], |chain, call| {
+            calls += 1;
+            let from = chain.needed_from(call.link).min(call.start);
+            needed[call.link] = needed[call.link].max(call.end - from);
+        });
+        // A single step has no reader in its segment that could take its rows.
+        let inner = |value: usize| members.len() > 1 && !self.values[value].whole && steps.contains(&lives[value].last);
+        let kept: Vec<(usize, u32)> = members
+            .iter()
+            .zip(needed)
+            .map(|(step, rows)| (step.output, rows.next_multiple_of(step.block.max(1))))
+            .filter(|&(value, rows)| inner(value) && rows < self.values[value].rows)
+            .collect();
+        let overlays = self.overlays_in(lives, steps, &kept);
+        Run { kept, overlays, calls }
+    }
+
+    /// What may lie over what while `steps` run row by row, the line buffers among their outputs being `kept`.
+    pub fn overlays(&self, steps: &Range<usize>, kept: &[(usize, u32)]) -> Vec<Overlay> {
+        self.overlays_in(&self.lives(), steps, kept)
+    }
+
+    fn overlays_in(&self, lives: &[Life], steps: &Range<usize>, kept: &[(usize, u32)]) -> Vec<Overlay> {
+        let members = &self.steps[steps.clone()];
+        let mut overlays = self.pairs(lives, steps, kept);
+        self.schedule(members, kept, |chain, call| {
+            let output = members[call.link].output;
+            for overlay in overlays.iter_mut().filter(|o| o.over == output) {
+                self.restrict(overlay, members, kept, chain, call);
+            }
+        });
+        overlays
+    }
+
+    /// Calls `each` before every call of a segment.
+    fn schedule(&self, members: &[Step], kept: &[(usize, u32)], mut each: impl FnMut(&Chain, Call)) {
         let producer = |value: usize| members.iter().position(|step| step.output == value).map(|link| link as u8);
         let mut chain = Chain::new();
         for (index, step) in members.iter().enumerate() {
@@ -264,75 +273,112 @@ impl Order<'_> {
                 *slot = Input { producer, height: self.values[value].rows, reach };
             }
             let height = self.values[step.output].rows;
-            chain.push(Link { height, kept: height, block: step.block.max(1), done: 0, inputs });
+            let kept = rows_kept(kept, step.output).unwrap_or(height);
+            chain.push(Link { height, kept, block: step.block.max(1), done: 0, inputs });
         }
-        // Inputs that die here, and outputs that outlive it: both roots, so that bytes are theirs alone.
-        let is_root = |value: usize| self.values[value].root == value;
-        let dies = |value: usize| is_root(value) && producer(value).is_none() && steps.contains(&lives[value].last);
-        let mut under: Vec<usize> = members.iter().flat_map(|step| &step.inputs).map(|input| input.0).collect();
-        under.sort_unstable();
-        under.dedup();
-        under.retain(|&value| dies(value) && lives[value].first.is_none_or(|first| first < steps.start));
-        let over: Vec<usize> = members.iter().map(|step| step.output).filter(|&value| is_root(value)).collect();
-        let mut overlays: Vec<Overlay> = over
-            .iter()
-            .flat_map(|&over| under.iter().map(move |&under| (under, over)))
-            .map(|(under, over)| Overlay {
-                under,
-                over,
-                reach: i64::from(u32::MAX),
-                in_place: self.same_geometry(under, over),
-            })
-            .collect();
-        let mut kept = vec![0; members.len()];
-        let mut calls = 0;
         while let Some(call) = chain.next() {
-            calls += 1;
-            let output = members[call.link].output;
-            let needed = chain.needed_from(call.link).min(call.start);
-            kept[call.link] = kept[call.link].max(call.end - needed);
-            for overlay in overlays.iter_mut().filter(|o| o.over == output) {
-                let rows = self.values[overlay.under].rows;
-                let (mut strict, mut in_place) = (rows, rows);
-                for (index, (step, link)) in members.iter().zip((0..).map_while(|i| chain.link(i))).enumerate() {
-                    for (operand, &(value, _, may_lie_over)) in step.inputs.iter().enumerate() {
-                        // A part is read where its joint tensor lies.
-                        if self.values[value].root != overlay.under {
-                            continue;
-                        }
-                        let own = index == call.link;
-                        let from = link.needs_from(operand, if own { call.start } else { link.done });
-                        strict = strict.min(from);
-                        let twice = step.inputs.iter().filter(|input| input.0 == value).count() > 1;
-                        let spared = own && may_lie_over && !twice && value == overlay.under;
-                        in_place = in_place.min(if spared { link.needs_from(operand, call.end) } else { from });
-                    }
-                }
-                let written = i64::from(call.end) * i64::from(self.values[output].row_bytes);
-                let bytes = |row: u32| i64::from(row) * i64::from(self.values[overlay.under].row_bytes);
-                if strict < rows {
-                    overlay.reach = overlay.reach.min(bytes(strict) - written);
-                }
-                overlay.in_place &= in_place >= rows || bytes(in_place) >= written;
-            }
+            each(&chain, call);
             chain.advance(call);
         }
-        let kept = members
-            .iter()
-            .zip(kept)
-            .map(|(step, rows): (&Step, u32)| (step.output, rows.next_multiple_of(step.block.max(1))))
-            .filter(|&(value, rows)| {
-                let inner = !self.values[value].whole && steps.contains(&lives[value].last);
-                inner && rows < self.values[value].rows
+    }
+
+    /// Outputs that might lie over inputs that die in the segment and are complete before it: both roots, so that their bytes
+    /// are theirs alone.
+    fn pairs(&self, lives: &[Life], steps: &Range<usize>, kept: &[(usize, u32)]) -> Vec<Overlay> {
+        let members = &self.steps[steps.clone()];
+        let root = |value: usize| self.values[value].root;
+        let read = members.iter().flat_map(|step| &step.inputs).map(|input| root(input.0));
+        let mut under: Vec<usize> = read.collect();
+        under.sort_unstable();
+        under.dedup();
+        under.retain(|&value| {
+            let life = lives[value];
+            let complete = members.iter().all(|step| root(step.output) != value);
+            complete && steps.contains(&life.last) && life.first.is_none_or(|first| first < steps.start)
+        });
+        let over = members.iter().map(|step| step.output).filter(|&value| root(value) == value);
+        over.flat_map(|over| under.iter().map(move |&under| (under, over)))
+            .map(|(under, over)| {
+                let in_place = self.same_geometry(under, over) && rows_kept(kept, over).is_none();
+                Overlay { under, over, reach: i64::from(u32::MAX), in_place }
             })
-            .collect();
-        Run { kept, overlays, calls }
+            .collect()
+    }
+
+    /// Takes from an overlay what `call`, which writes the upper of both, does not allow.
+    fn restrict(&self, overlay: &mut Overlay, members: &[Step], kept: &[(usize, u32)], chain: &Chain, call: Call) {
+        let rows = self.values[overlay.under].rows;
+        let (mut strict, mut in_place) = (rows, rows);
+        for (index, (step, link)) in members.iter().zip((0..).map_while(|i| chain.link(i))).enumerate() {
+            let is_under = |value: usize| self.values[value].root == overlay.under;
+            let twice = step.inputs.iter().filter(|input| is_under(input.0)).count() > 1;
+            for (operand, &(value, _, may_lie_over)) in step.inputs.iter().enumerate() {
+                if !is_under(value) {
+                    continue;
+                }
+                let own = index == call.link;
+                let from = link.needs_from(operand, if own { call.start } else { link.done });
+                strict = strict.min(from);
+                let spared = own && may_lie_over && !twice && value == overlay.under;
+                in_place = in_place.min(if spared { link.needs_from(operand, call.end) } else { from });
+            }
+        }
+        let row_bytes = |value: usize| i64::from(self.values[value].row_bytes);
+        // Blocks of rows do not wrap around the end of a line buffer.
+        let end = rows_kept(kept, overlay.over).map_or(call.end, |kept| call.start % kept + call.end - call.start);
+        let written = i64::from(end) * row_bytes(overlay.over);
+        let needed = |row: u32| i64::from(row) * row_bytes(overlay.under);
+        if strict < rows {
+            overlay.reach = overlay.reach.min(needed(strict) - written);
+        }
+        overlay.in_place &= in_place >= rows || needed(in_place) >= written;
     }
 
     /// Whether two tensors have the same rows and bytes, so that one can lie exactly over the other.
     fn same_geometry(&self, a: usize, b: usize) -> bool {
         let (a, b) = (&self.values[a], &self.values[b]);
         a.bytes == b.bytes
+    }
+}
+
+/// The rows that `value` keeps if it is a line buffer.
+fn rows_kept(kept: &[(usize, u32)], value: usize) -> Option<u32> {
+    kept.iter().find(|&&(of, _)| of == value).map(|&(_, rows)| rows)
+}
+
+/// All segments that could be run, and which peaks a cover of them can have.
+pub struct Cuts {
+    /// By first step.
+    candidates: Vec<Segment>,
+    /// Peaks of segments, rising, from the least that a cover can have.
+    pub peaks: Vec<u32>,
+    end: usize,
+}
+
+impl Cuts {
+    /// The cover with the fewest calls whose segments all stay within `peak` bytes.
+    pub fn within(&self, peak: u32) -> Option<Vec<Segment>> {
+        let mut best: Vec<Option<(u32, usize)>> = vec![None; self.end + 1];
+        best[0] = Some((0, usize::MAX));
+        // Candidates come in the order of their first step, so every prefix is settled before it is built on.
+        for (index, segment) in self.candidates.iter().enumerate().filter(|(_, segment)| segment.peak <= peak) {
+            if let Some((calls, _)) = best[segment.steps.start] {
+                let calls = calls + segment.calls;
+                let slot = &mut best[segment.steps.end];
+                if slot.is_none_or(|(known, _)| calls < known) {
+                    *slot = Some((calls, index));
+                }
+            }
+        }
+        let mut cover = Vec::new();
+        let mut at = self.end;
+        while at > 0 {
+            let segment = &self.candidates[best[at]?.1];
+            at = segment.steps.start;
+            cover.push(segment.clone());
+        }
+        cover.reverse();
+        Some(cover)
     }
 }
 

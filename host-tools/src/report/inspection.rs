@@ -7,7 +7,7 @@ use kinglet::{Clamp, Model, Step, Tensor, Window};
 use serde::Serialize;
 
 use super::table::{Table, grouped};
-use crate::plan::covered;
+use crate::plan::{self, covered};
 
 /// A model, laid out for reading.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -20,8 +20,10 @@ pub struct Inspection {
     pub weight_bytes: usize,
     /// Bytes of arena.
     pub arena_bytes: usize,
-    /// The most bytes in use at one moment: no placement of this plan's buffers can be smaller.
+    /// No placement of this plan's buffers can be smaller: see [`plan::lower_bound`].
     pub arena_lower_bound: u32,
+    /// The most bytes in use at one moment, as the buffers lie.
+    pub peak_bytes: u32,
     /// The moment of the most bytes in use.
     pub peak_moment: u32,
     /// The steps that run then.
@@ -107,14 +109,15 @@ impl Inspection {
     pub fn of(model: &Model<'_>) -> Self {
         let tensors: Vec<Tensor> = (0..model.tensor_count()).filter_map(|i| model.tensor(i)).collect();
         let steps: Vec<Step<'_>> = model.steps().collect();
-        let (peak_moment, arena_lower_bound) = peak(&tensors, &steps);
+        let (peak_moment, peak_bytes) = peak(&tensors, &steps);
         let labels = (0..model.label_count()).filter_map(|class| model.label(class)).map(String::from).collect();
         Self {
             name: model.name().to_owned(),
             file_bytes: model.file_len(),
             weight_bytes: model.weight_bytes(),
             arena_bytes: model.arena_len(),
-            arena_lower_bound,
+            arena_lower_bound: plan::lower_bound(model),
+            peak_bytes,
             peak_moment,
             peak_steps: steps.iter().filter(|step| step.moment == peak_moment).map(|step| step.index).collect(),
             macs: model.macs(),
@@ -227,9 +230,11 @@ impl fmt::Display for Inspection {
         writeln!(f, "flash   {} bytes, weights {}", bytes(self.file_bytes), bytes(self.weight_bytes))?;
         writeln!(
             f,
-            "arena   {} bytes, {} in use at the peak (moment {}, step {})\n",
+            "arena   {} bytes, lower bound {}, gap {}; {} in use at the peak (moment {}, step {})\n",
             bytes(self.arena_bytes),
             grouped(self.arena_lower_bound.into()),
+            grouped((self.arena_bytes as u64).saturating_sub(self.arena_lower_bound.into())),
+            grouped(self.peak_bytes.into()),
             self.peak_moment,
             self.peak_steps.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")
         )?;

@@ -1,4 +1,5 @@
 //! Reports: what people read, and the same figures for programs.
 
 pub mod inspection;
+pub mod plot;
 pub mod table;

@@ -1,0 +1,180 @@
+//! Random networks, planned in every way: all plans compute what a plan without sharing computes, and a plan that was
+//! bent is refused or computes the same.
+
+mod random;
+
+use kinglet::Session;
+use kinglet::format::crc32;
+use kinglet::format::layout::{header, step, tensor};
+use kinglet::kernels::algorithms::ConvAlgorithm;
+use kinglet::{Fault, Model};
+use kinglet_tools::export::{self, ExportError, Exported, Options};
+use kinglet_tools::network::Network;
+use kinglet_tools::plan::{self, Streaming};
+use proptest::prelude::*;
+use random::{Gene, network};
+
+/// One test binary, many cases: the networks are small.
+fn config(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+fn genes() -> impl Strategy<Value = Vec<Gene>> {
+    prop::collection::vec(any::<Gene>(), 2..15)
+}
+
+/// Two inferences in one session, so that the second starts on what the first left behind.
+fn run(bytes: &[u8], seed: u32) -> Vec<i8> {
+    let model = Model::new(bytes).expect("accepted");
+    let mut arena = vec![0x5au128 << 100 | 77; model.arena_len().div_ceil(16)];
+    let mut session = Session::new(model, bytemuck::cast_slice_mut(&mut arena)).expect("fits");
+    let input = random::numbers(session.model().input().shape.len(), seed);
+    session.set_input(&input).expect("fits");
+    session.run();
+    let once = session.output().to_vec();
+    session.set_input(&input).expect("fits");
+    session.run();
+    assert_eq!(session.output(), once, "the second inference");
+    once
+}
+
+fn export(network: &Network, streaming: Streaming, ram: Option<u32>, algorithm: Option<ConvAlgorithm>) -> Exported {
+    let plan = plan::Options { streaming, ram, apart: false };
+    export::to_bytes(network, &Options { plan, algorithm, flash: None }).expect("exports")
+}
+
+/// What the network computes when nothing shares a byte with anything.
+fn apart(network: &Network, seed: u32) -> Vec<i8> {
+    let plan = plan::Options { streaming: Streaming::Off, apart: true, ram: None };
+    let options = Options { plan, algorithm: Some(ConvAlgorithm::Direct), flash: None };
+    run(&export::to_bytes(network, &options).expect("exports").bytes, seed)
+}
+
+const MODES: [Streaming; 3] = [Streaming::Off, Streaming::Epilogue, Streaming::Full];
+
+const ALGORITHMS: [ConvAlgorithm; 8] = [
+    ConvAlgorithm::Direct,
+    ConvAlgorithm::Gemm8,
+    ConvAlgorithm::Gemm16,
+    ConvAlgorithm::Winograd2,
+    ConvAlgorithm::Winograd2AtRunTime { tile_rows: 1 },
+    ConvAlgorithm::Winograd2AtRunTime { tile_rows: 2 },
+    ConvAlgorithm::Winograd4,
+    ConvAlgorithm::Stride2,
+];
+
+proptest! {
+    #![proptest_config(config(32))]
+
+    #[test]
+    fn every_plan_computes_the_same(genes in genes(), seed: u32, algorithm in 0usize..ALGORITHMS.len(), share in 0u32..100) {
+        let network = network(&genes);
+        network.validate().expect("valid");
+        let expected = apart(&network, seed);
+        let mut sizes = Vec::new();
+        for streaming in MODES {
+            let exported = export(&network, streaming, None, None);
+            prop_assert_eq!(&run(&exported.bytes, seed), &expected, "{:?}", streaming);
+            prop_assert!(exported.plan.lower_bound <= exported.plan.arena_len);
+            let model = Model::new(&exported.bytes).expect("accepted");
+            prop_assert!(plan::lower_bound(&model) as usize <= model.arena_len());
+            sizes.push(exported.plan.arena_len);
+        }
+        let forced = export(&network, Streaming::Full, None, Some(ALGORITHMS[algorithm]));
+        prop_assert_eq!(&run(&forced.bytes, seed), &expected, "{:?}", ALGORITHMS[algorithm]);
+        // A budget between the least and the most.
+        let (least, most) = (sizes[2].min(sizes[0]), sizes[0].max(sizes[2]));
+        let ram = least + (most - least) * share / 100;
+        let plan = plan::Options { ram: Some(ram), ..Default::default() };
+        match export::to_bytes(&network, &Options { plan, ..Options::default() }) {
+            Ok(within) => {
+                prop_assert!(within.plan.arena_len <= ram);
+                prop_assert_eq!(&run(&within.bytes, seed), &expected, "{} bytes", ram);
+            }
+            Err(ExportError::Ram { needed, .. }) => prop_assert!(ram < sizes[2] && ram < needed),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// The words of a file that are its plan: where each lies, and how large a number makes sense there.
+fn plan_words(bytes: &[u8]) -> Vec<usize> {
+    let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes")) as usize;
+    let count = |at: u32| word(at as usize);
+    let section = |index: u32| word((header::SECTIONS + 8 * index) as usize);
+    let tensors = (0..count(header::TENSORS)).flat_map(|i| {
+        let of = [
+            tensor::OFFSET,
+            tensor::OFFSET,
+            tensor::PITCH,
+            tensor::FIRST,
+            tensor::READY,
+            tensor::LAST,
+            tensor::JOINT,
+            tensor::ROWS,
+        ];
+        of.map(|word| section(0) + i * tensor::SIZE as usize + word as usize)
+    });
+    let steps = (0..count(header::STEPS)).flat_map(|i| {
+        let of = [step::SCRATCH, step::SCRATCH + 4, step::MOMENT, step::A, step::B, step::OUTPUT];
+        of.map(|word| section(1) + i * step::SIZE as usize + word as usize)
+    });
+    tensors.chain(steps).chain([header::ARENA as usize]).collect()
+}
+
+/// Gives a file the checksum of its bytes.
+fn seal(bytes: &mut [u8]) {
+    let at = header::CHECKSUM as usize;
+    let crc = crc32(crc32(0, &bytes[..at]), &bytes[at + 4..]);
+    bytes[at..at + 4].copy_from_slice(&crc.to_le_bytes());
+}
+
+proptest! {
+    #![proptest_config(config(32))]
+
+    /// Any words of the plan are given other values, near the old ones or anywhere in the arena.
+    #[test]
+    fn a_bent_plan_is_refused_or_harmless(
+        genes in genes(), seed: u32, mode in 0usize..3,
+        bends in prop::collection::vec(prop::collection::vec((any::<prop::sample::Index>(), any::<u32>(), 0u8..4), 1..3), 60),
+    ) {
+        let network = network(&genes);
+        let exported = export(&network, MODES[mode], None, None);
+        let expected = apart(&network, seed);
+        let words = plan_words(&exported.bytes);
+        for bend in bends {
+            let mut bytes = exported.bytes.clone();
+            let mut wired = false;
+            let mut changes = Vec::new();
+            for (which, value, how) in bend {
+                let at = words[which.index(words.len())];
+                let old = u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
+                let new = match how {
+                    0 => old.wrapping_add(value % 9).wrapping_sub(4),
+                    1 => value % (exported.plan.arena_len + 64),
+                    2 => value % (exported.plan.arena_len + 64) / 16 * 16,
+                    _ => value % (exported.plan.tensors.len() as u32 + 2),
+                };
+                bytes[at..at + 4].copy_from_slice(&new.to_le_bytes());
+                wired |= is_wiring(&bytes, at);
+                changes.push((at, old, new));
+            }
+            seal(&mut bytes);
+            match Model::new(&bytes) {
+                // Another tensor of the same kind as operand is another network, not a bad plan: it only has to run.
+                Ok(_) if wired => drop(run(&bytes, seed)),
+                Ok(_) => prop_assert_eq!(&run(&bytes, seed), &expected, "{:?} {:?}", changes, exported.plan),
+                Err(error) => prop_assert_ne!(error.fault, Fault::Checksum),
+            }
+        }
+    }
+}
+
+/// Whether the word at `at` says which tensor a step reads or writes.
+fn is_wiring(bytes: &[u8], at: usize) -> bool {
+    let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes")) as usize;
+    let steps = word((header::SECTIONS + 8) as usize);
+    let in_steps = (steps..steps + word(header::STEPS as usize) * step::SIZE as usize).contains(&at);
+    let of = (at - steps.min(at)) % step::SIZE as usize;
+    in_steps && [step::A, step::B, step::OUTPUT].contains(&(of as u32))
+}
