@@ -7,6 +7,7 @@ use import_util::small_network;
 use kinglet::Model;
 use kinglet_tools::files::ByteArray;
 use kinglet_tools::graph::{NetworkRecipe, Params, Preprocess};
+use kinglet_tools::import::tflite::file::{File, FileOperator, FileTensor};
 use kinglet_tools::import::{ImportError, Options, RoundingMode, import, tflite};
 use kinglet_tools::network::Network;
 use kinglet_tools::simulate::{self, Images};
@@ -87,6 +88,40 @@ fn round_trips(network: &Network) {
     assert_eq!((&again.name, &again.labels, &again.pixels), (&network.name, &network.labels, &network.pixels));
     let export = |n: &Network| export::to_bytes(n, &export::Options::default()).unwrap().bytes;
     assert_eq!(export(network), export(&again));
+}
+
+/// The command lists all that is missing, with node, reason and hint, and writes nothing.
+#[test]
+fn lists_everything_that_is_not_supported_at_once() {
+    let mut file = File::default();
+    let mut tensor = |name: &str, element| {
+        let dims = vec![1, 4, 4, 2];
+        let (scales, zero_points) = (vec![0.5], vec![0]);
+        file.tensor(FileTensor { name: name.into(), dims, element, scales, zero_points, ..FileTensor::default() })
+    };
+    let tensors = [tensor("in", 9), tensor("a/up", 9), tensor("b/most", 9), tensor("c/out", 7)];
+    for (index, code) in [23, 55, 19].into_iter().enumerate() {
+        let (inputs, outputs) = (vec![tensors[index]], vec![tensors[index + 1]]);
+        file.operators.push(FileOperator { code, version: 1, inputs, outputs, ..FileOperator::default() });
+    }
+    (file.inputs, file.outputs) = (vec![tensors[0]], vec![tensors[3]]);
+    let folder = tempfile::tempdir().unwrap();
+    let (model, output) = (folder.path().join("bad.tflite"), folder.path().join("bad.kgl"));
+    std::fs::write(&model, file.to_bytes()).unwrap();
+    let run =
+        assert_cmd::Command::cargo_bin("kinglet").unwrap().arg("import").arg(&model).arg("-o").arg(&output).assert();
+    let stderr = String::from_utf8(run.failure().get_output().stderr.clone()).unwrap();
+    for part in [
+        "3 things",
+        "node 0 `a/up` (RESIZE_BILINEAR)",
+        "node 1 `b/most` (MAXIMUM)",
+        "node 2 `c/out` (RELU)",
+        "int16",
+        "hint",
+    ] {
+        assert!(stderr.contains(part), "{part}: {stderr}");
+    }
+    assert!(!output.exists());
 }
 
 #[test]
