@@ -313,10 +313,12 @@ impl<'m> Model<'m> {
 /// The path is as for [`include_bytes!`], `env!(…)` and `concat!(…)` included. A file that is truncated, corrupt
 /// or badly planned does not compile, and neither does an [`Arena`](crate::Arena) that is too small for it.
 ///
-/// ```ignore
+/// ```
 /// use kinglet::{Arena, Model};
-/// static MODEL: Model = kinglet::model!("../models/digits-resnet/digits-resnet.kgl");
+/// static MODEL: Model =
+///     kinglet::model!(concat!(env!("CARGO_MANIFEST_DIR"), "/models/digits-resnet/digits-resnet.kgl"));
 /// static ARENA: Arena<{ MODEL.arena_len() }> = Arena::new();
+/// assert_eq!(MODEL.label_count(), 10);
 /// ```
 #[macro_export]
 macro_rules! model {
