@@ -15,7 +15,8 @@ pub const CALIBRATION_IMAGES: usize = 512;
 /// Images that are taken through the float network at a time.
 const BATCH: usize = 64;
 
-/// Quantizes a network on the first `images` of `held_in`, whose order is random by class already.
+/// Quantizes a network on the first `images` of `held_in`, in its order: a set that is sorted by class should be taken
+/// whole, or the ranges are those of its first classes.
 ///
 /// # Errors
 /// When the images are too few or do not fit the network.

@@ -48,7 +48,8 @@ pub(super) const fn multiplier(block: &Block<'_>, at: u32) -> Result<Multiplier,
     if factor.is_valid() { Ok(factor) } else { Err(block.error(at, Fault::Multiplier)) }
 }
 
-/// The per-channel table, its entries unchecked since steps are decoded before every run, that words `at` (offset) and `at + 1` (bytes) name.
+/// The per-channel table that words `at` (offset) and `at + 1` (bytes) name. Its entries are the business of `check`, which
+/// runs once: steps are decoded before every run.
 pub(super) const fn channels<'m>(block: &Block<'m>, at: u32) -> Result<Channels<'m>, ModelError> {
     match Channels::new(attempt!(block.data(at, 4))) {
         Some(channels) => Ok(channels),

@@ -99,14 +99,8 @@ impl Plan {
 
     /// Bytes in use at each moment, from 0 on: bytes that several buffers cover count once.
     pub fn in_use(&self) -> Vec<u32> {
-        let end = self.steps.last().map_or(0, |step| step.moment) + 1;
-        (0..=end)
-            .map(|moment| {
-                let alive = self.tensors.iter().filter(|t| t.joint.is_none() && t.first <= moment && moment <= t.last);
-                let scratch = self.steps.iter().filter(|step| step.moment == moment).map(|step| step.scratch);
-                covered(alive.map(Tensor::region).chain(scratch))
-            })
-            .collect()
+        let scratch: Vec<_> = self.steps.iter().map(|step| (step.moment, step.scratch)).collect();
+        in_use(&self.tensors, &scratch)
     }
 }
 
@@ -165,8 +159,21 @@ impl Attempt<'_, '_> {
     }
 }
 
+/// Bytes in use at each moment, from 0 on, by tensors and by the scratch of each step (its moment and bytes): bytes that
+/// several buffers cover count once.
+pub fn in_use(tensors: &[Tensor], scratch: &[(u32, Region)]) -> Vec<u32> {
+    let end = scratch.last().map_or(0, |&(moment, _)| moment) + 1;
+    (0..=end)
+        .map(|moment| {
+            let alive = tensors.iter().filter(|t| t.joint.is_none() && t.first <= moment && moment <= t.last);
+            let scratch = scratch.iter().filter(|&&(at, _)| at == moment).map(|&(_, region)| region);
+            covered(alive.map(Tensor::region).chain(scratch))
+        })
+        .collect()
+}
+
 /// Bytes that regions cover, overlaps counted once.
-pub fn covered(regions: impl Iterator<Item = Region>) -> u32 {
+fn covered(regions: impl Iterator<Item = Region>) -> u32 {
     let mut regions: Vec<_> = regions.collect();
     regions.sort_by_key(|region| region.offset);
     let (mut covered, mut at) = (0, 0);

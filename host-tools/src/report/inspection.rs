@@ -7,7 +7,7 @@ use kinglet::{Clamp, Model, Step, Tensor, Window};
 use serde::Serialize;
 
 use super::table::{Table, grouped};
-use crate::plan::{self, covered};
+use crate::plan;
 
 /// A model, laid out for reading.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -133,13 +133,8 @@ impl Inspection {
 
 /// The moment with the most bytes in use, and how many: bytes that several buffers cover count once.
 fn peak(tensors: &[Tensor], steps: &[Step<'_>]) -> (u32, u32) {
-    let end = steps.last().map_or(0, |step| step.moment) + 1;
-    let in_use = |moment: u32| {
-        let alive = tensors.iter().filter(|t| t.joint.is_none() && t.first <= moment && moment <= t.last);
-        let scratch = steps.iter().filter(|step| step.moment == moment).map(|step| step.scratch);
-        covered(alive.map(Tensor::region).chain(scratch))
-    };
-    let moments = (0..=end).map(|moment| (moment, in_use(moment)));
+    let scratch: Vec<_> = steps.iter().map(|step| (step.moment, step.scratch)).collect();
+    let moments = (0..).zip(plan::in_use(tensors, &scratch));
     moments.max_by_key(|&(moment, bytes)| (bytes, std::cmp::Reverse(moment))).unwrap_or((0, 0))
 }
 
