@@ -17,7 +17,7 @@ use crate::model::Model;
 /// ```
 ///
 /// Of a model: `static ARENA: Arena<{ MODEL.arena_len() }> = Arena::new();`. Of a size chosen by hand, checked
-/// against the models that use it, one after the other: `static ARENA: Arena<8192> = Arena::for_models(&[&A, &B]);`.
+/// against the models that use it, one after the other: `static ARENA: Arena<8192> = Arena::for_models(&[&A.unlimited(), &B.unlimited()]);`.
 #[derive(Debug)]
 pub struct Arena<const N: usize>(Once<Bytes<N>>);
 

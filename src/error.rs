@@ -43,6 +43,9 @@ pub enum Fault {
     ZeroPoint,
     /// An unknown operator.
     Operator,
+    /// An operator, algorithm or element type that this program does not link, because the models of its
+    /// [`model!`](crate::model!)s do not use it: a [`Model<'_>`](crate::Model) links everything.
+    NotLinked,
     /// An unknown algorithm or weight packing of an operator.
     Algorithm,
     /// An unknown rounding mode.
@@ -110,6 +113,7 @@ impl Fault {
             Fault::Scale => "scale is not positive and finite",
             Fault::ZeroPoint => "zero point outside the element type's range",
             Fault::Operator => "unknown operator",
+            Fault::NotLinked => "uses an operator, algorithm or element type that this program does not link",
             Fault::Algorithm => "unknown algorithm or weight packing",
             Fault::Rounding => "unknown rounding mode",
             Fault::Operand => "operand names no tensor, or should be absent",

@@ -17,6 +17,7 @@ pub mod quant;
 mod session;
 pub mod tensor;
 mod topk;
+pub mod uses;
 pub mod window;
 
 pub use arena::{Arena, arena_len};

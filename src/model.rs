@@ -12,6 +12,7 @@ use crate::ops::{Op, OpKind, Operands};
 use crate::pixels::PixelTables;
 use crate::plan;
 use crate::tensor::Tensor;
+use crate::uses;
 
 /// A checked model. It borrows the file and copies nothing: weights stay where they are.
 ///
@@ -22,12 +23,15 @@ use crate::tensor::Tensor;
 ///     Err(error) => panic!("{error}"),
 /// }
 /// ```
+///
+/// `USES` is what its operators, algorithms and element types may be, see [`uses`](crate::uses): everything, unless the
+/// compiler knows the model, as with [`model!`](crate::model!).
 #[derive(Clone, Copy)]
-pub struct Model<'m> {
+pub struct Model<'m, const USES: u64 = { uses::ALL }> {
     file: File<'m>,
 }
 
-impl fmt::Debug for Model<'_> {
+impl<const USES: u64> fmt::Debug for Model<'_, USES> {
     /// The name and the sizes, not the bytes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Model")
@@ -66,6 +70,14 @@ impl Step<'_> {
     pub const fn macs(&self) -> u64 {
         self.op.macs(&self.tensors)
     }
+
+    /// Whether the step runs by itself and all its rows at once, when the next step has moment `next`: its moment has no
+    /// other step, and its output lies over no input that it still needs.
+    pub(crate) const fn is_whole(&self, next: u32) -> bool {
+        let Operands { a, b, output } = &self.tensors;
+        let overlaid = a.is_overlaid_by(output) || matches!(b, Some(b) if b.is_overlaid_by(output));
+        next != self.moment && !overlaid
+    }
 }
 
 impl<'m> Model<'m> {
@@ -77,6 +89,26 @@ impl<'m> Model<'m> {
     /// # Errors
     /// The first fault found and the byte of the file that shows it.
     pub const fn new(bytes: &'m [u8]) -> Result<Self, ModelError> {
+        Self::limited(bytes)
+    }
+
+    /// What the model in `bytes` uses, for the type of [`model!`](crate::model!); 0 when it is not valid.
+    #[doc(hidden)]
+    pub const fn uses_of(bytes: &'m [u8]) -> u64 {
+        match File::peek(bytes) {
+            Ok(file) => Self { file }.uses(),
+            Err(_) => 0,
+        }
+    }
+}
+
+impl<'m, const USES: u64> Model<'m, USES> {
+    /// As [`Model::new`], of a program that links `USES` only: a model received over the air, for one that is part of the
+    /// program.
+    ///
+    /// # Errors
+    /// As [`Model::new`]; [`Fault::NotLinked`] when the model needs more than `USES`.
+    pub const fn limited(bytes: &'m [u8]) -> Result<Self, ModelError> {
         let model = Self { file: attempt!(File::open(bytes)) };
         let mut index = 0;
         while index < model.file.tensors {
@@ -88,7 +120,7 @@ impl<'m> Model<'m> {
             attempt!(model.check_step(index));
             index += 1;
         }
-        attempt!(plan::verify(&model.file));
+        attempt!(plan::verify::<USES>(&model.file));
         attempt!(model.check_ends());
         Ok(model)
     }
@@ -105,10 +137,27 @@ impl<'m> Model<'m> {
         if let Err(fault) = step.op.check(&step.tensors) {
             return Err(ModelError::new(fault, record.at));
         }
+        if !uses::has(USES, self.uses_of_step(&step)) {
+            return Err(ModelError::new(Fault::NotLinked, record.at));
+        }
         if step.scratch.len < step.op.scratch_len(&step.tensors) {
             return Err(ModelError::new(Fault::Scratch, record.at));
         }
         Ok(())
+    }
+
+    const fn uses_of_step(&self, step: &Step<'_>) -> u64 {
+        let Operands { a, b, output } = &step.tensors;
+        let mut bits = uses::of(&step.op) | uses::dtype(a.dtype) | uses::dtype(output.dtype);
+        if let Some(b) = b {
+            bits |= uses::dtype(b.dtype);
+        }
+        if step.is_whole(self.moment(step.index + 1)) { bits } else { bits | uses::ROWS }
+    }
+
+    /// The moment of step `index`; 0 past the last.
+    pub(crate) const fn moment(&self, index: usize) -> u32 {
+        self.file.moment(index as u32)
     }
 
     const fn decode_step(&self, index: u32) -> Result<Step<'m>, ModelError> {
@@ -117,7 +166,7 @@ impl<'m> Model<'m> {
             index: index as usize,
             name: record.name,
             moment: record.moment,
-            op: attempt!(Op::decode(record.op, record.at, record.params)),
+            op: attempt!(Op::decode::<USES>(record.op, record.at, record.params)),
             tensors: Operands {
                 a: attempt!(self.file.tensor(record.a)),
                 b: match record.b {
@@ -212,14 +261,14 @@ impl<'m> Model<'m> {
         if index >= self.step_count() {
             return None;
         }
-        match Chain::open(&self.file, index as u32) {
+        match Chain::open::<USES>(&self.file, index as u32) {
             Ok(chain) => Some(chain),
             Err(_) => None,
         }
     }
 
     /// All steps in the order of execution.
-    pub fn steps(&self) -> impl Iterator<Item = Step<'m>> + use<'m> {
+    pub fn steps(&self) -> impl Iterator<Item = Step<'m>> + use<'m, USES> {
         let model = *self;
         (0..self.step_count()).map_while(move |index| model.step(index))
     }
@@ -297,31 +346,63 @@ impl<'m> Model<'m> {
         self.steps().map(|step| step.macs()).fold(0, u64::saturating_add)
     }
 
+    /// The operators, algorithms and element types that the model uses, see [`uses`](crate::uses).
+    pub const fn uses(&self) -> u64 {
+        let (mut bits, mut index) = (0, 0);
+        while let Some(step) = self.step(index) {
+            bits |= self.uses_of_step(&step);
+            index += 1;
+        }
+        bits
+    }
+
+    /// The same model, for code that takes models of every kind, and then links all that there is.
+    pub const fn unlimited(self) -> Model<'m> {
+        Model { file: self.file }
+    }
+
     /// The model of [`model!`](crate::model!): stops compilation with the fault's text.
     #[doc(hidden)]
     #[track_caller]
     pub const fn expect(bytes: &'m [u8]) -> Self {
-        match Self::new(bytes) {
+        match Self::limited(bytes) {
             Ok(model) => model,
             Err(error) => panic!("{}", error.fault.message()),
         }
     }
 }
 
-/// Embeds a model file and checks it while compiling; evaluates to a [`Model<'static>`](Model).
+/// Embeds a model file and checks it while compiling.
 ///
 /// The path is as for [`include_bytes!`], `env!(…)` and `concat!(…)` included. A file that is truncated, corrupt
 /// or badly planned does not compile, and neither does an [`Arena`](crate::Arena) that is too small for it.
 ///
+/// It defines a `static`, whose type says what the model uses; operators, algorithms and element types that no model of the
+/// program uses are not linked:
+///
 /// ```
-/// use kinglet::{Arena, Model};
-/// static MODEL: Model =
-///     kinglet::model!(concat!(env!("CARGO_MANIFEST_DIR"), "/models/digits-resnet/digits-resnet.kgl"));
+/// use kinglet::Arena;
+/// kinglet::model!(static MODEL = concat!(env!("CARGO_MANIFEST_DIR"), "/models/digits-resnet/digits-resnet.kgl"));
 /// static ARENA: Arena<{ MODEL.arena_len() }> = Arena::new();
 /// assert_eq!(MODEL.label_count(), 10);
 /// ```
+///
+/// With a path alone it is an expression, a [`Model<'static>`](Model) that links everything:
+///
+/// ```
+/// static MODEL: kinglet::Model =
+///     kinglet::model!(concat!(env!("CARGO_MANIFEST_DIR"), "/models/digits-resnet/digits-resnet.kgl"));
+/// ```
 #[macro_export]
 macro_rules! model {
+    ($(#[$attribute:meta])* $visibility:vis static $name:ident = $path:expr $(,)?) => {
+        #[allow(long_running_const_eval)]
+        $(#[$attribute])*
+        $visibility static $name: $crate::Model<'static, { $crate::Model::uses_of(include_bytes!($path)) }> = {
+            static BYTES: &$crate::Aligned<[u8]> = &$crate::Aligned(*include_bytes!($path));
+            $crate::Model::expect(&BYTES.0)
+        };
+    };
     ($path:expr $(,)?) => {{
         #[allow(long_running_const_eval)]
         const MODEL: $crate::Model<'static> = {

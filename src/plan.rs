@@ -26,7 +26,7 @@ use crate::tensor::Tensor;
 pub const SCRATCH_ALIGN: u32 = 16;
 
 /// Checks the plan of a file whose tensors and steps decode.
-pub(crate) const fn verify(file: &File<'_>) -> Result<(), ModelError> {
+pub(crate) const fn verify<const USES: u64>(file: &File<'_>) -> Result<(), ModelError> {
     attempt!(check_moments(file));
     let mut index = 0;
     while index < file.tensors {
@@ -47,7 +47,7 @@ pub(crate) const fn verify(file: &File<'_>) -> Result<(), ModelError> {
     while index < file.steps {
         attempt!(check_scratch(file, index));
         if index == 0 || file.moment(index) != file.moment(index - 1) {
-            attempt!(check_chain(file, index));
+            attempt!(check_chain::<USES>(file, index));
         }
         index += 1;
     }
@@ -228,11 +228,11 @@ const fn check_scratch(file: &File<'_>, index: u32) -> Result<(), ModelError> {
 }
 
 /// Runs the schedule of the chain that starts with step `first` and checks every call.
-const fn check_chain(file: &File<'_>, first: u32) -> Result<(), ModelError> {
-    let mut chain = attempt!(Chain::open(file, first));
+const fn check_chain<const USES: u64>(file: &File<'_>, first: u32) -> Result<(), ModelError> {
+    let mut chain = attempt!(Chain::open::<USES>(file, first));
     attempt!(check_operands(file, first, &chain));
     while let Some(call) = chain.next() {
-        attempt!(check_call(file, first, &chain, call));
+        attempt!(check_call::<USES>(file, first, &chain, call));
         chain.advance(call);
     }
     if chain.is_done() { Ok(()) } else { Err(ModelError::new(Fault::Chain, attempt!(file.step(first)).at)) }
@@ -263,7 +263,7 @@ const fn check_operands(file: &File<'_>, first: u32, chain: &Chain) -> Result<()
 }
 
 /// Checks that the rows that `call` writes are needed by no step of the chain any more.
-const fn check_call(file: &File<'_>, first: u32, chain: &Chain, call: Call) -> Result<(), ModelError> {
+const fn check_call<const USES: u64>(file: &File<'_>, first: u32, chain: &Chain, call: Call) -> Result<(), ModelError> {
     let step = attempt!(file.step(first + call.link as u32));
     let output = attempt!(file.tensor(step.output));
     // Blocks of rows do not wrap around the end of a line buffer: `check_operands` has asked.
@@ -279,7 +279,7 @@ const fn check_call(file: &File<'_>, first: u32, chain: &Chain, call: Call) -> R
                 let tensor = attempt!(file.tensor(input));
                 let from = if index != call.link {
                     link.needs_from(operand, link.done)
-                } else if attempt!(reuses(&reader, operand, &tensor, &output)) {
+                } else if attempt!(reuses::<USES>(&reader, operand, &tensor, &output)) {
                     link.needs_from(operand, call.end)
                 } else {
                     link.needs_from(operand, call.start)
@@ -297,10 +297,15 @@ const fn check_call(file: &File<'_>, first: u32, chain: &Chain, call: Call) -> R
 }
 
 /// Whether `step` may write `output` exactly over `input`, its operand `operand`.
-const fn reuses(step: &StepRecord<'_>, operand: usize, input: &Tensor, output: &Tensor) -> Result<bool, ModelError> {
+const fn reuses<const USES: u64>(
+    step: &StepRecord<'_>,
+    operand: usize,
+    input: &Tensor,
+    output: &Tensor,
+) -> Result<bool, ModelError> {
     // An operand that is used twice cannot be overwritten while its other use reads it.
     let twice = matches!(step.b, Some(b) if b == step.a);
-    let op = attempt!(Op::decode(step.op, step.at, step.params));
+    let op = attempt!(Op::decode::<USES>(step.op, step.at, step.params));
     Ok(!twice && op.in_place(operand as u32) && same_bytes(input, output))
 }
 

@@ -12,6 +12,7 @@ use crate::memory::Memory;
 use crate::model::{Model, Step};
 use crate::ops::{Io, OpKind};
 use crate::tensor::Tensor;
+use crate::uses;
 
 /// A model, an arena, and how far the current inference has come.
 ///
@@ -28,8 +29,8 @@ use crate::tensor::Tensor;
 /// # Ok(()) }
 /// ```
 #[derive(Debug)]
-pub struct Session<'a, B = Active> {
-    model: Model<'a>,
+pub struct Session<'a, B = Active, const USES: u64 = { uses::ALL }> {
+    model: Model<'a, USES>,
     memory: Memory<'a>,
     next: usize,
     /// The chain that has been begun, if one has.
@@ -94,24 +95,24 @@ impl Observer for () {
     fn step(&mut self, _: &StepEvent<'_>) {}
 }
 
-impl<'a> Session<'a, Active> {
+impl<'a, const USES: u64> Session<'a, Active, USES> {
     /// A session on the backend that this program was compiled for.
     ///
     /// # Errors
     /// When `arena` is shorter than [`Model::arena_len`] or not 16-byte aligned, as that of
     /// [`Arena::take`](crate::Arena::take) is, or when the model's bytes are not 4-byte aligned, as those of
     /// [`model!`](crate::model!) are.
-    pub fn new(model: Model<'a>, arena: &'a mut [u8]) -> Result<Self, SessionError> {
+    pub fn new(model: Model<'a, USES>, arena: &'a mut [u8]) -> Result<Self, SessionError> {
         Self::with_backend(model, arena)
     }
 }
 
-impl<'a, B: Backend> Session<'a, B> {
+impl<'a, B: Backend, const USES: u64> Session<'a, B, USES> {
     /// A session on a backend of choice, for simulators and tests: all give the same bytes.
     ///
     /// # Errors
     /// As [`Session::new`].
-    pub fn with_backend(model: Model<'a>, arena: &'a mut [u8]) -> Result<Self, SessionError> {
+    pub fn with_backend(model: Model<'a, USES>, arena: &'a mut [u8]) -> Result<Self, SessionError> {
         let (needed, given) = (model.arena_len(), arena.len());
         if arena.as_ptr().align_offset(16) != 0 {
             return Err(SessionError::ArenaMisaligned);
@@ -126,7 +127,7 @@ impl<'a, B: Backend> Session<'a, B> {
     }
 
     /// The model.
-    pub fn model(&self) -> &Model<'a> {
+    pub fn model(&self) -> &Model<'a, USES> {
         &self.model
     }
 
@@ -195,37 +196,42 @@ impl<'a, B: Backend> Session<'a, B> {
 
     /// Runs the least there is to run: one step, or some rows of one step of a chain; whether there is more.
     pub fn advance(&mut self, observer: &mut impl Observer) -> bool {
-        let mut chain = match self.chain.take() {
-            Some(chain) => chain,
-            None => match self.model.chain(self.next) {
-                Some(chain) => chain,
-                None => return self.go_on(1),
-            },
-        };
-        if chain.len() == 1
-            && let Some(step) = self.model.step(self.next)
-        {
-            // One step by itself, perhaps in blocks of rows: it is decoded once.
-            while let Some(call) = chain.next() {
-                self.execute(&step, call.start..call.end, observer);
-                chain.advance(call);
+        if !uses::has(USES, uses::ROWS) || self.chain.is_none() {
+            let Some(step) = self.model.step(self.next) else { return self.go_on(1) };
+            if !uses::has(USES, uses::ROWS) || step.is_whole(self.model.moment(self.next.wrapping_add(1))) {
+                self.execute(&step, 0..step.tensors.output.shape.h, observer);
+                return self.go_on(1);
             }
-            return self.go_on(1);
+            self.chain = self.model.chain(self.next);
         }
-        if let Some(call) = chain.next()
-            && let Some(step) = self.model.step(self.next.wrapping_add(call.link))
-        {
-            self.execute(&step, call.start..call.end, observer);
-            chain.advance(call);
-            if !chain.is_done() {
-                self.chain = Some(chain);
-                return true;
-            }
-        }
-        self.go_on(chain.len())
+        self.advance_chain(observer)
     }
 
-    /// Leaves the current chain behind; whether there is another.
+    /// Runs some rows of one step of the chain; whether there is more.
+    fn advance_chain(&mut self, observer: &mut impl Observer) -> bool {
+        let Some(call) = self.chain.as_ref().and_then(Chain::next) else { return self.leave_chain() };
+        let Some(step) = self.model.step(self.next.wrapping_add(call.link)) else { return self.leave_chain() };
+        // A step by itself, in blocks of rows, is decoded once.
+        let alone = self.chain.as_ref().is_some_and(|chain| chain.len() == 1);
+        let mut next = Some(call);
+        while let Some(call) = next {
+            self.execute(&step, call.start..call.end, observer);
+            if let Some(chain) = &mut self.chain {
+                chain.advance(call);
+            }
+            next = self.chain.as_ref().filter(|_| alone).and_then(Chain::next);
+        }
+        if self.chain.as_ref().is_some_and(|chain| !chain.is_done()) { true } else { self.leave_chain() }
+    }
+
+    /// Leaves the chain behind; whether there is more.
+    fn leave_chain(&mut self) -> bool {
+        let steps = self.chain.as_ref().map_or(1, Chain::len);
+        self.chain = None;
+        self.go_on(steps)
+    }
+
+    /// Goes on to a later step; whether there is one.
     fn go_on(&mut self, steps: usize) -> bool {
         self.next = self.next.saturating_add(steps);
         if self.next < self.model.step_count() {
@@ -238,7 +244,7 @@ impl<'a, B: Backend> Session<'a, B> {
     fn execute(&mut self, step: &Step<'_>, rows: Range<u32>, observer: &mut impl Observer) {
         let before = observer.now();
         let mut io = Io { memory: &mut self.memory, tensors: step.tensors, scratch: step.scratch };
-        step.op.run::<B>(&mut io, rows.clone());
+        step.op.run_one_of::<B, USES>(&mut io, rows.clone());
         let ticks = observer.now().wrapping_sub(before);
         let tensor = &step.tensors.output;
         let output = self.memory.read(tensor.rows(rows.start, rows.end.saturating_sub(rows.start)));

@@ -37,7 +37,7 @@ pub fn top_k<const K: usize>(scores: &[i8]) -> Vec<Prediction, K> {
     best
 }
 
-impl<B: Backend> Session<'_, B> {
+impl<B: Backend, const USES: u64> Session<'_, B, USES> {
     /// The `K` best classes of the last inference, best first.
     pub fn top_k<const K: usize>(&self) -> Vec<Prediction, K> {
         top_k(self.output())

@@ -32,7 +32,7 @@ fn compile(name: &str, model: &[u8], source: &str) -> Result<(), String> {
     if output.status.success() { Ok(()) } else { Err(messages) }
 }
 
-const MODEL: &str = "use kinglet::{Arena, Model}; static MODEL: Model = kinglet::model!(\"model.kgl\");";
+const MODEL: &str = "use kinglet::Arena; kinglet::model!(static MODEL = \"model.kgl\");";
 const MAIN: &str = "fn main() { ARENA.take().unwrap(); println!(\"{}\", MODEL.name()); }";
 
 #[test]
@@ -49,7 +49,7 @@ fn a_good_model_compiles_and_others_do_not() {
     let flipped = compile("flipped", &flipped, &fitting).unwrap_err();
     assert!(flipped.contains("CRC-32 mismatch"), "{flipped}");
 
-    let small = format!("{MODEL} static ARENA: Arena<16> = Arena::for_models(&[&MODEL]); {MAIN}");
+    let small = format!("{MODEL} static ARENA: Arena<16> = Arena::for_models(&[&MODEL.unlimited()]); {MAIN}");
     let small = compile("small", &good, &small).unwrap_err();
     assert!(small.contains("the arena is smaller than a model needs"), "{small}");
 }

@@ -10,7 +10,12 @@ use crate::{fault, report};
 /// Reads `inputs.bin`, writes `outputs.bin`, and measures the first inference; the exit code.
 ///
 /// `frame` holds one image; `records` are as many as the model has steps.
-pub fn evaluate(model: Model<'_>, arena: &mut [u8], frame: &mut [u8], records: &[Record]) -> i32 {
+pub fn evaluate<const USES: u64>(
+    model: Model<'_, USES>,
+    arena: &mut [u8],
+    frame: &mut [u8],
+    records: &[Record],
+) -> i32 {
     report::board();
     report::model(&model);
     let mut session = match Session::new(model, arena) {

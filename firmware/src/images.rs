@@ -3,6 +3,7 @@
 //! Both have one layout: a 16-byte header (`KIMG`, kind, number of images, bytes of an image; little-endian words),
 //! then the images one after the other, `H x W x C` bytes each.
 
+use kinglet::kernels::Active;
 use kinglet::kernels::intrinsics::cast::as_i8;
 use kinglet::{Session, SessionError};
 
@@ -90,7 +91,11 @@ impl Source for Embedded {
 ///
 /// # Errors
 /// When it is not as long as the model's input.
-pub fn feed(session: &mut Session<'_>, kind: Kind, image: &[u8]) -> Result<(), SessionError> {
+pub fn feed<const USES: u64>(
+    session: &mut Session<'_, Active, USES>,
+    kind: Kind,
+    image: &[u8],
+) -> Result<(), SessionError> {
     match kind {
         Kind::Pixels => session.set_pixels(image),
         Kind::Quantized => session.set_input(as_i8(image)),

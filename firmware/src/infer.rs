@@ -1,5 +1,6 @@
 //! Classifies images and logs what it makes of them.
 
+use kinglet::kernels::Active;
 use kinglet::{Model, Session};
 
 use crate::images::{Embedded, Source, feed};
@@ -12,7 +13,7 @@ const BEST: usize = 3;
 /// `inputs.bin`; the exit code.
 ///
 /// `frame` holds one image.
-pub fn infer(model: Model<'_>, arena: &mut [u8], frame: &mut [u8]) -> i32 {
+pub fn infer<const USES: u64>(model: Model<'_, USES>, arena: &mut [u8], frame: &mut [u8]) -> i32 {
     report::board();
     report::model(&model);
     let mut session = match Session::new(model, arena) {
@@ -33,7 +34,11 @@ pub fn infer(model: Model<'_>, arena: &mut [u8], frame: &mut [u8]) -> i32 {
     fault::BAD_INPUT
 }
 
-fn classify(session: &mut Session<'_>, mut images: impl Source, frame: &mut [u8]) -> i32 {
+fn classify<const USES: u64>(
+    session: &mut Session<'_, Active, USES>,
+    mut images: impl Source,
+    frame: &mut [u8],
+) -> i32 {
     let header = images.header();
     if header.image_len as usize != frame.len() {
         defmt::error!("images of {=u32} bytes, the model takes {=usize}", header.image_len, frame.len());

@@ -32,13 +32,14 @@ pub fn start() {
     board::init();
 }
 
-/// The model that is built in, checked by the compiler: the file that the environment variable `KINGLET_MODEL` names.
+/// Defines a static with the model that is built in, checked by the compiler: the file that the environment variable
+/// `KINGLET_MODEL` names.
 #[macro_export]
 macro_rules! model {
-    () => {
-        kinglet::model!(env!(
+    (static $name:ident) => {
+        kinglet::model!(static $name = env!(
             "KINGLET_MODEL",
             "set KINGLET_MODEL to the .kgl file to build in; `kinglet export` writes one, `cargo xtask demo` leaves some in target/kinglet"
-        ))
+        ));
     };
 }

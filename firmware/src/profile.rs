@@ -10,7 +10,7 @@ use crate::report::{self, Record};
 /// built in; the exit code.
 ///
 /// `frame` holds one image; `records` are as many as the model has steps.
-pub fn profile(model: Model<'_>, arena: &mut [u8], frame: &mut [u8], records: &[Record]) -> i32 {
+pub fn profile<const USES: u64>(model: Model<'_, USES>, arena: &mut [u8], frame: &mut [u8], records: &[Record]) -> i32 {
     report::board();
     report::model(&model);
     let mut session = match Session::new(model, arena) {

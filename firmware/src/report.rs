@@ -21,7 +21,7 @@ pub fn board() {
 }
 
 /// The model's figures.
-pub fn model(model: &Model<'_>) {
+pub fn model<const USES: u64>(model: &Model<'_, USES>) {
     defmt::info!(
         "model steps={=usize} arena={=usize} weights={=usize} macs={=u64} name={=str}",
         model.step_count(),
@@ -52,7 +52,11 @@ impl Record {
 ///
 /// `feed` is called before each of three runs: the first with the clock stopped, so that no interrupt adds to the
 /// stack; the second without an observer; the third observed. `records` are as many as the model has steps.
-pub fn measure(session: &mut Session<'_>, records: &[Record], mut feed: impl FnMut(&mut Session<'_>)) {
+pub fn measure<const USES: u64>(
+    session: &mut Session<'_, Active, USES>,
+    records: &[Record],
+    mut feed: impl FnMut(&mut Session<'_, Active, USES>),
+) {
     feed(session);
     stack::paint();
     session.run();

@@ -148,7 +148,7 @@ impl Add {
     }
 
     #[inline(never)]
-    pub(super) fn run<B: Backend>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+    pub(super) fn run<B: Backend, const USES: u64>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         let Operands { a, b: Some(b), output } = io.tensors else { return };
         let mut terms = self.terms([a.quant.zero_point, b.quant.zero_point], output.quant.zero_point);
         // The sum is taken in place, over the operand that lies where the output lies.

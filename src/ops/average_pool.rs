@@ -64,7 +64,7 @@ impl AveragePool2d {
     }
 
     #[inline(never)]
-    pub(super) fn run<B: Backend>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+    pub(super) fn run<B: Backend, const USES: u64>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         let Operands { a: input, output, .. } = io.tensors;
         for y in rows.start..rows.end.min(output.shape.h) {
             for x in 0..output.shape.w {

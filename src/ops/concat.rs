@@ -57,7 +57,7 @@ impl Concat {
     }
 
     #[inline(never)]
-    pub(super) fn run<B: Backend>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+    pub(super) fn run<B: Backend, const USES: u64>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         let Operands { a, output, .. } = io.tensors;
         (rows.start..rows.end.min(output.shape.h)).for_each(|y| copy_row(io.memory, &a, &output, y));
     }

@@ -112,7 +112,7 @@ impl<'m> Constant<'m> {
     }
 
     #[inline(never)]
-    pub(super) fn run<B: Backend>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+    pub(super) fn run<B: Backend, const USES: u64>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         let Operands { a, output, .. } = io.tensors;
         let (input, result) = (a.quant.zero_point, output.quant.zero_point);
         let zeros = [input, self.zero_point, result];

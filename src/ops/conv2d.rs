@@ -14,6 +14,7 @@ use crate::kernels::intrinsics::cast;
 use crate::memory::Region;
 use crate::quant::{self, Channels, Clamp, OutputStage, Rounding};
 use crate::tensor::{Shape, Tensor};
+use crate::uses;
 use crate::window::{Reach, Window};
 
 /// Elements under a window.
@@ -135,9 +136,13 @@ impl<'m> Conv2d<'m> {
     }
 
     #[inline(never)]
-    pub(super) fn run<B: Backend>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+    pub(super) fn run<B: Backend, const USES: u64>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         match self.algorithm {
-            ConvAlgorithm::Direct => self.run_direct::<B>(io, rows),
+            ConvAlgorithm::Direct => {
+                if uses::has(USES, uses::convolution(ConvAlgorithm::Direct)) {
+                    self.run_direct::<B>(io, rows);
+                }
+            }
             algorithm => {
                 let Operands { a: input, output, .. } = io.tensors;
                 let layer = self.layer(&io.tensors);
@@ -145,7 +150,7 @@ impl<'m> Conv2d<'m> {
                 let (input, output, scratch) =
                     io.memory.read_write2(input.region(), output.region(), io.scratch);
                 let scratch = cast::i8_as_words_mut(scratch);
-                algorithm.run::<B>(&layer, cast::i8_as_words(self.weights), input, output, scratch, rows);
+                algorithm.run::<B, USES>(&layer, cast::i8_as_words(self.weights), input, output, scratch, rows);
             }
         }
     }

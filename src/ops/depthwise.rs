@@ -11,6 +11,7 @@ use crate::kernels::intrinsics::cast;
 use crate::kernels::{BLOCK, Backend};
 use crate::quant::{self, Channel, Channels, Clamp, OutputStage, Rounding};
 use crate::tensor::Shape;
+use crate::uses;
 use crate::window::{Reach, Window};
 
 /// How a depthwise convolution is computed, and with it how its weights are packed. Both give the same bits.
@@ -132,14 +133,18 @@ impl<'m> DepthwiseConv2d<'m> {
     }
 
     #[inline(never)]
-    pub(super) fn run<B: Backend>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+    pub(super) fn run<B: Backend, const USES: u64>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         let Operands { a: input, output, .. } = io.tensors;
-        if matches!(self.algorithm, DepthwiseAlgorithm::Packed) {
+        let is_packed = matches!(self.algorithm, DepthwiseAlgorithm::Packed);
+        if is_packed && uses::has(USES, uses::depthwise(DepthwiseAlgorithm::Packed)) {
             let layer = Layer::of(&self.window, self.clamp, &input, &output);
             let rows = rows.start as usize..rows.end.min(output.shape.h) as usize;
             let (input, output, scratch) = io.memory.read_write2(input.region(), output.region(), io.scratch);
             let scratch = cast::i8_as_words_mut(scratch);
             packed::run::<B>(&layer, cast::i8_as_words(self.weights), input, output, scratch, rows);
+            return;
+        }
+        if is_packed || !uses::has(USES, uses::depthwise(DepthwiseAlgorithm::Direct)) {
             return;
         }
         let zero_point = output.quant.zero_point;

@@ -76,7 +76,7 @@ impl MaxPool2d {
     }
 
     #[inline(never)]
-    pub(super) fn run<B: Backend>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+    pub(super) fn run<B: Backend, const USES: u64>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         let pool = self.pool(&io.tensors);
         let Operands { a: input, output, .. } = io.tensors;
         let rows = rows.start as usize..rows.end.min(output.shape.h) as usize;

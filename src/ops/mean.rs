@@ -74,7 +74,7 @@ impl Mean {
     }
 
     #[inline(never)]
-    pub(super) fn run<B: Backend>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+    pub(super) fn run<B: Backend, const USES: u64>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         if rows.is_empty() {
             return;
         }

@@ -11,7 +11,8 @@
 //! - `in_place(operand)`: whether the output may lie exactly where that operand lies;
 //! - `reach(operand)`: which rows of that operand an output row needs, so that steps can be chained;
 //! - `macs(&Operands)`: multiply-accumulate operations of one run;
-//! - `run`, which computes rows `rows` of the output. It cannot fail: everything was checked before.
+//! - `run`, which computes rows `rows` of the output. It cannot fail: everything was checked before. Where it chooses between
+//!   algorithms or element types it asks `USES` first, see [`uses`](crate::uses).
 
 // Every operator's `run` has a backend, also those that need no primitive.
 #![allow(clippy::extra_unused_type_parameters)]
@@ -23,6 +24,7 @@ use crate::error::{Fault, ModelError};
 use crate::kernels::Backend;
 use crate::memory::{Memory, Region};
 use crate::tensor::Tensor;
+use crate::uses;
 use crate::window::Reach;
 
 pub use constant::Function;
@@ -105,10 +107,16 @@ macro_rules! operators {
                 match self { $(Op::$op(_) => OpKind::$op,)* }
             }
 
-            /// Reads operator `code` with the parameters in `block`.
-            pub(crate) const fn decode(code: u32, code_at: u32, block: Block<'m>) -> Result<Self, ModelError> {
+            /// Reads operator `code`, one of `USES`, with the parameters in `block`.
+            #[allow(clippy::manual_range_patterns)]
+            pub(crate) const fn decode<const USES: u64>(
+                code: u32,
+                code_at: u32,
+                block: Block<'m>,
+            ) -> Result<Self, ModelError> {
                 match code {
-                    $($code => Ok(Op::$op(attempt!($op::decode(block)))),)*
+                    $($code if uses::has(USES, uses::operator(OpKind::$op)) => Ok(Op::$op(attempt!($op::decode(block)))),)*
+                    $($code)|* => Err(ModelError::new(Fault::NotLinked, code_at)),
                     _ => Err(ModelError::new(Fault::Operator, code_at)),
                 }
             }
@@ -155,8 +163,11 @@ macro_rules! operators {
                 match self { $(Op::$op(op) => op.weight_bytes(),)* }
             }
 
-            fn run_rows<B: Backend>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
-                match self { $(Op::$op(op) => op.run::<B>(io, rows),)* }
+            fn run_rows<B: Backend, const USES: u64>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+                match self {
+                    $(Op::$op(op) if uses::has(USES, uses::operator(OpKind::$op)) => op.run::<B, USES>(io, rows),)*
+                    _ => {}
+                }
             }
         }
     };
@@ -165,12 +176,18 @@ macro_rules! operators {
 impl Op<'_> {
     /// Computes rows `rows` of the output.
     pub fn run<B: Backend>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
-        match overlay::narrowed(self, &io.tensors, &rows) {
-            Some((op, tensors)) => {
-                let rows = 0..tensors.output.shape.h;
-                op.run_rows::<B>(&mut Io { memory: &mut *io.memory, tensors, scratch: io.scratch }, rows);
-            }
-            None => self.run_rows::<B>(io, rows),
+        self.run_one_of::<B, { uses::ALL }>(io, rows);
+    }
+
+    /// The same in a program that runs nothing but `USES`.
+    pub(crate) fn run_one_of<B: Backend, const USES: u64>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+        if uses::has(USES, uses::ROWS)
+            && let Some((op, tensors)) = overlay::narrowed(self, &io.tensors, &rows)
+        {
+            let rows = 0..tensors.output.shape.h;
+            op.run_rows::<B, USES>(&mut Io { memory: &mut *io.memory, tensors, scratch: io.scratch }, rows);
+        } else {
+            self.run_rows::<B, USES>(io, rows);
         }
     }
 

@@ -99,7 +99,7 @@ impl Mul {
     }
 
     #[inline(never)]
-    pub(super) fn run<B: Backend>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+    pub(super) fn run<B: Backend, const USES: u64>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         let Operands { a, b: Some(b), output } = io.tensors else { return };
         // In place over whichever operand lies where the output lies; the product does not mind the order.
         let (over, other) = if b.same_place(&output) && !a.same_place(&output) { (b, a) } else { (a, b) };

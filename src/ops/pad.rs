@@ -81,7 +81,7 @@ impl Pad {
     }
 
     #[inline(never)]
-    pub(super) fn run<B: Backend>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+    pub(super) fn run<B: Backend, const USES: u64>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         let Operands { a: input, output, .. } = io.tensors;
         let [top, left, front] = self.before;
         for y in rows.start..rows.end.min(output.shape.h) {

@@ -52,7 +52,7 @@ impl Reshape {
     }
 
     #[inline(never)]
-    pub(super) fn run<B: Backend>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+    pub(super) fn run<B: Backend, const USES: u64>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         let Operands { a, output, .. } = io.tensors;
         let row = output.shape.w.wrapping_mul(output.shape.c);
         let mut at = rows.start.wrapping_mul(row);

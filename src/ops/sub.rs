@@ -116,7 +116,7 @@ impl Sub {
     }
 
     #[inline(never)]
-    pub(super) fn run<B: Backend>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+    pub(super) fn run<B: Backend, const USES: u64>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         let Operands { a, b: Some(b), output } = io.tensors else { return };
         let zero_points = [a.quant.zero_point, b.quant.zero_point, output.quant.zero_point];
         elementwise::combine(io, (&a, &b, &output), rows, |left, right| self.apply(left, right, zero_points));

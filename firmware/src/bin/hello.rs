@@ -1,10 +1,10 @@
 //! Classifies one digit: the program that README.md shows.
 #![no_std]
 #![no_main]
-use kinglet::{Arena, Model, Session};
+use kinglet::{Arena, Session};
 use kinglet_firmware as board; // start-up, log and exit of the emulated boards: yours come with your HAL
 
-static MODEL: Model = board::model!(); // kinglet::model!("digits.kgl"), checked by the compiler
+board::model!(static MODEL); // kinglet::model!(static MODEL = "digits.kgl"), checked by the compiler
 static ARENA: Arena<{ MODEL.arena_len() }> = Arena::new();
 static DIGIT: &[u8; 8 * 8] = include_bytes!("digit.bin"); // what a camera would see
 

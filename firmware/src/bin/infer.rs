@@ -2,10 +2,10 @@
 #![no_std]
 #![no_main]
 
-use kinglet::{Arena, Model};
+use kinglet::Arena;
 use kinglet_firmware::{fault, infer::infer, start};
 
-static MODEL: Model<'static> = kinglet_firmware::model!();
+kinglet_firmware::model!(static MODEL);
 static ARENA: Arena<{ MODEL.arena_len() }> = Arena::new();
 static FRAME: Arena<{ MODEL.input().shape.len() as usize }> = Arena::new();
 

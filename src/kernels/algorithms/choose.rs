@@ -6,6 +6,7 @@ use super::conv_gemm::Width;
 use super::conv_winograd2::When;
 use super::{Layer, conv_gemm, conv_stride2, conv_winograd2, conv_winograd4};
 use crate::kernels::blocks::Blocks;
+use crate::uses;
 
 /// How a convolution is computed, and with it how its weights are packed. Every algorithm gives the same bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -113,8 +114,9 @@ impl ConvAlgorithm {
         words.saturating_mul(4)
     }
 
-    /// Computes output rows `rows`; [`ConvAlgorithm::Direct`] does nothing here, its operator computes it.
-    pub fn run<B: Blocks>(
+    /// Computes output rows `rows` by an algorithm among `USES`; [`ConvAlgorithm::Direct`] does nothing here, its operator
+    /// computes it.
+    pub fn run<B: Blocks, const USES: u64>(
         self,
         layer: &Layer,
         packed: &[u32],
@@ -123,19 +125,31 @@ impl ConvAlgorithm {
         scratch: &mut [u32],
         rows: Range<usize>,
     ) {
+        const fn linked(uses: u64, algorithm: ConvAlgorithm) -> bool {
+            uses::has(uses, uses::convolution(algorithm))
+        }
+        use ConvAlgorithm::{Gemm8, Gemm16, Stride2, Winograd2, Winograd2AtRunTime, Winograd4};
         match self {
-            ConvAlgorithm::Direct => {}
-            ConvAlgorithm::Gemm8 => conv_gemm::run::<B>(layer, Width::Narrow, packed, input, output, scratch, rows),
-            ConvAlgorithm::Gemm16 => conv_gemm::run::<B>(layer, Width::Wide, packed, input, output, scratch, rows),
-            ConvAlgorithm::Winograd2 => {
+            Gemm8 if const { linked(USES, Gemm8) } => {
+                conv_gemm::run::<B>(layer, Width::Narrow, packed, input, output, scratch, rows);
+            }
+            Gemm16 if const { linked(USES, Gemm16) } => {
+                conv_gemm::run::<B>(layer, Width::Wide, packed, input, output, scratch, rows);
+            }
+            Winograd2 if const { linked(USES, Winograd2) } => {
                 conv_winograd2::run::<B>(layer, When::Export, packed, input, output, scratch, rows);
             }
-            ConvAlgorithm::Winograd2AtRunTime { tile_rows } => {
+            Winograd2AtRunTime { tile_rows } if const { linked(USES, Winograd2AtRunTime { tile_rows: 1 }) } => {
                 let when = When::RunTime(tile_rows as usize);
                 conv_winograd2::run::<B>(layer, when, packed, input, output, scratch, rows);
             }
-            ConvAlgorithm::Winograd4 => conv_winograd4::run::<B>(layer, packed, input, output, scratch, rows),
-            ConvAlgorithm::Stride2 => conv_stride2::run::<B>(layer, packed, input, output, scratch, rows),
+            Winograd4 if const { linked(USES, Winograd4) } => {
+                conv_winograd4::run::<B>(layer, packed, input, output, scratch, rows);
+            }
+            Stride2 if const { linked(USES, Stride2) } => {
+                conv_stride2::run::<B>(layer, packed, input, output, scratch, rows);
+            }
+            _ => {}
         }
     }
 }
