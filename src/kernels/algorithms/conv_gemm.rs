@@ -1,8 +1,8 @@
 //! Convolution as a matrix product, 2 pixels x 4 channels at a time: any kernel, stride and number of channels.
 //!
 //! Two patches of the input are widened to pairs and multiplied with all blocks of output channels. Rows that touch
-//! padding, and inputs whose pixels do not follow each other, go through a padded line buffer; so every row runs the
-//! same loop, without a test for borders.
+//! padding, and inputs whose pixels do not follow each other, go through a padded line buffer, some columns at a time;
+//! so every row runs the same loop, without a test for borders.
 //!
 //! Packed: header, `ceil(channels / 4)` blocks of four records, then as many blocks of weights, of 16 or 8 bits. The
 //! last block overlaps the one before it when the channels are no multiple of four (and is padded when there are fewer
@@ -51,11 +51,27 @@ pub const fn packed_words(layer: &Layer, width: Width) -> usize {
     Packed::HEADER.saturating_add(layer.output.c.div_ceil(4).saturating_mul(per_block))
 }
 
-/// Bytes of a row of the line buffer.
-const fn line_bytes(layer: &Layer) -> usize {
-    let w = &layer.window;
-    let columns = layer.input.w.saturating_add(w.before[1] as usize).saturating_add(w.after[1] as usize);
-    columns.saturating_mul(layer.input.c)
+/// Bytes that the line buffer should not exceed.
+const LINE_LIMIT: usize = 1024;
+
+/// Bytes of a row of the line buffer under `columns` output columns.
+const fn line_bytes(layer: &Layer, columns: usize) -> usize {
+    let input = columns.saturating_sub(1).saturating_mul(layer.stride()[1]).saturating_add(layer.kernel()[1]);
+    input.saturating_mul(layer.input.c)
+}
+
+/// Output columns that go through the line buffer at a time: all, or an even number of them, at least 2, that keeps to
+/// [`LINE_LIMIT`]. The columns that two neighbors share are copied twice.
+pub(super) const fn tile_columns(layer: &Layer) -> usize {
+    let (all, [rows, columns], stride) = (layer.output.w, layer.kernel(), layer.stride()[1]);
+    if !needs_line(layer) || rows.saturating_mul(line_bytes(layer, all)) <= LINE_LIMIT {
+        return all;
+    }
+    let fitting = LINE_LIMIT / if layer.input.c == 0 { 1 } else { rows.saturating_mul(layer.input.c) };
+    let most = (fitting.saturating_sub(columns) / if stride == 0 { 1 } else { stride }).saturating_add(1) / 2;
+    let tiles = all.div_ceil(if most == 0 { 2 } else { most.saturating_mul(2) });
+    let even = if tiles == 0 { all } else { all.div_ceil(tiles) };
+    even.next_multiple_of(2)
 }
 
 /// Whether some row needs the line buffer.
@@ -65,14 +81,14 @@ const fn needs_line(layer: &Layer) -> bool {
         || (layer.window.kernel[0] > 1 && layer.input.ring < layer.input.h)
 }
 
-/// Words of the line buffer.
-pub(super) const fn line_words(layer: &Layer) -> usize {
-    if needs_line(layer) { layer.kernel()[0].saturating_mul(line_bytes(layer)).div_ceil(4) } else { 0 }
+/// Words of the line buffer for `columns` output columns.
+pub(super) const fn line_words(layer: &Layer, columns: usize) -> usize {
+    if needs_line(layer) { layer.kernel()[0].saturating_mul(line_bytes(layer, columns)).div_ceil(4) } else { 0 }
 }
 
 /// Words of scratch.
 pub const fn scratch_words(layer: &Layer) -> usize {
-    pairs(layer).saturating_mul(2).saturating_add(line_words(layer))
+    pairs(layer).saturating_mul(2).saturating_add(line_words(layer, tile_columns(layer)))
 }
 
 /// Computes output rows `rows`.
@@ -88,32 +104,38 @@ pub fn run<B: Blocks>(
     let blocks = layer.output.c.div_ceil(4);
     let Some(packed) = Packed::new(packed, blocks.wrapping_mul(16)) else { return };
     let Some((x, line)) = scratch.split_at_mut_checked(pairs(layer).wrapping_mul(2)) else { return };
-    let mut source = Source::new(layer, line);
     let ([kernel, kernel_w], [_, stride]) = (layer.kernel(), layer.stride());
     let patch_row = kernel_w.wrapping_mul(layer.input.c);
-    for y in rows {
-        let (src, row_bytes, pixel) = source.rows::<B>(input, y);
-        let out = output.get_mut(layer.output.row(y)..).unwrap_or_default();
-        let step = stride.wrapping_mul(pixel);
-        let last = layer.output.w.saturating_sub(1);
-        let mut column = 0;
-        while column < layer.output.w {
-            // The last pixel of an odd row is computed twice, into the same place.
-            let apart = usize::from(column < last);
-            let first = column.wrapping_mul(step);
-            B::patch(x, src, first, first.wrapping_add(apart.wrapping_mul(step)), row_bytes, kernel, patch_row);
-            let out = out.get_mut(column.wrapping_mul(layer.output.pitch)..).unwrap_or_default();
-            let second = apart.wrapping_mul(layer.output.pitch);
-            if packed.flags & Packed::EXACT != 0 {
-                exact::<B>(layer, width, &packed, x, out, second);
-            } else {
-                fast::<B>(layer, width, &packed, x, out, second);
+    let tile = tile_columns(layer);
+    let mut start = 0;
+    while start < layer.output.w {
+        let end = start.wrapping_add(tile).min(layer.output.w);
+        let mut source = Source::new(layer, line, start..end);
+        for y in rows.clone() {
+            let (src, row_bytes, pixel) = source.rows::<B>(input, y);
+            let out = output.get_mut(layer.output.row(y)..).unwrap_or_default();
+            let step = stride.wrapping_mul(pixel);
+            let (mut first, mut column) = (0usize, start);
+            while column < end {
+                // The last pixel of an odd row is computed twice, into the same place.
+                let apart = usize::from(column.wrapping_add(1) < end);
+                B::patch(x, src, first, first.wrapping_add(apart.wrapping_mul(step)), row_bytes, kernel, patch_row);
+                let out = out.get_mut(column.wrapping_mul(layer.output.pitch)..).unwrap_or_default();
+                let second = apart.wrapping_mul(layer.output.pitch);
+                if packed.flags & Packed::EXACT != 0 {
+                    exact::<B>(layer, width, &packed, x, out, second);
+                } else {
+                    fast::<B>(layer, width, &packed, x, out, second);
+                }
+                first = first.wrapping_add(step.wrapping_mul(2));
+                column = column.wrapping_add(2);
             }
-            column = column.wrapping_add(2);
+            // Once, when the last of its pixels are there.
+            if packed.flags & Packed::EXACT == 0 && end == layer.output.w {
+                clamp_row::<B>(layer, out);
+            }
         }
-        if packed.flags & Packed::EXACT == 0 {
-            clamp_row::<B>(layer, out);
-        }
+        start = end;
     }
 }
 
@@ -134,16 +156,17 @@ pub(super) fn clamp_row<B: Blocks>(layer: &Layer, row: &mut [i8]) {
     }
 }
 
-/// The input from the first tap of output row `y`, when its patches can be read where they lie.
+/// The input from the first tap of output row `y` and column `column` on, when its patches can be read where they lie.
 #[inline(always)]
-fn direct<'a>(layer: &Layer, y: usize, input: &'a [i8]) -> Option<&'a [i8]> {
+fn direct<'a>(layer: &Layer, y: usize, column: usize, input: &'a [i8]) -> Option<&'a [i8]> {
     let window = &layer.window;
     let rows = layer.kernel()[0];
     let origin = usize::try_from(window.origin(0, y as u32)).ok()?;
     let dense = window.kernel[1] == 1 || layer.input.pitch == layer.input.c;
     let padded = window.before[1] | window.after[1] != 0;
     let inside = origin.saturating_add(rows) <= layer.input.h && layer.input.contiguous(origin, rows);
-    if dense && !padded && inside { input.get(layer.input.row(origin)..) } else { None }
+    let across = column.wrapping_mul(layer.stride()[1]).wrapping_mul(layer.input.pitch);
+    if dense && !padded && inside { input.get(layer.input.row(origin).wrapping_add(across)..) } else { None }
 }
 
 #[inline(always)]
@@ -200,26 +223,28 @@ fn exact<B: Blocks>(layer: &Layer, width: Width, packed: &Packed, x: &[u32], out
     }
 }
 
-/// The rows under one output row: where they lie, or padded on all sides and without gaps in a line buffer.
+/// The rows under some columns of one output row: where they lie, or padded on all sides and without gaps in a line
+/// buffer.
 pub(super) struct Source<'a> {
     layer: &'a Layer,
+    columns: Range<usize>,
     bytes: &'a mut [i8],
     origin: Option<i32>,
 }
 
 impl<'a> Source<'a> {
-    /// With [`line_words`] words for the line buffer.
-    pub(super) fn new(layer: &'a Layer, line: &'a mut [u32]) -> Self {
-        Self { layer, bytes: cast::words_as_i8_mut(line), origin: None }
+    /// For output columns `columns`, with [`line_words`] words for the line buffer.
+    pub(super) fn new(layer: &'a Layer, line: &'a mut [u32], columns: Range<usize>) -> Self {
+        Self { layer, columns, bytes: cast::words_as_i8_mut(line), origin: None }
     }
 
     /// The bytes from the first tap of output row `y` on, and the bytes from row to row and from pixel to pixel.
     #[inline(always)]
     pub(super) fn rows<'s, B: Blocks>(&'s mut self, input: &'s [i8], y: usize) -> (&'s [i8], usize, usize) {
-        let layer = self.layer;
-        match direct(layer, y, input) {
+        let (layer, columns) = (self.layer, self.columns.len());
+        match direct(layer, y, self.columns.start, input) {
             Some(src) => (src, layer.input.row_bytes(), layer.input.pitch),
-            None => (self.line::<B>(input, y), line_bytes(layer), layer.input.c),
+            None => (self.line::<B>(input, y), line_bytes(layer, columns), layer.input.c),
         }
     }
 
@@ -227,7 +252,8 @@ impl<'a> Source<'a> {
     #[inline(never)]
     fn line<B: Blocks>(&mut self, input: &[i8], y: usize) -> &[i8] {
         let ([kernel, _], [stride, _]) = (self.layer.kernel(), self.layer.stride());
-        let len = line_bytes(self.layer);
+        let len = line_bytes(self.layer, self.columns.len());
+        let left = self.layer.window.origin(1, self.columns.start as u32);
         let origin = self.layer.window.origin(0, y as u32);
         let kept = match self.origin {
             Some(last) if stride < kernel && origin.wrapping_sub(last) == stride as i32 => kernel.wrapping_sub(stride),
@@ -240,25 +266,29 @@ impl<'a> Source<'a> {
         for row in kept..kernel {
             let start = row.wrapping_mul(len);
             let line = self.bytes.get_mut(start..start.wrapping_add(len)).unwrap_or_default();
-            fill::<B>(self.layer, line, input, origin.wrapping_add(row as i32));
+            fill::<B>(self.layer, line, input, origin.wrapping_add(row as i32), left);
         }
         self.origin = Some(origin);
         self.bytes
     }
 }
 
-/// Row `y` of the input with its padding, or padding alone.
-fn fill<B: Blocks>(layer: &Layer, line: &mut [i8], input: &[i8], y: i32) {
+/// Row `y` of the input from column `x` on with its padding, or padding alone, as much as `line` holds.
+fn fill<B: Blocks>(layer: &Layer, line: &mut [i8], input: &[i8], y: i32, x: i32) {
     let Map { c, w, pitch, .. } = layer.input;
+    let (before, x) = ((x.wrapping_neg().max(0) as usize).wrapping_mul(c), x.max(0) as usize);
     let row = match usize::try_from(y) {
-        Ok(y) if y < layer.input.h => input.get(layer.input.row(y)..).unwrap_or_default(),
+        Ok(y) if y < layer.input.h => {
+            input.get(layer.input.row(y).wrapping_add(x.wrapping_mul(pitch))..).unwrap_or_default()
+        }
         _ => {
             line.fill(layer.zero_in);
             return;
         }
     };
-    let Some((left, rest)) = line.split_at_mut_checked(layer.before()[1].wrapping_mul(c)) else { return };
-    let Some((middle, right)) = rest.split_at_mut_checked(w.wrapping_mul(c)) else { return };
+    let inside = w.saturating_sub(x).wrapping_mul(c).min(line.len().saturating_sub(before));
+    let Some((left, rest)) = line.split_at_mut_checked(before) else { return };
+    let Some((middle, right)) = rest.split_at_mut_checked(inside) else { return };
     left.fill(layer.zero_in);
     right.fill(layer.zero_in);
     if pitch == c {

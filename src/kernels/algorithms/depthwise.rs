@@ -5,7 +5,7 @@
 
 use core::ops::Range;
 
-use super::conv_gemm::{Source, clamp_row};
+use super::conv_gemm::{Source, clamp_row, line_words, tile_columns};
 use super::{Layer, Packed};
 use crate::kernels::blocks::Blocks;
 use crate::kernels::blocks::depthwise::Pair;
@@ -24,7 +24,7 @@ pub const fn packed_words(layer: &Layer) -> usize {
 
 /// Words of scratch.
 pub const fn scratch_words(layer: &Layer) -> usize {
-    super::conv_gemm::line_words(layer)
+    line_words(layer, tile_columns(layer))
 }
 
 /// Computes output rows `rows`.
@@ -38,7 +38,6 @@ pub fn run<B: Blocks>(
 ) {
     let channels = layer.output.c;
     let Some(packed) = Packed::new(packed, channels.div_ceil(4).wrapping_mul(16)) else { return };
-    let mut source = Source::new(layer, scratch);
     let (kernel, step) = (layer.kernel(), layer.stride()[1]);
     let whole = channels / 4;
     let taps = kernel[0].wrapping_mul(kernel[1]).wrapping_mul(2);
@@ -48,26 +47,37 @@ pub fn run<B: Blocks>(
     ) else {
         return;
     };
-    for y in rows {
-        let (src, row, pixel) = source.rows::<B>(input, y);
-        let out = output.get_mut(layer.output.row(y)..).unwrap_or_default();
-        let mut column = 0usize;
-        while column < layer.output.w {
-            // The last pixel of an odd row is computed twice, into the same place.
-            let apart = usize::from(column.wrapping_add(1) < layer.output.w);
-            let at = column.wrapping_mul(step).wrapping_mul(pixel);
-            let second = apart.wrapping_mul(step).wrapping_mul(pixel);
-            let out = out.get_mut(column.wrapping_mul(layer.output.pitch)..).unwrap_or_default();
-            let mut pair = Pair { at, second, row, step: pixel, kernel, out: apart.wrapping_mul(layer.output.pitch) };
-            B::depthwise(src, &pair, weights, records, out);
-            if !channels.is_multiple_of(4) {
-                let last = channels.wrapping_sub(4);
-                pair.at = at.wrapping_add(last);
-                B::depthwise(src, &pair, last_weights, last_records, out.get_mut(last..).unwrap_or_default());
+    let tile = tile_columns(layer);
+    let mut start = 0;
+    while start < layer.output.w {
+        let end = start.wrapping_add(tile).min(layer.output.w);
+        let mut source = Source::new(layer, scratch, start..end);
+        for y in rows.clone() {
+            let (src, row, pixel) = source.rows::<B>(input, y);
+            let out = output.get_mut(layer.output.row(y)..).unwrap_or_default();
+            let step = step.wrapping_mul(pixel);
+            let (mut at, mut column) = (0usize, start);
+            while column < end {
+                // The last pixel of an odd row is computed twice, into the same place.
+                let apart = usize::from(column.wrapping_add(1) < end);
+                let second = apart.wrapping_mul(step);
+                let out = out.get_mut(column.wrapping_mul(layer.output.pitch)..).unwrap_or_default();
+                let mut pair = Pair { at, second, row, step: pixel, kernel, out: apart.wrapping_mul(layer.output.pitch) };
+                B::depthwise(src, &pair, weights, records, out);
+                if !channels.is_multiple_of(4) {
+                    let last = channels.wrapping_sub(4);
+                    pair.at = at.wrapping_add(last);
+                    B::depthwise(src, &pair, last_weights, last_records, out.get_mut(last..).unwrap_or_default());
+                }
+                at = at.wrapping_add(step.wrapping_mul(2));
+                column = column.wrapping_add(2);
             }
-            column = column.wrapping_add(2);
+            // Once, when the last of its pixels are there.
+            if end == layer.output.w {
+                clamp_row::<B>(layer, out);
+            }
         }
-        clamp_row::<B>(layer, out);
+        start = end;
     }
 }
 
