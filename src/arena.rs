@@ -18,6 +18,21 @@ use crate::model::Model;
 ///
 /// Of a model: `static ARENA: Arena<{ MODEL.arena_len() }> = Arena::new();`. Of a size chosen by hand, checked
 /// against the models that use it, one after the other: `static ARENA: Arena<8192> = Arena::for_models(&[&A.unlimited(), &B.unlimited()]);`.
+///
+/// # Two memories
+///
+/// A model that was exported for two memories (`kinglet export --fast 16K`) takes an arena of each. The linker puts them
+/// where the section says, and [`Session::split`](crate::Session::split) takes both:
+///
+/// ```
+/// use kinglet::{Arena, Session};
+/// kinglet::model!(static MODEL = concat!(env!("CARGO_MANIFEST_DIR"), "/models/digits-resnet/digits-resnet.kgl"));
+/// // #[unsafe(link_section = ".dtcm")]
+/// static FAST: Arena<{ MODEL.fast_len() }> = Arena::new();
+/// static SLOW: Arena<{ MODEL.slow_len() }> = Arena::new();
+/// let session = Session::split(MODEL, FAST.take().unwrap(), SLOW.take().unwrap());
+/// assert!(session.is_ok());
+/// ```
 #[derive(Debug)]
 pub struct Arena<const N: usize>(Once<Bytes<N>>);
 
@@ -58,4 +73,16 @@ pub const fn arena_len(models: &[&Model<'_>]) -> usize {
         rest = tail;
     }
     len
+}
+
+/// The bytes of the fast and of the slow memory that `models` need when they run one after the other, each in a split
+/// arena: the most that one needs.
+pub const fn split_len(models: &[&Model<'_>]) -> (usize, usize) {
+    let (mut fast, mut slow, mut rest) = (0, 0, models);
+    while let [model, tail @ ..] = rest {
+        fast = if model.fast_len() > fast { model.fast_len() } else { fast };
+        slow = if model.slow_len() > slow { model.slow_len() } else { slow };
+        rest = tail;
+    }
+    (fast, slow)
 }

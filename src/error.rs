@@ -70,7 +70,7 @@ pub enum Fault {
     Lifetime,
     /// Two tensors that live at the same time share bytes.
     Overlap,
-    /// A tensor or scratch buffer leaves the arena.
+    /// A tensor or scratch buffer leaves the arena, or crosses the border between its two memories.
     Arena,
     /// A tensor or scratch buffer is misaligned for its element type.
     Alignment,
@@ -126,7 +126,7 @@ impl Fault {
             Fault::Weights => "weights leave their section, are misaligned, or have the wrong length",
             Fault::Lifetime => "tensor used before it is written, after its lifetime, or written twice",
             Fault::Overlap => "two tensors that live at the same time share bytes",
-            Fault::Arena => "tensor or scratch leaves the arena",
+            Fault::Arena => "tensor or scratch leaves the arena, or crosses the border of its two memories",
             Fault::Alignment => "tensor or scratch misaligned for its element type",
             Fault::Scratch => "scratch smaller than the operator needs",
             Fault::Chain => "steps of a chain wait for each other, or are too many",
@@ -147,7 +147,8 @@ impl fmt::Display for Fault {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum SessionError {
-    /// The arena is shorter than [`Model::arena_len`](crate::Model::arena_len).
+    /// The arena is shorter than [`Model::arena_len`](crate::Model::arena_len), or, where it is split, one of its memories
+    /// than [`Model::fast_len`](crate::Model::fast_len) or [`Model::slow_len`](crate::Model::slow_len).
     ArenaTooSmall {
         /// Bytes that the model needs.
         needed: u32,

@@ -20,7 +20,7 @@ mod topk;
 pub mod uses;
 pub mod window;
 
-pub use arena::{Arena, arena_len};
+pub use arena::{Arena, arena_len, split_len};
 pub use error::{Fault, ModelError, SessionError};
 #[doc(hidden)]
 pub use model::Aligned;

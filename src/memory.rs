@@ -5,6 +5,8 @@
 //! every region to lie inside the arena and every pair to be disjoint; were a region wrong all the same, the slice
 //! would be empty and the operator would do nothing: there is no panic and no unsafe code here.
 
+use core::ops::Range;
+
 use crate::kernels::intrinsics::cast;
 use crate::tensor::Tensor;
 
@@ -19,6 +21,22 @@ pub struct Region {
 }
 
 impl Region {
+    /// No bytes.
+    const EMPTY: Self = Self { offset: 0, len: 0 };
+
+    /// As indices into the arena.
+    const fn range(self) -> Range<usize> {
+        self.offset as usize..self.end() as usize
+    }
+
+    /// As indices into the memory that has the offsets from `border` on; empty when the region lies before it.
+    const fn beyond(self, border: usize) -> Range<usize> {
+        match (self.offset as usize).checked_sub(border) {
+            Some(start) => start..start.saturating_add(self.len as usize),
+            None => 0..0,
+        }
+    }
+
     /// One past the last byte, saturating.
     pub const fn end(self) -> u32 {
         self.offset.saturating_add(self.len)
@@ -65,68 +83,70 @@ impl Tensor {
     }
 }
 
-/// The arena while a step runs.
+/// The arena while a step runs: one buffer, or two, of which the first has the offsets below its length.
 #[derive(Debug)]
 pub struct Memory<'a> {
     bytes: &'a mut [u8],
+    slow: &'a mut [u8],
 }
 
 impl<'a> Memory<'a> {
     /// Over an arena that starts at a multiple of 16 bytes.
     pub fn new(bytes: &'a mut [u8]) -> Self {
-        Self { bytes }
+        Self { bytes, slow: &mut [] }
+    }
+
+    /// Over an arena in two memories, `fast` before `slow`, which each start at a multiple of 16 bytes.
+    pub fn split(fast: &'a mut [u8], slow: &'a mut [u8]) -> Self {
+        Self { bytes: fast, slow }
     }
 
     /// Reads `region`.
     pub fn read(&self, region: Region) -> &[i8] {
-        let range = region.offset as usize..region.end() as usize;
-        cast::as_i8(self.bytes.get(range).unwrap_or_default())
+        cast::as_i8(match self.bytes.get(region.range()) {
+            Some(bytes) => bytes,
+            None => self.slow.get(region.beyond(self.bytes.len())).unwrap_or_default(),
+        })
     }
 
     /// Writes `region`.
     pub fn write(&mut self, region: Region) -> &mut [i8] {
-        let range = region.offset as usize..region.end() as usize;
-        cast::as_i8_mut(self.bytes.get_mut(range).unwrap_or_default())
+        let border = self.bytes.len();
+        cast::as_i8_mut(match self.bytes.get_mut(region.range()) {
+            Some(bytes) => bytes,
+            None => self.slow.get_mut(region.beyond(border)).unwrap_or_default(),
+        })
     }
 
     /// Reads one region and writes another; both are empty when they overlap.
     pub fn read_write(&mut self, read: Region, write: Region) -> (&[i8], &mut [i8]) {
-        let range = |r: Region| r.offset as usize..r.end() as usize;
-        match self.bytes.get_disjoint_mut([range(read), range(write)]) {
-            Ok([read, write]) => (cast::as_i8(read), cast::as_i8_mut(write)),
-            Err(_) => (&[], &mut []),
-        }
+        // The usual case, one memory, has a way of its own because it is the shortest.
+        let [read, write] = if self.slow.is_empty() {
+            self.bytes.get_disjoint_mut([read.range(), write.range()]).unwrap_or_default()
+        } else {
+            let [read, write, _] = self.across([read, write, Region::EMPTY]);
+            [read, write]
+        };
+        (cast::as_i8(read), cast::as_i8_mut(write))
     }
 
     /// Reads one region and writes two others; all are empty when two overlap.
     pub fn read_write2(&mut self, read: Region, a: Region, b: Region) -> (&[i8], &mut [i8], &mut [i8]) {
-        let range = |r: Region| r.offset as usize..r.end() as usize;
-        match self.bytes.get_disjoint_mut([range(read), range(a), range(b)]) {
-            Ok([read, a, b]) => (cast::as_i8(read), cast::as_i8_mut(a), cast::as_i8_mut(b)),
-            Err(_) => (&[], &mut [], &mut []),
-        }
+        let [read, a, b] = self.across([read, a, b]);
+        (cast::as_i8(read), cast::as_i8_mut(a), cast::as_i8_mut(b))
     }
 
-    /// Reads two regions, which may overlap, and writes a third; all are empty when it overlaps one of them.
-    pub fn read2_write(&mut self, a: Region, b: Region, write: Region) -> (&[i8], &[i8], &mut [i8]) {
-        if a.overlaps(write) || b.overlaps(write) {
-            return (&[], &[], &mut []);
-        }
-        let Some((head, rest)) = self.bytes.split_at_mut_checked(write.offset as usize) else {
-            return (&[], &[], &mut []);
+    /// The bytes of three regions, in either memory; all are empty when two overlap.
+    #[inline(never)]
+    fn across(&mut self, regions: [Region; 3]) -> [&mut [u8]; 3] {
+        let border = self.bytes.len();
+        // In each memory the regions that lie in the other are empty.
+        let fast = regions.map(|r| if r.end() as usize <= border { r.range() } else { 0..0 });
+        let slow = regions.map(|r| r.beyond(border));
+        let (Ok([a, b, c]), Ok([x, y, z])) = (self.bytes.get_disjoint_mut(fast), self.slow.get_disjoint_mut(slow))
+        else {
+            return Default::default();
         };
-        let Some((out, tail)) = rest.split_at_mut_checked(write.len as usize) else {
-            return (&[], &[], &mut []);
-        };
-        let (head, tail): (&[u8], &[u8]) = (head, tail);
-        let side = |r: Region| {
-            let (part, start) = match (r.offset as usize).checked_sub(write.end() as usize) {
-                Some(start) => (tail, start),
-                None => (head, r.offset as usize),
-            };
-            let end = start.saturating_add(r.len as usize);
-            cast::as_i8(part.get(start..end).unwrap_or_default())
-        };
-        (side(a), side(b), cast::as_i8_mut(out))
+        [(a, x), (b, y), (c, z)].map(|(fast, slow)| if slow.is_empty() { fast } else { slow })
     }
 }

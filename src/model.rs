@@ -213,6 +213,16 @@ impl<'m, const USES: u64> Model<'m, USES> {
         self.file.arena as usize
     }
 
+    /// Bytes of arena, of [`Model::arena_len`], that were planned to lie in a fast memory; 0 when the arena is one.
+    pub const fn fast_len(&self) -> usize {
+        self.file.fast as usize
+    }
+
+    /// The other bytes of arena: all, when the arena is one.
+    pub const fn slow_len(&self) -> usize {
+        self.arena_len().saturating_sub(self.fast_len())
+    }
+
     /// Bytes of the model file.
     pub const fn file_len(&self) -> usize {
         self.file.len() as usize

@@ -10,7 +10,7 @@
 //! 4. Tensors that live at the same moment share no byte, unless one is a part of the other, or a chain writes an
 //!    output over an input that dies there, row by row over what is no longer needed.
 //! 5. A step's scratch shares no byte with any living tensor.
-//! 6. Everything lies inside the arena.
+//! 6. Everything lies inside the arena, and nothing across the border of its two memories, if it has two.
 //! 7. The steps of a chain never wait for each other, and no line buffer loses a row that is still needed.
 
 use crate::bytes::attempt;
@@ -209,7 +209,7 @@ const fn hands_over(file: &File<'_>, from: &Tensor, index: u32, to: &Tensor) -> 
 const fn check_scratch(file: &File<'_>, index: u32) -> Result<(), ModelError> {
     let step = attempt!(file.step(index));
     let at = step.at + step_record::SCRATCH;
-    if step.scratch.end() > file.arena {
+    if !file.holds(step.scratch) {
         return Err(ModelError::new(Fault::Arena, at));
     }
     if !step.scratch.offset.is_multiple_of(SCRATCH_ALIGN) {

@@ -105,6 +105,15 @@ impl<'a, const USES: u64> Session<'a, Active, USES> {
     pub fn new(model: Model<'a, USES>, arena: &'a mut [u8]) -> Result<Self, SessionError> {
         Self::with_backend(model, arena)
     }
+
+    /// A session whose arena lies in two memories, the first [`Model::fast_len`] bytes in `fast` and the rest in `slow`:
+    /// tightly coupled memory and another, say. See [`Arena`](crate::Arena) for both.
+    ///
+    /// # Errors
+    /// As [`Session::new`], of each of both.
+    pub fn split(model: Model<'a, USES>, fast: &'a mut [u8], slow: &'a mut [u8]) -> Result<Self, SessionError> {
+        Self::split_with_backend(model, fast, slow)
+    }
 }
 
 impl<'a, B: Backend, const USES: u64> Session<'a, B, USES> {
@@ -113,17 +122,28 @@ impl<'a, B: Backend, const USES: u64> Session<'a, B, USES> {
     /// # Errors
     /// As [`Session::new`].
     pub fn with_backend(model: Model<'a, USES>, arena: &'a mut [u8]) -> Result<Self, SessionError> {
-        let (needed, given) = (model.arena_len(), arena.len());
-        if arena.as_ptr().align_offset(16) != 0 {
-            return Err(SessionError::ArenaMisaligned);
-        }
+        let memory = Memory::new(taken(arena, model.arena_len())?);
+        Self::over(model, memory)
+    }
+
+    /// As [`Session::split`], on a backend of choice.
+    ///
+    /// # Errors
+    /// As [`Session::split`].
+    pub fn split_with_backend(
+        model: Model<'a, USES>,
+        fast: &'a mut [u8],
+        slow: &'a mut [u8],
+    ) -> Result<Self, SessionError> {
+        let memory = Memory::split(taken(fast, model.fast_len())?, taken(slow, model.slow_len())?);
+        Self::over(model, memory)
+    }
+
+    fn over(model: Model<'a, USES>, memory: Memory<'a>) -> Result<Self, SessionError> {
         if !model.is_aligned() {
             return Err(SessionError::ModelMisaligned);
         }
-        match arena.get_mut(..needed) {
-            Some(bytes) => Ok(Self { model, memory: Memory::new(bytes), next: 0, chain: None, backend: PhantomData }),
-            None => Err(SessionError::ArenaTooSmall { needed: needed as u32, given: given as u32 }),
-        }
+        Ok(Self { model, memory, next: 0, chain: None, backend: PhantomData })
     }
 
     /// The model.
@@ -274,4 +294,14 @@ impl<'a, B: Backend, const USES: u64> Session<'a, B, USES> {
     pub fn output(&self) -> &[i8] {
         self.memory.read(self.model.output().region())
     }
+}
+
+/// The first `needed` bytes of an aligned arena.
+fn taken(arena: &mut [u8], needed: usize) -> Result<&mut [u8], SessionError> {
+    let given = arena.len();
+    if needed != 0 && arena.as_ptr().align_offset(16) != 0 {
+        return Err(SessionError::ArenaMisaligned);
+    }
+    let too_small = SessionError::ArenaTooSmall { needed: needed as u32, given: given as u32 };
+    arena.get_mut(..needed).ok_or(too_small)
 }

@@ -1,7 +1,7 @@
 //! The verifier takes the plans that are safe and refuses those that are not; all safe plans compute the same.
 
 use kinglet::memory::Region;
-use kinglet::{Fault, Model, Place, Session};
+use kinglet::{Fault, Model, Place, Session, SessionError};
 use proptest::prelude::*;
 
 mod common;
@@ -17,6 +17,13 @@ fn run(bytes: &[u8], input: &[i8]) -> Vec<i8> {
     // And again, on what the first run left behind.
     session.set_input(input).unwrap();
     while session.step() {}
+    assert_eq!(session.output(), once);
+    // In two memories, each of just the bytes that it needs.
+    let (mut fast, mut slow) = (Vec::new(), Vec::new());
+    let (fast, slow) = (common::arena(&mut fast, model.fast_len()), common::arena(&mut slow, model.slow_len()));
+    let mut session = Session::split(model, fast, slow).unwrap();
+    session.set_input(input).unwrap();
+    session.run();
     assert_eq!(session.output(), once);
     once
 }
@@ -50,6 +57,49 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+    /// Wherever the border of two memories lies, it cuts a buffer and is refused, or the result stays the same.
+    #[test]
+    fn a_border_is_caught_or_harmless(plan in 0usize..3, border in 0u32..7 * MAP / 16, input in proptest::collection::vec(any::<i8>(), MAP as usize)) {
+        let mut block = [Block::apart, Block::in_place, Block::streamed][plan]();
+        let expected = run(&block.to_bytes(), &input);
+        block.fast_len = 16 * border;
+        let cut = |start: u32, end: u32| start < block.fast_len && block.fast_len < end;
+        let is_cut = block.fast_len > block.arena_len
+            || block.tensors.iter().any(|t| cut(t.place.offset, t.end()))
+            || block.scratch.iter().any(|s| cut(s.offset, s.end()));
+        let bytes = block.to_bytes();
+        match Model::new(&bytes) {
+            Ok(_) => {
+                prop_assert!(!is_cut);
+                prop_assert_eq!(run(&bytes, &input), expected);
+            }
+            Err(error) => prop_assert!(is_cut && error.fault == Fault::Arena),
+        }
+    }
+}
+
+#[test]
+fn sessions_refuse_memories_that_are_too_small() {
+    let mut block = Block::apart();
+    block.fast_len = 2 * MAP;
+    let bytes = block.to_bytes();
+    let model = Model::new(&bytes).unwrap();
+    assert_eq!((model.fast_len(), model.slow_len()), (2 * MAP as usize, model.arena_len() - 2 * MAP as usize));
+    assert_eq!(kinglet::split_len(&[&model, &model]), (model.fast_len(), model.slow_len()));
+    let (mut fast, mut slow) = (Vec::new(), Vec::new());
+    let mut error = |fast_short: usize, slow_short: usize| {
+        let fast = common::arena(&mut fast, model.fast_len() - fast_short);
+        let slow = common::arena(&mut slow, model.slow_len() - slow_short);
+        Session::split(model, fast, slow).err()
+    };
+    let needed = |needed: usize| Some(SessionError::ArenaTooSmall { needed: needed as u32, given: needed as u32 - 1 });
+    assert_eq!(error(0, 0), None);
+    assert_eq!(error(1, 0), needed(model.fast_len()));
+    assert_eq!(error(0, 1), needed(model.slow_len()));
+}
+
 /// What the verifier says of a plan after `bend`.
 fn fault(mut block: Block, bend: impl FnOnce(&mut Block)) -> Fault {
     bend(&mut block);
@@ -75,6 +125,10 @@ fn unsafe_plans_are_refused() {
     assert_eq!(fault(Block::apart(), |b| b.scratch[0].offset = 0), Fault::Overlap);
     assert_eq!(fault(Block::apart(), |b| b.scratch[0].offset = b.arena_len), Fault::Arena);
     assert_eq!(fault(Block::apart(), |b| b.arena_len -= 32), Fault::Arena);
+    // A border of two memories that is beyond the arena, misaligned, or through a tensor.
+    assert_eq!(fault(Block::apart(), |b| b.fast_len = b.arena_len + 16), Fault::Arena);
+    assert_eq!(fault(Block::apart(), |b| b.fast_len = MAP + 8), Fault::Arena);
+    assert_eq!(fault(Block::apart(), |b| b.fast_len = MAP + 16), Fault::Arena);
     // A line buffer with too few rows for the window: the chain waits for ever.
     assert_eq!(fault(Block::streamed(), |b| b.tensors[FIRST].place.rows = 2), Fault::Chain);
     // A line buffer outside a chain.

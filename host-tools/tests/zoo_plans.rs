@@ -27,7 +27,7 @@ fn network(name: &str, width: f32) -> Network {
 
 /// Plans and exports; prints what came out, because that is what the figures in the documentation are.
 fn planned(network: &Network, streaming: Streaming, ram: Option<u32>) -> (Exported, Duration) {
-    let plan = plan::Options { streaming, ram, apart: false };
+    let plan = plan::Options { streaming, ram, ..plan::Options::default() };
     let start = Instant::now();
     let exported = export::to_bytes(network, &Options { plan, ..Options::default() }).unwrap();
     let time = start.elapsed();
@@ -42,7 +42,7 @@ fn planned(network: &Network, streaming: Streaming, ram: Option<u32>) -> (Export
 
 /// The same bytes with streaming, without, and with nothing shared.
 fn agree(network: &Network, exported: &[&Exported]) {
-    let apart = plan::Options { streaming: Streaming::Off, apart: true, ram: None };
+    let apart = plan::Options { streaming: Streaming::Steps, apart: true, ..plan::Options::default() };
     let apart = export::to_bytes(network, &Options { plan: apart, ..Options::default() }).unwrap();
     let shape = network.tensors[network.input].shape;
     let dim = (2, shape.h as usize, shape.w as usize, shape.c as usize);
@@ -61,7 +61,7 @@ fn resnet8_takes_22_kib_streamed_and_34_kib_otherwise() {
     let (full, _) = planned(&network, Streaming::Full, None);
     assert!(full.plan.arena_len <= 22 * 1024);
     // Without a budget the fast convolutions with their scratch are preferred.
-    let (off, _) = planned(&network, Streaming::Epilogue, Some(34 * 1024));
+    let (off, _) = planned(&network, Streaming::Off, Some(34 * 1024));
     assert!(off.plan.arena_len <= 34 * 1024);
     agree(&network, &[&full, &off]);
 }
@@ -70,7 +70,7 @@ fn resnet8_takes_22_kib_streamed_and_34_kib_otherwise() {
 fn resnet50_at_an_eighth_takes_24_kib() {
     let network = network("resnet50", 0.125);
     let (full, time) = planned(&network, Streaming::Full, None);
-    let (epilogue, _) = planned(&network, Streaming::Epilogue, None);
+    let (epilogue, _) = planned(&network, Streaming::Off, None);
     assert!(full.plan.arena_len <= 24 * 1024);
     assert!(time < Duration::from_secs(if cfg!(debug_assertions) { 120 } else { 10 }));
     agree(&network, &[&full, &epilogue]);
@@ -81,7 +81,7 @@ fn inception_networks_are_near_their_lower_bound() {
     for name in ["inception-small", "inception-naive", "digits-inception"] {
         let network = network(name, 1.0);
         let (full, _) = planned(&network, Streaming::Full, None);
-        let (off, _) = planned(&network, Streaming::Off, None);
+        let (off, _) = planned(&network, Streaming::Steps, None);
         for exported in [&full, &off] {
             assert!(f64::from(exported.plan.arena_len) <= 1.05 * f64::from(exported.plan.lower_bound));
         }

@@ -35,8 +35,10 @@ pub mod header {
     pub const NAME: u32 = 36;
     /// The section table: offset and length of each [`Section`](super::Section), in its order.
     pub const SECTIONS: u32 = 48;
+    /// Bytes of arena that lie in the fast memory, from offset 0 on; a multiple of [`SCRATCH_ALIGN`](crate::plan::SCRATCH_ALIGN).
+    pub const FAST: u32 = 104;
     /// Words from here to the end of the header are zero.
-    pub const RESERVED: u32 = 104;
+    pub const RESERVED: u32 = 108;
     /// Bytes of the header.
     pub const SIZE: u32 = 128;
 }

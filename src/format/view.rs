@@ -5,6 +5,7 @@ use super::layout::{self, LABEL_SIZE, MAX_COUNT, NONE, SECTION_ALIGN, Section, h
 use crate::bytes::{Block, attempt, slice, u32_at};
 use crate::error::{Fault, ModelError};
 use crate::memory::Region;
+use crate::plan::SCRATCH_ALIGN;
 use crate::tensor::{DType, Place, QuantParams, Shape, Tensor};
 
 /// A file whose header, checksum and section table are right.
@@ -12,6 +13,8 @@ use crate::tensor::{DType, Place, QuantParams, Shape, Tensor};
 pub(crate) struct File<'m> {
     bytes: &'m [u8],
     pub(crate) arena: u32,
+    /// Bytes of the arena that lie in the fast memory, from offset 0 on.
+    pub(crate) fast: u32,
     pub(crate) steps: u32,
     pub(crate) tensors: u32,
     pub(crate) input: u32,
@@ -61,7 +64,7 @@ impl<'m> File<'m> {
     }
 
     const fn parse(bytes: &'m [u8], summed: bool) -> Result<Self, ModelError> {
-        let mut file = Self { bytes, arena: 0, steps: 0, tensors: 0, input: 0, output: 0 };
+        let mut file = Self { bytes, arena: 0, fast: 0, steps: 0, tensors: 0, input: 0, output: 0 };
         match slice(bytes, 0, layout::MAGIC.len()) {
             Some([b'K', b'N', b'G', b'L']) => {}
             Some(_) => return Err(ModelError::new(Fault::Magic, header::MAGIC)),
@@ -84,6 +87,10 @@ impl<'m> File<'m> {
             at += 4;
         }
         file.arena = attempt!(file.word(header::ARENA));
+        file.fast = attempt!(file.word(header::FAST));
+        if file.fast > file.arena || !file.fast.is_multiple_of(SCRATCH_ALIGN) {
+            return Err(ModelError::new(Fault::Arena, header::FAST));
+        }
         file.steps = attempt!(file.word(header::STEPS));
         file.tensors = attempt!(file.word(header::TENSORS));
         file.input = attempt!(file.word(header::INPUT));
@@ -257,10 +264,15 @@ impl<'m> File<'m> {
         if !tensor.place.offset.is_multiple_of(dtype.size()) || !tensor.place.pitch.is_multiple_of(dtype.size()) {
             return Err(ModelError::new(Fault::Alignment, at + record::OFFSET));
         }
-        if tensor.place.pitch < tensor.pixel_bytes() || tensor.end() > self.arena {
+        if tensor.place.pitch < tensor.pixel_bytes() || !self.holds(tensor.region()) {
             return Err(ModelError::new(Fault::Arena, at + record::OFFSET));
         }
         Ok(tensor)
+    }
+
+    /// Whether a region lies in the arena, and in one of its two memories as a whole.
+    pub(crate) const fn holds(&self, region: Region) -> bool {
+        region.end() <= self.arena && (region.offset >= self.fast || region.end() <= self.fast)
     }
 
     /// Decodes step record `index`.

@@ -15,6 +15,8 @@ pub struct ModelSpec<'s> {
     pub name: &'s str,
     /// Bytes of arena.
     pub arena_len: u32,
+    /// Bytes of it, from offset 0 on, that lie in the fast memory; 0 when there is one memory.
+    pub fast_len: u32,
     /// Index of the input tensor.
     pub input: u32,
     /// Index of the output tensor.
@@ -95,6 +97,7 @@ impl ModelSpec<'_> {
         put(&mut file, header::VERSION, &[layout::VERSION, len]);
         let (steps, tensors) = (self.steps.len() as u32, self.tensors.len() as u32);
         put(&mut file, header::ARENA, &[self.arena_len, steps, tensors, self.input, self.output, name[0], name[1]]);
+        put(&mut file, header::FAST, &[self.fast_len]);
         let crc = checksum(&file);
         put(&mut file, header::CHECKSUM, &[crc]);
         file

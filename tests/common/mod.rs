@@ -32,6 +32,7 @@ pub struct Block {
     pub moments: Vec<u32>,
     pub scratch: Vec<Region>,
     pub arena_len: u32,
+    pub fast_len: u32,
     pub labels: Vec<String>,
     weights: Vec<Vec<i8>>,
     channels: Vec<Vec<u8>>,
@@ -74,6 +75,7 @@ impl Block {
             moments: vec![1, 2, 3, 4],
             scratch: vec![scratch(0), scratch(96), Region { offset: 0, len: 0 }, Region { offset: 0, len: 0 }],
             arena_len: 5 * MAP + 2 * 96,
+            fast_len: 0,
             labels: ["a", "b", "c", "d"].map(String::from).to_vec(),
             weights: vec![weight(7919), weight(104_729)],
             channels: vec![table(), table()],
@@ -141,6 +143,7 @@ impl Block {
         ModelSpec {
             name: "block",
             arena_len: self.arena_len,
+            fast_len: self.fast_len,
             input: INPUT as u32,
             output: MEAN as u32,
             tensors: &self.tensors,

@@ -199,6 +199,7 @@ pub fn file(op: &Op<'_>, input: (Shape, QuantParams), output: (Shape, QuantParam
     let spec = ModelSpec {
         name: "one step",
         arena_len: scratch.end().next_multiple_of(16),
+        fast_len: 0,
         input: 0,
         output: 1,
         tensors: &[input, out],

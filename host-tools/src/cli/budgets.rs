@@ -1,7 +1,8 @@
 //! The options of every command that exports a model: what it may cost.
 
-use crate::export;
+use crate::export::{self, Exported};
 use crate::plan::{self, Streaming};
+use crate::report::table::grouped;
 
 /// What a model may cost on the device.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
@@ -9,6 +10,10 @@ pub struct Budgets {
     /// Bytes of arena, as 49152 or 48K: the fastest plan that fits is taken. Without it the arena is as small as can be.
     #[arg(long, value_parser = bytes)]
     ram: Option<u32>,
+    /// Bytes of a fast memory (tightly coupled, say) beside it: the tensors with the most traffic are placed there, the rest
+    /// in the `--ram` bytes.
+    #[arg(long, value_parser = bytes)]
+    fast: Option<u32>,
     /// Bytes of weights and tables in flash, as 180000 or 176K: spent on transformed weights where they save most
     /// instructions. Without it weights keep their size.
     #[arg(long, value_parser = bytes)]
@@ -21,9 +26,29 @@ pub struct Budgets {
 impl Budgets {
     /// As the exporter takes them.
     pub fn options(&self) -> export::Options {
-        let plan = plan::Options { streaming: self.streaming, ram: self.ram, ..plan::Options::default() };
+        let plan =
+            plan::Options { streaming: self.streaming, ram: self.ram, fast: self.fast, ..plan::Options::default() };
         export::Options { plan, flash: self.flash, ..export::Options::default() }
     }
+}
+
+/// What an exported model costs, in words.
+pub(super) fn cost(exported: &Exported) -> String {
+    let Exported { bytes, plan, time } = exported;
+    let arena = match plan.fast_len {
+        0 => format!("{} bytes of arena", grouped(plan.arena_len.into())),
+        fast => format!(
+            "{} bytes of arena in the fast memory and {} in the slow one",
+            grouped(fast.into()),
+            grouped(plan.slow_len().into())
+        ),
+    };
+    format!(
+        "{} bytes of model, {arena} ({} above the lower bound), planned in {:.1} s",
+        grouped(bytes.len() as u64),
+        grouped(plan.arena_len.saturating_sub(plan.lower_bound).into()),
+        time.as_secs_f64()
+    )
 }
 
 /// A number of bytes, or of units of 1024 (K) or 1048576 (M).

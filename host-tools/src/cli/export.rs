@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
-use super::budgets::Budgets;
+use super::budgets::{Budgets, cost};
 use crate::import::tflite;
 use crate::report::table::grouped;
 use crate::train::RunFolder;
@@ -58,8 +58,6 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let exported = export::to_bytes(&network, &args.budgets.options())?;
     let path = args.output.clone().unwrap_or_else(|| folder.file("model.kgl"));
     files::write(&path, &exported.bytes).with_context(|| format!("cannot write `{}`", path.display()))?;
-    let [flash, arena, bound] =
-        [exported.bytes.len() as u64, exported.plan.arena_len.into(), exported.plan.lower_bound.into()].map(grouped);
-    println!("{}: {flash} bytes of model, {arena} bytes of arena (lower bound {bound})", path.display());
+    println!("{}: {}", path.display(), cost(&exported));
     Ok(ExitCode::SUCCESS)
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 
-use super::budgets::Budgets;
+use super::budgets::{Budgets, cost};
 use crate::graph::Preprocess;
 use crate::import::{self, ImportError, Imported, ImportedFloat, Model, Options, RoundingMode, calibration};
 use crate::{export, files, quantize};
@@ -70,14 +70,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     for note in &imported.notes {
         eprintln!("note: {note}");
     }
-    println!(
-        "{}: {} operators, {} bytes of model, {} bytes of arena ({} above the lower bound)",
-        args.output.display(),
-        network.nodes.len(),
-        exported.bytes.len(),
-        exported.plan.arena_len,
-        exported.plan.arena_len.saturating_sub(exported.plan.lower_bound)
-    );
+    println!("{}: {} operators, {}", args.output.display(), network.nodes.len(), cost(&exported));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -4,6 +4,7 @@ mod algorithms;
 mod lower;
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use kinglet::format::{ModelSpec, StepSpec};
 use kinglet::kernels::algorithms::ConvAlgorithm;
@@ -41,15 +42,18 @@ pub enum ExportError {
     },
     /// No plan fits the budget of arena.
     #[error(
-        "no plan of `{network}` fits {ram} bytes of arena: the smallest takes {needed}, that is {} more; most is in use at \
-         moment {moment}, by {steps}", needed - ram
+        "no plan of `{network}` fits {ram} bytes of arena{}: the smallest takes {needed}, that is {} more; most is in use at \
+         moment {moment}, by {steps}",
+        fast.map_or(String::new(), |fast| format!(" beside {fast} bytes of fast memory")), needed - ram
     )]
     Ram {
         /// The network.
         network: String,
         /// Bytes of arena that there are.
         ram: u32,
-        /// Bytes of arena that the smallest plan takes.
+        /// Bytes of fast memory that there are beside those.
+        fast: Option<u32>,
+        /// Bytes of arena that the smallest plan takes, beside the fast memory.
         needed: u32,
         /// The moment at which that plan uses the most bytes.
         moment: usize,
@@ -79,6 +83,8 @@ pub struct Exported {
     pub bytes: Vec<u8>,
     /// The plan that it holds.
     pub plan: Plan,
+    /// What choosing algorithms and planning took.
+    pub time: Duration,
 }
 
 /// What the exporter may spend.
@@ -100,6 +106,7 @@ pub struct Options {
 /// result.
 pub fn to_bytes(network: &Network, options: &Options) -> Result<Exported, ExportError> {
     network.validate()?;
+    let start = Instant::now();
     let direct = network.nodes.iter().map(|node| Constants::of(network, node)).collect::<Result<Vec<_>, _>>()?;
     let mut choice = Choice::new(network, &direct, options)?;
     // The least scratch gives the least arena; the budget, or that, is then spent on faster algorithms.
@@ -107,18 +114,18 @@ pub fn to_bytes(network: &Network, options: &Options) -> Result<Exported, Export
     let constants = choice.constants();
     let least = Plan::new(&Program::new(network, &constants)?, &options.plan);
     choice.lift();
-    let ram = options.plan.ram.unwrap_or(least.arena_len);
+    let ram = options.plan.ram.unwrap_or(least.slow_len());
     let plan_options = plan::Options { ram: Some(ram), ..options.plan };
     let mut smallest = (least, constants);
     loop {
         let constants = choice.constants();
         let program = Program::new(network, &constants)?;
         let plan = Plan::new(&program, &plan_options);
-        if plan.arena_len <= ram {
-            return write(network, &program, plan);
+        if plan.slow_len() <= ram {
+            return write(network, &program, plan, start.elapsed());
         }
-        let more = choice.tighten(&program, &plan, ram);
-        if plan.arena_len < smallest.0.arena_len {
+        let more = choice.tighten(&program, &plan, ram.saturating_add(plan.fast_len));
+        if plan.slow_len() < smallest.0.slow_len() {
             smallest = (plan, constants);
         }
         if !more {
@@ -127,22 +134,26 @@ pub fn to_bytes(network: &Network, options: &Options) -> Result<Exported, Export
     }
     let (plan, constants) = smallest;
     let program = Program::new(network, &constants)?;
-    if plan.arena_len <= ram { write(network, &program, plan) } else { Err(too_large(network, &program, &plan, ram)) }
+    if plan.slow_len() <= ram {
+        write(network, &program, plan, start.elapsed())
+    } else {
+        Err(too_large(network, &program, &plan, ram, options.plan.fast))
+    }
 }
 
 /// What is missing, and where.
-fn too_large(network: &Network, program: &Program<'_>, plan: &Plan, ram: u32) -> ExportError {
+fn too_large(network: &Network, program: &Program<'_>, plan: &Plan, ram: u32, fast: Option<u32>) -> ExportError {
     let in_use = plan.in_use();
     let most = in_use.iter().copied().max().unwrap_or(0);
     let moment = in_use.iter().position(|&bytes| bytes == most).unwrap_or(0);
     let at_peak = plan.steps.iter().filter(|step| step.moment as usize == moment);
     let names: Vec<_> = at_peak.map(|step| format!("`{}`", program.steps[step.step].name)).collect();
     let steps = if names.is_empty() { "input or output alone".to_owned() } else { names.join(", ") };
-    ExportError::Ram { network: network.name.clone(), ram, needed: plan.arena_len, moment, steps }
+    ExportError::Ram { network: network.name.clone(), ram, fast, needed: plan.slow_len(), moment, steps }
 }
 
 /// Writes a planned program and has the runtime check it.
-fn write(network: &Network, program: &Program<'_>, plan: Plan) -> Result<Exported, ExportError> {
+fn write(network: &Network, program: &Program<'_>, plan: Plan, time: Duration) -> Result<Exported, ExportError> {
     let steps: Vec<_> = plan
         .steps
         .iter()
@@ -159,6 +170,7 @@ fn write(network: &Network, program: &Program<'_>, plan: Plan) -> Result<Exporte
     let bytes = ModelSpec {
         name: &network.name,
         arena_len: plan.arena_len,
+        fast_len: plan.fast_len,
         input: plan.input as u32,
         output: plan.output as u32,
         tensors: &plan.tensors,
@@ -168,7 +180,7 @@ fn write(network: &Network, program: &Program<'_>, plan: Plan) -> Result<Exporte
     }
     .to_bytes();
     match Model::new(&bytes) {
-        Ok(_) => Ok(Exported { bytes, plan }),
+        Ok(_) => Ok(Exported { bytes, plan, time }),
         Err(error) => Err(ExportError::Refused { network: network.name.clone(), error }),
     }
 }

@@ -1,13 +1,16 @@
 //! Planning: when each step runs, and where each tensor lies.
 //!
 //! `program` turns the network into steps (concatenations become views), `order` chooses their order, `segments`
-//! cuts it into chains, `place` finds the offsets, `bound` says how good a finished model's plan is. The runtime verifies what comes out and knows nothing of how.
+//! cuts it into chains, `place` finds the offsets, `regions` does so in two memories by `traffic`, `bound` says how good a
+//! finished model's plan is. The runtime verifies what comes out and knows nothing of how.
 
 mod bound;
 mod order;
 mod place;
 mod program;
+mod regions;
 mod segments;
+mod traffic;
 
 use kinglet::memory::Region;
 use kinglet::{Place, Tensor};
@@ -15,8 +18,10 @@ use kinglet::{Place, Tensor};
 pub use bound::lower_bound;
 use place::{ALIGN, Buffer, Overlay};
 pub use program::{Program, ProgramStep};
+use regions::Sizes;
 pub use segments::Streaming;
 use segments::{Cuts, Order, Segment};
+pub use traffic::Traffic;
 
 /// What the planner may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -27,6 +32,8 @@ pub struct Options {
     pub apart: bool,
     /// Bytes of arena that are available: the fastest plan that fits is taken, or, when none does, the smallest.
     pub ram: Option<u32>,
+    /// Bytes of a fast memory that are available beside `ram`: the hottest tensors are placed there.
+    pub fast: Option<u32>,
 }
 
 /// A planned program.
@@ -44,6 +51,8 @@ pub struct Plan {
     pub output: usize,
     /// Bytes of arena.
     pub arena_len: u32,
+    /// Bytes of it, from offset 0 on, that lie in the fast memory.
+    pub fast_len: u32,
     /// The least that this order and these chains need: the most bytes alive at one moment.
     pub lower_bound: u32,
 }
@@ -65,6 +74,8 @@ pub struct PlannedStep {
 
 /// Steps that each search for offsets may take.
 const PLACE_BUDGET: usize = 20_000;
+/// Steps for each choice of what lies in the fast memory.
+const SPLIT_BUDGET: usize = 2_000;
 /// Cuts into chains that may be placed.
 const CUTS: usize = 8;
 
@@ -77,7 +88,7 @@ impl Plan {
         let attempt = |order: Vec<usize>| {
             let steps: Vec<_> = order.iter().map(|&step| given[step].clone()).collect();
             let cuts = Order { values: &values, steps: &steps, input, output }.cuts(options.streaming);
-            Attempt { program, order, cuts, apart: options.apart }
+            Attempt { program, order, cuts, options: *options }
         };
         // The order with the least peak is that of whole tensors; the given one may make better chains.
         let least = attempt(order::least_peak(&Order { values: &values, steps: &given, input, output }));
@@ -92,9 +103,19 @@ impl Plan {
         }
         let plan = least.smallest();
         match other.map(|other| other.smallest()) {
-            Some(other) if other.arena_len < plan.arena_len => other,
+            Some(other) if other.size() < plan.size() => other,
             _ => plan,
         }
+    }
+
+    /// Bytes of arena beside those in the fast memory: all, when there is none.
+    pub const fn slow_len(&self) -> u32 {
+        self.arena_len - self.fast_len
+    }
+
+    /// What a smaller plan has less of: bytes beside the fast memory, then bytes in all.
+    const fn size(&self) -> (u32, u32) {
+        (self.slow_len(), self.arena_len)
     }
 
     /// Bytes in use at each moment, from 0 on: bytes that several buffers cover count once.
@@ -109,30 +130,30 @@ struct Attempt<'p, 'n> {
     program: &'p Program<'n>,
     order: Vec<usize>,
     cuts: Cuts,
-    apart: bool,
+    options: Options,
 }
 
 impl Attempt<'_, '_> {
     fn place(&self, segments: &[Segment]) -> Plan {
         let mut layout = Layout::new(self.program, &self.order, segments);
-        if self.apart {
+        if self.options.apart {
             layout.keep_apart();
         }
-        layout.place(self.program, &self.order, segments)
+        layout.place(self.program, &self.order, segments, &self.options)
     }
 
     /// The plan with the fewest calls that takes at most `ram` bytes, and its calls. Cuts count bytes alive; what packing
     /// adds may break a budget that a cut just meets, and then lower ones are tried.
     fn fastest_within(&self, ram: u32) -> Option<(u32, Plan)> {
-        let mut budget = ram;
+        let mut budget = ram.saturating_add(self.options.fast.unwrap_or(0));
         for _ in 0..CUTS {
             let segments = self.cuts.within(budget)?;
             let plan = self.place(&segments);
-            if plan.arena_len <= ram {
+            if plan.slow_len() <= ram {
                 return Some((segments.iter().map(|segment| segment.calls).sum(), plan));
             }
             let peak = segments.iter().map(|segment| segment.peak).max()?;
-            budget = peak.min(budget).checked_sub(ALIGN.max((plan.arena_len - ram) / 2))?;
+            budget = peak.min(budget).checked_sub(ALIGN.max((plan.slow_len() - ram) / 2))?;
         }
         None
     }
@@ -150,7 +171,7 @@ impl Attempt<'_, '_> {
                 continue;
             }
             let plan = self.place(&segments);
-            if best.as_ref().is_none_or(|best| plan.arena_len < best.arena_len) {
+            if best.as_ref().is_none_or(|best| plan.size() < best.size()) {
                 best = Some(plan);
             }
             covers.push(segments);
@@ -196,6 +217,8 @@ struct Layout {
     /// The buffer of each segment's scratch.
     scratch_of: Vec<usize>,
     overlays: Vec<Overlay>,
+    /// Bytes that each buffer moves in an inference.
+    traffic: Vec<u64>,
 }
 
 impl Layout {
@@ -224,17 +247,46 @@ impl Layout {
             let pair = |o: &Overlay| Some(Overlay { under: buffer_of[o.under]?, over: buffer_of[o.over]?, ..*o });
             overlays.extend(segment.overlays.iter().filter_map(pair));
         }
-        Self { lives, rows, buffers, buffer_of, scratch_of, overlays }
+        let mut traffic = vec![0; buffers.len()];
+        let mut moves = |tensor: usize, bytes: u64| {
+            if let Some(buffer) = buffer_of[program.root(tensor).0] {
+                traffic[buffer] += bytes;
+            }
+        };
+        let bytes =
+            |tensor: usize| u64::from(program.tensors[tensor].shape.len() * program.tensors[tensor].dtype.size());
+        moves(program.input, bytes(program.input));
+        moves(program.output, bytes(program.output));
+        let mut scratch = Vec::new();
+        for (segment, &buffer) in segments.iter().zip(&scratch_of) {
+            for &step in &order[segment.steps.clone()] {
+                let step = &program.steps[step];
+                let of = Traffic::of(&step.op, &program.operands(step), program.scratch_len(step, &rows));
+                step.inputs.iter().zip(of.inputs).for_each(|(&input, bytes)| moves(input, bytes));
+                moves(step.output, of.output);
+                scratch.push((buffer, of.scratch));
+            }
+        }
+        scratch.into_iter().for_each(|(buffer, bytes)| traffic[buffer] += bytes);
+        Self { lives, rows, buffers, buffer_of, scratch_of, overlays, traffic }
     }
 
     /// Makes every buffer live all the time, over nothing else.
     fn keep_apart(&mut self) {
-        self.buffers.iter_mut().for_each(|buffer| (buffer.first, buffer.last) = (0, u32::MAX - 1));
+        let end = self.buffers.iter().map(|buffer| buffer.last).max().unwrap_or(0);
+        self.buffers.iter_mut().for_each(|buffer| (buffer.first, buffer.last) = (0, end));
         self.overlays.clear();
     }
 
-    fn place(&self, program: &Program<'_>, order: &[usize], segments: &[Segment]) -> Plan {
-        let placement = place::place(&self.buffers, &self.overlays, PLACE_BUDGET);
+    fn place(&self, program: &Program<'_>, order: &[usize], segments: &[Segment], options: &Options) -> Plan {
+        let (placement, fast_len) = match options.fast {
+            Some(fast) => {
+                let sizes = Sizes { fast, slow: options.ram };
+                let split = regions::place(&self.buffers, &self.overlays, &self.traffic, sizes, SPLIT_BUDGET);
+                (split.placement, split.fast_len)
+            }
+            None => (place::place(&self.buffers, &self.overlays, PLACE_BUDGET), 0),
+        };
         let index = parts_first(program);
         let mut position = vec![0; index.len()];
         index.iter().enumerate().for_each(|(at, &tensor)| position[tensor] = at);
@@ -277,6 +329,7 @@ impl Layout {
             input: position[program.input],
             output: position[program.output],
             arena_len: placement.len,
+            fast_len,
             lower_bound: place::lower_bound(&self.buffers, &self.overlays),
         }
     }

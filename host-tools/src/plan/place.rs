@@ -65,6 +65,11 @@ impl Buffer {
         self.first <= other.last && other.first <= self.last
     }
 
+    /// Its bytes times the moments of its life.
+    pub fn bytes_over_time(&self) -> u64 {
+        u64::from(self.size) * u64::from(self.last - self.first + 1)
+    }
+
     fn aligned(&self) -> u32 {
         self.size.next_multiple_of(ALIGN)
     }
@@ -117,7 +122,7 @@ fn greedy_orders(buffers: &[Buffer]) -> Vec<Vec<usize>> {
     };
     vec![
         by(&|b| (b.size.into(), life(b))),
-        by(&|b| (u64::from(b.size) * life(b), b.size.into())),
+        by(&|b| (b.bytes_over_time(), b.size.into())),
         by(&|b| (life(b), b.size.into())),
         by(&|b| (u64::MAX - u64::from(b.first), b.size.into())),
         by(&|b| (b.last.into(), b.size.into())),

@@ -46,10 +46,10 @@ pub struct Step {
 /// How far streaming may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Streaming {
-    /// Every step by itself.
+    /// Every step by itself, residual additions too.
+    Steps,
+    /// Whole maps; residual additions take the rows of the convolution before them as they come, so that its output never exists.
     Off,
-    /// Residual additions take the rows of the convolution before them as they come: its output never exists.
-    Epilogue,
     /// Any chain.
     #[default]
     Full,
@@ -137,8 +137,8 @@ impl Order<'_> {
                 found.push(self.segment(lives, start..start + 1, true));
             }
             let longest = match streaming {
-                Streaming::Off => 1,
-                Streaming::Epilogue => 2,
+                Streaming::Steps => 1,
+                Streaming::Off => 2,
                 Streaming::Full => MAX_CHAIN,
             };
             for end in start + 2..=(start + longest).min(self.steps.len()) {

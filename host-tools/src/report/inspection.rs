@@ -20,6 +20,14 @@ pub struct Inspection {
     pub weight_bytes: usize,
     /// Bytes of arena.
     pub arena_bytes: usize,
+    /// Bytes of it that lie in the fast memory; 0 when the arena is one.
+    pub arena_fast_bytes: usize,
+    /// The other bytes of arena.
+    pub arena_slow_bytes: usize,
+    /// Bytes that an inference moves between core and arena, estimated: see [`plan::Traffic`].
+    pub traffic_bytes: u64,
+    /// Those of them that the fast memory serves.
+    pub traffic_fast_bytes: u64,
     /// No placement of this plan's buffers can be smaller: see [`plan::lower_bound`].
     pub arena_lower_bound: u32,
     /// The most bytes in use at one moment, as the buffers lie.
@@ -110,12 +118,17 @@ impl Inspection {
         let tensors: Vec<Tensor> = (0..model.tensor_count()).filter_map(|i| model.tensor(i)).collect();
         let steps: Vec<Step<'_>> = model.steps().collect();
         let (peak_moment, peak_bytes) = peak(&tensors, &steps);
+        let [traffic_bytes, traffic_fast_bytes] = traffic(model, &steps);
         let labels = (0..model.label_count()).filter_map(|class| model.label(class)).map(String::from).collect();
         Self {
             name: model.name().to_owned(),
             file_bytes: model.file_len(),
             weight_bytes: model.weight_bytes(),
             arena_bytes: model.arena_len(),
+            arena_fast_bytes: model.fast_len(),
+            arena_slow_bytes: model.slow_len(),
+            traffic_bytes,
+            traffic_fast_bytes,
             arena_lower_bound: plan::lower_bound(model),
             peak_bytes,
             peak_moment,
@@ -136,6 +149,22 @@ fn peak(tensors: &[Tensor], steps: &[Step<'_>]) -> (u32, u32) {
     let scratch: Vec<_> = steps.iter().map(|step| (step.moment, step.scratch)).collect();
     let moments = (0..).zip(plan::in_use(tensors, &scratch));
     moments.max_by_key(|&(moment, bytes)| (bytes, std::cmp::Reverse(moment))).unwrap_or((0, 0))
+}
+
+/// Bytes that an inference moves between core and arena, and those of them that the fast memory serves.
+fn traffic(model: &Model<'_>, steps: &[Step<'_>]) -> [u64; 2] {
+    let (input, output) = (model.input(), model.output());
+    let ends = [(input.region(), input.span().into()), (output.region(), output.span().into())];
+    let of_step = |step: &Step<'_>| {
+        let plan::Traffic { inputs, output, scratch } = plan::Traffic::of(&step.op, &step.tensors, step.scratch.len);
+        let read = std::iter::once(&step.tensors.a).chain(&step.tensors.b).map(Tensor::region).zip(inputs);
+        let written = [(step.tensors.output.region(), output), (step.scratch, scratch)];
+        read.chain(written).collect::<Vec<_>>()
+    };
+    let moved = ends.into_iter().chain(steps.iter().flat_map(of_step));
+    moved.fold([0, 0], |[all, fast], (region, bytes)| {
+        [all + bytes, fast + if (region.offset as usize) < model.fast_len() { bytes } else { 0 }]
+    })
 }
 
 fn shape(tensor: &Tensor) -> [u32; 3] {
@@ -225,7 +254,7 @@ impl fmt::Display for Inspection {
         writeln!(f, "flash   {} bytes, weights {}", bytes(self.file_bytes), bytes(self.weight_bytes))?;
         writeln!(
             f,
-            "arena   {} bytes, lower bound {}, gap {}; {} in use at the peak (moment {}, step {})\n",
+            "arena   {} bytes, lower bound {}, gap {}; {} in use at the peak (moment {}, step {})",
             bytes(self.arena_bytes),
             grouped(self.arena_lower_bound.into()),
             grouped((self.arena_bytes as u64).saturating_sub(self.arena_lower_bound.into())),
@@ -233,6 +262,17 @@ impl fmt::Display for Inspection {
             self.peak_moment,
             self.peak_steps.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")
         )?;
+        if self.arena_fast_bytes > 0 {
+            writeln!(
+                f,
+                "        {} bytes in the fast memory, {} in the slow one; the fast one serves {} of {} bytes of traffic",
+                bytes(self.arena_fast_bytes),
+                bytes(self.arena_slow_bytes),
+                grouped(self.traffic_fast_bytes),
+                grouped(self.traffic_bytes)
+            )?;
+        }
+        writeln!(f)?;
         let mut table = Table::new([
             "step",
             "moment",

@@ -100,7 +100,15 @@ fn draw(model: &Model<'_>, svg: &mut String) -> Result<(), Box<dyn std::error::E
     let root = SVGBackend::with_string(svg, (moments * column + SIDES, HEIGHT)).into_drawing_area();
     root.fill(&WHITE)?;
     let arena = model.arena_len() as f64;
-    let title = format!("{}: {} bytes of arena", model.name(), grouped(model.arena_len() as u64));
+    let fast = model.fast_len() as f64;
+    let bytes = |len: usize| grouped(len as u64);
+    let title = match model.fast_len() {
+        0 => format!("{}: {} bytes of arena", model.name(), bytes(model.arena_len())),
+        len => {
+            let slow = bytes(model.slow_len());
+            format!("{}: arena of {} bytes in fast memory, {slow} in slow memory above", model.name(), bytes(len))
+        }
+    };
     let mut chart = ChartBuilder::on(&root)
         .caption(title, (FONT, 20))
         .margin(14)
@@ -144,6 +152,13 @@ fn draw(model: &Model<'_>, svg: &mut String) -> Result<(), Box<dyn std::error::E
         .draw_series(DashedLineSeries::new(dashes, 6, 4, BLACK.stroke_width(2)))?
         .label("end of the arena")
         .legend(|(x, y)| PathElement::new([(x, y), (x + 14, y)], BLACK.stroke_width(2)));
+    if fast > 0.0 {
+        let border = [(0.0, fast), (f64::from(moments), fast)];
+        chart
+            .draw_series(LineSeries::new(border, BLACK.stroke_width(3)))?
+            .label("border of fast and slow memory")
+            .legend(|(x, y)| PathElement::new([(x, y), (x + 14, y)], BLACK.stroke_width(3)));
+    }
     let pixels = f64::from(chart.plotting_area().dim_in_pixel().1) / (arena.max(1.0) * 1.2);
     let texts = spans.iter().map(|span| {
         // As large as the box allows; of a name that is too long, the beginning.

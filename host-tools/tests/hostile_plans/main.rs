@@ -35,22 +35,34 @@ fn run(bytes: &[u8], seed: u32) -> Vec<i8> {
     session.set_input(&input).expect("fits");
     session.run();
     assert_eq!(session.output(), once, "the second inference");
+    assert_eq!(run_split(&model, &input), once, "in two memories");
     once
 }
 
+/// An inference with the two memories of the arena apart.
+fn run_split(model: &Model<'_>, input: &[i8]) -> Vec<i8> {
+    let [mut fast, mut slow] =
+        [model.fast_len(), model.slow_len()].map(|len| vec![0x5au128 << 100 | 77; len.div_ceil(16)]);
+    let (fast, slow) = (bytemuck::cast_slice_mut(&mut fast), bytemuck::cast_slice_mut(&mut slow));
+    let mut session = Session::split(*model, fast, slow).expect("fits");
+    session.set_input(input).expect("fits");
+    session.run();
+    session.output().to_vec()
+}
+
 fn export(network: &Network, streaming: Streaming, ram: Option<u32>, algorithm: Option<ConvAlgorithm>) -> Exported {
-    let plan = plan::Options { streaming, ram, apart: false };
+    let plan = plan::Options { streaming, ram, ..plan::Options::default() };
     export::to_bytes(network, &Options { plan, algorithm, flash: None }).expect("exports")
 }
 
 /// What the network computes when nothing shares a byte with anything.
 fn apart(network: &Network, seed: u32) -> Vec<i8> {
-    let plan = plan::Options { streaming: Streaming::Off, apart: true, ram: None };
+    let plan = plan::Options { streaming: Streaming::Steps, apart: true, ..plan::Options::default() };
     let options = Options { plan, algorithm: Some(ConvAlgorithm::Direct), flash: None };
     run(&export::to_bytes(network, &options).expect("exports").bytes, seed)
 }
 
-const MODES: [Streaming; 3] = [Streaming::Off, Streaming::Epilogue, Streaming::Full];
+const MODES: [Streaming; 3] = [Streaming::Steps, Streaming::Off, Streaming::Full];
 
 const ALGORITHMS: [ConvAlgorithm; 8] = [
     ConvAlgorithm::Direct,
@@ -97,6 +109,40 @@ proptest! {
     }
 }
 
+/// An arena in two memories, of which the fast one has `fast` bytes.
+fn split(network: &Network, streaming: Streaming, fast: u32, ram: Option<u32>) -> Result<Exported, ExportError> {
+    let plan = plan::Options { streaming, ram, fast: Some(fast), ..plan::Options::default() };
+    export::to_bytes(network, &Options { plan, ..Options::default() })
+}
+
+proptest! {
+    #![proptest_config(config(32))]
+
+    /// The fast memory of any size, the slow one as small as can be, then of some size.
+    #[test]
+    fn two_memories_compute_the_same(genes in genes(), seed: u32, mode in 0usize..3, share in 0u32..120, ram_share in 0u32..100) {
+        let network = network(&genes);
+        let expected = apart(&network, seed);
+        let one = export(&network, MODES[mode], None, None).plan.arena_len;
+        let fast = one * share / 100;
+        let exported = split(&network, MODES[mode], fast, None).expect("without a budget everything fits");
+        prop_assert_eq!(&run(&exported.bytes, seed), &expected);
+        let least = &exported.plan;
+        prop_assert!(least.fast_len <= fast);
+        prop_assert!(least.arena_len >= least.lower_bound);
+        // Below what the whole needs there is no plan; with what the least has left there is.
+        let ram = one * ram_share / 100;
+        match split(&network, MODES[mode], fast, Some(ram)) {
+            Ok(within) => {
+                prop_assert!(within.plan.fast_len <= fast && within.plan.slow_len() <= ram);
+                prop_assert_eq!(&run(&within.bytes, seed), &expected, "{} bytes", ram);
+            }
+            Err(ExportError::Ram { needed, .. }) => prop_assert!(ram < least.slow_len() && ram < needed),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
 /// The words of a file that are its plan: where each lies, and how large a number makes sense there.
 fn plan_words(bytes: &[u8]) -> Vec<usize> {
     let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes")) as usize;
@@ -119,7 +165,7 @@ fn plan_words(bytes: &[u8]) -> Vec<usize> {
         let of = [step::SCRATCH, step::SCRATCH + 4, step::MOMENT, step::A, step::B, step::OUTPUT];
         of.map(|word| section(1) + i * step::SIZE as usize + word as usize)
     });
-    tensors.chain(steps).chain([header::ARENA as usize]).collect()
+    tensors.chain(steps).chain([header::ARENA as usize, header::FAST as usize]).collect()
 }
 
 /// Gives a file the checksum of its bytes.
@@ -135,11 +181,14 @@ proptest! {
     /// Any words of the plan are given other values, near the old ones or anywhere in the arena.
     #[test]
     fn a_bent_plan_is_refused_or_harmless(
-        genes in genes(), seed: u32, mode in 0usize..3,
+        genes in genes(), seed: u32, mode in 0usize..3, fast in prop::option::of(0u32..100),
         bends in prop::collection::vec(prop::collection::vec((any::<prop::sample::Index>(), any::<u32>(), 0u8..4), 1..3), 60),
     ) {
         let network = network(&genes);
-        let exported = export(&network, MODES[mode], None, None);
+        let mut exported = export(&network, MODES[mode], None, None);
+        if let Some(share) = fast {
+            exported = split(&network, MODES[mode], exported.plan.arena_len * share / 100, None).expect("exports");
+        }
         let expected = apart(&network, seed);
         let words = plan_words(&exported.bytes);
         for bend in bends {

@@ -11,11 +11,15 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 
 /// The entry point; everything it does not reach is dropped by the linker. Nobody runs it.
 #[unsafe(export_name = "_start")]
-pub fn start(file: &'static [u8], arena: &'static mut [u8], pixels: &[u8]) -> usize {
+pub fn start(file: &'static [u8], arena: &'static mut [u8], slow: Option<&'static mut [u8]>, pixels: &[u8]) -> usize {
     #[cfg(feature = "panics")]
     assert_eq!(pixels.len(), file.len());
     let Ok(model) = Model::new(file) else { return 0 };
-    let Ok(mut session) = Session::new(model, arena) else { return 1 };
+    let session = match slow {
+        Some(slow) => Session::split(model, arena, slow),
+        None => Session::new(model, arena),
+    };
+    let Ok(mut session) = session else { return 1 };
     if session.set_pixels(pixels).is_err() {
         return 2;
     }

@@ -208,11 +208,11 @@ proptest! {
         let network = seeds.network();
         network.validate().unwrap();
         let expected = apart(&network);
-        for streaming in [Streaming::Off, Streaming::Epilogue, Streaming::Full] {
+        for streaming in [Streaming::Steps, Streaming::Off, Streaming::Full] {
             let Exported { bytes, plan, .. } = exported(&network, streaming);
             prop_assert_eq!(first_difference::<Active>(&network, &bytes, &expected), None, "{:?}", streaming);
             prop_assert!(plan.arena_len >= plan.lower_bound);
-            if streaming == Streaming::Off {
+            if streaming == Streaming::Steps {
                 let constants: Vec<Constants> =
                     network.nodes.iter().map(|node| Constants::of(&network, node)).collect::<Result<_, _>>().unwrap();
                 prop_assert!(Shadow::accepts(&network, &plan, &Program::new(&network, &constants).unwrap()));

@@ -62,7 +62,8 @@ pub fn run<B: Blocks>(
                 let apart = usize::from(column.wrapping_add(1) < end);
                 let second = apart.wrapping_mul(step);
                 let out = out.get_mut(column.wrapping_mul(layer.output.pitch)..).unwrap_or_default();
-                let mut pair = Pair { at, second, row, step: pixel, kernel, out: apart.wrapping_mul(layer.output.pitch) };
+                let mut pair =
+                    Pair { at, second, row, step: pixel, kernel, out: apart.wrapping_mul(layer.output.pitch) };
                 B::depthwise(src, &pair, weights, records, out);
                 if !channels.is_multiple_of(4) {
                     let last = channels.wrapping_sub(4);
