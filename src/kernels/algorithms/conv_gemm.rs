@@ -67,11 +67,13 @@ pub(super) const fn tile_columns(layer: &Layer) -> usize {
     if !needs_line(layer) || rows.saturating_mul(line_bytes(layer, all)) <= LINE_LIMIT {
         return all;
     }
-    let fitting = LINE_LIMIT / if layer.input.c == 0 { 1 } else { rows.saturating_mul(layer.input.c) };
-    let most = (fitting.saturating_sub(columns) / if stride == 0 { 1 } else { stride }).saturating_add(1) / 2;
-    let tiles = all.div_ceil(if most == 0 { 2 } else { most.saturating_mul(2) });
-    let even = if tiles == 0 { all } else { all.div_ceil(tiles) };
-    even.next_multiple_of(2)
+    let Some(input) = LINE_LIMIT.checked_div(rows.saturating_mul(layer.input.c)) else { return all };
+    let Some(further) = input.saturating_sub(columns).checked_div(stride) else { return all };
+    let fitting = further.saturating_add(1) / 2;
+    // As even as can be.
+    let pairs = all.div_ceil(2);
+    let tiles = pairs.div_ceil(if fitting == 0 { 1 } else { fitting });
+    pairs.div_ceil(if tiles == 0 { 1 } else { tiles }).saturating_mul(2)
 }
 
 /// Whether some row needs the line buffer.
