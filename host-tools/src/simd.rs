@@ -12,16 +12,54 @@ fn has_avx2() -> bool {
     is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
 }
 
-/// Runs `work`, compiled for the widest vectors of the processor as far as it is inlined. The numbers are the same.
+/// Work that [`run_widest`] compiles twice.
+pub trait Work {
+    /// Does it; `#[inline(always)]`, or it is compiled once only.
+    fn run(self);
+}
+
+/// Runs `work`, compiled for the widest vectors of the processor. The numbers are the same.
 #[inline(always)]
-pub fn widest<R>(work: impl FnOnce() -> R) -> R {
+pub fn run_widest(work: impl Work) {
     #[cfg(target_arch = "x86_64")]
     if has_avx2() {
         // SAFETY: the processor has the features of `x86::with_avx2`.
         return unsafe { x86::with_avx2(work) };
     }
-    work()
+    work.run();
 }
+
+/// As [`run_widest`] for a closure, as far as the compiler inlines it: not if it is long.
+#[inline(always)]
+pub fn widest(work: impl FnOnce()) {
+    struct Closure<F>(F);
+    impl<F: FnOnce()> Work for Closure<F> {
+        #[inline(always)]
+        fn run(self) {
+            self.0();
+        }
+    }
+    run_widest(Closure(work));
+}
+
+/// Defines a function over slices of a `Real` type that runs through [`run_widest`].
+macro_rules! kernel {
+    ($(#[$doc:meta])* $visibility:vis fn $name:ident<$real:ident>($($argument:ident: $type:ty),*) $body:block) => {
+        $(#[$doc])*
+        $visibility fn $name<$real: $crate::layers::Real>($($argument: $type),*) {
+            struct Arguments<A>(A);
+            impl<$real: $crate::layers::Real> $crate::simd::Work for Arguments<($($type),*)> {
+                #[inline(always)]
+                fn run(self) {
+                    let ($($argument),*) = self.0;
+                    $body
+                }
+            }
+            $crate::simd::run_widest(Arguments(($($argument),*)));
+        }
+    };
+}
+pub(crate) use kernel;
 
 /// Computes a [`Row`] of f32.
 ///
@@ -36,11 +74,12 @@ pub fn row(row: &Row<'_, f32>, out: &mut [f32]) {
                 && segment.len.saturating_mul(row.block).saturating_add(segment.w) <= row.w.len()
         });
         assert!(inside && row.channels <= row.block);
-        // SAFETY: the processor has the features; the last element that is read was checked, stores are.
+        assert!((row.pixels - 1).saturating_mul(row.out_step).saturating_add(row.channels) <= out.len());
+        // SAFETY: the processor has the features; the last elements that are read and written were checked.
         return unsafe {
             match row.block {
-                8 => x86::row::<1>(row, out),
-                16 => x86::row::<2>(row, out),
+                8 => x86::row::<1>(row, out.as_mut_ptr()),
+                16 => x86::row::<2>(row, out.as_mut_ptr()),
                 _ => blocks::row(row, out),
             }
         };
@@ -84,8 +123,8 @@ mod x86 {
     const LANES: usize = 8;
 
     #[target_feature(enable = "avx2,fma")]
-    pub fn with_avx2<R>(work: impl FnOnce() -> R) -> R {
-        work()
+    pub fn with_avx2(work: impl super::Work) {
+        work.run();
     }
 
     /// Pixels or weight rows of the next tile: a tile of one vector needs more of them to keep the adders busy.
@@ -103,9 +142,10 @@ mod x86 {
     }
 
     /// # Safety
-    /// Every input and weight of the row lies in its slice, and the block has `V * LANES` channels.
+    /// Every input and weight of the row lies in its slice, every output behind `out`, and the block has `V * LANES`
+    /// channels.
     #[target_feature(enable = "avx2,fma")]
-    pub unsafe fn row<const V: usize>(row: &Row<'_, f32>, out: &mut [f32]) {
+    pub unsafe fn row<const V: usize>(row: &Row<'_, f32>, out: *mut f32) {
         let mut pixel = 0;
         while pixel < row.pixels {
             let taken = tile::<V>(row.pixels - pixel);
@@ -131,7 +171,7 @@ mod x86 {
     /// As [`row`], for the `P` pixels from `pixel` on.
     #[target_feature(enable = "avx2,fma")]
     #[inline]
-    unsafe fn row_tile<const P: usize, const V: usize>(row: &Row<'_, f32>, pixel: usize, out: &mut [f32]) {
+    unsafe fn row_tile<const P: usize, const V: usize>(row: &Row<'_, f32>, pixel: usize, out: *mut f32) {
         let mut sums = [[_mm256_setzero_ps(); V]; P];
         let step = row.x_step;
         for &Segment { x, w, len } in row.segments {
@@ -152,27 +192,35 @@ mod x86 {
                 }
             }
         }
-        for (p, sums) in sums.iter().enumerate() {
-            let out = &mut out[(pixel + p) * row.out_step..][..row.channels];
-            if out.len() == V * LANES {
-                for (out, sum) in out.chunks_exact_mut(LANES).zip(sums) {
-                    // SAFETY: the chunk has LANES elements.
-                    unsafe {
-                        let before = if row.accumulate { _mm256_loadu_ps(out.as_ptr()) } else { _mm256_setzero_ps() };
-                        _mm256_storeu_ps(out.as_mut_ptr(), _mm256_add_ps(before, *sum));
+        // Nothing below indexes the sums by a variable, or they would leave their registers, in the loop above too.
+        let left: [usize; V] = std::array::from_fn(|v| row.channels.saturating_sub(v * LANES));
+        for (p, sums) in sums.iter_mut().enumerate() {
+            for v in 0..V {
+                // SAFETY: the row's outputs lie in `out` by the caller's promise, and no others are touched.
+                unsafe {
+                    let out = out.add((pixel + p) * row.out_step + v * LANES);
+                    if left[v] >= LANES {
+                        if row.accumulate {
+                            sums[v] = _mm256_add_ps(_mm256_loadu_ps(out), sums[v]);
+                        }
+                        _mm256_storeu_ps(out, sums[v]);
+                    } else if left[v] > 0 {
+                        let mask = first_lanes(left[v]);
+                        if row.accumulate {
+                            sums[v] = _mm256_add_ps(_mm256_maskload_ps(out, mask), sums[v]);
+                        }
+                        _mm256_maskstore_ps(out, mask, sums[v]);
                     }
                 }
-                continue;
-            }
-            let mut all = [[0.0f32; LANES]; V];
-            for (all, sum) in all.iter_mut().zip(sums) {
-                // SAFETY: the array has LANES elements.
-                unsafe { _mm256_storeu_ps(all.as_mut_ptr(), *sum) };
-            }
-            for (out, sum) in out.iter_mut().zip(all.as_flattened()) {
-                *out = if row.accumulate { *out + sum } else { *sum };
             }
         }
+    }
+
+    /// A mask of the first `count` lanes.
+    #[target_feature(enable = "avx2,fma")]
+    #[inline]
+    fn first_lanes(count: usize) -> __m256i {
+        _mm256_cmpgt_epi32(_mm256_set1_epi32(count as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
     }
 
     /// # Safety

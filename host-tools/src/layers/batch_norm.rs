@@ -1,8 +1,10 @@
 //! Batch normalization: sums over one image, and what they say about the batch.
 
+use super::lanes::{by_lanes, lanes, lanes_mut};
+use super::pointwise::{clip, passes};
 use super::real::Real;
 use super::store;
-use crate::simd::widest;
+use crate::simd::kernel;
 
 /// Momentum of the running statistics: the weight of a new batch.
 pub const MOMENTUM: f64 = 0.1;
@@ -47,20 +49,13 @@ impl<T: Real> BatchNorm<T> {
     }
 
     /// Adds one image's sums of `a[i]` and `a[i] * b[i]` per channel to `sums` (first all of the former).
-    pub fn add_sums(&self, a: &[T], b: &[T], sums: &mut [f64], scratch: &mut Vec<T>) {
-        widest(|| {
-            let c = self.channels();
-            scratch.clear();
-            scratch.resize(2 * c, T::zero());
-            let (plain, product) = scratch.split_at_mut(c);
-            for (a, b) in a.chunks_exact(c).zip(b.chunks_exact(c)) {
-                for (((plain, product), a), b) in plain.iter_mut().zip(&mut *product).zip(a).zip(b) {
-                    *plain += *a;
-                    *product += *a * *b;
-                }
-            }
-            sums.iter_mut().zip(scratch).for_each(|(sum, part)| *sum += part.wide());
-        });
+    pub fn add_sums(&self, a: &[T], b: &[T], sums: &mut [f64]) {
+        add_sums(a, b, sums);
+    }
+
+    /// Zeroes the gradient where the ReLU's value is at a bound, then adds its sums as [`BatchNorm::add_sums`] does.
+    pub fn add_masked_sums(&self, gradient: &mut [T], (relu, limit): (&[T], Option<T>), input: &[T], sums: &mut [f64]) {
+        add_masked_sums(gradient, relu, limit.unwrap_or(T::infinity()), input, sums);
     }
 
     /// Scale and shift from the batch's sums of x and x * x; moves the running statistics.
@@ -96,14 +91,16 @@ impl<T: Real> BatchNorm<T> {
 
     /// Normalizes one image.
     pub fn forward(&self, input: &[T], out: &mut [T]) {
-        widest(|| {
-            let c = self.channels();
-            for (out, x) in out.chunks_exact_mut(c).zip(input.chunks_exact(c)) {
-                for (((out, x), scale), shift) in out.iter_mut().zip(x).zip(&self.scale).zip(&self.shift) {
-                    *out = *x * *scale + *shift;
-                }
-            }
-        });
+        normalize(&self.scale, &self.shift, input, out);
+    }
+
+    /// Normalizes one image, adds the shortcut if there is one, and cuts at 0 and at the limit.
+    pub fn forward_relu(&self, input: &[T], shortcut: Option<&[T]>, limit: Option<T>, out: &mut [T]) {
+        let limit = limit.unwrap_or(T::infinity());
+        match shortcut {
+            None => normalize_relu(&self.scale, &self.shift, input, limit, out),
+            Some(shortcut) => normalize_add_relu(&self.scale, &self.shift, input, shortcut, limit, out),
+        }
     }
 
     /// The gradients of gamma and beta from the batch's sums of g and g * x; prepares [`BatchNorm::backward`].
@@ -124,15 +121,112 @@ impl<T: Real> BatchNorm<T> {
 
     /// The gradient of one image's input.
     pub fn backward(&self, input: &[T], gradient: &[T], target: &mut [T], accumulate: bool) {
-        widest(|| {
-            let c = self.channels();
-            let pixels = input.chunks_exact(c).zip(gradient.chunks_exact(c));
-            for (target, (x, g)) in target.chunks_exact_mut(c).zip(pixels) {
-                let factors = self.by_gradient.iter().zip(&self.by_input).zip(&self.constant);
-                for (((target, x), g), ((by_gradient, by_input), constant)) in
-                    target.iter_mut().zip(x).zip(g).zip(factors)
-                {
-                    store(target, *g * *by_gradient + (*x * *by_input + *constant), accumulate);
+        backward([&self.by_gradient, &self.by_input, &self.constant], input, gradient, target, accumulate);
+    }
+}
+
+kernel! {
+    fn add_sums<T>(a: &[T], b: &[T], sums: &mut [f64]) {
+        let c = sums.len() / 2;
+        by_lanes!(c, first, LANES, {
+            let (mut plain, mut product) = ([T::zero(); LANES], [T::zero(); LANES]);
+            for (a, b) in a.chunks_exact(c).zip(b.chunks_exact(c)) {
+                let (a, b): (&[T; LANES], &[T; LANES]) = (lanes(a, first), lanes(b, first));
+                for i in 0..LANES {
+                    plain[i] += a[i];
+                    product[i] += a[i] * b[i];
+                }
+            }
+            for i in 0..LANES {
+                sums[first + i] += plain[i].wide();
+                sums[c + first + i] += product[i].wide();
+            }
+        });
+    }
+}
+
+kernel! {
+    fn add_masked_sums<T>(gradient: &mut [T], relu: &[T], limit: T, input: &[T], sums: &mut [f64]) {
+        let c = sums.len() / 2;
+        by_lanes!(c, first, LANES, {
+            let (mut plain, mut product) = ([T::zero(); LANES], [T::zero(); LANES]);
+            let pixels = gradient.chunks_exact_mut(c).zip(relu.chunks_exact(c)).zip(input.chunks_exact(c));
+            for ((gradient, relu), input) in pixels {
+                let (relu, input): (&[T; LANES], &[T; LANES]) = (lanes(relu, first), lanes(input, first));
+                let gradient: &mut [T; LANES] = lanes_mut(gradient, first);
+                for i in 0..LANES {
+                    let g = if passes(relu[i], limit) { gradient[i] } else { T::zero() };
+                    gradient[i] = g;
+                    plain[i] += g;
+                    product[i] += g * input[i];
+                }
+            }
+            for i in 0..LANES {
+                sums[first + i] += plain[i].wide();
+                sums[c + first + i] += product[i].wide();
+            }
+        });
+    }
+}
+
+kernel! {
+    fn normalize<T>(scale: &[T], shift: &[T], input: &[T], out: &mut [T]) {
+        let c = scale.len();
+        by_lanes!(c, first, LANES, {
+            let (scale, shift): ([T; LANES], [T; LANES]) = (*lanes(scale, first), *lanes(shift, first));
+            for (out, x) in out.chunks_exact_mut(c).zip(input.chunks_exact(c)) {
+                let (out, x): (&mut [T; LANES], &[T; LANES]) = (lanes_mut(out, first), lanes(x, first));
+                for i in 0..LANES {
+                    out[i] = x[i] * scale[i] + shift[i];
+                }
+            }
+        });
+    }
+}
+
+kernel! {
+    fn normalize_relu<T>(scale: &[T], shift: &[T], input: &[T], limit: T, out: &mut [T]) {
+        let c = scale.len();
+        by_lanes!(c, first, LANES, {
+            let (scale, shift): ([T; LANES], [T; LANES]) = (*lanes(scale, first), *lanes(shift, first));
+            for (out, x) in out.chunks_exact_mut(c).zip(input.chunks_exact(c)) {
+                let (out, x): (&mut [T; LANES], &[T; LANES]) = (lanes_mut(out, first), lanes(x, first));
+                for i in 0..LANES {
+                    out[i] = clip(x[i] * scale[i] + shift[i], limit);
+                }
+            }
+        });
+    }
+}
+
+kernel! {
+    fn normalize_add_relu<T>(scale: &[T], shift: &[T], input: &[T], shortcut: &[T], limit: T, out: &mut [T]) {
+        let c = scale.len();
+        by_lanes!(c, first, LANES, {
+            let (scale, shift): ([T; LANES], [T; LANES]) = (*lanes(scale, first), *lanes(shift, first));
+            let pixels = out.chunks_exact_mut(c).zip(input.chunks_exact(c)).zip(shortcut.chunks_exact(c));
+            for ((out, x), more) in pixels {
+                let out: &mut [T; LANES] = lanes_mut(out, first);
+                let (x, more): (&[T; LANES], &[T; LANES]) = (lanes(x, first), lanes(more, first));
+                for i in 0..LANES {
+                    out[i] = clip(x[i] * scale[i] + shift[i] + more[i], limit);
+                }
+            }
+        });
+    }
+}
+
+kernel! {
+    fn backward<T>(factors: [&[T]; 3], input: &[T], gradient: &[T], target: &mut [T], accumulate: bool) {
+        let c = factors[0].len();
+        by_lanes!(c, first, LANES, {
+            let [by_gradient, by_input, constant]: [[T; LANES]; 3] = factors.map(|factor| *lanes(factor, first));
+            let pixels = target.chunks_exact_mut(c).zip(input.chunks_exact(c)).zip(gradient.chunks_exact(c));
+            for ((target, x), g) in pixels {
+                let target: &mut [T; LANES] = lanes_mut(target, first);
+                let (x, g): (&[T; LANES], &[T; LANES]) = (lanes(x, first), lanes(g, first));
+                for i in 0..LANES {
+                    store(&mut target[i], g[i] * by_gradient[i] + (x[i] * by_input[i] + constant[i]), accumulate);
                 }
             }
         });

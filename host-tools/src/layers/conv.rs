@@ -46,7 +46,13 @@ struct Phase<T> {
 
 impl<T: Real> Conv2d<T> {
     /// A convolution from `input` to `output`.
-    pub fn new(window: Window, input: Shape, output: Shape, bias: bool) -> Self {
+    pub fn new(window: Window, mut input: Shape, mut output: Shape, bias: bool) -> Self {
+        if window.kernel == [1, 1] && window.stride == [1, 1] && !window.is_padded() {
+            // It sees every pixel by itself: one long row leaves no thin tiles at the ends of short ones.
+            for shape in [&mut input, &mut output] {
+                *shape = Shape::new(1, shape.h * shape.w, shape.c);
+            }
+        }
         let size = [input.h as usize, input.w as usize];
         let out = [output.h as usize, output.w as usize];
         let [kernel, stride, before] = [window.kernel, window.stride, window.before].map(|v| v.map(|v| v as usize));
@@ -107,13 +113,21 @@ impl<T: Real> Conv2d<T> {
     }
 }
 
-/// Copies rows of `len` into the zeroed `target` of `rows` rows of `row`, from `at` = `[row, offset]` on.
+/// Copies rows of `len` into `target` of `rows` rows of `row`, from `at` = `[row, offset]` on; zeros around them.
 fn pad<T: Real>(source: &[T], len: usize, target: &mut Vec<T>, rows: usize, row: usize, at: [usize; 2]) {
-    target.clear();
     target.resize(rows * row, T::zero());
-    for (source, target) in source.chunks_exact(len).zip(target[at[0] * row..].chunks_exact_mut(row)) {
-        target[at[1]..][..len].copy_from_slice(source);
+    let count = source.len() / len;
+    let (top, rest) = target.split_at_mut(at[0] * row);
+    let (middle, bottom) = rest.split_at_mut(count * row);
+    top.fill(T::zero());
+    for (source, target) in source.chunks_exact(len).zip(middle.chunks_exact_mut(row)) {
+        let (left, rest) = target.split_at_mut(at[1]);
+        let (values, right) = rest.split_at_mut(len);
+        left.fill(T::zero());
+        values.copy_from_slice(source);
+        right.fill(T::zero());
     }
+    bottom.fill(T::zero());
 }
 
 impl<T: Real> Layer<T> for Conv2d<T> {
@@ -276,20 +290,22 @@ impl<T: Real> Layer<T> for Conv2d<T> {
             b
         };
         let taps = kh * kw * cin;
-        let row_bytes = size_of::<T>() * ow * (sy * sx * cin + cout);
-        let rows = (OUTER_BYTES / row_bytes.max(1)).clamp(1, oh);
-        for top in (0..oh).step_by(rows) {
+        let pixels = OUTER_BYTES / (size_of::<T>() * (sy * sx * cin + cout));
+        let columns = pixels.clamp(1, ow);
+        let rows = (pixels / ow).clamp(1, oh);
+        let parts = (0..oh).step_by(rows).flat_map(|top| (0..ow).step_by(columns).map(move |left| (top, left)));
+        for (top, left) in parts {
             for ky in 0..kh {
                 for (first, block) in channel_blocks(cout) {
                     let work = Outer {
-                        x: &x[(top * sy + ky) * row..],
+                        x: &x[(top * sy + ky) * row + left * sx * cin..],
                         x_row: sy * row,
                         x_step: sx * cin,
-                        y: &dy[top * ow * step + first..],
+                        y: &dy[(top * ow + left) * step + first..],
                         y_row: ow * step,
                         y_step: step,
                         rows: rows.min(oh - top),
-                        pixels: ow,
+                        pixels: columns.min(ow - left),
                         count: kw * cin,
                         block,
                     };

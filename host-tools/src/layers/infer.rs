@@ -4,7 +4,7 @@ use kinglet::Shape;
 use ndarray::{Array2, Array4, ArrayView4, Axis};
 use thiserror::Error;
 
-use super::net::{Mode, Net};
+use super::net::{Keep, Mode, Net};
 use crate::graph::{Graph, GraphError, Params, Preprocess};
 
 /// Images that run at a time: a bound on memory, not on what callers may pass.
@@ -34,7 +34,8 @@ pub enum InferError {
 /// When parameters or images do not fit the graph.
 pub fn forward(graph: &Graph, params: &Params, batch: &ArrayView4<'_, f32>) -> Result<Vec<Array4<f32>>, InferError> {
     check(graph, batch.dim())?;
-    let mut net = Net::<f32>::new(graph, params, batch.dim().0)?;
+    let keep = Keep { every_value: true, ..Keep::default() };
+    let mut net = Net::<f32>::with(graph, params, batch.dim().0, keep)?;
     run(&mut net, batch);
     Ok(graph.ids().map(|id| net.values(id)).collect())
 }

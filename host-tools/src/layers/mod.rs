@@ -5,10 +5,13 @@
 
 mod batch_norm;
 pub(crate) mod blocks;
+mod chunk;
 mod conv;
 mod dense;
 mod depthwise;
+mod fuse;
 mod infer;
+mod lanes;
 mod net;
 mod pointwise;
 mod pool;

@@ -7,8 +7,10 @@ use ndarray::{Array4, ArrayD, IxDyn};
 use rayon::prelude::*;
 
 use super::batch_norm::BatchNorm;
+use super::chunk::{Chunk, Shared, State};
+use super::fuse::Fusion;
 use super::schedule::{Backward, Stage, stages};
-use super::{Layer, Output, Point, Real, Scratch, image, image_mut, layer};
+use super::{Real, image, layer};
 use crate::graph::{Graph, GraphError, NodeId, Op, ParamSpec, Params};
 
 /// Chunks of a batch.
@@ -32,6 +34,15 @@ pub struct Loss {
     pub correct: usize,
 }
 
+/// What a net computes that training does not need.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Keep {
+    /// Values of nodes that would run in another's pass.
+    pub every_value: bool,
+    /// The gradient of the images.
+    pub input_gradient: bool,
+}
+
 /// One parameter array with its gradient, for the optimizer.
 #[derive(Debug)]
 pub struct Slot<'a, T> {
@@ -43,33 +54,6 @@ pub struct Slot<'a, T> {
     pub gradient: &'a [T],
 }
 
-/// What a node needs beside its values.
-#[derive(Debug)]
-struct State<T> {
-    layer: Option<Box<dyn Layer<T>>>,
-    norm: Option<BatchNorm<T>>,
-    specs: Vec<ParamSpec>,
-    weights: Vec<Vec<T>>,
-    gradients: Vec<Vec<T>>,
-}
-
-/// A part of the batch: everything that one thread works on.
-#[derive(Debug)]
-struct Chunk<T> {
-    first: usize,
-    images: usize,
-    values: Vec<Array4<T>>,
-    /// Empty until the first backward pass.
-    gradients: Vec<Array4<T>>,
-    /// Per node: sums for batch normalization, `2 * c`.
-    sums: Vec<Vec<f64>>,
-    /// Per node: summed weight gradients in the layer's layout.
-    weights: Vec<Vec<Vec<T>>>,
-    scratch: Scratch<T>,
-    loss: f64,
-    correct: usize,
-}
-
 /// A network with its weights and buffers for a batch.
 #[derive(Debug)]
 pub struct Net<T> {
@@ -77,6 +61,7 @@ pub struct Net<T> {
     states: Vec<State<T>>,
     chunks: Vec<Chunk<T>>,
     stages: Vec<Stage>,
+    fusion: Fusion,
     loss: NodeId,
     images: usize,
 }
@@ -87,16 +72,11 @@ impl<T: Real> Net<T> {
     /// # Errors
     /// When a parameter is missing or has the wrong dimensions.
     pub fn new(graph: &Graph, params: &Params, capacity: usize) -> Result<Self, GraphError> {
-        Self::with_gradients(graph, params, capacity, false)
+        Self::with(graph, params, capacity, Keep::default())
     }
 
-    /// As [`Net::new`]; `input` asks for the gradient of the images too.
-    pub(super) fn with_gradients(
-        graph: &Graph,
-        params: &Params,
-        capacity: usize,
-        input: bool,
-    ) -> Result<Self, GraphError> {
+    /// As [`Net::new`], with more to look at.
+    pub(super) fn with(graph: &Graph, params: &Params, capacity: usize, keep: Keep) -> Result<Self, GraphError> {
         // Training ends at the logits: softmax and cross-entropy together have a simple, stable gradient.
         let last = graph.output();
         let loss = if graph.node(last).op == Op::Softmax { graph.node(last).inputs[0] } else { last };
@@ -115,9 +95,11 @@ impl<T: Real> Net<T> {
             states.push(State { layer: layer(graph, id), norm, weights, gradients, specs });
         }
         let per_chunk = capacity.div_ceil(CHUNKS).max(1);
-        let chunks = (0..CHUNKS).map(|_| Chunk::new(graph, &states, per_chunk)).collect();
-        let stages = stages(graph, loss, input);
-        let mut net = Self { graph: graph.clone(), states, chunks, stages, loss, images: 0 };
+        let fusion = Fusion::new(graph, keep.every_value, keep.input_gradient);
+        let shared = Shared { graph, states: &states, fusion: &fusion };
+        let chunks = (0..CHUNKS).map(|_| Chunk::new(shared, per_chunk)).collect();
+        let stages = stages(graph, loss, keep.input_gradient, &fusion);
+        let mut net = Self { graph: graph.clone(), states, chunks, stages, fusion, loss, images: 0 };
         net.load(params)?;
         Ok(net)
     }
@@ -184,14 +166,16 @@ impl<T: Real> Net<T> {
                 norm.use_running(&state.weights);
             }
         }
-        let Self { chunks, states, stages, graph, .. } = self;
+        let Self { chunks, states, stages, graph, fusion, .. } = self;
         if mode == Mode::Infer {
             let all: Vec<usize> = (0..graph.nodes.len()).collect();
-            chunks.par_iter_mut().for_each(|chunk| chunk.forward(graph, states, &all, &[], &fill));
+            let shared = Shared { graph, states, fusion };
+            chunks.par_iter_mut().for_each(|chunk| chunk.forward(shared, &all, &[], &fill));
             return;
         }
         for stage in stages {
-            chunks.par_iter_mut().for_each(|chunk| chunk.forward(graph, states, &stage.nodes, &stage.measured, &fill));
+            let shared = Shared { graph, states, fusion };
+            chunks.par_iter_mut().for_each(|chunk| chunk.forward(shared, &stage.nodes, &stage.measured, &fill));
             for &node in &stage.measured {
                 let sums = total(chunks, |chunk| &chunk.sums[node]);
                 let State { norm, weights, .. } = &mut states[node];
@@ -212,15 +196,15 @@ impl<T: Real> Net<T> {
     pub fn loss(&mut self, labels: &[u8], smoothing: f64, class_weights: &[f32]) -> Loss {
         let weight = |image: usize| class_weights.get(labels[image] as usize).map_or(1.0, |w| f64::from(*w));
         let total_weight: f64 = (0..self.images).map(weight).sum();
-        let node = self.loss.0;
-        self.chunks.par_iter_mut().for_each(|chunk| {
-            chunk.allocate_gradients();
+        let Self { chunks, states, graph, fusion, loss, .. } = self;
+        let (node, shared) = (loss.0, Shared { graph, states, fusion });
+        chunks.par_iter_mut().for_each(|chunk| {
+            chunk.allocate_gradients(shared);
             (chunk.loss, chunk.correct) = (0.0, 0);
             for index in 0..chunk.images {
                 let label = labels[chunk.first + index] as usize;
                 let share = weight(chunk.first + index) / total_weight;
-                let logits = image(&chunk.values[node], index);
-                let gradient = image_mut(&mut chunk.gradients[node], index);
+                let (logits, gradient) = chunk.value_and_gradient(node, fusion.home[node], index);
                 let (loss, hit) = cross_entropy(logits, label, smoothing, share, gradient);
                 chunk.loss += loss;
                 chunk.correct += usize::from(hit);
@@ -232,11 +216,12 @@ impl<T: Real> Net<T> {
 
     /// Computes all gradients from those of the logits. Only after a forward pass in [`Mode::Train`] and a loss.
     pub fn backward(&mut self) {
-        let Self { chunks, states, stages, graph, images, .. } = self;
+        let Self { chunks, states, stages, graph, fusion, images, .. } = self;
         for (index, stage) in stages.iter().enumerate().rev() {
-            chunks.par_iter_mut().for_each(|chunk| chunk.backward(graph, states, &stage.backward));
+            let shared = Shared { graph, states, fusion };
+            chunks.par_iter_mut().for_each(|chunk| chunk.backward(shared, &stage.backward));
             for step in &stage.backward {
-                let Backward::Sums { node } = *step else { continue };
+                let (Backward::Sums { node } | Backward::MaskedSums { node, .. }) = *step else { continue };
                 debug_assert!(index > 0, "stage 0 has no batch normalization");
                 let sums = total(chunks, |chunk| &chunk.sums[node]);
                 let State { norm, weights, gradients, .. } = &mut states[node];
@@ -257,14 +242,16 @@ impl<T: Real> Net<T> {
         }
     }
 
-    /// The values of `node` for the images of the last forward pass, N x H x W x C.
+    /// The values of `node` for the images of the last forward pass, N x H x W x C. Nodes that run in another's pass
+    /// have none, unless they were asked for.
     pub fn values(&self, node: NodeId) -> Array4<T> {
         self.collect(node, |chunk| &chunk.values[node.0])
     }
 
-    /// The gradient of the loss by the values of `node`.
-    pub fn gradient(&self, node: NodeId) -> Array4<T> {
-        self.collect(node, |chunk| &chunk.gradients[node.0])
+    /// The gradient of the loss by the images, if it was asked for.
+    #[cfg(test)]
+    pub(super) fn input_gradient(&self) -> Array4<T> {
+        self.collect(NodeId(0), |chunk| chunk.gradient(self.fusion.home[0]))
     }
 
     fn collect<'a>(&'a self, node: NodeId, batch: impl Fn(&'a Chunk<T>) -> &'a Array4<T>) -> Array4<T> {
@@ -278,7 +265,7 @@ impl<T: Real> Net<T> {
     /// The name of the first node whose values are not all finite.
     pub fn first_not_finite(&self) -> Option<&str> {
         let finite = |chunk: &Chunk<T>, node: usize| {
-            (0..chunk.images).all(|index| image(&chunk.values[node], index).iter().all(|v| v.is_finite()))
+            self.fusion.hidden[node] || (0..chunk.images).all(|index| image(&chunk.values[node], index).iter().all(|v| v.is_finite()))
         };
         let bad = |node: &usize| self.chunks.iter().any(|chunk| !finite(chunk, *node));
         (0..self.graph.nodes.len()).find(bad).map(|node| self.graph.nodes[node].name.as_str())
@@ -307,111 +294,4 @@ fn cross_entropy<T: Real>(logits: &[T], label: usize, smoothing: f64, share: f64
     }
     let hit = logits.iter().position(|z| z.wide() == top) == Some(label);
     (loss * share, hit)
-}
-
-impl<T: Real> Chunk<T> {
-    fn new(graph: &Graph, states: &[State<T>], capacity: usize) -> Self {
-        let batch =
-            |shape: kinglet::Shape| Array4::zeros((capacity, shape.h as usize, shape.w as usize, shape.c as usize));
-        let lens = |state: &State<T>| state.layer.as_ref().map(|layer| layer.gradient_lens()).unwrap_or_default();
-        Self {
-            first: 0,
-            images: 0,
-            values: graph.nodes.iter().map(|node| batch(node.shape)).collect(),
-            gradients: Vec::new(),
-            sums: states.iter().map(|s| vec![0.0; s.norm.as_ref().map_or(0, |_| 2 * s.specs[0].len())]).collect(),
-            weights: states.iter().map(|s| lens(s).iter().map(|len| vec![T::zero(); *len]).collect()).collect(),
-            scratch: Scratch::default(),
-            loss: 0.0,
-            correct: 0,
-        }
-    }
-
-    fn capacity(&self) -> usize {
-        self.values[0].dim().0
-    }
-
-    fn allocate_gradients(&mut self) {
-        if self.gradients.is_empty() {
-            self.gradients = self.values.iter().map(|values| Array4::zeros(values.dim())).collect();
-        }
-    }
-
-    /// Runs `nodes` image by image, and sums up the statistics for the normalizations in `measured`.
-    fn forward(
-        &mut self,
-        graph: &Graph,
-        states: &[State<T>],
-        nodes: &[usize],
-        measured: &[usize],
-        fill: &(impl Fn(usize, &mut [T]) + Sync),
-    ) {
-        for &node in measured {
-            self.sums[node].fill(0.0);
-        }
-        for index in 0..self.images {
-            for &node in nodes {
-                let (values, rest) = self.values.split_at_mut(node);
-                let out = image_mut(&mut rest[0], index);
-                let inputs = graph.nodes[node].inputs.as_slice();
-                let point = Point { values, inputs, image: index };
-                match (&states[node].layer, &states[node].norm) {
-                    (Some(layer), _) => layer.forward(&point, out, &mut self.scratch),
-                    (None, Some(norm)) => norm.forward(point.input(0), out),
-                    (None, None) => fill(self.first + index, out),
-                }
-            }
-            for &node in measured {
-                let x = image(&self.values[graph.nodes[node].inputs[0].0], index);
-                if let Some(norm) = &states[node].norm {
-                    norm.add_sums(x, x, &mut self.sums[node], &mut self.scratch.a);
-                }
-            }
-        }
-    }
-
-    fn backward(&mut self, graph: &Graph, states: &[State<T>], steps: &[Backward]) {
-        for step in steps {
-            match *step {
-                Backward::Sums { node } => self.sums[node].fill(0.0),
-                Backward::Weights { node } => self.weights[node].iter_mut().for_each(|sums| sums.fill(T::zero())),
-                Backward::Normalized { .. } | Backward::Input { .. } => {}
-            }
-        }
-        for index in 0..self.images {
-            for step in steps {
-                self.step_back(graph, states, index, step);
-            }
-        }
-    }
-
-    fn step_back(&mut self, graph: &Graph, states: &[State<T>], index: usize, step: &Backward) {
-        let (Backward::Normalized { node, .. }
-        | Backward::Sums { node }
-        | Backward::Weights { node }
-        | Backward::Input { node, .. }) = *step;
-        let inputs = graph.nodes[node].inputs.as_slice();
-        let (before, gradient) = self.gradients.split_at_mut(node);
-        let gradient = image(&gradient[0], index);
-        let point = Point { values: &self.values, inputs, image: index };
-        let output = Output { value: image(&self.values[node], index), gradient };
-        let State { layer, norm, .. } = &states[node];
-        match (step, layer, norm) {
-            (Backward::Normalized { accumulate, .. }, _, Some(norm)) => {
-                let target = image_mut(&mut before[inputs[0].0], index);
-                norm.backward(point.input(0), gradient, target, *accumulate);
-            }
-            (Backward::Sums { .. }, _, Some(norm)) => {
-                norm.add_sums(gradient, point.input(0), &mut self.sums[node], &mut self.scratch.a);
-            }
-            (Backward::Weights { .. }, Some(layer), _) => {
-                layer.weight_gradient(&point, output, &mut self.weights[node], &mut self.scratch);
-            }
-            (Backward::Input { which, accumulate, .. }, Some(layer), _) => {
-                let target = image_mut(&mut before[inputs[*which].0], index);
-                layer.input_gradient(*which, &point, output, target, *accumulate, &mut self.scratch);
-            }
-            _ => {}
-        }
-    }
 }

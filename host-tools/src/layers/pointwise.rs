@@ -2,7 +2,7 @@
 
 use super::real::Real;
 use super::{Layer, Output, Point, Scratch, store};
-use crate::simd::widest;
+use crate::simd::{kernel, widest};
 
 /// `max(x, 0)`, cut at a limit if there is one.
 #[derive(Debug)]
@@ -13,16 +13,7 @@ pub struct Relu<T> {
 
 impl<T: Real> Layer<T> for Relu<T> {
     fn forward(&self, point: &Point<'_, T>, out: &mut [T], _scratch: &mut Scratch<T>) {
-        widest(|| {
-            for (out, x) in out.iter_mut().zip(point.input(0)) {
-                // Written so that a NaN comes through, and the trainer sees it.
-                let x = if *x < T::zero() { T::zero() } else { *x };
-                *out = match self.limit {
-                    Some(limit) if x > limit => limit,
-                    _ => x,
-                };
-            }
-        });
+        relu(point.input(0), self.limit.unwrap_or(T::infinity()), out);
     }
 
     fn input_gradient(
@@ -34,13 +25,48 @@ impl<T: Real> Layer<T> for Relu<T> {
         accumulate: bool,
         _scratch: &mut Scratch<T>,
     ) {
-        widest(|| {
-            let limit = self.limit.unwrap_or(T::infinity());
-            for ((target, value), g) in target.iter_mut().zip(output.value).zip(output.gradient) {
-                let passes = *value > T::zero() && *value < limit;
-                store(target, if passes { *g } else { T::zero() }, accumulate);
-            }
-        });
+        let limit = self.limit.unwrap_or(T::infinity());
+        relu_gradient(output.value, output.gradient, limit, target, accumulate);
+    }
+}
+
+/// Turns the gradient of a ReLU's output into its input's.
+pub fn mask<T: Real>(value: &[T], limit: Option<T>, gradient: &mut [T]) {
+    mask_all(value, limit.unwrap_or(T::infinity()), gradient);
+}
+
+/// The bounds of a ReLU, written so that a NaN comes through, and the trainer sees it.
+#[inline(always)]
+pub fn clip<T: Real>(x: T, limit: T) -> T {
+    let x = if x < T::zero() { T::zero() } else { x };
+    if x > limit { limit } else { x }
+}
+
+/// Whether a ReLU of this value hands its gradient on.
+#[inline(always)]
+pub fn passes<T: Real>(value: T, limit: T) -> bool {
+    value > T::zero() && value < limit
+}
+
+kernel! {
+    fn relu<T>(input: &[T], limit: T, out: &mut [T]) {
+        out.iter_mut().zip(input).for_each(|(out, x)| *out = clip(*x, limit));
+    }
+}
+
+kernel! {
+    fn relu_gradient<T>(value: &[T], gradient: &[T], limit: T, target: &mut [T], accumulate: bool) {
+        for ((target, value), g) in target.iter_mut().zip(value).zip(gradient) {
+            store(target, if passes(*value, limit) { *g } else { T::zero() }, accumulate);
+        }
+    }
+}
+
+kernel! {
+    fn mask_all<T>(value: &[T], limit: T, gradient: &mut [T]) {
+        for (g, value) in gradient.iter_mut().zip(value) {
+            *g = if passes(*value, limit) { *g } else { T::zero() };
+        }
     }
 }
 
@@ -50,11 +76,7 @@ pub struct Add;
 
 impl<T: Real> Layer<T> for Add {
     fn forward(&self, point: &Point<'_, T>, out: &mut [T], _scratch: &mut Scratch<T>) {
-        widest(|| {
-            for ((out, left), right) in out.iter_mut().zip(point.input(0)).zip(point.input(1)) {
-                *out = *left + *right;
-            }
-        });
+        add(point.input(0), point.input(1), out);
     }
 
     fn input_gradient(
@@ -66,9 +88,22 @@ impl<T: Real> Layer<T> for Add {
         accumulate: bool,
         _scratch: &mut Scratch<T>,
     ) {
-        widest(|| {
-            target.iter_mut().zip(output.gradient).for_each(|(t, g)| store(t, *g, accumulate));
-        });
+        hand_on(output.gradient, target, accumulate);
+    }
+}
+
+kernel! {
+    fn add<T>(left: &[T], right: &[T], out: &mut [T]) {
+        for ((out, left), right) in out.iter_mut().zip(left).zip(right) {
+            *out = *left + *right;
+        }
+    }
+}
+
+kernel! {
+    /// Stores or adds a gradient as it is.
+    pub fn hand_on<T>(gradient: &[T], target: &mut [T], accumulate: bool) {
+        target.iter_mut().zip(gradient).for_each(|(t, g)| store(t, *g, accumulate));
     }
 }
 

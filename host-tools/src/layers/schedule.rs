@@ -3,6 +3,7 @@
 //! Stage 0 holds what needs no statistics; a batch normalization stands one stage after its input. Within a stage all
 //! work concerns one image at a time. Branches that stand side by side share their cuts.
 
+use super::fuse::Fusion;
 use crate::graph::{Graph, NodeId, Op};
 
 /// One step of the backward pass of an image, in order.
@@ -18,6 +19,18 @@ pub enum Backward {
     /// The sums of a batch normalization's own gradient, which is now complete.
     Sums {
         /// The batch normalization.
+        node: usize,
+    },
+    /// A ReLU whose gradient becomes its input's, in place.
+    Mask {
+        /// The ReLU.
+        node: usize,
+    },
+    /// Both at once, for a ReLU at the end of a tail.
+    MaskedSums {
+        /// The ReLU.
+        relu: usize,
+        /// The batch normalization at the beginning of its tail.
         node: usize,
     },
     /// The weight gradients of `node`.
@@ -47,14 +60,25 @@ pub struct Stage {
     pub backward: Vec<Backward>,
 }
 
-/// Cuts the graph into stages; gradients start at `loss` and reach everything but the input, and it too on request.
-pub fn stages(graph: &Graph, loss: NodeId, input_gradient: bool) -> Vec<Stage> {
-    let is_norm = |node: usize| matches!(graph.nodes[node].op, Op::BatchNorm { .. });
+fn is_norm(graph: &Graph, node: usize) -> bool {
+    matches!(graph.nodes[node].op, Op::BatchNorm { .. })
+}
+
+/// The stage of every node.
+pub fn levels(graph: &Graph) -> Vec<usize> {
     let mut level = vec![0; graph.nodes.len()];
     for (index, node) in graph.nodes.iter().enumerate() {
         let inputs = node.inputs.iter().map(|input| level[input.0]).max().unwrap_or(0);
-        level[index] = inputs + usize::from(is_norm(index));
+        level[index] = inputs + usize::from(is_norm(graph, index));
     }
+    level
+}
+
+/// Cuts the graph into stages; gradients start at `loss` and reach everything but the input, and it too on request.
+pub fn stages(graph: &Graph, loss: NodeId, input_gradient: bool, fusion: &Fusion) -> Vec<Stage> {
+    let is_norm = |node: usize| is_norm(graph, node);
+    let home = &fusion.home;
+    let level = levels(graph);
     let mut stages = vec![Stage::default(); level.iter().max().map_or(0, |top| top + 1)];
     for index in 0..graph.nodes.len() {
         stages[level[index]].nodes.push(index);
@@ -64,7 +88,7 @@ pub fn stages(graph: &Graph, loss: NodeId, input_gradient: bool) -> Vec<Stage> {
     }
     let consumers = graph.consumers();
     let mut written = vec![false; graph.nodes.len()];
-    written[loss.0] = true;
+    written[home[loss.0]] = true;
     let wants = |node: usize| node > 0 || input_gradient;
     for stage in stages.iter_mut().rev() {
         for &node in stage.nodes.iter().rev() {
@@ -72,25 +96,36 @@ pub fn stages(graph: &Graph, loss: NodeId, input_gradient: bool) -> Vec<Stage> {
                 continue;
             }
             // A normalization that nothing reads has no gradient to hand on.
-            let norms = consumers[node].iter().map(|id| id.0).filter(|&id| is_norm(id) && written[id]);
+            let norms = consumers[node].iter().map(|id| id.0).filter(|&id| is_norm(id) && written[home[id]]);
             for norm in norms.collect::<Vec<_>>() {
-                stage.backward.push(Backward::Normalized { node: norm, accumulate: written[node] });
-                written[node] = true;
+                stage.backward.push(Backward::Normalized { node: norm, accumulate: written[home[node]] });
+                written[home[node]] = true;
             }
-            if !written[node] {
+            if !written[home[node]] {
                 continue;
             }
             if is_norm(node) {
-                stage.backward.push(Backward::Sums { node });
+                if !fusion.hidden[node] {
+                    stage.backward.push(Backward::Sums { node });
+                }
+                continue;
+            }
+            if let Some(tail) = fusion.tails[node] {
+                stage.backward.push(Backward::MaskedSums { relu: node, node: tail.norm });
                 continue;
             }
             if matches!(graph.nodes[node].op, Op::Conv2d { .. } | Op::DepthwiseConv2d { .. } | Op::Dense { .. }) {
                 stage.backward.push(Backward::Weights { node });
             }
             for (which, input) in graph.nodes[node].inputs.iter().enumerate() {
-                if wants(input.0) {
-                    stage.backward.push(Backward::Input { node, which, accumulate: written[input.0] });
-                    written[input.0] = true;
+                if !wants(input.0) {
+                    continue;
+                }
+                if home[input.0] != home[node] {
+                    stage.backward.push(Backward::Input { node, which, accumulate: written[home[input.0]] });
+                    written[home[input.0]] = true;
+                } else if !matches!(graph.nodes[node].op, Op::Add) {
+                    stage.backward.push(Backward::Mask { node });
                 }
             }
         }

@@ -2,6 +2,7 @@
 
 use kinglet::Shape;
 
+use super::pointwise::hand_on;
 use super::real::Real;
 use super::{Layer, Output, Point, Scratch, store};
 use crate::simd::widest;
@@ -73,9 +74,7 @@ impl<T: Real> Layer<T> for Flatten {
         accumulate: bool,
         _scratch: &mut Scratch<T>,
     ) {
-        widest(|| {
-            target.iter_mut().zip(output.gradient).for_each(|(t, g)| store(t, *g, accumulate));
-        });
+        hand_on(output.gradient, target, accumulate);
     }
 }
 

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{Mode, Net};
+use super::net::{Keep, Mode, Net};
 use crate::graph::{Block, Builder, Graph, GraphError, NodeId, Op, Padding, Params, Shape, Window};
 
 const IMAGES: usize = 3;
@@ -26,7 +26,14 @@ fn around(shape: Shape, build: impl Fn(&mut Builder, NodeId) -> Result<NodeId, G
 
 /// Compares every gradient, of parameters and of the input, with central differences.
 fn check(graph: &Graph) {
-    let mut net = Net::<f64>::with_gradients(graph, &Params::init(graph, 1), IMAGES, true).unwrap();
+    // Both with fused passes and without.
+    for every_value in [false, true] {
+        check_as(graph, Keep { every_value, input_gradient: true });
+    }
+}
+
+fn check_as(graph: &Graph, keep: Keep) {
+    let mut net = Net::<f64>::with(graph, &Params::init(graph, 1), IMAGES, keep).unwrap();
     // Move everything off its special starting point.
     for (index, slot) in net.slots().enumerate() {
         let shake = numbers(index as u64 + 10, slot.weights.len());
@@ -68,7 +75,7 @@ fn check(graph: &Graph) {
     }
     loss(&mut net, &images);
     net.backward();
-    let gradient = net.gradient(NodeId(0));
+    let gradient = net.input_gradient();
     for at in (0..images.len()).step_by(images.len().div_ceil(40)) {
         let kept = images[at];
         let mut moved = |delta: f64| {
