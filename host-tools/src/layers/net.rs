@@ -265,7 +265,8 @@ impl<T: Real> Net<T> {
     /// The name of the first node whose values are not all finite.
     pub fn first_not_finite(&self) -> Option<&str> {
         let finite = |chunk: &Chunk<T>, node: usize| {
-            self.fusion.hidden[node] || (0..chunk.images).all(|index| image(&chunk.values[node], index).iter().all(|v| v.is_finite()))
+            self.fusion.hidden[node]
+                || (0..chunk.images).all(|index| image(&chunk.values[node], index).iter().all(|v| v.is_finite()))
         };
         let bad = |node: &usize| self.chunks.iter().any(|chunk| !finite(chunk, *node));
         (0..self.graph.nodes.len()).find(bad).map(|node| self.graph.nodes[node].name.as_str())
