@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use crate::train::{Recipe, RunFolder, Trainer, bar, recipe_from};
+use crate::files;
+use crate::train::{self, Recipe, RunFolder, Trainer, bar, recipe_from};
 
 /// Options of `kinglet train`.
 #[derive(Debug, clap::Args)]
@@ -32,6 +33,9 @@ pub struct Args {
     /// Leave out broken image files, instead of stopping at the first one.
     #[arg(long)]
     skip_bad: bool,
+    /// Writes a sheet of augmented training images as PNG, and does not train.
+    #[arg(long, value_name = "FILE")]
+    preview: Option<PathBuf>,
 }
 
 /// Trains, and writes recipe, weights and metrics.
@@ -62,6 +66,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let data = recipe.data.load()?;
     if data.skipped > 0 {
         eprintln!("{}: {} broken files skipped", data.name, data.skipped);
+    }
+    if let Some(path) = &args.preview {
+        files::write(path, &train::preview(&recipe, &data)?)?;
+        println!("augmented images in {}", path.display());
+        return Ok(ExitCode::SUCCESS);
     }
     let mut trainer = match args.resume {
         Some(_) => folder.resume(&data)?,

@@ -28,6 +28,10 @@ pub struct Augment {
     pub cutout: u32,
     /// What lies outside the image: its nearest edge, or else zeros.
     pub edge: bool,
+    /// The part of the images, 0 to 1, that get another backdrop; for subjects photographed on a plain one.
+    pub backdrop: f32,
+    /// Adds noise of up to this part of the whole pixel range to each pixel.
+    pub noise: f32,
 }
 
 /// The random numbers of image `index` in `epoch`; independent of all others and of the order of work.
@@ -49,14 +53,18 @@ fn below(rng: &mut ChaCha8Rng, count: u32) -> u32 {
 
 impl Augment {
     pub(super) fn fault(&self) -> Option<String> {
-        let all = [self.shift, self.rotate, self.scale, self.brightness, self.contrast, self.color];
-        let good = all.iter().all(|v| v.is_finite() && *v >= 0.0) && self.scale < 1.0;
-        (!good).then(|| "augment: ranges must not be negative, scale less than 1".to_string())
+        let Self { shift, rotate, scale, brightness, contrast, color, backdrop, noise, .. } = *self;
+        let all = [shift, rotate, scale, brightness, contrast, color, backdrop, noise];
+        let good = all.iter().all(|v| v.is_finite() && *v >= 0.0) && scale < 1.0 && backdrop <= 1.0;
+        (!good).then(|| "augment: ranges must not be negative, scale less than 1, backdrop at most 1".to_string())
     }
 
     /// A variation of `image` (`[h, w, c]` pixels), handed to `put` as index and pixel value (0 to 255).
     pub fn apply(&self, image: &[u8], shape: [usize; 3], rng: &mut ChaCha8Rng, mut put: impl FnMut(usize, f32)) {
         let [h, w, c] = shape;
+        let other = (self.backdrop > 0.0 && (around(rng, 0.5) + 0.5) < self.backdrop)
+            .then(|| super::backdrop::replace(image, shape, rng));
+        let image = other.as_deref().unwrap_or(image);
         let flip = self.flip && rng.next_u32() & 1 == 1;
         let turn = around(rng, self.rotate).to_radians();
         let zoom = 1.0 + around(rng, self.scale);
@@ -92,6 +100,9 @@ impl Augment {
                             bilinear(from, pixel)
                         };
                         value = (value * color[channel % 4] - 127.5) * contrast + 127.5 + bright;
+                        if self.noise > 0.0 {
+                            value += around(rng, self.noise) * 255.0;
+                        }
                         value = value.clamp(0.0, 255.0);
                     }
                     put((y * w + x) * c + channel, value);
@@ -166,6 +177,8 @@ mod tests {
             color: 0.2,
             cutout: 3,
             edge: true,
+            backdrop: 0.5,
+            noise: 0.1,
         };
         let out = varied(&augment, &image, [8, 8, 3], 4);
         assert!(out.iter().all(|v| (0.0..=255.0).contains(v)));

@@ -4,9 +4,11 @@
 //! gives the same weights, bit for bit, on one machine with any number of threads.
 
 mod augment;
+mod backdrop;
 mod error;
 mod history;
 mod optimizer;
+mod preview;
 mod progress;
 mod recipe;
 mod run;
@@ -17,6 +19,7 @@ pub use augment::Augment;
 pub use error::TrainError;
 pub use history::Epoch;
 pub use optimizer::Optimizer;
+pub use preview::preview;
 pub use progress::bar;
 pub use recipe::Recipe;
 pub use run::{RunFolder, recipe_from};
