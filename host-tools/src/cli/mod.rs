@@ -7,6 +7,7 @@ mod device;
 mod export;
 mod import;
 mod inspect;
+mod publish;
 mod simulate;
 mod train;
 mod zoo;
@@ -40,6 +41,8 @@ enum Command {
     Import(import::Args),
     /// Print what a model file holds and costs.
     Inspect(inspect::Args),
+    /// Measure a trained network and write all that is shipped of it: recipe, weights, model file, card.
+    Publish(publish::Args),
     /// Run inputs through a model and compare the outputs, byte by byte.
     Simulate(simulate::Args),
     /// Train a network and write its weights.
@@ -67,6 +70,7 @@ pub fn main() -> ExitCode {
         Command::Device(args) => device::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Publish(args) => publish::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Zoo(args) => zoo::run(&args),

@@ -24,6 +24,9 @@ pub struct Args {
     /// The run folder; `target/kinglet/runs/NAME` unless given.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// The images, if they lie elsewhere than the recipe says.
+    #[arg(long, value_name = "PATH", conflicts_with = "resume")]
+    data: Option<PathBuf>,
     /// Start of all random numbers, instead of the recipe's.
     #[arg(long)]
     seed: Option<u64>,
@@ -53,6 +56,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                 (Some(path), _) => recipe_from(path)?,
                 (None, name) => Recipe::for_network(name.as_deref().unwrap_or_default()),
             };
+            if let Some(path) = &args.data {
+                recipe.data.set_path(path);
+            }
             recipe.seed = args.seed.unwrap_or(recipe.seed);
             recipe.epochs = args.epochs.unwrap_or(recipe.epochs);
             let default = || PathBuf::from("target/kinglet/runs").join(recipe.network.name());

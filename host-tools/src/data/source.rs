@@ -1,6 +1,6 @@
 //! Where a recipe's images come from.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +65,28 @@ impl Source {
             Source::Cifar10 { path } => cifar::load(path),
             Source::Idx { path } => idx::load(path),
             Source::Images(source) => images::load(source),
+        }
+    }
+
+    /// The file or folder that it reads, if any.
+    fn path(&mut self) -> Option<&mut PathBuf> {
+        match self {
+            Source::Digits => None,
+            Source::Cifar10 { path } | Source::Idx { path } | Source::Images(Images { path, .. }) => Some(path),
+        }
+    }
+
+    /// Reads another file or folder of the same kind.
+    pub fn set_path(&mut self, to: &Path) {
+        if let Some(path) = self.path() {
+            *path = to.to_path_buf();
+        }
+    }
+
+    /// Leaves only the last part of its path: on other machines the data lie elsewhere.
+    pub fn forget_folder(&mut self) {
+        if let Some(path) = self.path() {
+            *path = path.file_name().map(PathBuf::from).unwrap_or_default();
         }
     }
 

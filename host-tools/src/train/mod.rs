@@ -24,7 +24,7 @@ pub use progress::bar;
 pub use recipe::Recipe;
 pub use run::{RunFolder, recipe_from};
 pub use schedule::Schedule;
-pub use trainer::Trainer;
+pub use trainer::{Trainer, accuracy};
 
 use crate::graph::{FloatModel, Graph, Params};
 

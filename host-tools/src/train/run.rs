@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::optimizer::Memory;
-use super::{Recipe, TrainError, Trained, Trainer, history};
+use super::{Epoch, Recipe, TrainError, Trained, Trainer, history};
 use crate::data::Dataset;
 use crate::files;
 use crate::graph::{self, Params};
@@ -69,6 +69,17 @@ impl RunFolder {
     /// When there is none, or it cannot be read.
     pub fn recipe(&self) -> Result<Recipe, TrainError> {
         recipe_from(&self.file("recipe.toml"))
+    }
+
+    /// What happened in each epoch.
+    ///
+    /// # Errors
+    /// When `metrics.csv` cannot be read.
+    pub fn history(&self) -> Result<Vec<Epoch>, TrainError> {
+        let path = self.file("metrics.csv");
+        let bad = |reason: String| TrainError::File { path: path.clone(), reason };
+        let text = std::fs::read_to_string(&path).map_err(|e| bad(e.to_string()))?;
+        history::from_csv(&text).map_err(|line| bad(format!("line {line}")))
     }
 
     /// The training as it stood at the last checkpoint; it goes on as if it had never stopped.

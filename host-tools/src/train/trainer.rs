@@ -186,8 +186,11 @@ fn measure(split: &Split) -> Preprocess {
     Preprocess { mean, std }
 }
 
-/// The part of the images whose greatest output is their label's.
-pub(super) fn accuracy(graph: &Graph, params: &Params, split: &Split) -> Result<f64, layers::InferError> {
+/// The part of the images, 0 to 1, whose greatest output is their label's.
+///
+/// # Errors
+/// When parameters or images do not fit the graph.
+pub fn accuracy(graph: &Graph, params: &Params, split: &Split) -> Result<f64, layers::InferError> {
     let logits = layers::logits(graph, params, &split.images.view())?;
     let hit = |(row, label): (ndarray::ArrayView1<'_, f32>, &u8)| {
         let best = row.iter().enumerate().fold(0, |best, (class, logit)| if *logit > row[best] { class } else { best });

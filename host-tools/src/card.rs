@@ -1,0 +1,105 @@
+//! A model's card: where it comes from, how well it does, what it costs. Accuracy is that of the exported model in the
+//! runtime, on all held-out images.
+
+use std::fmt;
+
+use anyhow::{Result, ensure};
+use kinglet::Model;
+
+use crate::data::Dataset;
+use crate::graph::FloatModel;
+use crate::report::table::grouped;
+use crate::simulate::{self, Images};
+use crate::train::{self, Epoch, Recipe};
+
+/// What a card says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Card {
+    /// The model's name, and that of its files.
+    pub name: String,
+    /// What the network is, in a sentence or two.
+    pub about: String,
+    /// What the images are and where they come from.
+    pub data: String,
+    /// Images trained on, and held out.
+    pub images: [usize; 2],
+    /// The training.
+    pub recipe: Recipe,
+    /// Minutes of training.
+    pub minutes: f64,
+    /// Right answers of the float network, in percent.
+    pub float_accuracy: f64,
+    /// Right answers of the exported model, in percent.
+    pub int8_accuracy: f64,
+    /// Trained numbers.
+    pub parameters: usize,
+    /// Multiply-accumulates of an inference.
+    pub macs: u64,
+    /// Bytes of the model file, and of the weights and tables in it.
+    pub flash: [usize; 2],
+    /// Bytes of arena.
+    pub arena: usize,
+    /// Instructions of an inference, and the emulated board that counted them.
+    pub instructions: Option<(String, u64)>,
+}
+
+impl Card {
+    /// Measures a trained network and its exported model on the held-out images of `data`.
+    ///
+    /// # Errors
+    /// When network, model and images do not fit each other.
+    pub fn measure(
+        name: &str,
+        recipe: &Recipe,
+        history: &[Epoch],
+        float: &FloatModel,
+        exported: &[u8],
+        data: &Dataset,
+    ) -> Result<Self> {
+        ensure!(!data.test.is_empty(), "{} holds no images out", data.name);
+        let model = Model::new(exported).map_err(|error| anyhow::anyhow!("{error}"))?;
+        let outputs = simulate::run(model, &Images::Pixels(data.test.images.clone()))?;
+        let labels: Vec<usize> = data.test.labels.iter().map(|&label| label.into()).collect();
+        Ok(Self {
+            name: name.to_owned(),
+            about: String::new(),
+            data: data.name.clone(),
+            images: [data.train.len(), data.test.len()],
+            recipe: recipe.clone(),
+            minutes: history.iter().map(|epoch| epoch.seconds).sum::<f64>() / 60.0,
+            float_accuracy: 100.0 * train::accuracy(&float.graph, &float.params, &data.test)?,
+            int8_accuracy: simulate::accuracy(&outputs, &labels),
+            parameters: float.graph.trainable_len(),
+            macs: model.macs(),
+            flash: [model.file_len(), model.weight_bytes()],
+            arena: model.arena_len(),
+            instructions: None,
+        })
+    }
+}
+
+impl fmt::Display for Card {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, recipe, images: [held_in, held_out], flash: [file, weights], .. } = self;
+        let number = |count: usize| grouped(count as u64);
+        writeln!(f, "# {name}\n\n{}\n\n| | |\n|---|---|", self.about)?;
+        let images = format!("{} images trained on, {} held out", number(*held_in), number(*held_out));
+        writeln!(f, "| data | {}; {images} |", self.data)?;
+        write!(f, "| training | `recipe.toml`: {} epochs, seed {}, ", recipe.epochs, recipe.seed)?;
+        writeln!(f, "{:.0} minutes; `kinglet train --recipe models/{name}/recipe.toml` |", self.minutes.ceil())?;
+        writeln!(f, "| accuracy, held out, float | {:.2} % |", self.float_accuracy)?;
+        writeln!(f, "| accuracy, held out, int8, the exported model in the runtime | {:.2} % |", self.int8_accuracy)?;
+        writeln!(f, "| parameters | {} |", number(self.parameters))?;
+        writeln!(f, "| multiply-accumulates | {} |", grouped(self.macs))?;
+        writeln!(f, "| flash, model file | {} bytes, of which weights {} |", number(*file), number(*weights))?;
+        writeln!(f, "| RAM, arena | {} bytes |", number(self.arena))?;
+        if let Some((board, count)) = &self.instructions {
+            writeln!(f, "| instructions per inference, emulated {board} | {} |", grouped(*count))?;
+        }
+        writeln!(
+            f,
+            "\nFiles: `weights.safetensors` (float, with the network and preprocessing in its metadata), `{name}.kgl` \
+             (int8), `recipe.toml`, `metrics.csv`. Made by `kinglet publish`."
+        )
+    }
+}

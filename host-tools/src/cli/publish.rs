@@ -1,0 +1,95 @@
+//! `kinglet publish`: from a run folder to a folder that can be shipped: recipe, weights, model file, card.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use ndarray::s;
+
+use super::budgets::Budgets;
+use crate::card::Card;
+use crate::device::{self, Board};
+use crate::simulate::Images;
+use crate::train::RunFolder;
+use crate::{deploy, export, files, graph};
+
+/// Options of `kinglet publish`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The run folder that `kinglet train` wrote.
+    run: PathBuf,
+    /// The folder to write; its last part is the model's name.
+    #[arg(short, long, value_name = "DIR")]
+    output: PathBuf,
+    /// What the network is, for the card.
+    #[arg(long, default_value = "")]
+    about: String,
+    /// What the images are and where they come from, for the card.
+    #[arg(long, value_name = "TEXT")]
+    data_note: Option<String>,
+    /// The images, if they lie elsewhere than the recipe says.
+    #[arg(long, value_name = "PATH")]
+    data: Option<PathBuf>,
+    /// Counts the instructions of an inference on this emulated board.
+    #[arg(long)]
+    board: Option<String>,
+    /// Held-in images to choose ranges by.
+    #[arg(long, default_value_t = deploy::CALIBRATION_IMAGES)]
+    calibration_images: usize,
+    #[command(flatten)]
+    budgets: Budgets,
+}
+
+/// Exports, measures on all held-out images, and writes the files, each as a whole; the card comes last.
+///
+/// # Errors
+/// Names the file or the node that is wrong.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let folder = RunFolder::new(&args.run);
+    let mut recipe = folder.recipe()?;
+    if let Some(path) = &args.data {
+        recipe.data.set_path(path);
+    }
+    let name = args.output.file_name().context("the output folder needs a name")?.to_string_lossy();
+    let weights = folder.file("weights.safetensors");
+    let model = graph::load(&weights)?;
+    let data = recipe.data.load()?;
+    let options = args.budgets.options();
+    let exported = deploy::deploy(&model.graph, &model.params, &data.train, args.calibration_images, &options)?;
+    let mut card = Card::measure(&name, &recipe, &folder.history()?, &model, &exported.bytes, &data)?;
+    card.about.clone_from(&args.about);
+    if let Some(note) = &args.data_note {
+        card.data.clone_from(note);
+    }
+    if let Some(board) = &args.board {
+        card.instructions = Some(instructions(board, &exported, &data)?);
+    }
+    // Users have the images elsewhere; the file's name says which ones.
+    recipe.data.forget_folder();
+    let recipe = toml::to_string(&recipe)?;
+    for (file, bytes) in [
+        ("recipe.toml", recipe.into_bytes()),
+        ("weights.safetensors", files::read(&weights)?),
+        ("metrics.csv", files::read(&folder.file("metrics.csv"))?),
+        (&format!("{name}.kgl"), exported.bytes),
+        ("card.md", card.to_string().into_bytes()),
+    ] {
+        let path = args.output.join(file);
+        write(&path, &bytes)?;
+    }
+    println!("{card}");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    files::write(path, bytes).with_context(|| format!("cannot write `{}`", path.display()))
+}
+
+/// The board's core, and what an inference takes there.
+fn instructions(board: &str, exported: &export::Exported, data: &crate::data::Dataset) -> Result<(String, u64)> {
+    let board = Board::named(board)?;
+    let images = Images::Pixels(data.test.images.slice(s![..1, .., .., ..]).to_owned());
+    let report = device::evaluate(board, &exported.bytes, images.view(), Duration::from_secs(300))?;
+    Ok((board.core.to_string(), report.measured.instructions))
+}
