@@ -77,6 +77,21 @@ fn lookup(node: &FoldedNode, input: QuantParams, output: QuantParams) -> Vec<i8>
     (DType::I8.min()..=DType::I8.max()).map(entry).collect()
 }
 
+/// The weights and the bias that a layer has after rounding, as real numbers.
+pub fn rounded(weights: &Weights, input: QuantParams, output: QuantParams) -> Weights {
+    let Quantized { weights: integers, weight_scales, bias } = Quantized::new(weights, input, output);
+    let mut rounded = weights.clone();
+    let (channels, each) = (weights.channels(), weights.weights.len() / weights.channels());
+    for (index, (weight, q)) in rounded.weights.iter_mut().zip(integers).enumerate() {
+        let channel = if weights.channels_last { index % channels } else { index / each };
+        *weight = f32::from(q) * weight_scales[channel];
+    }
+    for ((real, q), scale) in rounded.bias.iter_mut().zip(bias).zip(weight_scales) {
+        *real = (f64::from(q) * f64::from(scale) * f64::from(input.scale)) as f32;
+    }
+    rounded
+}
+
 /// Weights per output channel, and the bias in units of input scale times weight scale.
 struct Quantized {
     weights: Vec<i8>,

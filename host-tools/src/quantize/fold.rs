@@ -97,7 +97,7 @@ impl Weights {
     }
 
     /// Multiplies each output channel by its factor and adds its offset.
-    fn scale(&mut self, factors: &[f64], offsets: &[f64]) {
+    pub(super) fn scale(&mut self, factors: &[f64], offsets: &[f64]) {
         let channels = self.channels();
         let each = self.weights.len() / channels;
         for (index, weight) in self.weights.iter_mut().enumerate() {

@@ -17,11 +17,17 @@ impl Folded {
         let mut values: Values = Vec::with_capacity(self.values());
         values.push(image.to_vec());
         for node in &self.nodes {
-            let inputs: Vec<(&[f32], Shape)> =
-                node.inputs.iter().map(|&value| (values[value].as_slice(), self.shape(value))).collect();
-            values.push(node.forward(&inputs));
+            let output = self.output_of(node, &values);
+            values.push(output);
         }
         values
+    }
+
+    /// What `node` makes of the values that it reads.
+    pub fn output_of(&self, node: &FoldedNode, values: &Values) -> Vec<f32> {
+        let inputs: Vec<(&[f32], Shape)> =
+            node.inputs.iter().map(|&value| (values[value].as_slice(), self.shape(value))).collect();
+        node.forward(&inputs)
     }
 }
 

@@ -4,10 +4,14 @@
 //! over calibration images, [`scales`] chooses scales and zero points, [`emit`] rounds weights and biases. Nothing here
 //! knows of memory or files; [`export`](crate::export) takes the integer network from here.
 
+pub mod auto;
 pub mod emit;
+pub mod equalize;
+pub mod fake;
 pub mod fold;
 pub mod forward;
 pub mod observe;
+pub mod ranges;
 pub mod scales;
 
 use ndarray::{Array4, ArrayView4};
@@ -17,6 +21,7 @@ use crate::graph::{Graph, GraphError, Params, Preprocess};
 use crate::network::Network;
 use fold::Folded;
 use observe::{Histogram, Observations};
+pub use ranges::Method;
 pub use scales::Calibration;
 
 /// How to quantize.
@@ -24,7 +29,14 @@ pub use scales::Calibration;
 pub struct Options {
     /// How ranges are chosen.
     pub calibration: Calibration,
+    /// Scale channels so that neighbouring layers have like ranges: [`equalize::equalize`].
+    pub equalize: bool,
+    /// Take off each bias what rounding adds to the mean: [`equalize::correct_bias`].
+    pub correct_bias: bool,
 }
+
+/// Images that are kept for what cannot be told from histograms: so many of each batch, and at most so many.
+const KEPT: [usize; 2] = [4, 32];
 
 /// What stops quantization.
 #[derive(Debug, Error)]
@@ -101,16 +113,27 @@ pub fn quantize(
     batches: impl IntoIterator<Item = Array4<f32>>,
     options: &Options,
 ) -> Result<Network, QuantizeError> {
-    let folded = Folded::new(graph, params)?;
+    let mut folded = Folded::new(graph, params)?;
+    if options.equalize {
+        equalize::equalize(&mut folded);
+    }
     let mut seen = Observations::new(&folded);
+    let mut kept: Vec<Vec<f32>> = Vec::new();
     for batch in batches {
         seen.add(&folded, batch.view())?;
+        let some = batch.outer_iter().step_by(batch.dim().0.div_ceil(KEPT[0]).max(1));
+        kept.extend(some.map(|image| image.iter().copied().collect()));
     }
+    let step = kept.len().div_ceil(KEPT[1]).max(1);
+    let kept: Vec<Vec<f32>> = kept.into_iter().step_by(step).collect();
     let mut histograms: Vec<Histogram> = seen.histograms()?.to_vec();
     // The input's range does not depend on which images happened to be seen.
     let (min, max) = scales::input_range(&folded);
     histograms[0].add(&[min, max]);
-    let quants = scales::choose(&folded, &histograms, options.calibration)?;
+    let quants = scales::choose(&folded, &histograms, options.calibration, &kept)?;
+    if options.correct_bias {
+        equalize::correct_bias(&mut folded, &quants, &kept);
+    }
     Ok(emit::emit(&folded, &quants))
 }
 

@@ -73,6 +73,11 @@ impl Histogram {
         self.counts.iter().enumerate().filter(|&(_, &count)| count > 0).map(move |(bin, &count)| (center(bin), count))
     }
 
+    /// Their width; 0 as long as only zeros were seen.
+    pub fn bin_width(&self) -> f64 {
+        self.width
+    }
+
     /// How many numbers were added.
     pub fn count(&self) -> u64 {
         self.counts.iter().sum()

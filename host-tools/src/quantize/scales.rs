@@ -3,25 +3,53 @@
 //! Values that an operator only moves (pools, reshapes, concatenations, padding) share one quantization with their
 //! source; so all inputs of a concatenation have one, and it is no work on the device.
 
+use std::str::FromStr;
+
 use kinglet::ops::Softmax;
 use kinglet::{DType, QuantParams};
 
 use super::QuantizeError;
+use super::auto::Search;
 use super::fold::{Folded, FoldedOp, ValueId};
 use super::observe::Histogram;
+use super::ranges::Method;
 
 /// How ranges are chosen.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Calibration {
-    /// From the least to the greatest number that occurred.
-    MinMax,
-    /// The range with the least squared error: rounding within it weighed against cutting off beyond it.
-    #[default]
-    Mse,
+    /// By one method for all.
+    Fixed(Method),
+    /// For each tensor by the method that leaves the least error at the network's output.
+    Auto,
 }
 
-/// Quantization of every value.
+impl Default for Calibration {
+    fn default() -> Self {
+        Calibration::Fixed(Method::default())
+    }
+}
+
+impl FromStr for Calibration {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is none of auto, min-max, mse, entropy, percentile, percentile:99.9");
+        let fixed = match text {
+            "auto" => return Ok(Calibration::Auto),
+            "min-max" => Method::MinMax,
+            "mse" => Method::Mse,
+            "entropy" => Method::Entropy,
+            "percentile" => Method::Percentile(99.99),
+            _ => {
+                let percent = text.strip_prefix("percentile:").and_then(|percent| percent.parse().ok());
+                Method::Percentile(percent.filter(|percent| (50.0..=100.0).contains(percent)).ok_or_else(wrong)?)
+            }
+        };
+        Ok(Calibration::Fixed(fixed))
+    }
+}
+
+/// Quantization of every value; `images` (H x W x C numbers each) are what [`Calibration::Auto`] judges by.
 ///
 /// # Errors
 /// When values that need different quantizations are joined.
@@ -29,13 +57,15 @@ pub fn choose(
     network: &Folded,
     histograms: &[Histogram],
     calibration: Calibration,
+    images: &[Vec<f32>],
 ) -> Result<Vec<QuantParams>, QuantizeError> {
+    let mut search = match calibration {
+        Calibration::Auto => Some(Search::new(network, images)),
+        Calibration::Fixed(_) => None,
+    };
     let groups = groups(network);
     let mut chosen: Vec<Option<QuantParams>> = vec![None; network.values()];
-    for (value, histogram) in histograms.iter().enumerate() {
-        if groups[value] != value {
-            continue;
-        }
+    for value in (0..network.values()).filter(|&value| groups[value] == value) {
         let members: Vec<ValueId> = (0..network.values()).filter(|&other| groups[other] == value).collect();
         let is_softmax = |&value: &ValueId| value > 0 && network.nodes[value - 1].op == FoldedOp::Softmax;
         if let Some(&softmax) = members.iter().find(|value| is_softmax(value)) {
@@ -47,15 +77,19 @@ pub fn choose(
             continue;
         }
         let seen: Vec<&Histogram> = members.iter().map(|&member| &histograms[member]).collect();
-        let min = seen.iter().map(|h| h.min).fold(histogram.min, f32::min);
-        let max = seen.iter().map(|h| h.max).fold(histogram.max, f32::max);
         // The ends keep all that they can say: pixels of any image, and the order of any scores.
         let is_end = members.contains(&0) || members.contains(&network.nodes.len());
-        let (min, max) = match calibration {
-            Calibration::Mse if !is_end => least_squares(&seen, min.into(), max.into()),
-            _ => (min.into(), max.into()),
+        let (min, max) = match (calibration, &mut search) {
+            _ if is_end => Method::MinMax.range(&seen),
+            (Calibration::Fixed(method), _) => method.range(&seen),
+            (_, Some(search)) => search.choose(&members, &seen),
+            _ => Method::default().range(&seen),
         };
-        chosen[value] = Some(affine(min, max));
+        let quant = affine(min, max);
+        if let Some(search) = &mut search {
+            search.fix(&members, quant);
+        }
+        chosen[value] = Some(quant);
     }
     Ok(groups.iter().map(|&group| chosen[group].expect("every group was chosen for")).collect())
 }
@@ -91,30 +125,4 @@ pub fn affine(min: f64, max: f64) -> QuantParams {
     let scale = extent / (high - low);
     let zero_point = (low - min / scale).round().clamp(low, high);
     QuantParams { scale: scale as f32, zero_point: zero_point as i32 }
-}
-
-/// The part of `min..=max`, both ends pulled in alike, with the least squared error.
-fn least_squares(seen: &[&Histogram], min: f64, max: f64) -> (f64, f64) {
-    let error = |share: f64| {
-        let (min, max) = (min * share, max * share);
-        let step = (max - min) / 255.0;
-        let squared = |x: f64| {
-            if x < min {
-                (min - x).powi(2)
-            } else if x > max {
-                (x - max).powi(2)
-            } else if x == 0.0 {
-                0.0
-            } else {
-                step * step / 12.0
-            }
-        };
-        // Each value counts by itself, however many elements it has.
-        let of = |h: &&Histogram| h.bins().map(|(x, n)| squared(x) * n as f64).sum::<f64>() / h.count().max(1) as f64;
-        seen.iter().map(of).sum::<f64>()
-    };
-    let shares = (20..=100).map(|percent| f64::from(percent) / 100.0);
-    let best = shares.map(|share| (error(share), share)).min_by(|a, b| a.0.total_cmp(&b.0).then(b.1.total_cmp(&a.1)));
-    let share = best.map_or(1.0, |(_, share)| share);
-    (min * share, max * share)
 }

@@ -1,0 +1,136 @@
+//! Two remedies that change numbers, not meaning, before and after rounding.
+
+use kinglet::{Activation, QuantParams};
+use rayon::prelude::*;
+
+use super::fake;
+use super::fold::{Folded, FoldedOp, ValueId};
+use super::forward::Values;
+
+/// Passes of equalization: each pair moves its neighbours'.
+const PASSES: usize = 20;
+
+/// Cross-layer equalization (Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction",
+/// 2019): a channel that one layer makes small and the next one large again is scaled so that the two ranges agree.
+/// Exact up to float rounding, since ReLU lets positive factors through. Gives the number of pairs of layers.
+pub fn equalize(network: &mut Folded) -> usize {
+    let pairs = pairs(network);
+    for _ in 0..PASSES {
+        for &(from, to) in &pairs {
+            let (first, second) = (outgoing(network, from), incoming(network, to));
+            let factors: Vec<f64> = first
+                .iter()
+                .zip(&second)
+                .map(|(a, b)| if a * b > 0.0 { (b / a).sqrt().clamp(1e-3, 1e3) } else { 1.0 })
+                .collect();
+            if let Some(weights) = network.nodes[from].op.weights_mut() {
+                weights.scale(&factors, &vec![0.0; factors.len()]);
+            }
+            scale_inputs(network, to, &factors);
+        }
+    }
+    pairs.len()
+}
+
+/// Layers whose output only one other layer reads, perhaps through pools, which let factors through too.
+fn pairs(network: &Folded) -> Vec<(usize, usize)> {
+    let readers = |value: ValueId| -> Vec<usize> {
+        (0..network.nodes.len()).filter(|&node| network.nodes[node].inputs.contains(&value)).collect()
+    };
+    let next = |mut node: usize| loop {
+        let &[reader] = &readers(node + 1)[..] else { return None };
+        match &network.nodes[reader].op {
+            FoldedOp::MaxPool(_) | FoldedOp::AveragePool(_) | FoldedOp::Mean | FoldedOp::Pad(..) => node = reader,
+            FoldedOp::Dense(_) if network.shape(node + 1).h * network.shape(node + 1).w != 1 => return None,
+            op => return op.weights().map(|_| reader),
+        }
+    };
+    let scalable = |node: &usize| {
+        let node = &network.nodes[*node];
+        node.op.weights().is_some() && matches!(node.activation, Activation::None | Activation::Relu)
+    };
+    (0..network.nodes.len()).filter(scalable).filter_map(|node| Some((node, next(node)?))).collect()
+}
+
+/// The largest weight of each output channel.
+fn outgoing(network: &Folded, node: usize) -> Vec<f64> {
+    let weights = network.nodes[node].op.weights().expect("pairs have weights");
+    (0..weights.channels()).map(|c| weights.of(c).fold(0.0, |max: f64, w| max.max(f64::from(w).abs()))).collect()
+}
+
+/// The input channel of each weight, by its place.
+fn input_channel(network: &Folded, node: usize) -> impl Fn(usize) -> usize + use<> {
+    let inputs = network.shape(network.nodes[node].inputs[0]).c as usize;
+    let outputs = network.nodes[node].shape.c as usize;
+    let depthwise = matches!(network.nodes[node].op, FoldedOp::DepthwiseConv2d(..));
+    move |index| if depthwise { index % outputs / (outputs / inputs) } else { index % inputs }
+}
+
+/// The largest weight on each input channel.
+fn incoming(network: &Folded, node: usize) -> Vec<f64> {
+    let channel = input_channel(network, node);
+    let mut largest = vec![0.0; network.shape(network.nodes[node].inputs[0]).c as usize];
+    let weights = network.nodes[node].op.weights().expect("pairs have weights");
+    for (index, weight) in weights.weights.iter().enumerate() {
+        let largest: &mut f64 = &mut largest[channel(index)];
+        *largest = largest.max(f64::from(*weight).abs());
+    }
+    largest
+}
+
+/// Takes the factors of the input channels back.
+fn scale_inputs(network: &mut Folded, node: usize, factors: &[f64]) {
+    let channel = input_channel(network, node);
+    let weights = network.nodes[node].op.weights_mut().expect("pairs have weights");
+    for (index, weight) in weights.weights.iter_mut().enumerate() {
+        *weight = (f64::from(*weight) / factors[channel(index)]) as f32;
+    }
+}
+
+/// Bias correction (same paper, measured): what rounding of weights and inputs adds to the mean of each channel over
+/// the images is taken off its bias. Layer by layer, so that later ones see what the earlier ones became.
+pub fn correct_bias(network: &mut Folded, quants: &[QuantParams], images: &[Vec<f32>]) {
+    let float: Vec<Values> = images.par_iter().map(|image| network.forward(image)).collect();
+    let mut rounded = float.clone();
+    let round = |values: &mut [f32], value: ValueId| values.iter_mut().for_each(|x| *x = fake::fake(*x, quants[value]));
+    rounded.par_iter_mut().for_each(|values| round(&mut values[0], 0));
+    for index in 0..network.nodes.len() {
+        let value = index + 1;
+        if network.nodes[index].op.weights().is_some() {
+            let sums = |values: &[Values], quantized: bool| {
+                let mut node = network.nodes[index].clone();
+                node.activation = Activation::None;
+                if quantized {
+                    node = fake::node(&node, quants, value);
+                }
+                let channels = node.shape.c as usize;
+                let each: Vec<Vec<f64>> = values
+                    .par_iter()
+                    .map(|values| {
+                        let mut sums = vec![0.0; channels];
+                        network
+                            .output_of(&node, values)
+                            .iter()
+                            .enumerate()
+                            .for_each(|(i, x)| sums[i % channels] += f64::from(*x));
+                        sums
+                    })
+                    .collect();
+                each.into_iter().fold(vec![0.0; channels], |all, one| all.iter().zip(one).map(|(a, b)| a + b).collect())
+            };
+            let (wanted, got) = (sums(&float, false), sums(&rounded, true));
+            let shape = network.nodes[index].shape;
+            let count = (images.len() * (shape.h * shape.w) as usize).max(1) as f64;
+            if let Some(weights) = network.nodes[index].op.weights_mut() {
+                for ((bias, wanted), got) in weights.bias.iter_mut().zip(wanted).zip(got) {
+                    *bias += ((wanted - got) / count) as f32;
+                }
+            }
+        }
+        let node = fake::node(&network.nodes[index], quants, value);
+        rounded.par_iter_mut().for_each(|values| {
+            values[value] = network.output_of(&node, values);
+            round(&mut values[value], value);
+        });
+    }
+}

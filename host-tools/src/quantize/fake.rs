@@ -1,0 +1,71 @@
+//! Fake quantization: a folded network in float whose values and weights take only the numbers that int8 can say.
+
+use kinglet::{Clamp, QuantParams};
+
+use super::emit;
+use super::fold::{Folded, FoldedNode, ValueId};
+use super::forward::Values;
+
+/// The number that `quant` makes of `x`.
+pub fn fake(x: f32, quant: QuantParams) -> f32 {
+    quant.dequantize(Clamp::full(kinglet::DType::I8).apply(kinglet::quant::quantize(x, quant)))
+}
+
+/// The node with the weights and the bias that int8 would have.
+pub fn node(node: &FoldedNode, quants: &[QuantParams], output: ValueId) -> FoldedNode {
+    let mut node = node.clone();
+    let (input, output) = (quants[node.inputs[0]], quants[output]);
+    if let Some(weights) = node.op.weights_mut() {
+        *weights = emit::rounded(weights, input, output);
+    }
+    node
+}
+
+/// The whole network with the weights that int8 would have.
+pub fn network(network: &Folded, quants: &[QuantParams]) -> Folded {
+    let nodes = network.nodes.iter().zip(1..).map(|(each, output)| node(each, quants, output)).collect();
+    Folded { nodes, ..network.clone() }
+}
+
+impl Folded {
+    /// Computes the values from `first` on anew; each is rounded to its quantization, if it has one.
+    pub fn recompute(&self, values: &mut Values, first: ValueId, quants: &[Option<QuantParams>]) {
+        for value in first..self.values() {
+            if let Some(node) = value.checked_sub(1) {
+                values[value] = self.output_of(&self.nodes[node], values);
+            }
+            if let Some(quant) = quants[value] {
+                values[value].iter_mut().for_each(|x| *x = fake(*x, quant));
+            }
+        }
+    }
+}
+
+/// Signal to quantization noise in decibels: of `float` against what became of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Noise {
+    /// Sum of squares of the float numbers.
+    pub signal: f64,
+    /// Sum of squared differences.
+    pub noise: f64,
+}
+
+impl Noise {
+    /// Adds numbers.
+    pub fn add(&mut self, float: &[f32], quantized: &[f32]) {
+        for (x, y) in float.iter().zip(quantized) {
+            self.signal += f64::from(*x).powi(2);
+            self.noise += f64::from(x - y).powi(2);
+        }
+    }
+
+    /// Both sums together.
+    pub fn and(self, other: Self) -> Self {
+        Self { signal: self.signal + other.signal, noise: self.noise + other.noise }
+    }
+
+    /// In decibels; infinite without noise.
+    pub fn decibels(self) -> f64 {
+        10.0 * (self.signal / self.noise).log10()
+    }
+}
