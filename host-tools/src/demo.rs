@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use kinglet::Model;
 use serde::Serialize;
 
-use crate::deploy::{self, CALIBRATION_IMAGES};
+use crate::deploy;
 use crate::device::{self, Board, DeviceReport};
 use crate::report::table::{Table, grouped};
 use crate::simulate::{self, Images};
@@ -80,7 +80,7 @@ pub fn run(network: &str, board: &'static Board, folder: &Path) -> Result<Outcom
     run.finish(&trained)?;
 
     let options = export::Options::default();
-    let exported = deploy::deploy(&trained.graph, &trained.params, &data.train, CALIBRATION_IMAGES, &options)?;
+    let exported = deploy::deploy(&trained.graph, &trained.params, &data.train, &deploy::Options::default(), &options)?;
     let path = run.file("model.kgl");
     files::write(&path, &exported.bytes).with_context(|| format!("cannot write `{}`", path.display()))?;
 

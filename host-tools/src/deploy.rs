@@ -15,19 +15,34 @@ pub const CALIBRATION_IMAGES: usize = 512;
 /// Images that are taken through the float network at a time.
 const BATCH: usize = 64;
 
-/// Quantizes a network on `images` images of `held_in`, evenly spaced: folders come class by class.
+/// How to quantize.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Options {
+    /// Calibration images, at most.
+    pub images: usize,
+    /// How ranges are chosen.
+    pub quantize: quantize::Options,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { images: CALIBRATION_IMAGES, quantize: quantize::Options::default() }
+    }
+}
+
+/// Quantizes a network on images of `held_in`, evenly spaced: folders come class by class.
 ///
 /// # Errors
 /// When the images are too few or do not fit the network.
-pub fn quantize(graph: &Graph, params: &Params, held_in: &Split, images: usize) -> Result<Network> {
-    let count = held_in.len().min(images);
+pub fn quantize(graph: &Graph, params: &Params, held_in: &Split, options: &Options) -> Result<Network> {
+    let count = held_in.len().min(options.images);
     let chosen: Vec<usize> = (0..count).map(|i| i * held_in.len() / count).collect();
     let mut failed = None;
     let batches = chosen.chunks(BATCH).map_while(|batch| {
         let pixels = held_in.images.select(Axis(0), batch);
         quantize::reals(&graph.preprocess, pixels.view()).map_err(|error| failed = Some(error)).ok()
     });
-    let network = quantize::quantize(graph, params, batches, &quantize::Options::default());
+    let network = quantize::quantize(graph, params, batches, &options.quantize);
     match failed {
         Some(error) => Err(error.into()),
         None => Ok(network?),
@@ -42,8 +57,8 @@ pub fn deploy(
     graph: &Graph,
     params: &Params,
     held_in: &Split,
-    images: usize,
+    quantization: &Options,
     options: &export::Options,
 ) -> Result<Exported> {
-    Ok(export::to_bytes(&quantize(graph, params, held_in, images)?, options)?)
+    Ok(export::to_bytes(&quantize(graph, params, held_in, quantization)?, options)?)
 }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 
 use super::budgets::{Budgets, cost};
+use super::quantization::Quantization;
 use crate::import::tflite;
 use crate::report::table::grouped;
 use crate::train::RunFolder;
@@ -25,6 +26,8 @@ pub struct Args {
     /// Held-in images to choose ranges by.
     #[arg(long, default_value_t = deploy::CALIBRATION_IMAGES)]
     calibration_images: usize,
+    #[command(flatten)]
+    quantization: Quantization,
     #[command(flatten)]
     budgets: Budgets,
 }
@@ -47,7 +50,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let recipe = folder.recipe()?;
     let model = graph::load(&folder.file("weights.safetensors"))?;
     let data = recipe.data.load()?;
-    let network = deploy::quantize(&model.graph, &model.params, &data.train, args.calibration_images)?;
+    let quantization = deploy::Options { images: args.calibration_images, quantize: args.quantization.options() };
+    let network = deploy::quantize(&model.graph, &model.params, &data.train, &quantization)?;
     if args.format == Format::Tflite {
         let path = args.output.clone().unwrap_or_else(|| folder.file("model.tflite"));
         let bytes = tflite::to_bytes(&network)?;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, ensure};
 
 use super::budgets::{Budgets, cost};
+use super::quantization::Quantization;
 use crate::graph::Preprocess;
 use crate::import::{self, ImportError, Imported, ImportedFloat, Model, Options, RoundingMode, calibration};
 use crate::{export, files, quantize};
@@ -38,6 +39,8 @@ pub struct Args {
     /// See `--mean`; 0.00392157 for models that take pixels from 0 to 255 as they are.
     #[arg(long, value_delimiter = ',')]
     std: Vec<f32>,
+    #[command(flatten)]
+    quantization: Quantization,
     #[command(flatten)]
     budgets: Budgets,
 }
@@ -94,7 +97,7 @@ fn quantized(mut model: ImportedFloat, args: &Args) -> Result<Imported> {
             &model.graph,
             &model.params,
             calibration::batches(images.view()),
-            &quantize::Options::default(),
+            &args.quantization.options(),
         )?
     };
     if let Some(mode) = args.rounding {

@@ -8,6 +8,8 @@ mod export;
 mod import;
 mod inspect;
 mod publish;
+mod quantization;
+mod quantize;
 mod simulate;
 mod train;
 mod zoo;
@@ -43,6 +45,8 @@ enum Command {
     Inspect(inspect::Args),
     /// Measure a trained network and write all that is shipped of it: recipe, weights, model file, card.
     Publish(publish::Args),
+    /// Show what int8 costs a trained network, and where.
+    Quantize(quantize::Args),
     /// Run inputs through a model and compare the outputs, byte by byte.
     Simulate(simulate::Args),
     /// Train a network and write its weights.
@@ -71,6 +75,7 @@ pub fn main() -> ExitCode {
         Command::Import(args) => import::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Publish(args) => publish::run(&args),
+        Command::Quantize(args) => quantize::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Zoo(args) => zoo::run(&args),

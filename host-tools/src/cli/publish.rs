@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use ndarray::s;
 
 use super::budgets::Budgets;
+use super::quantization::Quantization;
 use crate::card::Card;
 use crate::device::{self, Board};
 use crate::simulate::Images;
@@ -38,6 +39,8 @@ pub struct Args {
     #[arg(long, default_value_t = deploy::CALIBRATION_IMAGES)]
     calibration_images: usize,
     #[command(flatten)]
+    quantization: Quantization,
+    #[command(flatten)]
     budgets: Budgets,
 }
 
@@ -56,7 +59,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let model = graph::load(&weights)?;
     let data = recipe.data.load()?;
     let options = args.budgets.options();
-    let exported = deploy::deploy(&model.graph, &model.params, &data.train, args.calibration_images, &options)?;
+    let quantization = deploy::Options { images: args.calibration_images, quantize: args.quantization.options() };
+    let exported = deploy::deploy(&model.graph, &model.params, &data.train, &quantization, &options)?;
     let mut card = Card::measure(&name, &recipe, &folder.history()?, &model, &exported.bytes, &data)?;
     card.about.clone_from(&args.about);
     if let Some(note) = &args.data_note {

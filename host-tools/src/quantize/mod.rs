@@ -12,6 +12,7 @@ pub mod fold;
 pub mod forward;
 pub mod observe;
 pub mod ranges;
+pub mod report;
 pub mod scales;
 
 use ndarray::{Array4, ArrayView4};

@@ -1,5 +1,6 @@
 //! Reports: what people read, and the same figures for programs.
 
 pub mod inspection;
+pub mod noise;
 pub mod plot;
 pub mod table;

@@ -1,0 +1,26 @@
+//! The options of every command that quantizes.
+
+use crate::quantize::{self, Calibration};
+
+/// How a float network becomes int8.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct Quantization {
+    /// How ranges are chosen: min-max, mse, entropy, percentile, percentile:99.9, or auto, which takes for each tensor
+    /// what leaves the least error at the output.
+    #[arg(long, default_value = "mse", value_name = "METHOD")]
+    calibrate: Calibration,
+    /// Scale channels so that neighbouring layers have like ranges.
+    #[arg(long)]
+    equalize: bool,
+    /// Take off each bias what rounding adds to the mean.
+    #[arg(long)]
+    correct_bias: bool,
+}
+
+impl Quantization {
+    /// As the quantizer takes them.
+    pub fn options(&self) -> quantize::Options {
+        let Self { calibrate, equalize, correct_bias } = *self;
+        quantize::Options { calibration: calibrate, equalize, correct_bias }
+    }
+}

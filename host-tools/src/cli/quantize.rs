@@ -1,0 +1,98 @@
+//! `kinglet quantize`: what int8 costs a trained network, and where.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use ndarray::Axis;
+
+use super::quantization::Quantization;
+use crate::quantize::fold::Folded;
+use crate::quantize::report::{self, Report};
+use crate::report::noise;
+use crate::report::table::Table;
+use crate::train::RunFolder;
+use crate::{deploy, files, graph, quantize};
+
+/// Options of `kinglet quantize`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The run folder that `kinglet train` wrote, or a folder of `models/`.
+    run: PathBuf,
+    /// The images, if they lie elsewhere than the recipe says.
+    #[arg(long, value_name = "PATH")]
+    data: Option<PathBuf>,
+    /// Held-out images to measure on, evenly spaced.
+    #[arg(long, default_value_t = 200)]
+    images: usize,
+    /// Writes the figures as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Draws the signal to noise ratio of every layer as SVG, the worst ones marked.
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
+    /// Held-in images to choose ranges by.
+    #[arg(long, default_value_t = deploy::CALIBRATION_IMAGES)]
+    calibration_images: usize,
+    #[command(flatten)]
+    quantization: Quantization,
+}
+
+/// Prints the table, worst layer last; writes JSON and picture when asked.
+///
+/// # Errors
+/// Names the file or the node that is wrong.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let folder = RunFolder::new(&args.run);
+    let mut recipe = folder.recipe()?;
+    if let Some(path) = &args.data {
+        recipe.data.set_path(path);
+    }
+    let model = graph::load(&folder.file("weights.safetensors"))?;
+    let data = recipe.data.load()?;
+    let options = deploy::Options { images: args.calibration_images, quantize: args.quantization.options() };
+    let network = deploy::quantize(&model.graph, &model.params, &data.train, &options)?;
+    let quants: Vec<_> = network.tensors.iter().map(|tensor| tensor.quant).collect();
+
+    let count = args.images.clamp(1, data.test.len().max(1));
+    let some = data.test.select(&(0..count).map(|i| i * data.test.len() / count).collect::<Vec<_>>());
+    let reals = quantize::reals(&model.graph.preprocess, some.images.view())?;
+    let images: Vec<Vec<f32>> = reals.axis_iter(Axis(0)).map(|image| image.iter().copied().collect()).collect();
+    let folded = Folded::new(&model.graph, &model.params)?;
+    let report = report::measure(&folded, &quants, &images, &some.labels);
+    print(&report);
+    let save = |path: &PathBuf, text: String| {
+        files::write(path, text.as_bytes()).with_context(|| format!("cannot write `{}`", path.display()))
+    };
+    if let Some(path) = &args.json {
+        save(path, serde_json::to_string_pretty(&report)?)?;
+    }
+    if let Some(path) = &args.plot {
+        save(path, noise::picture(&model.graph.name, &report)?)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(report: &Report) {
+    let mut table =
+        Table::new(["layer", "dB", "dB at the output, alone", "saturated %", "range used %", "accuracy alone %"]);
+    for layer in &report.layers {
+        table.row([
+            layer.name.clone(),
+            format!("{:.1}", layer.decibels),
+            format!("{:.1}", layer.output_decibels),
+            format!("{:.3}", layer.saturated_percent),
+            format!("{:.1}", layer.range_used_percent),
+            format!("{:.2}", layer.accuracy_alone),
+        ]);
+    }
+    println!("{table}");
+    println!(
+        "{} images: {:.2} % right in float, {:.2} % with all layers rounded to int8",
+        report.images, report.accuracy_float, report.accuracy_int8
+    );
+    let worst = report.layers.iter().min_by(|a, b| a.output_decibels.total_cmp(&b.output_decibels));
+    if let Some(worst) = worst {
+        println!("worst layer: {}, which alone leaves {:.1} dB at the output", worst.name, worst.output_decibels);
+    }
+}
