@@ -97,3 +97,56 @@ fn instructions(board: &str, exported: &export::Exported, data: &crate::data::Da
     let report = device::evaluate(board, &exported.bytes, images.view(), Duration::from_secs(300))?;
     Ok((board.core.to_string(), report.measured.instructions))
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::train::{Recipe, Trainer};
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn a_run_becomes_a_folder_to_ship() {
+        let place = tempfile::tempdir().unwrap();
+        let run = RunFolder::new(&place.path().join("run"));
+        let recipe = Recipe { epochs: 1, ..Recipe::for_network("digits-resnet") };
+        let data = recipe.data.load().unwrap();
+        let mut trainer = Trainer::new(&recipe, &data).unwrap();
+        trainer.train(Some(&run), |_| {}).unwrap();
+        let trained = trainer.finish();
+        run.finish(&trained).unwrap();
+
+        let output = place.path().join("small");
+        let paths = [run.file("").display().to_string(), "-o".into(), output.display().to_string()];
+        let words = paths.into_iter().chain(["--about", "A test.", "--calibrate", "entropy"].map(String::from));
+        let line = Line::try_parse_from(std::iter::once("publish".to_owned()).chain(words)).unwrap();
+        super::run(&line.args).unwrap();
+
+        let read = |file: &str| std::fs::read(output.join(file)).unwrap();
+        let bytes = read("small.kgl");
+        let model = kinglet::Model::new(&bytes).unwrap();
+        let card = String::from_utf8(read("card.md")).unwrap();
+        for part in ["# small\n\nA test.", "1 epochs, seed 1", "359 held out"] {
+            assert!(card.contains(part), "{part}: {card}");
+        }
+        assert!(
+            card.contains(&format!("RAM, arena | {} bytes", crate::report::table::grouped(model.arena_len() as u64)))
+        );
+        assert!(card.contains(&format!("held out, float | {:.2} %", 100.0 * trained.accuracy())), "{card}");
+        assert_eq!(graph::load(&output.join("weights.safetensors")).unwrap().params, trained.params);
+        // What was shipped can be published anew, from its own folder, to the same bytes.
+        let again = place.path().join("again");
+        let words = ["publish".to_owned(), output.display().to_string(), "-o".into(), again.display().to_string()];
+        super::run(
+            &Line::try_parse_from(words.into_iter().chain(["--calibrate".into(), "entropy".into()])).unwrap().args,
+        )
+        .unwrap();
+        assert_eq!(std::fs::read(again.join("again.kgl")).unwrap(), bytes);
+    }
+}

@@ -83,7 +83,7 @@ fn draw(name: &str, report: &Report, svg: &mut String) -> Result<(), Box<dyn std
         .legend(|(x, y)| Circle::new((x + 7, y), 3, BLACK.filled()));
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
+        .position(SeriesLabelPosition::LowerRight)
         .background_style(WHITE.mix(0.9))
         .border_style(BLACK)
         .label_font((FONT, 12))
