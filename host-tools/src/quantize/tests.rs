@@ -245,7 +245,7 @@ fn bias_correction_takes_the_mean_error_away() {
     let mean_error = |network: &Folded| {
         let rounded = fake::network(network, &quants);
         let quants: Vec<_> = quants.iter().copied().map(Some).collect();
-        let mut errors = vec![0.0; 10];
+        let mut errors = [0.0; 10];
         for image in &images {
             let mut values = rounded.forward(image);
             rounded.recompute(&mut values, 0, &quants);
