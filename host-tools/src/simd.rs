@@ -48,11 +48,14 @@ macro_rules! kernel {
         $(#[$doc])*
         $visibility fn $name<$real: $crate::layers::Real>($($argument: $type),*) {
             struct Arguments<A>(A);
+            // A function of its own: only for arguments does the compiler know that slices do not overlap.
+            #[inline(always)]
+            fn body<$real: $crate::layers::Real>($($argument: $type),*) $body
             impl<$real: $crate::layers::Real> $crate::simd::Work for Arguments<($($type),*)> {
                 #[inline(always)]
                 fn run(self) {
                     let ($($argument),*) = self.0;
-                    $body
+                    body($($argument),*);
                 }
             }
             $crate::simd::run_widest(Arguments(($($argument),*)));

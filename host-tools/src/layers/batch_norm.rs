@@ -1,9 +1,8 @@
 //! Batch normalization: sums over one image, and what they say about the batch.
 
-use super::lanes::{by_lanes, lanes, lanes_mut};
-use super::pointwise::{clip, passes};
+use super::lanes::{by_lanes, each, lanes, lanes_mut};
+use super::pointwise::{clip, masked};
 use super::real::Real;
-use super::store;
 use crate::simd::kernel;
 
 /// Momentum of the running statistics: the weight of a new batch.
@@ -131,11 +130,9 @@ kernel! {
         by_lanes!(c, first, LANES, {
             let (mut plain, mut product) = ([T::zero(); LANES], [T::zero(); LANES]);
             for (a, b) in a.chunks_exact(c).zip(b.chunks_exact(c)) {
-                let (a, b): (&[T; LANES], &[T; LANES]) = (lanes(a, first), lanes(b, first));
-                for i in 0..LANES {
-                    plain[i] += a[i];
-                    product[i] += a[i] * b[i];
-                }
+                let [a, b]: [[T; LANES]; 2] = [*lanes(a, first), *lanes(b, first)];
+                plain = each(|i| plain[i] + a[i]);
+                product = each(|i| product[i] + a[i] * b[i]);
             }
             for i in 0..LANES {
                 sums[first + i] += plain[i].wide();
@@ -152,14 +149,11 @@ kernel! {
             let (mut plain, mut product) = ([T::zero(); LANES], [T::zero(); LANES]);
             let pixels = gradient.chunks_exact_mut(c).zip(relu.chunks_exact(c)).zip(input.chunks_exact(c));
             for ((gradient, relu), input) in pixels {
-                let (relu, input): (&[T; LANES], &[T; LANES]) = (lanes(relu, first), lanes(input, first));
-                let gradient: &mut [T; LANES] = lanes_mut(gradient, first);
-                for i in 0..LANES {
-                    let g = if passes(relu[i], limit) { gradient[i] } else { T::zero() };
-                    gradient[i] = g;
-                    plain[i] += g;
-                    product[i] += g * input[i];
-                }
+                let [relu, input, g]: [[T; LANES]; 3] = [*lanes(relu, first), *lanes(input, first), *lanes(gradient, first)];
+                let g = each::<T, LANES>(|i| masked(g[i], relu[i], limit));
+                *lanes_mut(gradient, first) = g;
+                plain = each(|i| plain[i] + g[i]);
+                product = each(|i| product[i] + g[i] * input[i]);
             }
             for i in 0..LANES {
                 sums[first + i] += plain[i].wide();
@@ -172,63 +166,50 @@ kernel! {
 kernel! {
     fn normalize<T>(scale: &[T], shift: &[T], input: &[T], out: &mut [T]) {
         let c = scale.len();
-        by_lanes!(c, first, LANES, {
-            let (scale, shift): ([T; LANES], [T; LANES]) = (*lanes(scale, first), *lanes(shift, first));
-            for (out, x) in out.chunks_exact_mut(c).zip(input.chunks_exact(c)) {
-                let (out, x): (&mut [T; LANES], &[T; LANES]) = (lanes_mut(out, first), lanes(x, first));
-                for i in 0..LANES {
-                    out[i] = x[i] * scale[i] + shift[i];
-                }
-            }
-        });
+        for (out, x) in out.chunks_exact_mut(c).zip(input.chunks_exact(c)) {
+            by_lanes!(c, first, LANES, {
+                let [x, scale, shift]: [[T; LANES]; 3] = [x, scale, shift].map(|of| *lanes(of, first));
+                *lanes_mut(out, first) = each::<T, LANES>(|i| x[i] * scale[i] + shift[i]);
+            });
+        }
     }
 }
 
 kernel! {
     fn normalize_relu<T>(scale: &[T], shift: &[T], input: &[T], limit: T, out: &mut [T]) {
         let c = scale.len();
-        by_lanes!(c, first, LANES, {
-            let (scale, shift): ([T; LANES], [T; LANES]) = (*lanes(scale, first), *lanes(shift, first));
-            for (out, x) in out.chunks_exact_mut(c).zip(input.chunks_exact(c)) {
-                let (out, x): (&mut [T; LANES], &[T; LANES]) = (lanes_mut(out, first), lanes(x, first));
-                for i in 0..LANES {
-                    out[i] = clip(x[i] * scale[i] + shift[i], limit);
-                }
-            }
-        });
+        for (out, x) in out.chunks_exact_mut(c).zip(input.chunks_exact(c)) {
+            by_lanes!(c, first, LANES, {
+                let [x, scale, shift]: [[T; LANES]; 3] = [x, scale, shift].map(|of| *lanes(of, first));
+                *lanes_mut(out, first) = each::<T, LANES>(|i| clip(x[i] * scale[i] + shift[i], limit));
+            });
+        }
     }
 }
 
 kernel! {
     fn normalize_add_relu<T>(scale: &[T], shift: &[T], input: &[T], shortcut: &[T], limit: T, out: &mut [T]) {
         let c = scale.len();
-        by_lanes!(c, first, LANES, {
-            let (scale, shift): ([T; LANES], [T; LANES]) = (*lanes(scale, first), *lanes(shift, first));
-            let pixels = out.chunks_exact_mut(c).zip(input.chunks_exact(c)).zip(shortcut.chunks_exact(c));
-            for ((out, x), more) in pixels {
-                let out: &mut [T; LANES] = lanes_mut(out, first);
-                let (x, more): (&[T; LANES], &[T; LANES]) = (lanes(x, first), lanes(more, first));
-                for i in 0..LANES {
-                    out[i] = clip(x[i] * scale[i] + shift[i] + more[i], limit);
-                }
-            }
-        });
+        for ((out, x), more) in out.chunks_exact_mut(c).zip(input.chunks_exact(c)).zip(shortcut.chunks_exact(c)) {
+            by_lanes!(c, first, LANES, {
+                let [x, more, scale, shift]: [[T; LANES]; 4] = [x, more, scale, shift].map(|of| *lanes(of, first));
+                *lanes_mut(out, first) = each::<T, LANES>(|i| clip(x[i] * scale[i] + shift[i] + more[i], limit));
+            });
+        }
     }
 }
 
 kernel! {
     fn backward<T>(factors: [&[T]; 3], input: &[T], gradient: &[T], target: &mut [T], accumulate: bool) {
         let c = factors[0].len();
-        by_lanes!(c, first, LANES, {
-            let [by_gradient, by_input, constant]: [[T; LANES]; 3] = factors.map(|factor| *lanes(factor, first));
-            let pixels = target.chunks_exact_mut(c).zip(input.chunks_exact(c)).zip(gradient.chunks_exact(c));
-            for ((target, x), g) in pixels {
+        for ((target, x), g) in target.chunks_exact_mut(c).zip(input.chunks_exact(c)).zip(gradient.chunks_exact(c)) {
+            by_lanes!(c, first, LANES, {
+                let [by_gradient, by_input, constant]: [[T; LANES]; 3] = factors.map(|factor| *lanes(factor, first));
+                let [x, g]: [[T; LANES]; 2] = [x, g].map(|of| *lanes(of, first));
                 let target: &mut [T; LANES] = lanes_mut(target, first);
-                let (x, g): (&[T; LANES], &[T; LANES]) = (lanes(x, first), lanes(g, first));
-                for i in 0..LANES {
-                    store(&mut target[i], g[i] * by_gradient[i] + (x[i] * by_input[i] + constant[i]), accumulate);
-                }
-            }
-        });
+                let dx = each::<T, LANES>(|i| g[i] * by_gradient[i] + (x[i] * by_input[i] + constant[i]));
+                *target = if accumulate { each(|i| target[i] + dx[i]) } else { dx };
+            });
+        }
     }
 }

@@ -50,3 +50,9 @@ pub fn lanes<T, const N: usize>(pixel: &[T], first: usize) -> &[T; N] {
 pub fn lanes_mut<T, const N: usize>(pixel: &mut [T], first: usize) -> &mut [T; N] {
     pixel[first..].first_chunk_mut().expect("a block of channels lies within the pixel")
 }
+
+/// `value` of every channel of a block.
+#[inline(always)]
+pub fn each<T, const N: usize>(value: impl FnMut(usize) -> T) -> [T; N] {
+    std::array::from_fn(value)
+}

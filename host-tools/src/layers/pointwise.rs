@@ -42,10 +42,13 @@ pub fn clip<T: Real>(x: T, limit: T) -> T {
     if x > limit { limit } else { x }
 }
 
-/// Whether a ReLU of this value hands its gradient on.
+/// The gradient that a ReLU of this value hands on.
 #[inline(always)]
-pub fn passes<T: Real>(value: T, limit: T) -> bool {
-    value > T::zero() && value < limit
+pub fn masked<T: Real>(gradient: T, value: T, limit: T) -> T {
+    // A factor, not a choice between gradients: that becomes conditional stores, which are slow.
+    let above = if value > T::zero() { T::one() } else { T::zero() };
+    let below = if value < limit { above } else { T::zero() };
+    gradient * below
 }
 
 kernel! {
@@ -57,7 +60,7 @@ kernel! {
 kernel! {
     fn relu_gradient<T>(value: &[T], gradient: &[T], limit: T, target: &mut [T], accumulate: bool) {
         for ((target, value), g) in target.iter_mut().zip(value).zip(gradient) {
-            store(target, if passes(*value, limit) { *g } else { T::zero() }, accumulate);
+            store(target, masked(*g, *value, limit), accumulate);
         }
     }
 }
@@ -65,7 +68,7 @@ kernel! {
 kernel! {
     fn mask_all<T>(value: &[T], limit: T, gradient: &mut [T]) {
         for (g, value) in gradient.iter_mut().zip(value) {
-            *g = if passes(*value, limit) { *g } else { T::zero() };
+            *g = masked(*g, *value, limit);
         }
     }
 }

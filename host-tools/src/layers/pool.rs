@@ -2,6 +2,7 @@
 
 use kinglet::{Shape, Window};
 
+use super::lanes::{by_lanes, each, lanes, lanes_mut};
 use super::real::Real;
 use super::{Layer, Output, Point, Scratch, store};
 use crate::simd::{kernel, widest};
@@ -56,27 +57,28 @@ impl<T: Real> Layer<T> for MaxPool {
         output: Output<'_, T>,
         target: &mut [T],
         accumulate: bool,
-        scratch: &mut Scratch<T>,
+        _scratch: &mut Scratch<T>,
     ) {
         if !accumulate {
             target.fill(T::zero());
         }
-        let left = &mut scratch.a;
-        left.resize(self.windows.channels, T::zero());
-        max_pool_gradient(point.input(0), &self.windows.pixels, output.value, output.gradient, target, left);
+        let Windows { pixels, channels } = &self.windows;
+        max_pool_gradient(point.input(0), pixels, *channels, output.value, output.gradient, target);
     }
 }
 
 kernel! {
     fn max_pool<T>(input: &[T], windows: &[Vec<usize>], channels: usize, out: &mut [T]) {
         for (out, under) in out.chunks_exact_mut(channels).zip(windows) {
-            out.fill(T::neg_infinity());
-            for &pixel in under {
-                for (out, x) in out.iter_mut().zip(&input[pixel..][..channels]) {
+            by_lanes!(channels, first, LANES, {
+                let mut top = [T::neg_infinity(); LANES];
+                for &pixel in under {
+                    let x: [T; LANES] = *lanes(input, pixel + first);
                     // Written so that a NaN comes through, and the trainer sees it.
-                    *out = if *x < *out { *out } else { *x };
+                    top = each(|i| if x[i] < top[i] { top[i] } else { x[i] });
                 }
-            }
+                *lanes_mut(out, first) = top;
+            });
         }
     }
 }
@@ -85,23 +87,24 @@ kernel! {
     fn max_pool_gradient<T>(
         input: &[T],
         windows: &[Vec<usize>],
+        channels: usize,
         value: &[T],
         gradient: &[T],
-        target: &mut [T],
-        left: &mut [T]
+        target: &mut [T]
     ) {
-        let c = left.len();
-        for ((value, gradient), under) in value.chunks_exact(c).zip(gradient.chunks_exact(c)).zip(windows) {
-            // What is left of each channel's gradient: all of it until its maximum is met.
-            left.copy_from_slice(gradient);
-            for &pixel in under {
-                let (x, target) = (&input[pixel..][..c], &mut target[pixel..][..c]);
-                for (((target, x), value), left) in target.iter_mut().zip(x).zip(value).zip(&mut *left) {
-                    let share = if *x == *value { *left } else { T::zero() };
-                    *target += share;
-                    *left -= share;
+        for ((value, gradient), under) in value.chunks_exact(channels).zip(gradient.chunks_exact(channels)).zip(windows) {
+            by_lanes!(channels, first, LANES, {
+                let value: [T; LANES] = *lanes(value, first);
+                // What is left of each channel's gradient: all of it until its maximum is met.
+                let mut left: [T; LANES] = *lanes(gradient, first);
+                for &pixel in under {
+                    let x: [T; LANES] = *lanes(input, pixel + first);
+                    let target: &mut [T; LANES] = lanes_mut(target, pixel + first);
+                    let share = each::<T, LANES>(|i| if x[i] == value[i] { left[i] } else { T::zero() });
+                    *target = each(|i| target[i] + share[i]);
+                    left = each(|i| left[i] - share[i]);
                 }
-            }
+            });
         }
     }
 }
