@@ -26,7 +26,7 @@ pub use error::{Fault, ModelError, SessionError};
 pub use model::Aligned;
 pub use model::{Model, Step};
 pub use pixels::{ChannelOrder, PixelTables};
-pub use quant::{Activation, Channel, Channels, Clamp, Multiplier, Rounding};
+pub use quant::{Activation, Channel, Channels, Clamp, Multiplier, Rounding, WideChannel};
 pub use session::{Observer, Session, StepEvent};
 pub use tensor::{DType, Place, QuantParams, Shape, Tensor};
 pub use topk::{Prediction, top_k};

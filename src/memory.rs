@@ -83,6 +83,39 @@ impl Tensor {
     }
 }
 
+/// An element type as Rust's numbers.
+pub(crate) trait Element: Copy {
+    /// The elements in `bytes`; none when they are misaligned.
+    fn of(bytes: &[i8]) -> &[Self];
+
+    /// The elements in `bytes`, writable; none when they are misaligned.
+    fn of_mut(bytes: &mut [i8]) -> &mut [Self];
+}
+
+impl Element for i8 {
+    #[inline]
+    fn of(bytes: &[i8]) -> &[Self] {
+        bytes
+    }
+
+    #[inline]
+    fn of_mut(bytes: &mut [i8]) -> &mut [Self] {
+        bytes
+    }
+}
+
+impl Element for i16 {
+    #[inline]
+    fn of(bytes: &[i8]) -> &[Self] {
+        cast::as_i16(bytes)
+    }
+
+    #[inline]
+    fn of_mut(bytes: &mut [i8]) -> &mut [Self] {
+        cast::as_i16_mut(bytes)
+    }
+}
+
 /// The arena while a step runs: one buffer, or two, of which the first has the offsets below its length.
 #[derive(Debug)]
 pub struct Memory<'a> {

@@ -46,8 +46,10 @@ impl ChannelOrder {
 pub struct PixelTables<'m> {
     /// What the channels mean.
     pub order: ChannelOrder,
-    /// 256 elements for all channels, or 256 for each channel, indexed by the pixel's byte.
+    /// 256 elements for all channels, or 256 for each channel, indexed by the pixel's byte; their bytes.
     pub tables: &'m [i8],
+    /// The type of the elements.
+    pub dtype: DType,
 }
 
 impl<'m> PixelTables<'m> {
@@ -70,21 +72,29 @@ impl<'m> PixelTables<'m> {
         };
         let channels = input.shape.c;
         let named = matches!(order, ChannelOrder::Rgb | ChannelOrder::Bgr);
-        if !matches!(input.dtype, DType::I8) || (count != 1 && count != channels) || (named && channels != 3) {
+        if (count != 1 && count != channels) || (named && channels != 3) {
             return fault;
         }
-        let len = (count as usize).saturating_mul(Self::LEN);
+        let len = (count as usize).saturating_mul(Self::LEN).saturating_mul(input.dtype.size() as usize);
         if section.len() != len.saturating_add(record::DATA as usize) {
             return fault;
         }
         match slice(section, record::DATA as usize, len) {
-            Some(tables) => Ok(Some(Self { order, tables: cast::as_i8(tables) })),
+            Some(tables) => Ok(Some(Self { order, tables: cast::as_i8(tables), dtype: input.dtype })),
             None => fault,
         }
     }
 
-    /// Maps `pixels`, `H x W x C` bytes, to `out`, as many elements; the shorter of the two ends the work.
+    /// Tables: 1 for all channels, or one for each.
+    pub const fn count(&self) -> usize {
+        self.tables.len() / Self::LEN / self.dtype.size() as usize
+    }
+
+    /// Maps `pixels`, `H x W x C` bytes, to `out`, the bytes of as many elements; the shorter of the two ends the work.
     pub fn apply(&self, pixels: &[u8], out: &mut [i8]) {
+        if self.dtype.same(DType::I16) {
+            return self.apply_i16(pixels, out);
+        }
         let (tables, _) = self.tables.as_chunks::<256>();
         if let [table] = tables {
             for (element, &pixel) in out.iter_mut().zip(pixels) {
@@ -94,6 +104,16 @@ impl<'m> PixelTables<'m> {
             for ((element, &pixel), table) in out.iter_mut().zip(pixels).zip(tables.iter().cycle()) {
                 *element = table[usize::from(pixel)];
             }
+        }
+    }
+
+    /// [`PixelTables::apply`] for elements of two bytes.
+    fn apply_i16(&self, pixels: &[u8], out: &mut [i8]) {
+        let (entries, _) = self.tables.as_chunks::<2>();
+        let (tables, _) = entries.as_chunks::<256>();
+        let (out, _) = out.as_chunks_mut::<2>();
+        for ((element, &pixel), table) in out.iter_mut().zip(pixels).zip(tables.iter().cycle()) {
+            *element = table[usize::from(pixel)];
         }
     }
 }

@@ -148,7 +148,7 @@ const fn is_part(part: &Tensor, joint: &Tensor) -> bool {
     let (start, pitch) = (joint.place.offset, joint.place.pitch);
     part.shape.h == joint.shape.h
         && part.shape.w == joint.shape.w
-        && part.dtype.code() == joint.dtype.code()
+        && part.dtype.same(joint.dtype)
         && part.quant.same(joint.quant)
         && part.place.pitch == pitch
         && part.place.offset >= start
@@ -311,6 +311,6 @@ const fn reuses<const USES: u64>(
 
 /// Whether both tensors have the same elements in the same bytes, perhaps under another shape.
 pub(crate) const fn same_bytes(a: &Tensor, b: &Tensor) -> bool {
-    let reshaped = a.is_dense() && b.is_dense() && a.shape.len() == b.shape.len() && a.dtype.code() == b.dtype.code();
+    let reshaped = a.is_dense() && b.is_dense() && a.shape.len() == b.shape.len() && a.dtype.same(b.dtype);
     a.place.offset == b.place.offset && (a.same_place(b) || reshaped)
 }

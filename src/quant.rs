@@ -16,6 +16,9 @@ pub enum Rounding {
     Double,
     /// Once, half up, as `TFLITE_SINGLE_ROUNDING` does.
     Single,
+    /// Once, half up, of a 64-bit sum times a multiplier of 16 bits: what TensorFlow Lite does with 16-bit activations and
+    /// 64-bit biases. Only in operators with weights, whose table then holds [`WideChannel`]s.
+    Wide,
 }
 
 impl Rounding {
@@ -24,6 +27,7 @@ impl Rounding {
         match self {
             Rounding::Double => 0,
             Rounding::Single => 1,
+            Rounding::Wide => 2,
         }
     }
 
@@ -32,6 +36,7 @@ impl Rounding {
         match code {
             0 => Some(Rounding::Double),
             1 => Some(Rounding::Single),
+            2 => Some(Rounding::Wide),
             _ => None,
         }
     }
@@ -132,7 +137,7 @@ pub const fn requantize(acc: i32, factor: Multiplier, rounding: Rounding) -> i32
                 rounding_divide_by_pot(high, factor.shift.wrapping_neg() as u32)
             }
         }
-        Rounding::Single => {
+        Rounding::Single | Rounding::Wide => {
             let total = 31i32.wrapping_sub(factor.shift) as u32;
             let half = 1i64.wrapping_shl(total.wrapping_sub(1));
             (acc as i64 * factor.multiplier as i64).wrapping_add(half).wrapping_shr(total) as i32
@@ -168,9 +173,7 @@ pub struct Clamp {
 impl Clamp {
     /// The whole range of `dtype`.
     pub const fn full(dtype: DType) -> Self {
-        match dtype {
-            DType::I8 => Self { min: i8::MIN as i32, max: i8::MAX as i32 },
-        }
+        Self { min: dtype.min(), max: dtype.max() }
     }
 
     /// The range of `activation` for an output quantized with `quant`: `zero_point + round(bound / scale)` in single
@@ -272,6 +275,60 @@ impl Channel {
     }
 }
 
+/// What the 64-bit accumulator of one output channel needs to become a 16-bit output: one entry of a [`Channels`] table
+/// where the operator rounds as [`Rounding::Wide`] says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct WideChannel {
+    /// The bias.
+    pub bias: i64,
+    /// The factor's mantissa in Q0.15; not negative.
+    pub multiplier: i16,
+    /// The factor's power of two, in `-31..=7`.
+    pub shift: i16,
+}
+
+impl WideChannel {
+    /// The entry for a bias and a factor, whose mantissa is rounded to 15 bits, half up, as TensorFlow Lite does it.
+    pub const fn new(bias: i64, factor: Multiplier) -> Self {
+        let reduced = (factor.multiplier as i64 + (1 << 15)) >> 16;
+        let multiplier = if reduced > i16::MAX as i64 { i16::MAX } else { reduced as i16 };
+        Self { bias, multiplier, shift: factor.shift as i16 }
+    }
+
+    /// Whether the multiplier is not negative and the shift in `-31..=7`.
+    pub const fn is_valid(self) -> bool {
+        self.multiplier >= 0 && self.shift >= -31 && self.shift <= 7
+    }
+
+    /// As in a model file: the bias, a little-endian `i64`, then multiplier and shift.
+    pub const fn to_bytes(self) -> [u8; Channel::BYTES] {
+        let [a, b, c, d, e, f, g, h] = self.bias.to_le_bytes();
+        let ([i, j], [k, l]) = (self.multiplier.to_le_bytes(), self.shift.to_le_bytes());
+        [a, b, c, d, e, f, g, h, i, j, k, l]
+    }
+
+    /// From a model file.
+    #[inline]
+    pub const fn from_bytes(bytes: &[u8; Channel::BYTES]) -> Self {
+        let [a, b, c, d, e, f, g, h, i, j, k, l] = *bytes;
+        Self {
+            bias: i64::from_le_bytes([a, b, c, d, e, f, g, h]),
+            multiplier: i16::from_le_bytes([i, j]),
+            shift: i16::from_le_bytes([k, l]),
+        }
+    }
+
+    /// `sum` plus the bias, times the factor, rounded once, half up. Wraps where it overflows.
+    #[inline]
+    pub const fn apply(self, sum: i64) -> i32 {
+        let total = 15i32.wrapping_sub(self.shift as i32) as u32;
+        let half = 1i64.wrapping_shl(total.wrapping_sub(1));
+        let product = sum.wrapping_add(self.bias).wrapping_mul(self.multiplier as i64);
+        product.wrapping_add(half).wrapping_shr(total) as i32
+    }
+}
+
 /// The per-channel table of an operator with weights, read where it lies in the model file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Channels<'m> {
@@ -317,11 +374,15 @@ impl<'m> Channels<'m> {
         self.entries.iter().map(Channel::from_bytes)
     }
 
-    /// Whether every factor is valid.
-    pub const fn is_valid(&self) -> bool {
+    /// Whether every factor is valid, of an operator that rounds as `rounding` says.
+    pub const fn is_valid(&self, rounding: Rounding) -> bool {
         let mut rest = self.entries;
         while let [entry, others @ ..] = rest {
-            if !Channel::from_bytes(entry).factor.is_valid() {
+            let valid = match rounding {
+                Rounding::Wide => WideChannel::from_bytes(entry).is_valid(),
+                _ => Channel::from_bytes(entry).factor.is_valid(),
+            };
+            if !valid {
                 return false;
             }
             rest = others;

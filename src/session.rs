@@ -11,7 +11,7 @@ use crate::kernels::{Active, Backend};
 use crate::memory::Memory;
 use crate::model::{Model, Step};
 use crate::ops::{Io, OpKind};
-use crate::tensor::Tensor;
+use crate::tensor::{DType, Tensor};
 use crate::uses;
 
 /// A model, an arena, and how far the current inference has come.
@@ -52,15 +52,15 @@ pub struct StepEvent<'e> {
     pub tensor: &'e Tensor,
     /// The rows of it that have been computed.
     pub rows: Range<u32>,
-    /// Those rows, from the first element to the last; between the pixels of a concatenation's part lie bytes of the
-    /// other parts, see [`StepEvent::pixels`].
+    /// Those rows' bytes, from the first element to the last; between the pixels of a concatenation's part lie bytes of
+    /// the other parts, see [`StepEvent::pixels`].
     pub output: &'e [i8],
     /// By how much the observer's clock went on.
     pub ticks: u32,
 }
 
 impl StepEvent<'_> {
-    /// The channels of each computed pixel, in order.
+    /// The bytes of each computed pixel's channels, in order.
     pub fn pixels(&self) -> impl Iterator<Item = &[i8]> {
         let channels = self.tensor.pixel_bytes() as usize;
         let pitch = (self.tensor.place.pitch as usize).max(1);
@@ -151,39 +151,72 @@ impl<'a, B: Backend, const USES: u64> Session<'a, B, USES> {
         &self.model
     }
 
-    /// The input, `H x W x C` elements, to be filled before the first step. Later steps may reuse its bytes.
+    /// The input of an int8 model, `H x W x C` elements, to be filled before the first step. Later steps may reuse its
+    /// bytes. Empty for a model of another element type: see [`Session::input_bytes_mut`].
     pub fn input_mut(&mut self) -> &mut [i8] {
-        self.memory.write(self.model.input().region())
+        match self.model.input() {
+            input if input.dtype.same(DType::I8) => self.memory.write(input.region()),
+            _ => &mut [],
+        }
     }
 
-    /// Fills the input from `pixels`, `H x W x C` bytes, through the model's table; a model without one takes
+    /// The input as bytes, whatever its element type, elements in the processor's byte order.
+    pub fn input_bytes_mut(&mut self) -> &mut [u8] {
+        cast::as_u8_mut(self.memory.write(self.model.input().region()))
+    }
+
+    /// Fills the input from `pixels`, `H x W x C` bytes, through the model's table; an int8 model without one takes
     /// bytes as they are, less 128.
     ///
     /// # Errors
-    /// When there are more or fewer pixels than the model takes.
+    /// When there are more or fewer pixels than the model takes, or a model that is not int8 has no table.
     pub fn set_pixels(&mut self, pixels: &[u8]) -> Result<(), SessionError> {
-        self.check_len(pixels.len())?;
-        let tables = self.model.pixels();
-        let input = self.input_mut();
+        self.check_len(pixels.len(), self.model.input().shape.len())?;
+        let (tables, dtype) = (self.model.pixels(), self.model.input().dtype);
+        let input = self.memory.write(self.model.input().region());
         match tables {
             Some(tables) => tables.apply(pixels, input),
+            None if !dtype.same(DType::I8) => return Err(SessionError::NoPixels),
             None => input.iter_mut().zip(pixels).for_each(|(element, &pixel)| *element = (pixel ^ 0x80) as i8),
         }
         Ok(())
     }
 
-    /// Fills the input from quantized elements.
+    /// Fills the input of an int8 model from quantized elements.
     ///
     /// # Errors
-    /// When there are more or fewer elements than the model takes.
+    /// When there are more or fewer elements than the model takes, or its input is not int8.
     pub fn set_input(&mut self, elements: &[i8]) -> Result<(), SessionError> {
-        self.check_len(elements.len())?;
-        self.input_mut().iter_mut().zip(elements).for_each(|(to, &from)| *to = from);
+        self.set_elements(cast::as_u8(elements), DType::I8)
+    }
+
+    /// Fills the input of an int16 model from quantized elements.
+    ///
+    /// # Errors
+    /// When there are more or fewer elements than the model takes, or its input is not int16.
+    pub fn set_input_i16(&mut self, elements: &[i16]) -> Result<(), SessionError> {
+        self.set_elements(cast::i16_as_u8(elements), DType::I16)
+    }
+
+    /// Fills the input from the bytes of quantized elements, whatever their type, in the processor's byte order.
+    ///
+    /// # Errors
+    /// When there are more or fewer bytes than the model's input has.
+    pub fn set_input_bytes(&mut self, bytes: &[u8]) -> Result<(), SessionError> {
+        self.set_elements(bytes, self.model.input().dtype)
+    }
+
+    fn set_elements(&mut self, bytes: &[u8], given: DType) -> Result<(), SessionError> {
+        let input = self.model.input();
+        if !given.same(input.dtype) {
+            return Err(SessionError::ElementType { needed: input.dtype, given });
+        }
+        self.check_len(bytes.len(), input.span())?;
+        self.input_bytes_mut().iter_mut().zip(bytes).for_each(|(to, &from)| *to = from);
         Ok(())
     }
 
-    fn check_len(&self, given: usize) -> Result<(), SessionError> {
-        let needed = self.model.input().shape.len();
+    fn check_len(&self, given: usize, needed: u32) -> Result<(), SessionError> {
         if given == needed as usize { Ok(()) } else { Err(SessionError::InputLength { needed, given: given as u32 }) }
     }
 
@@ -290,9 +323,27 @@ impl<'a, B: Backend, const USES: u64> Session<'a, B, USES> {
         self.next
     }
 
-    /// The output's elements, `H x W x C`; those of the last inference that ran to its end.
+    /// The output's elements of an int8 model, `H x W x C`; those of the last inference that ran to its end. Empty for a
+    /// model of another element type.
     pub fn output(&self) -> &[i8] {
-        self.memory.read(self.model.output().region())
+        self.output_of(DType::I8)
+    }
+
+    /// As [`Session::output`], of an int16 model.
+    pub fn output_i16(&self) -> &[i16] {
+        cast::as_i16(self.output_of(DType::I16))
+    }
+
+    /// The output as bytes, whatever its element type, elements in the processor's byte order.
+    pub fn output_bytes(&self) -> &[u8] {
+        cast::as_u8(self.output_of(self.model.output().dtype))
+    }
+
+    fn output_of(&self, dtype: DType) -> &[i8] {
+        match self.model.output() {
+            output if output.dtype.same(dtype) => self.memory.read(output.region()),
+            _ => &[],
+        }
     }
 }
 

@@ -64,6 +64,8 @@ impl Shape {
 pub enum DType {
     /// Signed 8-bit, `real = (q - zero_point) * scale`.
     I8,
+    /// Signed 16-bit, `real = q * scale`: the zero point is 0.
+    I16,
 }
 
 impl DType {
@@ -71,6 +73,7 @@ impl DType {
     pub const fn size(self) -> u32 {
         match self {
             DType::I8 => 1,
+            DType::I16 => 2,
         }
     }
 
@@ -78,6 +81,7 @@ impl DType {
     pub const fn min(self) -> i32 {
         match self {
             DType::I8 => i8::MIN as i32,
+            DType::I16 => i16::MIN as i32,
         }
     }
 
@@ -85,6 +89,28 @@ impl DType {
     pub const fn max(self) -> i32 {
         match self {
             DType::I8 => i8::MAX as i32,
+            DType::I16 => i16::MAX as i32,
+        }
+    }
+
+    /// Whether a tensor of this type may have that zero point: any of its elements, or only 0.
+    pub const fn has_zero_point(self, zero_point: i32) -> bool {
+        match self {
+            DType::I8 => self.min() <= zero_point && zero_point <= self.max(),
+            DType::I16 => zero_point == 0,
+        }
+    }
+
+    /// Equality that a `const fn` can ask for.
+    pub const fn same(self, other: Self) -> bool {
+        self.code() == other.code()
+    }
+
+    /// The name in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            DType::I8 => "int8",
+            DType::I16 => "int16",
         }
     }
 
@@ -92,6 +118,7 @@ impl DType {
     pub const fn code(self) -> u32 {
         match self {
             DType::I8 => 0,
+            DType::I16 => 1,
         }
     }
 
@@ -99,6 +126,7 @@ impl DType {
     pub const fn from_code(code: u32) -> Option<Self> {
         match code {
             0 => Some(DType::I8),
+            1 => Some(DType::I16),
             _ => None,
         }
     }
@@ -212,6 +240,6 @@ impl Tensor {
             && self.place.pitch == other.place.pitch
             && self.place.rows == other.place.rows
             && self.shape.same(other.shape)
-            && self.dtype.size() == other.dtype.size()
+            && self.dtype.same(other.dtype)
     }
 }

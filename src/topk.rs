@@ -14,7 +14,7 @@ pub struct Prediction {
     /// The class: its index in the output.
     pub class: usize,
     /// The output element; [`QuantParams::dequantize`](crate::QuantParams::dequantize) makes it a real number.
-    pub score: i8,
+    pub score: i16,
 }
 
 /// The `K` highest of `scores`, best first; equal scores in the order of their classes. Fewer when there are fewer.
@@ -24,8 +24,12 @@ pub struct Prediction {
 /// assert_eq!((best[0].class, best[1].class), (2, 0));
 /// ```
 pub fn top_k<const K: usize>(scores: &[i8]) -> Vec<Prediction, K> {
+    best_of(scores.iter().map(|&score| score.into()))
+}
+
+fn best_of<const K: usize>(scores: impl Iterator<Item = i16>) -> Vec<Prediction, K> {
     let mut best: Vec<Prediction, K> = Vec::new();
-    for (class, &score) in scores.iter().enumerate() {
+    for (class, score) in scores.enumerate() {
         let mut candidate = Prediction { class, score };
         // Those already kept stay in order: the candidate takes the first place it deserves, and pushes the rest down.
         for kept in best.iter_mut().skip_while(|kept| kept.score >= score) {
@@ -40,23 +44,33 @@ pub fn top_k<const K: usize>(scores: &[i8]) -> Vec<Prediction, K> {
 impl<B: Backend, const USES: u64> Session<'_, B, USES> {
     /// The `K` best classes of the last inference, best first.
     pub fn top_k<const K: usize>(&self) -> Vec<Prediction, K> {
-        top_k(self.output())
+        best_of(self.scores())
+    }
+
+    /// The output's elements, of whichever integer type.
+    fn scores(&self) -> impl Iterator<Item = i16> {
+        let size = self.model().output().dtype.size() as usize;
+        self.output_bytes().chunks(size.max(1)).map(|element| match *element {
+            [low, high] => i16::from_ne_bytes([low, high]),
+            [byte, ..] => (byte as i8).into(),
+            [] => 0,
+        })
     }
 
     /// The probability of `class`, to show to people: the output itself when the model ends in a softmax, else the
     /// softmax of its outputs with an approximate exponential, good to about a percent.
     pub fn probability(&self, class: usize) -> f32 {
-        let (scores, quant) = (self.output(), self.model().output().quant);
-        let Some(&score) = scores.get(class) else {
+        let quant = self.model().output().quant;
+        let Some(score) = self.scores().nth(class) else {
             return 0.0;
         };
         let steps = self.model().step_count();
         let ends_in_softmax = steps.checked_sub(1).and_then(|last| self.model().step(last)).map(|step| step.kind());
-        if ends_in_softmax == Some(OpKind::Softmax) {
+        if matches!(ends_in_softmax, Some(OpKind::Softmax | OpKind::SoftmaxInt16)) {
             return quant.dequantize(score.into());
         }
-        let exp = |other: i8| F32Ext::exp((f32::from(other) - f32::from(score)) * quant.scale);
-        1.0 / scores.iter().map(|&other| exp(other)).sum::<f32>()
+        let exp = |other: i16| F32Ext::exp((f32::from(other) - f32::from(score)) * quant.scale);
+        1.0 / self.scores().map(exp).sum::<f32>()
     }
 }
 
@@ -73,7 +87,7 @@ mod tests {
             let best = top_k::<5>(&scores);
             prop_assert_eq!(best.len(), scores.len().min(5));
             for (found, (class, score)) in best.iter().zip(sorted) {
-                prop_assert_eq!((found.class, found.score), (class, score));
+                prop_assert_eq!((found.class, found.score), (class, score.into()));
             }
         }
     }

@@ -9,7 +9,7 @@ use kinglet::{Model, Observer, Session, Shape, StepEvent};
 use ndarray::{ArrayD, IxDyn, OwnedRepr};
 use ndarray_npy::NpzReader;
 
-use crate::simulate::Images;
+use crate::simulate::{self, Images};
 
 /// Where a step's output first differs from what was expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,9 +23,9 @@ pub struct Difference {
     /// Row, column and channel of the first that differs.
     pub at: [usize; 3],
     /// What was expected there.
-    pub expected: i8,
+    pub expected: i16,
     /// What the model computed.
-    pub got: i8,
+    pub got: i16,
 }
 
 /// The result of a comparison.
@@ -65,7 +65,7 @@ struct Layer {
     index: usize,
     name: String,
     shape: Shape,
-    elements: Vec<i8>,
+    elements: Vec<i16>,
 }
 
 /// Collects every step's output.
@@ -83,7 +83,9 @@ impl Observer for Outputs {
                 self.0.len() - 1
             }
         };
-        self.0[at].elements.extend(event.pixels().flatten());
+        for pixel in event.pixels() {
+            self.0[at].elements.extend(simulate::to_elements(bytemuck::cast_slice(pixel), event.tensor.dtype));
+        }
     }
 }
 
@@ -106,9 +108,10 @@ pub fn with_layers(model: Model<'_>, images: &Images, npz: &Path) -> Result<Comp
         });
         let expected = match key {
             Some(key) => {
-                let array: ArrayD<i8> = file
-                    .by_name::<OwnedRepr<i8>, IxDyn>(key)
-                    .with_context(|| format!("`{}`, array `{key}`, is not int8", npz.display()))?;
+                let narrow = file.by_name::<OwnedRepr<i8>, IxDyn>(key).map(|array| array.mapv(i16::from));
+                let array: ArrayD<i16> = narrow
+                    .or_else(|_| file.by_name::<OwnedRepr<i16>, IxDyn>(key))
+                    .with_context(|| format!("`{}`, array `{key}`, is neither int8 nor int16", npz.display()))?;
                 Some(array.iter().copied().collect::<Vec<_>>()).filter(|expected| expected.len() == got.len())
             }
             None => None,
@@ -135,7 +138,8 @@ fn run(model: Model<'_>, images: &Images) -> Result<Vec<Layer>> {
     match images {
         Images::Pixels(pixels) => session.set_pixels(&pixels.as_slice().context("pixels are not contiguous")?[..len]),
         Images::Quantized(elements) => {
-            session.set_input(&elements.as_slice().context("elements are not contiguous")?[..len])
+            let elements = &elements.as_slice().context("elements are not contiguous")?[..len];
+            session.set_input_bytes(&simulate::to_bytes(elements, model.input().dtype))
         }
     }
     .map_err(anyhow::Error::msg)?;
@@ -144,8 +148,8 @@ fn run(model: Model<'_>, images: &Images) -> Result<Vec<Layer>> {
     Ok(outputs.0)
 }
 
-fn difference(index: usize, step: String, shape: Shape, expected: &[i8], got: &[i8]) -> Difference {
-    let differ = |(_, (a, b)): &(usize, (&i8, &i8))| a != b;
+fn difference(index: usize, step: String, shape: Shape, expected: &[i16], got: &[i16]) -> Difference {
+    let differ = |(_, (a, b)): &(usize, (&i16, &i16))| a != b;
     let pairs = || expected.iter().zip(got).enumerate();
     let (at, (&wanted, &found)) = pairs().find(differ).unwrap_or((0, (&0, &0)));
     let (w, c) = ((shape.w as usize).max(1), (shape.c as usize).max(1));

@@ -44,36 +44,42 @@ pub fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     Ok(())
 }
 
-/// An array from the bytes of a `.npy` file, of signed or unsigned bytes.
+/// An array from a `.npy` file, of integers as models take and give them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ByteArray {
+pub enum IntArray {
     /// Signed 8-bit elements.
     Signed(ArrayD<i8>),
     /// Unsigned 8-bit elements.
     Unsigned(ArrayD<u8>),
+    /// Signed 16-bit elements.
+    Wide(ArrayD<i16>),
 }
 
-impl ByteArray {
+impl IntArray {
     /// Reads a `.npy` file.
     ///
     /// # Errors
     /// Names the file when it cannot be read, is not in NumPy's format, is truncated, or holds other elements than
-    /// bytes.
+    /// int8, uint8 or int16.
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = read(path)?;
         // A view checks the length before anything of the claimed size is allocated.
         match view::<i8>(&bytes) {
-            Err(ViewNpyError::WrongDescriptor(_)) => view::<u8>(&bytes).map(Self::Unsigned),
+            Err(ViewNpyError::WrongDescriptor(_)) => match view::<u8>(&bytes) {
+                Err(ViewNpyError::WrongDescriptor(_)) => view::<i16>(&bytes).map(Self::Wide),
+                unsigned => unsigned.map(Self::Unsigned),
+            },
             signed => signed.map(Self::Signed),
         }
-        .with_context(|| format!("`{}` is not a .npy file of int8 or uint8 elements", path.display()))
+        .with_context(|| format!("`{}` is not a .npy file of int8, uint8 or int16 elements", path.display()))
     }
 
     /// The dimensions.
     pub fn shape(&self) -> &[usize] {
         match self {
-            ByteArray::Signed(array) => array.shape(),
-            ByteArray::Unsigned(array) => array.shape(),
+            IntArray::Signed(array) => array.shape(),
+            IntArray::Unsigned(array) => array.shape(),
+            IntArray::Wide(array) => array.shape(),
         }
     }
 }

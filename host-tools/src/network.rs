@@ -5,6 +5,7 @@
 
 mod validate;
 
+use kinglet::ops::Curve;
 use kinglet::{Activation, ChannelOrder, DType, QuantParams, Rounding, Shape, Window};
 
 pub use validate::NetworkError;
@@ -36,8 +37,8 @@ pub struct Network {
 pub struct Pixels {
     /// What the channels mean.
     pub order: ChannelOrder,
-    /// The tables, one after the other.
-    pub tables: Vec<i8>,
+    /// The tables, one after the other; each element within the input's type.
+    pub tables: Vec<i16>,
 }
 
 /// An activation tensor.
@@ -81,7 +82,7 @@ pub enum NodeOp {
         /// Scale of the weights: one for all output channels, or one for each.
         weight_scales: Vec<f32>,
         /// One per output channel, in units of input scale times weight scale.
-        bias: Vec<i32>,
+        bias: Vec<i64>,
         /// Fused activation.
         activation: Activation,
     },
@@ -94,7 +95,7 @@ pub enum NodeOp {
         /// Scale of the weights: one for all output channels, or one for each.
         weight_scales: Vec<f32>,
         /// One per output channel, in units of input scale times weight scale.
-        bias: Vec<i32>,
+        bias: Vec<i64>,
         /// Fused activation.
         activation: Activation,
     },
@@ -106,7 +107,7 @@ pub enum NodeOp {
         /// Scale of the weights: one for all output channels, or one for each.
         weight_scales: Vec<f32>,
         /// One per output channel, in units of input scale times weight scale.
-        bias: Vec<i32>,
+        bias: Vec<i64>,
         /// Fused activation.
         activation: Activation,
     },
@@ -148,17 +149,30 @@ pub enum NodeOp {
         /// What the inputs are multiplied with.
         beta: f32,
     },
-    /// Any function of one element: `table[q + 128]`.
+    /// Any function of one int8 element: `table[q + 128]`.
     Lookup {
         /// The 256 output elements.
         table: Vec<i8>,
+    },
+    /// The same number with another scale or type, from or to int16.
+    Rescale {
+        /// What negative numbers are multiplied with, if that is not 1. TensorFlow Lite computes the factors of such an
+        /// operator in single precision.
+        slope: Option<f32>,
+        /// Fused activation.
+        activation: Activation,
+    },
+    /// The logistic function or the hyperbolic tangent, of int16 elements.
+    Sigmoid {
+        /// Which function.
+        curve: Curve,
     },
     /// Arithmetic with a constant.
     Constant {
         /// What is computed.
         function: ConstantFunction,
         /// One element for each channel, or for each element.
-        data: Vec<i8>,
+        data: Vec<i16>,
         /// Quantization of the constant.
         quant: QuantParams,
         /// Fused activation.
@@ -173,7 +187,7 @@ pub enum NodeOp {
         /// Elements after, `[h, w, c]`.
         after: [u32; 3],
         /// What they are; the zero point stands for 0.
-        value: i8,
+        value: i16,
     },
 }
 

@@ -2,12 +2,12 @@
 
 use anyhow::{Context, Result, ensure};
 use kinglet::kernels::{Active, Backend};
-use kinglet::{Clamp, Model, Session, SessionError, Shape};
+use kinglet::{Clamp, DType, Model, Session, SessionError, Shape};
 use ndarray::{Array2, Array4, ArrayD};
 use rayon::prelude::*;
 
 use crate::device::Inputs;
-use crate::files::ByteArray;
+use crate::files::IntArray;
 
 /// Images for a model, N x H x W x C.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub enum Images {
     /// Pixels, which the model's table takes.
     Pixels(Array4<u8>),
     /// Quantized input elements.
-    Quantized(Array4<i8>),
+    Quantized(Array4<i16>),
 }
 
 impl Images {
@@ -24,7 +24,7 @@ impl Images {
     ///
     /// # Errors
     /// Names both shapes when they do not agree.
-    pub fn new(array: ByteArray, model: &Model<'_>) -> Result<Self> {
+    pub fn new(array: IntArray, model: &Model<'_>) -> Result<Self> {
         let shape = model.input().shape;
         let needed = [shape.h as usize, shape.w as usize, shape.c as usize];
         let (&count, rest) =
@@ -42,8 +42,15 @@ impl Images {
         ensure!(count > 0, "the input holds no images");
         let dim = (count, needed[0], needed[1], needed[2]);
         Ok(match array {
-            ByteArray::Signed(array) => Self::Quantized(array.into_shape_with_order(dim)?),
-            ByteArray::Unsigned(array) => Self::Pixels(array.into_shape_with_order(dim)?),
+            IntArray::Signed(array) => {
+                ensure_type(model, DType::I8)?;
+                Self::Quantized(array.mapv(i16::from).into_shape_with_order(dim)?)
+            }
+            IntArray::Wide(array) => {
+                ensure_type(model, DType::I16)?;
+                Self::Quantized(array.into_shape_with_order(dim)?)
+            }
+            IntArray::Unsigned(array) => Self::Pixels(array.into_shape_with_order(dim)?),
         })
     }
 
@@ -61,8 +68,14 @@ impl Images {
             _ => reals,
         };
         let full = Clamp::full(dtype);
-        let elements = reals.mapv(|real| full.apply(kinglet::quant::quantize(real, quant)) as i8);
-        Self::new(ByteArray::Signed(elements), model)
+        let elements = reals.mapv(|real| full.apply(kinglet::quant::quantize(real, quant)) as i16);
+        Self::new(
+            match dtype {
+                DType::I8 => IntArray::Signed(elements.mapv(|element| element as i8)),
+                _ => IntArray::Wide(elements),
+            },
+            model,
+        )
     }
 
     /// Number of images.
@@ -87,11 +100,17 @@ impl Images {
     }
 }
 
+fn ensure_type(model: &Model<'_>, given: DType) -> Result<()> {
+    let needed = model.input().dtype;
+    ensure!(needed == given, "the input is {}, the model takes {} elements", given.name(), needed.name());
+    Ok(())
+}
+
 /// The output elements of every image, one row each, computed on the backend that firmware would use here.
 ///
 /// # Errors
 /// When the images do not fit the model.
-pub fn run(model: Model<'_>, images: &Images) -> Result<Array2<i8>> {
+pub fn run(model: Model<'_>, images: &Images) -> Result<Array2<i16>> {
     run_on::<Active>(model, images)
 }
 
@@ -99,9 +118,9 @@ pub fn run(model: Model<'_>, images: &Images) -> Result<Array2<i8>> {
 ///
 /// # Errors
 /// As [`run`].
-pub fn run_on<B: Backend>(model: Model<'_>, images: &Images) -> Result<Array2<i8>> {
+pub fn run_on<B: Backend>(model: Model<'_>, images: &Images) -> Result<Array2<i16>> {
     let classes = model.output().shape.len() as usize;
-    let mut outputs = vec![0i8; images.len() * classes];
+    let mut outputs = vec![0i16; images.len() * classes];
     let arena = || vec![0u128; model.arena_len().div_ceil(16)];
     match images {
         Images::Pixels(pixels) => {
@@ -117,7 +136,8 @@ pub fn run_on<B: Backend>(model: Model<'_>, images: &Images) -> Result<Array2<i8
                 .context("elements are not contiguous")?
                 .par_chunks(model.input().shape.len() as usize);
             outputs.par_chunks_mut(classes).zip(each).try_for_each_init(arena, |arena, (output, image)| {
-                infer::<B>(model, arena, output, |session| session.set_input(image))
+                let bytes = to_bytes(image, model.input().dtype);
+                infer::<B>(model, arena, output, |session| session.set_input_bytes(&bytes))
             })
         }
     }
@@ -129,34 +149,47 @@ pub fn run_on<B: Backend>(model: Model<'_>, images: &Images) -> Result<Array2<i8
 fn infer<B: Backend>(
     model: Model<'_>,
     arena: &mut [u128],
-    output: &mut [i8],
+    output: &mut [i16],
     fill: impl FnOnce(&mut Session<'_, B>) -> Result<(), SessionError>,
 ) -> Result<(), SessionError> {
     let arena = bytemuck::cast_slice_mut(arena);
     let mut session = Session::<B>::with_backend(model, arena)?;
     fill(&mut session)?;
     session.run();
-    output.copy_from_slice(session.output());
+    output.copy_from_slice(&to_elements(session.output_bytes(), model.output().dtype));
     Ok(())
 }
 
+/// Elements as the bytes of type `dtype`.
+pub fn to_bytes(elements: &[i16], dtype: DType) -> Vec<u8> {
+    elements.iter().flat_map(|element| element.to_le_bytes().into_iter().take(dtype.size() as usize)).collect()
+}
+
+/// The elements in the bytes of type `dtype`.
+pub fn to_elements(bytes: &[u8], dtype: DType) -> Vec<i16> {
+    match dtype {
+        DType::I8 => bytes.iter().map(|&byte| i16::from(byte as i8)).collect(),
+        _ => bytes.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect(),
+    }
+}
+
 /// The class with the highest score in each row; of equal ones the first.
-pub fn classes(outputs: &Array2<i8>) -> Vec<usize> {
-    let best = |row: ndarray::ArrayView1<'_, i8>| {
-        kinglet::top_k::<1>(row.as_slice().unwrap_or_default()).first().map_or(0, |best| best.class)
+pub fn classes(outputs: &Array2<i16>) -> Vec<usize> {
+    let best = |row: ndarray::ArrayView1<'_, i16>| {
+        row.iter().enumerate().fold(0, |best, (class, &score)| if score > row[best] { class } else { best })
     };
     outputs.rows().into_iter().map(best).collect()
 }
 
 /// The share of rows whose highest score is at the label's class, in percent.
-pub fn accuracy(outputs: &Array2<i8>, labels: &[usize]) -> f64 {
+pub fn accuracy(outputs: &Array2<i16>, labels: &[usize]) -> f64 {
     let right = classes(outputs).iter().zip(labels).filter(|(class, label)| class == label).count();
     100.0 * right as f64 / labels.len().max(1) as f64
 }
 
 /// How many rows of two arrays are equal in every byte, and the first that is not.
-pub fn equal_rows(a: &Array2<i8>, b: &Array2<i8>) -> (usize, Option<usize>) {
-    let same = |(a, b): (ndarray::ArrayView1<'_, i8>, ndarray::ArrayView1<'_, i8>)| a == b;
+pub fn equal_rows(a: &Array2<i16>, b: &Array2<i16>) -> (usize, Option<usize>) {
+    let same = |(a, b): (ndarray::ArrayView1<'_, i16>, ndarray::ArrayView1<'_, i16>)| a == b;
     let equal: Vec<bool> = a.rows().into_iter().zip(b.rows()).map(same).collect();
     (equal.iter().filter(|&&same| same).count(), equal.iter().position(|&same| !same))
 }

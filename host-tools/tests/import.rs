@@ -5,7 +5,7 @@ mod needs;
 
 use import_util::small_network;
 use kinglet::Model;
-use kinglet_tools::files::ByteArray;
+use kinglet_tools::files::IntArray;
 use kinglet_tools::graph::{NetworkRecipe, Params, Preprocess};
 use kinglet_tools::import::tflite::file::{File, FileOperator, FileTensor};
 use kinglet_tools::import::{ImportError, Options, RoundingMode, import, tflite};
@@ -25,9 +25,9 @@ fn equals_the_oracle(name: &str, rounding: RoundingMode) {
     round_trips(&network);
     let exported = export::to_bytes(&network, &export::Options::default()).unwrap();
     let model = Model::new(&exported.bytes).unwrap();
-    let images = Images::new(ByteArray::read(&file("input.npy")).unwrap(), &model).unwrap();
+    let images = Images::new(IntArray::read(&file("input.npy")).unwrap(), &model).unwrap();
     let oracle = if rounding == RoundingMode::Double { "output_tflm.npy" } else { "output.npy" };
-    let ByteArray::Signed(expected) = ByteArray::read(&file(oracle)).unwrap() else { panic!("outputs are int8") };
+    let IntArray::Signed(expected) = IntArray::read(&file(oracle)).unwrap() else { panic!("outputs are int8") };
     let outputs = simulate::run(model, &images).unwrap();
     assert_eq!(outputs.into_dyn(), expected, "{name} {rounding:?}");
     let layers = compare::with_layers(model, &images, &file("layers.npz")).unwrap();

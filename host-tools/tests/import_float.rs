@@ -9,7 +9,7 @@ use kinglet_tools::import::{ImportError, ImportedFloat, Model, Options, calibrat
 use kinglet_tools::layers;
 use kinglet_tools::network::Network;
 use kinglet_tools::simulate::{self, Images};
-use kinglet_tools::{export, files::ByteArray, quantize};
+use kinglet_tools::{export, files::IntArray, quantize};
 use ndarray::{Array2, Array4, ArrayD, ArrayView1};
 use proptest::prelude::*;
 
@@ -38,7 +38,7 @@ fn agreement(network: &Network, inputs: &Array4<f32>, expected: &Array2<f32>) ->
     let model = Runtime::new(&exported.bytes).unwrap();
     let quant = model.input().quant;
     let elements = inputs.mapv(|x| ((x / quant.scale).round() as i32 + quant.zero_point).clamp(-128, 127) as i8);
-    let images = Images::new(ByteArray::Signed(elements.into_dyn()), &model).unwrap();
+    let images = Images::new(IntArray::Signed(elements.into_dyn()), &model).unwrap();
     let outputs = simulate::run(model, &images).unwrap();
     outputs.rows().into_iter().zip(expected.rows()).filter(|(a, b)| best(a.view()) == best(b.view())).count()
 }
@@ -75,11 +75,11 @@ fn onnx_with_its_own_scales_keeps_classes() {
 fn tflite_float_quantizes_well() {
     let Some(folder) = needs::shared("reference") else { return };
     let model = float(&folder.join("inception_cifar_float.tflite"));
-    let ByteArray::Signed(elements) = ByteArray::read(&folder.join("inception_cifar_int8.input.npy")).unwrap() else {
+    let IntArray::Signed(elements) = IntArray::read(&folder.join("inception_cifar_int8.input.npy")).unwrap() else {
         panic!("inputs are int8")
     };
     let inputs = elements.mapv(|q| f32::from(q) / 128.0).into_dimensionality().unwrap();
-    let ByteArray::Signed(output) = ByteArray::read(&folder.join("inception_cifar_int8.output.npy")).unwrap() else {
+    let IntArray::Signed(output) = IntArray::read(&folder.join("inception_cifar_int8.output.npy")).unwrap() else {
         panic!("outputs are int8")
     };
     let expected = output.mapv(f32::from).into_dimensionality().unwrap();

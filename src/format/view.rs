@@ -231,7 +231,7 @@ impl<'m> File<'m> {
             return Err(ModelError::new(Fault::Scale, at + record::SCALE));
         }
         let zero_point = attempt!(self.word(at + record::ZERO_POINT)) as i32;
-        if zero_point < dtype.min() || zero_point > dtype.max() {
+        if !dtype.has_zero_point(zero_point) {
             return Err(ModelError::new(Fault::ZeroPoint, at + record::ZERO_POINT));
         }
         let tensor = Tensor {

@@ -78,7 +78,7 @@ impl ModelSpec<'_> {
         let name = strings.add(self.name);
         let mut pixels = Vec::new();
         if let Some(p) = &self.pixels {
-            push(&mut pixels, [p.order.code(), (p.tables.len() / PixelTables::LEN) as u32, 0, 0]);
+            push(&mut pixels, [p.order.code(), p.count() as u32, 0, 0]);
             pixels.extend_from_slice(cast::as_u8(p.tables));
         }
 

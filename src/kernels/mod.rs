@@ -124,8 +124,16 @@ pub struct AddTerms {
 }
 
 impl AddTerms {
-    /// Bits that the operands are shifted left by before they are scaled.
+    /// Bits that int8 operands are shifted left by before they are scaled.
     pub const LEFT_SHIFT: u32 = 20;
+
+    /// The same for elements of type `dtype`: their differences from the zero point keep within 32 bits.
+    pub const fn left_shift(dtype: crate::tensor::DType) -> u32 {
+        match dtype {
+            crate::tensor::DType::I8 => Self::LEFT_SHIFT,
+            crate::tensor::DType::I16 => 15,
+        }
+    }
 
     /// The same with left and right exchanged.
     pub const fn swapped(self) -> Self {

@@ -8,7 +8,7 @@ use crate::bytes::{Block, attempt};
 use crate::error::{Fault, ModelError};
 use crate::kernels::{AddTerms, Backend};
 use crate::quant::{Clamp, Multiplier, OutputStage, Rounding};
-use crate::tensor::{QuantParams, Shape, Tensor};
+use crate::tensor::{DType, QuantParams, Shape, Tensor};
 use crate::window::Reach;
 
 /// The sum of two tensors of the same shape, each with its own scale, and an activation.
@@ -18,7 +18,7 @@ pub struct Add {
     pub rounding: Rounding,
     /// The factors of both inputs: `scale / (2 * larger scale)`.
     pub factors: [Multiplier; 2],
-    /// The factor of the sum: `2 * larger scale / (2^20 * output scale)`.
+    /// The factor of the sum: `2 * larger scale / (2^20 * output scale)`, for int16 with `2^15`.
     pub output_factor: Multiplier,
     /// The activation range.
     pub clamp: Clamp,
@@ -28,18 +28,19 @@ pub struct Add {
 }
 
 impl Add {
-    /// The addition of tensors quantized with `a` and `b` into one quantized with `output`, with the multipliers that
+    /// The addition of tensors of type `dtype` quantized with `a` and `b` into one quantized with `output`, with the multipliers that
     /// TensorFlow Lite computes. `None` when a ratio of scales is not a valid factor.
     pub const fn new(
         a: QuantParams,
         b: QuantParams,
         output: QuantParams,
+        dtype: DType,
         rounding: Rounding,
         clamp: Clamp,
     ) -> Option<Self> {
         let (a, b, output) = (a.scale as f64, b.scale as f64, output.scale as f64);
         let twice = 2.0 * if a > b { a } else { b };
-        let shifted = (1u32 << AddTerms::LEFT_SHIFT) as f64 * output;
+        let shifted = (1u32 << AddTerms::left_shift(dtype)) as f64 * output;
         match (
             Multiplier::from_real(a / twice),
             Multiplier::from_real(b / twice),
@@ -106,9 +107,9 @@ impl Add {
     pub(super) const fn check(&self, tensors: &Operands) -> Result<(), Fault> {
         let (a, output) = (&tensors.a, &tensors.output);
         let Some(b) = &tensors.b else { return Err(Fault::Operand) };
-        attempt!(params::int8(a));
-        attempt!(params::int8(b));
-        attempt!(params::int8(output));
+        attempt!(params::same_type(a, output));
+        attempt!(params::same_type(b, output));
+        attempt!(params::demand(self.linear.is_none() || output.dtype.same(DType::I8), Fault::Algorithm));
         attempt!(params::demand(self.clamp.is_valid(output.dtype), Fault::Clamp));
         match Self::output_shape(a.shape, b.shape) {
             Some(shape) if shape.same(output.shape) => Ok(()),

@@ -84,7 +84,7 @@ impl AveragePool2d {
 }
 
 /// `sum / count`, half away from zero; `count = 0` counts as 1.
-const fn average(sum: i32, count: u32) -> i32 {
+pub(super) const fn average(sum: i32, count: u32) -> i32 {
     let count = if count == 0 { 1 } else { count };
     let size = sum.unsigned_abs().wrapping_add(count / 2) / count;
     if sum < 0 { (size as i32).wrapping_neg() } else { size as i32 }

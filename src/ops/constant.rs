@@ -19,7 +19,7 @@ pub struct Constant<'m> {
     pub function: Function,
     /// The constant's zero point.
     pub zero_point: i32,
-    /// The constant: `c` elements, or `h * w * c`.
+    /// The constant: `c` elements, or `h * w * c`; little-endian bytes of those that have more than one.
     pub data: &'m [i8],
 }
 
@@ -77,16 +77,16 @@ impl<'m> Constant<'m> {
 
     pub(super) const fn check(&self, tensors: &Operands) -> Result<(), Fault> {
         let (input, output) = (&tensors.a, &tensors.output);
-        attempt!(params::int8(input));
-        attempt!(params::int8(output));
+        attempt!(params::same_type(input, output));
+        attempt!(params::demand(output.dtype.has_zero_point(self.zero_point), Fault::ZeroPoint));
         let clamp = match &self.function {
             Function::Mul(mul) => mul.clamp,
             Function::Add(add) => add.clamp,
             Function::Sub(sub) | Function::SubFrom(sub) => sub.clamp,
         };
         attempt!(params::demand(clamp.is_valid(output.dtype), Fault::Clamp));
-        let len = self.data.len();
-        let fits = len == input.shape.c as usize || len == input.shape.len() as usize;
+        let (len, whole) = (self.data.len() as u64, input.shape.len() as u64 * input.dtype.size() as u64);
+        let fits = len == input.pixel_bytes() as u64 || len == whole;
         attempt!(params::demand(fits, Fault::Weights));
         params::demand(Self::output_shape(input.shape).same(output.shape), Fault::ShapeRule)
     }
@@ -127,7 +127,7 @@ impl<'m> Constant<'m> {
                 let pairs = elements.iter_mut().zip(constants);
                 match &self.function {
                     Function::Add(add) => B::add(elements, constants, &add.terms([input, self.zero_point], result)),
-                    Function::Mul(mul) => pairs.for_each(|(x, &c)| *x = mul.apply(*x, c, zeros)),
+                    Function::Mul(mul) => pairs.for_each(|(x, &c)| *x = mul.apply((*x).into(), c.into(), zeros) as i8),
                     Function::Sub(sub) => pairs.for_each(|(x, &c)| *x = sub.apply(*x, c, zeros)),
                     Function::SubFrom(sub) => {
                         pairs.for_each(|(x, &c)| *x = sub.apply(c, *x, [self.zero_point, input, result]));
@@ -144,7 +144,7 @@ mod tests {
     use super::super::elementwise::tests::run;
     use super::*;
     use crate::quant::{Clamp, Rounding};
-    use crate::tensor::QuantParams;
+    use crate::tensor::{DType, QuantParams};
 
     /// The same as the operators of two tensors, for a constant of a pixel and of the whole shape.
     #[test]
@@ -164,11 +164,11 @@ mod tests {
             let pair = |op| run(op, (&a, shape, qa), Some((&b, constant, qb)), (shape, out), false);
             let mul = Mul::new(qa, qb, out, rounding, clamp).unwrap();
             assert_eq!(with(Function::Mul(mul)), pair(Op::Mul(mul)));
-            let sub = Sub::new(qa, qb, out, rounding, clamp).unwrap();
+            let sub = Sub::new(qa, qb, out, DType::I8, rounding, clamp).unwrap();
             assert_eq!(with(Function::Sub(sub)), pair(Op::Sub(sub)));
-            let from = Sub::new(qb, qa, out, rounding, clamp).unwrap();
+            let from = Sub::new(qb, qa, out, DType::I8, rounding, clamp).unwrap();
             if constant == shape {
-                let add = Add::new(qa, qb, out, rounding, clamp).unwrap();
+                let add = Add::new(qa, qb, out, DType::I8, rounding, clamp).unwrap();
                 assert_eq!(with(Function::Add(add)), pair(Op::Add(add)));
                 let reversed = run(Op::Sub(from), (&b, shape, qb), Some((&a, shape, qa)), (shape, out), false);
                 assert_eq!(with(Function::SubFrom(from)), reversed);

@@ -18,7 +18,7 @@ use crate::uses;
 use crate::window::{Reach, Window};
 
 /// Elements under a window.
-const fn patch_len(window: &Window, inputs: u32) -> u64 {
+pub(super) const fn patch_len(window: &Window, inputs: u32) -> u64 {
     window.taps_len() as u64 * inputs as u64
 }
 
@@ -56,7 +56,7 @@ impl<'m> Conv2d<'m> {
         Ok(Self {
             algorithm,
             window: attempt!(params::window(&block, 1)),
-            rounding: attempt!(params::rounding(&block, 11)),
+            rounding: attempt!(params::weighted_rounding(&block, 11)),
             clamp: attempt!(params::clamp(&block, 12)),
             weights: quant::weights(attempt!(block.data(14, 4))),
             channels: attempt!(params::channels(&block, 16)),
@@ -74,10 +74,8 @@ impl<'m> Conv2d<'m> {
 
     pub(super) const fn check(&self, tensors: &Operands) -> Result<(), Fault> {
         let (input, output) = (&tensors.a, &tensors.output);
-        attempt!(params::int8(input));
-        attempt!(params::int8(output));
+        attempt!(params::weighted(tensors, self.rounding, &self.channels, matches!(self.algorithm, ConvAlgorithm::Direct)));
         attempt!(params::demand(self.clamp.is_valid(output.dtype), Fault::Clamp));
-        attempt!(params::demand(self.channels.is_valid(), Fault::Multiplier));
         let outputs = self.channels.len() as u32;
         match Self::output_shape(input.shape, &self.window, outputs) {
             Some(shape) if shape.same(output.shape) => {}
@@ -100,6 +98,7 @@ impl<'m> Conv2d<'m> {
                 if self.reads_in_place(tensors) {
                     return 0;
                 }
+                // Two patches of bytes, or one of 16-bit elements.
                 let len = 2 * patch_len(&self.window, tensors.a.shape.c);
                 if len > u32::MAX as u64 { u32::MAX } else { len as u32 }
             }
@@ -127,7 +126,7 @@ impl<'m> Conv2d<'m> {
     }
 
     /// Whether every patch lies in the input as it is, one stretch of bytes: then nothing is gathered.
-    const fn reads_in_place(&self, tensors: &Operands) -> bool {
+    pub(super) const fn reads_in_place(&self, tensors: &Operands) -> bool {
         let (input, window) = (&tensors.a, &self.window);
         let [rows, columns] = window.kernel;
         let one_stretch =
@@ -198,9 +197,9 @@ impl<'m> Conv2d<'m> {
         }
     }
 
-    /// The stretch of the input that holds the patches of `pixels` output pixels from `(y, x)`, and the bytes from
-    /// one patch to the next.
-    fn patches_in(&self, input: &Tensor, y: u32, x: u32, pixels: u32, k: u32) -> (Region, u32) {
+    /// The stretch of the input that holds the patches, of `k` bytes, of `pixels` output pixels from `(y, x)`, and the
+    /// bytes from one patch to the next.
+    pub(super) fn patches_in(&self, input: &Tensor, y: u32, x: u32, pixels: u32, k: u32) -> (Region, u32) {
         let [down, right] = self.window.stride;
         let pitch = right.wrapping_mul(input.place.pitch);
         let first = input.slot(y.wrapping_mul(down)).wrapping_mul(input.shape.w).wrapping_add(x.wrapping_mul(right));

@@ -34,7 +34,7 @@ impl<'m> Dense<'m> {
     pub(super) const fn decode(block: Block<'m>) -> Result<Self, ModelError> {
         attempt!(params::only_algorithm(&block, 0));
         Ok(Self {
-            rounding: attempt!(params::rounding(&block, 1)),
+            rounding: attempt!(params::weighted_rounding(&block, 1)),
             clamp: attempt!(params::clamp(&block, 2)),
             weights: quant::weights(attempt!(block.data(4, 4))),
             channels: attempt!(params::channels(&block, 6)),
@@ -50,10 +50,8 @@ impl<'m> Dense<'m> {
 
     pub(super) const fn check(&self, tensors: &Operands) -> Result<(), Fault> {
         let (input, output) = (&tensors.a, &tensors.output);
-        attempt!(params::int8(input));
-        attempt!(params::int8(output));
+        attempt!(params::weighted(tensors, self.rounding, &self.channels, true));
         attempt!(params::demand(self.clamp.is_valid(output.dtype), Fault::Clamp));
-        attempt!(params::demand(self.channels.is_valid(), Fault::Multiplier));
         let units = self.channels.len() as u32;
         let shape = Self::output_shape(input.shape, units);
         attempt!(params::demand(shape.same(output.shape), Fault::ShapeRule));
@@ -62,7 +60,7 @@ impl<'m> Dense<'m> {
     }
 
     pub(super) const fn scratch_len(&self, tensors: &Operands) -> u32 {
-        if tensors.a.is_contiguous() { 0 } else { tensors.a.shape.len() }
+        if tensors.a.is_contiguous() { 0 } else { tensors.a.shape.len().saturating_mul(tensors.a.dtype.size()) }
     }
 
     pub(super) const fn in_place(&self, _operand: u32) -> bool {

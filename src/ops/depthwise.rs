@@ -10,7 +10,7 @@ use crate::kernels::algorithms::{Layer, depthwise as packed};
 use crate::kernels::intrinsics::cast;
 use crate::kernels::{BLOCK, Backend};
 use crate::quant::{self, Channel, Channels, Clamp, OutputStage, Rounding};
-use crate::tensor::Shape;
+use crate::tensor::{DType, Shape};
 use crate::uses;
 use crate::window::{Reach, Window};
 
@@ -62,7 +62,7 @@ impl<'m> DepthwiseConv2d<'m> {
         Ok(Self {
             algorithm,
             window: attempt!(params::window(&block, 1)),
-            rounding: attempt!(params::rounding(&block, 11)),
+            rounding: attempt!(params::weighted_rounding(&block, 11)),
             clamp: attempt!(params::clamp(&block, 12)),
             weights: quant::weights(attempt!(block.data(14, 4))),
             channels: attempt!(params::channels(&block, 16)),
@@ -80,10 +80,8 @@ impl<'m> DepthwiseConv2d<'m> {
 
     pub(super) const fn check(&self, tensors: &Operands) -> Result<(), Fault> {
         let (input, output) = (&tensors.a, &tensors.output);
-        attempt!(params::int8(input));
-        attempt!(params::int8(output));
+        attempt!(params::weighted(tensors, self.rounding, &self.channels, matches!(self.algorithm, DepthwiseAlgorithm::Direct)));
         attempt!(params::demand(self.clamp.is_valid(output.dtype), Fault::Clamp));
-        attempt!(params::demand(self.channels.is_valid(), Fault::Multiplier));
         if input.shape.c == 0 || !(self.channels.len() as u32).is_multiple_of(input.shape.c) {
             return Err(Fault::ShapeRule);
         }
@@ -103,15 +101,16 @@ impl<'m> DepthwiseConv2d<'m> {
         params::demand(self.weights.len() as u64 == len, Fault::Weights)
     }
 
-    /// A patch, and when there is more than one output channel for each input channel, a patch that repeats them.
+    /// A patch, and of int8 elements, when there is more than one output channel for each input channel, a patch that
+    /// repeats them.
     pub(super) const fn scratch_len(&self, tensors: &Operands) -> u32 {
         if matches!(self.algorithm, DepthwiseAlgorithm::Packed) {
             let layer = Layer::of(&self.window, self.clamp, &tensors.a, &tensors.output);
             let len = packed::scratch_words(&layer).saturating_mul(4);
             return if len > u32::MAX as usize { u32::MAX } else { len as u32 };
         }
-        let (input, output) = (tensors.a.shape.c as u64, tensors.output.shape.c as u64);
-        let repeated = if multiplier(tensors) == 1 { 0 } else { output };
+        let (input, output) = (tensors.a.pixel_bytes() as u64, tensors.output.shape.c as u64);
+        let repeated = if multiplier(tensors) == 1 || !tensors.a.dtype.same(DType::I8) { 0 } else { output };
         let len = (input + repeated) * self.window.taps_len() as u64;
         if len > u32::MAX as u64 { u32::MAX } else { len as u32 }
     }
@@ -188,7 +187,7 @@ impl<'m> DepthwiseConv2d<'m> {
 }
 
 /// Output channels for each input channel.
-const fn multiplier(tensors: &Operands) -> u32 {
+pub(super) const fn multiplier(tensors: &Operands) -> u32 {
     match tensors.output.shape.c.checked_div(tensors.a.shape.c) {
         Some(multiplier) => multiplier,
         None => 0,

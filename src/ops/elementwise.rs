@@ -6,6 +6,7 @@ use super::patch::copy_row;
 use super::{Io, params};
 use crate::bytes::attempt;
 use crate::error::Fault;
+use crate::memory::Element;
 use crate::tensor::{Shape, Tensor};
 
 /// The shape rule: the second operand has the first one's shape, or is one pixel with as many channels, or a single
@@ -15,11 +16,10 @@ pub(super) const fn broadcast(a: Shape, b: Shape) -> Option<Shape> {
     if a.same(b) || pixel { Some(a) } else { None }
 }
 
-/// Demands int8 operands that fit together.
+/// Demands operands of one type that fit together.
 pub(super) const fn check(a: &Tensor, b: &Tensor, output: &Tensor) -> Result<(), Fault> {
-    attempt!(params::int8(a));
-    attempt!(params::int8(b));
-    attempt!(params::int8(output));
+    attempt!(params::same_type(a, output));
+    attempt!(params::same_type(b, output));
     match broadcast(a.shape, b.shape) {
         Some(shape) if shape.same(output.shape) => Ok(()),
         _ => Err(Fault::ShapeRule),
@@ -27,11 +27,11 @@ pub(super) const fn check(a: &Tensor, b: &Tensor, output: &Tensor) -> Result<(),
 }
 
 /// `output = f(left, right)` for rows `rows`, taken in place over `left`.
-pub(super) fn combine(
+pub(super) fn combine<E: Element>(
     io: &mut Io<'_, '_>,
     (left, right, output): (&Tensor, &Tensor, &Tensor),
     rows: Range<u32>,
-    f: impl Fn(i8, i8) -> i8,
+    f: impl Fn(E, E) -> E,
 ) {
     let one_pixel = right.shape.h == 1 && right.shape.w == 1;
     for y in rows.start..rows.end.min(output.shape.h) {
@@ -39,6 +39,7 @@ pub(super) fn combine(
         for x in 0..output.shape.w {
             let from = if one_pixel { right.pixels(0, 0, 1) } else { right.pixels(y, x, 1) };
             let (right, out) = io.memory.read_write(from, output.pixels(y, x, 1));
+            let (right, out) = (E::of(right), E::of_mut(out));
             match right {
                 [only] => out.iter_mut().for_each(|out| *out = f(*out, *only)),
                 _ => out.iter_mut().zip(right).for_each(|(out, &right)| *out = f(*out, right)),

@@ -48,8 +48,7 @@ impl Mean {
     }
 
     pub(super) const fn check(&self, tensors: &Operands) -> Result<(), Fault> {
-        attempt!(params::int8(&tensors.a));
-        attempt!(params::int8(&tensors.output));
+        attempt!(params::same_type(&tensors.a, &tensors.output));
         params::demand(Self::output_shape(tensors.a.shape).same(tensors.output.shape), Fault::ShapeRule)
     }
 

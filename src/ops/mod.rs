@@ -23,19 +23,21 @@ use crate::bytes::{Block, attempt};
 use crate::error::{Fault, ModelError};
 use crate::kernels::Backend;
 use crate::memory::{Memory, Region};
-use crate::tensor::Tensor;
+use crate::tensor::{DType, Tensor};
 use crate::uses;
 use crate::window::Reach;
 
 pub use constant::Function;
 pub use conv2d::ConvAlgorithm;
 pub use depthwise::DepthwiseAlgorithm;
+pub use sigmoid::Curve;
 
 mod elementwise;
 mod matmul;
 mod overlay;
 mod params;
 mod patch;
+mod wide;
 
 /// The tensors that a step works on: one or two inputs and an output.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -164,8 +166,17 @@ macro_rules! operators {
             }
 
             fn run_rows<B: Backend, const USES: u64>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+                let (int8, int16) =
+                    const { (uses::has(USES, uses::dtype(DType::I8)), uses::has(USES, uses::dtype(DType::I16))) };
+                if int16 && io.tensors.a.dtype.same(DType::I16) && wide::run::<USES>(self, io, rows.clone()) {
+                    return;
+                }
                 match self {
-                    $(Op::$op(op) if uses::has(USES, uses::operator(OpKind::$op)) => op.run::<B, USES>(io, rows),)*
+                    $(Op::$op(op)
+                        if uses::has(USES, uses::operator(OpKind::$op)) && (int8 || !wide::takes(OpKind::$op)) =>
+                    {
+                        op.run::<B, USES>(io, rows)
+                    })*
                     _ => {}
                 }
             }
@@ -232,4 +243,10 @@ operators! {
     sub::Sub = 14, 2, "SUB";
     /// Product, sum or difference of a tensor and a constant.
     constant::Constant<'m> = 15, 1, "CONSTANT";
+    /// The same numbers with another scale or type, times a slope where they are negative.
+    rescale::Rescale = 16, 1, "RESCALE";
+    /// The logistic function or the hyperbolic tangent of int16 elements.
+    sigmoid::Sigmoid<'m> = 17, 1, "SIGMOID";
+    /// Softmax over the channels of every pixel, of int16 elements.
+    softmax_int16::SoftmaxInt16<'m> = 18, 1, "SOFTMAX_INT16";
 }

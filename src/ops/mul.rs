@@ -92,10 +92,10 @@ impl Mul {
 
     /// One product; zero points are those of both operands and of the output.
     #[inline]
-    pub(super) const fn apply(&self, left: i8, right: i8, zero_points: [i32; 3]) -> i8 {
+    pub(super) const fn apply(&self, left: i32, right: i32, zero_points: [i32; 3]) -> i32 {
         let [left_zero, right_zero, output_zero] = zero_points;
-        let product = (left as i32).wrapping_sub(left_zero).wrapping_mul((right as i32).wrapping_sub(right_zero));
-        self.clamp.apply(requantize(product, self.factor, self.rounding).wrapping_add(output_zero)) as i8
+        let product = left.wrapping_sub(left_zero).wrapping_mul(right.wrapping_sub(right_zero));
+        self.clamp.apply(requantize(product, self.factor, self.rounding).wrapping_add(output_zero))
     }
 
     #[inline(never)]
@@ -104,7 +104,9 @@ impl Mul {
         // In place over whichever operand lies where the output lies; the product does not mind the order.
         let (over, other) = if b.same_place(&output) && !a.same_place(&output) { (b, a) } else { (a, b) };
         let zero_points = [over.quant.zero_point, other.quant.zero_point, output.quant.zero_point];
-        elementwise::combine(io, (&over, &other, &output), rows, |left, right| self.apply(left, right, zero_points));
+        elementwise::combine(io, (&over, &other, &output), rows, |left: i8, right| {
+            self.apply(left.into(), right.into(), zero_points) as i8
+        });
     }
 }
 

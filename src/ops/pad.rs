@@ -7,8 +7,9 @@ use super::{Io, Operands, params};
 use crate::bytes::{Block, attempt};
 use crate::error::{Fault, ModelError};
 use crate::kernels::Backend;
+use crate::kernels::intrinsics::cast;
 use crate::quant::Clamp;
-use crate::tensor::Shape;
+use crate::tensor::{DType, Shape};
 use crate::window::Reach;
 
 /// Padding with a constant, normally the zero point, in height, width and channels.
@@ -19,7 +20,7 @@ pub struct Pad {
     /// Elements after, `[h, w, c]`.
     pub after: [u32; 3],
     /// What they are.
-    pub value: i8,
+    pub value: i16,
 }
 
 impl Pad {
@@ -37,10 +38,10 @@ impl Pad {
         let before = [attempt!(block.word(0)), attempt!(block.word(1)), attempt!(block.word(2))];
         let after = [attempt!(block.word(3)), attempt!(block.word(4)), attempt!(block.word(5))];
         let value = attempt!(block.word(6)) as i32;
-        if value < i8::MIN as i32 || value > i8::MAX as i32 {
+        if value < i16::MIN as i32 || value > i16::MAX as i32 {
             return Err(block.error(6, Fault::Clamp));
         }
-        Ok(Self { before, after, value: value as i8 })
+        Ok(Self { before, after, value: value as i16 })
     }
 
     #[cfg(feature = "std")]
@@ -86,10 +87,14 @@ impl Pad {
         let [top, left, front] = self.before;
         for y in rows.start..rows.end.min(output.shape.h) {
             for x in 0..output.shape.w {
-                io.memory.write(output.pixels(y, x, 1)).fill(self.value);
+                let pixel = io.memory.write(output.pixels(y, x, 1));
+                match output.dtype {
+                    DType::I8 => pixel.fill(self.value as i8),
+                    DType::I16 => cast::as_i16_mut(pixel).fill(self.value),
+                }
                 let (from_y, from_x) = (y.wrapping_sub(top), x.wrapping_sub(left));
                 if from_y < input.shape.h && from_x < input.shape.w {
-                    let to = output.pixels(y, x, 1).part(front, input.pixel_bytes());
+                    let to = output.pixels(y, x, 1).part(front.wrapping_mul(output.dtype.size()), input.pixel_bytes());
                     let (from, to) = io.memory.read_write(input.pixels(from_y, from_x, 1), to);
                     copy(to, from);
                 }

@@ -30,6 +30,14 @@ pub(super) const fn window_words(window: &Window) -> [u32; 8] {
 
 /// The rounding mode in word `at`.
 pub(super) const fn rounding(block: &Block<'_>, at: u32) -> Result<Rounding, ModelError> {
+    match attempt!(weighted_rounding(block, at)) {
+        Rounding::Wide => Err(block.error(at, Fault::Rounding)),
+        rounding => Ok(rounding),
+    }
+}
+
+/// The rounding mode in word `at`, of an operator with weights.
+pub(super) const fn weighted_rounding(block: &Block<'_>, at: u32) -> Result<Rounding, ModelError> {
     match Rounding::from_code(attempt!(block.word(at))) {
         Some(rounding) => Ok(rounding),
         None => Err(block.error(at, Fault::Rounding)),
@@ -65,17 +73,24 @@ pub(super) const fn no_dilation(block: &Block<'_>, at: u32) -> Result<(), ModelE
     }
 }
 
-/// Demands signed 8-bit elements.
-pub(super) const fn int8(tensor: &Tensor) -> Result<(), Fault> {
-    match tensor.dtype {
-        DType::I8 => Ok(()),
-    }
+/// Demands elements of type `dtype`.
+pub(super) const fn of_type(tensor: &Tensor, dtype: DType) -> Result<(), Fault> {
+    demand(tensor.dtype.same(dtype), Fault::QuantRule)
 }
 
-/// Demands signed 8-bit elements with one quantization on both sides.
+/// Demands signed 8-bit elements.
+pub(super) const fn int8(tensor: &Tensor) -> Result<(), Fault> {
+    of_type(tensor, DType::I8)
+}
+
+/// Demands one type of elements on both sides.
+pub(super) const fn same_type(input: &Tensor, output: &Tensor) -> Result<(), Fault> {
+    of_type(input, output.dtype)
+}
+
+/// Demands one type of elements with one quantization on both sides.
 pub(super) const fn same_quant(input: &Tensor, output: &Tensor) -> Result<(), Fault> {
-    attempt!(int8(input));
-    attempt!(int8(output));
+    attempt!(same_type(input, output));
     if input.quant.same(output.quant) { Ok(()) } else { Err(Fault::QuantRule) }
 }
 
@@ -90,6 +105,21 @@ pub(super) const fn only_algorithm(block: &Block<'_>, at: u32) -> Result<(), Mod
         0 => Ok(()),
         _ => Err(block.error(at, Fault::Algorithm)),
     }
+}
+
+/// The rules of operators with weights: one element type; a table, a rounding mode and an algorithm that go with it.
+pub(super) const fn weighted(
+    tensors: &Operands,
+    rounding: Rounding,
+    channels: &Channels<'_>,
+    direct: bool,
+) -> Result<(), Fault> {
+    attempt!(same_type(&tensors.a, &tensors.output));
+    match tensors.a.dtype {
+        DType::I8 => attempt!(demand(!matches!(rounding, Rounding::Wide), Fault::Rounding)),
+        DType::I16 => attempt!(demand(direct, Fault::Algorithm)),
+    }
+    demand(channels.is_valid(rounding), Fault::Multiplier)
 }
 
 /// The shape rule of pools, `None` when the window does not fit.

@@ -26,7 +26,7 @@ fn take<'a>(rest: &mut &'a mut [i8], len: usize) -> &'a mut [i8] {
     }
 }
 
-/// Copies the elements under the window at output position `(y, x)` to `patch`, tap by tap, `fill` where the window
+/// Copies the bytes under the window at output position `(y, x)` to `patch`, tap by tap, `fill` where the window
 /// lies outside the input.
 #[inline]
 pub(super) fn gather(
@@ -38,7 +38,7 @@ pub(super) fn gather(
     patch: Region,
 ) {
     let (elements, mut patch) = memory.read_write(input.region(), patch);
-    let (c, pitch) = (input.shape.c as usize, input.place.pitch as usize);
+    let (c, pitch) = (input.pixel_bytes() as usize, input.place.pitch as usize);
     let columns = window.taps(1, x, input.shape.w);
     let before = (columns.tap as usize).wrapping_mul(c);
     let inside = columns.len as usize;
@@ -84,7 +84,7 @@ impl Inside {
         self.rows.len.wrapping_mul(self.columns.len)
     }
 
-    /// The pixels, from `channel` on, of a tensor whose bytes are `elements`.
+    /// The pixels, from byte `channel` of them on, of a tensor whose bytes are `elements`.
     pub(super) fn pixels_of<'a>(&self, input: &Tensor, elements: &'a [i8], channel: u32) -> Pixels<'a> {
         let start = self.columns.start.wrapping_mul(input.place.pitch).wrapping_add(channel);
         Pixels {

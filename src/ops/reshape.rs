@@ -8,7 +8,7 @@ use crate::bytes::{Block, attempt};
 use crate::error::{Fault, ModelError};
 use crate::kernels::Backend;
 use crate::memory::Region;
-use crate::tensor::{Shape, Tensor};
+use crate::tensor::Tensor;
 use crate::window::Reach;
 
 /// The same elements, in the same order, under another shape.
@@ -54,7 +54,7 @@ impl Reshape {
     #[inline(never)]
     pub(super) fn run<B: Backend, const USES: u64>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         let Operands { a, output, .. } = io.tensors;
-        let row = output.shape.w.wrapping_mul(output.shape.c);
+        let row = output.shape.w.wrapping_mul(output.pixel_bytes());
         let mut at = rows.start.wrapping_mul(row);
         let end = rows.end.min(output.shape.h).wrapping_mul(row);
         if a.is_contiguous() && output.is_contiguous() && a.place.offset == output.place.offset {
@@ -73,12 +73,12 @@ impl Reshape {
     }
 }
 
-/// The longest stretch of bytes from element `at` on.
+/// The longest stretch of elements from byte `at` of all of them on.
 const fn stretch(tensor: &Tensor, at: u32) -> Region {
     if tensor.is_contiguous() {
         return tensor.region().part(at, u32::MAX);
     }
-    let Shape { w, c, .. } = tensor.shape;
+    let (w, c) = (tensor.shape.w, tensor.pixel_bytes());
     if w == 0 || c == 0 {
         return Region { offset: 0, len: 0 };
     }

@@ -7,7 +7,7 @@ use crate::bytes::{Block, attempt};
 use crate::error::{Fault, ModelError};
 use crate::kernels::{AddTerms, Backend};
 use crate::quant::{Clamp, Multiplier, Rounding, requantize};
-use crate::tensor::{QuantParams, Shape};
+use crate::tensor::{DType, QuantParams, Shape};
 use crate::window::Reach;
 
 /// The difference `a - b` of two tensors, each with its own scale, and an activation.
@@ -20,24 +20,25 @@ pub struct Sub {
     pub rounding: Rounding,
     /// The factors of both inputs: `scale / (2 * larger scale)`.
     pub factors: [Multiplier; 2],
-    /// The factor of the difference: `2 * larger scale / (2^20 * output scale)`.
+    /// The factor of the difference: `2 * larger scale / (2^20 * output scale)`, for int16 with `2^15`.
     pub output_factor: Multiplier,
     /// The activation range.
     pub clamp: Clamp,
 }
 
 impl Sub {
-    /// The difference of tensors quantized with `a` and `b` into one quantized with `output`, with the multipliers that
+    /// The difference of tensors of type `dtype` quantized with `a` and `b` into one quantized with `output`, with the multipliers that
     /// TensorFlow Lite computes. `None` when a ratio of scales is not a valid factor.
     pub const fn new(
         a: QuantParams,
         b: QuantParams,
         output: QuantParams,
+        dtype: DType,
         rounding: Rounding,
         clamp: Clamp,
     ) -> Option<Self> {
         let twice = 2.0 * if a.scale > b.scale { a.scale } else { b.scale };
-        let shifted = (1u32 << AddTerms::LEFT_SHIFT) as f32 * output.scale;
+        let shifted = (1u32 << AddTerms::left_shift(dtype)) as f32 * output.scale;
         match (
             Multiplier::from_real((a.scale / twice) as f64),
             Multiplier::from_real((b.scale / twice) as f64),
@@ -105,21 +106,27 @@ impl Sub {
     /// One difference; zero points are those of both operands and of the output.
     #[inline]
     pub(super) const fn apply(&self, left: i8, right: i8, zero_points: [i32; 3]) -> i8 {
+        self.wide(left as i32, right as i32, zero_points, AddTerms::LEFT_SHIFT) as i8
+    }
+
+    /// As [`Sub::apply`], of elements of any type, for which `shift` is [`AddTerms::left_shift`].
+    #[inline]
+    pub(super) const fn wide(&self, left: i32, right: i32, zero_points: [i32; 3], shift: u32) -> i32 {
         let [left_zero, right_zero, output_zero] = zero_points;
         let [left_factor, right_factor] = self.factors;
-        let left = (left as i32).wrapping_sub(left_zero).wrapping_shl(AddTerms::LEFT_SHIFT);
-        let right = (right as i32).wrapping_sub(right_zero).wrapping_shl(AddTerms::LEFT_SHIFT);
+        let left = left.wrapping_sub(left_zero).wrapping_shl(shift);
+        let right = right.wrapping_sub(right_zero).wrapping_shl(shift);
         let left = requantize(left, left_factor, self.rounding);
         let right = requantize(right, right_factor, self.rounding);
         let difference = requantize(left.wrapping_sub(right), self.output_factor, self.rounding);
-        self.clamp.apply(difference.wrapping_add(output_zero)) as i8
+        self.clamp.apply(difference.wrapping_add(output_zero))
     }
 
     #[inline(never)]
     pub(super) fn run<B: Backend, const USES: u64>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         let Operands { a, b: Some(b), output } = io.tensors else { return };
         let zero_points = [a.quant.zero_point, b.quant.zero_point, output.quant.zero_point];
-        elementwise::combine(io, (&a, &b, &output), rows, |left, right| self.apply(left, right, zero_points));
+        elementwise::combine(io, (&a, &b, &output), rows, |left: i8, right| self.apply(left, right, zero_points));
     }
 }
 
@@ -140,7 +147,7 @@ mod tests {
             let quant = |i: usize| QuantParams { scale: scales[i], zero_point: zeros[i] };
             let shape = Shape::new(2, 3, 4);
             let b_shape = [shape, Shape::vector(4), Shape::vector(1)][kind];
-            let sub = Sub::new(quant(0), quant(1), quant(2), Rounding::Double, Clamp { min: -128, max: 127 }).unwrap();
+            let sub = Sub::new(quant(0), quant(1), quant(2), DType::I8, Rounding::Double, Clamp { min: -128, max: 127 }).unwrap();
             let b = &b[..b_shape.len() as usize];
             let out = run(Op::Sub(sub), (&a, shape, quant(0)), Some((b, b_shape, quant(1))), (shape, quant(2)), over);
             for (i, &y) in out.iter().enumerate() {

@@ -5,13 +5,13 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use kinglet::Model;
+use kinglet::{DType, Model};
 use ndarray::{Array2, ArrayD};
 use ndarray_npy::{ViewNpyExt, WriteNpyExt};
 
 use crate::compare;
 use crate::device::{self, Board};
-use crate::files::{self, ByteArray};
+use crate::files::{self, IntArray};
 use crate::simulate::{self, Images};
 
 /// Options of `kinglet simulate`.
@@ -19,18 +19,18 @@ use crate::simulate::{self, Images};
 pub struct Args {
     /// The model file (.kgl).
     model: PathBuf,
-    /// Inputs, N x H x W x C (.npy): int8 elements, uint8 pixels, which go through the model's table, or float32 numbers,
+    /// Inputs, N x H x W x C (.npy): int8 or int16 elements, uint8 pixels, which go through the model's table, or float32 numbers,
     /// which are quantized (also N x C x H x W).
     #[arg(long)]
     input: PathBuf,
-    /// Outputs to compare with, int8 or uint8 (int8 plus 128), one row per image (.npy), or float32, of which only the best
+    /// Outputs to compare with, int8, int16 or uint8 (int8 plus 128), one row per image (.npy), or float32, of which only the best
     /// classes are compared; exits with 1 when not all are equal.
     #[arg(long)]
     expect: Option<PathBuf>,
-    /// Where to write the outputs, int8, N x classes (.npy).
+    /// Where to write the outputs, int8 or int16, N x classes (.npy).
     #[arg(long)]
     output: Option<PathBuf>,
-    /// Intermediate results of the first image to compare with, int8, named like the steps (.npz); exits with 1 and names
+    /// Intermediate results of the first image to compare with, int8 or int16, named like the steps (.npz); exits with 1 and names
     /// the first step that differs.
     #[arg(long)]
     compare: Option<PathBuf>,
@@ -51,7 +51,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let model = super::open_model(&args.model, &bytes)?;
     let images = match floats(&args.input)? {
         Some(reals) => Images::quantize(reals, &model),
-        None => Images::new(ByteArray::read(&args.input)?, &model),
+        None => Images::new(IntArray::read(&args.input)?, &model),
     }
     .with_context(|| args.input.display().to_string())?;
     let expected = args.expect.as_ref().map(|path| expected(path, &model, images.len())).transpose()?;
@@ -70,7 +70,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 
     if let Some(path) = &args.output {
         let mut file = Vec::new();
-        outputs.write_npy(&mut file).with_context(|| path.display().to_string())?;
+        match model.output().dtype {
+            DType::I8 => outputs.mapv(|element| element as i8).write_npy(&mut file),
+            _ => outputs.write_npy(&mut file),
+        }
+        .with_context(|| path.display().to_string())?;
         files::write(path, &file).with_context(|| format!("cannot write `{}`", path.display()))?;
     }
     let mut exit = ExitCode::SUCCESS;
@@ -100,8 +104,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 /// What to compare outputs with.
 enum Expected {
     /// Every element.
-    Elements(Array2<i8>),
-    /// The best class of float outputs, which int8 cannot equal.
+    Elements(Array2<i16>),
+    /// The best class of float outputs, which integers cannot equal.
     Classes(Vec<usize>),
 }
 
@@ -115,10 +119,11 @@ fn expected(path: &Path, model: &Model<'_>, count: usize) -> Result<Expected> {
         };
         return Ok(Expected::Classes(reals.rows().into_iter().map(best).collect()));
     }
-    let array = match ByteArray::read(path)? {
-        ByteArray::Signed(array) => array,
+    let array = match IntArray::read(path)? {
+        IntArray::Signed(array) => array.mapv(i16::from),
+        IntArray::Wide(array) => array,
         // Outputs of a model whose last operator made uint8 of int8.
-        ByteArray::Unsigned(array) => array.mapv(|element| (element ^ 0x80) as i8),
+        IntArray::Unsigned(array) => array.mapv(|element| i16::from((element ^ 0x80) as i8)),
     };
     Ok(Expected::Elements(rows(array, count, classes).with_context(|| path.display().to_string())?))
 }

@@ -13,7 +13,7 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use kinglet::Model;
+use kinglet::{DType, Model};
 use ndarray::{Array2, ArrayView4};
 
 pub use board::{BOARDS, Board};
@@ -22,20 +22,22 @@ pub use firmware::{Build, Program};
 pub use qemu::{LogLine, Run, run};
 pub use report::{Measurements, StepReport};
 
+use crate::simulate::{to_bytes, to_elements};
+
 /// Images, N x H x W x C.
 #[derive(Clone, Copy, Debug)]
 pub enum Inputs<'a> {
     /// Pixels, which the device takes through the model's table.
     Pixels(ArrayView4<'a, u8>),
     /// Quantized input elements.
-    Quantized(ArrayView4<'a, i8>),
+    Quantized(ArrayView4<'a, i16>),
 }
 
 /// What a device made of a set of images.
 #[derive(Clone, Debug)]
 pub struct DeviceReport {
     /// Output elements: one row per image.
-    pub outputs: Array2<i8>,
+    pub outputs: Array2<i16>,
     /// Measurements of the first image's inference.
     pub measured: Measurements,
     /// Bytes of flash that are not the model: code, constants, vectors.
@@ -61,16 +63,19 @@ impl Inputs<'_> {
     }
 
     /// The file that the firmware reads: see `firmware/src/images.rs`.
-    fn to_bytes(self) -> Vec<u8> {
+    fn to_bytes(self, dtype: DType) -> Vec<u8> {
         let (count, h, w, c) = self.dim();
         let kind = u32::from(matches!(self, Inputs::Quantized(_)));
         let mut bytes = b"KIMG".to_vec();
-        for word in [kind, count as u32, (h * w * c) as u32] {
+        let size = if matches!(self, Inputs::Pixels(_)) { 1 } else { dtype.size() };
+        for word in [kind, count as u32, (h * w * c) as u32 * size] {
             bytes.extend(word.to_le_bytes());
         }
         match self {
             Inputs::Pixels(pixels) => bytes.extend(pixels.iter()),
-            Inputs::Quantized(elements) => bytes.extend(elements.iter().map(|&element| element as u8)),
+            Inputs::Quantized(elements) => {
+                bytes.extend(to_bytes(&elements.iter().copied().collect::<Vec<_>>(), dtype));
+            }
         }
         bytes
     }
@@ -98,14 +103,14 @@ pub fn evaluate(board: &'static Board, model: &[u8], inputs: Inputs<'_>, limit: 
 /// # Errors
 /// As [`evaluate`], but for building.
 pub fn evaluate_with(elf: &Elf, model: &[u8], inputs: Inputs<'_>, limit: Duration) -> Result<DeviceReport> {
-    let (count, classes) = check(model, inputs)?;
+    let (count, classes, dtypes) = check(model, inputs)?;
     let folder = tempfile::tempdir()?;
-    fs::write(folder.path().join("inputs.bin"), inputs.to_bytes())?;
+    fs::write(folder.path().join("inputs.bin"), inputs.to_bytes(dtypes[0]))?;
     let run = run(elf, folder.path(), limit, |_| {})?;
     run.success().with_context(|| format!("the firmware on {}", elf.board.name))?;
 
     let outputs = fs::read(folder.path().join("outputs.bin")).context("the firmware wrote no outputs")?;
-    let outputs = outputs.into_iter().map(|byte| byte as i8).collect();
+    let outputs = to_elements(&outputs, dtypes[1]);
     let outputs = Array2::from_shape_vec((count, classes), outputs).context("the firmware wrote too few outputs")?;
     let sizes = elf.sizes()?;
     let model_bytes = model.len() as u32;
@@ -120,8 +125,8 @@ pub fn evaluate_with(elf: &Elf, model: &[u8], inputs: Inputs<'_>, limit: Duratio
     })
 }
 
-/// Number of images and of output elements, when the images fit the model.
-fn check(model: &[u8], inputs: Inputs<'_>) -> Result<(usize, usize)> {
+/// Number of images and of output elements, and the types of input and output, when the images fit the model.
+fn check(model: &[u8], inputs: Inputs<'_>) -> Result<(usize, usize, [DType; 2])> {
     let checked = Model::new(model).map_err(|error| anyhow::anyhow!("{error}"))?;
     let (shape, (count, h, w, c)) = (checked.input().shape, inputs.dim());
     ensure!(
@@ -132,7 +137,7 @@ fn check(model: &[u8], inputs: Inputs<'_>) -> Result<(usize, usize)> {
         shape.c
     );
     ensure!(count > 0, "there are no images");
-    Ok((count, checked.output().shape.len() as usize))
+    Ok((count, checked.output().shape.len() as usize, [checked.input().dtype, checked.output().dtype]))
 }
 
 impl Run {

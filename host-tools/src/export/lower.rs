@@ -3,11 +3,11 @@
 use kinglet::kernels::algorithms::{Layer, Map, depthwise};
 use kinglet::ops::{
     Add, AveragePool2d, Concat, Constant, Conv2d, ConvAlgorithm, Dense, DepthwiseAlgorithm, DepthwiseConv2d, Function,
-    Lookup, MaxPool2d, Mean, Mul, Op, Pad, Reshape, Softmax, Sub,
+    Lookup, MaxPool2d, Mean, Mul, Op, Pad, Rescale, Reshape, Sigmoid, Softmax, SoftmaxInt16, Sub,
 };
-use kinglet::{Activation, Channel, Channels, Clamp, Multiplier, Rounding};
+use kinglet::{Activation, Channel, Channels, Clamp, DType, Multiplier, Rounding, WideChannel};
 
-use super::ExportError;
+use super::{ExportError, curves};
 use crate::network::{ConstantFunction, Network, Node, NodeOp, TensorInfo};
 
 /// What an operator keeps in flash, in the runtime's layout.
@@ -22,6 +22,10 @@ pub struct Constants {
     weights: Vec<i8>,
     channels: Vec<u8>,
     table: Option<Box<[i8; 256]>>,
+    /// Tables of functions of int16 elements.
+    curves: Vec<u8>,
+    /// Whether activations are int16, which only the direct algorithms take.
+    wide: bool,
 }
 
 /// Why a node cannot be lowered.
@@ -36,6 +40,7 @@ impl Constants {
         let mut constants = Self::default();
         let input = node.inputs.first().map(|&id| &network.tensors[id]);
         let output = &network.tensors[node.output];
+        constants.wide = output.dtype == DType::I16;
         match &node.op {
             NodeOp::Conv2d { weights, weight_scales, bias, .. } => {
                 let per_channel = weights.len() / bias.len().max(1);
@@ -54,7 +59,8 @@ impl Constants {
                 let quant = |i: usize| node.inputs.get(i).map(|&id| network.tensors[id].quant);
                 if let (Some(a), Some(b)) = (quant(0), quant(1)) {
                     let clamp = Clamp::activation(*activation, output.quant, output.dtype);
-                    let add = Add::new(a, b, output.quant, node.rounding, clamp);
+                    let add = Add::new(a, b, output.quant, output.dtype, node.rounding, clamp);
+                    let add = add.filter(|_| output.dtype == DType::I8);
                     constants.linear = add.and_then(|add| add.linearized(a, b, output.quant).linear);
                 }
             }
@@ -64,7 +70,13 @@ impl Constants {
                 constants.weights.clone_from(weights);
                 constants.channels = channels(node, input, output, weight_scales, bias, sum)?;
             }
-            NodeOp::Constant { data, .. } => constants.weights.clone_from(data),
+            NodeOp::Constant { data, .. } => {
+                let size = output.dtype.size() as usize;
+                constants.weights =
+                    data.iter().flat_map(|x| x.to_le_bytes().into_iter().take(size)).map(|b| b as i8).collect();
+            }
+            NodeOp::Sigmoid { .. } => constants.curves = curves::logistic().to_vec(),
+            NodeOp::Softmax { .. } if constants.wide => constants.curves = curves::softmax(),
             NodeOp::Lookup { table } => {
                 let entries: &[i8; 256] = table.as_slice().try_into().map_err(|_| {
                     ExportError::node(node, format!("a lookup table has 256 entries, this one has {}", table.len()))
@@ -93,6 +105,7 @@ impl Constants {
         };
         let channels: Vec<Channel> = Channels::new(&self.channels).iter().flat_map(Channels::iter).collect();
         if node.rounding == Rounding::Double
+            && !self.wide
             && depthwise::supports(&layer)
             && let Some(words) = depthwise::pack(&layer, &self.weights, &channels)
         {
@@ -108,12 +121,15 @@ impl Constants {
 
     /// Bytes of weights and tables.
     pub(super) fn len(&self) -> usize {
-        self.weights.len() + self.channels.len() + self.table.as_ref().map_or(0, |table| table.len())
+        self.weights.len()
+            + self.channels.len()
+            + self.table.as_ref().map_or(0, |table| table.len())
+            + self.curves.len()
     }
 
     /// What an algorithm is chosen by: the weights and the channels of a convolution that rounds twice.
     pub(super) fn convolution<'c>(&'c self, node: &Node) -> Option<(&'c [i8], Vec<Channel>)> {
-        let doubly = node.rounding == Rounding::Double;
+        let doubly = node.rounding == Rounding::Double && !self.wide;
         (matches!(node.op, NodeOp::Conv2d { .. }) && doubly)
             .then(|| (self.weights.as_slice(), Channels::new(&self.channels).iter().flat_map(Channels::iter).collect()))
     }
@@ -179,13 +195,13 @@ impl Constants {
             }
             NodeOp::Add { activation } => {
                 let (a, b) = (operand(0)?.quant, operand(1)?.quant);
-                let add = Add::new(a, b, output.quant, rounding, clamp(*activation));
+                let add = Add::new(a, b, output.quant, output.dtype, rounding, clamp(*activation));
                 let add = add.ok_or_else(|| ratio("a ratio of the sum's scales"))?;
                 Op::Add(Add { linear: self.linear, ..add })
             }
             NodeOp::Sub { activation } => {
                 let (a, b) = (operand(0)?.quant, operand(1)?.quant);
-                let sub = Sub::new(a, b, output.quant, rounding, clamp(*activation));
+                let sub = Sub::new(a, b, output.quant, output.dtype, rounding, clamp(*activation));
                 Op::Sub(sub.ok_or_else(|| ratio("a ratio of the difference's scales"))?)
             }
             NodeOp::Mul { activation } => {
@@ -194,25 +210,58 @@ impl Constants {
                 Op::Mul(mul.ok_or_else(|| ratio("the ratio of the product's scales"))?)
             }
             NodeOp::Constant { function, quant, activation, .. } => {
-                let (input, clamp) = (operand(0)?.quant, clamp(*activation));
+                let (input, clamp, dtype) = (operand(0)?.quant, clamp(*activation), output.dtype);
                 let function = match function {
                     ConstantFunction::Mul => Mul::new(input, *quant, output.quant, rounding, clamp).map(Function::Mul),
-                    ConstantFunction::Add => Add::new(input, *quant, output.quant, rounding, clamp).map(Function::Add),
-                    ConstantFunction::Sub => Sub::new(input, *quant, output.quant, rounding, clamp).map(Function::Sub),
+                    ConstantFunction::Add => {
+                        Add::new(input, *quant, output.quant, dtype, rounding, clamp).map(Function::Add)
+                    }
+                    ConstantFunction::Sub => {
+                        Sub::new(input, *quant, output.quant, dtype, rounding, clamp).map(Function::Sub)
+                    }
                     ConstantFunction::SubFrom => {
-                        Sub::new(*quant, input, output.quant, rounding, clamp).map(Function::SubFrom)
+                        Sub::new(*quant, input, output.quant, dtype, rounding, clamp).map(Function::SubFrom)
                     }
                 };
                 let function = function.ok_or_else(|| ratio("a ratio with the constant's scale"))?;
                 Op::Constant(Constant { function, zero_point: quant.zero_point, data: weights })
             }
             NodeOp::Concat => Op::Concat(Concat),
+            NodeOp::Softmax { beta } if self.wide => {
+                let factor = SoftmaxInt16::factor(operand(0)?.quant, *beta).filter(|factor| factor.is_valid());
+                let (exp, reciprocal) = self.curves.split_at(self.curves.len() / 2);
+                let broken = |_| "the tables of the softmax are broken".to_owned();
+                Op::SoftmaxInt16(SoftmaxInt16 {
+                    factor: factor.ok_or_else(|| ratio("beta times the input scale"))?,
+                    exp: exp.try_into().map_err(broken)?,
+                    reciprocal: reciprocal.try_into().map_err(broken)?,
+                })
+            }
             NodeOp::Softmax { beta } => {
                 let softmax = Softmax::new(operand(0)?.quant, *beta);
                 Op::Softmax(softmax.ok_or_else(|| ratio("beta times the input scale"))?)
             }
             NodeOp::Lookup { .. } => {
                 Op::Lookup(Lookup { table: self.table.as_deref().ok_or("the lookup table is missing")? })
+            }
+            NodeOp::Rescale { slope, activation } => {
+                let (from, to) = (operand(0)?.quant.scale, output.quant.scale);
+                let factors = match slope {
+                    None => [f64::from(from) / f64::from(to); 2],
+                    Some(slope) => [f64::from(from / to), f64::from(from * slope / to)],
+                };
+                let [factor, negative_factor] = factors.map(Multiplier::from_real);
+                let out_of_range = || ratio("the ratio of the scales");
+                Op::Rescale(Rescale {
+                    rounding,
+                    factor: factor.ok_or_else(out_of_range)?,
+                    negative_factor: negative_factor.ok_or_else(out_of_range)?,
+                    clamp: clamp(*activation),
+                })
+            }
+            NodeOp::Sigmoid { curve } => {
+                let table = self.curves.as_slice().try_into().map_err(|_| "the table is broken".to_owned())?;
+                Op::Sigmoid(Sigmoid { curve: *curve, scale: curves::scale(*curve, operand(0)?.quant.scale)?, table })
             }
             NodeOp::Reshape => Op::Reshape(Reshape),
             NodeOp::Pad { before, after, value } => Op::Pad(Pad { before: *before, after: *after, value: *value }),
@@ -226,7 +275,7 @@ fn channels(
     input: Option<&TensorInfo>,
     output: &TensorInfo,
     scales: &[f32],
-    bias: &[i32],
+    bias: &[i64],
     sum: impl Fn(usize) -> i32,
 ) -> Result<Vec<u8>, ExportError> {
     let input = input.ok_or_else(|| ExportError::node(node, "input 0 is missing".to_owned()))?;
@@ -249,6 +298,16 @@ fn channels(
             let (input, output) = (input.quant.scale, output.quant.scale);
             ExportError::node(node, format!("channel {c}: input scale {input} times weight scale {weight} over output scale {output} is out of range"))
         })?;
+        if node.rounding == Rounding::Wide {
+            let channel = WideChannel::new(bias, factor);
+            if !channel.is_valid() {
+                let text = format!("channel {c}: the factor 2^{} is out of range", factor.shift);
+                return Err(ExportError::node(node, text));
+            }
+            table.extend(channel.to_bytes());
+            continue;
+        }
+        let bias = i32::try_from(bias).map_err(|_| ExportError::node(node, format!("bias {bias} exceeds 32 bits")))?;
         table.extend(Channel::folded(bias, input.quant.zero_point, sum(c), factor).to_bytes());
     }
     Ok(table)

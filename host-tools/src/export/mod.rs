@@ -1,6 +1,7 @@
 //! From the integer network to a model file: lower, plan, write, and let the runtime judge the result.
 
 mod algorithms;
+mod curves;
 mod lower;
 
 use std::path::Path;
@@ -167,6 +168,11 @@ fn write(network: &Network, program: &Program<'_>, plan: Plan, time: Duration) -
             scratch: planned.scratch,
         })
         .collect();
+    let dtype = network.tensors[network.input].dtype;
+    let tables = network.pixels.as_ref().map_or_else(Vec::new, |pixels| {
+        let bytes = |entry: &i16| entry.to_le_bytes().into_iter().take(dtype.size() as usize);
+        pixels.tables.iter().flat_map(bytes).map(|byte| byte as i8).collect()
+    });
     let bytes = ModelSpec {
         name: &network.name,
         arena_len: plan.arena_len,
@@ -176,7 +182,7 @@ fn write(network: &Network, program: &Program<'_>, plan: Plan, time: Duration) -
         tensors: &plan.tensors,
         steps: &steps,
         labels: &network.labels,
-        pixels: network.pixels.as_ref().map(|p| PixelTables { order: p.order, tables: &p.tables }),
+        pixels: network.pixels.as_ref().map(|p| PixelTables { order: p.order, tables: &tables, dtype }),
     }
     .to_bytes();
     match Model::new(&bytes) {

@@ -9,7 +9,7 @@ use ndarray::{Array4, ArrayD, ArrayView, ArrayView4, IxDyn};
 use ndarray_npy::ViewNpyExt;
 
 use super::ImportedFloat;
-use crate::files::{self, ByteArray};
+use crate::files::{self, IntArray};
 use crate::quantize;
 
 /// Most pictures of a folder that are used: ranges do not change much after some hundreds.
@@ -31,12 +31,12 @@ pub fn load(path: &Path, model: &ImportedFloat) -> Result<Array4<f32>> {
     if let Ok(view) = ArrayView::<f32, IxDyn>::view_npy(&bytes) {
         return channels_last(view.to_owned(), model).with_context(name);
     }
-    match ByteArray::read(path)? {
-        ByteArray::Unsigned(pixels) => {
+    match IntArray::read(path)? {
+        IntArray::Unsigned(pixels) => {
             let pixels = channels_last(pixels, model).with_context(name)?;
             Ok(quantize::reals(&model.graph.preprocess, pixels.view())?)
         }
-        ByteArray::Signed(_) => anyhow::bail!("`{}` holds int8; calibration needs float32 or uint8", path.display()),
+        _ => anyhow::bail!("`{}` holds quantized elements; calibration needs float32 or uint8", path.display()),
     }
 }
 

@@ -185,11 +185,11 @@ pub fn with_constant(
             }));
         }
         ConstantFunction::Add => {
-            let add = Add::new(input, constant, output, rounding, clamp).ok_or_else(bad)?;
+            let add = Add::new(input, constant, output, DType::I8, rounding, clamp).ok_or_else(bad)?;
             (add.factors, add.output_factor)
         }
         ConstantFunction::Sub | ConstantFunction::SubFrom => {
-            let sub = Sub::new(input, constant, output, rounding, clamp).ok_or_else(bad)?;
+            let sub = Sub::new(input, constant, output, DType::I8, rounding, clamp).ok_or_else(bad)?;
             (sub.factors, sub.output_factor)
         }
     };

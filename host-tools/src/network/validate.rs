@@ -5,9 +5,9 @@
 
 use kinglet::ops::{
     Add, AveragePool2d, Concat, Constant, Conv2d, Dense, DepthwiseConv2d, Lookup, MaxPool2d, Mean, Mul, Pad, Softmax,
-    Sub,
+    SoftmaxInt16, Sub,
 };
-use kinglet::{PixelTables, QuantParams, Shape, Window};
+use kinglet::{DType, PixelTables, QuantParams, Rounding, Shape, Window};
 use thiserror::Error;
 
 use super::{Network, Node, NodeOp, TensorId};
@@ -46,6 +46,8 @@ impl NodeOp {
             NodeOp::Reshape => OpKind::Reshape,
             NodeOp::Pad { .. } => OpKind::Pad,
             NodeOp::Constant { .. } => OpKind::Constant,
+            NodeOp::Rescale { .. } => OpKind::Rescale,
+            NodeOp::Sigmoid { .. } => OpKind::Sigmoid,
         }
         .name()
     }
@@ -65,9 +67,9 @@ impl Network {
             if !(tensor.quant.scale > 0.0 && tensor.quant.scale.is_finite()) {
                 return fail("scale", format!("{}, expected a positive number", tensor.quant.scale));
             }
-            let range = tensor.dtype.min()..=tensor.dtype.max();
-            if !range.contains(&tensor.quant.zero_point) {
-                return fail("zero point", format!("{}, expected one of {range:?}", tensor.quant.zero_point));
+            if !tensor.dtype.has_zero_point(tensor.quant.zero_point) {
+                let range = if tensor.dtype == DType::I8 { "-128..=127" } else { "0" };
+                return fail("zero point", format!("{}, expected {range}", tensor.quant.zero_point));
             }
         }
         self.check_order()?;
@@ -135,6 +137,11 @@ impl Network {
             if len != PixelTables::LEN && len != channels * PixelTables::LEN {
                 return fail("pixels", format!("{len} entries, expected 256 or {channels} x 256"));
             }
+            let dtype = self.tensors[self.input].dtype;
+            let range = dtype.min()..=dtype.max();
+            if let Some(entry) = pixels.tables.iter().find(|entry| !range.contains(&i32::from(**entry))) {
+                return fail("pixels", format!("an entry of {entry}, the input is {}", dtype.name()));
+            }
             if pixels.order != kinglet::ChannelOrder::Grey && channels != 3 {
                 return fail("pixels", format!("{:?} needs 3 channels, the input has {channels}", pixels.order));
             }
@@ -172,7 +179,42 @@ impl Rules<'_> {
         self.network.tensors[self.node.output].shape
     }
 
+    fn dtype(&self, operand: usize) -> DType {
+        self.network.tensors[self.node.inputs[operand]].dtype
+    }
+
+    /// One element type for all operands, but where it is the operator's business to change it; rounding that goes with it.
+    fn types(&self) -> Checked {
+        let output = self.network.tensors[self.node.output].dtype;
+        let weighted =
+            matches!(self.node.op, NodeOp::Conv2d { .. } | NodeOp::DepthwiseConv2d { .. } | NodeOp::Dense { .. });
+        if self.node.rounding == Rounding::Wide && (output != DType::I16 || !weighted) {
+            return self.fail("rounding", "wide, which only int16 operators with weights have".into());
+        }
+        let wanted = match self.node.op {
+            NodeOp::Rescale { .. } => {
+                let to_int16 = (0..self.node.inputs.len()).all(|operand| self.dtype(operand) == DType::I16);
+                return if output == DType::I16 || to_int16 {
+                    Ok(())
+                } else {
+                    self.fail("inputs", "int8 to int8, which is a lookup".into())
+                };
+            }
+            NodeOp::Lookup { .. } => DType::I8,
+            NodeOp::Sigmoid { .. } => DType::I16,
+            _ => output,
+        };
+        for operand in 0..self.node.inputs.len() {
+            let found = self.dtype(operand);
+            if found != wanted || output != wanted {
+                return self.fail("inputs", format!("{} elements, expected {}", found.name(), wanted.name()));
+            }
+        }
+        Ok(())
+    }
+
     fn check(&self) -> Checked {
+        self.types()?;
         match &self.node.op {
             NodeOp::Conv2d { window, weights, weight_scales, bias, .. } => {
                 self.arity(1)?;
@@ -237,11 +279,16 @@ impl Rules<'_> {
             NodeOp::Softmax { beta } => {
                 self.arity(1)?;
                 self.gives(Softmax::output_shape(self.shape(0)))?;
-                self.quant(self.node.output, Softmax::OUTPUT)?;
                 let input = self.network.tensors[self.node.inputs[0]].quant;
-                match Softmax::new(input, *beta) {
-                    Some(_) => Ok(()),
-                    None => self.fail("beta", format!("{beta} with input scale {} is out of range", input.scale)),
+                let valid = if self.dtype(0) == DType::I16 {
+                    SoftmaxInt16::factor(input, *beta).is_some()
+                } else {
+                    self.quant(self.node.output, Softmax::OUTPUT)?;
+                    Softmax::new(input, *beta).is_some()
+                };
+                match valid {
+                    true => Ok(()),
+                    false => self.fail("beta", format!("{beta} with input scale {} is out of range", input.scale)),
                 }
             }
             NodeOp::Lookup { table } => {
@@ -268,10 +315,23 @@ impl Rules<'_> {
                 if data.len() != a.c as usize && data.len() != a.len() as usize {
                     return self.fail("data", format!("{} elements, expected {} or {}", data.len(), a.c, a.len()));
                 }
-                if quant.scale > 0.0 && quant.scale.is_finite() && (-128..=127).contains(&quant.zero_point) {
+                let dtype = self.dtype(0);
+                if quant.scale > 0.0 && quant.scale.is_finite() && dtype.has_zero_point(quant.zero_point) {
                     return Ok(());
                 }
-                self.fail("quant", format!("{quant:?}, expected a positive scale and an int8 zero point"))
+                let name = dtype.name();
+                self.fail("quant", format!("{quant:?}, expected a positive scale and a zero point of {name}"))
+            }
+            NodeOp::Rescale { slope, .. } => {
+                self.arity(1)?;
+                if slope.is_some_and(|slope| !(slope >= 0.0 && slope.is_finite())) {
+                    return self.fail("slope", format!("{slope:?}, expected a number that is not negative"));
+                }
+                self.gives(self.shape(0))
+            }
+            NodeOp::Sigmoid { .. } => {
+                self.arity(1)?;
+                self.gives(self.shape(0))
             }
             NodeOp::Pad { before, after, .. } => {
                 self.arity(1)?;
@@ -318,7 +378,7 @@ impl Rules<'_> {
         self.fail("weights", format!("{} elements, expected {expected}", weights.len()))
     }
 
-    fn channels(&self, scales: &[f32], bias: &[i32]) -> Checked {
+    fn channels(&self, scales: &[f32], bias: &[i64]) -> Checked {
         let channels = self.output().c as usize;
         if scales.len() != 1 && scales.len() != channels {
             return self.fail("weight_scales", format!("{}, expected 1 or {channels}", scales.len()));
@@ -328,6 +388,11 @@ impl Rules<'_> {
         }
         if bias.len() != channels {
             return self.fail("bias", format!("{} elements, expected {channels}", bias.len()));
+        }
+        if self.node.rounding != Rounding::Wide
+            && let Some(bias) = bias.iter().find(|&&bias| i32::try_from(bias).is_err())
+        {
+            return self.fail("bias", format!("{bias}, expected one of 32 bits"));
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use kinglet::ops::{Concat, Op, Operands};
-use kinglet::{DType, Place, Shape, Tensor};
+use kinglet::{Place, Shape, Tensor};
 
 use super::place::ALIGN;
 use super::segments::{Step, Value};
@@ -119,7 +119,8 @@ impl<'n> Program<'n> {
         let step = |step: &ProgramStep<'_>| {
             let operand = |(i, &tensor): (usize, &TensorId)| {
                 let operand = i as u32;
-                (tensor, step.op.reach(operand), step.op.in_place(operand))
+                let same = self.tensors[tensor].dtype == self.tensors[step.output].dtype;
+                (tensor, step.op.reach(operand), same && step.op.in_place(operand))
             };
             Step {
                 inputs: step.inputs.iter().enumerate().map(operand).collect(),
@@ -189,7 +190,7 @@ impl Views {
             for (slot, input) in node.inputs.iter().enumerate() {
                 let once = node.inputs.iter().filter(|other| *other == input).count() == 1;
                 let (from, to) = (&network.tensors[*input], &network.tensors[node.output]);
-                let same = from.dtype == to.dtype && from.quant.same(to.quant) && from.dtype == DType::I8;
+                let same = from.dtype == to.dtype && from.quant.same(to.quant);
                 let Some(&by) = producer.get(input) else { continue };
                 if !once || !same || *input == network.output || joint.contains_key(input) {
                     continue;

@@ -61,7 +61,7 @@ fn op(node: &FoldedNode, input: QuantParams, output: QuantParams) -> NodeOp {
         FoldedOp::Softmax => NodeOp::Softmax { beta: 1.0 },
         FoldedOp::Reshape => NodeOp::Reshape,
         FoldedOp::Pad([top, left], [bottom, right]) => {
-            NodeOp::Pad { before: [*top, *left, 0], after: [*bottom, *right, 0], value: output.zero_point as i8 }
+            NodeOp::Pad { before: [*top, *left, 0], after: [*bottom, *right, 0], value: output.zero_point as i16 }
         }
         FoldedOp::Activate => NodeOp::Lookup { table: lookup(node, input, output) },
     }
@@ -96,7 +96,7 @@ pub fn rounded(weights: &Weights, input: QuantParams, output: QuantParams) -> We
 struct Quantized {
     weights: Vec<i8>,
     weight_scales: Vec<f32>,
-    bias: Vec<i32>,
+    bias: Vec<i64>,
 }
 
 impl Quantized {
@@ -118,7 +118,7 @@ impl Quantized {
         };
         let bias = weights.bias.iter().zip(&weight_scales);
         let bias =
-            bias.map(|(&bias, &scale)| (f64::from(bias) / (f64::from(input.scale) * f64::from(scale))).round() as i32);
+            bias.map(|(&bias, &scale)| (f64::from(bias) / (f64::from(input.scale) * f64::from(scale))).round() as i64);
         Self {
             weights: weights.weights.iter().enumerate().map(quantized).collect(),
             bias: bias.collect(),
@@ -130,8 +130,8 @@ impl Quantized {
 /// One table when all channels have the same, else one for each.
 fn pixels(network: &Folded, input: QuantParams) -> Pixels {
     let channels = network.input.c as usize;
-    let entry = |real: f32| quantize(real, input).clamp(DType::I8.min(), DType::I8.max()) as i8;
-    let mut tables: Vec<i8> = (0..channels).flat_map(|c| network.preprocess.table(c).map(entry)).collect();
+    let entry = |real: f32| quantize(real, input).clamp(DType::I8.min(), DType::I8.max()) as i16;
+    let mut tables: Vec<i16> = (0..channels).flat_map(|c| network.preprocess.table(c).map(entry)).collect();
     if tables.chunks(256).all(|table| table == &tables[..256]) {
         tables.truncate(256);
     }

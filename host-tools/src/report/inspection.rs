@@ -3,7 +3,7 @@
 use std::fmt;
 
 use kinglet::ops::Op;
-use kinglet::{Clamp, Model, Step, Tensor, Window};
+use kinglet::{Clamp, DType, Model, Step, Tensor, Window};
 use serde::Serialize;
 
 use super::table::{Table, grouped};
@@ -90,6 +90,8 @@ pub struct TensorView {
     pub index: usize,
     /// `[h, w, c]`.
     pub shape: [u32; 3],
+    /// Element type.
+    pub dtype: &'static str,
     /// Scale.
     pub scale: f32,
     /// Zero point.
@@ -137,7 +139,7 @@ impl Inspection {
             input: model.input_index(),
             output: model.output_index(),
             labels,
-            pixel_tables: model.pixels().map_or(0, |pixels| pixels.tables.len() / 256),
+            pixel_tables: model.pixels().map_or(0, |pixels| pixels.count()),
             steps: steps.iter().map(StepView::of).collect(),
             tensors: tensors.iter().enumerate().map(TensorView::of).collect(),
         }
@@ -197,6 +199,7 @@ impl TensorView {
         Self {
             index,
             shape: shape(tensor),
+            dtype: tensor.dtype.name(),
             scale: tensor.quant.scale,
             zero_point: tensor.quant.zero_point,
             offset: tensor.place.offset,
@@ -220,7 +223,11 @@ fn parameters(op: &Op<'_>) -> String {
         format!("{kh}x{kw}{stride}{pad}")
     };
     let clamp = |c: &Clamp| {
-        if c.min <= -128 && c.max >= 127 { String::new() } else { format!(" clamp {}..={}", c.min, c.max) }
+        if *c == Clamp::full(DType::I8) || *c == Clamp::full(DType::I16) {
+            String::new()
+        } else {
+            format!(" clamp {}..={}", c.min, c.max)
+        }
     };
     match op {
         Op::Conv2d(conv) => format!("{}{} {:?}", window(&conv.window), clamp(&conv.clamp), conv.algorithm),
@@ -239,9 +246,9 @@ impl fmt::Display for Inspection {
         let dims = |[h, w, c]: [u32; 3]| format!("{h}x{w}x{c}");
         let bytes = |n: usize| grouped(n as u64);
         let end = |index: usize| {
-            self.tensors
-                .get(index)
-                .map_or(String::new(), |t| format!("{} scale {} zero point {}", dims(t.shape), t.scale, t.zero_point))
+            self.tensors.get(index).map_or(String::new(), |t| {
+                format!("{} {} scale {} zero point {}", dims(t.shape), t.dtype, t.scale, t.zero_point)
+            })
         };
         writeln!(f, "{}: {} steps, {} MACs", self.name, self.steps.len(), grouped(self.macs))?;
         writeln!(f, "input   {}", end(self.input))?;
@@ -305,12 +312,23 @@ impl fmt::Display for Inspection {
             ]);
         }
         writeln!(f, "{table}")?;
-        let mut table =
-            Table::new(["tensor", "shape", "scale", "zero point", "offset", "bytes", "pitch", "moments", "part of"]);
+        let mut table = Table::new([
+            "tensor",
+            "shape",
+            "type",
+            "scale",
+            "zero point",
+            "offset",
+            "bytes",
+            "pitch",
+            "moments",
+            "part of",
+        ]);
         for tensor in &self.tensors {
             table.row([
                 tensor.index.to_string(),
                 dims(tensor.shape),
+                tensor.dtype.to_owned(),
                 tensor.scale.to_string(),
                 tensor.zero_point.to_string(),
                 tensor.offset.to_string(),

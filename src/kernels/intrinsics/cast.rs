@@ -30,6 +30,32 @@ pub const fn words_as_i32_mut(words: &mut [u32]) -> &mut [i32] {
     unsafe { core::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), words.len()) }
 }
 
+/// Bytes as the 16-bit elements that lie wholly in them; empty when they do not start at a multiple of 2.
+pub fn as_i16(bytes: &[i8]) -> &[i16] {
+    // SAFETY: every bit pattern is valid for i16.
+    let (head, elements, _) = unsafe { bytes.align_to::<i16>() };
+    if head.is_empty() { elements } else { &[] }
+}
+
+/// Bytes as the 16-bit elements that lie wholly in them, writable; empty when they do not start at a multiple of 2.
+pub fn as_i16_mut(bytes: &mut [i8]) -> &mut [i16] {
+    // SAFETY: every bit pattern is valid for i16.
+    let (head, elements, _) = unsafe { bytes.align_to_mut::<i16>() };
+    if head.is_empty() { elements } else { &mut [] }
+}
+
+/// 16-bit elements as bytes.
+pub const fn i16_as_u8(elements: &[i16]) -> &[u8] {
+    // SAFETY: the bytes are those of the elements, u8 has no alignment, and every bit pattern is valid for it.
+    unsafe { core::slice::from_raw_parts(elements.as_ptr().cast(), size_of_val(elements)) }
+}
+
+/// Signed bytes as bytes, writable.
+pub const fn as_u8_mut(bytes: &mut [i8]) -> &mut [u8] {
+    // SAFETY: u8 and i8 have the same size and alignment, and every bit pattern is valid for both.
+    unsafe { core::slice::from_raw_parts_mut(bytes.as_mut_ptr().cast(), bytes.len()) }
+}
+
 /// Signed bytes as the words that lie wholly in them, writable; empty when they do not start at a multiple of 4.
 pub fn i8_as_words_mut(bytes: &mut [i8]) -> &mut [u32] {
     // SAFETY: every bit pattern is valid for u32.

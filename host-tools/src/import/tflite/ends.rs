@@ -1,6 +1,6 @@
 //! The network's ends: conversions between the caller's elements and int8 are left to the caller.
 
-use kinglet::Rounding;
+use kinglet::{DType, Rounding};
 
 use super::lower::Lowering;
 use crate::import::lookup;
@@ -25,11 +25,17 @@ impl Lowering<'_, '_> {
             return refuse("its uint8 input has no scale", "");
         };
         let zero_point = source.zero_point().clamp(0, 255) as i32;
+        if self.info(id).dtype != DType::I8 {
+            return refuse(
+                "it makes int16 of uint8",
+                "TensorFlow Lite Micro cannot either: convert with int16 or float inputs",
+            );
+        }
         let quant = self.info(id).quant;
         let table = lookup::from_pixels(scale, zero_point, quant, Rounding::Double).map_err(|e| (e, String::new()))?;
         self.notes
             .push("the uint8 input is taken as pixels; int8 elements are pixels less 128 where scales agree".into());
-        self.set_pixels(table, self.info(id).shape.c);
+        self.set_pixels(table.into_iter().map(i16::from).collect(), self.info(id).shape.c);
         Ok(())
     }
 }

@@ -17,7 +17,7 @@ pub(super) struct Extras {
     labels: Vec<String>,
     /// The code of the pixel tables' channel order in a model file.
     order: u32,
-    tables: Vec<i8>,
+    tables: Vec<i16>,
 }
 
 impl Extras {

@@ -8,6 +8,8 @@ pub mod element {
     pub const FLOAT32: u8 = 0;
     pub const INT32: u8 = 2;
     pub const UINT8: u8 = 3;
+    pub const INT64: u8 = 4;
+    pub const INT16: u8 = 7;
     pub const INT8: u8 = 9;
 }
 

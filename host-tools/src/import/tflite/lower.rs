@@ -1,4 +1,4 @@
-//! From TensorFlow Lite's int8 operators to the integer network.
+//! From TensorFlow Lite's int8 and 16x8 operators to the integer network.
 //!
 //! One pass in the file's order, which is a topological one. Whatever is not supported is noted and the pass goes on
 //! with the output that the file declares, so that one run lists everything.
@@ -43,7 +43,7 @@ pub(super) struct Lowering<'m, 'b> {
     at: usize,
 }
 
-/// Lowers an int8 model.
+/// Lowers a quantized model.
 pub(super) fn lower(
     model: &Model<'_>,
     name: &str,
@@ -146,7 +146,8 @@ impl<'m, 'b> Lowering<'m, 'b> {
     /// A tensor of the network with the shape and quantization that the file declares for `index`.
     fn declare(&self, index: usize) -> Result<TensorInfo, Refusal> {
         let tensor = &self.model.tensors[index];
-        Ok(TensorInfo { name: tensor.short_name(), shape: shape(tensor)?, dtype: DType::I8, quant: quant(tensor)? })
+        let dtype = if tensor.dtype == Type::Int16 { DType::I16 } else { DType::I8 };
+        Ok(TensorInfo { name: tensor.short_name(), shape: shape(tensor)?, dtype, quant: quant(tensor)? })
     }
 
     /// The network's tensor for an activation of the file that is already computed.
@@ -208,7 +209,7 @@ impl<'m, 'b> Lowering<'m, 'b> {
     }
 
     /// Keeps the table that the caller's pixels go through.
-    pub(super) fn set_pixels(&mut self, tables: Vec<i8>, channels: u32) {
+    pub(super) fn set_pixels(&mut self, tables: Vec<i16>, channels: u32) {
         let order = if channels == 3 { ChannelOrder::Rgb } else { ChannelOrder::Grey };
         self.network.pixels = Some(Pixels { order, tables });
     }
@@ -226,9 +227,13 @@ impl<'m, 'b> Lowering<'m, 'b> {
     /// Adds a node for the current operator. Its name starts with the key under which TensorFlow Lite's own tools list
     /// intermediate results: the place in the order of execution and the operator.
     pub(super) fn push(&mut self, node: NodeOp, inputs: Vec<TensorId>, output: TensorId) {
+        self.push_rounded(node, inputs, output, self.rounding());
+    }
+
+    /// As [`Lowering::push`], rounding in another way than the mode says.
+    pub(super) fn push_rounded(&mut self, node: NodeOp, inputs: Vec<TensorId>, output: TensorId, rounding: Rounding) {
         let operator = &self.model.operators[self.at];
         let name = format!("{:03}_{} {}", self.at, operator.kind, self.short_name(operator));
-        let rounding = self.rounding();
         self.network.nodes.push(Node { name: name.trim_end().to_owned(), op: node, inputs, output, rounding });
     }
 
@@ -341,18 +346,21 @@ pub(super) fn shape(tensor: &Tensor<'_>) -> Result<Shape, Refusal> {
 
 /// A quantized activation's scale and zero point.
 pub(super) fn quant(tensor: &Tensor<'_>) -> Result<QuantParams, Refusal> {
-    let hint = "convert the model with full integer quantization (int8), inputs and outputs included";
-    if tensor.dtype != Type::Int8 {
-        return refuse(format!("`{}` has {} elements, not int8", tensor.short_name(), tensor.dtype.name()), hint);
-    }
+    let hint =
+        "convert the model with full integer quantization (int8, or int16 activations), inputs and outputs included";
+    let (dtype, range) = match tensor.dtype {
+        Type::Int8 => (DType::I8, "int8 zero points are in -128..=127"),
+        Type::Int16 => (DType::I16, "the zero point of int16 activations is 0"),
+        other => {
+            let reason = format!("`{}` has {} elements, neither int8 nor int16", tensor.short_name(), other.name());
+            return refuse(reason, hint);
+        }
+    };
     match (tensor.scale_count(), tensor.scale()) {
         (1, Some(scale)) if scale.is_finite() && scale > 0.0 => {
-            match i32::try_from(tensor.zero_point()).ok().filter(|z| (-128..=127).contains(z)) {
+            match i32::try_from(tensor.zero_point()).ok().filter(|&z| dtype.has_zero_point(z)) {
                 Some(zero_point) => Ok(QuantParams { scale, zero_point }),
-                None => refuse(
-                    format!("`{}` has zero point {}", tensor.short_name(), tensor.zero_point()),
-                    "int8 zero points are in -128..=127",
-                ),
+                None => refuse(format!("`{}` has zero point {}", tensor.short_name(), tensor.zero_point()), range),
             }
         }
         (1, Some(scale)) => {

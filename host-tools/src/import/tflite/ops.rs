@@ -1,14 +1,14 @@
 //! The operators without weights, one function each.
 
-use kinglet::ops::{Add, Mul, Sub};
-use kinglet::{Activation, Padding, QuantParams, Shape, Window};
+use kinglet::ops::{Add, Curve, Mul, Softmax, SoftmaxInt16, Sub};
+use kinglet::{Activation, DType, Padding, QuantParams, Shape, Window};
 
 use super::lower::{FusedPad, Lowering};
 use super::names as op;
 use super::schema::{Model, Operator, Type};
 use crate::import::lookup;
 use crate::import::problem::{Refusal, refuse};
-use crate::network::{NodeOp, TensorInfo};
+use crate::network::{NodeOp, TensorId, TensorInfo};
 
 /// A fused activation by its code.
 pub(super) fn activation(code: i8) -> Result<Activation, Refusal> {
@@ -98,12 +98,7 @@ impl Lowering<'_, '_> {
     }
 
     /// Demands that the declared output shape be the one that follows from the operator.
-    pub(super) fn demand_shape(
-        &self,
-        output: crate::network::TensorId,
-        size: Option<[u32; 2]>,
-        c: u32,
-    ) -> Result<(), Refusal> {
+    pub(super) fn demand_shape(&self, output: TensorId, size: Option<[u32; 2]>, c: u32) -> Result<(), Refusal> {
         let declared = self.info(output).shape;
         match size {
             Some([h, w]) if declared == Shape::new(h, w, c) => Ok(()),
@@ -164,16 +159,20 @@ impl Lowering<'_, '_> {
     }
 
     /// A rescaled copy of `id`.
-    fn requantized(
-        &mut self,
-        id: crate::network::TensorId,
-        info: &TensorInfo,
-        quant: QuantParams,
-    ) -> Result<crate::network::TensorId, Refusal> {
-        let table = lookup::requantized(info.quant, quant, self.rounding()).map_err(|e| (e, String::new()))?;
+    fn requantized(&mut self, id: TensorId, info: &TensorInfo, quant: QuantParams) -> Result<TensorId, Refusal> {
+        let node = self.quantized_again(info, info.dtype, quant)?;
         let copy = self.intermediate(TensorInfo { quant, name: format!("{} (rescaled)", info.name), ..info.clone() });
-        self.push(NodeOp::Lookup { table }, vec![id], copy);
+        self.push(node, vec![id], copy);
         Ok(copy)
+    }
+
+    /// QUANTIZE from int8 or int16 to either.
+    fn quantized_again(&self, from: &TensorInfo, dtype: DType, quant: QuantParams) -> Result<NodeOp, Refusal> {
+        if from.dtype == DType::I16 || dtype == DType::I16 {
+            return Ok(NodeOp::Rescale { slope: None, activation: Activation::None });
+        }
+        let table = lookup::requantized(from.quant, quant, self.rounding()).map_err(|e| (e, String::new()))?;
+        Ok(NodeOp::Lookup { table })
     }
 
     fn softmax(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
@@ -183,12 +182,25 @@ impl Lowering<'_, '_> {
             Some(options) => options.f32(0, 0.0).map_err(damaged)?,
             None => return refuse("its options are missing", ""),
         };
-        if !self.info(output).quant.same(kinglet::ops::Softmax::OUTPUT) {
-            return refuse("the output's scale is not 1/256 with zero point -128", "TensorFlow Lite demands it too");
+        let (from, to) = (self.info(input), self.info(output));
+        if from.dtype != to.dtype {
+            return refuse("input and output have different types", "convert the model with one type of activations");
         }
-        if kinglet::ops::Softmax::new(self.info(input).quant, beta).is_none()
-            || self.info(input).shape != self.info(output).shape
-        {
+        let valid = if from.dtype == DType::I16 {
+            if (to.quant.scale * 32768.0 - 1.0).abs() > 1e-3 {
+                return refuse("the output's scale is not 2^-15", "TensorFlow Lite demands it too");
+            }
+            SoftmaxInt16::factor(from.quant, beta).is_some()
+        } else {
+            if !to.quant.same(Softmax::OUTPUT) {
+                return refuse(
+                    "the output's scale is not 1/256 with zero point -128",
+                    "TensorFlow Lite demands it too",
+                );
+            }
+            Softmax::new(from.quant, beta).is_some()
+        };
+        if !valid || self.info(input).shape != self.info(output).shape {
             return refuse(format!("beta {beta}, or shapes that differ"), "");
         }
         self.push(NodeOp::Softmax { beta }, vec![input], output);
@@ -201,7 +213,7 @@ impl Lowering<'_, '_> {
     }
 
     /// Passes the input's elements on in their order, under the output's shape and scale.
-    fn relabel(&mut self, o: &Operator<'_>, input: crate::network::TensorId) -> Result<(), Refusal> {
+    fn relabel(&mut self, o: &Operator<'_>, input: TensorId) -> Result<(), Refusal> {
         let from = self.info(input).clone();
         let output = self.result(o)?;
         let to = self.info(output).clone();
@@ -211,8 +223,10 @@ impl Lowering<'_, '_> {
                 "a shape computed at run time is not supported",
             );
         }
-        let input = if from.quant.same(to.quant) {
+        let input = if from.quant.same(to.quant) && from.dtype == to.dtype {
             input
+        } else if from.dtype == DType::I16 || to.dtype == DType::I16 {
+            return refuse("input and output have different scales", "");
         } else {
             // Only the label changes, as in TensorFlow Lite: the bytes stay.
             let copy = self.intermediate(TensorInfo { quant: to.quant, ..from.clone() });
@@ -276,16 +290,17 @@ impl Lowering<'_, '_> {
         };
         let side = |side| [of(2, side), of(1, side), of(0, side)];
         let (before, after) = (side(0), side(1));
-        let quant = self.info(input).quant;
+        let (quant, dtype) = (self.info(input).quant, self.info(input).dtype);
         let value = match o.input(2).filter(|_| o.code == op::PADV2) {
-            None => quant.zero_point as i8,
-            Some(value) => match self.model.tensors[value].data {
-                Some([byte]) if self.model.tensors[value].dtype == Type::Int8 => *byte as i8,
-                _ => return refuse("its value is not one int8 constant", ""),
+            None => quant.zero_point as i16,
+            Some(value) => match (self.model.tensors[value].data, self.model.tensors[value].dtype, dtype) {
+                (Some(&[byte]), Type::Int8, DType::I8) => i16::from(byte as i8),
+                (Some(&[low, high]), Type::Int16, DType::I16) => i16::from_le_bytes([low, high]),
+                _ => return refuse("its value is not one constant of its input's type", ""),
             },
         };
         if let Some(index) = o.output(0)
-            && self.may_fuse(index, before, after, value, quant)
+            && self.may_fuse(index, before, after, value, (quant, dtype))
             && super::lower::quant(&self.model.tensors[index])?.same(quant)
         {
             let pad = FusedPad { input: from, before: [before[0], before[1]], after: [after[0], after[1]] };
@@ -304,14 +319,21 @@ impl Lowering<'_, '_> {
     }
 
     /// Whether the only reader of padded tensor `index` is a window that can pad by itself, with the same result.
-    fn may_fuse(&self, index: usize, before: [u32; 3], after: [u32; 3], value: i8, quant: QuantParams) -> bool {
+    fn may_fuse(
+        &self,
+        index: usize,
+        before: [u32; 3],
+        after: [u32; 3],
+        value: i16,
+        (quant, dtype): (QuantParams, DType),
+    ) -> bool {
         let Some(reader) = self.only_reader(index).filter(|r| r.input(0) == Some(index)) else { return false };
         let Some(options) = reader.options else { return false };
         // A convolution skips taps outside the image, which is what a zero contributes; a maximum skips them too, which
         // is what the lowest value contributes.
         let neutral = match reader.code {
             op::CONV_2D | op::DEPTHWISE_CONV_2D => i32::from(value) == quant.zero_point,
-            op::MAX_POOL_2D => value == i8::MIN,
+            op::MAX_POOL_2D => i32::from(value) == dtype.min(),
             _ => false,
         };
         let valid = options.i8(0, 0) == Ok(1);
@@ -349,8 +371,8 @@ impl Lowering<'_, '_> {
                 self.become_input(from, id);
                 Ok(())
             }
-            Type::Int8 => match o.output(0).map(|t| (t, self.model.tensors[t].dtype)) {
-                Some((to, Type::UInt8)) if self.model.outputs == [to] => {
+            Type::Int8 | Type::Int16 => match o.output(0).map(|t| (t, self.model.tensors[t].dtype)) {
+                Some((to, Type::UInt8)) if self.model.outputs == [to] && source.dtype == Type::Int8 => {
                     let id = self.operand(o, 0)?;
                     self.alias(o, id);
                     self.notes.push("the output is int8: add 128 for the model's uint8".into());
@@ -360,7 +382,7 @@ impl Lowering<'_, '_> {
             },
             dtype => refuse(
                 format!("it converts {} in the middle of the network", dtype.name()),
-                "only int8 networks are supported",
+                "only networks of int8 or int16 activations are supported",
             ),
         }
     }
@@ -374,7 +396,8 @@ impl Lowering<'_, '_> {
             );
         }
         let quant = self.info(id).quant;
-        self.notes.push(format!("the output is int8: real = (q - {}) * {}", quant.zero_point, quant.scale));
+        let dtype = self.info(id).dtype.name();
+        self.notes.push(format!("the output is {dtype}: real = (q - {}) * {}", quant.zero_point, quant.scale));
         self.alias(o, id);
         Ok(())
     }
@@ -385,6 +408,11 @@ impl Lowering<'_, '_> {
         let output = self.result(o)?;
         if self.info(input).shape != self.info(output).shape {
             return refuse("input and output have different shapes", "the file contradicts itself");
+        }
+        if self.info(input).dtype == DType::I16 || self.info(output).dtype == DType::I16 {
+            let node = self.int16_function(o, input, output)?;
+            self.push(node, vec![input], output);
+            return Ok(());
         }
         let (from, to, rounding) = (self.info(input).quant, self.info(output).quant, self.rounding());
         let table = match o.code {
@@ -408,6 +436,40 @@ impl Lowering<'_, '_> {
         let table = table.map_err(|reason| (reason, String::new()))?;
         self.push(NodeOp::Lookup { table }, vec![input], output);
         Ok(())
+    }
+
+    /// The same of int16 elements, for which TensorFlow Lite Micro has fewer.
+    fn int16_function(&self, o: &Operator<'_>, input: TensorId, output: TensorId) -> Result<NodeOp, Refusal> {
+        let (from, to) = (self.info(input), self.info(output));
+        if o.code == op::QUANTIZE {
+            return self.quantized_again(from, to.dtype, to.quant);
+        }
+        if from.dtype != to.dtype {
+            return refuse("input and output have different types", "the file contradicts itself");
+        }
+        let rescale = |activation| Ok(NodeOp::Rescale { slope: None, activation });
+        match o.code {
+            op::RELU => rescale(Activation::Relu),
+            op::RELU_N1_TO_1 => rescale(Activation::ReluN1To1),
+            op::RELU6 if from.quant.same(to.quant) => rescale(Activation::Relu6),
+            op::RELU6 => {
+                refuse("input and output have different scales", "TensorFlow Lite Micro does not rescale either")
+            }
+            op::LEAKY_RELU => {
+                let Some(options) = o.options else { return refuse("its options are missing", "") };
+                let slope = options.f32(0, 0.0).map_err(damaged)?;
+                if !(slope >= 0.0 && slope.is_finite()) {
+                    return refuse(format!("a slope of {slope}"), "only slopes that are not negative are supported");
+                }
+                Ok(NodeOp::Rescale { slope: Some(slope), activation: Activation::None })
+            }
+            op::LOGISTIC | op::TANH if (to.quant.scale * 32768.0 - 1.0).abs() > 1e-3 => {
+                refuse("the output's scale is not 2^-15", "TensorFlow Lite Micro demands it too")
+            }
+            op::LOGISTIC => Ok(NodeOp::Sigmoid { curve: Curve::Logistic }),
+            op::TANH => Ok(NodeOp::Sigmoid { curve: Curve::Tanh }),
+            _ => refuse("it is not supported for int16", "TensorFlow Lite Micro has it for int8 only: convert to int8"),
+        }
     }
 
     /// ADD, SUB and MUL: of two activations, or of an activation and a constant.
@@ -439,14 +501,20 @@ impl Lowering<'_, '_> {
             );
         }
         let quants = [a, b, output].map(|id| self.info(id).quant);
-        let (rounding, clamp) = (self.rounding(), kinglet::Clamp::full(kinglet::DType::I8));
+        let dtype = self.info(output).dtype;
+        if [a, b].iter().any(|&id| self.info(id).dtype != dtype) {
+            return refuse("operands of different types", "convert the model with one type of activations");
+        }
+        let (rounding, clamp) = (self.rounding(), kinglet::Clamp::full(dtype));
         let (valid, node) = match o.code {
-            op::ADD => {
-                (Add::new(quants[0], quants[1], quants[2], rounding, clamp).is_some(), NodeOp::Add { activation })
-            }
-            op::SUB => {
-                (Sub::new(quants[0], quants[1], quants[2], rounding, clamp).is_some(), NodeOp::Sub { activation })
-            }
+            op::ADD => (
+                Add::new(quants[0], quants[1], quants[2], dtype, rounding, clamp).is_some(),
+                NodeOp::Add { activation },
+            ),
+            op::SUB => (
+                Sub::new(quants[0], quants[1], quants[2], dtype, rounding, clamp).is_some(),
+                NodeOp::Sub { activation },
+            ),
             _ => (Mul::new(quants[0], quants[1], quants[2], rounding, clamp).is_some(), NodeOp::Mul { activation }),
         };
         if !valid {

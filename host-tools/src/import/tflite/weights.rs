@@ -1,6 +1,6 @@
 //! The operators with weights: convolutions and dense layers, and arithmetic with constants.
 
-use kinglet::{Activation, Multiplier, Shape, Window};
+use kinglet::{Activation, DType, Multiplier, Rounding, Shape, Window};
 
 use super::lower::{Lowering, quant};
 use super::names as op;
@@ -48,8 +48,8 @@ impl Lowering<'_, '_> {
         }
         self.demand_shape(output, window.output([from.shape.h, from.shape.w]), channels)?;
         let weights = self.weights(filter, channels, if depthwise { 3 } else { 0 })?;
-        self.check_factors(input, output, &weights.scales)?;
-        let bias = self.bias(o, channels)?;
+        let (bias, rounding) = self.bias(o, channels, from.dtype)?;
+        self.check_factors(input, output, &weights.scales, rounding)?;
         let Weights { data, scales } = weights;
 
         let layout = if depthwise {
@@ -77,7 +77,7 @@ impl Lowering<'_, '_> {
         } else {
             NodeOp::Conv2d { window, weights, weight_scales: scales, bias, activation }
         };
-        self.push(node, vec![input], output);
+        self.push_rounded(node, vec![input], output, rounding);
         Ok(())
     }
 
@@ -146,11 +146,12 @@ impl Lowering<'_, '_> {
         let output = self.result(o)?;
         let to = self.info(output).clone();
         let weights = self.weights(filter, outputs, 0)?;
-        self.check_factors(input, output, &weights.scales)?;
-        let bias = self.bias(o, outputs)?;
+        let (bias, rounding) = self.bias(o, outputs, from.dtype)?;
+        self.check_factors(input, output, &weights.scales, rounding)?;
         let Weights { data, scales } = weights;
         if from.shape.len() == inputs && to.shape.len() == outputs {
-            self.push(NodeOp::Dense { weights: data, weight_scales: scales, bias, activation }, vec![input], output);
+            let node = NodeOp::Dense { weights: data, weight_scales: scales, bias, activation };
+            self.push_rounded(node, vec![input], output, rounding);
         } else if from.shape.c == inputs
             && to.shape == Shape::new(from.shape.h, from.shape.w, outputs)
             && scales.len() > 1
@@ -158,7 +159,7 @@ impl Lowering<'_, '_> {
             // A dense layer of every pixel is a pointwise convolution, rounded as the dense layer is.
             let window = Window::global([1, 1]);
             let node = NodeOp::Conv2d { window, weights: data, weight_scales: scales, bias, activation };
-            self.push(node, vec![input], output);
+            self.push_rounded(node, vec![input], output, rounding);
         } else {
             return refuse(
                 format!(
@@ -207,26 +208,46 @@ impl Lowering<'_, '_> {
     }
 
     /// Demands that every channel's factor be representable.
-    fn check_factors(&self, input: TensorId, output: TensorId, scales: &[f32]) -> Result<(), Refusal> {
+    fn check_factors(
+        &self,
+        input: TensorId,
+        output: TensorId,
+        scales: &[f32],
+        rounding: Rounding,
+    ) -> Result<(), Refusal> {
         let (from, to) = (self.info(input).quant.scale, self.info(output).quant.scale);
-        let fits = |&s: &f32| Multiplier::from_real(f64::from(from) * f64::from(s) / f64::from(to)).is_some();
+        // Factors of 64-bit sums are below 2^7.
+        let most = if rounding == Rounding::Wide { 7 } else { 30 };
+        let factor = |s: f32| Multiplier::from_real(f64::from(from) * f64::from(s) / f64::from(to));
+        let fits = |&s: &f32| factor(s).is_some_and(|factor| factor.shift <= most);
         if scales.iter().all(fits) { Ok(()) } else { refuse("scales whose ratio is out of range", "") }
     }
 
-    fn bias(&mut self, o: &Operator<'_>, channels: u32) -> Result<Vec<i32>, Refusal> {
+    /// The bias, zeros if there is none, and how sums are rounded: those of int16 activations have 64 bits, unless the bias
+    /// has 32.
+    fn bias(&mut self, o: &Operator<'_>, channels: u32, dtype: DType) -> Result<(Vec<i64>, Rounding), Refusal> {
+        let channels = channels as usize;
+        let wide = if dtype == DType::I16 { Rounding::Wide } else { self.rounding() };
+        self.spend(channels * 8)?;
         let Some(index) = o.input(2) else {
-            self.spend(channels as usize * 4)?;
-            return Ok(vec![0; channels as usize]);
+            return Ok((vec![0; channels], wide));
         };
         let data = self.constant(index, "bias")?;
         let tensor = &self.model.tensors[index];
-        if tensor.dtype != Type::Int32 || data.len() != channels as usize * 4 {
-            return refuse(
-                format!("a bias of {} bytes of type {}", data.len(), tensor.dtype.name()),
-                "one int32 for each output channel",
-            );
+        match tensor.dtype {
+            Type::Int32 if data.len() == channels * 4 => {
+                let (words, _) = data.as_chunks();
+                Ok((words.iter().map(|&word| i32::from_le_bytes(word).into()).collect(), self.rounding()))
+            }
+            Type::Int64 if data.len() == channels * 8 && dtype == DType::I16 => {
+                let (words, _) = data.as_chunks();
+                Ok((words.iter().map(|&word| i64::from_le_bytes(word)).collect(), wide))
+            }
+            other => refuse(
+                format!("a bias of {} bytes of type {}", data.len(), other.name()),
+                "one int32 for each output channel, or int64 beside int16 activations",
+            ),
         }
-        Ok(data.chunks_exact(4).map(|b| i32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
     }
 
     /// ADD, SUB and MUL of activation `input` and constant `constant`.
@@ -249,6 +270,14 @@ impl Lowering<'_, '_> {
         let data = self.constant(constant, "constant")?;
         let tensor = &self.model.tensors[constant];
         let constant_quant = quant(tensor)?;
+        let dtype = if tensor.dtype == Type::Int16 { DType::I16 } else { DType::I8 };
+        if from.dtype != to.dtype || from.dtype != dtype {
+            return refuse("operands of different types", "");
+        }
+        let mut data = match dtype {
+            DType::I8 => data.iter().map(|&b| i16::from(b as i8)).collect::<Vec<_>>(),
+            _ => data.as_chunks().0.iter().map(|&b| i16::from_le_bytes(b)).collect(),
+        };
         let channelwise = tensor.dims.last() == Some(&(from.shape.c as i32)) && data.len() == from.shape.c as usize;
         let whole = data.len() == from.shape.len() as usize;
         if from.shape != to.shape || !(data.len() == 1 || channelwise || whole) {
@@ -257,11 +286,16 @@ impl Lowering<'_, '_> {
                 "a constant has one element, one for each channel, or the activation's shape",
             );
         }
-        let data: Vec<i8> = data.iter().map(|&b| b as i8).collect();
+        if let [value] = data[..]
+            && dtype == DType::I16
+        {
+            self.spend(from.shape.c as usize)?;
+            data = vec![value; from.shape.c as usize];
+        }
         let node = match data[..] {
-            [value] => {
+            [value] if dtype == DType::I8 => {
                 let quants = [from.quant, constant_quant, to.quant];
-                let table = lookup::with_constant(function, quants, value, activation, self.rounding());
+                let table = lookup::with_constant(function, quants, value as i8, activation, self.rounding());
                 NodeOp::Lookup { table: table.map_err(|reason| (reason, String::new()))? }
             }
             _ => NodeOp::Constant { function, data, quant: constant_quant, activation },

@@ -1,9 +1,10 @@
-//! Writing an int8 network as a TensorFlow Lite file: the importer's inverse.
+//! Writing an int8 or 16x8 network as a TensorFlow Lite file: the importer's inverse.
 //!
 //! What the format has no place for (labels, pixel tables, rounding, node names as they are) goes into a metadata entry
 //! that other tools ignore, so that importing the file gives the same network again.
 
-use kinglet::{Activation, Padding, QuantParams, Shape, Window};
+use kinglet::ops::Curve;
+use kinglet::{Activation, DType, Padding, QuantParams, Rounding, Shape, Window};
 use thiserror::Error;
 
 use super::extras::Extras;
@@ -29,7 +30,7 @@ pub struct Inexpressible {
 /// When a node has no counterpart there: a padded average pool that is not SAME, a table that is no function of theirs.
 pub fn to_bytes(network: &Network) -> Result<Vec<u8>, Inexpressible> {
     let mut writer = Writer { network, file: File::default(), written: vec![None; network.tensors.len()] };
-    writer.file.description = "Kinglet int8 network".into();
+    writer.file.description = "Kinglet network".into();
     let input = &network.tensors[network.input];
     let windowed = |node: &&Node| node.inputs.contains(&network.input) && needs_image(&node.op);
     let image = !is_vector(input.shape) || network.nodes.iter().any(|node| windowed(&node));
@@ -58,6 +59,8 @@ fn needs_image(op: &NodeOp) -> bool {
             | NodeOp::Reshape
             | NodeOp::Softmax { .. }
             | NodeOp::Lookup { .. }
+            | NodeOp::Rescale { .. }
+            | NodeOp::Sigmoid { .. }
             | NodeOp::Constant { .. }
     )
 }
@@ -76,7 +79,7 @@ impl Writer<'_> {
         self.file.tensor(FileTensor {
             name: name.to_owned(),
             dims: dims(info.shape, image),
-            element: element::INT8,
+            element: type_of(info.dtype),
             scales: vec![info.quant.scale],
             zero_points: vec![info.quant.zero_point.into()],
             ..FileTensor::default()
@@ -91,8 +94,9 @@ impl Writer<'_> {
         self.constant(name, dims, element::INT32, list.iter().flat_map(|v| v.to_le_bytes()).collect())
     }
 
-    fn int8(&mut self, name: String, dims: Vec<i32>, data: &[i8], quant: QuantParams) -> i32 {
-        let index = self.constant(name, dims, element::INT8, data.iter().map(|&v| v as u8).collect());
+    /// A constant quantized as activations of type `dtype` are.
+    fn quantized(&mut self, name: String, dims: Vec<i32>, data: &[i16], (dtype, quant): (DType, QuantParams)) -> i32 {
+        let index = self.constant(name, dims, type_of(dtype), crate::simulate::to_bytes(data, dtype));
         let tensor = &mut self.file.tensors[index as usize];
         (tensor.scales, tensor.zero_points) = (vec![quant.scale], vec![quant.zero_point.into()]);
         index
@@ -206,7 +210,8 @@ impl Writer<'_> {
                 let (input, image) = self.operand(first);
                 let shape = self.network.tensors[first].shape;
                 let of = if data.len() == shape.c as usize { vec![data.len() as i32] } else { dims(shape, image) };
-                let constant = self.int8(format!("{}/constant", node.name), of, data, *quant);
+                let quant = (self.network.tensors[first].dtype, *quant);
+                let constant = self.quantized(format!("{}/constant", node.name), of, data, quant);
                 let output = self.result(node, image);
                 let (code, options) = match function {
                     ConstantFunction::Mul => (op::MUL, 21),
@@ -219,6 +224,25 @@ impl Writer<'_> {
                 }
                 self.operator(code, 2, inputs, output, (options, vec![(0, fused(*activation))]));
             }
+            NodeOp::Rescale { slope, activation } => {
+                let same = self.network.tensors[first].quant.same(self.network.tensors[node.output].quant);
+                let (code, version, options) = match (slope, activation) {
+                    (None, Activation::None) => (op::QUANTIZE, 2, (89, vec![])),
+                    (Some(slope), Activation::None) => (op::LEAKY_RELU, 2, (75, vec![(0, Value::F32(*slope))])),
+                    (None, Activation::Relu) => (op::RELU, 2, (0, vec![])),
+                    (None, Activation::Relu6) if same => (op::RELU6, 2, (0, vec![])),
+                    _ => return Err("its activation is that of no operator there".into()),
+                };
+                let (input, image) = self.operand(first);
+                let output = self.result(node, image);
+                self.operator(code, version, vec![input], output, options);
+            }
+            NodeOp::Sigmoid { curve } => {
+                let (input, image) = self.operand(first);
+                let output = self.result(node, image);
+                let code = if *curve == Curve::Tanh { op::TANH } else { op::LOGISTIC };
+                self.operator(code, 3, vec![input], output, (0, vec![]));
+            }
             NodeOp::Reshape => {
                 let (input, _) = self.operand(first);
                 let image = !is_vector(self.network.tensors[node.output].shape);
@@ -228,7 +252,7 @@ impl Writer<'_> {
             }
             NodeOp::Pad { before, after, value } => {
                 let input = self.image(first);
-                let quant = self.network.tensors[first].quant;
+                let quant = (self.network.tensors[first].dtype, self.network.tensors[first].quant);
                 let amounts = [0, 0, before[0], after[0], before[1], after[1], before[2], after[2]];
                 let output = self.result(node, true);
                 self.pad(input, output, amounts, *value, quant, &node.name);
@@ -249,8 +273,14 @@ impl Writer<'_> {
         })
     }
 
-    fn bias(&mut self, node: &Node, input: TensorId, scales: &[f32], bias: &[i32]) -> i32 {
-        let index = self.integers(format!("{}/bias", node.name), vec![bias.len() as i32], bias);
+    fn bias(&mut self, node: &Node, input: TensorId, scales: &[f32], bias: &[i64]) -> i32 {
+        let (name, dims) = (format!("{}/bias", node.name), vec![bias.len() as i32]);
+        let index = if node.rounding == Rounding::Wide {
+            self.constant(name, dims, element::INT64, bias.iter().flat_map(|v| v.to_le_bytes()).collect())
+        } else {
+            // Validated to have 32 bits.
+            self.integers(name, dims, &bias.iter().map(|&v| v as i32).collect::<Vec<_>>())
+        };
         let scale = self.network.tensors[input].quant.scale;
         let tensor = &mut self.file.tensors[index as usize];
         tensor.scales = scales.iter().map(|s| s * scale).collect();
@@ -258,12 +288,12 @@ impl Writer<'_> {
         index
     }
 
-    fn pad(&mut self, input: i32, output: i32, amounts: [u32; 8], value: i8, quant: QuantParams, name: &str) {
+    fn pad(&mut self, input: i32, output: i32, amounts: [u32; 8], value: i16, quant: (DType, QuantParams), name: &str) {
         let amounts = self.integers(format!("{name}/paddings"), vec![4, 2], &amounts.map(|a| a as i32));
-        if i32::from(value) == quant.zero_point {
+        if i32::from(value) == quant.1.zero_point {
             self.operator(op::PAD, 2, vec![input, amounts], output, (22, vec![]));
         } else {
-            let value = self.int8(format!("{name}/value"), vec![], &[value], quant);
+            let value = self.quantized(format!("{name}/value"), vec![], &[value], quant);
             self.operator(op::PADV2, 2, vec![input, amounts, value], output, (43, vec![]));
         }
     }
@@ -282,15 +312,15 @@ impl Writer<'_> {
             return Ok((index, SAME));
         }
         let value = match node.op {
-            NodeOp::MaxPool { .. } => i8::MIN,
+            NodeOp::MaxPool { .. } => info.dtype.min() as i16,
             NodeOp::AveragePool { .. } => return Err("its padding is neither SAME nor VALID".into()),
-            _ => info.quant.zero_point as i8,
+            _ => info.quant.zero_point as i16,
         };
         let [(top, bottom), (left, right)] = [0, 1].map(|axis| (window.before[axis], window.after[axis]));
         let shape = Shape::new(info.shape.h + top + bottom, info.shape.w + left + right, info.shape.c);
         let name = format!("{}/pad", node.name);
         let padded = self.activation(&name, &TensorInfo { shape, ..info.clone() }, true);
-        self.pad(index, padded, [0, 0, top, bottom, left, right, 0, 0], value, info.quant, &name);
+        self.pad(index, padded, [0, 0, top, bottom, left, right, 0, 0], value, (info.dtype, info.quant), &name);
         Ok((padded, VALID))
     }
 
@@ -346,6 +376,10 @@ impl Writer<'_> {
         self.operator(code, version, vec![input], output, (options, vec![]));
         Ok(())
     }
+}
+
+fn type_of(dtype: DType) -> u8 {
+    if dtype == DType::I16 { element::INT16 } else { element::INT8 }
 }
 
 fn dims(shape: Shape, image: bool) -> Vec<i32> {

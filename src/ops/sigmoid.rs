@@ -1,0 +1,131 @@
+//! The logistic function and the hyperbolic tangent of int16 elements, interpolated in a table as TensorFlow Lite does it.
+
+use core::ops::Range;
+
+use super::patch::copy_row;
+use super::{Io, Operands, params};
+use crate::bytes::{Block, attempt};
+use crate::error::{Fault, ModelError};
+use crate::kernels::Backend;
+use crate::memory::Element;
+use crate::tensor::{DType, Shape};
+use crate::window::Reach;
+
+/// Which function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Curve {
+    /// `1 / (1 + e^-x)`.
+    Logistic,
+    /// `tanh(x)`, which is `2 * logistic(2x) - 1`.
+    Tanh,
+}
+
+/// LOGISTIC or TANH of int16 elements; the output has scale 2^-15.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sigmoid<'m> {
+    /// Which function.
+    pub curve: Curve,
+    /// What elements are multiplied with, and the bits by which they are shifted right then: that gives x in steps of
+    /// 1/12288. The multiplier is not negative and below 2^16, the shift below 32.
+    pub scale: [u32; 2],
+    /// 256 little-endian values of the logistic function in Q0.16, at 0, 1/24, 2/24 and so on.
+    pub table: &'m [u8; 512],
+}
+
+impl<'m> Sigmoid<'m> {
+    /// The shape rule: the input's.
+    pub const fn output_shape(input: Shape) -> Shape {
+        input
+    }
+
+    pub(super) const fn decode(block: Block<'m>) -> Result<Self, ModelError> {
+        let curve = match attempt!(block.word(0)) {
+            0 => Curve::Logistic,
+            1 => Curve::Tanh,
+            _ => return Err(block.error(0, Fault::Algorithm)),
+        };
+        let scale = [attempt!(block.word(1)), attempt!(block.word(2))];
+        if scale[0] > u16::MAX as u32 || scale[1] > 31 {
+            return Err(block.error(1, Fault::Multiplier));
+        }
+        let table = attempt!(block.data(3, 1));
+        match (table.first_chunk(), table.len()) {
+            (Some(table), 512) => Ok(Self { curve, scale, table }),
+            _ => Err(block.error(3, Fault::Weights)),
+        }
+    }
+
+    #[cfg(feature = "std")]
+    pub(super) fn encode(&self, writer: &mut crate::format::Writer) {
+        writer.words([matches!(self.curve, Curve::Tanh) as u32, self.scale[0], self.scale[1]]);
+        writer.data(self.table);
+    }
+
+    pub(super) const fn check(&self, tensors: &Operands) -> Result<(), Fault> {
+        attempt!(params::of_type(&tensors.a, DType::I16));
+        attempt!(params::of_type(&tensors.output, DType::I16));
+        params::demand(Self::output_shape(tensors.a.shape).same(tensors.output.shape), Fault::ShapeRule)
+    }
+
+    pub(super) const fn scratch_len(&self, _tensors: &Operands) -> u32 {
+        0
+    }
+
+    pub(super) const fn in_place(&self, operand: u32) -> bool {
+        operand == 0
+    }
+
+    pub(super) const fn reach(&self, _operand: u32) -> Reach {
+        Reach::POINT
+    }
+
+    pub(super) const fn macs(&self, _tensors: &Operands) -> u64 {
+        0
+    }
+
+    pub(super) const fn weight_bytes(&self) -> u32 {
+        512
+    }
+
+    #[inline(never)]
+    pub(super) fn run<B: Backend, const USES: u64>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+        let Operands { a, output, .. } = io.tensors;
+        for y in rows.start..rows.end.min(output.shape.h) {
+            copy_row(io.memory, &a, &output, y);
+            for x in 0..output.shape.w {
+                let pixel = i16::of_mut(io.memory.write(output.pixels(y, x, 1)));
+                pixel.iter_mut().for_each(|element| *element = self.apply(*element));
+            }
+        }
+    }
+
+    /// The function of one element.
+    fn apply(&self, element: i16) -> i16 {
+        let [multiplier, shift] = self.scale;
+        let half = if shift == 0 { 0 } else { 1i32.wrapping_shl(shift.wrapping_sub(1)) };
+        let x = i32::from(element).wrapping_mul(multiplier as i32).wrapping_add(half).wrapping_shr(shift);
+        // Between two entries of the table there are 2^9 values of x, or of 2x 2^8.
+        let (bits, most) = match self.curve {
+            Curve::Logistic => (9, 0x7fff << 10),
+            Curve::Tanh => (8, 0xffff << 8),
+        };
+        let magnitude = x.unsigned_abs();
+        let (entries, _) = self.table.as_chunks::<2>();
+        let entry = |at: u32| entries.get(at as usize).map_or(0, |&bytes| u32::from(u16::from_le_bytes(bytes)));
+        let at = magnitude.wrapping_shr(bits);
+        let value = if at >= 255 {
+            most
+        } else {
+            let (low, high) = (entry(at), entry(at.wrapping_add(1)));
+            let between = magnitude & (1u32.wrapping_shl(bits)).wrapping_sub(1);
+            low.wrapping_shl(bits).wrapping_add(between.wrapping_mul(high.wrapping_sub(low))) as i32
+        };
+        let result = match (self.curve, x >= 0) {
+            (Curve::Logistic, true) => value.wrapping_add(1 << 9).wrapping_shr(10),
+            (Curve::Logistic, false) => (1i32 << 25).wrapping_sub(value).wrapping_add((1 << 9) - 1).wrapping_shr(10),
+            (Curve::Tanh, true) => value.wrapping_sub(1 << 23).wrapping_add(1 << 7).wrapping_shr(8),
+            (Curve::Tanh, false) => (1i32 << 23).wrapping_sub(value).wrapping_add((1 << 7) - 1).wrapping_shr(8),
+        };
+        result as i16
+    }
+}
