@@ -47,7 +47,7 @@ pub fn evaluate<const USES: u64>(
             let _ = feed(&mut session, header.kind, frame);
             session.run();
         }
-        if !outputs.write(session.output()) {
+        if !outputs.write(session.output_bytes()) {
             defmt::error!("cannot write to outputs.bin");
             return fault::FAILED;
         }

@@ -4,7 +4,6 @@
 //! then the images one after the other, `H x W x C` bytes each.
 
 use kinglet::kernels::Active;
-use kinglet::kernels::intrinsics::cast::as_i8;
 use kinglet::{Session, SessionError};
 
 /// What the bytes of an image are.
@@ -98,6 +97,6 @@ pub fn feed<const USES: u64>(
 ) -> Result<(), SessionError> {
     match kind {
         Kind::Pixels => session.set_pixels(image),
-        Kind::Quantized => session.set_input(as_i8(image)),
+        Kind::Quantized => session.set_input_bytes(image),
     }
 }

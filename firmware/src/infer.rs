@@ -56,7 +56,7 @@ fn classify<const USES: u64>(
         session.run();
         for (rank, best) in session.top_k::<BEST>().iter().enumerate() {
             defmt::info!(
-                "prediction image={=u32} rank={=usize} class={=usize} score={=i8} percent={=u32} name={=str}",
+                "prediction image={=u32} rank={=usize} class={=usize} score={=i16} percent={=u32} name={=str}",
                 index,
                 rank,
                 best.class,

@@ -5,7 +5,6 @@
 //! `Model::new` on the device, runs on the device's kernels, and has to give the host's bytes; then both the device's and
 //! the portable kernels run on pseudo-random inputs and have to agree.
 
-use kinglet::kernels::intrinsics::cast::{as_i8, as_u8};
 use kinglet::kernels::{Active, Backend, Portable};
 use kinglet::{Aligned, Arena, Model, Session, format::crc32};
 
@@ -13,8 +12,8 @@ use crate::{clock, fault, report};
 
 /// Bytes of arena that the largest case may need; the host's test knows this number too.
 pub const ARENA_LEN: usize = 4096;
-/// The most output elements of a case; the host's test knows this number too.
-pub const OUTPUT_LEN: usize = 512;
+/// The most output bytes of a case; the host's test knows this number too.
+pub const OUTPUT_LEN: usize = 1024;
 
 /// Pseudo-random inputs per case.
 const RANDOM_INPUTS: u32 = 8;
@@ -23,11 +22,11 @@ static VECTORS: &Aligned<[u8]> = &Aligned(*include_bytes!("../selftest/vectors.b
 static ARENA: Arena<ARENA_LEN> = Arena::new();
 static OUTPUT: Arena<OUTPUT_LEN> = Arena::new();
 
-/// A model, an input, and the host's output.
+/// A model, an input, and the host's output, as bytes.
 struct Case {
     model: &'static [u8],
-    input: &'static [i8],
-    output: &'static [i8],
+    input: &'static [u8],
+    output: &'static [u8],
 }
 
 /// Case `index`. The file starts with `KVEC` and the number of cases; then offset and length of model, input and output
@@ -45,7 +44,7 @@ fn case(index: u32) -> Option<Case> {
         let (start, len) = (word(at)?, word(at + 4)?);
         VECTORS.0.get(start..)?.get(..len)
     };
-    Some(Case { model: part(0)?, input: as_i8(part(1)?), output: as_i8(part(2)?) })
+    Some(Case { model: part(0)?, input: part(1)?, output: part(2)? })
 }
 
 /// Runs all checks; the exit code.
@@ -96,20 +95,20 @@ fn count(turns: u32) -> u32 {
 
 fn check(model: &Model<'_>, case: &Case, arena: &mut [u8], kept: &mut [u8], seed: u32) -> bool {
     let operator = model.steps().last().map_or("", |step| step.kind().name());
-    let given = |input: &mut [i8]| input.iter_mut().zip(case.input).for_each(|(to, &from)| *to = from);
-    let first = infer::<Active, _>(model, arena, given, |output| (output == case.output, crc32(0, as_u8(output))));
+    let given = |input: &mut [u8]| input.iter_mut().zip(case.input).for_each(|(to, &from)| *to = from);
+    let first = infer::<Active, _>(model, arena, given, |output| (output == case.output, crc32(0, output)));
     let (passed, checksum) = first.unwrap_or((false, 0));
     let agreed = (0..RANDOM_INPUTS).all(|round| {
-        let fill = |input: &mut [i8]| random(input, seed << 16 | round);
+        let fill = |input: &mut [u8]| random(input, seed << 16 | round);
         let portable = infer::<Portable, _>(model, arena, fill, |output| match kept.get_mut(..output.len()) {
             Some(kept) => {
-                kept.iter_mut().zip(output).for_each(|(kept, &element)| *kept = element as u8);
+                kept.iter_mut().zip(output).for_each(|(kept, &element)| *kept = element);
                 output.len()
             }
             None => 0,
         });
         let len = portable.unwrap_or(0);
-        infer::<Active, _>(model, arena, fill, |output| len != 0 && Some(as_u8(output)) == kept.get(..len))
+        infer::<Active, _>(model, arena, fill, |output| len != 0 && Some(output) == kept.get(..len))
             == Some(true)
     });
     let result = match (passed, agreed) {
@@ -132,24 +131,24 @@ fn check(model: &Model<'_>, case: &Case, arena: &mut [u8], kept: &mut [u8], seed
 fn infer<B: Backend, R>(
     model: &Model<'_>,
     arena: &mut [u8],
-    fill: impl Fn(&mut [i8]),
-    look: impl FnOnce(&[i8]) -> R,
+    fill: impl Fn(&mut [u8]),
+    look: impl FnOnce(&[u8]) -> R,
 ) -> Option<R> {
     let mut session = Session::<B>::with_backend(*model, arena).ok()?;
-    fill(session.input_mut());
+    fill(session.input_bytes_mut());
     session.run();
-    Some(look(session.output()))
+    Some(look(session.output_bytes()))
 }
 
-/// Fills with a linear congruential sequence; now and then with extremes, which overflow narrow accumulators.
-fn random(elements: &mut [i8], seed: u32) {
+/// Fills with a linear congruential sequence; now and then with the extremes of int8, which overflow narrow accumulators.
+fn random(bytes: &mut [u8], seed: u32) {
     let mut state = seed.wrapping_mul(0x9E37_79B9) | 1;
-    for element in elements {
+    for byte in bytes {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        *element = match state >> 28 {
-            0 => i8::MIN,
-            1 => i8::MAX,
-            _ => (state >> 16) as i8,
+        *byte = match state >> 28 {
+            0 => 0x80,
+            1 => 0x7F,
+            _ => (state >> 16) as u8,
         };
     }
 }

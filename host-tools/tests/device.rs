@@ -11,6 +11,7 @@ use std::time::Duration;
 use common::{Block, arena};
 use kinglet::{Model, Observer, Session, StepEvent};
 use kinglet_tools::device::{self, BOARDS, Board, Build, DeviceReport, Inputs, Measurements, Program};
+use kinglet_tools::simulate;
 use ndarray::Array4;
 use ndarray_npy::WriteNpyExt;
 use rand::{RngExt, SeedableRng};
@@ -46,7 +47,8 @@ fn compare(board: &str, bytes: &[u8], images: usize) -> DeviceReport {
         let mut checksums = Checksums::default();
         session.set_pixels(image.as_slice().unwrap()).unwrap();
         session.run_observed(&mut checksums);
-        assert_eq!(session.output(), output.as_slice().unwrap(), "{board}: image {index}");
+        let host = simulate::to_elements(session.output_bytes(), model.output().dtype);
+        assert_eq!(host, output.as_slice().unwrap(), "{board}: image {index}");
         if index == 0 {
             let device: Vec<_> = report.measured.steps.iter().map(|step| step.checksum).collect();
             assert_eq!(checksums.0, device, "{board}: checksums of the steps");
@@ -134,10 +136,10 @@ fn two_runs_measure_the_same() {
 fn inputs_that_do_not_fit_are_refused() {
     let bytes = Block::in_place().to_bytes();
     let board = Board::named("mps2-an386").unwrap();
-    let wrong = Array4::<i8>::zeros((1, 8, 8, 3));
+    let wrong = Array4::<i16>::zeros((1, 8, 8, 3));
     let error = device::evaluate(board, &bytes, Inputs::Quantized(wrong.view()), LIMIT).unwrap_err();
     assert!(error.to_string().contains("the images are 8 x 8 x 3, the model takes 8 x 8 x 4"), "{error}");
-    let none = Array4::<i8>::zeros((0, 8, 8, 4));
+    let none = Array4::<i16>::zeros((0, 8, 8, 4));
     assert!(device::evaluate(board, &bytes, Inputs::Quantized(none.view()), LIMIT).is_err());
     let broken = device::evaluate(board, &bytes[..100], Inputs::Quantized(none.view()), LIMIT).unwrap_err();
     assert!(broken.to_string().contains("truncated"), "{broken}");

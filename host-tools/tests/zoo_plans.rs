@@ -46,8 +46,9 @@ fn agree(network: &Network, exported: &[&Exported]) {
     let apart = export::to_bytes(network, &Options { plan: apart, ..Options::default() }).unwrap();
     let shape = network.tensors[network.input].shape;
     let dim = (2, shape.h as usize, shape.w as usize, shape.c as usize);
-    let images =
-        Images::Quantized(Array4::from_shape_fn(dim, |(n, y, x, c)| (n * 91 + y * 57 + x * 31 + c * 13) as i8));
+    let images = Images::Quantized(Array4::from_shape_fn(dim, |(n, y, x, c)| {
+        i16::from((n * 91 + y * 57 + x * 31 + c * 13) as i8)
+    }));
     let run = |bytes: &[u8]| simulate::run(Model::new(bytes).unwrap(), &images).unwrap();
     let expected = run(&apart.bytes);
     for exported in exported {

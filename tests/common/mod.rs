@@ -123,7 +123,13 @@ impl Block {
         let ops = [
             ("first", conv(0), INPUT, None, FIRST),
             ("second", conv(1), FIRST, None, SECOND),
-            ("sum", Op::Add(Add::new(QUANT, QUANT, QUANT, rounding, clamp).unwrap()), INPUT, Some(SECOND as u32), SUM),
+            (
+                "sum",
+                Op::Add(Add::new(QUANT, QUANT, QUANT, DType::I8, rounding, clamp).unwrap()),
+                INPUT,
+                Some(SECOND as u32),
+                SUM,
+            ),
             ("mean", Op::Mean(Mean::new(QUANT, QUANT, SIZE * SIZE, rounding).unwrap()), SUM, None, MEAN),
         ];
         let steps: Vec<_> = ops
@@ -149,7 +155,7 @@ impl Block {
             tensors: &self.tensors,
             steps: &steps,
             labels: &self.labels,
-            pixels: Some(PixelTables { order: ChannelOrder::Grey, tables: &table }),
+            pixels: Some(PixelTables { order: ChannelOrder::Grey, tables: &table, dtype: DType::I8 }),
         }
         .to_bytes()
     }

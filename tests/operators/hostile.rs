@@ -5,12 +5,15 @@
 use kinglet::format::{crc32, layout};
 use kinglet::kernels::algorithms::{Layer, Map};
 use kinglet::ops::{
-    Add, AveragePool2d, Concat, Constant, Conv2d, ConvAlgorithm, Dense, DepthwiseAlgorithm, DepthwiseConv2d, Function,
-    Lookup, MaxPool2d, Mean, Mul, Op, OpKind, Pad, Reshape, Softmax, Sub,
+    Add, AveragePool2d, Concat, Constant, Conv2d, ConvAlgorithm, Curve, Dense, DepthwiseAlgorithm, DepthwiseConv2d,
+    Function, Lookup, MaxPool2d, Mean, Mul, Op, OpKind, Pad, Rescale, Reshape, Sigmoid, Softmax, SoftmaxInt16, Sub,
 };
-use kinglet::{Channel, Channels, Clamp, Model, Multiplier, Padding, QuantParams, Rounding, Session, Shape, Window};
+use kinglet::{
+    Channel, Channels, Clamp, DType, Model, Multiplier, Padding, QuantParams, Rounding, Session, Shape, WideChannel,
+    Window,
+};
 
-use crate::run::file;
+use crate::run::{file, file_of};
 
 const SHAPE: Shape = Shape::new(6, 5, 4);
 const QUANT: QuantParams = QuantParams { scale: 0.05, zero_point: -3 };
@@ -24,10 +27,10 @@ fn models() -> Vec<(OpKind, Vec<u8>)> {
     let weights: Vec<i8> = (0..4096u32).map(|i| (i.wrapping_mul(40_503) >> 7) as i8).collect();
     let channels = |n: usize| Channels::new(&table[..12 * n]).unwrap();
     let window = |kernel, stride| Window::new([kernel; 2], [stride; 2], Padding::Same, [SHAPE.h, SHAPE.w]);
-    let sub = Sub::new(QUANT, QUANT, QUANT, rounding, clamp).unwrap();
+    let sub = Sub::new(QUANT, QUANT, QUANT, DType::I8, rounding, clamp).unwrap();
     let constant = |function| Op::Constant(Constant { function, zero_point: 5, data: &weights[..4] });
     let mul = Mul::new(QUANT, QUANT, QUANT, rounding, clamp).unwrap();
-    let add = Add::new(QUANT, QUANT, QUANT, rounding, clamp).unwrap();
+    let add = Add::new(QUANT, QUANT, QUANT, DType::I8, rounding, clamp).unwrap();
     let lookup: &[i8; 256] = weights.first_chunk().unwrap();
     let pad = Pad { before: [1, 0, 2], after: [0, 3, 1], value: 7 };
     let same = (SHAPE, QUANT);
@@ -77,7 +80,74 @@ fn models() -> Vec<(OpKind, Vec<u8>)> {
         let conv = Conv2d { algorithm, window, rounding, clamp, weights, channels };
         steps.push((Op::Conv2d(conv), map(&window)));
     }
-    steps.iter().map(|(op, output)| (op.kind(), file(op, same, *output))).collect()
+    steps.iter().map(|(op, output)| (op.kind(), file(op, same, *output))).chain(int16_models()).collect()
+}
+
+/// One model for every operator that takes int16 elements.
+fn int16_models() -> Vec<(OpKind, Vec<u8>)> {
+    const WIDE: QuantParams = QuantParams { scale: 0.0002, zero_point: 0 };
+    let (clamp, rounding) = (Clamp { min: -32768, max: 30000 }, Rounding::Double);
+    let factor = Multiplier::from_real(0.002).unwrap();
+    let entries: Vec<u8> = (0..120).flat_map(|c| WideChannel::new(31 * c - 900, factor).to_bytes()).collect();
+    let weights: Vec<i8> = (0..4096u32).map(|i| (i.wrapping_mul(40_503) >> 7) as i8).collect();
+    let bytes: Vec<u8> = weights.iter().map(|&w| w as u8).collect();
+    let table: &[u8; 1026] = bytes.first_chunk().unwrap();
+    let channels = |n: usize| Channels::new(&entries[..12 * n]).unwrap();
+    let window = Window::new([3; 2], [1; 2], Padding::Same, [SHAPE.h, SHAPE.w]);
+    let sub = Sub::new(WIDE, WIDE, WIDE, DType::I16, rounding, clamp).unwrap();
+    let mul = Mul::new(WIDE, WIDE, WIDE, rounding, clamp).unwrap();
+    let add = Add::new(WIDE, WIDE, WIDE, DType::I16, rounding, clamp).unwrap();
+    let constant = |function| Op::Constant(Constant { function, zero_point: 0, data: &weights[..8] });
+    let pad = Pad { before: [1, 0, 2], after: [0, 3, 1], value: 700 };
+    let same = (SHAPE, WIDE);
+    let conv = Conv2d {
+        algorithm: ConvAlgorithm::Direct,
+        window,
+        rounding: Rounding::Wide,
+        clamp,
+        weights: &weights[..144],
+        channels: channels(4),
+    };
+    let depthwise = DepthwiseConv2d {
+        algorithm: DepthwiseAlgorithm::Direct,
+        window,
+        rounding: Rounding::Wide,
+        clamp,
+        weights: &weights[..108],
+        channels: channels(12),
+    };
+    let dense = Dense { rounding: Rounding::Wide, clamp, weights: &weights[..120 * 7], channels: channels(7) };
+    let rescale = |clamp| Op::Rescale(Rescale { rounding, factor, negative_factor: factor, clamp });
+    let mean = Mean::new(WIDE, WIDE, 30, rounding).unwrap();
+    let steps = [
+        (Op::Conv2d(conv), same),
+        (Op::DepthwiseConv2d(depthwise), (Shape::new(SHAPE.h, SHAPE.w, 12), WIDE)),
+        (Op::Dense(dense), (Shape::vector(7), WIDE)),
+        (Op::MaxPool2d(MaxPool2d { window, clamp }), same),
+        (Op::AveragePool2d(AveragePool2d { window, clamp }), same),
+        (Op::Mean(mean), (Shape::vector(4), WIDE)),
+        (Op::Add(add), same),
+        (Op::Mul(mul), same),
+        (Op::Sub(sub), same),
+        (constant(Function::Add(add)), same),
+        (constant(Function::SubFrom(sub)), same),
+        (Op::Concat(Concat), same),
+        (Op::Reshape(Reshape), (Shape::vector(SHAPE.len()), WIDE)),
+        (Op::Pad(pad), (Pad::output_shape(SHAPE, pad.before, pad.after), WIDE)),
+        (rescale(clamp), same),
+        (
+            Op::Sigmoid(Sigmoid { curve: Curve::Logistic, scale: [20000, 13], table: table.first_chunk().unwrap() }),
+            same,
+        ),
+        (Op::Sigmoid(Sigmoid { curve: Curve::Tanh, scale: [3, 0], table: table.first_chunk().unwrap() }), same),
+        (Op::SoftmaxInt16(SoftmaxInt16 { factor, exp: table, reciprocal: table }), same),
+    ];
+    let mut models: Vec<_> =
+        steps.iter().map(|(op, out)| (op.kind(), file_of(op, [DType::I16; 2], same, *out))).collect();
+    let narrow = rescale(Clamp { min: -100, max: 127 });
+    models.push((OpKind::Rescale, file_of(&narrow, [DType::I16, DType::I8], same, (SHAPE, QUANT))));
+    models.push((OpKind::Rescale, file_of(&rescale(clamp), [DType::I8, DType::I16], (SHAPE, QUANT), same)));
+    models
 }
 
 /// A 3 x 3 convolution packed for the algorithm of this code.

@@ -319,7 +319,7 @@ proptest! {
         let scale = a.scale.max(b.scale) * ratio;
         let expected = oracle::add(&a, &b, &output, scale);
         let quant = quant(&output, scale);
-        let add = Add::new(run::quant(&a), run::quant(&b), quant, rounding(&output), clamp(&output)).unwrap();
+        let add = Add::new(run::quant(&a), run::quant(&b), quant, DType::I8, rounding(&output), clamp(&output)).unwrap();
         run::check::<Portable>(&Op::Add(add), &[&a, &b], (run::shape(a.shape), quant), &expected);
     }
 
@@ -359,7 +359,7 @@ proptest! {
     ) {
         let expected = oracle::pad(&input, before, after, value);
         let words = |pad: [usize; 3]| pad.map(|n| n as u32);
-        let pad = Pad { before: words(before), after: words(after), value };
+        let pad = Pad { before: words(before), after: words(after), value: value.into() };
         let shape = [0, 1, 2].map(|axis| before[axis] + input.shape[axis] + after[axis]);
         run::check::<Portable>(&Op::Pad(pad), &[&input], (run::shape(shape), run::quant(&input)), &expected);
     }
@@ -379,7 +379,7 @@ proptest! {
         (a.scale, b.scale) = (scales[0], scales[1]);
         let quant = quant(&output, scales[2]);
         let (left, right) = (run::quant(&a), run::quant(&b));
-        let add = Add::new(left, right, quant, Rounding::Double, clamp(&output)).unwrap();
+        let add = Add::new(left, right, quant, DType::I8, Rounding::Double, clamp(&output)).unwrap();
         let add = add.linearized(left, right, quant);
         let expected = oracle::add(&a, &b, &output, scales[2]);
         run::check::<Portable>(&Op::Add(add), &[&a, &b], (run::shape(a.shape), quant), &expected);

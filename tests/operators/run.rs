@@ -180,18 +180,23 @@ fn survives_a_file(op: &Op<'_>, inputs: &[&Map], output: (Shape, QuantParams)) {
 
 /// A model of this one step. If it takes two operands, they are the same tensor.
 pub fn file(op: &Op<'_>, input: (Shape, QuantParams), output: (Shape, QuantParams)) -> Vec<u8> {
-    let own = |(shape, quant): (Shape, QuantParams), offset: u32, first, last| Tensor {
+    file_of(op, [DType::I8; 2], input, output)
+}
+
+/// The same with input and output of these types.
+pub fn file_of(op: &Op<'_>, types: [DType; 2], input: (Shape, QuantParams), output: (Shape, QuantParams)) -> Vec<u8> {
+    let own = |dtype: DType, (shape, quant): (Shape, QuantParams), offset: u32, first, last| Tensor {
         shape,
-        dtype: DType::I8,
+        dtype,
         quant,
-        place: Place { offset, pitch: shape.c, rows: shape.h },
+        place: Place { offset, pitch: shape.c * dtype.size(), rows: shape.h },
         first,
         ready: first,
         last,
         joint: None,
     };
-    let input = own(input, 0, 0, 1);
-    let out = own(output, input.end().next_multiple_of(16), 1, 2);
+    let input = own(types[0], input, 0, 0, 1);
+    let out = own(types[1], output, input.end().next_multiple_of(16), 1, 2);
     let second = (op.kind().inputs() == 2).then_some(0);
     let operands = Operands { a: input, b: second.map(|_| input), output: out };
     let scratch = Region { offset: out.end().next_multiple_of(16), len: op.scratch_len(&operands) };

@@ -128,7 +128,7 @@ impl Build {
             window,
             weights: numbers(c * filter, seed),
             weight_scales: (0..c).map(|i| scale * (1.0 + 0.1 * i as f32)).collect(),
-            bias: (0..c as i32).map(|i| i * 37 - 60).collect(),
+            bias: (0..c.into()).map(|i| i * 37 - 60).collect(),
             activation,
         };
         self.node(op, &[a], Shape::new(h, w, c), quant);
@@ -141,7 +141,7 @@ impl Build {
             window,
             weights: numbers(c * window.taps_len(), seed),
             weight_scales: vec![0.004],
-            bias: (0..c as i32).map(|i| 90 - i * 41).collect(),
+            bias: (0..c.into()).map(|i| 90 - i * 41).collect(),
             activation,
         };
         self.node(op, &[a], Shape::new(h, w, c), quant);
@@ -219,7 +219,8 @@ impl Build {
         let function = [ConstantFunction::Add, ConstantFunction::Mul, ConstantFunction::Sub, ConstantFunction::SubFrom]
             [bits as usize % 4];
         let len = if (bits / 4).is_multiple_of(2) { shape.len() } else { shape.c };
-        let op = NodeOp::Constant { function, data: numbers(len, seed), quant: OTHER, activation };
+        let data = numbers(len, seed).into_iter().map(i16::from).collect();
+        let op = NodeOp::Constant { function, data, quant: OTHER, activation };
         self.node(op, &[a], shape, quant);
     }
 

@@ -50,7 +50,7 @@ impl Build {
             window,
             weights: numbers(c * window.taps_len() * from.c, 3),
             weight_scales: (0..c).map(|i| 0.004 + 0.001 * i as f32).collect(),
-            bias: (0..c as i32).map(|i| i * 37 - 60).collect(),
+            bias: (0..c.into()).map(|i| i * 37 - 60).collect(),
             activation: Activation::Relu,
         };
         self.node(name, op, &[input], Shape::new(h, w, c), q)
@@ -96,7 +96,7 @@ pub fn small_network() -> Network {
     let scaled = b.node("scaled", NodeOp::Mul { activation: Activation::None }, &[joint, gate], wide, q);
     let constant = NodeOp::Constant {
         function: ConstantFunction::Add,
-        data: numbers(16, 9),
+        data: numbers(16, 9).into_iter().map(i16::from).collect(),
         quant: quant(0.02, 0),
         activation: Activation::Relu,
     };
@@ -115,6 +115,7 @@ pub fn small_network() -> Network {
     let dense = b.node("dense", dense, &[flat], Shape::vector(5), quant(0.2, 12));
     b.node("softmax", NodeOp::Softmax { beta: 1.0 }, &[dense], Shape::vector(5), quant(1.0 / 256.0, -128));
     b.0.labels = ["a", "b", "c", "d", "e"].map(str::to_owned).to_vec();
-    b.0.pixels = Some(Pixels { order: ChannelOrder::Rgb, tables: (0..=255).map(|p: u8| (p ^ 0x80) as i8).collect() });
+    b.0.pixels =
+        Some(Pixels { order: ChannelOrder::Rgb, tables: (0..=255).map(|p: u8| i16::from((p ^ 0x80) as i8)).collect() });
     b.0
 }

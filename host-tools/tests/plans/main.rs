@@ -20,12 +20,13 @@ fn exported(network: &Network, streaming: Streaming) -> Exported {
         .expect("a model that the runtime accepts")
 }
 
+/// The input's bytes.
 fn input(network: &Network) -> Vec<i8> {
-    let len = network.tensors[network.input].shape.len();
-    (0..len).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as i8).collect()
+    let input = &network.tensors[network.input];
+    (0..input.shape.len() * input.dtype.size()).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as i8).collect()
 }
 
-/// Every tensor of the network, each node run by itself in memory of its own.
+/// The bytes of every tensor of the network, each node run by itself in memory of its own.
 fn apart(network: &Network) -> HashMap<usize, Vec<i8>> {
     let constants: Vec<Constants> =
         network.nodes.iter().map(|node| Constants::of(network, node)).collect::<Result<_, _>>().unwrap();
@@ -34,12 +35,14 @@ fn apart(network: &Network) -> HashMap<usize, Vec<i8>> {
     for node in &network.nodes {
         let value = if node.op == NodeOp::Concat {
             let pixels = network.tensors[node.output].shape.h * network.tensors[node.output].shape.w;
-            let part = |&id: &usize| (values[&id].clone(), network.tensors[id].shape.c as usize);
+            let size = network.tensors[node.output].dtype.size() as usize;
+            let part = |&id: &usize| (values[&id].clone(), network.tensors[id].shape.c as usize * size);
             let parts: Vec<(Vec<i8>, usize)> = node.inputs.iter().map(part).collect();
             let pixel = |at: usize| parts.iter().flat_map(move |(all, c)| all[at * c..(at + 1) * c].to_vec());
             (0..pixels as usize).flat_map(pixel).collect()
         } else {
             let step = program.steps.iter().find(|step| step.name == node.name).unwrap();
+            let mut aligned = vec![0u128; 4096];
             let mut arena: Vec<u8> = Vec::new();
             let mut place = |id: usize| {
                 let info = &network.tensors[id];
@@ -47,9 +50,9 @@ fn apart(network: &Network) -> HashMap<usize, Vec<i8>> {
                 arena.resize(offset as usize, 0x5A);
                 match values.get(&id) {
                     Some(values) => arena.extend(values.iter().map(|&x| x as u8)),
-                    None => arena.resize((offset + info.shape.len()) as usize, 0x5A),
+                    None => arena.resize((offset + info.shape.len() * info.dtype.size()) as usize, 0x5A),
                 }
-                let place = Place { offset, pitch: info.shape.c, rows: info.shape.h };
+                let place = Place { offset, pitch: info.shape.c * info.dtype.size(), rows: info.shape.h };
                 let (shape, dtype, quant) = (info.shape, info.dtype, info.quant);
                 Tensor { shape, dtype, quant, place, first: 0, ready: 0, last: 0, joint: None }
             };
@@ -58,7 +61,9 @@ fn apart(network: &Network) -> HashMap<usize, Vec<i8>> {
             let scratch =
                 Region { offset: arena.len().next_multiple_of(16) as u32, len: step.op.scratch_len(&tensors) };
             arena.resize(scratch.end() as usize, 0x5A);
-            let mut memory = Memory::new(&mut arena);
+            let memory: &mut [u8] = &mut bytemuck::cast_slice_mut(&mut aligned)[..arena.len()];
+            memory.copy_from_slice(&arena);
+            let mut memory = Memory::new(memory);
             step.op.run::<Active>(&mut Io { memory: &mut memory, tensors, scratch }, 0..output.shape.h);
             memory.read(output.region()).to_vec()
         };
@@ -84,7 +89,7 @@ fn first_difference<B: Backend>(network: &Network, bytes: &[u8], expected: &Hash
     let mut memory = vec![0x5Au8; model.arena_len() + 16];
     let start = memory.as_ptr().align_offset(16);
     let mut session = Session::<B>::with_backend(model, &mut memory[start..]).unwrap();
-    session.set_input(&input(network)).unwrap();
+    session.set_input_bytes(bytemuck::cast_slice(&input(network))).unwrap();
     let mut outputs = Outputs::default();
     session.run_observed(&mut outputs);
     let differs = |node: &&kinglet_tools::network::Node| {
@@ -92,7 +97,10 @@ fn first_difference<B: Backend>(network: &Network, bytes: &[u8], expected: &Hash
         node.op != NodeOp::Concat && found != Some(&expected[&node.output])
     };
     let different = network.nodes.iter().find(differs).map(|node| node.name.clone());
-    different.or_else(|| (session.output() != expected[&network.output]).then(|| "the output".to_string()))
+    different.or_else(|| {
+        (session.output_bytes() != bytemuck::cast_slice::<i8, u8>(&expected[&network.output]))
+            .then(|| "the output".to_string())
+    })
 }
 
 /// An element of a tensor, by where it was computed: concatenations and reshapes only carry elements.
@@ -126,20 +134,26 @@ impl Shadow<'_> {
         }
     }
 
-    fn byte(placed: &Tensor, element: u32) -> usize {
+    /// The bytes of an element.
+    fn bytes(placed: &Tensor, element: u32) -> std::ops::Range<usize> {
         let (pixel, channel) = (element / placed.shape.c, element % placed.shape.c);
-        (placed.place.offset + pixel * placed.place.pitch + channel) as usize
+        let size = placed.dtype.size();
+        let start = placed.place.offset + pixel * placed.place.pitch + channel * size;
+        start as usize..(start + size) as usize
     }
 
     fn write(&mut self, tensor: usize, placed: &Tensor) {
         for element in 0..placed.shape.len() {
-            self.bytes[Self::byte(placed, element)] = Some(self.origin(tensor, element));
+            let origin = self.origin(tensor, element);
+            self.bytes[Self::bytes(placed, element)].fill(Some(origin));
         }
     }
 
     fn holds(&self, tensor: usize, placed: &Tensor) -> bool {
-        (0..placed.shape.len())
-            .all(|element| self.bytes[Self::byte(placed, element)] == Some(self.origin(tensor, element)))
+        (0..placed.shape.len()).all(|element| {
+            let origin = self.origin(tensor, element);
+            self.bytes[Self::bytes(placed, element)].iter().all(|&found| found == Some(origin))
+        })
     }
 
     /// Whether every step of `plan`, and then the caller, finds its inputs.

@@ -13,13 +13,19 @@ type Choice = (u8, u32, u32);
 /// What a network is made from; short enough to be printed when a test fails.
 #[derive(Clone, Debug)]
 pub struct Seeds {
+    /// Whether activations are int16.
+    wide: bool,
     input: [u32; 3],
     choices: Vec<Choice>,
 }
 
 pub fn seeds() -> impl Strategy<Value = Seeds> {
     let choices = proptest::collection::vec(any::<Choice>(), 1..14);
-    (2u32..8, 2u32..8, 1u32..5, choices).prop_map(|(h, w, c, choices)| Seeds { input: [h, w, c], choices })
+    (any::<bool>(), 2u32..8, 2u32..8, 1u32..5, choices).prop_map(|(wide, h, w, c, choices)| Seeds {
+        wide,
+        input: [h, w, c],
+        choices,
+    })
 }
 
 impl Seeds {
@@ -28,7 +34,24 @@ impl Seeds {
         let mut random = Random { network: empty(Shape::new(h, w, c)) };
         self.choices.iter().for_each(|&choice| random.node(choice));
         random.network.output = random.network.tensors.len() - 1;
+        if self.wide {
+            widen(&mut random.network);
+        }
         random.network
+    }
+}
+
+/// The same network with int16 activations.
+fn widen(network: &mut Network) {
+    for tensor in &mut network.tensors {
+        (tensor.dtype, tensor.quant.zero_point) = (DType::I16, 0);
+    }
+    for (index, node) in network.nodes.iter_mut().enumerate() {
+        match &mut node.op {
+            NodeOp::Conv2d { .. } | NodeOp::DepthwiseConv2d { .. } if index % 4 != 3 => node.rounding = Rounding::Wide,
+            NodeOp::Lookup { .. } => node.op = NodeOp::Rescale { slope: Some(0.3), activation: Activation::None },
+            _ => {}
+        }
     }
 }
 
@@ -139,7 +162,7 @@ fn conv(window: Window, filters: u32, channels: u32, seed: u32) -> NodeOp {
         window,
         weights: weights(filters * window.taps_len() * channels, seed),
         weight_scales: vec![0.01],
-        bias: (0..filters as i32).map(|c| c * 40 - 60).collect(),
+        bias: (0..filters.into()).map(|c| c * 40 - 60).collect(),
         activation: Activation::None,
     }
 }

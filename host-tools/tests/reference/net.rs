@@ -124,7 +124,7 @@ impl<'b> Net<'b> {
         match code {
             0 => {
                 let (a, b) = (self.quant(inputs[0]), self.quant(inputs[1]));
-                let add = Add::new(a, b, out, rounding, clamp(0)).unwrap();
+                let add = Add::new(a, b, out, DType::I8, rounding, clamp(0)).unwrap();
                 self.apply::<B>(Op::Add(add), &inputs, output, values)
             }
             1 | 17 => {

@@ -1,5 +1,6 @@
 //! Small networks, one or more per operator, with random weights and scales that keep outputs within range.
 
+use kinglet::ops::Curve;
 use kinglet::{Activation, DType, Padding, QuantParams, Rounding, Shape, Window};
 use kinglet_tools::network::{ConstantFunction, Network, Node, NodeOp, TensorInfo};
 use rand::{RngExt, SeedableRng};
@@ -59,7 +60,7 @@ impl Builder {
         (0..channels).map(|_| WEIGHTS * self.rng.random_range(0.5..2.0)).collect()
     }
 
-    fn bias(&mut self, channels: u32) -> Vec<i32> {
+    fn bias(&mut self, channels: u32) -> Vec<i64> {
         (0..channels).map(|_| self.rng.random_range(-9000..9000)).collect()
     }
 
@@ -168,6 +169,29 @@ pub fn networks() -> Vec<Network> {
         depthwise("depthwise 3x3, 2 for each channel", [4, 5, 3], 2, (3, 1, Same)),
     ];
     networks.extend(one_step());
+    networks.extend(blocks());
+    networks.extend(int16());
+    networks
+}
+
+/// What int16 has as int8 has it.
+fn narrow() -> Vec<Network> {
+    use Padding::{Same, Valid};
+    let mut networks = vec![
+        built("conv 3x3, 5 to 7 channels", [5, 6, 5], |b| b.conv(0, 7, (3, 1, Same), true)),
+        built("conv 1x1", [4, 3, 9], |b| b.conv(0, 4, (1, 1, Valid), false)),
+        built("depthwise 3x3", [5, 4, 6], |b| b.depthwise(0, 1, (3, 2, Same))),
+        built("depthwise, 3 for each channel", [4, 4, 2], |b| b.depthwise(0, 3, (3, 1, Same))),
+    ];
+    networks.extend(one_step().into_iter().filter(|network| !matches!(network.nodes[0].op, NodeOp::Lookup { .. })));
+    networks.extend(blocks());
+    networks
+}
+
+/// Several operators together.
+fn blocks() -> Vec<Network> {
+    use Padding::{Same, Valid};
+    let mut networks = Vec::new();
     networks.push(built("residual block", [8, 8, 8], |b| {
         let first = b.conv(0, 8, (3, 1, Same), true);
         let second = b.conv(first, 8, (3, 1, Same), false);
@@ -198,6 +222,57 @@ pub fn networks() -> Vec<Network> {
     networks
 }
 
+/// The same network with int16 activations of 256 times the resolution.
+fn widened(mut network: Network) -> Network {
+    network.name += ", int16";
+    for tensor in &mut network.tensors {
+        tensor.dtype = DType::I16;
+        tensor.quant = QuantParams { scale: tensor.quant.scale / 256.0, zero_point: 0 };
+    }
+    for node in &mut network.nodes {
+        match &mut node.op {
+            NodeOp::Conv2d { bias, .. } | NodeOp::DepthwiseConv2d { bias, .. } | NodeOp::Dense { bias, .. } => {
+                bias.iter_mut().for_each(|bias| *bias *= 256);
+                node.rounding = if node.rounding == Rounding::Single { Rounding::Double } else { Rounding::Wide };
+            }
+            NodeOp::Constant { data, quant, .. } => {
+                data.iter_mut().for_each(|element| *element *= 256);
+                *quant = QuantParams { scale: quant.scale / 256.0, zero_point: 0 };
+            }
+            _ => {}
+        }
+    }
+    network
+}
+
+/// Networks of int16 activations: every operator, and conversions at the ends.
+fn int16() -> Vec<Network> {
+    let mut networks: Vec<Network> = narrow().into_iter().map(widened).collect();
+    let unary = |name, op, quant| widened(built(name, [3, 3, 5], |b| b.same_shape(op, &[0], quant)));
+    let half = QuantParams { scale: 1.0 / 128.0, zero_point: 0 };
+    for curve in [Curve::Logistic, Curve::Tanh] {
+        networks.push(unary(if curve == Curve::Tanh { "tanh" } else { "logistic" }, NodeOp::Sigmoid { curve }, half));
+    }
+    let leaky = NodeOp::Rescale { slope: Some(0.3), activation: Activation::None };
+    networks.push(unary("leaky relu", leaky, QuantParams { scale: 0.03, zero_point: 0 }));
+    networks.push({
+        let rescale = || NodeOp::Rescale { slope: None, activation: Activation::None };
+        let mut network = built("int16 between int8", [4, 5, 6], |b| {
+            let wide = b.same_shape(rescale(), &[0], QuantParams { scale: 0.0001, zero_point: 0 });
+            let map = b.conv(wide, 6, (3, 1, Padding::Same), true);
+            b.same_shape(rescale(), &[map], Builder::sum(54, -20))
+        });
+        for id in [1, 2] {
+            network.tensors[id].dtype = DType::I16;
+            network.tensors[id].quant.zero_point = 0;
+        }
+        network.tensors[2].quant.scale /= 200.0;
+        network.nodes[1].rounding = Rounding::Wide;
+        network
+    });
+    networks
+}
+
 /// The operators that are no convolutions.
 fn one_step() -> Vec<Network> {
     let none = Activation::None;
@@ -210,7 +285,7 @@ fn one_step() -> Vec<Network> {
     };
     let max_pool = |name, shape, window| built(name, shape, |b| b.max_pool(0, window));
     let average_pool = |name, shape, window| built(name, shape, |b| b.average_pool(0, window));
-    let constant = |name, function, quant, data: Vec<i8>, output| {
+    let constant = |name, function, quant, data: Vec<i16>, output| {
         unary(name, [3, 4, 5], NodeOp::Constant { function, data, quant, activation: none }, output)
     };
     let half = QuantParams { scale: 0.01, zero_point: 20 };
@@ -241,7 +316,7 @@ fn one_step() -> Vec<Network> {
             b.node(NodeOp::Reshape, &[map], Shape::vector(24), quant, Rounding::Double)
         }),
         built("pad", [3, 2, 4], |b| {
-            let op = NodeOp::Pad { before: [1, 0, 0], after: [2, 1, 0], value: INPUT.zero_point as i8 };
+            let op = NodeOp::Pad { before: [1, 0, 0], after: [2, 1, 0], value: INPUT.zero_point as i16 };
             b.node(op, &[0], Shape::new(6, 3, 4), INPUT, Rounding::Double)
         }),
         unary(

@@ -16,13 +16,13 @@ use kinglet::kernels::Portable;
 use kinglet::ops::OpKind;
 use kinglet::{Model, Session};
 use kinglet_tools::device::{self, BOARDS, Build, Program};
-use kinglet_tools::export;
+use kinglet_tools::{export, simulate};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// What `firmware/src/selftest.rs` sets aside.
 const ARENA_LEN: usize = 4096;
-const OUTPUT_LEN: usize = 512;
+const OUTPUT_LEN: usize = 1024;
 
 fn firmware(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../firmware").join(path)
@@ -34,13 +34,13 @@ fn models() -> Vec<Vec<u8>> {
     cases::networks().into_iter().map(export).collect()
 }
 
-/// The output of the portable kernels.
-fn infer(model: Model<'_>, input: &[i8]) -> Vec<i8> {
+/// The output's bytes by the portable kernels.
+fn infer(model: Model<'_>, input: &[u8]) -> Vec<u8> {
     let mut memory = vec![0u128; model.arena_len().div_ceil(16)];
     let mut session = Session::<Portable>::with_backend(model, bytemuck::cast_slice_mut(&mut memory)).unwrap();
-    session.set_input(input).unwrap();
+    session.set_input_bytes(input).unwrap();
     session.run();
-    session.output().to_vec()
+    session.output_bytes().to_vec()
 }
 
 /// The file: `KVEC`, number of cases, offset and length of model, input, output of each; models at multiples of 16.
@@ -52,10 +52,10 @@ fn vectors() -> Vec<u8> {
     let mut data = Vec::new();
     for bytes in &models {
         let model = Model::new(bytes).unwrap();
-        let input: Vec<i8> = (0..model.input().shape.len()).map(|_| rng.random()).collect();
+        let input: Vec<u8> = (0..model.input().span()).map(|_| rng.random()).collect();
         let output = infer(model, &input);
         assert!(model.arena_len() <= ARENA_LEN && output.len() <= OUTPUT_LEN, "{} is too large", model.name());
-        for part in [bytes.as_slice(), bytemuck::cast_slice(&input), bytemuck::cast_slice(&output)] {
+        for part in [bytes.as_slice(), &input, &output] {
             data.resize(data.len().next_multiple_of(16), 0);
             table.extend(((start + data.len()) as u32).to_le_bytes());
             table.extend((part.len() as u32).to_le_bytes());
@@ -73,7 +73,7 @@ fn blessing() -> bool {
 }
 
 /// A case of the committed file: model, input, output.
-type Case<'v> = (&'v [u8], &'v [i8], &'v [i8]);
+type Case<'v> = (&'v [u8], &'v [u8], &'v [u8]);
 
 /// Reads what [`vectors`] writes.
 fn cases(file: &[u8]) -> Vec<Case<'_>> {
@@ -82,7 +82,7 @@ fn cases(file: &[u8]) -> Vec<Case<'_>> {
     let part = |at: usize| &file[word(at)..word(at) + word(at + 4)];
     let case = |index| {
         let at = 8 + 24 * index;
-        (part(at), bytemuck::cast_slice(part(at + 8)), bytemuck::cast_slice(part(at + 16)))
+        (part(at), part(at + 8), part(at + 16))
     };
     (0..word(4)).map(case).collect()
 }
@@ -118,12 +118,16 @@ fn cases_are_sensitive() {
     for bytes in models() {
         let model = Model::new(&bytes).unwrap();
         let mut output = || {
-            let input: Vec<i8> = (0..model.input().shape.len()).map(|_| rng.random()).collect();
-            infer(model, &input)
+            let input: Vec<u8> = (0..model.input().span()).map(|_| rng.random()).collect();
+            let output = model.output();
+            simulate::to_elements(&infer(model, &input), output.dtype)
         };
         let (first, second) = (output(), output());
         assert_ne!(first, second, "{}: the output does not depend on the input", model.name());
-        let clamped = first.iter().filter(|&&element| element == i8::MIN || element == i8::MAX).count();
+        let dtype = model.output().dtype;
+        let clamped =
+            first.iter().filter(|&&element| i32::from(element) == dtype.min() || i32::from(element) == dtype.max());
+        let clamped = clamped.count();
         assert!(clamped * 2 <= first.len(), "{}: {clamped} of {} are at the limits", model.name(), first.len());
     }
 }

@@ -104,7 +104,7 @@ mod tests {
             let (a, b) = (quant(scales.0, zeros[0]), quant(scales.1, zeros[1]));
             let output = quant(scales.0.max(scales.1) * scales.2, zeros[2]);
             let clamp = Clamp { min: low, max: 100 };
-            let add = Add::new(a, b, output, Rounding::Double, clamp).unwrap();
+            let add = Add::new(a, b, output, DType::I8, Rounding::Double, clamp).unwrap();
             let linear = add.linearized(a, b, output).linear;
             let stage = OutputStage { rounding: add.rounding, zero_point: zeros[2], clamp };
             let (zero_points, factors) = ([zeros[0], zeros[1]], add.factors);
@@ -133,7 +133,7 @@ mod tests {
             let (a, b) =
                 (quant(0.01 + vary(7, 39) * 0.09, -128 + i * 6), quant(0.01 + vary(5, 31) * 0.09, 127 - i * 5));
             let output = quant(a.scale.max(b.scale) * (0.8 + vary(11, 37)), -128 + (i * 17) % 200);
-            let add = Add::new(a, b, output, Rounding::Double, Clamp::full(DType::I8)).unwrap();
+            let add = Add::new(a, b, output, DType::I8, Rounding::Double, Clamp::full(DType::I8)).unwrap();
             if add.linearized(a, b, output).linear.is_none() {
                 missing.push(i);
             }
