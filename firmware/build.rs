@@ -1,7 +1,7 @@
 //! Passes the board's memory map to the linker and the model and images to the binaries.
 //!
 //! Inputs: exactly one board feature; `KINGLET_MODEL`, the path of a `.kgl` file; optionally `KINGLET_IMAGES`, the
-//! path of a `.npy` file of `N x H x W x C` bytes (`|u1` pixels or `|i1` quantized elements) to embed.
+//! path of a `.npy` file of `N x H x W x C` (`|u1` pixels, or `|i1` or `<i2` quantized elements) to embed.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, process};
@@ -79,7 +79,7 @@ fn images(root: &Path) -> Vec<u8> {
     let wrong = |what: &str| -> ! { fail(&format!("KINGLET_IMAGES={}: {what}", path.display())) };
     let file = fs::read(&path).unwrap_or_else(|e| wrong(&e.to_string()));
     let Some((kind, count, image, data)) = parse_npy(&file) else {
-        wrong("not a .npy file of N x H x W x C bytes (dtype |u1 or |i1, C order)");
+        wrong("not a .npy file of N x H x W x C (dtype |u1, |i1 or <i2, C order)");
     };
     if count.checked_mul(image) != Some(data.len()) {
         wrong("its length is not what its shape says");
@@ -102,9 +102,10 @@ fn parse_npy(file: &[u8]) -> Option<(u32, usize, usize, &[u8])> {
     let header = std::str::from_utf8(rest.get(start..start + len)?).ok()?;
     let data = rest.get(start + len..)?;
     let header: String = header.chars().filter(|c| !c.is_whitespace()).collect();
-    let kind = match header.split_once("'descr':'")?.1.split_once('\'')?.0 {
-        "|u1" => 0,
-        "|i1" => 1,
+    let (kind, size) = match header.split_once("'descr':'")?.1.split_once('\'')?.0 {
+        "|u1" => (0, 1),
+        "|i1" => (1, 1),
+        "<i2" => (1, 2),
         _ => return None,
     };
     if !header.contains("'fortran_order':False") {
@@ -114,7 +115,7 @@ fn parse_npy(file: &[u8]) -> Option<(u32, usize, usize, &[u8])> {
     let shape: Vec<usize> =
         shape.split(',').filter(|d| !d.is_empty()).map(str::parse).collect::<Result<_, _>>().ok()?;
     let (&count, image) = shape.split_first()?;
-    Some((kind, count, image.iter().product(), data))
+    Some((kind, count, image.iter().product::<usize>() * size, data))
 }
 
 fn fail(what: &str) -> ! {

@@ -9,7 +9,7 @@ use crate::{fault, report};
 
 /// Reads `inputs.bin`, writes `outputs.bin`, and measures the first inference; the exit code.
 ///
-/// `frame` holds one image; `records` are as many as the model has steps.
+/// `frame` has room for one image; `records` are as many as the model has steps.
 pub fn evaluate<const USES: u64>(
     model: Model<'_, USES>,
     arena: &mut [u8],
@@ -30,10 +30,7 @@ pub fn evaluate<const USES: u64>(
         return fault::BAD_INPUT;
     };
     let header = images.header();
-    if header.image_len as usize != frame.len() {
-        defmt::error!("images of {=u32} bytes, the model takes {=usize}", header.image_len, frame.len());
-        return fault::BAD_INPUT;
-    }
+    let Some(frame) = header.fit(&session.model().input(), frame) else { return fault::BAD_INPUT };
     for index in 0..header.count {
         if !images.next(frame) {
             defmt::error!("inputs.bin ends before image {=u32} of {=u32}", index, header.count);

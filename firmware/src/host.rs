@@ -2,7 +2,6 @@
 
 use core::ffi::CStr;
 
-use kinglet::kernels::intrinsics::cast::as_u8;
 use semihosting::fs::File;
 use semihosting::io::{Read, Write};
 
@@ -57,8 +56,8 @@ impl HostOutputs {
         Some(Self(File::create(OUTPUTS).ok()?))
     }
 
-    /// Appends the elements of an output; whether all were written.
-    pub fn write(&mut self, elements: &[i8]) -> bool {
-        self.0.write_all(as_u8(elements)).is_ok()
+    /// Appends the bytes of an output; whether all were written.
+    pub fn write(&mut self, bytes: &[u8]) -> bool {
+        self.0.write_all(bytes).is_ok()
     }
 }

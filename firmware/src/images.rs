@@ -4,7 +4,7 @@
 //! then the images one after the other, `H x W x C` bytes each.
 
 use kinglet::kernels::Active;
-use kinglet::{Session, SessionError};
+use kinglet::{Session, SessionError, Tensor};
 
 /// What the bytes of an image are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
@@ -29,6 +29,20 @@ pub struct Header {
 impl Header {
     /// Bytes of a header.
     pub const SIZE: usize = 16;
+
+    /// The front of `frame` that holds one image, if images are as long as `input` takes them: a byte for each pixel's
+    /// channel, or the bytes of its elements.
+    pub fn fit<'f>(&self, input: &Tensor, frame: &'f mut [u8]) -> Option<&'f mut [u8]> {
+        let needed = match self.kind {
+            Kind::Pixels => input.shape.len(),
+            Kind::Quantized => input.span(),
+        };
+        if self.image_len != needed {
+            defmt::error!("images of {=u32} bytes, the model takes {=u32}", self.image_len, needed);
+            return None;
+        }
+        frame.get_mut(..needed as usize)
+    }
 
     /// Reads a header; `None` when it is not one.
     pub fn parse(bytes: &[u8; Self::SIZE]) -> Option<Self> {

@@ -12,7 +12,7 @@ const BEST: usize = 3;
 /// Logs the best classes of every image of the embedded set, or, when none was built in and there is a host, of its
 /// `inputs.bin`; the exit code.
 ///
-/// `frame` holds one image.
+/// `frame` has room for one image.
 pub fn infer<const USES: u64>(model: Model<'_, USES>, arena: &mut [u8], frame: &mut [u8]) -> i32 {
     report::board();
     report::model(&model);
@@ -40,10 +40,7 @@ fn classify<const USES: u64>(
     frame: &mut [u8],
 ) -> i32 {
     let header = images.header();
-    if header.image_len as usize != frame.len() {
-        defmt::error!("images of {=u32} bytes, the model takes {=usize}", header.image_len, frame.len());
-        return fault::BAD_INPUT;
-    }
+    let Some(frame) = header.fit(&session.model().input(), frame) else { return fault::BAD_INPUT };
     for index in 0..header.count {
         if !images.next(frame) {
             defmt::error!("the image set ends before image {=u32} of {=u32}", index, header.count);

@@ -3,13 +3,13 @@
 use kinglet::{Model, Session};
 
 use crate::fault;
-use crate::images::{Embedded, Kind, Source, feed};
+use crate::images::{Embedded, Header, Kind, Source, feed};
 use crate::report::{self, Record};
 
 /// Logs stack, instructions and checksums for the first embedded image, or for an image of zeros when none was
 /// built in; the exit code.
 ///
-/// `frame` holds one image; `records` are as many as the model has steps.
+/// `frame` has room for one image; `records` are as many as the model has steps.
 pub fn profile<const USES: u64>(model: Model<'_, USES>, arena: &mut [u8], frame: &mut [u8], records: &[Record]) -> i32 {
     report::board();
     report::model(&model);
@@ -20,20 +20,22 @@ pub fn profile<const USES: u64>(model: Model<'_, USES>, arena: &mut [u8], frame:
             return fault::BAD_INPUT;
         }
     };
-    let mut kind = Kind::Pixels;
-    if let Some(mut images) = Embedded::open() {
-        if images.header().image_len as usize != frame.len() || !images.next(frame) {
+    let zeros = Header { kind: Kind::Quantized, count: 1, image_len: model.input().span() };
+    let mut images = Embedded::open();
+    let header = images.as_ref().map_or(zeros, Source::header);
+    let Some(frame) = header.fit(&model.input(), frame) else { return fault::BAD_INPUT };
+    if let Some(images) = &mut images {
+        if !images.next(frame) {
             defmt::error!("the embedded images do not fit the model");
             return fault::BAD_INPUT;
         }
-        kind = images.header().kind;
     }
-    if let Err(error) = feed(&mut session, kind, frame) {
+    if let Err(error) = feed(&mut session, header.kind, frame) {
         defmt::error!("{}", error);
         return fault::BAD_INPUT;
     }
     report::measure(&mut session, records, |session| {
-        let _ = feed(session, kind, frame);
+        let _ = feed(session, header.kind, frame);
     });
     fault::OK
 }

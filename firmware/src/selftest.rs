@@ -108,8 +108,7 @@ fn check(model: &Model<'_>, case: &Case, arena: &mut [u8], kept: &mut [u8], seed
             None => 0,
         });
         let len = portable.unwrap_or(0);
-        infer::<Active, _>(model, arena, fill, |output| len != 0 && Some(output) == kept.get(..len))
-            == Some(true)
+        infer::<Active, _>(model, arena, fill, |output| len != 0 && Some(output) == kept.get(..len)) == Some(true)
     });
     let result = match (passed, agreed) {
         (true, true) => "pass",

@@ -7,7 +7,7 @@ use kinglet_firmware::{evaluate::evaluate, fault, report::Record, start};
 
 kinglet_firmware::model!(static MODEL);
 static ARENA: Arena<{ MODEL.arena_len() }> = Arena::new();
-static FRAME: Arena<{ MODEL.input().shape.len() as usize }> = Arena::new();
+static FRAME: Arena<{ MODEL.input().span() as usize }> = Arena::new();
 static RECORDS: [Record; MODEL.step_count()] = [const { Record::new() }; MODEL.step_count()];
 
 #[cortex_m_rt::entry]

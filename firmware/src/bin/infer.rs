@@ -7,7 +7,7 @@ use kinglet_firmware::{fault, infer::infer, start};
 
 kinglet_firmware::model!(static MODEL);
 static ARENA: Arena<{ MODEL.arena_len() }> = Arena::new();
-static FRAME: Arena<{ MODEL.input().shape.len() as usize }> = Arena::new();
+static FRAME: Arena<{ MODEL.input().span() as usize }> = Arena::new();
 
 #[cortex_m_rt::entry]
 fn main() -> ! {

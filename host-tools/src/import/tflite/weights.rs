@@ -6,8 +6,8 @@ use super::lower::{Lowering, quant};
 use super::names as op;
 use super::ops::{activation, damaged, extent, padding};
 use super::schema::{Operator, Tensor, Type};
-use crate::import::lookup;
 use crate::import::problem::{Refusal, refuse};
+use crate::import::{RoundingMode, lookup};
 use crate::network::{ConstantFunction, NodeOp, TensorId};
 
 /// Weights as they are multiplied: int8, with their scales.
@@ -227,7 +227,9 @@ impl Lowering<'_, '_> {
     /// has 32.
     fn bias(&mut self, o: &Operator<'_>, channels: u32, dtype: DType) -> Result<(Vec<i64>, Rounding), Refusal> {
         let channels = channels as usize;
-        let wide = if dtype == DType::I16 { Rounding::Wide } else { self.rounding() };
+        // The desktop's fully connected layer rounds the whole product once, also there.
+        let whole = self.mode == RoundingMode::Reference && o.code == op::FULLY_CONNECTED;
+        let wide = if dtype == DType::I16 && !whole { Rounding::Wide } else { self.rounding() };
         self.spend(channels * 8)?;
         let Some(index) = o.input(2) else {
             return Ok((vec![0; channels], wide));
