@@ -24,11 +24,9 @@ pub fn profile<const USES: u64>(model: Model<'_, USES>, arena: &mut [u8], frame:
     let mut images = Embedded::open();
     let header = images.as_ref().map_or(zeros, Source::header);
     let Some(frame) = header.fit(&model.input(), frame) else { return fault::BAD_INPUT };
-    if let Some(images) = &mut images {
-        if !images.next(frame) {
-            defmt::error!("the embedded images do not fit the model");
-            return fault::BAD_INPUT;
-        }
+    if images.as_mut().is_some_and(|images| !images.next(frame)) {
+        defmt::error!("there is no embedded image");
+        return fault::BAD_INPUT;
     }
     if let Err(error) = feed(&mut session, header.kind, frame) {
         defmt::error!("{}", error);
