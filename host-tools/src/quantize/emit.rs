@@ -87,7 +87,7 @@ pub fn rounded(weights: &Weights, input: QuantParams, output: QuantParams) -> We
         *weight = f32::from(q) * weight_scales[channel];
     }
     for ((real, q), scale) in rounded.bias.iter_mut().zip(bias).zip(weight_scales) {
-        *real = (f64::from(q) * f64::from(scale) * f64::from(input.scale)) as f32;
+        *real = (q as f64 * f64::from(scale) * f64::from(input.scale)) as f32;
     }
     rounded
 }
