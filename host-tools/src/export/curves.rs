@@ -1,5 +1,6 @@
 //! Tables of the functions of int16 elements, as TensorFlow Lite has or makes them.
 
+use kinglet::Rounding;
 use kinglet::ops::Curve;
 
 /// The logistic function in Q0.16 at 0, 1/24, 2/24 and so on, 256 values.
@@ -29,29 +30,35 @@ pub(super) fn scale(curve: Curve, scale: f32) -> Result<[u32; 2], String> {
     Ok([multiplier as u32, shift])
 }
 
-/// The two tables of the softmax: `e^x` over -10 to 0 and `1 / (1 + x)` over 0 to 1, in Q0.15.
-pub(super) fn softmax() -> Vec<u8> {
-    let exp = interpolated(f32::exp, -10.0, 0.0);
-    let reciprocal = interpolated(|x| 1.0 / (1.0 + x), 0.0, 1.0);
+/// The two tables of the softmax: `e^x` over -10 to 0 and `1 / (1 + x)` over 0 to 1, in Q0.15. TensorFlow Lite Micro computes
+/// them in single precision; the desktop's kernels, which round once, in double, and two entries differ.
+pub(super) fn softmax(rounding: Rounding) -> Vec<u8> {
+    let kept: fn(f64) -> f64 = match rounding {
+        Rounding::Single => |x| x,
+        _ => |x| f64::from(x as f32),
+    };
+    let exp = interpolated(f64::exp, -10.0, 0.0, kept);
+    let reciprocal = interpolated(|x| 1.0 / kept(1.0 + x), 0.0, 1.0, kept);
     exp.into_iter().chain(reciprocal).flat_map(i16::to_le_bytes).collect()
 }
 
 /// 513 values of `f` in Q0.15 over `low..=high`, each lowered by half the error of the interpolation in the middle to the
-/// next, in single precision.
-fn interpolated(f: impl Fn(f32) -> f32, low: f32, high: f32) -> Vec<i16> {
+/// next; `kept` is what the precision keeps of every result. Rounding once more from double to single is harmless.
+fn interpolated(f: impl Fn(f64) -> f64, low: f64, high: f64, kept: fn(f64) -> f64) -> Vec<i16> {
     const STEPS: usize = 512;
-    const ONE: f32 = 32768.0;
-    let step = (high - low) / STEPS as f32;
-    let clamp = |x: f32| x.clamp(-ONE, ONE - 1.0) as i16;
-    let at = |i: usize| low + i as f32 * step;
+    const ONE: f64 = 32768.0;
+    let step = kept((high - low) / STEPS as f64);
+    let clamp = |x: f64| x.clamp(-ONE, ONE - 1.0) as i16;
+    let scaled = |x: f64| kept(f(x)) * ONE;
+    let at = |i: usize| kept(low + kept(i as f64 * step));
     let mut values: Vec<i16> = (0..STEPS)
         .map(|i| {
-            let sample = (f(at(i)) * ONE).round();
-            let interpolated = ((f(at(i + 1)) * ONE + sample) / 2.0).round();
-            let middle = (f(at(i) + step / 2.0) * ONE).round();
+            let sample = scaled(at(i)).round();
+            let interpolated = (kept(scaled(at(i + 1)) + sample) / 2.0).round();
+            let middle = scaled(kept(at(i) + step / 2.0)).round();
             clamp(sample - ((interpolated - middle) / 2.0).round())
         })
         .collect();
-    values.push(clamp((f(high) * ONE).round()));
+    values.push(clamp(scaled(high).round()));
     values
 }

@@ -76,7 +76,7 @@ impl Constants {
                     data.iter().flat_map(|x| x.to_le_bytes().into_iter().take(size)).map(|b| b as i8).collect();
             }
             NodeOp::Sigmoid { .. } => constants.curves = curves::logistic().to_vec(),
-            NodeOp::Softmax { .. } if constants.wide => constants.curves = curves::softmax(),
+            NodeOp::Softmax { .. } if constants.wide => constants.curves = curves::softmax(node.rounding),
             NodeOp::Lookup { table } => {
                 let entries: &[i8; 256] = table.as_slice().try_into().map_err(|_| {
                     ExportError::node(node, format!("a lookup table has 256 entries, this one has {}", table.len()))

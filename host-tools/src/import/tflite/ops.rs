@@ -1,13 +1,13 @@
 //! The operators without weights, one function each.
 
 use kinglet::ops::{Add, Curve, Mul, Softmax, SoftmaxInt16, Sub};
-use kinglet::{Activation, DType, Padding, QuantParams, Shape, Window};
+use kinglet::{Activation, DType, Padding, QuantParams, Rounding, Shape, Window};
 
 use super::lower::{FusedPad, Lowering};
 use super::names as op;
 use super::schema::{Model, Operator, Type};
-use crate::import::lookup;
 use crate::import::problem::{Refusal, refuse};
+use crate::import::{RoundingMode, lookup};
 use crate::network::{NodeOp, TensorId, TensorInfo};
 
 /// A fused activation by its code.
@@ -203,7 +203,10 @@ impl Lowering<'_, '_> {
         if !valid || self.info(input).shape != self.info(output).shape {
             return refuse(format!("beta {beta}, or shapes that differ"), "");
         }
-        self.push(NodeOp::Softmax { beta }, vec![input], output);
+        // Only of int16 elements the mode makes a difference: in a table.
+        let desktop = self.mode != RoundingMode::Double && self.info(input).dtype == DType::I16;
+        let rounding = if desktop { Rounding::Single } else { self.rounding() };
+        self.push_rounded(NodeOp::Softmax { beta }, vec![input], output, rounding);
         Ok(())
     }
 
@@ -418,13 +421,11 @@ impl Lowering<'_, '_> {
         let table = match o.code {
             op::QUANTIZE => lookup::requantized(from, to, rounding),
             op::RELU => lookup::clamped(from, to, Activation::Relu, rounding),
-            op::RELU6 if self.mode == crate::import::RoundingMode::Double => Ok(lookup::micro_relu6(from)),
+            op::RELU6 if self.mode == RoundingMode::Double => Ok(lookup::micro_relu6(from)),
             op::RELU6 => lookup::clamped(from, to, Activation::Relu6, rounding),
             op::RELU_N1_TO_1 => lookup::clamped(from, to, Activation::ReluN1To1, rounding),
-            op::LOGISTIC if self.mode == crate::import::RoundingMode::Reference => {
-                Ok(lookup::logistic_in_floats(from, to))
-            }
-            op::TANH if self.mode == crate::import::RoundingMode::Reference => Ok(lookup::tanh_in_floats(from, to)),
+            op::LOGISTIC if self.mode == RoundingMode::Reference => Ok(lookup::logistic_in_floats(from, to)),
+            op::TANH if self.mode == RoundingMode::Reference => Ok(lookup::tanh_in_floats(from, to)),
             op::LOGISTIC => lookup::logistic(from, to, rounding),
             op::TANH => lookup::tanh(from, to, rounding),
             op::HARD_SWISH => lookup::hard_swish(from, to),
