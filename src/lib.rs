@@ -15,6 +15,7 @@ pub mod pixels;
 pub mod plan;
 pub mod quant;
 mod session;
+pub mod slots;
 pub mod tensor;
 mod topk;
 pub mod uses;
