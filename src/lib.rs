@@ -15,6 +15,8 @@ pub mod pixels;
 pub mod plan;
 pub mod quant;
 mod session;
+#[cfg(feature = "signed")]
+pub mod signed;
 pub mod slots;
 pub mod tensor;
 mod topk;

@@ -31,17 +31,33 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 /// # Errors
 /// Those of the file system; the old file, if there was one, is then as it was.
 pub fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    // As readable as any other new file: temporary ones are the owner's alone.
+    beside(path, bytes, 0o666)?.persist(path)?;
+    Ok(())
+}
+
+/// As [`write`], but the file is its owner's alone, and an old one is never replaced.
+///
+/// # Errors
+/// Those of the file system; also when there is a file already.
+pub fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    beside(path, bytes, 0o600)?.persist_noclobber(path)?;
+    Ok(())
+}
+
+/// A temporary file in the folder of `path`, complete and on the disk.
+fn beside(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<tempfile::NamedTempFile> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)?;
     let mut file = tempfile::Builder::new();
-    // As readable as any other new file: temporary ones are the owner's alone.
     #[cfg(unix)]
-    file.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    file.permissions(std::os::unix::fs::PermissionsExt::from_mode(mode));
+    #[cfg(not(unix))]
+    let _ = mode;
     let mut file = file.tempfile_in(folder)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
+    Ok(file)
 }
 
 /// An array from a `.npy` file, of integers as models take and give them.

@@ -10,6 +10,7 @@ mod inspect;
 mod publish;
 mod quantization;
 mod quantize;
+mod sign;
 mod simulate;
 mod train;
 mod zoo;
@@ -47,6 +48,8 @@ enum Command {
     Publish(publish::Args),
     /// Show what int8 costs a trained network, and where.
     Quantize(quantize::Args),
+    /// Sign a model file, for firmware that runs signed models only.
+    Sign(sign::Args),
     /// Run inputs through a model and compare the outputs, byte by byte.
     Simulate(simulate::Args),
     /// Train a network and write its weights.
@@ -76,6 +79,7 @@ pub fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(&args),
         Command::Publish(args) => publish::run(&args),
         Command::Quantize(args) => quantize::run(&args),
+        Command::Sign(args) => sign::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Zoo(args) => zoo::run(&args),

@@ -83,14 +83,13 @@ pub fn output(m: &[i32], records: &[u32], out: &mut [i8], tiles: Tiles) {
     for (tile, &first) in tiles.at.iter().enumerate() {
         for (channel, record) in records.as_chunks::<4>().0.iter().enumerate() {
             let value = |p: usize| m.get(p * 8 + 4 * tile + channel).copied().unwrap_or_default();
-            let rows = [[0, 4, 1], [5, 8, 6], [2, 7, 3]].map(|row| row.map(value));
-            let y0 = [0, 1, 2].map(|j: usize| rows[0][j].wrapping_add(rows[1][j]));
-            let y1 = [0, 1, 2].map(|j: usize| rows[1][j].wrapping_sub(rows[2][j]));
+            let row = |a, b, c| (value(a), value(b), value(c));
+            let ((a0, a1, a2), (b0, b1, b2), (c0, c1, c2)) = (row(0, 4, 1), row(5, 8, 6), row(2, 7, 3));
             let values = [
-                y0[0].wrapping_add(y0[1]),
-                y0[1].wrapping_sub(y0[2]),
-                y1[0].wrapping_add(y1[1]),
-                y1[1].wrapping_sub(y1[2]),
+                a0.wrapping_add(b0).wrapping_add(a1.wrapping_add(b1)),
+                a1.wrapping_add(b1).wrapping_sub(a2.wrapping_add(b2)),
+                b0.wrapping_sub(c0).wrapping_add(b1.wrapping_sub(c1)),
+                b1.wrapping_sub(c1).wrapping_sub(b2.wrapping_sub(c2)),
             ];
             store(values.map(|v| v.wrapping_shl(1)), record, out, first.wrapping_add(channel), tiles);
         }
