@@ -1,7 +1,7 @@
 //! Weights on disk: safetensors, with the network's recipe, labels and preprocessing in the metadata, so that one file
 //! is the whole float model.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use ndarray::{ArrayD, IxDyn};
@@ -70,12 +70,25 @@ pub(crate) fn write(path: &Path, params: &Params, metadata: HashMap<String, Stri
         views.push((*name, view));
     }
     let file = safetensors::serialize(views, Some(metadata)).map_err(|e| bad(path, e.to_string()))?;
+    let file = sorted(&file).ok_or_else(|| bad(path, "no safetensors header".to_string()))?;
     files::write(path, &file).map_err(|source| GraphError::Io { path: path.to_path_buf(), source })
+}
+
+/// The same file with the keys of its header in order: from a hash map they come in any, and equal models would be
+/// different files.
+fn sorted(file: &[u8]) -> Option<Vec<u8>> {
+    let (len, rest) = file.split_first_chunk()?;
+    let (header, data) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*len)).ok()?)?;
+    let header: BTreeMap<String, serde_json::Value> = serde_json::from_slice(header).ok()?;
+    let mut header = serde_json::to_vec(&header).ok()?;
+    // The data start at a multiple of 8.
+    header.resize(header.len().next_multiple_of(8), b' ');
+    Some([&(header.len() as u64).to_le_bytes()[..], &header, data].concat())
 }
 
 /// Reads the arrays and the metadata of a safetensors file of f32.
 pub(crate) fn read(path: &Path) -> Result<(Params, HashMap<String, String>), GraphError> {
-    let bytes = std::fs::read(path).map_err(|source| GraphError::Io { path: path.to_path_buf(), source })?;
+    let bytes = files::read(path).map_err(|error| bad(path, format!("{:#}", error.root_cause())))?;
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| bad(path, e.to_string()))?;
     let metadata = header.metadata().clone().unwrap_or_default();
     let tensors = SafeTensors::deserialize(&bytes).map_err(|e| bad(path, e.to_string()))?;
