@@ -38,7 +38,7 @@ struct Flash<const WRITE: usize> {
 impl<const WRITE: usize> Flash<WRITE> {
     fn new() -> Self {
         // As it comes from a factory that tests its flash: neither erased nor anything else.
-        Self { bytes: (0..SIZE).map(|at| (at * 131 >> 3) as u8).collect(), left: u64::MAX, done: 0 }
+        Self { bytes: (0..SIZE).map(|at| ((at * 131) >> 3) as u8).collect(), left: u64::MAX, done: 0 }
     }
 
     /// Does one operation on `range`: all of it, or half of it and no more.
