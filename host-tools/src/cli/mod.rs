@@ -7,6 +7,7 @@ mod device;
 mod export;
 mod import;
 mod inspect;
+mod peer;
 mod publish;
 mod quantization;
 mod quantize;

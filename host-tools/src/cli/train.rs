@@ -94,6 +94,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     trainer.train(Some(&folder), bar(recipe.network.name()))?;
     let trained = trainer.finish();
     let path = folder.finish(&trained)?;
+    folder.write_confusion(&trained, &data)?;
     println!("held-out accuracy {:.2} %, weights in {}", 100.0 * trained.accuracy(), path.display());
     Ok(ExitCode::SUCCESS)
 }

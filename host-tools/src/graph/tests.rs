@@ -41,6 +41,28 @@ fn every_network_of_the_zoo_builds_and_plain_twins_have_no_shortcut() {
 }
 
 #[test]
+fn every_resnet_has_a_plain_twin_of_the_same_layers() {
+    for name in zoo::NAMES.iter().filter(|name| name.starts_with("resnet")) {
+        let layers = |name: &str| {
+            let specs = build(&NetworkRecipe::zoo(name), 10).param_specs();
+            let kept = specs.into_iter().filter(|spec| !spec.name.contains("_project"));
+            kept.map(|spec| (spec.name, spec.dims)).collect::<Vec<_>>()
+        };
+        assert_eq!(layers(name), layers(&name.replace("resnet", "plain")), "{name}");
+    }
+}
+
+#[test]
+fn every_network_takes_images_of_any_size() {
+    for name in zoo::NAMES {
+        for input in [[28, 28, 1], [33, 47, 3], [96, 128, 3]] {
+            let graph = build(&NetworkRecipe { input: Some(input), width: Some(0.5), ..NetworkRecipe::zoo(name) }, 7);
+            assert_eq!(graph.node(graph.output()).shape, Shape::vector(7), "{name} {input:?}");
+        }
+    }
+}
+
+#[test]
 fn errors_name_the_node_and_the_shapes() {
     let mut net = Builder::new("t", Shape::new(8, 8, 3)).unwrap();
     let a = net.conv2d("a", net.input(), 4, [3, 3], [2, 2], Padding::Same, false).unwrap();

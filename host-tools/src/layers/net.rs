@@ -12,6 +12,7 @@ use super::fuse::Fusion;
 use super::schedule::{Backward, Stage, stages};
 use super::{Real, image, layer};
 use crate::graph::{Graph, GraphError, NodeId, Op, ParamSpec, Params};
+use crate::simd::kernel;
 
 /// Chunks of a batch.
 const CHUNKS: usize = 8;
@@ -158,14 +159,14 @@ impl<T: Real> Net<T> {
             chunk.images = ((index + 1) * per_chunk).min(images) - chunk.first;
         }
         self.images = images;
-        for state in &mut self.states {
+        self.states.par_iter_mut().for_each(|state| {
             if let Some(layer) = &mut state.layer {
                 layer.prepare(&state.weights, mode == Mode::Train);
             }
             if let (Some(norm), Mode::Infer) = (&mut state.norm, mode) {
                 norm.use_running(&state.weights);
             }
-        }
+        });
         let Self { chunks, states, stages, graph, fusion, .. } = self;
         if mode == Mode::Infer {
             let all: Vec<usize> = (0..graph.nodes.len()).collect();
@@ -230,16 +231,18 @@ impl<T: Real> Net<T> {
                 }
             }
         }
-        for (node, state) in states.iter_mut().enumerate() {
-            let Some(layer) = &state.layer else { continue };
-            let (first, others) = chunks.split_at_mut(1);
-            for chunk in others {
-                for (sums, more) in first[0].weights[node].iter_mut().zip(&chunk.weights[node]) {
-                    sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += *more);
-                }
-            }
-            layer.unpack_gradient(&first[0].weights[node], &mut state.gradients);
+        // Node by node, so that nodes can be worked on side by side.
+        let mut parts: Vec<Vec<&mut Vec<Vec<T>>>> = states.iter().map(|_| Vec::with_capacity(CHUNKS)).collect();
+        for chunk in chunks {
+            parts.iter_mut().zip(&mut chunk.weights).for_each(|(parts, weights)| parts.push(weights));
         }
+        states.par_iter_mut().zip(parts).for_each(|(state, mut parts)| {
+            let (Some(layer), [first, others @ ..]) = (&state.layer, &mut parts[..]) else { return };
+            for part in others {
+                first.iter_mut().zip(part.iter()).for_each(|(sums, more)| add_to(sums, more));
+            }
+            layer.unpack_gradient(first, &mut state.gradients);
+        });
     }
 
     /// The values of `node` for the images of the last forward pass, N x H x W x C. Nodes that run in another's pass
@@ -270,6 +273,12 @@ impl<T: Real> Net<T> {
         };
         let bad = |node: &usize| self.chunks.iter().any(|chunk| !finite(chunk, *node));
         (0..self.graph.nodes.len()).find(bad).map(|node| self.graph.nodes[node].name.as_str())
+    }
+}
+
+kernel! {
+    fn add_to<T>(sums: &mut [T], more: &[T]) {
+        sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += *more);
     }
 }
 

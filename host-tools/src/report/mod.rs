@@ -1,5 +1,7 @@
 //! Reports: what people read, and the same figures for programs.
 
+pub mod confusion;
+pub mod curves;
 pub mod inspection;
 pub mod noise;
 pub mod plot;

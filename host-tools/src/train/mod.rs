@@ -18,13 +18,13 @@ mod trainer;
 pub use augment::Augment;
 pub use error::TrainError;
 pub use history::Epoch;
-pub use optimizer::Optimizer;
+pub use optimizer::{Memory, Optimizer};
 pub use preview::preview;
 pub use progress::bar;
 pub use recipe::Recipe;
 pub use run::{RunFolder, recipe_from};
 pub use schedule::Schedule;
-pub use trainer::{Trainer, accuracy};
+pub use trainer::{Trainer, accuracy, predictions};
 
 use crate::graph::{FloatModel, Graph, Params};
 

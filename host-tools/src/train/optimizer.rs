@@ -74,8 +74,10 @@ pub struct Memory {
 const SUFFIXES: [&str; 2] = [".first", ".second"];
 
 impl Memory {
-    /// Changes all weights once. Gives the name of the first array whose gradient is not finite; then nothing changed
-    /// after it.
+    /// Changes all weights once.
+    ///
+    /// # Errors
+    /// The name of the first array whose gradient is not finite; nothing changed after it.
     pub fn step(&mut self, optimizer: &Optimizer, net: &mut Net<f32>, rate: f32) -> Result<(), String> {
         self.steps += 1;
         let steps = self.steps;
@@ -115,6 +117,9 @@ impl Memory {
     }
 
     /// Restores what [`Memory::save`] wrote after `steps` steps.
+    ///
+    /// # Errors
+    /// When an array is missing or has the wrong length.
     pub fn load(net: &mut Net<f32>, params: &Params, steps: usize) -> Result<Self, GraphError> {
         let mut arrays = Vec::new();
         for slot in net.slots().filter(|slot| slot.spec.trainable) {

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::optimizer::Memory;
-use super::{Epoch, Recipe, TrainError, Trained, Trainer, history};
+use super::{Epoch, Recipe, TrainError, Trained, Trainer, history, predictions};
 use crate::data::Dataset;
 use crate::files;
 use crate::graph::{self, Params};
+use crate::report::{confusion::Confusion, curves};
 
 /// A folder that a training writes to and can be resumed from.
 #[derive(Clone, Debug)]
@@ -29,7 +30,7 @@ impl RunFolder {
         self.path.join(name)
     }
 
-    /// Writes `checkpoint.safetensors`, `recipe.toml` and `metrics.csv`; gives the checkpoint's path.
+    /// Writes `checkpoint.safetensors`, `recipe.toml`, `metrics.csv` and `curves.svg`; gives the checkpoint's path.
     pub(super) fn save(&self, trainer: &mut Trainer<'_>) -> Result<PathBuf, TrainError> {
         let mut params = trainer.net.params();
         trainer.memory.save(&mut trainer.net, &mut params);
@@ -47,20 +48,41 @@ impl RunFolder {
         let metadata = HashMap::from(fields.map(|(key, value)| (key.to_string(), value)));
         graph::write(&path, &params, metadata)?;
         self.write("recipe.toml", recipe_text(&trainer.recipe)?.as_bytes())?;
-        self.write("metrics.csv", history::to_csv(&trainer.history).as_bytes())?;
+        self.write_history(&trainer.history)?;
         Ok(path)
     }
 
-    /// Writes `recipe.toml`, `metrics.csv` and `weights.safetensors`.
+    /// Writes `recipe.toml`, `metrics.csv`, `curves.svg` and `weights.safetensors`.
     ///
     /// # Errors
     /// Those of the file system, with the file's name.
     pub fn finish(&self, trained: &Trained) -> Result<PathBuf, TrainError> {
         self.write("recipe.toml", recipe_text(&trained.recipe)?.as_bytes())?;
-        self.write("metrics.csv", history::to_csv(&trained.history).as_bytes())?;
+        self.write_history(&trained.history)?;
         let path = self.file("weights.safetensors");
         graph::save(&path, &trained.model())?;
         Ok(path)
+    }
+
+    /// Writes `confusion.csv` and `confusion.svg`: how often each class of the held-out images was taken for which.
+    ///
+    /// # Errors
+    /// Those of the file system, with the file's name; and when the images are not the network's.
+    pub fn write_confusion(&self, trained: &Trained, data: &Dataset) -> Result<(), TrainError> {
+        let found = predictions(&trained.graph, &trained.params, &data.test)?;
+        let counts = Confusion::new(&data.classes, &data.test.labels, &found);
+        self.write("confusion.csv", counts.to_csv().as_bytes())?;
+        self.draw("confusion.svg", counts.to_svg())
+    }
+
+    fn write_history(&self, history: &[Epoch]) -> Result<(), TrainError> {
+        self.write("metrics.csv", history::to_csv(history).as_bytes())?;
+        self.draw("curves.svg", curves::to_svg(history))
+    }
+
+    fn draw(&self, name: &str, picture: anyhow::Result<String>) -> Result<(), TrainError> {
+        let picture = picture.map_err(|e| TrainError::File { path: self.file(name), reason: e.to_string() })?;
+        self.write(name, picture.as_bytes())
     }
 
     /// The recipe that this folder's training follows.

@@ -69,9 +69,54 @@ fn a_resumed_run_equals_an_uninterrupted_one() {
         assert_eq!(accuracies(&resumed), accuracies(&whole));
         folder.finish(&resumed).unwrap();
         assert_eq!(folder.recipe().unwrap(), whole.recipe);
+        folder.write_confusion(&resumed, &data).unwrap();
+        let counts: u32 = std::fs::read_to_string(folder.file("confusion.csv"))
+            .unwrap()
+            .lines()
+            .skip(1)
+            .flat_map(|line| line.split(',').skip(1).map(|count| count.parse::<u32>().unwrap()).collect::<Vec<_>>())
+            .sum();
+        assert_eq!(counts as usize, data.test.len());
+        for picture in ["curves.svg", "confusion.svg"] {
+            assert!(std::fs::read_to_string(folder.file(picture)).unwrap().starts_with("<svg"), "{picture}");
+        }
         let stored = crate::graph::load(&folder.file("weights.safetensors")).unwrap();
         assert_eq!((stored.params, stored.graph), (whole.params, whole.graph));
     }
+}
+
+#[test]
+fn a_stack_of_blocks_in_toml_trains() {
+    let (_, data) = tiny();
+    let recipe: Recipe = toml::from_str(
+        r#"
+        epochs = 1
+        batch = 16
+        data = "digits"
+        optimizer = { adamw = { weight_decay = 0.01 } }
+        schedule = { one_cycle = { peak = 0.01 } }
+        augment = { crop = 1, cutout = 2, brightness = 0.1, contrast = 0.1 }
+        class_weights = [1, 1, 1, 1, 1, 1, 1, 1, 2, 1]
+        label_smoothing = 0.1
+        patience = 3
+
+        [network]
+        name = "mine"
+        blocks = [
+            { conv = { filters = 4 } },
+            { residual = { filters = 4, shortcut = false } },
+            { residual = { filters = 6, stride = 2 } },
+            { bottleneck = { filters = 2 } },
+            { inception = { one = 2, three_reduce = 2, three = 2, five_reduce = 2, five = 2, pool = 2 } },
+            { max_pool = { kernel = 2, stride = 2 } },
+            { dense = { units = 12 } },
+        ]
+        "#,
+    )
+    .unwrap();
+    let trained = train(&recipe, &data);
+    assert!(trained.history[0].loss.is_finite() && trained.params.iter().all(|(_, a)| a.iter().all(|w| w.is_finite())));
+    assert_eq!((trained.graph.name.as_str(), trained.graph.node(trained.graph.output()).shape.c), ("mine", 10));
 }
 
 #[test]

@@ -191,11 +191,19 @@ fn measure(split: &Split) -> Preprocess {
 /// # Errors
 /// When parameters or images do not fit the graph.
 pub fn accuracy(graph: &Graph, params: &Params, split: &Split) -> Result<f64, layers::InferError> {
-    let logits = layers::logits(graph, params, &split.images.view())?;
-    let hit = |(row, label): (ndarray::ArrayView1<'_, f32>, &u8)| {
-        let best = row.iter().enumerate().fold(0, |best, (class, logit)| if *logit > row[best] { class } else { best });
-        best == usize::from(*label)
-    };
-    let hits = logits.rows().into_iter().zip(&split.labels).filter(|pair| hit((pair.0, pair.1))).count();
+    let found = predictions(graph, params, split)?;
+    let hits = found.iter().zip(&split.labels).filter(|(found, label)| **found == usize::from(**label)).count();
     Ok(hits as f64 / split.len() as f64)
+}
+
+/// The class with the greatest output, the first of equals, for each image.
+///
+/// # Errors
+/// When parameters or images do not fit the graph.
+pub fn predictions(graph: &Graph, params: &Params, split: &Split) -> Result<Vec<usize>, layers::InferError> {
+    let logits = layers::logits(graph, params, &split.images.view())?;
+    let best = |row: ndarray::ArrayView1<'_, f32>| {
+        row.iter().enumerate().fold(0, |best, (class, logit)| if *logit > row[best] { class } else { best })
+    };
+    Ok(logits.rows().into_iter().map(best).collect())
 }

@@ -1,5 +1,6 @@
 //! Project tasks: what the README and CI call. `cargo xtask help` lists them.
 
+mod bench;
 mod checks;
 mod command;
 mod demo;
@@ -9,6 +10,7 @@ mod setup;
 mod stages;
 mod tests;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -33,10 +35,25 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Measure, and write the figures under `target/kinglet`.
+    Bench {
+        #[command(subcommand)]
+        what: Bench,
+    },
     /// Every test: host, no_std builds, firmware, emulated boards.
     Test(Installing),
     /// What CI runs: formatting, lints, documentation, then `test`.
     Ci(Installing),
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// Images per second of forward, backward and update, on all cores: `train.json`.
+    Train {
+        /// Runs the same networks in PyTorch too, by turns, with this Python; nothing is installed.
+        #[arg(long, value_name = "PYTHON", num_args = 0..=1, require_equals = true, default_missing_value = "python3")]
+        peer: Option<PathBuf>,
+    },
 }
 
 #[derive(Args, Clone, Copy)]
@@ -50,6 +67,7 @@ fn run(task: Task) -> Result<()> {
     match task {
         Task::Setup(how) => setup::run(how.no_install),
         Task::Demo { installing, arguments } => demo::run(installing.no_install, &arguments),
+        Task::Bench { what: Bench::Train { peer } } => bench::train(peer),
         Task::Test(how) => tests::run(how.no_install),
         Task::Ci(how) => checks::run(how.no_install),
     }
