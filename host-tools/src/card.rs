@@ -6,7 +6,7 @@ use std::fmt;
 use anyhow::{Result, ensure};
 use kinglet::Model;
 
-use crate::data::Dataset;
+use crate::data::{Dataset, Source};
 use crate::graph::FloatModel;
 use crate::report::table::grouped;
 use crate::simulate::{self, Images};
@@ -86,7 +86,8 @@ impl fmt::Display for Card {
         let images = format!("{} images trained on, {} held out", number(*held_in), number(*held_out));
         writeln!(f, "| data | {}; {images} |", self.data)?;
         write!(f, "| training | `recipe.toml`: {} epochs, seed {}, ", recipe.epochs, recipe.seed)?;
-        writeln!(f, "{:.0} minutes; `kinglet train --recipe models/{name}/recipe.toml` |", self.minutes.ceil())?;
+        let path = if recipe.data == Source::Digits { "" } else { " --data PATH" };
+        writeln!(f, "{:.0} minutes; `kinglet train --recipe models/{name}/recipe.toml{path}` |", self.minutes.ceil())?;
         writeln!(f, "| accuracy, held out, float | {:.2} % |", self.float_accuracy)?;
         writeln!(f, "| accuracy, held out, int8, the exported model in the runtime | {:.2} % |", self.int8_accuracy)?;
         writeln!(f, "| parameters | {} |", number(self.parameters))?;
