@@ -1,5 +1,6 @@
 //! Any bytes as a TensorFlow Lite or ONNX file: an error or a network, never a panic; an int8 network is exported and
-//! judged by the runtime. Start from the files in ../shared/reference: `cargo fuzz run import CORPUS`.
+//! judged by the runtime. Seeds are in `corpus/import`, which
+//! `host-tools/tests/fuzz_corpus.rs` makes and replays.
 #![no_main]
 
 use kinglet_tools::export;

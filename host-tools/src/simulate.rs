@@ -29,8 +29,10 @@ impl Images {
         let needed = [shape.h as usize, shape.w as usize, shape.c as usize];
         let (&count, rest) =
             array.shape().split_first().context("the input is a single number, not an array of images")?;
-        // A vector may come without its leading ones; a map must be what the model takes.
-        let same = rest == needed || (needed[..2] == [1, 1] && rest.iter().product::<usize>() == needed[2]);
+        // A vector may come in any shape, a map without its leading ones.
+        let ones = needed.iter().take_while(|&&extent| extent == 1).count().min(2);
+        let vector = ones == 2 && rest.iter().product::<usize>() == needed[2];
+        let same = vector || (0..=ones).any(|dropped| rest == &needed[dropped..]);
         ensure!(
             same,
             "the input has shape {:?}, the model takes N x {} x {} x {}",

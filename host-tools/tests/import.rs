@@ -3,7 +3,9 @@
 mod import_util;
 mod needs;
 
-use import_util::small_network;
+use std::path::Path;
+
+use import_util::{small_network, widened};
 use kinglet::Model;
 use kinglet_tools::files::IntArray;
 use kinglet_tools::graph::{NetworkRecipe, Params, Preprocess};
@@ -15,14 +17,19 @@ use kinglet_tools::{compare, export, quantize};
 use ndarray::Array4;
 use proptest::prelude::*;
 
-/// Imports a published network and compares every output, and every layer of the first image, with the oracle's.
+/// Imports a published network, compares it with the oracle and writes it back.
 fn equals_the_oracle(name: &str, rounding: RoundingMode) {
-    let Some(reference) = needs::shared("reference") else { return };
-    let file = |suffix: &str| reference.join(format!("{name}.{suffix}"));
+    if let Some(reference) = needs::shared("reference") {
+        round_trips(&is_exact(&reference, name, rounding));
+    }
+}
+
+/// Imports a network and compares every output, and if there are any, every layer of the first image; the network.
+fn is_exact(folder: &Path, name: &str, rounding: RoundingMode) -> Network {
+    let file = |suffix: &str| folder.join(format!("{name}.{suffix}"));
     let bytes = std::fs::read(file("tflite")).unwrap();
     let options = Options { name: name.into(), rounding: Some(rounding), ..Options::default() };
     let network = import(&bytes, &options).unwrap().network;
-    round_trips(&network);
     let exported = export::to_bytes(&network, &export::Options::default()).unwrap();
     let model = Model::new(&exported.bytes).unwrap();
     let images = Images::new(IntArray::read(&file("input.npy")).unwrap(), &model).unwrap();
@@ -38,6 +45,7 @@ fn equals_the_oracle(name: &str, rounding: RoundingMode) {
         let layers = compare::with_layers(model, &images, &file("layers.npz")).unwrap();
         assert_eq!((&layers.different[..], layers.skipped.len()), (&[][..], 0), "{name} {rounding:?}");
     }
+    network
 }
 
 #[test]
@@ -67,6 +75,25 @@ fn inception_is_exact() {
 #[test]
 fn what_we_write_is_what_we_read() {
     round_trips(&small_network());
+    round_trips(&widened(small_network()));
+}
+
+/// Small networks from TensorFlow's converter (see `converted/README.md`): activations by themselves, squeeze and excitation,
+/// constants, splits, 1-D and dilated convolutions, with int8 and with int16 activations.
+#[test]
+fn converted_networks_are_exact() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/converted");
+    let mut count = 0;
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "tflite") {
+            let name = path.file_stem().unwrap().to_str().unwrap();
+            is_exact(&folder, name, RoundingMode::Double);
+            is_exact(&folder, name, RoundingMode::Reference);
+            count += 1;
+        }
+    }
+    assert_eq!(count, 7);
 }
 
 /// The networks that Kinglet trains, with random weights.

@@ -1,5 +1,6 @@
 //! Importing float networks and networks with their own scales: the same classes as in the tools that made them.
 
+mod import_util;
 mod needs;
 
 use std::path::Path;
@@ -88,65 +89,12 @@ fn tflite_float_quantizes_well() {
     assert!(agreement(&network, &inputs, &expected) >= 61);
 }
 
-/// An ONNX file of one convolution, ReLU, flattening and a dense layer, by hand: tag, length, content.
-fn small_onnx() -> Vec<u8> {
-    fn field(tag: u8, content: &[u8]) -> Vec<u8> {
-        let mut bytes = vec![tag << 3 | 2];
-        let mut len = content.len();
-        while len >= 0x80 {
-            bytes.push(len as u8 | 0x80);
-            len >>= 7;
-        }
-        bytes.push(len as u8);
-        bytes.extend_from_slice(content);
-        bytes
-    }
-    let text = |tag, text: &str| field(tag, text.as_bytes());
-    let node = |op: &str, inputs: &[&str], output: &str, attributes: &[Vec<u8>]| {
-        let mut content: Vec<u8> = inputs.iter().flat_map(|i| text(1, i)).collect();
-        content.extend(text(2, output));
-        content.extend(text(4, op));
-        content.extend(attributes.iter().flat_map(|a| field(5, a)));
-        field(1, &content)
-    };
-    let ints = |name: &str, list: &[u8]| {
-        let mut content = text(1, name);
-        content.extend(list.iter().flat_map(|&v| [8 << 3, v]));
-        content
-    };
-    let tensor = |name: &str, dims: &[u8], len: usize| {
-        let mut content: Vec<u8> = dims.iter().flat_map(|&d| [1 << 3, d]).collect();
-        content.extend([2 << 3, 1]);
-        content.extend(text(8, name));
-        content.extend(field(9, &(0..len).flat_map(|i| (i as f32 / 50.0 - 0.3).to_le_bytes()).collect::<Vec<_>>()));
-        field(5, &content)
-    };
-    let value = |tag, name: &str, dims: &[u8]| {
-        let shape: Vec<u8> = dims.iter().flat_map(|&d| field(1, &[1 << 3, d])).collect();
-        let kind = [vec![1 << 3, 1], field(2, &shape)].concat();
-        field(tag, &[text(1, name), field(2, &field(1, &kind))].concat())
-    };
-    let graph = [
-        node("Conv", &["x", "w", "b"], "c", &[ints("pads", &[1, 1, 1, 1])]),
-        node("Relu", &["c"], "r", &[]),
-        node("Flatten", &["r"], "f", &[]),
-        node("MatMul", &["f", "d"], "m", &[]),
-        node("Add", &["m", "e"], "y", &[]),
-        tensor("w", &[3, 2, 3, 3], 54),
-        tensor("b", &[3], 3),
-        tensor("d", &[48, 4], 192),
-        tensor("e", &[4], 4),
-        value(11, "x", &[1, 2, 4, 4]),
-        value(12, "y", &[1, 4]),
-    ]
-    .concat();
-    [vec![1 << 3, 8], field(7, &graph), field(8, &[2 << 3, 17])].concat()
-}
-
 /// Channels-first in the file: the dense layer's weights must follow the flattened map's new order.
 #[test]
 fn flattening_keeps_the_meaning_of_weights() {
-    let Ok(Model::Float(model)) = read(&small_onnx(), &Options::default()) else { panic!("it is supported") };
+    let Ok(Model::Float(model)) = read(&import_util::small_onnx(), &Options::default()) else {
+        panic!("it is supported")
+    };
     let image = |c: usize, y: usize, x: usize| ((c * 16 + y * 4 + x) as f32 * 0.37).sin();
     let inputs = Array4::from_shape_fn((1, 4, 4, 2), |(_, y, x, c)| image(c, y, x));
     let got = layers::forward(&model.graph, &model.params, &inputs.view()).unwrap();
@@ -171,7 +119,7 @@ fn flattening_keeps_the_meaning_of_weights() {
 
 #[test]
 fn lists_everything_that_is_not_supported() {
-    let mut bytes = small_onnx();
+    let mut bytes = import_util::small_onnx();
     let text = String::from_utf8_lossy(&bytes).into_owned();
     for (operator, other) in [("Relu", "Celu"), ("Flatten", "Flutter")] {
         let at = text.find(operator).map(|_| bytes.windows(operator.len()).position(|w| w == operator.as_bytes()));
@@ -186,7 +134,7 @@ fn lists_everything_that_is_not_supported() {
 
 #[test]
 fn survives_truncated_onnx() {
-    let bytes = small_onnx();
+    let bytes = import_util::small_onnx();
     for len in 0..bytes.len() {
         let _ = read(&bytes[..len], &Options::default());
     }
@@ -197,7 +145,7 @@ proptest! {
 
     #[test]
     fn survives_flipped_onnx(flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12)) {
-        let mut bytes = small_onnx();
+        let mut bytes = import_util::small_onnx();
         for (at, value) in flips {
             let at = at.index(bytes.len());
             bytes[at] = value;

@@ -3,9 +3,12 @@
 use kinglet::Rounding;
 use kinglet::ops::Curve;
 
-/// The logistic function in Q0.16 at 0, 1/24, 2/24 and so on, 256 values.
+/// The logistic function in Q0.16 at 0, 1/24, 2/24 and so on, 256 values, each raised by half of what the interpolation to
+/// the next lacks in the middle.
 pub(super) fn logistic() -> [u8; 512] {
-    let value = |i: usize| (65536.0 / (1.0 + (-(i as f64) / 24.0).exp())).round().min(65535.0) as u16;
+    let at = |i: f64| 65536.0 / (1.0 + (-i / 24.0).exp());
+    let raised = |i: f64| at(i) - ((at(i) + at(i + 1.0)) / 2.0 - at(i + 0.5)) / 2.0;
+    let value = |i: usize| if i == 255 { u16::MAX } else { raised(i as f64).round() as u16 };
     std::array::from_fn(|at| value(at / 2).to_le_bytes()[at % 2])
 }
 

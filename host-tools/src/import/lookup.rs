@@ -67,6 +67,23 @@ pub fn leaky_relu(input: QuantParams, output: QuantParams, alpha: f32, rounding:
     }))
 }
 
+/// PRELU with one slope, an integer and its quantization.
+pub fn prelu(
+    input: QuantParams,
+    output: QuantParams,
+    (slope, quant): (i32, QuantParams),
+    rounding: Rounding,
+) -> Result<Table, Refusal> {
+    let identity = factor(f64::from(input.scale) / f64::from(output.scale))?;
+    let product = factor(f64::from(input.scale) * f64::from(quant.scale) / f64::from(output.scale))?;
+    let slope = slope - quant.zero_point;
+    Ok(table(FULL, |x| {
+        let x = x - input.zero_point;
+        let scaled = if x >= 0 { requantize(x, identity, rounding) } else { requantize(x * slope, product, rounding) };
+        scaled.wrapping_add(output.zero_point)
+    }))
+}
+
 /// The input in Q<4> for LOGISTIC and TANH, and the distance from the zero point at which they saturate.
 fn in_q4(input: QuantParams) -> Result<(Multiplier, i32), Refusal> {
     let factor = factor(f64::from(input.scale) * f64::from(1 << 27))?;

@@ -1,6 +1,7 @@
 //! What the importer's tests share.
 #![allow(dead_code, missing_docs)]
 
+use kinglet::ops::Curve;
 use kinglet::{Activation, ChannelOrder, DType, Padding, QuantParams, Rounding, Shape, Window};
 use kinglet_tools::network::{ConstantFunction, Network, Node, NodeOp, Pixels, TensorId, TensorInfo};
 
@@ -118,4 +119,109 @@ pub fn small_network() -> Network {
     b.0.pixels =
         Some(Pixels { order: ChannelOrder::Rgb, tables: (0..=255).map(|p: u8| i16::from((p ^ 0x80) as i8)).collect() });
     b.0
+}
+
+/// An ONNX file of one convolution, ReLU, flattening and a dense layer, by hand: tag, length, content.
+pub fn small_onnx() -> Vec<u8> {
+    fn field(tag: u8, content: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![tag << 3 | 2];
+        let mut len = content.len();
+        while len >= 0x80 {
+            bytes.push(len as u8 | 0x80);
+            len >>= 7;
+        }
+        bytes.push(len as u8);
+        bytes.extend_from_slice(content);
+        bytes
+    }
+    let text = |tag, text: &str| field(tag, text.as_bytes());
+    let node = |op: &str, inputs: &[&str], output: &str, attributes: &[Vec<u8>]| {
+        let mut content: Vec<u8> = inputs.iter().flat_map(|i| text(1, i)).collect();
+        content.extend(text(2, output));
+        content.extend(text(4, op));
+        content.extend(attributes.iter().flat_map(|a| field(5, a)));
+        field(1, &content)
+    };
+    let ints = |name: &str, list: &[u8]| {
+        let mut content = text(1, name);
+        content.extend(list.iter().flat_map(|&v| [8 << 3, v]));
+        content
+    };
+    let tensor = |name: &str, dims: &[u8], len: usize| {
+        let mut content: Vec<u8> = dims.iter().flat_map(|&d| [1 << 3, d]).collect();
+        content.extend([2 << 3, 1]);
+        content.extend(text(8, name));
+        content.extend(field(9, &(0..len).flat_map(|i| (i as f32 / 50.0 - 0.3).to_le_bytes()).collect::<Vec<_>>()));
+        field(5, &content)
+    };
+    let value = |tag, name: &str, dims: &[u8]| {
+        let shape: Vec<u8> = dims.iter().flat_map(|&d| field(1, &[1 << 3, d])).collect();
+        let kind = [vec![1 << 3, 1], field(2, &shape)].concat();
+        field(tag, &[text(1, name), field(2, &field(1, &kind))].concat())
+    };
+    let graph = [
+        node("Conv", &["x", "w", "b"], "c", &[ints("pads", &[1, 1, 1, 1])]),
+        node("Relu", &["c"], "r", &[]),
+        node("Flatten", &["r"], "f", &[]),
+        node("MatMul", &["f", "d"], "m", &[]),
+        node("Add", &["m", "e"], "y", &[]),
+        tensor("w", &[3, 2, 3, 3], 54),
+        tensor("b", &[3], 3),
+        tensor("d", &[48, 4], 192),
+        tensor("e", &[4], 4),
+        value(11, "x", &[1, 2, 4, 4]),
+        value(12, "y", &[1, 4]),
+    ]
+    .concat();
+    [vec![1 << 3, 8], field(7, &graph), field(8, &[2 << 3, 17])].concat()
+}
+
+/// A network of few bytes.
+pub fn tiny_network() -> Network {
+    let mut b = Build::new("tiny", Shape::new(5, 4, 2), quant(0.02, 3));
+    let w = b.window(0, 3, 1, Padding::Same);
+    let map = b.conv("conv", 0, 4, w, quant(0.03, -20));
+    let w = b.window(map, 2, 2, Padding::Valid);
+    let pooled = NodeOp::MaxPool { window: w, activation: Activation::None };
+    let pooled = b.node("pool", pooled, &[map], Shape::new(2, 2, 4), quant(0.03, -20));
+    let sum =
+        b.node("sum", NodeOp::Add { activation: Activation::None }, &[pooled, pooled], b.shape(pooled), quant(0.06, 1));
+    let joint = b.node("joint", NodeOp::Concat, &[sum, sum], Shape::new(2, 2, 8), quant(0.06, 1));
+    let mean = b.node("mean", NodeOp::Mean, &[joint], Shape::vector(8), quant(0.05, 2));
+    let dense = NodeOp::Dense {
+        weights: numbers(24, 1),
+        weight_scales: vec![0.003, 0.004, 0.005],
+        bias: vec![100, -200, 7],
+        activation: Activation::None,
+    };
+    let dense = b.node("dense", dense, &[mean], Shape::vector(3), quant(0.2, 12));
+    b.node("softmax", NodeOp::Softmax { beta: 1.0 }, &[dense], Shape::vector(3), quant(1.0 / 256.0, -128));
+    b.0
+}
+
+/// The same network with int16 activations, with functions of its elements before the first node's output is used.
+pub fn widened(mut network: Network) -> Network {
+    for tensor in &mut network.tensors {
+        tensor.dtype = DType::I16;
+        tensor.quant = QuantParams { scale: tensor.quant.scale / 128.0, zero_point: 0 };
+    }
+    for node in &mut network.nodes {
+        let output = &mut network.tensors[node.output];
+        match &mut node.op {
+            NodeOp::Conv2d { .. } | NodeOp::DepthwiseConv2d { .. } | NodeOp::Dense { .. } => {
+                node.rounding = Rounding::Wide;
+            }
+            NodeOp::Lookup { .. } => {
+                output.quant.scale = 1.0 / 32768.0;
+                node.op = NodeOp::Sigmoid { curve: Curve::Logistic };
+            }
+            NodeOp::Pad { value, .. } => *value = -321,
+            NodeOp::Constant { quant, .. } => quant.zero_point = 0,
+            NodeOp::Softmax { .. } => output.quant.scale = 1.0 / 32768.0,
+            _ => {}
+        }
+    }
+    // The pixels of a network with int16 elements are no table of int8.
+    network.pixels = None;
+    network
 }

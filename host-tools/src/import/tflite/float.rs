@@ -6,6 +6,7 @@ use super::lower::shape;
 use super::names as op;
 use super::ops::{activation, damaged, extent, is_shape_arithmetic, padding};
 use super::schema::{Model, Operator, Tensor, Type};
+use super::weights::{Layout, Taps};
 use crate::graph::{NodeId, Op};
 use crate::import::float::{FloatBuilder, ImportedFloat, Norm};
 use crate::import::problem::{Problem, Problems, Refusal, refuse};
@@ -126,15 +127,7 @@ impl Importer<'_, '_> {
         };
         let tensor = &self.model.tensors[source];
         let data = tensor.data.unwrap_or_default();
-        match self.budget.checked_sub(data.len() * 4) {
-            Some(left) => self.budget = left,
-            None => {
-                return refuse(
-                    "its constants are far larger than the file",
-                    "the file names the same bytes again and again",
-                );
-            }
-        }
+        self.spend(data.len())?;
         let values = match tensor.dtype {
             Type::Float32 => data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
             Type::Float16 => data.chunks_exact(2).map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
@@ -242,6 +235,19 @@ impl Importer<'_, '_> {
         }
     }
 
+    /// Counts numbers that are about to be made.
+    fn spend(&mut self, numbers: usize) -> Result<(), Refusal> {
+        match self.budget.checked_sub(numbers.saturating_mul(4)) {
+            Some(left) => {
+                self.budget = left;
+                Ok(())
+            }
+            None => {
+                refuse("its constants are far larger than the file", "the file names the same bytes again and again")
+            }
+        }
+    }
+
     fn plain(&mut self, o: &Operator<'_>, name: &str, op: Op) -> Result<(), Refusal> {
         let input = self.operand(o, 0)?;
         let id = self.build.add(name, op, &[input])?;
@@ -254,9 +260,8 @@ impl Importer<'_, '_> {
         let field = |at, default| options.i32(at, default).map_err(damaged);
         let fused = activation(options.i8(if depthwise { 4 } else { 3 }, 0).map_err(damaged)?)?;
         let first = if depthwise { 5 } else { 4 };
-        if field(first, 1)? != 1 || field(first + 1, 1)? != 1 {
-            return refuse("dilation", "only dilation 1 is supported for float models");
-        }
+        let dilation =
+            [extent(field(first + 1, 1)?, "vertical dilation")?, extent(field(first, 1)?, "horizontal dilation")?];
         let stride = [extent(field(2, 0)?, "vertical stride")?, extent(field(1, 0)?, "horizontal stride")?];
         let padding = padding(options.i8(0, 0).map_err(damaged)?)?;
         let input = self.operand(o, 0)?;
@@ -264,7 +269,16 @@ impl Importer<'_, '_> {
         let weights = self.numbers(o, 1)?;
         let source = self.constant(o, 1).unwrap_or(0);
         let [first_dim, kh, kw, last_dim] = super::weights::four(&self.model.tensors[source])?;
-        let window = Window::new([kh, kw], stride, padding, [from.h, from.w]);
+        let outputs = if depthwise { last_dim } else { first_dim };
+        let taps = Taps { kernel: [kh, kw], dilation, inputs: from.c, outputs };
+        let window = Window::new(taps.window(), stride, padding, [from.h, from.w]);
+        let layout = if depthwise { Layout::Depthwise } else { Layout::Conv { groups: 1, group_inputs: from.c } };
+        let weights = if dilation == [1, 1] {
+            weights
+        } else {
+            self.spend(taps.spread_len(layout)?)?;
+            taps.spread(&weights, layout)?
+        };
         let id = if depthwise {
             let bias = self.bias(o, 2, last_dim)?;
             self.build.depthwise(name, input, window, weights, bias)?

@@ -179,7 +179,12 @@ impl<'m, 'b> Lowering<'m, 'b> {
 
     /// The network's tensor that the current node writes.
     pub(super) fn result(&mut self, operator: &Operator<'_>) -> Result<TensorId, Refusal> {
-        let Some(index) = operator.output(0) else {
+        self.result_at(operator, 0)
+    }
+
+    /// The network's tensor that the current node writes as its output `output`.
+    pub(super) fn result_at(&mut self, operator: &Operator<'_>, output: usize) -> Result<TensorId, Refusal> {
+        let Some(index) = operator.output(output) else {
             return refuse("it has no output", "");
         };
         if self.ready[index] || self.model.is_constant(index) {

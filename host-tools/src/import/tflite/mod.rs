@@ -8,6 +8,7 @@ mod lower;
 mod names;
 mod ops;
 mod schema;
+mod slice;
 mod weights;
 mod write;
 

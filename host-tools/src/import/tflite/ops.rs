@@ -57,6 +57,10 @@ impl Lowering<'_, '_> {
             op::FULLY_CONNECTED => self.dense(o),
             op::MAX_POOL_2D | op::AVERAGE_POOL_2D => self.pool(o),
             op::MEAN => self.mean(o),
+            op::REDUCE_MAX => self.global_max(o),
+            op::SLICE | op::STRIDED_SLICE => self.slice(o),
+            op::SPLIT | op::SPLIT_V => self.split(o),
+            op::PRELU => self.prelu(o),
             op::ADD | op::SUB | op::MUL => self.arithmetic(o),
             op::CONCATENATION => self.concat(o),
             op::SOFTMAX => self.softmax(o),
@@ -122,6 +126,42 @@ impl Lowering<'_, '_> {
             return refuse("the output is not one value per channel", "");
         }
         self.push(NodeOp::Mean, vec![input], output);
+        Ok(())
+    }
+
+    /// A maximum over height and width.
+    fn global_max(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
+        let input = self.operand(o, 0)?;
+        check_mean(self.model, o)?;
+        let output = self.result(o)?;
+        let (from, to) = (self.info(input).clone(), self.info(output).clone());
+        if to.shape != Shape::vector(from.shape.c) || !from.quant.same(to.quant) {
+            return refuse("the output is not one value per channel with the input's scale", "");
+        }
+        let window = Window::global([from.shape.h, from.shape.w]);
+        if !window.is_valid() {
+            return refuse("a maximum over too large a map", "");
+        }
+        self.push(NodeOp::MaxPool { window, activation: Activation::None }, vec![input], output);
+        Ok(())
+    }
+
+    /// PRELU whose slope is the same for all channels.
+    fn prelu(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
+        let input = self.operand(o, 0)?;
+        let Some(slope) = o.input(1) else { return refuse("its slope is missing", "") };
+        let data = self.constant(slope, "slope")?;
+        let output = self.result(o)?;
+        let (from, to, slope) = (self.info(input).clone(), self.info(output).clone(), &self.model.tensors[slope]);
+        let (Some(&first), true) = (data.first(), data.iter().all(|byte| Some(byte) == data.first())) else {
+            return refuse("a slope for each channel", "share the slope (shared_axes=[1, 2, 3]), or use LeakyReLU");
+        };
+        if from.dtype != DType::I8 || to.dtype != DType::I8 || slope.dtype != Type::Int8 || from.shape != to.shape {
+            return refuse("its operands are not int8 of one shape", "");
+        }
+        let slope = (i32::from(first as i8), super::lower::quant(slope)?);
+        let table = lookup::prelu(from.quant, to.quant, slope, self.rounding()).map_err(|e| (e, String::new()))?;
+        self.push(NodeOp::Lookup { table }, vec![input], output);
         Ok(())
     }
 
@@ -588,7 +628,6 @@ pub(super) fn hint(code: i32) -> &'static str {
     match code {
         56 | 79 | 48 => "take it out of the model and use kinglet's top-k on the output",
         67 | 5 | 23 | 97 => "kinglet runs classifiers: up-sampling is not supported",
-        49 | 102 | 65 => "splits and slices of activations are not supported: use separate convolutions",
         _ => {
             "rebuild the model without it: kinglet supports the operators of residual, Inception and MobileNet-style classifiers (README.md)"
         }

@@ -71,7 +71,8 @@ impl Lowering<'_, '_> {
             Layout::Conv { groups, group_inputs: last_dim }
         };
         let taps = Taps { kernel: [kh, kw], dilation, inputs: from.shape.c, outputs: channels };
-        let weights = self.spread(&data, taps, layout)?;
+        self.spend(taps.spread_len(layout)?)?;
+        let weights = taps.spread(&data, layout)?;
         let node = if depthwise {
             NodeOp::DepthwiseConv2d { window, weights, weight_scales: scales, bias, activation }
         } else {
@@ -79,51 +80,6 @@ impl Lowering<'_, '_> {
         };
         self.push_rounded(node, vec![input], output, rounding);
         Ok(())
-    }
-
-    /// Weights in the runtime's order (`[output][ky][kx][input]`, or `[ky][kx][channel]`), with zeros where there is no
-    /// tap.
-    fn spread(&mut self, data: &[i8], taps: Taps, layout: Layout) -> Result<Vec<i8>, Refusal> {
-        let Taps { kernel: [kh, kw], dilation, inputs, outputs } = taps;
-        let (height, width) = (((kh - 1) * dilation[0] + 1) as usize, ((kw - 1) * dilation[1] + 1) as usize);
-        let (inputs, outputs) = (inputs as usize, outputs as usize);
-        let len = match layout {
-            Layout::Depthwise => Some(height * width * outputs),
-            _ => (height * width).checked_mul(inputs).and_then(|n| n.checked_mul(outputs)),
-        };
-        let Some(len) = len.filter(|&len| len <= Shape::MAX_LEN as usize) else {
-            return refuse("weights larger than the format allows", "");
-        };
-        self.spend(len)?;
-        let mut spread = vec![0; len];
-        let mut taken = data.iter();
-        // The file's order: [output][ky][kx][group input], or [ky][kx][output].
-        let outer = if matches!(layout, Layout::Conv { .. }) { outputs } else { 1 };
-        for outer in 0..outer {
-            for ky in 0..kh as usize {
-                for kx in 0..kw as usize {
-                    let (y, x) = (ky * dilation[0] as usize, kx * dilation[1] as usize);
-                    let inner = match layout {
-                        Layout::Conv { group_inputs, .. } => group_inputs as usize,
-                        _ => outputs,
-                    };
-                    for inner in 0..inner {
-                        let Some(&weight) = taken.next() else {
-                            return refuse("its filter is shorter than its shape", "the file contradicts itself");
-                        };
-                        let at = match layout {
-                            Layout::Depthwise => (y * width + x) * outputs + inner,
-                            Layout::Conv { groups, group_inputs } => {
-                                let group = outer / (outputs / groups as usize);
-                                ((outer * height + y) * width + x) * inputs + group * group_inputs as usize + inner
-                            }
-                        };
-                        spread[at] = weight;
-                    }
-                }
-            }
-        }
-        Ok(spread)
     }
 
     /// FULLY_CONNECTED.
@@ -309,19 +265,74 @@ impl Lowering<'_, '_> {
 
 /// How a filter's channels meet the input's.
 #[derive(Clone, Copy)]
-enum Layout {
+pub(super) enum Layout {
     /// Filters over one channel each.
     Depthwise,
     /// Filters over `group_inputs` channels each.
     Conv { groups: u32, group_inputs: u32 },
 }
 
+/// A filter's taps before they are spread over its dilated window.
 #[derive(Clone, Copy)]
-struct Taps {
-    kernel: [u32; 2],
-    dilation: [u32; 2],
-    inputs: u32,
-    outputs: u32,
+pub(super) struct Taps {
+    pub(super) kernel: [u32; 2],
+    pub(super) dilation: [u32; 2],
+    pub(super) inputs: u32,
+    pub(super) outputs: u32,
+}
+
+impl Taps {
+    /// Height and width of the window.
+    pub(super) fn window(&self) -> [u32; 2] {
+        [0, 1].map(|axis| (self.kernel[axis] - 1) * self.dilation[axis] + 1)
+    }
+
+    /// How many weights [`Taps::spread`] makes.
+    pub(super) fn spread_len(&self, layout: Layout) -> Result<usize, Refusal> {
+        let [height, width] = self.window().map(|extent| extent as usize);
+        let inputs = if matches!(layout, Layout::Depthwise) { 1 } else { self.inputs as usize };
+        let len = (height * width).checked_mul(inputs).and_then(|n| n.checked_mul(self.outputs as usize));
+        match len.filter(|&len| len <= Shape::MAX_LEN as usize) {
+            Some(len) => Ok(len),
+            None => refuse("weights larger than the format allows", ""),
+        }
+    }
+
+    /// Weights in the runtime's order (`[output][ky][kx][input]`, or `[ky][kx][channel]`), with zeros where there is no
+    /// tap. `data` is in the file's order: `[output][ky][kx][group input]`, or `[ky][kx][output]`.
+    pub(super) fn spread<T: Copy + Default>(&self, data: &[T], layout: Layout) -> Result<Vec<T>, Refusal> {
+        let Self { kernel: [kh, kw], dilation, .. } = *self;
+        let [height, width] = self.window().map(|extent| extent as usize);
+        let (inputs, outputs) = (self.inputs as usize, self.outputs as usize);
+        let mut spread = vec![T::default(); self.spread_len(layout)?];
+        let mut taken = data.iter();
+        let outer = if matches!(layout, Layout::Conv { .. }) { outputs } else { 1 };
+        for outer in 0..outer {
+            for ky in 0..kh as usize {
+                for kx in 0..kw as usize {
+                    let (y, x) = (ky * dilation[0] as usize, kx * dilation[1] as usize);
+                    let inner = match layout {
+                        Layout::Conv { group_inputs, .. } => group_inputs as usize,
+                        Layout::Depthwise => outputs,
+                    };
+                    for inner in 0..inner {
+                        let Some(&weight) = taken.next() else {
+                            return refuse("its filter is shorter than its shape", "the file contradicts itself");
+                        };
+                        let at = match layout {
+                            Layout::Depthwise => (y * width + x) * outputs + inner,
+                            Layout::Conv { groups, group_inputs } => {
+                                let group = outer / (outputs / groups as usize);
+                                ((outer * height + y) * width + x) * inputs + group * group_inputs as usize + inner
+                            }
+                        };
+                        spread[at] = weight;
+                    }
+                }
+            }
+        }
+        Ok(spread)
+    }
 }
 
 /// A filter's four extents.
