@@ -1,5 +1,7 @@
 //! Loops over pixels with channels in vector registers.
 
+use super::real::Real;
+
 /// Runs a block of code for every block of 16, 8, 4 or 1 channels of `channels`, with its first channel and its
 /// constant width under the given names.
 macro_rules! by_lanes {
@@ -53,6 +55,11 @@ pub fn lanes_mut<T, const N: usize>(pixel: &mut [T], first: usize) -> &mut [T; N
 
 /// `value` of every channel of a block.
 #[inline(always)]
-pub fn each<T, const N: usize>(value: impl FnMut(usize) -> T) -> [T; N] {
-    std::array::from_fn(value)
+pub fn each<T: Real, const N: usize>(mut value: impl FnMut(usize) -> T) -> [T; N] {
+    // Not `from_fn`, which is not always inlined, and then is compiled for the narrowest vectors.
+    let mut values = [T::zero(); N];
+    for (index, out) in values.iter_mut().enumerate() {
+        *out = value(index);
+    }
+    values
 }

@@ -5,7 +5,7 @@ use kinglet::Shape;
 use super::pointwise::hand_on;
 use super::real::Real;
 use super::{Layer, Output, Point, Scratch, store};
-use crate::simd::widest;
+use crate::simd::{kernel, widest};
 
 /// Concatenation along channels.
 #[derive(Debug)]
@@ -46,13 +46,21 @@ impl<T: Real> Layer<T> for Concat {
         accumulate: bool,
         _scratch: &mut Scratch<T>,
     ) {
-        widest(|| {
-            let (first, count) = self.parts[which];
-            let pixels = target.chunks_exact_mut(count).zip(output.gradient.chunks_exact(self.channels));
-            for (target, gradient) in pixels {
-                target.iter_mut().zip(&gradient[first..]).for_each(|(t, g)| store(t, *g, accumulate));
-            }
-        });
+        let (first, count) = self.parts[which];
+        if accumulate {
+            add_part(output.gradient, self.channels, first, target, count);
+            return;
+        }
+        let pixels = target.chunks_exact_mut(count).zip(output.gradient.chunks_exact(self.channels));
+        pixels.for_each(|(target, gradient)| target.copy_from_slice(&gradient[first..][..count]));
+    }
+}
+
+kernel! {
+    fn add_part<T>(gradient: &[T], channels: usize, first: usize, target: &mut [T], count: usize) {
+        for (target, gradient) in target.chunks_exact_mut(count).zip(gradient.chunks_exact(channels)) {
+            target.iter_mut().zip(&gradient[first..]).for_each(|(t, g)| *t += *g);
+        }
     }
 }
 
