@@ -6,7 +6,9 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::net::{Keep, Mode, Net};
-use crate::graph::{Block, Builder, Graph, GraphError, NodeId, Op, Padding, Params, Shape, Window};
+use crate::graph::{
+    Block, Builder, Graph, GraphError, NetworkRecipe, NodeId, Op, Padding, Params, Preprocess, Shape, Window,
+};
 
 const IMAGES: usize = 3;
 
@@ -168,6 +170,29 @@ fn residual_and_inception_block_gradients() {
     check(&around(shape, |net, x| inception.build(net, "inception", x)));
     inception = Block::Inception { one: 2, three_reduce: 0, three: 3, five_reduce: 0, five: 2, pool: 0 };
     check(&around(shape, |net, x| inception.build(net, "naive", x)));
+}
+
+#[test]
+fn fused_passes_change_no_number() {
+    for name in ["digits-resnet", "digits-inception", "plain8"] {
+        let recipe = NetworkRecipe { input: Some([8, 8, 1]), ..NetworkRecipe::zoo(name) };
+        let classes: Vec<String> = (0..10).map(|class| class.to_string()).collect();
+        let graph = recipe.build(&classes, &Preprocess::unit(1)).unwrap();
+        let images = numbers(3, 9 * 64);
+        let labels = [0, 1, 2, 3, 4, 5, 6, 7, 8];
+        let run = |every_value| {
+            let keep = Keep { every_value, ..Keep::default() };
+            let mut net = Net::<f32>::with(&graph, &Params::init(&graph, 1), 9, keep).unwrap();
+            net.forward(9, Mode::Train, |i, out| {
+                out.iter_mut().zip(&images[i * 64..]).for_each(|(out, x)| *out = *x as f32);
+            });
+            let loss = net.loss(&labels, 0.0, &[]).mean;
+            net.backward();
+            let gradients: Vec<Vec<f32>> = net.slots().map(|slot| slot.gradient.to_vec()).collect();
+            (loss, net.values(graph.output()), gradients)
+        };
+        assert_eq!(run(false), run(true), "{name}");
+    }
 }
 
 /// Convolution by its definition, tap by tap over the unpadded input.
