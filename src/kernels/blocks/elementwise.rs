@@ -7,9 +7,14 @@ use super::requantize::saturate;
 #[inline(always)]
 pub const fn linear(a: i8, b: i8, constants: &[i32; 3]) -> i8 {
     let [factor_a, factor_b, offset] = *constants;
-    let x = ((factor_a as i64 * ((a as i64) << 8)) >> 16) as i32;
-    let y = ((factor_b as i64 * ((b as i64) << 8)) >> 16) as i32;
-    saturate(offset.wrapping_add(x).wrapping_add(y) >> 20)
+    saturate(offset.wrapping_add(over_256(factor_a, a)).wrapping_add(over_256(factor_b, b)) >> 20)
+}
+
+/// `factor * x / 256`, rounded down: in two parts, that each fit 32 bits.
+#[inline(always)]
+const fn over_256(factor: i32, x: i8) -> i32 {
+    let x = x as i32;
+    (factor >> 8).wrapping_mul(x).wrapping_add(((factor & 255).wrapping_mul(x)) >> 8)
 }
 
 /// `a = saturate((A * a / 256 + B * b / 256 + G) >> 20)`, each quotient rounded down: the residual add wherever

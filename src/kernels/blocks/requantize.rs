@@ -12,8 +12,32 @@ pub type Record = [u32; 4];
 #[inline(always)]
 pub const fn fast(x: i32, m: i32, c: i32, s: u32) -> i8 {
     let addend = c.wrapping_add(x >> 31);
-    let sum = ((addend as i64) << 32).wrapping_add(x as i64 * m as i64).wrapping_add(1 << 31);
-    saturate(shift(((sum) >> 32) as i32, s))
+    saturate(shift(addend.wrapping_add(high_product(x, m, HALF)), s))
+}
+
+/// `(x * m + (round << 16)) >> 32` for `round` of 0, which rounds down, or [`HALF`], which rounds to the nearest.
+#[inline(always)]
+pub const fn high_product(x: i32, m: i32, round: i32) -> i32 {
+    if cfg!(kinglet_short_multiply) {
+        high_product_of_halves(x, m, round)
+    } else {
+        ((x as i64 * m as i64).wrapping_add((round as i64) << 16) >> 32) as i32
+    }
+}
+
+/// Half of the last place of [`high_product`].
+pub const HALF: i32 = 1 << 15;
+
+/// The same on a core whose products have 32 bits: in products of halves.
+#[inline(always)]
+const fn high_product_of_halves(x: i32, m: i32, round: i32) -> i32 {
+    let (x_high, x_low) = (x >> 16, x & 0xffff);
+    let (m_high, m_low) = (m >> 16, m & 0xffff);
+    let low = (x_low as u32).wrapping_mul(m_low as u32) >> 16;
+    // No sum leaves 32 bits: a product of halves is at most (2^16 - 1) * 2^15 in magnitude.
+    let middle = x_high.wrapping_mul(m_low).wrapping_add(low as i32);
+    let other = x_low.wrapping_mul(m_high).wrapping_add((middle & 0xffff).wrapping_add(round));
+    x_high.wrapping_mul(m_high).wrapping_add(middle >> 16).wrapping_add(other >> 16)
 }
 
 /// Requantizes accumulator `acc` with a record.
@@ -50,4 +74,26 @@ pub const fn constants(multiplier: i32, shift: i32, zero_point: i32, bound: i64)
     }
     let s = -shift as u32;
     Some(((1 << (s - 1)) + (zero_point << s), s))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn word() -> impl Strategy<Value = i32> {
+        let extreme = [i32::MIN, i32::MIN + 1, -65_536, -1, 0, 1, 32_767, 32_768, 65_535, i32::MAX];
+        prop_oneof![3 => any::<i32>(), 1 => proptest::sample::select(extreme.to_vec())]
+    }
+
+    proptest! {
+        #[test]
+        fn products_of_halves_are_the_product((x, m) in (word(), word())) {
+            for round in [0, HALF] {
+                let wide = (i128::from(x) * i128::from(m) + (i128::from(round) << 16)) >> 32;
+                prop_assert_eq!(i128::from(high_product_of_halves(x, m, round)), wide);
+                prop_assert_eq!(i128::from(high_product(x, m, round)), wide);
+            }
+        }
+    }
 }

@@ -6,7 +6,7 @@
 //! 2^32; the record's `b` words take the constant back out.
 
 use super::pieces::pieces_mut;
-use super::requantize::{fast, saturate, shift};
+use super::requantize::{fast, high_product, saturate, shift};
 use super::winograd::{Columns, Tiles};
 
 /// What is added to every half of a transformed input.
@@ -139,8 +139,7 @@ pub fn output(m: &[i32], records: &[u32], relu: bool, out: &mut [i8], tiles: Til
                 for (y, (value, constant)) in at(column).into_iter().zip(constants).enumerate() {
                     let z = (value as u32).wrapping_mul(INVERSE_9).wrapping_add(constant) as i32;
                     let q = if relu {
-                        let sum = ((c as i32 as i64) << 32).wrapping_add(z as i64 * mult as i32 as i64);
-                        saturate(shift((sum >> 32) as i32, s))
+                        saturate(shift((c as i32).wrapping_add(high_product(z, mult as i32, 0)), s))
                     } else {
                         fast(z >> 5, mult as i32, c as i32, s)
                     };
