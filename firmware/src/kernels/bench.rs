@@ -53,6 +53,7 @@ fn convolution(buffers: &mut Buffers, name: &str, layer: &Layer, algorithm: Conv
     let label = match algorithm {
         ConvAlgorithm::Gemm8 => "gemm8",
         ConvAlgorithm::Gemm16 => "gemm16",
+        ConvAlgorithm::GemmBytes => "gemm-bytes",
         ConvAlgorithm::Winograd2 => "winograd2",
         ConvAlgorithm::Winograd2AtRunTime { .. } => "winograd2-run-time",
         ConvAlgorithm::Winograd4 if relu => "winograd4-relu",
@@ -75,18 +76,18 @@ pub(super) fn all(buffers: &mut Buffers) {
     for (i, word) in buffers.weights.iter_mut().enumerate() {
         *word = if i < 4_000 { records[i % 4] } else { random.next() & 0x1f1f_1f1f };
     }
-    use ConvAlgorithm::{Gemm8, Gemm16, Stride2, Winograd2, Winograd2AtRunTime, Winograd4};
+    use ConvAlgorithm::{Gemm8, Gemm16, GemmBytes, Stride2, Winograd2, Winograd2AtRunTime, Winograd4};
     let first = layer([32, 32, 3], 16, 3, 1);
     let (large, middle, small) =
         (layer([32, 32, 16], 16, 3, 1), layer([16, 16, 32], 32, 3, 1), layer([8, 8, 64], 64, 3, 1));
-    for algorithm in [Gemm8, Gemm16, Winograd4] {
+    for algorithm in [Gemm8, Gemm16, GemmBytes, Winograd4] {
         convolution(buffers, "conv 3x3 32x32x3->16", &first, algorithm, false);
     }
     convolution(buffers, "conv 3x3 32x32x3->16", &first, Winograd4, true);
     for (name, layer) in
         [("conv 3x3 32x32x16->16", &large), ("conv 3x3 16x16x32->32", &middle), ("conv 3x3 8x8x64->64", &small)]
     {
-        for algorithm in [Gemm8, Gemm16, Winograd2, Winograd2AtRunTime { tile_rows: 2 }, Winograd4] {
+        for algorithm in [Gemm8, Gemm16, GemmBytes, Winograd2, Winograd2AtRunTime { tile_rows: 2 }, Winograd4] {
             // What needs more scratch than there is here does not run.
             if algorithm.scratch_bytes(layer) <= buffers.scratch.len() * 4 {
                 convolution(buffers, name, layer, algorithm, false);
@@ -98,7 +99,7 @@ pub(super) fn all(buffers: &mut Buffers) {
         ("conv 3x3/2 32x32x16->32", layer([32, 32, 16], 32, 3, 2)),
         ("conv 3x3/2 16x16x32->64", layer([16, 16, 32], 64, 3, 2)),
     ] {
-        for algorithm in [Gemm8, Gemm16, Stride2] {
+        for algorithm in [Gemm8, Gemm16, GemmBytes, Stride2] {
             convolution(buffers, name, &layer, algorithm, false);
         }
     }
@@ -109,7 +110,7 @@ pub(super) fn all(buffers: &mut Buffers) {
         ("conv 1x1 24x24x32->64", layer([24, 24, 32], 64, 1, 1)),
         ("conv 5x5 14x14x16->32", layer([14, 14, 16], 32, 5, 1)),
     ] {
-        for algorithm in [Gemm8, Gemm16] {
+        for algorithm in [Gemm8, Gemm16, GemmBytes] {
             convolution(buffers, name, &layer, algorithm, false);
         }
     }

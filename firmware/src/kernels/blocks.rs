@@ -112,6 +112,29 @@ fn products(round: &mut Round) {
         words_as_i8_mut(out),
         second + 4 * blocks
     ));
+    let (steps, rows, len) = (1 + round.random.below(9), 1 + round.random.below(4), 1 + round.random.below(36));
+    let at = [round.random.below(200), round.random.below(200)];
+    both!(round, "patch_bytes", 200, |out, Set| Set::patch_bytes(
+        &mut out[..8 * steps],
+        bytes_a,
+        at[0],
+        at[1],
+        40,
+        rows,
+        len
+    ));
+    both!(round, "gemm_bytes", 200, |out, Set| Set::gemm_bytes(
+        &a[..8 * steps],
+        w,
+        &records[..16 * blocks],
+        words_as_i8_mut(out),
+        second + 4 * blocks
+    ));
+    both!(round, "gemm_bytes_acc", 200, |out, Set| Set::gemm_bytes_acc(
+        &a[..8 * steps],
+        w,
+        &mut words_as_i32_mut(out)[..8 * blocks]
+    ));
     both!(round, "gemm16acc", 200, |out, Set| Set::gemm16_acc(
         &a[..2 * kp],
         w,

@@ -21,6 +21,8 @@ pub enum ConvAlgorithm {
     Gemm8,
     /// The same with weights of 16 bits.
     Gemm16,
+    /// The same in bytes altogether: for cores with Helium.
+    GemmBytes,
     /// 3x3 at stride 1: exact integer Winograd F(2x2, 3x3), [`conv_winograd2`].
     Winograd2,
     /// The same, with weights transformed in every inference over this many rows of tiles (1 to 255).
@@ -45,6 +47,7 @@ impl ConvAlgorithm {
             ConvAlgorithm::Winograd2AtRunTime { tile_rows } => 4 | tile_rows << 8,
             ConvAlgorithm::Winograd4 => 5,
             ConvAlgorithm::Stride2 => 6,
+            ConvAlgorithm::GemmBytes => 7,
         }
     }
 
@@ -58,6 +61,7 @@ impl ConvAlgorithm {
             (4, tile_rows @ 1..=255) => Some(ConvAlgorithm::Winograd2AtRunTime { tile_rows }),
             (5, 0) => Some(ConvAlgorithm::Winograd4),
             (6, 0) => Some(ConvAlgorithm::Stride2),
+            (7, 0) => Some(ConvAlgorithm::GemmBytes),
             _ => None,
         }
     }
@@ -65,7 +69,7 @@ impl ConvAlgorithm {
     /// Output rows that are best computed together.
     pub const fn row_block(self) -> u32 {
         match self {
-            ConvAlgorithm::Direct | ConvAlgorithm::Gemm8 | ConvAlgorithm::Gemm16 => 1,
+            ConvAlgorithm::Direct | ConvAlgorithm::Gemm8 | ConvAlgorithm::Gemm16 | ConvAlgorithm::GemmBytes => 1,
             ConvAlgorithm::Winograd2 | ConvAlgorithm::Stride2 => 2,
             ConvAlgorithm::Winograd2AtRunTime { tile_rows } => tile_rows.saturating_mul(2),
             ConvAlgorithm::Winograd4 => 4,
@@ -76,7 +80,9 @@ impl ConvAlgorithm {
     pub const fn supports(self, layer: &Layer) -> bool {
         match self {
             ConvAlgorithm::Direct => true,
-            ConvAlgorithm::Gemm8 | ConvAlgorithm::Gemm16 => conv_gemm::supports(layer),
+            ConvAlgorithm::Gemm8 => conv_gemm::supports(layer, Width::Narrow),
+            ConvAlgorithm::Gemm16 => conv_gemm::supports(layer, Width::Wide),
+            ConvAlgorithm::GemmBytes => conv_gemm::supports(layer, Width::Bytes),
             ConvAlgorithm::Winograd2 | ConvAlgorithm::Winograd2AtRunTime { .. } => conv_winograd2::supports(layer),
             ConvAlgorithm::Winograd4 => conv_winograd4::supports(layer),
             ConvAlgorithm::Stride2 => conv_stride2::supports(layer),
@@ -89,6 +95,7 @@ impl ConvAlgorithm {
             ConvAlgorithm::Direct => return layer.filter().saturating_mul(layer.output.c),
             ConvAlgorithm::Gemm8 => conv_gemm::packed_words(layer, Width::Narrow),
             ConvAlgorithm::Gemm16 => conv_gemm::packed_words(layer, Width::Wide),
+            ConvAlgorithm::GemmBytes => conv_gemm::packed_words(layer, Width::Bytes),
             ConvAlgorithm::Winograd2 => conv_winograd2::packed_words(layer, When::Export),
             ConvAlgorithm::Winograd2AtRunTime { tile_rows } => {
                 conv_winograd2::packed_words(layer, When::RunTime(tile_rows as usize))
@@ -103,7 +110,9 @@ impl ConvAlgorithm {
     pub const fn scratch_bytes(self, layer: &Layer) -> usize {
         let words = match self {
             ConvAlgorithm::Direct => 0,
-            ConvAlgorithm::Gemm8 | ConvAlgorithm::Gemm16 => conv_gemm::scratch_words(layer),
+            ConvAlgorithm::Gemm8 => conv_gemm::scratch_words(layer, Width::Narrow),
+            ConvAlgorithm::Gemm16 => conv_gemm::scratch_words(layer, Width::Wide),
+            ConvAlgorithm::GemmBytes => conv_gemm::scratch_words(layer, Width::Bytes),
             ConvAlgorithm::Winograd2 => conv_winograd2::scratch_words(layer, When::Export),
             ConvAlgorithm::Winograd2AtRunTime { tile_rows } => {
                 conv_winograd2::scratch_words(layer, When::RunTime(tile_rows as usize))
@@ -128,13 +137,16 @@ impl ConvAlgorithm {
         const fn linked(uses: u64, algorithm: ConvAlgorithm) -> bool {
             uses::has(uses, uses::convolution(algorithm))
         }
-        use ConvAlgorithm::{Gemm8, Gemm16, Stride2, Winograd2, Winograd2AtRunTime, Winograd4};
+        use ConvAlgorithm::{Gemm8, Gemm16, GemmBytes, Stride2, Winograd2, Winograd2AtRunTime, Winograd4};
         match self {
             Gemm8 if const { linked(USES, Gemm8) } => {
                 conv_gemm::run::<B>(layer, Width::Narrow, packed, input, output, scratch, rows);
             }
             Gemm16 if const { linked(USES, Gemm16) } => {
                 conv_gemm::run::<B>(layer, Width::Wide, packed, input, output, scratch, rows);
+            }
+            GemmBytes if const { linked(USES, GemmBytes) } => {
+                conv_gemm::run::<B>(layer, Width::Bytes, packed, input, output, scratch, rows);
             }
             Winograd2 if const { linked(USES, Winograd2) } => {
                 conv_winograd2::run::<B>(layer, When::Export, packed, input, output, scratch, rows);
@@ -173,6 +185,7 @@ mod export {
                 ConvAlgorithm::Direct => return Some(weights.iter().map(|&w| w as u8).collect()),
                 ConvAlgorithm::Gemm8 => conv_gemm::pack(layer, Width::Narrow, weights, channels),
                 ConvAlgorithm::Gemm16 => conv_gemm::pack(layer, Width::Wide, weights, channels),
+                ConvAlgorithm::GemmBytes => conv_gemm::pack(layer, Width::Bytes, weights, channels),
                 ConvAlgorithm::Winograd2 => conv_winograd2::pack(layer, When::Export, weights, channels)?,
                 ConvAlgorithm::Winograd2AtRunTime { tile_rows } => {
                     conv_winograd2::pack(layer, When::RunTime(tile_rows as usize), weights, channels)?
@@ -186,7 +199,7 @@ mod export {
         /// Whether the layer's constants allow the algorithm to be exact.
         fn is_exact(self, layer: &Layer, weights: &[i8], channels: &[Channel]) -> bool {
             match self {
-                ConvAlgorithm::Direct | ConvAlgorithm::Gemm8 | ConvAlgorithm::Gemm16 => true,
+                ConvAlgorithm::Direct | ConvAlgorithm::Gemm8 | ConvAlgorithm::Gemm16 | ConvAlgorithm::GemmBytes => true,
                 ConvAlgorithm::Winograd2 | ConvAlgorithm::Winograd2AtRunTime { .. } => {
                     conv_winograd2::is_exact(layer, weights, channels)
                 }
@@ -214,6 +227,7 @@ mod export {
         let mut all = vec![
             ConvAlgorithm::Gemm8,
             ConvAlgorithm::Gemm16,
+            ConvAlgorithm::GemmBytes,
             ConvAlgorithm::Winograd2,
             ConvAlgorithm::Winograd4,
             ConvAlgorithm::Stride2,

@@ -1,8 +1,10 @@
 //! Convolution as a matrix product, 2 pixels x 4 channels at a time: any kernel, stride and number of channels.
 //!
 //! Two patches of the input are widened to pairs and multiplied with all blocks of output channels. Rows that touch
+//! Two patches of the input are widened to pairs and multiplied with all blocks of output channels. Rows that touch
 //! padding, and inputs whose pixels do not follow each other, go through a padded line buffer, some columns at a time;
-//! so every row runs the same loop, without a test for borders.
+//! so every row runs the same loop, without a test for borders. On cores with products of bytes nothing is widened, see
+//! [`gemm_bytes`].
 //!
 //! Packed: header, `ceil(channels / 4)` blocks of four records, then as many blocks of weights, of 16 or 8 bits. The
 //! last block overlaps the one before it when the channels are no multiple of four (and is padded when there are fewer
@@ -14,6 +16,7 @@ use super::{Layer, Map, Packed, block_start};
 use crate::kernels::blocks::Blocks;
 use crate::kernels::blocks::elementwise::copy;
 use crate::kernels::blocks::gemm::{MAX_REST, patch_pairs};
+use crate::kernels::blocks::gemm_bytes;
 use crate::kernels::blocks::pieces::{every, pieces, pieces_mut};
 use crate::kernels::intrinsics::cast;
 use crate::quant::{Channel, Clamp, Multiplier, OutputStage, Rounding};
@@ -25,6 +28,8 @@ pub enum Width {
     Wide,
     /// 8 bits: half the flash.
     Narrow,
+    /// 8 bits, and the inputs are not widened either: [`gemm_bytes`].
+    Bytes,
 }
 
 impl Width {
@@ -32,22 +37,39 @@ impl Width {
         match self {
             Width::Wide => 4,
             Width::Narrow => 2,
+            // Four times as many bytes as a pair of patches has, in its words.
+            Width::Bytes => 4,
+        }
+    }
+
+    /// Two patches for the products.
+    #[inline(always)]
+    fn patch<B: Blocks>(self, x: &mut [u32], src: &[i8], at: [usize; 2], stride: usize, rows: usize, len: usize) {
+        match self {
+            Width::Bytes => B::patch_bytes(x, src, at[0], at[1], stride, rows, len),
+            Width::Wide | Width::Narrow => B::patch(x, src, at[0], at[1], stride, rows, len),
         }
     }
 }
 
 /// Whether the algorithm can compute a layer.
-pub const fn supports(layer: &Layer) -> bool {
-    layer.kernel()[0].saturating_mul(layer.kernel()[1].wrapping_mul(layer.input.c) % 4) <= MAX_REST
+pub const fn supports(layer: &Layer, width: Width) -> bool {
+    matches!(width, Width::Bytes)
+        || layer.kernel()[0].saturating_mul(layer.kernel()[1].wrapping_mul(layer.input.c) % 4) <= MAX_REST
 }
 
-const fn pairs(layer: &Layer) -> usize {
-    patch_pairs(layer.kernel()[0], layer.kernel()[1].saturating_mul(layer.input.c))
+/// Words of a patch.
+const fn patch_words(layer: &Layer, width: Width) -> usize {
+    let (rows, len) = (layer.kernel()[0], layer.kernel()[1].saturating_mul(layer.input.c));
+    match width {
+        Width::Wide | Width::Narrow => patch_pairs(rows, len),
+        Width::Bytes => gemm_bytes::patch_bytes(rows, len) / 4,
+    }
 }
 
 /// Words of the packed weights.
 pub const fn packed_words(layer: &Layer, width: Width) -> usize {
-    let per_block = pairs(layer).saturating_mul(width.words_per_pair()).saturating_add(16);
+    let per_block = patch_words(layer, width).saturating_mul(width.words_per_pair()).saturating_add(16);
     Packed::HEADER.saturating_add(layer.output.c.div_ceil(4).saturating_mul(per_block))
 }
 
@@ -89,8 +111,8 @@ pub(super) const fn line_words(layer: &Layer, columns: usize) -> usize {
 }
 
 /// Words of scratch.
-pub const fn scratch_words(layer: &Layer) -> usize {
-    pairs(layer).saturating_mul(2).saturating_add(line_words(layer, tile_columns(layer)))
+pub const fn scratch_words(layer: &Layer, width: Width) -> usize {
+    patch_words(layer, width).saturating_mul(2).saturating_add(line_words(layer, tile_columns(layer)))
 }
 
 /// Computes output rows `rows`.
@@ -105,7 +127,7 @@ pub fn run<B: Blocks>(
 ) {
     let blocks = layer.output.c.div_ceil(4);
     let Some(packed) = Packed::new(packed, blocks.wrapping_mul(16)) else { return };
-    let Some((x, line)) = scratch.split_at_mut_checked(pairs(layer).wrapping_mul(2)) else { return };
+    let Some((x, line)) = scratch.split_at_mut_checked(patch_words(layer, width).wrapping_mul(2)) else { return };
     let ([kernel, kernel_w], [_, stride]) = (layer.kernel(), layer.stride());
     let patch_row = kernel_w.wrapping_mul(layer.input.c);
     let tile = tile_columns(layer);
@@ -121,7 +143,8 @@ pub fn run<B: Blocks>(
             while column < end {
                 // The last pixel of an odd row is computed twice, into the same place.
                 let apart = usize::from(column.wrapping_add(1) < end);
-                B::patch(x, src, first, first.wrapping_add(apart.wrapping_mul(step)), row_bytes, kernel, patch_row);
+                let at = [first, first.wrapping_add(apart.wrapping_mul(step))];
+                width.patch::<B>(x, src, at, row_bytes, kernel, patch_row);
                 let out = out.get_mut(column.wrapping_mul(layer.output.pitch)..).unwrap_or_default();
                 let second = apart.wrapping_mul(layer.output.pitch);
                 if packed.flags & Packed::EXACT != 0 {
@@ -178,6 +201,7 @@ fn fast<B: Blocks>(layer: &Layer, width: Width, packed: &Packed, x: &[u32], out:
     let multiply = |w: &[u32], records: &[u32], out: &mut [i8], second: usize| match width {
         Width::Wide => B::gemm16(x, w, records, out, second),
         Width::Narrow => B::gemm8(x, w, records, out, second),
+        Width::Bytes => B::gemm_bytes(x, w, records, out, second),
     };
     if channels < 4 {
         let mut few = [0i8; 8];
@@ -213,6 +237,7 @@ fn exact<B: Blocks>(layer: &Layer, width: Width, packed: &Packed, x: &[u32], out
         match width {
             Width::Wide => B::gemm16_acc(x, weights, &mut acc),
             Width::Narrow => B::gemm8_acc(x, weights, &mut acc),
+            Width::Bytes => B::gemm_bytes_acc(x, weights, &mut acc),
         }
         let first = block_start(block, channels);
         for (acc, at) in acc.as_chunks::<4>().0.iter().zip([first, first.wrapping_add(second)]) {
@@ -310,7 +335,7 @@ fn fill<B: Blocks>(layer: &Layer, line: &mut [i8], input: &[i8], y: i32, x: i32)
 pub fn pack(layer: &Layer, width: Width, weights: &[i8], channels: &[crate::quant::Channel]) -> Vec<u32> {
     use super::channel;
 
-    let ([rows, columns], pairs) = (layer.kernel(), pairs(layer));
+    let ([rows, columns], pairs) = (layer.kernel(), patch_words(layer, width));
     let (len, count) = (columns * layer.input.c, layer.output.c);
     assert_eq!((weights.len(), channels.len()), (rows * len * count, count));
     let filter = |o: usize| &weights[o * rows * len..(o + 1) * rows * len];
@@ -326,6 +351,19 @@ pub fn pack(layer: &Layer, width: Width, weights: &[i8], channels: &[crate::quan
             _ => channel::exact_record(constants),
         });
         out.extend(record);
+    }
+    if width == Width::Bytes {
+        let steps = pairs / 4;
+        for (block, step) in (0..count.div_ceil(4)).flat_map(|block| (0..steps).map(move |step| (block, step))) {
+            for (o, word) in lanes(block).flat_map(|o| (0..4).map(move |word| (o, word))) {
+                let value = |byte: usize| {
+                    let at = step * gemm_bytes::STEP + word * 4 + byte;
+                    if o < count { filter(o).get(at).map_or(0, |&w| w as u8) } else { 0 }
+                };
+                out.push(u32::from_le_bytes([value(0), value(1), value(2), value(3)]));
+            }
+        }
+        return out;
     }
     // Where in a filter the value at place `p` of a patch lies, see `gemm::patch`.
     let (whole, rest) = (len / 4 * 4, len % 4);
@@ -343,7 +381,7 @@ pub fn pack(layer: &Layer, width: Width, weights: &[i8], channels: &[crate::quan
             Width::Wide => {
                 out.extend(pairs.iter().map(|p| u32::from(i16::from(p[0]) as u16) | (i32::from(p[1]) << 16) as u32))
             }
-            Width::Narrow => out.extend(
+            Width::Narrow | Width::Bytes => out.extend(
                 pairs.chunks(2).map(|p| u32::from_le_bytes([p[0][0], p[1][0], p[0][1], p[1][1]].map(|v| v as u8))),
             ),
         }

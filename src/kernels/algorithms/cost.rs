@@ -10,6 +10,9 @@ pub(super) fn instructions(algorithm: ConvAlgorithm, layer: &Layer) -> u64 {
         ConvAlgorithm::Direct => 6 * layer.filter() as u64 * (layer.output.h * layer.output.w * layer.output.c) as u64,
         ConvAlgorithm::Gemm8 => gemm(layer, 15),
         ConvAlgorithm::Gemm16 => gemm(layer, 11),
+        ConvAlgorithm::GemmBytes => {
+            3 * layer.filter() as u64 * (layer.output.h * layer.output.w * layer.output.c) as u64
+        }
         ConvAlgorithm::Winograd2 => winograd(layer, &F2, 0),
         ConvAlgorithm::Winograd2AtRunTime { tile_rows } => winograd(layer, &F2, tile_rows as usize),
         ConvAlgorithm::Winograd4 => winograd(layer, &F4, 0),

@@ -13,6 +13,7 @@
 pub mod depthwise;
 pub mod elementwise;
 pub mod gemm;
+pub mod gemm_bytes;
 pub mod halves;
 pub mod pieces;
 pub mod requantize;
@@ -49,6 +50,21 @@ pub trait Blocks {
     /// As [`Blocks::gemm8`], the accumulators themselves: [`gemm::gemm8_acc`].
     fn gemm8_acc(x: &[u32], w: &[u32], acc: &mut [i32]) {
         gemm::gemm8_acc(x, w, acc);
+    }
+
+    /// Copies two patches of `rows` rows of `len` bytes: [`gemm_bytes::patch`].
+    fn patch_bytes(dst: &mut [u32], src: &[i8], first: usize, second: usize, stride: usize, rows: usize, len: usize) {
+        gemm_bytes::patch(dst, src, first, second, stride, rows, len);
+    }
+
+    /// 2 pixels times blocks of 4 channels, all in bytes, requantized: [`gemm_bytes::gemm`].
+    fn gemm_bytes(x: &[u32], w: &[u32], records: &[u32], out: &mut [i8], second: usize) {
+        gemm_bytes::gemm(x, w, records, out, second);
+    }
+
+    /// As [`Blocks::gemm_bytes`], the accumulators themselves: [`gemm_bytes::gemm_acc`].
+    fn gemm_bytes_acc(x: &[u32], w: &[u32], acc: &mut [i32]) {
+        gemm_bytes::gemm_acc(x, w, acc);
     }
 
     /// The products of a pair of tiles, position by position: [`winograd::products`].

@@ -18,6 +18,12 @@ pub const fn as_u8(bytes: &[i8]) -> &[u8] {
     unsafe { core::slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len()) }
 }
 
+/// Words as signed bytes.
+pub const fn words_as_i8(words: &[u32]) -> &[i8] {
+    // SAFETY: the bytes are those of the words, i8 has no alignment, and every bit pattern is valid for both.
+    unsafe { core::slice::from_raw_parts(words.as_ptr().cast(), size_of_val(words)) }
+}
+
 /// Words as signed bytes, writable.
 pub const fn words_as_i8_mut(words: &mut [u32]) -> &mut [i8] {
     // SAFETY: the bytes are those of the words, i8 has no alignment, and every bit pattern is valid for both.

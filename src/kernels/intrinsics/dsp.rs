@@ -76,6 +76,17 @@ mod asm {
 
     #[cfg(kinglet_helium)]
     unsafe extern "C" {
+        pub fn kinglet_helium_gemm_bytes(
+            x: *const u32,
+            w: *const u32,
+            r: *const u32,
+            out: *mut i8,
+            steps: usize,
+            n: usize,
+            d: usize,
+        );
+        pub fn kinglet_helium_gemm_bytes_acc(x: *const u32, w: *const u32, acc: *mut i32, n: usize, steps: usize);
+        pub fn kinglet_helium_patch_bytes(dst: *mut i8, src: *const i8, stride: usize, rows: usize, len: usize);
         pub fn kinglet_helium_add_linear(a: *mut i8, b: *const i8, constants: *const i32, n: usize);
         pub fn kinglet_helium_products(v: *const u32, u: *const u32, m: *mut i32, quads: usize, positions: usize);
         pub fn kinglet_helium_w4_output(m: *const i32, r: *const u32, a: *mut i8, b: *mut i8, row: usize, pixel: usize);
@@ -169,6 +180,8 @@ mod asm {
     }
 }
 
+#[cfg(kinglet_helium)]
+use crate::kernels::blocks::gemm_bytes;
 #[cfg(kinglet_dsp)]
 use crate::kernels::blocks::{Columns, Tiles, depthwise, elementwise, gemm, stride2, winograd, winograd2, winograd4};
 
@@ -260,6 +273,44 @@ impl Blocks for Dsp {
         if gemm::fits(x.len(), w.len(), blocks, 2) {
             // SAFETY: x.len() / 2 pairs, and weights and accumulators of `blocks` blocks, lie within the slices.
             unsafe { asm::kinglet_gemm8_acc(x.as_ptr(), w.as_ptr(), acc.as_mut_ptr(), 0, x.len() / 2, blocks) }
+        }
+    }
+
+    #[cfg(kinglet_helium)]
+    #[inline(always)]
+    fn patch_bytes(dst: &mut [u32], src: &[i8], first: usize, second: usize, stride: usize, rows: usize, len: usize) {
+        let bytes = size_of_val(dst);
+        if gemm_bytes::patch_fits(bytes, src.len(), [first, second], stride, rows, len) {
+            let to = dst.as_mut_ptr().cast::<i8>();
+            for (at, half) in [(first, 0), (second, bytes / 2)] {
+                // SAFETY: `rows` rows of `len` bytes, neither 0, lie within `src` from `at` on, and within this half of `dst`.
+                unsafe { asm::kinglet_helium_patch_bytes(to.add(half), src.as_ptr().add(at), stride, rows, len) }
+            }
+        }
+    }
+
+    #[cfg(kinglet_helium)]
+    #[inline(always)]
+    fn gemm_bytes(x: &[u32], w: &[u32], records: &[u32], out: &mut [i8], second: usize) {
+        let blocks = records.len() / 16;
+        if gemm_bytes::fits(x.len(), w.len(), blocks) && gemm::fits_out(blocks, second, out.len()) {
+            let (steps, out) = (x.len() / 8, out.as_mut_ptr());
+            // SAFETY: `steps` steps of two patches, and weights, records and outputs of `blocks` blocks, lie within the slices.
+            unsafe {
+                asm::kinglet_helium_gemm_bytes(x.as_ptr(), w.as_ptr(), records.as_ptr(), out, steps, blocks, second);
+            }
+        }
+    }
+
+    #[cfg(kinglet_helium)]
+    #[inline(always)]
+    fn gemm_bytes_acc(x: &[u32], w: &[u32], acc: &mut [i32]) {
+        let blocks = acc.len() / 8;
+        if gemm_bytes::fits(x.len(), w.len(), blocks) {
+            // SAFETY: the steps of two patches, and weights and accumulators of `blocks` blocks, lie within the slices.
+            unsafe {
+                asm::kinglet_helium_gemm_bytes_acc(x.as_ptr(), w.as_ptr(), acc.as_mut_ptr(), blocks, x.len() / 8);
+            }
         }
     }
 

@@ -202,3 +202,120 @@
  bne 1b
  pop {r4,pc}
  k_end kinglet_helium_add_linear
+
+@ The accumulators of 2 pixels x 4 channels: r0-r6 of pixel 0, r8-lr of pixel 1. x at [sp], steps at [sp,#\steps], weights from
+@ r5 on. Clobbers r1, r3, r7, q0-q3.
+ .macro k_h_bytes steps
+ ldr r1,[sp]
+ ldr r7,[sp,#\steps]
+ add r3,r1,r7,lsl #4
+ mov r0,#0
+ mov r2,#0
+ mov r4,#0
+ mov r6,#0
+ mov r8,#0
+ mov r10,#0
+ mov r12,#0
+ mov lr,#0
+2: vldrb.u8 q0,[r1],#16
+ vldrb.u8 q1,[r3],#16
+ vldrb.u8 q2,[r5],#16
+ vldrb.u8 q3,[r5],#16
+ vmladava.s8 r0,q0,q2
+ vmladava.s8 r8,q1,q2
+ vldrb.u8 q2,[r5],#16
+ vmladava.s8 r2,q0,q3
+ vmladava.s8 r10,q1,q3
+ vldrb.u8 q3,[r5],#16
+ vmladava.s8 r4,q0,q2
+ vmladava.s8 r12,q1,q2
+ vmladava.s8 r6,q0,q3
+ vmladava.s8 lr,q1,q3
+ subs r7,r7,#1
+ bne 2b
+ .endm
+
+@ Requantizes \y with 2 * bias, m, c, -s in q0-q3 and stores it. Clobbers q6.
+ .macro k_h_bytes_store y at
+ vshl.i32 \y,\y,#1
+ vadd.i32 \y,\y,q0
+ vshr.s32 q6,\y,#31
+ vadd.i32 q6,q6,q2
+ vrmulh.s32 \y,\y,q1
+ vadd.i32 \y,\y,q6
+ vshl.s32 \y,\y,q3
+ vqmovnb.s32 \y,\y
+ vqmovnb.s16 \y,\y
+ vstrb.32 \y,[\at]
+ .endm
+
+@ helium_gemm_bytes(x, w, records, out, steps, blocks, second)
+ k_fn kinglet_helium_gemm_bytes
+ push {r4-r11,lr}
+ vpush {d8-d15}
+ sub sp,sp,#4
+ str r0,[sp]
+ mov r5,r1
+ mov r11,r2
+ mov r9,r3
+ vmov.i32 q7,#31
+1: k_h_bytes 104
+ vmov d8,r0,r2
+ vmov d9,r4,r6
+ vmov d10,r8,r10
+ vmov d11,r12,lr
+ vld40.32 {q0,q1,q2,q3},[r11]
+ vld41.32 {q0,q1,q2,q3},[r11]
+ vld42.32 {q0,q1,q2,q3},[r11]
+ vld43.32 {q0,q1,q2,q3},[r11]!
+ vmov.i32 q6,#255
+ vand q3,q3,q6
+ vmin.u32 q3,q3,q7
+ vneg.s32 q3,q3
+ ldr r1,[sp,#112]
+ add r1,r1,r9
+ mov r2,r9
+ k_h_bytes_store q4 r2
+ k_h_bytes_store q5 r1
+ add r9,r9,#4
+ ldr r0,[sp,#108]
+ subs r0,r0,#1
+ str r0,[sp,#108]
+ bne 1b
+ add sp,sp,#4
+ vpop {d8-d15}
+ pop {r4-r11,pc}
+ k_end kinglet_helium_gemm_bytes
+
+@ helium_gemm_bytes_acc(x, w, acc, blocks, steps)
+ k_fn kinglet_helium_gemm_bytes_acc
+ push {r4-r11,lr}
+ sub sp,sp,#4
+ str r0,[sp]
+ mov r5,r1
+ mov r9,r2
+ mov r11,r3
+1: k_h_bytes 40
+ stmia r9!,{r0,r2,r4,r6,r8,r10,r12,lr}
+ subs r11,r11,#1
+ bne 1b
+ add sp,sp,#4
+ pop {r4-r11,pc}
+ k_end kinglet_helium_gemm_bytes_acc
+
+@ helium_patch_bytes(dst, src, stride, rows, len): the rows of a patch, one after the other.
+ k_fn kinglet_helium_patch_bytes
+ push {r4-r6,lr}
+ ldr r4,[sp,#16]
+1: mov r5,r1
+ mov r6,r0
+ dlstp.8 lr,r4
+2: vldrb.u8 q0,[r5],#16
+ vstrb.8 q0,[r6],#16
+ letp lr,2b
+ add r0,r0,r4
+ add r1,r1,r2
+ subs r3,r3,#1
+ bne 1b
+ pop {r4-r6,pc}
+ k_end kinglet_helium_patch_bytes
