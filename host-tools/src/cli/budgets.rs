@@ -1,5 +1,7 @@
 //! The options of every command that exports a model: what it may cost.
 
+use kinglet::kernels::algorithms::{ConvAlgorithm, Core};
+
 use crate::export::{self, Exported};
 use crate::plan::{self, Streaming};
 use crate::report::table::grouped;
@@ -21,6 +23,77 @@ pub struct Budgets {
     /// Which steps may run interleaved, row by row.
     #[arg(long, value_enum, default_value_t)]
     streaming: Streaming,
+    /// The core that algorithms are chosen for, by what they cost there; the model runs on every core.
+    #[arg(long, value_enum, default_value_t)]
+    target: Target,
+    /// Computes every convolution by this algorithm that can be, whatever it costs; `kinglet inspect` shows which do.
+    #[arg(long, value_enum, value_name = "NAME")]
+    algorithm: Option<Algorithm>,
+}
+
+/// Cores by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, clap::ValueEnum)]
+enum Target {
+    /// Cortex-M0, M0+, M1, M23.
+    M0,
+    /// Cortex-M3.
+    M3,
+    /// Cortex-M4, with DSP instructions.
+    #[default]
+    M4,
+    /// Cortex-M7: the instructions of M4.
+    M7,
+    /// Cortex-M33: the instructions of M4.
+    M33,
+    /// Cortex-M55, M85, with Helium.
+    M55,
+}
+
+impl Target {
+    const fn core(self) -> Core {
+        match self {
+            Target::M0 => Core::M0,
+            Target::M3 => Core::M3,
+            Target::M4 | Target::M7 | Target::M33 => Core::M4,
+            Target::M55 => Core::M55,
+        }
+    }
+}
+
+/// Algorithms of convolution by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Algorithm {
+    /// Weights as they are, pixel by pixel.
+    Direct,
+    /// A matrix product with weights of 8 bits.
+    Gemm8,
+    /// A matrix product with weights of 16 bits.
+    Gemm16,
+    /// A matrix product in bytes, for Helium.
+    GemmBytes,
+    /// Winograd F(2x2, 3x3).
+    Winograd2,
+    /// Winograd F(2x2, 3x3) with weights transformed in every inference.
+    Winograd2AtRunTime,
+    /// Winograd F(4x4, 3x3).
+    Winograd4,
+    /// 3x3 at stride 2 by Winograd.
+    Stride2,
+}
+
+impl Algorithm {
+    const fn of_runtime(self) -> ConvAlgorithm {
+        match self {
+            Algorithm::Direct => ConvAlgorithm::Direct,
+            Algorithm::Gemm8 => ConvAlgorithm::Gemm8,
+            Algorithm::Gemm16 => ConvAlgorithm::Gemm16,
+            Algorithm::GemmBytes => ConvAlgorithm::GemmBytes,
+            Algorithm::Winograd2 => ConvAlgorithm::Winograd2,
+            Algorithm::Winograd2AtRunTime => ConvAlgorithm::Winograd2AtRunTime { tile_rows: 1 },
+            Algorithm::Winograd4 => ConvAlgorithm::Winograd4,
+            Algorithm::Stride2 => ConvAlgorithm::Stride2,
+        }
+    }
 }
 
 impl Budgets {
@@ -28,7 +101,8 @@ impl Budgets {
     pub fn options(&self) -> export::Options {
         let plan =
             plan::Options { streaming: self.streaming, ram: self.ram, fast: self.fast, ..plan::Options::default() };
-        export::Options { plan, flash: self.flash, ..export::Options::default() }
+        let algorithm = self.algorithm.map(Algorithm::of_runtime);
+        export::Options { plan, flash: self.flash, core: self.target.core(), algorithm }
     }
 }
 

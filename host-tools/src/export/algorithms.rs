@@ -4,7 +4,7 @@
 //! byte saves most. RAM is the planner's: where its plan does not fit, the convolution with the most scratch at a
 //! moment that is too full has to make do with less.
 
-use kinglet::kernels::algorithms::{Candidate, ConvAlgorithm, Layer, candidates, choose};
+use kinglet::kernels::algorithms::{Candidate, ConvAlgorithm, Core, Layer, candidates, choose};
 use kinglet::ops::Op;
 
 use super::{Constants, ExportError, Options};
@@ -34,7 +34,10 @@ impl<'n> Choice<'n> {
                 let tensors = program.operands(step);
                 let Op::Conv2d(conv) = &step.op else { return None };
                 let layer = conv.layer(&tensors);
-                let mut found = candidates(&layer, weights, &channels);
+                let mut found = candidates(&layer, weights, &channels, options.core);
+                if !multiplies_bytes(options.core) && options.algorithm != Some(ConvAlgorithm::GemmBytes) {
+                    found.retain(|candidate| candidate.algorithm != ConvAlgorithm::GemmBytes);
+                }
                 found.push(Candidate {
                     algorithm: ConvAlgorithm::Direct,
                     // Portable code: more than any of the others, by a factor.
@@ -58,7 +61,7 @@ impl<'n> Choice<'n> {
                     .saturating_sub(all - convolutions.map(|(_, direct)| direct.weights_len()).sum::<usize>())
             }
             // The smallest packing beside that of the portable code, which only few bytes would speak for.
-            None => layers.iter().flatten().filter_map(|(_, list)| smallest_packing(list)).sum(),
+            None => layers.iter().flatten().filter_map(|(_, list)| smallest_packing(list, options.core)).sum(),
         };
         Ok(Self { network, direct, limits: vec![usize::MAX; layers.len()], layers, flash })
     }
@@ -125,8 +128,18 @@ impl<'n> Choice<'n> {
     }
 }
 
-/// Bytes of the smallest packing of a layer, the portable one only if there is no other.
-fn smallest_packing(list: &[Candidate]) -> Option<usize> {
+/// Whether a core multiplies bytes at least as well as halves of words: not so where halves have instructions of their own.
+fn multiplies_bytes(core: Core) -> bool {
+    core != Core::M4
+}
+
+/// Bytes of the smallest packing of a layer, the portable one only if there is no other; with Helium that of its own
+/// instructions, which is filled up to whole vectors.
+fn smallest_packing(list: &[Candidate], core: Core) -> Option<usize> {
+    let own = |candidate: &&Candidate| core == Core::M55 && candidate.algorithm == ConvAlgorithm::GemmBytes;
+    if let Some(vectors) = list.iter().find(own) {
+        return Some(vectors.flash);
+    }
     let portable = |candidate: &&Candidate| candidate.algorithm == ConvAlgorithm::Direct;
     let packed = list.iter().filter(|candidate| !portable(candidate)).map(|candidate| candidate.flash).min();
     packed.or(list.iter().map(|candidate| candidate.flash).min())

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use kinglet::format::{ModelSpec, StepSpec};
-use kinglet::kernels::algorithms::ConvAlgorithm;
+use kinglet::kernels::algorithms::{ConvAlgorithm, Core};
 use kinglet::{Model, ModelError, PixelTables};
 use thiserror::Error;
 
@@ -96,6 +96,8 @@ pub struct Options {
     pub plan: plan::Options,
     /// Bytes of weights and tables in flash. Without a budget weights take no more than in their smallest packing.
     pub flash: Option<u32>,
+    /// The core whose instructions are counted where algorithms are chosen; the model runs on all.
+    pub core: Core,
     /// Computes every convolution by this algorithm that can be.
     pub algorithm: Option<ConvAlgorithm>,
 }

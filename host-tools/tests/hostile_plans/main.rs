@@ -52,22 +52,23 @@ fn run_split(model: &Model<'_>, input: &[i8]) -> Vec<i8> {
 
 fn export(network: &Network, streaming: Streaming, ram: Option<u32>, algorithm: Option<ConvAlgorithm>) -> Exported {
     let plan = plan::Options { streaming, ram, ..plan::Options::default() };
-    export::to_bytes(network, &Options { plan, algorithm, flash: None }).expect("exports")
+    export::to_bytes(network, &Options { plan, algorithm, ..Options::default() }).expect("exports")
 }
 
 /// What the network computes when nothing shares a byte with anything.
 fn apart(network: &Network, seed: u32) -> Vec<i8> {
     let plan = plan::Options { streaming: Streaming::Steps, apart: true, ..plan::Options::default() };
-    let options = Options { plan, algorithm: Some(ConvAlgorithm::Direct), flash: None };
+    let options = Options { plan, algorithm: Some(ConvAlgorithm::Direct), ..Options::default() };
     run(&export::to_bytes(network, &options).expect("exports").bytes, seed)
 }
 
 const MODES: [Streaming; 3] = [Streaming::Steps, Streaming::Off, Streaming::Full];
 
-const ALGORITHMS: [ConvAlgorithm; 8] = [
+const ALGORITHMS: [ConvAlgorithm; 9] = [
     ConvAlgorithm::Direct,
     ConvAlgorithm::Gemm8,
     ConvAlgorithm::Gemm16,
+    ConvAlgorithm::GemmBytes,
     ConvAlgorithm::Winograd2,
     ConvAlgorithm::Winograd2AtRunTime { tile_rows: 1 },
     ConvAlgorithm::Winograd2AtRunTime { tile_rows: 2 },

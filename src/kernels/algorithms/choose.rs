@@ -172,7 +172,7 @@ pub use export::{Candidate, candidates, choose};
 #[cfg(feature = "std")]
 mod export {
     use super::{ConvAlgorithm, Layer, When, Width, conv_gemm, conv_stride2, conv_winograd2, conv_winograd4};
-    use crate::kernels::algorithms::cost;
+    use crate::kernels::algorithms::cost::{self, Core};
     use crate::quant::Channel;
 
     impl ConvAlgorithm {
@@ -214,7 +214,7 @@ mod export {
     pub struct Candidate {
         /// The algorithm.
         pub algorithm: ConvAlgorithm,
-        /// Executed instructions of an inference on a core with the DSP extension, estimated.
+        /// Executed instructions of an inference, estimated.
         pub instructions: u64,
         /// Bytes of packed weights in flash.
         pub flash: usize,
@@ -222,8 +222,9 @@ mod export {
         pub scratch: usize,
     }
 
-    /// The algorithms that compute a layer exactly, without [`ConvAlgorithm::Direct`], which is always one more.
-    pub fn candidates(layer: &Layer, weights: &[i8], channels: &[Channel]) -> Vec<Candidate> {
+    /// The algorithms that compute a layer exactly, and what they cost on `core`; without [`ConvAlgorithm::Direct`], which is
+    /// always one more.
+    pub fn candidates(layer: &Layer, weights: &[i8], channels: &[Channel], core: Core) -> Vec<Candidate> {
         let mut all = vec![
             ConvAlgorithm::Gemm8,
             ConvAlgorithm::Gemm16,
@@ -243,7 +244,7 @@ mod export {
             .filter(|algorithm| algorithm.supports(layer) && algorithm.is_exact(layer, weights, channels))
             .map(|algorithm| Candidate {
                 algorithm,
-                instructions: cost::instructions(algorithm, layer),
+                instructions: cost::instructions(algorithm, layer, core),
                 flash: algorithm.packed_bytes(layer),
                 scratch: algorithm.scratch_bytes(layer),
             })

@@ -1,71 +1,245 @@
-//! What an algorithm costs on a core with the DSP extension, in executed instructions: the blocks' loops counted, their
-//! constants measured on an emulated Cortex-M4 (`firmware/BENCH.md` has the measurements).
+//! What an algorithm costs on a core, in executed instructions: fitted to the counts of single kernels on emulated boards
+//! (`kinglet_firmware::kernels`), which it meets to a few percent.
 
 use super::{ConvAlgorithm, Layer};
 
-/// Executed instructions of an inference, to a few percent.
-pub(super) fn instructions(algorithm: ConvAlgorithm, layer: &Layer) -> u64 {
-    match algorithm {
-        // Not in DSP instructions: about what LLVM makes of the portable loop.
-        ConvAlgorithm::Direct => 6 * layer.filter() as u64 * (layer.output.h * layer.output.w * layer.output.c) as u64,
-        ConvAlgorithm::Gemm8 => gemm(layer, 15),
-        ConvAlgorithm::Gemm16 => gemm(layer, 11),
-        ConvAlgorithm::GemmBytes => {
-            3 * layer.filter() as u64 * (layer.output.h * layer.output.w * layer.output.c) as u64
+/// The cores whose costs are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Core {
+    /// Armv6-M: Cortex-M0, M0+, M1, and the baseline of Armv8-M.
+    M0,
+    /// Armv7-M without the DSP extension: Cortex-M3.
+    M3,
+    /// The DSP extension: Cortex-M4, M7, M33.
+    #[default]
+    M4,
+    /// Helium: Cortex-M55, M85.
+    M55,
+}
+
+/// Executed instructions of an inference.
+pub(super) fn instructions(algorithm: ConvAlgorithm, layer: &Layer, core: Core) -> u64 {
+    let costs = core.costs();
+    let count = match algorithm {
+        ConvAlgorithm::Direct => {
+            costs.direct * (layer.filter() * layer.output.h * layer.output.w * layer.output.c) as f64
         }
-        ConvAlgorithm::Winograd2 => winograd(layer, &F2, 0),
-        ConvAlgorithm::Winograd2AtRunTime { tile_rows } => winograd(layer, &F2, tile_rows as usize),
-        ConvAlgorithm::Winograd4 => winograd(layer, &F4, 0),
-        ConvAlgorithm::Stride2 => winograd(layer, &S2, 0),
-    }
+        ConvAlgorithm::Gemm8 => gemm(layer, &costs.gemm8, 2),
+        ConvAlgorithm::Gemm16 => gemm(layer, &costs.gemm16, 2),
+        ConvAlgorithm::GemmBytes => gemm(layer, &costs.gemm_bytes, 16),
+        ConvAlgorithm::Winograd2 => winograd(layer, &F2, &costs.f2, costs, 0),
+        ConvAlgorithm::Winograd2AtRunTime { tile_rows } => winograd(layer, &F2, &costs.f2, costs, tile_rows as usize),
+        ConvAlgorithm::Winograd4 => winograd(layer, &F4, &costs.f4, costs, 0),
+        ConvAlgorithm::Stride2 => winograd(layer, &S2, &costs.s2, costs, 0),
+    };
+    count as u64
 }
 
-fn gemm(layer: &Layer, step: usize) -> u64 {
-    let [rows, columns] = layer.kernel();
-    let len = columns * layer.input.c;
-    let pairs = (rows * (len / 4) + (rows * (len % 4)).div_ceil(4)) * 2;
-    let blocks = layer.output.c.div_ceil(4);
-    let patch = 2 * (24 + rows * (10 + 11 * len / 8 + 5 * (len % 4)));
-    let block = step * pairs + 3 * pairs.div_ceil(8) + 64;
-    let line = if layer.window.is_padded() { layer.input.h * (layer.input.w * layer.input.c / 2 + 200) } else { 0 };
-    (layer.output.h * (layer.output.w.div_ceil(2) * (80 + patch + blocks * block) + 60) + line) as u64
+/// The costs of a core.
+struct Costs {
+    /// Per multiplication of the direct algorithm.
+    direct: f64,
+    gemm8: Gemm,
+    gemm16: Gemm,
+    gemm_bytes: Gemm,
+    /// Per product of two channel pairs of 2 tiles and 4 output channels.
+    product: f64,
+    /// The same where the number of channel pairs is no multiple of four.
+    product_rest: f64,
+    f4: Transforms,
+    f2: Transforms,
+    s2: Transforms,
+    /// Per filter and four of its channels, transformed at run time.
+    weights: f64,
 }
 
-/// The figures of a Winograd scheme.
+/// The costs of a matrix product, 2 pixels x 4 channels at a time.
+struct Gemm {
+    /// Per step of two input channels, or of 16 bytes.
+    step: f64,
+    /// Per block of four output channels.
+    block: f64,
+    /// Per pair of pixels.
+    pair: f64,
+    /// Per byte of their patches.
+    byte: f64,
+    /// Per row of their patches.
+    row: f64,
+}
+
+/// The costs of a Winograd scheme, but for its products.
+struct Transforms {
+    /// Per position, pair of tiles and four output channels.
+    position: f64,
+    /// Per column of four channels.
+    vertical: f64,
+    /// Per pair of tiles and four channels.
+    horizontal: f64,
+    /// Per pair of tiles and four output channels.
+    output: f64,
+}
+
+/// The sizes of a Winograd scheme.
 struct Scheme {
     tile: usize,
     positions: usize,
     /// Products of a channel pair over all positions.
     products: usize,
-    /// Instructions per position beside them.
-    position: usize,
-    /// Instructions per column of four channels.
-    vertical: usize,
-    /// Instructions per pair of tiles and four channels.
-    horizontal: usize,
-    /// Instructions per pair of tiles and four output channels.
-    output: usize,
 }
 
-const F4: Scheme =
-    Scheme { tile: 4, positions: 36, products: 36, position: 7, vertical: 70, horizontal: 760, output: 2_720 };
-const F2: Scheme =
-    Scheme { tile: 2, positions: 16, products: 16, position: 7, vertical: 36, horizontal: 260, output: 980 };
-const S2: Scheme =
-    Scheme { tile: 2, positions: 9, products: 25, position: 38, vertical: 40, horizontal: 360, output: 640 };
+const F4: Scheme = Scheme { tile: 4, positions: 36, products: 36 };
+const F2: Scheme = Scheme { tile: 2, positions: 16, products: 16 };
+const S2: Scheme = Scheme { tile: 2, positions: 9, products: 25 };
 
-fn winograd(layer: &Layer, scheme: &Scheme, run_time_rows: usize) -> u64 {
-    let tile_rows = layer.output.h.div_ceil(scheme.tile);
-    let tile_pairs = layer.output.w.div_ceil(2 * scheme.tile);
-    let groups = layer.input.c.div_ceil(4);
-    let blocks = layer.output.c.div_ceil(4);
-    let input = groups * (layer.input.w * scheme.vertical + tile_pairs * scheme.horizontal + 200);
-    let products = 11 * scheme.products * 2 * groups + scheme.positions * scheme.position + 80;
-    let edges = !layer.output.w.is_multiple_of(2 * scheme.tile) || !layer.output.h.is_multiple_of(scheme.tile);
-    let edge = if edges { 60 * scheme.tile * scheme.tile } else { 0 };
-    let weights = match run_time_rows {
-        0 => 0,
-        rows => tile_rows.div_ceil(rows) * blocks * (4 * groups * 137 + 200),
+const fn gemm_costs(step: f64, block: f64, pair: f64, byte: f64, row: f64) -> Gemm {
+    Gemm { step, block, pair, byte, row }
+}
+
+const fn transforms(position: f64, vertical: f64, horizontal: f64, output: f64) -> Transforms {
+    Transforms { position, vertical, horizontal, output }
+}
+
+const M0: Costs = Costs {
+    direct: 8.0,
+    gemm8: gemm_costs(102.6, 560.0, 900.0, 4.5, 40.0),
+    gemm16: gemm_costs(100.6, 570.0, 900.0, 4.5, 40.0),
+    gemm_bytes: gemm_costs(817.0, 560.0, 900.0, 2.0, 40.0),
+    product: 101.3,
+    product_rest: 101.3,
+    f4: transforms(0.0, 517.0, 5_620.0, 13_640.0),
+    f2: transforms(0.0, 209.0, 1_509.0, 5_690.0),
+    s2: transforms(170.0, 178.0, 1_606.0, 2_850.0),
+    weights: 2_346.0,
+};
+
+const M3: Costs = Costs {
+    direct: 6.0,
+    gemm8: gemm_costs(59.8, 260.0, 400.0, 3.0, 40.0),
+    gemm16: gemm_costs(62.3, 260.0, 400.0, 3.0, 40.0),
+    gemm_bytes: gemm_costs(537.0, 250.0, 400.0, 1.5, 40.0),
+    product: 57.2,
+    product_rest: 57.2,
+    f4: transforms(0.0, 227.0, 2_462.0, 7_914.0),
+    f2: transforms(0.0, 107.0, 780.0, 3_000.0),
+    s2: transforms(94.0, 94.0, 850.0, 1_600.0),
+    weights: 1_257.0,
+};
+
+const M4: Costs = Costs {
+    direct: 6.0,
+    gemm8: gemm_costs(15.375, 64.0, 80.0, 1.5, 22.0),
+    gemm16: gemm_costs(11.375, 64.0, 80.0, 1.5, 22.0),
+    gemm_bytes: gemm_costs(442.0, 260.0, 200.0, 1.0, 30.0),
+    product: 11.0,
+    product_rest: 11.0,
+    f4: transforms(7.0, 70.0, 760.0, 2_720.0),
+    f2: transforms(7.0, 36.0, 260.0, 620.0),
+    s2: transforms(38.0, 40.0, 360.0, 590.0),
+    weights: 137.0,
+};
+
+const M55: Costs = Costs {
+    direct: 3.0,
+    gemm_bytes: gemm_costs(16.0, 57.0, 100.0, 0.2, 20.0),
+    product: 4.4,
+    f4: transforms(20.0, 70.0, 760.0, 733.0),
+    f2: transforms(20.0, 36.0, 260.0, 483.0),
+    s2: transforms(38.0, 40.0, 360.0, 465.0),
+    ..M4
+};
+
+impl Core {
+    const fn costs(self) -> &'static Costs {
+        match self {
+            Core::M0 => &M0,
+            Core::M3 => &M3,
+            Core::M4 => &M4,
+            Core::M55 => &M55,
+        }
+    }
+}
+
+fn gemm(layer: &Layer, costs: &Gemm, step: usize) -> f64 {
+    let [rows, columns] = layer.kernel();
+    let len = columns * layer.input.c;
+    let steps = match step {
+        2 => (rows * (len / 4) + (rows * (len % 4)).div_ceil(4)) * 2,
+        bytes => (rows * len).div_ceil(bytes),
     };
-    (tile_rows * (input + tile_pairs * blocks * (products + scheme.output + edge)) + weights) as u64
+    let blocks = layer.output.c.div_ceil(4) as f64;
+    let patches = costs.pair + 2.0 * rows as f64 * (costs.row + costs.byte * len as f64);
+    let line = if layer.window.is_padded() { layer.input.h * (layer.input.w * layer.input.c / 2 + 200) } else { 0 };
+    let pairs = (layer.output.h * layer.output.w.div_ceil(2)) as f64;
+    pairs * (patches + blocks * (costs.step * steps as f64 + costs.block)) + (60 * layer.output.h + line) as f64
+}
+
+fn winograd(layer: &Layer, scheme: &Scheme, costs: &Transforms, core: &Costs, run_time_rows: usize) -> f64 {
+    let tile_rows = layer.output.h.div_ceil(scheme.tile);
+    let tile_pairs = layer.output.w.div_ceil(2 * scheme.tile) as f64;
+    let groups = layer.input.c.div_ceil(4);
+    let product = if groups.is_multiple_of(2) { core.product } else { core.product_rest };
+    let groups = groups as f64;
+    let blocks = layer.output.c.div_ceil(4) as f64;
+    let input = groups * (layer.input.w as f64 * costs.vertical + tile_pairs * costs.horizontal + 200.0);
+    let products = product * scheme.products as f64 * 2.0 * groups + scheme.positions as f64 * costs.position + 80.0;
+    let edges = !layer.output.w.is_multiple_of(2 * scheme.tile) || !layer.output.h.is_multiple_of(scheme.tile);
+    let edge = if edges { (60 * scheme.tile * scheme.tile) as f64 } else { 0.0 };
+    let weights = match run_time_rows {
+        0 => 0.0,
+        rows => tile_rows.div_ceil(rows) as f64 * blocks * (4.0 * groups * core.weights + 200.0),
+    };
+    tile_rows as f64 * (input + tile_pairs * blocks * (products + costs.output + edge)) + weights
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::algorithms::Map;
+    use crate::window::{Padding, Window};
+    use ConvAlgorithm::{Gemm8, Gemm16, GemmBytes, Stride2, Winograd2, Winograd2AtRunTime, Winograd4};
+
+    /// Counts of `firmware/src/kernels/bench.rs` on the boards of each core: algorithm, `[size, channels, output channels,
+    /// kernel, stride]`, instructions on M0, M3, M4, M55.
+    const MEASURED: &[(ConvAlgorithm, [u32; 5], [u32; 4])] = &[
+        (Gemm8, [32, 16, 16, 3, 1], [18_066_296, 10_515_018, 2_738_322, 2_727_329]),
+        (Gemm16, [32, 16, 16, 3, 1], [17_796_425, 10_884_681, 2_146_961, 2_135_456]),
+        (GemmBytes, [32, 16, 16, 3, 1], [16_744_770, 10_862_143, 9_084_036, 551_830]),
+        (Winograd2, [32, 16, 16, 3, 1], [10_747_036, 5_902_810, 1_317_518, 902_680]),
+        (Winograd2AtRunTime { tile_rows: 2 }, [32, 16, 16, 3, 1], [11_947_840, 6_546_416, 1_430_576, 1_017_479]),
+        (Winograd4, [32, 16, 16, 3, 1], [6_730_124, 3_667_298, 948_424, 517_940]),
+        (Gemm8, [8, 64, 64, 3, 1], [15_442_844, 8_975_398, 2_338_290, 2_337_233]),
+        (Gemm16, [8, 64, 64, 3, 1], [15_156_414, 9_344_485, 1_748_369, 1_747_280]),
+        (GemmBytes, [8, 64, 64, 3, 1], [15_360_390, 10_037_531, 8_288_100, 341_350]),
+        (Winograd2, [8, 64, 64, 3, 1], [7_666_160, 4_287_772, 906_596, 439_618]),
+        (Winograd4, [8, 64, 64, 3, 1], [4_484_486, 2_497_118, 562_886, 251_558]),
+        (Winograd4, [32, 3, 16, 3, 1], [2_989_543, 1_676_784, 544_011, 342_435]),
+        (GemmBytes, [32, 3, 16, 3, 1], [4_955_674, 3_105_910, 2_725_243, 333_997]),
+        (Stride2, [32, 16, 32, 3, 2], [6_697_697, 3_764_721, 848_220, 518_325]),
+        (Stride2, [16, 32, 64, 3, 2], [5_944_975, 3_346_285, 720_524, 371_489]),
+        (GemmBytes, [16, 32, 64, 3, 2], [7_847_381, 5_098_931, 4_222_581, 190_239]),
+        (Gemm16, [32, 16, 32, 1, 2], [1_551_492, 874_188, 195_946, 192_828]),
+        (Gemm8, [8, 64, 64, 1, 1], [2_000_023, 1_134_493, 295_619, 294_677]),
+        (GemmBytes, [8, 64, 64, 1, 1], [1_976_353, 1_239_826, 1_047_061, 66_474]),
+    ];
+
+    #[test]
+    fn costs_are_those_that_were_measured() {
+        for &(algorithm, [size, inputs, outputs, kernel, stride], measured) in MEASURED {
+            let window = Window::new([kernel; 2], [stride; 2], Padding::Same, [size; 2]);
+            let [h, w] = window.output([size; 2]).unwrap().map(|extent| extent as usize);
+            let layer = Layer {
+                input: Map::dense(size as usize, size as usize, inputs as usize),
+                output: Map::dense(h, w, outputs as usize),
+                window,
+                zero_in: 0,
+                zero_out: 0,
+                low: i8::MIN,
+                high: i8::MAX,
+            };
+            for (core, measured) in [Core::M0, Core::M3, Core::M4, Core::M55].into_iter().zip(measured) {
+                let ratio = instructions(algorithm, &layer, core) as f64 / f64::from(measured);
+                assert!((0.9..1.1).contains(&ratio), "{algorithm:?}, {core:?}: {ratio:.3} of what was measured");
+            }
+        }
+    }
 }

@@ -24,6 +24,8 @@ mod winograd;
 pub use choose::ConvAlgorithm;
 #[cfg(feature = "std")]
 pub use choose::{Candidate, candidates, choose};
+#[cfg(feature = "std")]
+pub use cost::Core;
 
 use crate::quant::Clamp;
 use crate::tensor::Tensor;
