@@ -71,12 +71,10 @@ impl Step<'_> {
         self.op.macs(&self.tensors)
     }
 
-    /// Whether the step runs by itself and all its rows at once, when the next step has moment `next`: its moment has no
-    /// other step, and its output lies over no input that it still needs.
-    pub(crate) const fn is_whole(&self, next: u32) -> bool {
+    /// Whether the output lies over an input that the step still needs: then it is computed in blocks of rows.
+    pub(crate) const fn is_overlaid(&self) -> bool {
         let Operands { a, b, output } = &self.tensors;
-        let overlaid = a.is_overlaid_by(output) || matches!(b, Some(b) if b.is_overlaid_by(output));
-        next != self.moment && !overlaid
+        a.is_overlaid_by(output) || matches!(b, Some(b) if b.is_overlaid_by(output))
     }
 }
 
@@ -133,7 +131,7 @@ impl<'m, const USES: u64> Model<'m, USES> {
     /// Checks operator, parameters and operands of a step.
     const fn check_step(&self, index: u32) -> Result<(), ModelError> {
         let record = attempt!(self.file.step(index));
-        let step = attempt!(self.decode_step(index));
+        let step = attempt!(self.named_step(index));
         if let Err(fault) = step.op.check(&step.tensors) {
             return Err(ModelError::new(fault, record.at));
         }
@@ -152,7 +150,33 @@ impl<'m, const USES: u64> Model<'m, USES> {
         if let Some(b) = b {
             bits |= uses::dtype(b.dtype);
         }
-        if step.is_whole(self.moment(step.index + 1)) { bits } else { bits | uses::ROWS }
+        if matches!(step.op, Op::Dense(_)) && !a.is_contiguous() {
+            bits |= uses::GATHER;
+        }
+        if step.is_overlaid() {
+            bits |= uses::OVERLAYS;
+        }
+        if self.runs_in_order(step) { bits } else { bits | uses::CHAINS }
+    }
+
+    /// Whether the steps of the step's moment can run one after the other, each as a whole: there is but one, or their outputs have
+    /// one row and each is made of the one before. That is the order in which their chain runs.
+    const fn runs_in_order(&self, step: &Step<'_>) -> bool {
+        let (moment, next) = (step.moment, step.index + 1);
+        let alone = (step.index == 0 || self.moment(step.index - 1) != moment) && self.moment(next) != moment;
+        let row = step.tensors.output.shape.h == 1 && !step.is_overlaid();
+        alone || (row && self.follows(step.index, moment) && self.follows(next, moment))
+    }
+
+    /// Whether step `index` is not of `moment`, or the first of it, or reads what the step before writes.
+    const fn follows(&self, index: usize, moment: u32) -> bool {
+        if index == 0 || self.moment(index) != moment || self.moment(index - 1) != moment {
+            return true;
+        }
+        match (self.file.step(index as u32), self.file.step(index as u32 - 1)) {
+            (Ok(step), Ok(before)) => step.a == before.output || matches!(step.b, Some(b) if b == before.output),
+            _ => false,
+        }
     }
 
     /// The moment of step `index`; 0 past the last.
@@ -160,11 +184,19 @@ impl<'m, const USES: u64> Model<'m, USES> {
         self.file.moment(index as u32)
     }
 
+    /// Step `index` with its name.
+    const fn named_step(&self, index: u32) -> Result<Step<'m>, ModelError> {
+        let name = attempt!(self.file.step_name(index));
+        let step = attempt!(self.decode_step(index));
+        Ok(Step { name, ..step })
+    }
+
+    /// Step `index` without its name.
     const fn decode_step(&self, index: u32) -> Result<Step<'m>, ModelError> {
         let record = attempt!(self.file.step(index));
         Ok(Step {
             index: index as usize,
-            name: record.name,
+            name: "",
             moment: record.moment,
             op: attempt!(Op::decode::<USES>(record.op, record.at, record.params)),
             tensors: Operands {
@@ -243,10 +275,23 @@ impl<'m, const USES: u64> Model<'m, USES> {
         if index >= self.step_count() {
             return None;
         }
+        match self.named_step(index as u32) {
+            Ok(step) => Some(step),
+            Err(_) => None,
+        }
+    }
+
+    /// Step `index` without its name, to run it.
+    pub(crate) const fn nameless_step(&self, index: usize) -> Option<Step<'m>> {
         match self.decode_step(index as u32) {
             Ok(step) => Some(step),
             Err(_) => None,
         }
+    }
+
+    /// The name of step `index`.
+    pub(crate) fn step_name(&self, index: usize) -> &'m str {
+        self.file.step_name(index as u32).unwrap_or_default()
     }
 
     /// The tensors that step `index` works on, by number: first input, second input, output. `None` past the last step.

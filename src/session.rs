@@ -86,12 +86,21 @@ pub trait Observer {
         0
     }
 
+    /// Whether it wants to be told of steps at all.
+    fn observes(&self) -> bool {
+        true
+    }
+
     /// Called after each step; after each call of a step in a chain.
     fn step(&mut self, event: &StepEvent<'_>);
 }
 
 /// Sees nothing.
 impl Observer for () {
+    fn observes(&self) -> bool {
+        false
+    }
+
     fn step(&mut self, _: &StepEvent<'_>) {}
 }
 
@@ -249,10 +258,10 @@ impl<'a, B: Backend, const USES: u64> Session<'a, B, USES> {
 
     /// Runs the least there is to run: one step, or some rows of one step of a chain; whether there is more.
     pub fn advance(&mut self, observer: &mut impl Observer) -> bool {
-        if !uses::has(USES, uses::ROWS) || self.chain.is_none() {
-            let Some(step) = self.model.step(self.next) else { return self.go_on(1) };
-            if !uses::has(USES, uses::ROWS) || step.is_whole(self.model.moment(self.next.wrapping_add(1))) {
-                self.execute(&step, 0..step.tensors.output.shape.h, observer);
+        if !uses::has(USES, uses::CHAINS) || self.chain.is_none() {
+            let Some(step) = self.model.nameless_step(self.next) else { return self.go_on(1) };
+            if !uses::has(USES, uses::CHAINS) || self.model.moment(self.next.wrapping_add(1)) != step.moment {
+                self.run_alone(&step, observer);
                 return self.go_on(1);
             }
             self.chain = self.model.chain(self.next);
@@ -260,21 +269,31 @@ impl<'a, B: Backend, const USES: u64> Session<'a, B, USES> {
         self.advance_chain(observer)
     }
 
+    /// Runs a step that has a moment to itself: all rows at once, unless they push its input's out of the way.
+    fn run_alone(&mut self, step: &Step<'_>, observer: &mut impl Observer) {
+        let height = step.tensors.output.shape.h;
+        let overlaid = uses::has(USES, uses::OVERLAYS) && step.is_overlaid();
+        let block = if overlaid { step.op.row_block().max(1) } else { height };
+        let mut start = 0;
+        while start < height {
+            let end = start.saturating_add(block).min(height);
+            self.execute(step, start..end, observer);
+            start = end;
+        }
+    }
+
     /// Runs some rows of one step of the chain; whether there is more.
     fn advance_chain(&mut self, observer: &mut impl Observer) -> bool {
         let Some(call) = self.chain.as_ref().and_then(Chain::next) else { return self.leave_chain() };
-        let Some(step) = self.model.step(self.next.wrapping_add(call.link)) else { return self.leave_chain() };
-        // A step by itself, in blocks of rows, is decoded once.
-        let alone = self.chain.as_ref().is_some_and(|chain| chain.len() == 1);
-        let mut next = Some(call);
-        while let Some(call) = next {
-            self.execute(&step, call.start..call.end, observer);
-            if let Some(chain) = &mut self.chain {
+        let Some(step) = self.model.nameless_step(self.next.wrapping_add(call.link)) else { return self.leave_chain() };
+        self.execute(&step, call.start..call.end, observer);
+        match &mut self.chain {
+            Some(chain) => {
                 chain.advance(call);
+                if chain.is_done() { self.leave_chain() } else { true }
             }
-            next = self.chain.as_ref().filter(|_| alone).and_then(Chain::next);
+            None => self.go_on(1),
         }
-        if self.chain.as_ref().is_some_and(|chain| !chain.is_done()) { true } else { self.leave_chain() }
     }
 
     /// Leaves the chain behind; whether there is more.
@@ -299,11 +318,14 @@ impl<'a, B: Backend, const USES: u64> Session<'a, B, USES> {
         let mut io = Io { memory: &mut self.memory, tensors: step.tensors, scratch: step.scratch };
         step.op.run_one_of::<B, USES>(&mut io, rows.clone());
         let ticks = observer.now().wrapping_sub(before);
+        if !observer.observes() {
+            return;
+        }
         let tensor = &step.tensors.output;
         let output = self.memory.read(tensor.rows(rows.start, rows.end.saturating_sub(rows.start)));
         observer.step(&StepEvent {
             index: step.index,
-            name: step.name,
+            name: self.model.step_name(step.index),
             kind: step.kind(),
             tensor,
             rows,

@@ -9,8 +9,11 @@ use crate::tensor::DType;
 /// Everything: a program with this set runs every model.
 pub const ALL: u64 = u64::MAX;
 
-/// Row by row: some moment has several steps, or some output lies over an input that its step still needs.
-pub const ROWS: u64 = 1 << 63;
+/// Steps of one moment run interleaved, see [`chain`](crate::chain).
+pub const CHAINS: u64 = 1 << 63;
+
+/// Some output lies over an input that its step still needs.
+pub const OVERLAYS: u64 = 1 << 62;
 
 /// An operator.
 pub const fn operator(kind: OpKind) -> u64 {
@@ -30,6 +33,15 @@ pub const fn depthwise(algorithm: DepthwiseAlgorithm) -> u64 {
     }
 }
 
+/// Requantization by the book in a packed convolution, for constants that its fast form is not exact for.
+pub const EXACT: u64 = 1 << 42;
+
+/// An addition that no linear form is right for.
+pub const SCALED_ADD: u64 = 1 << 43;
+
+/// A fully connected layer whose input has gaps between its pixels.
+pub const GATHER: u64 = 1 << 44;
+
 /// An element type of activations.
 pub const fn dtype(dtype: DType) -> u64 {
     1 << (48 + dtype.code() % 8)
@@ -44,7 +56,9 @@ pub const fn has(uses: u64, part: u64) -> bool {
 /// What an operator uses.
 pub(crate) const fn of(op: &Op<'_>) -> u64 {
     let algorithm = match op {
+        Op::Conv2d(op) if op.is_exact() => convolution(op.algorithm) | EXACT,
         Op::Conv2d(op) => convolution(op.algorithm),
+        Op::Add(op) if op.linear.is_none() => SCALED_ADD,
         Op::DepthwiseConv2d(op) => depthwise(op.algorithm),
         _ => 0,
     };

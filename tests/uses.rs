@@ -59,7 +59,7 @@ fn what_is_not_linked_is_refused() {
     // The same steps, row by row.
     let streamed = common::Block::streamed().to_bytes();
     assert_eq!(limited::<USED>(&streamed), Err(Fault::NotLinked));
-    assert_eq!(limited::<{ USED | uses::ROWS }>(&streamed), Ok(()));
+    assert_eq!(limited::<{ USED | uses::CHAINS | uses::OVERLAYS }>(&streamed), Ok(()));
 }
 
 /// What `model!` asks before the file is checked: it must not stop at a broken one.

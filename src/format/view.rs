@@ -33,7 +33,6 @@ pub(crate) struct StepRecord<'m> {
     pub(crate) moment: u32,
     pub(crate) params: Block<'m>,
     pub(crate) scratch: Region,
-    pub(crate) name: &'m str,
 }
 
 impl StepRecord<'_> {
@@ -307,8 +306,12 @@ impl<'m> File<'m> {
                 offset: attempt!(self.word(at + record::SCRATCH)),
                 len: attempt!(self.word(at + record::SCRATCH + 4)),
             },
-            name: attempt!(self.string(at + record::NAME)),
         })
+    }
+
+    /// The name of step `index`.
+    pub(crate) const fn step_name(&self, index: u32) -> Result<&'m str, ModelError> {
+        self.string(self.record_at(Section::Steps, index, layout::step::SIZE) + layout::step::NAME)
     }
 
     /// The moment of step `index`; 0 past the end.

@@ -96,14 +96,18 @@ pub trait Backend: blocks::Blocks {
     #[inline]
     fn add(left: &mut [i8], right: &[i8], terms: &AddTerms) {
         match &terms.linear {
-            Some(constants) => {
-                Self::add_linear(left, right, constants);
-                let (low, high) = (terms.stage.clamp.min as i8, terms.stage.clamp.max as i8);
-                if low != i8::MIN || high != i8::MAX {
-                    Self::clamp(left, low, high);
-                }
-            }
+            Some(constants) => Self::add_by_line(left, right, terms, constants),
             None => portable::add(left, right, terms),
+        }
+    }
+
+    /// [`Backend::add`] in the linear form that `terms` has, with these constants.
+    #[inline]
+    fn add_by_line(left: &mut [i8], right: &[i8], terms: &AddTerms, constants: &[i32; 3]) {
+        Self::add_linear(left, right, constants);
+        let (low, high) = (terms.stage.clamp.min as i8, terms.stage.clamp.max as i8);
+        if low != i8::MIN || high != i8::MAX {
+            Self::clamp(left, low, high);
         }
     }
 }

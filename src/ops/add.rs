@@ -9,6 +9,7 @@ use crate::error::{Fault, ModelError};
 use crate::kernels::{AddTerms, Backend};
 use crate::quant::{Clamp, Multiplier, OutputStage, Rounding};
 use crate::tensor::{DType, QuantParams, Shape, Tensor};
+use crate::uses;
 use crate::window::Reach;
 
 /// The sum of two tensors of the same shape, each with its own scale, and an activation.
@@ -162,16 +163,16 @@ impl Add {
         for y in rows.start..rows.end.min(output.shape.h) {
             copy_row(io.memory, &over, &output, y);
             if other.is_dense() && output.is_dense() {
-                row::<B>(io, &other, &output, (y, 0), output.shape.w, &terms);
+                row::<B, USES>(io, &other, &output, (y, 0), output.shape.w, &terms);
             } else {
-                (0..output.shape.w).for_each(|x| row::<B>(io, &other, &output, (y, x), 1, &terms));
+                (0..output.shape.w).for_each(|x| row::<B, USES>(io, &other, &output, (y, x), 1, &terms));
             }
         }
     }
 }
 
 /// Adds `pixels` contiguous pixels of `other` to those of `output`.
-fn row<B: Backend>(
+fn row<B: Backend, const USES: u64>(
     io: &mut Io<'_, '_>,
     other: &Tensor,
     output: &Tensor,
@@ -180,5 +181,9 @@ fn row<B: Backend>(
     terms: &AddTerms,
 ) {
     let (right, left) = io.memory.read_write(other.pixels(y, x, pixels), output.pixels(y, x, pixels));
-    B::add(left, right, terms);
+    match &terms.linear {
+        Some(constants) => B::add_by_line(left, right, terms, constants),
+        None if uses::has(USES, uses::SCALED_ADD) => B::add(left, right, terms),
+        None => {}
+    }
 }

@@ -9,7 +9,7 @@ use crate::bytes::{Block, attempt};
 use crate::error::{Fault, ModelError};
 use crate::kernels::Backend;
 pub use crate::kernels::algorithms::ConvAlgorithm;
-use crate::kernels::algorithms::Layer;
+use crate::kernels::algorithms::{Layer, conv_gemm};
 use crate::kernels::intrinsics::cast;
 use crate::memory::Region;
 use crate::quant::{self, Channels, Clamp, OutputStage, Rounding};
@@ -123,6 +123,13 @@ impl<'m> Conv2d<'m> {
 
     pub(super) const fn weight_bytes(&self) -> u32 {
         (self.weights.len() as u32).wrapping_add(self.channels.byte_len())
+    }
+
+    /// Whether packed weights ask for requantization by the book.
+    pub(crate) const fn is_exact(&self) -> bool {
+        use ConvAlgorithm::{Gemm8, Gemm16, GemmBytes};
+        matches!(self.algorithm, Gemm8 | Gemm16 | GemmBytes)
+            && matches!(self.weights.first(), Some(&flags) if flags as u32 & conv_gemm::EXACT != 0)
     }
 
     /// Whether every patch lies in the input as it is, one stretch of bytes: then nothing is gathered.

@@ -10,6 +10,7 @@ use crate::error::{Fault, ModelError};
 use crate::kernels::Backend;
 use crate::quant::{self, Channels, Clamp, OutputStage, Rounding};
 use crate::tensor::Shape;
+use crate::uses;
 use crate::window::{Reach, Window};
 
 /// The fully connected layer: every unit sees every element of the input, flattened.
@@ -86,7 +87,7 @@ impl<'m> Dense<'m> {
         }
         let Operands { a: input, output, .. } = io.tensors;
         let mut from = input.region();
-        if !input.is_contiguous() {
+        if uses::has(USES, uses::GATHER) && !input.is_contiguous() {
             from = io.scratch.part(0, input.shape.len());
             let whole = Window::global([input.shape.h, input.shape.w]);
             gather(io.memory, &input, &whole, 0, (0, 0), from);

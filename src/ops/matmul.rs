@@ -26,6 +26,12 @@ fn four(weights: &[i8], k: usize) -> [&[i8]; 4] {
     [row(), row(), row(), row()]
 }
 
+/// The output of a channel: once in the program, for it is long.
+#[inline(never)]
+fn finish(stage: &OutputStage, sum: i32, channel: &Entry) -> i8 {
+    stage.apply(sum, Channel::from_bytes(channel))
+}
+
 impl<'m> Weights<'m> {
     /// The blocks of four channels with their weights.
     #[inline]
@@ -53,11 +59,17 @@ impl<'m> Weights<'m> {
         for (channels, weights) in self.blocks() {
             let sums = B::dot_1x4(patch, weights);
             for ((sum, channel), out) in sums.into_iter().zip(channels).zip(&mut out) {
-                *out = stage.apply(sum, Channel::from_bytes(channel));
+                *out = finish(stage, sum, channel);
             }
         }
-        for ((channel, weights), out) in self.rest().zip(&mut out) {
-            *out = stage.apply(B::dot(patch, weights), Channel::from_bytes(channel));
+        // The one to three channels that are left over, as four.
+        let mut rest = self.rest();
+        let Some((_, first)) = rest.next() else { return };
+        let second = rest.next().map_or(first, |(_, weights)| weights);
+        let third = rest.next().map_or(first, |(_, weights)| weights);
+        let sums = B::dot_1x4(patch, [first, second, third, first]);
+        for (((channel, _), sum), out) in self.rest().zip(sums).zip(&mut out) {
+            *out = finish(stage, sum, channel);
         }
     }
 
@@ -69,16 +81,14 @@ impl<'m> Weights<'m> {
         for (channels, weights) in self.blocks() {
             let [sums, others] = B::dot_2x4(patches, weights);
             for (((sum, other), channel), (out, next)) in sums.into_iter().zip(others).zip(channels).zip(&mut outs) {
-                let channel = Channel::from_bytes(channel);
-                *out = stage.apply(sum, channel);
-                *next = stage.apply(other, channel);
+                *out = finish(stage, sum, channel);
+                *next = finish(stage, other, channel);
             }
         }
         let [patch, other] = patches;
         for ((channel, weights), (out, next)) in self.rest().zip(&mut outs) {
-            let channel = Channel::from_bytes(channel);
-            *out = stage.apply(B::dot(patch, weights), channel);
-            *next = stage.apply(B::dot(other, weights), channel);
+            *out = finish(stage, B::dot(patch, weights), channel);
+            *next = finish(stage, B::dot(other, weights), channel);
         }
     }
 }

@@ -192,7 +192,7 @@ impl Op<'_> {
 
     /// The same in a program that runs nothing but `USES`.
     pub(crate) fn run_one_of<B: Backend, const USES: u64>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
-        if uses::has(USES, uses::ROWS)
+        if uses::has(USES, uses::OVERLAYS)
             && let Some((op, tensors)) = overlay::narrowed(self, &io.tensors, &rows)
         {
             let rows = 0..tensors.output.shape.h;

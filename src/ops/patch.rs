@@ -101,7 +101,7 @@ impl Inside {
 
 impl Tensor {
     /// Whether all elements are one stretch of bytes: pixel by pixel, or only one pixel.
-    pub(super) const fn is_contiguous(&self) -> bool {
+    pub(crate) const fn is_contiguous(&self) -> bool {
         self.is_dense() || (self.shape.h == 1 && self.shape.w == 1)
     }
 

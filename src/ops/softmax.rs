@@ -103,14 +103,25 @@ impl Softmax {
     /// Replaces logits by probabilities.
     fn pixel(&self, channels: &mut [i8]) {
         let largest = i32::from(channels.iter().copied().max().unwrap_or(i8::MIN));
-        let sum = channels.iter().fold(0i32, |sum, &logit| match self.exp(i32::from(logit) - largest) {
-            Some(exp) => sum.saturating_add(divide(exp, SUM_BITS as u32)),
-            None => sum,
-        });
+        // The first exponentials are kept, and not taken twice.
+        let mut kept = [None; 16];
+        let mut places = kept.iter_mut();
+        let mut sum = 0i32;
+        for &logit in channels.iter() {
+            let exp = self.exp(i32::from(logit) - largest);
+            if let Some(exp) = exp {
+                sum = sum.saturating_add(divide(exp, SUM_BITS as u32));
+            }
+            if let Some(place) = places.next() {
+                *place = exp;
+            }
+        }
+        let mut kept = kept.into_iter();
         let (reciprocal, bits_over_one) = reciprocal(sum);
         let exponent = bits_over_one.wrapping_add(31 - 8);
         for channel in channels {
-            let probability = match self.exp(i32::from(*channel) - largest) {
+            let exp = kept.next().unwrap_or_else(|| self.exp(i32::from(*channel) - largest));
+            let probability = match exp {
                 // A sum of 512 or more leaves less than half of 1/256 for each; TensorFlow Lite refuses it.
                 Some(exp) if exponent < 32 => divide(multiply(reciprocal, exp), exponent as u32),
                 _ => 0,

@@ -140,13 +140,13 @@ impl ConvAlgorithm {
         use ConvAlgorithm::{Gemm8, Gemm16, GemmBytes, Stride2, Winograd2, Winograd2AtRunTime, Winograd4};
         match self {
             Gemm8 if const { linked(USES, Gemm8) } => {
-                conv_gemm::run::<B>(layer, Width::Narrow, packed, input, output, scratch, rows);
+                conv_gemm::run::<B, USES>(layer, Width::Narrow, packed, input, output, scratch, rows);
             }
             Gemm16 if const { linked(USES, Gemm16) } => {
-                conv_gemm::run::<B>(layer, Width::Wide, packed, input, output, scratch, rows);
+                conv_gemm::run::<B, USES>(layer, Width::Wide, packed, input, output, scratch, rows);
             }
             GemmBytes if const { linked(USES, GemmBytes) } => {
-                conv_gemm::run::<B>(layer, Width::Bytes, packed, input, output, scratch, rows);
+                conv_gemm::run::<B, USES>(layer, Width::Bytes, packed, input, output, scratch, rows);
             }
             Winograd2 if const { linked(USES, Winograd2) } => {
                 conv_winograd2::run::<B>(layer, When::Export, packed, input, output, scratch, rows);

@@ -12,7 +12,7 @@
 
 use core::ops::Range;
 
-use super::{Layer, Map, Packed, block_start};
+use super::{ConvAlgorithm, Layer, Map, Packed, block_start};
 use crate::kernels::blocks::Blocks;
 use crate::kernels::blocks::elementwise::copy;
 use crate::kernels::blocks::gemm::{MAX_REST, patch_pairs};
@@ -20,6 +20,10 @@ use crate::kernels::blocks::gemm_bytes;
 use crate::kernels::blocks::pieces::{every, pieces, pieces_mut};
 use crate::kernels::intrinsics::cast;
 use crate::quant::{Channel, Clamp, Multiplier, OutputStage, Rounding};
+use crate::uses;
+
+/// The flag of packed weights whose requantization is done by the book.
+pub(crate) const EXACT: u32 = Packed::EXACT;
 
 /// How the weights are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +37,16 @@ pub enum Width {
 }
 
 impl Width {
+    /// Whether a program that links `uses` has this width.
+    const fn is_among(self, uses: u64) -> bool {
+        let algorithm = match self {
+            Width::Wide => ConvAlgorithm::Gemm16,
+            Width::Narrow => ConvAlgorithm::Gemm8,
+            Width::Bytes => ConvAlgorithm::GemmBytes,
+        };
+        uses::has(uses, uses::convolution(algorithm))
+    }
+
     const fn words_per_pair(self) -> usize {
         match self {
             Width::Wide => 4,
@@ -44,10 +58,21 @@ impl Width {
 
     /// Two patches for the products.
     #[inline(always)]
-    fn patch<B: Blocks>(self, x: &mut [u32], src: &[i8], at: [usize; 2], stride: usize, rows: usize, len: usize) {
+    fn patch<B: Blocks, const USES: u64>(
+        self,
+        x: &mut [u32],
+        src: &[i8],
+        at: [usize; 2],
+        stride: usize,
+        rows: usize,
+        len: usize,
+    ) {
         match self {
-            Width::Bytes => B::patch_bytes(x, src, at[0], at[1], stride, rows, len),
-            Width::Wide | Width::Narrow => B::patch(x, src, at[0], at[1], stride, rows, len),
+            Width::Bytes if Width::Bytes.is_among(USES) => B::patch_bytes(x, src, at[0], at[1], stride, rows, len),
+            Width::Wide | Width::Narrow if Width::Wide.is_among(USES) || Width::Narrow.is_among(USES) => {
+                B::patch(x, src, at[0], at[1], stride, rows, len);
+            }
+            _ => {}
         }
     }
 }
@@ -115,8 +140,8 @@ pub const fn scratch_words(layer: &Layer, width: Width) -> usize {
     patch_words(layer, width).saturating_mul(2).saturating_add(line_words(layer, tile_columns(layer)))
 }
 
-/// Computes output rows `rows`.
-pub fn run<B: Blocks>(
+/// Computes output rows `rows`, by widths and a requantization among `USES`.
+pub fn run<B: Blocks, const USES: u64>(
     layer: &Layer,
     width: Width,
     packed: &[u32],
@@ -144,13 +169,13 @@ pub fn run<B: Blocks>(
                 // The last pixel of an odd row is computed twice, into the same place.
                 let apart = usize::from(column.wrapping_add(1) < end);
                 let at = [first, first.wrapping_add(apart.wrapping_mul(step))];
-                width.patch::<B>(x, src, at, row_bytes, kernel, patch_row);
+                width.patch::<B, USES>(x, src, at, row_bytes, kernel, patch_row);
                 let out = out.get_mut(column.wrapping_mul(layer.output.pitch)..).unwrap_or_default();
                 let second = apart.wrapping_mul(layer.output.pitch);
-                if packed.flags & Packed::EXACT != 0 {
-                    exact::<B>(layer, width, &packed, x, out, second);
+                if uses::has(USES, uses::EXACT) && packed.flags & Packed::EXACT != 0 {
+                    exact::<B, USES>(layer, width, &packed, x, out, second);
                 } else {
-                    fast::<B>(layer, width, &packed, x, out, second);
+                    fast::<B, USES>(layer, width, &packed, x, out, second);
                 }
                 first = first.wrapping_add(step.wrapping_mul(2));
                 column = column.wrapping_add(2);
@@ -195,13 +220,21 @@ fn direct<'a>(layer: &Layer, y: usize, column: usize, input: &'a [i8]) -> Option
 }
 
 #[inline(always)]
-fn fast<B: Blocks>(layer: &Layer, width: Width, packed: &Packed, x: &[u32], out: &mut [i8], second: usize) {
+fn fast<B: Blocks, const USES: u64>(
+    layer: &Layer,
+    width: Width,
+    packed: &Packed,
+    x: &[u32],
+    out: &mut [i8],
+    second: usize,
+) {
     let channels = layer.output.c;
     let per_block = (x.len() / 2).wrapping_mul(width.words_per_pair());
     let multiply = |w: &[u32], records: &[u32], out: &mut [i8], second: usize| match width {
-        Width::Wide => B::gemm16(x, w, records, out, second),
-        Width::Narrow => B::gemm8(x, w, records, out, second),
-        Width::Bytes => B::gemm_bytes(x, w, records, out, second),
+        Width::Wide if Width::Wide.is_among(USES) => B::gemm16(x, w, records, out, second),
+        Width::Narrow if Width::Narrow.is_among(USES) => B::gemm8(x, w, records, out, second),
+        Width::Bytes if Width::Bytes.is_among(USES) => B::gemm_bytes(x, w, records, out, second),
+        _ => {}
     };
     if channels < 4 {
         let mut few = [0i8; 8];
@@ -226,7 +259,14 @@ fn fast<B: Blocks>(layer: &Layer, width: Width, packed: &Packed, x: &[u32], out:
 }
 
 /// The same with requantization by the book.
-fn exact<B: Blocks>(layer: &Layer, width: Width, packed: &Packed, x: &[u32], out: &mut [i8], second: usize) {
+fn exact<B: Blocks, const USES: u64>(
+    layer: &Layer,
+    width: Width,
+    packed: &Packed,
+    x: &[u32],
+    out: &mut [i8],
+    second: usize,
+) {
     let channels = layer.output.c;
     let clamp = Clamp { min: i32::from(layer.low), max: i32::from(layer.high) };
     let stage = OutputStage { rounding: Rounding::Double, zero_point: i32::from(layer.zero_out), clamp };
@@ -235,9 +275,10 @@ fn exact<B: Blocks>(layer: &Layer, width: Width, packed: &Packed, x: &[u32], out
     for (block, (records, weights)) in blocks.enumerate() {
         let mut acc = [0i32; 8];
         match width {
-            Width::Wide => B::gemm16_acc(x, weights, &mut acc),
-            Width::Narrow => B::gemm8_acc(x, weights, &mut acc),
-            Width::Bytes => B::gemm_bytes_acc(x, weights, &mut acc),
+            Width::Wide if Width::Wide.is_among(USES) => B::gemm16_acc(x, weights, &mut acc),
+            Width::Narrow if Width::Narrow.is_among(USES) => B::gemm8_acc(x, weights, &mut acc),
+            Width::Bytes if Width::Bytes.is_among(USES) => B::gemm_bytes_acc(x, weights, &mut acc),
+            _ => {}
         }
         let first = block_start(block, channels);
         for (acc, at) in acc.as_chunks::<4>().0.iter().zip([first, first.wrapping_add(second)]) {

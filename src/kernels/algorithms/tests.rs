@@ -140,7 +140,7 @@ proptest! {
         let packed = conv_gemm::pack(&case.layer, width, &case.weights, &case.channels);
         prop_assert_eq!(packed.len(), conv_gemm::packed_words(&case.layer, width));
         let out = run(&case, conv_gemm::scratch_words(&case.layer, width), |input, output, scratch, rows| {
-            conv_gemm::run::<Portable>(&case.layer, width, &packed, input, output, scratch, rows);
+            conv_gemm::run::<Portable, { crate::uses::ALL }>(&case.layer, width, &packed, input, output, scratch, rows);
         });
         prop_assert_eq!(out, oracle(&case));
     }
@@ -150,7 +150,7 @@ proptest! {
         prop_assume!(conv_gemm::supports(&case.layer, width));
         let packed = conv_gemm::pack(&case.layer, width, &case.weights, &case.channels);
         let out = run(&case, conv_gemm::scratch_words(&case.layer, width), |input, output, scratch, rows| {
-            conv_gemm::run::<Portable>(&case.layer, width, &packed, input, output, scratch, rows);
+            conv_gemm::run::<Portable, { crate::uses::ALL }>(&case.layer, width, &packed, input, output, scratch, rows);
         });
         prop_assert_eq!(out, oracle(&case));
     }

@@ -564,32 +564,22 @@ impl Blocks for Dsp {
 
     #[inline(always)]
     fn copy(to: &mut [i8], from: &[i8]) {
-        let mut whole = 0;
         let (dst, src) = (to.as_mut_ptr(), from.as_ptr());
         if (dst as usize | src as usize).is_multiple_of(4) {
-            whole = to.len().min(from.len()) & !31;
-            if whole > 0 {
-                // SAFETY: `whole` bytes, a multiple of 32 and not 0, lie within both slices, which start at words.
-                unsafe { asm::kinglet_copy(dst, src, whole) }
-            }
+            // SAFETY: as many bytes lie within both slices.
+            unsafe { asm::kinglet_copy(dst, src, to.len().min(from.len())) }
+        } else {
+            elementwise::copy(to, from);
         }
-        elementwise::copy(to.get_mut(whole..).unwrap_or_default(), from.get(whole..).unwrap_or_default());
     }
 
     #[inline(always)]
     fn move_down(bytes: &mut [i8], from: usize) {
-        let Some(count) = bytes.len().checked_sub(from) else { return };
-        let mut whole = 0;
-        let start = bytes.as_mut_ptr();
-        if (start as usize | from).is_multiple_of(4) {
-            whole = count & !31;
-            if whole > 0 {
-                // SAFETY: `whole` bytes, a multiple of 32 and not 0, lie within `bytes` from `from` on, at words; the
-                // block reads every byte before it writes it.
-                unsafe { asm::kinglet_copy(start, start.add(from), whole) }
-            }
+        if let Some(count) = bytes.len().checked_sub(from) {
+            let start = bytes.as_mut_ptr();
+            // SAFETY: `count` bytes lie within `bytes` from `from` on; the block reads every byte before it writes it.
+            unsafe { asm::kinglet_copy(start, start.add(from), count) }
         }
-        elementwise::move_down(bytes.get_mut(whole..).unwrap_or_default(), from);
     }
 
     #[inline(always)]

@@ -97,12 +97,23 @@
  pop {r4-r7,pc}
  k_end kinglet_sum
 
-@ copy(dst, src, n): n bytes, a multiple of 32, both at multiples of 4; dst may lie before src and overlap it.
+@ copy(dst, src, n): n bytes; dst may lie before src and overlap it. Quick when both are at multiples of 4.
  k_fn kinglet_copy
  push {r4-r10,lr}
+ orr r3,r0,r1
+ tst r3,#3
+ bne 2f
+ subs r2,r2,#32
+ blo 3f
 1: ldmia r1!,{r3-r10}
  subs r2,r2,#32
  stmia r0!,{r3-r10}
- bne 1b
- pop {r4-r10,pc}
+ bhs 1b
+3: add r2,r2,#32
+2: cbz r2,4f
+5: ldrb r3,[r1],#1
+ subs r2,r2,#1
+ strb r3,[r0],#1
+ bne 5b
+4: pop {r4-r10,pc}
  k_end kinglet_copy
