@@ -1,5 +1,7 @@
 //! Patches times weights: what convolution and the fully connected layer share.
 
+use core::mem::take;
+
 use crate::kernels::Backend;
 use crate::kernels::blocks::pieces::pieces;
 use crate::quant::{Channel, Channels, OutputStage};
@@ -55,21 +57,23 @@ impl<'m> Weights<'m> {
     /// All channels of one output pixel, from its patch.
     pub(super) fn one<B: Backend>(&self, patch: &[i8], out: &mut [i8], stage: &OutputStage) {
         let patch = patch.get(..self.k).unwrap_or_default();
-        let mut out = out.iter_mut();
-        for (channels, weights) in self.blocks() {
-            let sums = B::dot_1x4(patch, weights);
-            for ((sum, channel), out) in sums.into_iter().zip(channels).zip(&mut out) {
-                *out = finish(stage, sum, channel);
+        let (mut weights, mut entries, mut out) = (self.weights, self.channels.entries(), out);
+        while !entries.is_empty() {
+            // The last block may be of fewer channels: then some rows are multiplied twice.
+            let row = |index: usize| {
+                let start = index.min(entries.len().saturating_sub(1)).wrapping_mul(self.k);
+                weights.get(start..start.wrapping_add(self.k)).unwrap_or_default()
+            };
+            let sums = B::dot_1x4(patch, [row(0), row(1), row(2), row(3)]);
+            for &sum in &sums {
+                let (Some((entry, more)), Some((to, rest))) = (entries.split_first(), take(&mut out).split_first_mut())
+                else {
+                    return;
+                };
+                *to = finish(stage, sum, entry);
+                (entries, out) = (more, rest);
             }
-        }
-        // The one to three channels that are left over, as four.
-        let mut rest = self.rest();
-        let Some((_, first)) = rest.next() else { return };
-        let second = rest.next().map_or(first, |(_, weights)| weights);
-        let third = rest.next().map_or(first, |(_, weights)| weights);
-        let sums = B::dot_1x4(patch, [first, second, third, first]);
-        for (((channel, _), sum), out) in self.rest().zip(sums).zip(&mut out) {
-            *out = finish(stage, sum, channel);
+            weights = weights.get(self.k.wrapping_mul(4)..).unwrap_or_default();
         }
     }
 

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::device::{self, BOARDS, Elf, Measurements};
+use crate::device::bench::{self, Subject};
+use crate::device::{self, BOARDS, Board, Elf, Measurements};
+use crate::files;
 
 /// Options of `kinglet device`.
 #[derive(Debug, clap::Args)]
@@ -20,6 +22,15 @@ pub struct Args {
 enum Command {
     /// List the boards that the firmware is built for.
     Boards,
+    /// Count the instructions of models and single kernels on every board, and write `firmware/BENCH.md` and `firmware/bench.json`.
+    Bench {
+        /// Measures this model file instead, and prints its table.
+        #[arg(long, value_name = "FILE")]
+        model: Vec<PathBuf>,
+        /// The boards to measure it on; one for each core unless given.
+        #[arg(long, value_name = "NAME", requires = "model")]
+        board: Vec<String>,
+    },
     /// Run a firmware image in QEMU and show its log; the exit code is the firmware's. What `cargo run` in firmware/ calls.
     Run {
         /// The image: an ELF file.
@@ -45,8 +56,42 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             }
             Ok(ExitCode::SUCCESS)
         }
+        Command::Bench { model, board } => measure(model, board),
         Command::Run { elf, limit } => run_image(elf, Duration::from_secs(*limit)),
     }
+}
+
+/// Measures the models on the boards, or everything.
+fn measure(models: &[PathBuf], boards: &[String]) -> Result<ExitCode> {
+    if models.is_empty() {
+        let rows = bench::all(|what| eprintln!("{what}"))?;
+        let firmware = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no parent folder")?.join("firmware");
+        for (name, text) in [("bench.json", bench::to_json(&rows)?), ("BENCH.md", bench::to_markdown(&rows))] {
+            let path = firmware.join(name);
+            files::write(&path, text.as_bytes()).with_context(|| format!("cannot write `{}`", path.display()))?;
+            println!("{}", path.display());
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let subjects = models.iter().map(|path| Subject::read(path)).collect::<Result<Vec<_>>>()?;
+    let names: Vec<&str> =
+        if boards.is_empty() { bench::BOARDS.to_vec() } else { boards.iter().map(String::as_str).collect() };
+    let (mut rows, mut exit) = (Vec::new(), ExitCode::SUCCESS);
+    for name in names {
+        let board = Board::named(name)?;
+        for subject in &subjects {
+            match bench::measure(board, subject) {
+                Ok(measured) => rows.extend(measured),
+                // Not every model fits every board.
+                Err(error) => {
+                    eprintln!("error: {} on {name}: {error:#}", subject.name);
+                    exit = ExitCode::FAILURE;
+                }
+            }
+        }
+    }
+    println!("{}", bench::to_markdown(&rows));
+    Ok(exit)
 }
 
 fn run_image(path: &Path, limit: Duration) -> Result<ExitCode> {

@@ -51,6 +51,11 @@ const fn board(
 }
 
 impl Board {
+    /// Whether the runtime's loops are in the core's DSP or vector instructions.
+    pub fn has_dsp(&self) -> bool {
+        !self.target.starts_with("thumbv6m") && !self.target.starts_with("thumbv7m-")
+    }
+
     /// The board called `name`.
     ///
     /// # Errors

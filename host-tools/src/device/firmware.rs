@@ -22,6 +22,10 @@ pub enum Program {
     Profile,
     /// The operators against stored vectors, and the clock.
     Selftest,
+    /// One inference, and nothing said: what it takes of flash beyond [`Program::Startup`] is the runtime.
+    Bare,
+    /// Start-up alone.
+    Startup,
     /// Every kernel block against its definition, and the instructions of single kernels. Not for the smallest boards.
     Kernels,
     /// Fails in a chosen way, for the tests of the fault handlers.
@@ -30,13 +34,21 @@ pub enum Program {
 
 impl Program {
     /// Every program.
-    pub const ALL: [Program; 6] =
-        [Program::Infer, Program::Eval, Program::Profile, Program::Selftest, Program::Kernels, Program::Crash];
+    pub const ALL: [Program; 8] = [
+        Program::Infer,
+        Program::Eval,
+        Program::Profile,
+        Program::Selftest,
+        Program::Bare,
+        Program::Startup,
+        Program::Kernels,
+        Program::Crash,
+    ];
 
     /// Whether a model is built in.
     #[must_use]
     pub const fn holds_a_model(self) -> bool {
-        matches!(self, Program::Infer | Program::Eval | Program::Profile)
+        matches!(self, Program::Infer | Program::Eval | Program::Profile | Program::Bare)
     }
 
     /// The binary's name.
@@ -47,6 +59,8 @@ impl Program {
             Program::Eval => "eval",
             Program::Profile => "profile",
             Program::Selftest => "selftest",
+            Program::Bare => "bare",
+            Program::Startup => "startup",
             Program::Kernels => "kernels",
             Program::Crash => "crash",
         }
@@ -114,6 +128,10 @@ impl Build<'_> {
         for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "CARGO_TARGET_DIR", "KINGLET_IMAGES"]
         {
             cargo.env_remove(name);
+        }
+        // Where the kernels' loops are Rust, speed is the compiler's; elsewhere they are in assembler, and the rest is seldom run.
+        if !self.small && !self.board.has_dsp() {
+            cargo.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "3");
         }
         if let Some(model) = &model {
             cargo.env("KINGLET_MODEL", model);

@@ -3,9 +3,11 @@
 //! [`evaluate`] does all of it for a model and its inputs. The emulated core runs the same instructions as the real
 //! one, so that output bytes, stack depth and instruction counts are true; time is not emulated.
 
+pub mod bench;
 mod board;
 mod elf;
 mod firmware;
+mod peer;
 mod qemu;
 mod report;
 

@@ -35,7 +35,7 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Measure, and write the figures under `target/kinglet`.
+    /// Measure, and write the figures.
     Bench {
         #[command(subcommand)]
         what: Bench,
@@ -48,6 +48,14 @@ enum Task {
 
 #[derive(Subcommand)]
 enum Bench {
+    /// Instructions of models and single kernels on every emulated board; refreshes `firmware/BENCH.md` and `firmware/bench.json`.
+    Device {
+        #[command(flatten)]
+        installing: Installing,
+        /// Passed on to `kinglet device bench`, as `--model FILE`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Images per second of forward, backward and update, on all cores: `train.json`.
     Train {
         /// Runs the same networks in PyTorch too, by turns, with this Python; nothing is installed.
@@ -67,6 +75,9 @@ fn run(task: Task) -> Result<()> {
     match task {
         Task::Setup(how) => setup::run(how.no_install),
         Task::Demo { installing, arguments } => demo::run(installing.no_install, &arguments),
+        Task::Bench { what: Bench::Device { installing, arguments } } => {
+            bench::device(installing.no_install, &arguments)
+        }
         Task::Bench { what: Bench::Train { peer } } => bench::train(peer),
         Task::Test(how) => tests::run(how.no_install),
         Task::Ci(how) => checks::run(how.no_install),

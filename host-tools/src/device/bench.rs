@@ -1,0 +1,386 @@
+//! The bench of devices: models and single kernels on emulated boards, in executed instructions, beside CMSIS-NN's.
+//!
+//! QEMU counts exactly, so that two runs agree to the instruction, and the tests can hold a measurement against the
+//! committed table.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use kinglet::Model;
+use kinglet::kernels::algorithms::Core;
+use ndarray::Array4;
+use serde::{Deserialize, Serialize};
+
+use super::{Board, Build, Inputs, Program, evaluate_with, peer, run};
+use crate::graph::{NetworkRecipe, Params, Preprocess};
+use crate::report::table::grouped;
+use crate::{export, plan, quantize};
+
+/// What refreshes the committed tables.
+pub const REFRESH: &str = "cargo xtask bench device";
+
+/// Boards that models are measured on, one for each core.
+pub const BOARDS: [&str; 6] = ["microbit", "lm3s6965evb", "mps2-an386", "mps2-an500", "mps2-an505", "mps3-an547"];
+/// The machine that runs Armv6-M code which does not fit the microbit.
+const LARGE_M0: &str = "mps2-an385";
+/// Boards with memory for the bench of single kernels.
+const KERNEL_BOARDS: [&str; 5] = [LARGE_M0, "mps2-an386", "mps2-an500", "mps2-an505", "mps3-an547"];
+
+const LIMIT: Duration = Duration::from_secs(600);
+
+/// A line of the table: a layer, or a model as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Row {
+    /// The board.
+    pub board: String,
+    /// The model's name; `kernels` for single kernels.
+    pub model: String,
+    /// The layer, or `total` for the model.
+    pub layer: String,
+    /// Multiply-accumulate operations.
+    pub macs: u64,
+    /// Executed instructions.
+    pub instructions: u64,
+    /// Those of CMSIS-NN for the same geometry on the same core, where they were counted.
+    pub peer_instructions: Option<u64>,
+    /// Bytes, of totals.
+    #[serde(skip_serializing_if = "Option::is_none", flatten)]
+    pub bytes: Option<Bytes>,
+}
+
+/// What a model takes on a board.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bytes {
+    /// Of arena.
+    pub arena: u32,
+    /// Of stack, in an inference.
+    pub stack: u32,
+    /// Of the runtime's code and constants, without the model, start-up and logging.
+    pub code: u32,
+    /// Of weights and tables.
+    pub weights: u32,
+}
+
+/// A model to measure.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// Its name in the table.
+    pub name: String,
+    /// The model file.
+    pub bytes: Vec<u8>,
+}
+
+impl Subject {
+    /// A model file, by its own name.
+    ///
+    /// # Errors
+    /// When it cannot be read or is not valid.
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+        let model = Model::new(&bytes).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
+        Ok(Self { name: model.name().to_owned(), bytes })
+    }
+}
+
+/// The models in the folders of `models/`.
+///
+/// # Errors
+/// When one cannot be read.
+pub fn shipped() -> Result<Vec<Subject>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("host-tools has no parent folder")?;
+    let mut paths = Vec::new();
+    for folder in fs::read_dir(root.join("models"))? {
+        let folder = folder?.path();
+        if folder.is_dir() {
+            for file in fs::read_dir(folder)? {
+                paths.push(file?.path());
+            }
+        }
+    }
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "kgl"));
+    paths.sort();
+    paths.iter().map(|path| Subject::read(path)).collect()
+}
+
+/// How much flash ResNet-8 may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flash {
+    /// Weights keep their size.
+    Least,
+    /// 100 KB more.
+    More,
+    /// As much as there is a use for.
+    Any,
+}
+
+impl Flash {
+    /// Every setting, and what it is called in the table.
+    pub const ALL: [(Flash, &'static str); 3] =
+        [(Flash::Least, "resnet8"), (Flash::More, "resnet8 +100 KB flash"), (Flash::Any, "resnet8 any flash")];
+}
+
+/// MLPerf Tiny's ResNet-8 with the weights that training would start with, quantized on noise: no instruction depends on them,
+/// in an arena of at most 48 KiB.
+///
+/// # Errors
+/// When it cannot be exported.
+pub fn resnet8(flash: Flash, core: Core) -> Result<Subject> {
+    let recipe = NetworkRecipe::zoo("resnet8");
+    let input = recipe.input()?;
+    let labels: Vec<String> = (0..10).map(|class| class.to_string()).collect();
+    let graph = recipe.build(&labels, &Preprocess::unit(input.c as usize))?;
+    let dim = (2, input.h as usize, input.w as usize, input.c as usize);
+    let images = Array4::from_shape_fn(dim, |(n, y, x, c)| {
+        ((n * 7919 + y * 104_729 + x * 1_299_709 + c * 15_485_863) % 997) as f32 / 997.0
+    });
+    let network = quantize::quantize(&graph, &Params::init(&graph, 3), [images], &quantize::Options::default())?;
+    let plan = plan::Options { ram: Some(48 * 1024), ..plan::Options::default() };
+    let flash_bytes = match flash {
+        Flash::Least => 89_088,
+        Flash::More => 180 * 1024,
+        Flash::Any => 1 << 20,
+    };
+    let options = export::Options { plan, flash: Some(flash_bytes), core, ..export::Options::default() };
+    let name = Flash::ALL.iter().find(|(of, _)| *of == flash).map_or("resnet8", |(_, name)| name);
+    Ok(Subject { name: name.to_owned(), bytes: export::to_bytes(&network, &options)?.bytes })
+}
+
+/// The core of a board, for the choice of algorithms.
+#[must_use]
+pub fn core(board: &Board) -> Core {
+    match board.name {
+        "microbit" | "mps2-an385" => Core::M0,
+        "lm3s6965evb" => Core::M3,
+        "mps3-an547" => Core::M55,
+        _ => Core::M4,
+    }
+}
+
+/// Measures one inference of a model on a board: a row for each step, and the total.
+///
+/// # Errors
+/// When the firmware does not build, does not fit the board or fails.
+pub fn measure(board: &'static Board, subject: &Subject) -> Result<Vec<Row>> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("model.kgl");
+    fs::write(&path, &subject.bytes)?;
+    let build = |program| {
+        let model = (program != Program::Startup).then_some(path.as_path());
+        Build { board, program, model, images: None, small: false }.run()
+    };
+    let model = Model::new(&subject.bytes).map_err(|error| anyhow::anyhow!("{}: {error}", subject.name))?;
+    let shape = model.input().shape;
+    let dim = (1, shape.h as usize, shape.w as usize, shape.c as usize);
+    let image = Array4::from_shape_fn(dim, |(_, y, x, c)| (y * 57 + x * 31 + c * 13) as i8);
+    let report = evaluate_with(&build(Program::Eval)?, &subject.bytes, Inputs::Quantized(image.view()), LIMIT)?;
+
+    let flash = |program| Ok::<u32, anyhow::Error>(build(program)?.sizes()?.flash);
+    let code = flash(Program::Bare)?.saturating_sub(flash(Program::Startup)?) - report.model_bytes;
+    let row = |layer: &str, macs, instructions, peer_instructions, bytes| Row {
+        board: board.name.to_owned(),
+        model: subject.name.clone(),
+        layer: layer.to_owned(),
+        macs,
+        instructions,
+        peer_instructions,
+        bytes,
+    };
+    let measured = &report.measured;
+    let mut rows: Vec<_> = measured
+        .steps
+        .iter()
+        .zip(model.steps())
+        .map(|(found, step)| {
+            let layer = format!("{} {} {}", found.index, found.op, found.name);
+            row(&layer, found.macs, found.instructions, peer::layer(board.name, &step), None)
+        })
+        .collect();
+    let bytes =
+        Bytes { arena: measured.arena_bytes, stack: measured.stack_bytes, code, weights: measured.weight_bytes };
+    let whole = subject.name.starts_with("resnet8").then(|| peer::resnet8(board.name)).flatten();
+    rows.push(row("total", measured.macs, measured.instructions, whole, Some(bytes)));
+    Ok(rows)
+}
+
+/// Measures the single kernels on a board: a row for each kernel and algorithm.
+///
+/// # Errors
+/// As [`measure`], and when a kernel differs from its definition.
+pub fn kernels(board: &'static Board) -> Result<Vec<Row>> {
+    let elf = Build { board, program: Program::Kernels, model: None, images: None, small: false }.run()?;
+    let folder = tempfile::tempdir()?;
+    let run = run(&elf, folder.path(), LIMIT, |_| {})?;
+    run.success().with_context(|| format!("the kernels on {}", board.name))?;
+    let rows = run.log.iter().filter_map(|line| line.text.strip_prefix("kernel instructions="));
+    rows.map(|line| {
+        let parsed = || {
+            let (numbers, name) = line.split_once(" name=")?;
+            let (instructions, rest) = numbers.split_once(" macs=")?;
+            let (macs, algorithm) = rest.split_once(" algorithm=")?;
+            Some((instructions.parse().ok()?, macs.parse().ok()?, name, algorithm))
+        };
+        let (instructions, macs, name, algorithm) = parsed().with_context(|| format!("a damaged line: {line}"))?;
+        Ok(Row {
+            board: board.name.to_owned(),
+            model: "kernels".to_owned(),
+            layer: format!("{name} {algorithm}"),
+            macs,
+            instructions,
+            peer_instructions: peer::kernel(board.name, name),
+            bytes: None,
+        })
+    })
+    .collect()
+}
+
+/// Measures everything; `progress` hears what comes next.
+///
+/// # Errors
+/// As [`measure`].
+pub fn all(mut progress: impl FnMut(&str)) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    let shipped = shipped()?;
+    for name in BOARDS {
+        let board = Board::named(name)?;
+        for subject in &shipped {
+            progress(&format!("{name}: {}", subject.name));
+            rows.extend(measure(board, subject)?);
+        }
+        let (large, settings) = match name {
+            "microbit" => (LARGE_M0, &[Flash::Any][..]),
+            // It has 256 KB of flash.
+            "lm3s6965evb" => (name, &[Flash::Least][..]),
+            "mps2-an386" => (name, &[Flash::Least, Flash::More, Flash::Any][..]),
+            "mps3-an547" => (name, &[Flash::Least][..]),
+            _ => (name, &[Flash::Any][..]),
+        };
+        let board = Board::named(large)?;
+        for &flash in settings {
+            let subject = resnet8(flash, core(board))?;
+            progress(&format!("{large}: {}", subject.name));
+            rows.extend(measure(board, &subject)?);
+        }
+    }
+    for name in KERNEL_BOARDS {
+        progress(&format!("{name}: single kernels"));
+        rows.extend(kernels(Board::named(name)?)?);
+    }
+    Ok(rows)
+}
+
+/// What has become worse than in `committed` by more than 1 %, or is not in it: an error per row.
+#[must_use]
+pub fn rises(fresh: &[Row], committed: &[Row]) -> Vec<String> {
+    let key = |row: &Row| (row.board.clone(), row.model.clone(), row.layer.clone());
+    let known: BTreeMap<_, _> = committed.iter().map(|row| (key(row), row.instructions)).collect();
+    let mut errors = Vec::new();
+    for row in fresh {
+        let name = format!("{}, {}, {}", row.board, row.model, row.layer);
+        match known.get(&key(row)) {
+            None => errors.push(format!("{name}: not in the committed table; `{REFRESH}` refreshes it")),
+            Some(&before) if row.instructions * 100 > before * 101 => errors.push(format!(
+                "{name}: {} instructions, {before} in the committed table; if that is meant, `{REFRESH}` refreshes it",
+                row.instructions
+            )),
+            Some(_) => {}
+        }
+    }
+    errors
+}
+
+/// The rows of a table that [`to_json`] wrote.
+///
+/// # Errors
+/// When the file cannot be read or is no such table.
+pub fn read(path: &Path) -> Result<Vec<Row>> {
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    serde_json::from_str(&text).with_context(|| path.display().to_string())
+}
+
+/// A list of rows, one a line.
+///
+/// # Errors
+/// Never, for rows are numbers and text.
+pub fn to_json(rows: &[Row]) -> Result<String> {
+    let lines: Vec<_> = rows.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
+    Ok(format!("[\n{}\n]\n", lines.join(",\n")))
+}
+
+/// The same for people.
+#[must_use]
+pub fn to_markdown(rows: &[Row]) -> String {
+    let mut text = format!(
+        "# Executed instructions\n\n\
+         Written by `{REFRESH}`; `bench.json` holds the same rows. Counted by QEMU (`-icount`), the same on every run; not cycles. CMSIS-NN: July 2026,\n\
+         `arm-none-eabi-gcc` 12.2, counted alike. Code is the runtime's, without model, start-up and logging. On mps2-an385 the code is Armv6-M's.\n\n\
+         ## Models\n\n\
+         | board | model | instructions | per MAC | CMSIS-NN | times faster | arena | stack | code | weights |\n\
+         |---|---|---|---|---|---|---|---|---|---|\n"
+    );
+    let per_mac = |row: &Row| match row.macs {
+        0 => String::new(),
+        macs => format!("{:.2}", row.instructions as f64 / macs as f64),
+    };
+    let peer = |row: &Row| match row.peer_instructions {
+        Some(peer) => (grouped(peer), format!("{:.2}", peer as f64 / row.instructions as f64)),
+        None => Default::default(),
+    };
+    for row in rows {
+        let Some(bytes) = row.bytes else { continue };
+        let (peer, ratio) = peer(row);
+        let [arena, stack, code, weights] =
+            [bytes.arena, bytes.stack, bytes.code, bytes.weights].map(|bytes| grouped(bytes.into()));
+        let (instructions, per_mac) = (grouped(row.instructions), per_mac(row));
+        let _ = writeln!(
+            text,
+            "| {} | {} | {instructions} | {per_mac} | {peer} | {ratio} | {arena} | {stack} | {code} | {weights} |",
+            row.board, row.model
+        );
+    }
+    let mut heading = String::new();
+    for row in rows.iter().filter(|row| row.bytes.is_none()) {
+        let this = format!("{} on {}", row.model, row.board);
+        if this != heading {
+            let _ = write!(
+                text,
+                "\n## {this}\n\n| layer | MACs | instructions | per MAC | CMSIS-NN | times faster |\n|---|---|---|---|---|---|\n"
+            );
+            heading = this;
+        }
+        let (peer, ratio) = peer(row);
+        let (macs, instructions, per_mac) = (grouped(row.macs), grouped(row.instructions), per_mac(row));
+        let _ = writeln!(text, "| {} | {macs} | {instructions} | {per_mac} | {peer} | {ratio} |", row.layer);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(layer: &str, instructions: u64) -> Row {
+        let (board, model) = ("b".to_owned(), "m".to_owned());
+        let bytes = (layer == "total").then_some(Bytes { arena: 1, stack: 2, code: 3, weights: 4 });
+        Row { board, model, layer: layer.to_owned(), macs: 10, instructions, peer_instructions: None, bytes }
+    }
+
+    #[test]
+    fn a_rise_of_more_than_a_hundredth_is_found() {
+        let committed = [row("a", 1000), row("total", 1000)];
+        assert!(rises(&[row("a", 1010), row("total", 900)], &committed).is_empty());
+        let errors = rises(&[row("a", 1011), row("b", 1)], &committed);
+        assert_eq!(errors.len(), 2);
+        assert!(errors.iter().all(|error| error.contains(REFRESH)), "{errors:?}");
+    }
+
+    #[test]
+    fn a_table_is_read_as_it_was_written() {
+        let rows = vec![row("a", 5), row("total", 6)];
+        assert_eq!(serde_json::from_str::<Vec<Row>>(&to_json(&rows).unwrap()).unwrap(), rows);
+        assert!(to_markdown(&rows).contains("| b | m | 6 | 0.60 |"));
+    }
+}
