@@ -1,0 +1,90 @@
+//! The figures hold: instructions, arena and code of MLPerf Tiny's ResNet-8 on the emulated cores, and the committed table.
+
+mod needs;
+
+use std::path::Path;
+
+use kinglet_tools::device::Board;
+use kinglet_tools::device::bench::{self, Bytes, Flash, Row};
+
+/// Code of the runtime on a Cortex-M4 for what ResNet-8 uses.
+const CODE: u32 = 32 * 1024;
+/// The arena that ResNet-8 is given.
+const ARENA: u32 = 48 * 1024;
+/// CMSIS-NN's fully connected layer and softmax, which were counted together.
+const DENSE_AND_SOFTMAX: u64 = 5_709;
+
+/// Measures ResNet-8 on a board, and holds it against the committed table.
+fn resnet8(board: &str, flash: Flash) -> Vec<Row> {
+    let board = Board::named(board).unwrap();
+    let rows = bench::measure(board, &bench::resnet8(flash, bench::core(board)).unwrap()).unwrap();
+    agree_with_the_table(&rows);
+    rows
+}
+
+fn agree_with_the_table(rows: &[Row]) {
+    let table = Path::new(env!("CARGO_MANIFEST_DIR")).join("../firmware/bench.json");
+    let errors = bench::rises(rows, &bench::read(&table).unwrap());
+    assert!(errors.is_empty(), "{}", errors.join("\n"));
+}
+
+fn total(rows: &[Row]) -> (u64, Bytes) {
+    let row = rows.iter().find(|row| row.layer == "total").unwrap();
+    (row.instructions, row.bytes.unwrap())
+}
+
+#[test]
+fn resnet8_on_the_m4_holds_its_limits_in_every_flash_setting() {
+    if !needs::devices() {
+        return;
+    }
+    for (flash, limit, weights) in [
+        (Flash::Any, 6_000_000, u32::MAX),
+        (Flash::More, 7_500_000, 186_000),
+        (Flash::Least, 11_000_000, 89_088),
+    ] {
+        let rows = resnet8("mps2-an386", flash);
+        let (instructions, bytes) = total(&rows);
+        println!("{flash:?}: {instructions} instructions, {bytes:?}");
+        assert!(instructions <= limit, "{flash:?}: {instructions} instructions, at most {limit} allowed");
+        assert!(bytes.arena <= ARENA && bytes.weights <= weights, "{flash:?}: {bytes:?}");
+        assert!(bytes.code <= CODE, "{flash:?}: {} bytes of code", bytes.code);
+        let layers = rows.iter().filter(|row| row.layer != "total");
+        let counted = layers.clone().filter(|row| row.peer_instructions.is_some());
+        assert_eq!(counted.clone().count(), 13, "{rows:#?}");
+        for row in counted {
+            assert!(Some(row.instructions) <= row.peer_instructions, "{flash:?}: CMSIS-NN is faster: {row:?}");
+        }
+        let last: u64 = layers.filter(|row| row.peer_instructions.is_none()).map(|row| row.instructions).sum();
+        assert!(last <= DENSE_AND_SOFTMAX, "{flash:?}: {last} instructions after the average");
+    }
+}
+
+#[test]
+fn resnet8_holds_its_limits_on_other_cores() {
+    if !needs::devices() {
+        return;
+    }
+    let (m55, _) = total(&resnet8("mps3-an547", Flash::Least));
+    assert!(m55 <= 3_500_000, "M55: {m55} instructions");
+    let (m0, _) = total(&resnet8("mps2-an385", Flash::Any));
+    assert!(m0 <= 45_000_000, "Armv6-M: {m0} instructions");
+    let (m4, _) = total(&resnet8("mps2-an386", Flash::Any));
+    for board in ["mps2-an500", "mps2-an505"] {
+        let (other, _) = total(&resnet8(board, Flash::Any));
+        assert!((other as f64 / m4 as f64 - 1.0).abs() < 0.05, "{board}: {other} instructions, {m4} on the M4");
+    }
+}
+
+#[test]
+fn shipped_models_are_as_fast_as_the_table_says_every_time() {
+    if !needs::devices() {
+        return;
+    }
+    let board = Board::named("mps2-an386").unwrap();
+    for subject in bench::shipped().unwrap() {
+        let rows = bench::measure(board, &subject).unwrap();
+        agree_with_the_table(&rows);
+        assert_eq!(bench::measure(board, &subject).unwrap(), rows, "two runs agree to the instruction");
+    }
+}
