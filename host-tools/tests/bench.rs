@@ -38,11 +38,9 @@ fn resnet8_on_the_m4_holds_its_limits_in_every_flash_setting() {
     if !needs::devices() {
         return;
     }
-    for (flash, limit, weights) in [
-        (Flash::Any, 6_000_000, u32::MAX),
-        (Flash::More, 7_500_000, 186_000),
-        (Flash::Least, 11_000_000, 89_088),
-    ] {
+    for (flash, limit, weights) in
+        [(Flash::Any, 6_000_000, u32::MAX), (Flash::More, 7_500_000, 186_000), (Flash::Least, 11_000_000, 89_088)]
+    {
         let rows = resnet8("mps2-an386", flash);
         let (instructions, bytes) = total(&rows);
         println!("{flash:?}: {instructions} instructions, {bytes:?}");

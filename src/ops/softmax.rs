@@ -104,36 +104,33 @@ impl Softmax {
     fn pixel(&self, channels: &mut [i8]) {
         let largest = i32::from(channels.iter().copied().max().unwrap_or(i8::MIN));
         // The first exponentials are kept, and not taken twice.
-        let mut kept = [None; 16];
+        let mut kept = [0; 16];
         let mut places = kept.iter_mut();
         let mut sum = 0i32;
         for &logit in channels.iter() {
             let exp = self.exp(i32::from(logit) - largest);
-            if let Some(exp) = exp {
-                sum = sum.saturating_add(divide(exp, SUM_BITS as u32));
-            }
+            sum = sum.saturating_add(divide(exp, SUM_BITS as u32));
             if let Some(place) = places.next() {
                 *place = exp;
             }
         }
-        let mut kept = kept.into_iter();
+        let mut kept = kept.iter();
         let (reciprocal, bits_over_one) = reciprocal(sum);
         let exponent = bits_over_one.wrapping_add(31 - 8);
         for channel in channels {
-            let exp = kept.next().unwrap_or_else(|| self.exp(i32::from(*channel) - largest));
-            let probability = match exp {
-                // A sum of 512 or more leaves less than half of 1/256 for each; TensorFlow Lite refuses it.
-                Some(exp) if exponent < 32 => divide(multiply(reciprocal, exp), exponent as u32),
-                _ => 0,
-            };
+            let exp = kept.next().copied().unwrap_or_else(|| self.exp(i32::from(*channel) - largest));
+            // A sum of 512 or more leaves less than half of 1/256 for each; TensorFlow Lite refuses it.
+            let probability = if exponent < 32 { divide(multiply(reciprocal, exp), exponent as u32) } else { 0 };
             *channel = probability.saturating_sub(128).clamp(-128, 127) as i8;
         }
     }
 
-    /// The exponential of a difference, Q0.31, or `None` when it is too far below the largest to count.
-    fn exp(&self, diff: i32) -> Option<i32> {
-        (diff >= self.diff_min)
-            .then(|| exp_of_negative(multiply(diff.wrapping_shl(self.factor.shift as u32), self.factor.multiplier)))
+    /// The exponential of a difference, Q0.31; 0 when it is too far below the largest to count.
+    fn exp(&self, diff: i32) -> i32 {
+        if diff < self.diff_min {
+            return 0;
+        }
+        exp_of_negative(multiply(diff.wrapping_shl(self.factor.shift as u32), self.factor.multiplier))
     }
 }
 

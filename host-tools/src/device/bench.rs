@@ -175,7 +175,7 @@ pub fn measure(board: &'static Board, subject: &Subject) -> Result<Vec<Row>> {
     let model = Model::new(&subject.bytes).map_err(|error| anyhow::anyhow!("{}: {error}", subject.name))?;
     let shape = model.input().shape;
     let dim = (1, shape.h as usize, shape.w as usize, shape.c as usize);
-    let image = Array4::from_shape_fn(dim, |(_, y, x, c)| (y * 57 + x * 31 + c * 13) as i8);
+    let image = Array4::from_shape_fn(dim, |(_, y, x, c)| i16::from((y * 57 + x * 31 + c * 13) as i8));
     let report = evaluate_with(&build(Program::Eval)?, &subject.bytes, Inputs::Quantized(image.view()), LIMIT)?;
 
     let flash = |program| Ok::<u32, anyhow::Error>(build(program)?.sizes()?.flash);

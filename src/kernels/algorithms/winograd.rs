@@ -12,7 +12,7 @@
 use core::ops::Range;
 
 use super::conv_gemm::clamp_row;
-use super::{Layer, Packed, block_start};
+use super::{Layer, Map, Packed, block_start};
 use crate::kernels::blocks::elementwise::copy;
 use crate::kernels::blocks::halves::word;
 use crate::kernels::blocks::pieces::{every, pieces, pieces_mut};
@@ -279,15 +279,29 @@ impl<S: Scheme> Work<'_, S> {
         let row = 8 * S::TILE;
         let tiles = Tiles { at: [0, 4 * S::TILE], row, pixel: 4 };
         S::output::<B>(m, records, relu, &mut buffer, tiles);
-        for (y, from) in (y..self.rows.end.min(map.h)).zip(pieces(&buffer, row).take(S::TILE)) {
-            if y < self.rows.start {
-                continue;
-            }
-            for (x, from) in (x..map.w).zip(from.as_chunks::<4>().0) {
-                let at = map.row(y).wrapping_add(x.wrapping_mul(map.pitch)).wrapping_add(channel);
-                if let Some(to) = output.get_mut(at..).and_then(|to| to.first_chunk_mut::<4>()) {
-                    *to = *from;
-                }
+        let rows = y..self.rows.end.min(map.h).min(y.wrapping_add(S::TILE));
+        store_inside(map, (rows, self.rows.start), x, channel, (&buffer, row), output);
+    }
+}
+
+/// Writes rows `rows`, but for those before `start`, of a pair of tiles of four channels from a buffer with rows of `len` bytes.
+#[inline(never)]
+fn store_inside(
+    map: &Map,
+    (rows, start): (Range<usize>, usize),
+    x: usize,
+    channel: usize,
+    (buffer, len): (&[i8], usize),
+    output: &mut [i8],
+) {
+    for (y, from) in rows.zip(pieces(buffer, len)) {
+        if y < start {
+            continue;
+        }
+        for (x, from) in (x..map.w).zip(from.as_chunks::<4>().0) {
+            let at = map.row(y).wrapping_add(x.wrapping_mul(map.pitch)).wrapping_add(channel);
+            if let Some(to) = output.get_mut(at..).and_then(|to| to.first_chunk_mut::<4>()) {
+                *to = *from;
             }
         }
     }
