@@ -18,6 +18,7 @@ const DENSE_AND_SOFTMAX: u64 = 5_709;
 fn resnet8(board: &str, flash: Flash) -> Vec<Row> {
     let board = Board::named(board).unwrap();
     let rows = bench::measure(board, &bench::resnet8(flash, bench::core(board)).unwrap()).unwrap();
+    println!("{}", bench::to_markdown(&rows));
     agree_with_the_table(&rows);
     rows
 }

@@ -27,8 +27,8 @@ enum Command {
         /// Measures this model file instead, and prints its table.
         #[arg(long, value_name = "FILE")]
         model: Vec<PathBuf>,
-        /// The boards to measure it on; one for each core unless given.
-        #[arg(long, value_name = "NAME", requires = "model")]
+        /// The boards to measure on; all of the bench unless given. The tables keep the rows of other boards.
+        #[arg(long, value_name = "NAME")]
         board: Vec<String>,
     },
     /// Run a firmware image in QEMU and show its log; the exit code is the firmware's. What `cargo run` in firmware/ calls.
@@ -61,21 +61,25 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
 }
 
-/// Measures the models on the boards, or everything.
+/// Measures the models on the boards, or refreshes the tables.
 fn measure(models: &[PathBuf], boards: &[String]) -> Result<ExitCode> {
+    let names: Vec<&str> =
+        if boards.is_empty() { bench::boards().collect() } else { boards.iter().map(String::as_str).collect() };
     if models.is_empty() {
-        let rows = bench::all(|what| eprintln!("{what}"))?;
         let firmware = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no parent folder")?.join("firmware");
-        for (name, text) in [("bench.json", bench::to_json(&rows)?), ("BENCH.md", bench::to_markdown(&rows))] {
-            let path = firmware.join(name);
-            files::write(&path, text.as_bytes()).with_context(|| format!("cannot write `{}`", path.display()))?;
-            println!("{}", path.display());
+        let [json, markdown] = ["bench.json", "BENCH.md"].map(|name| firmware.join(name));
+        let mut rows = if json.exists() { bench::read(&json)? } else { Vec::new() };
+        // Board by board, so that what was measured is kept when another one fails.
+        for name in names {
+            rows = bench::merged(rows, bench::all(name, |what| eprintln!("{what}"))?);
+            for (path, text) in [(&json, bench::to_json(&rows)?), (&markdown, bench::to_markdown(&rows))] {
+                files::write(path, text.as_bytes()).with_context(|| format!("cannot write `{}`", path.display()))?;
+            }
         }
+        println!("{}\n{}", json.display(), markdown.display());
         return Ok(ExitCode::SUCCESS);
     }
     let subjects = models.iter().map(|path| Subject::read(path)).collect::<Result<Vec<_>>>()?;
-    let names: Vec<&str> =
-        if boards.is_empty() { bench::BOARDS.to_vec() } else { boards.iter().map(String::as_str).collect() };
     let (mut rows, mut exit) = (Vec::new(), ExitCode::SUCCESS);
     for name in names {
         let board = Board::named(name)?;

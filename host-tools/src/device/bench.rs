@@ -23,12 +23,25 @@ use crate::{export, plan, quantize};
 /// What refreshes the committed tables.
 pub const REFRESH: &str = "cargo xtask bench device";
 
-/// Boards that models are measured on, one for each core.
-pub const BOARDS: [&str; 6] = ["microbit", "lm3s6965evb", "mps2-an386", "mps2-an500", "mps2-an505", "mps3-an547"];
-/// The machine that runs Armv6-M code which does not fit the microbit.
-const LARGE_M0: &str = "mps2-an385";
-/// Boards with memory for the bench of single kernels.
-const KERNEL_BOARDS: [&str; 5] = [LARGE_M0, "mps2-an386", "mps2-an500", "mps2-an505", "mps3-an547"];
+/// A board with the budgets that ResNet-8 is measured with, and whether shipped models and single kernels are.
+type Plan = (&'static str, &'static [Flash], bool, bool);
+
+/// What is measured where: one board for each core, and for Armv6-M code that does not fit the microbit the M3's machine. The
+/// lm3s6965evb has 256 KB of flash and no memory for the bench of single kernels.
+const PLANS: [Plan; 7] = [
+    ("mps2-an386", &[Flash::Least, Flash::More, Flash::Any], true, true),
+    ("mps3-an547", &[Flash::Least], true, true),
+    ("mps2-an385", &[Flash::Any], false, true),
+    ("mps2-an500", &[Flash::Any], true, true),
+    ("mps2-an505", &[Flash::Any], true, true),
+    ("lm3s6965evb", &[Flash::Least], true, false),
+    ("microbit", &[], true, false),
+];
+
+/// The boards that are measured.
+pub fn boards() -> impl Iterator<Item = &'static str> {
+    PLANS.iter().map(|plan| plan.0)
+}
 
 const LIMIT: Duration = Duration::from_secs(600);
 
@@ -237,39 +250,38 @@ pub fn kernels(board: &'static Board) -> Result<Vec<Row>> {
     .collect()
 }
 
-/// Measures everything; `progress` hears what comes next.
+/// Measures all that is measured on a board; `progress` hears what comes next.
 ///
 /// # Errors
-/// As [`measure`].
-pub fn all(mut progress: impl FnMut(&str)) -> Result<Vec<Row>> {
-    let mut rows = Vec::new();
-    let shipped = shipped()?;
-    for name in BOARDS {
-        let board = Board::named(name)?;
-        for subject in &shipped {
-            progress(&format!("{name}: {}", subject.name));
-            rows.extend(measure(board, subject)?);
-        }
-        let (large, settings) = match name {
-            "microbit" => (LARGE_M0, &[Flash::Any][..]),
-            // It has 256 KB of flash.
-            "lm3s6965evb" => (name, &[Flash::Least][..]),
-            "mps2-an386" => (name, &[Flash::Least, Flash::More, Flash::Any][..]),
-            "mps3-an547" => (name, &[Flash::Least][..]),
-            _ => (name, &[Flash::Any][..]),
-        };
-        let board = Board::named(large)?;
-        for &flash in settings {
-            let subject = resnet8(flash, core(board))?;
-            progress(&format!("{large}: {}", subject.name));
-            rows.extend(measure(board, &subject)?);
-        }
+/// As [`measure`], and when nothing is measured on this board.
+pub fn all(board: &str, mut progress: impl FnMut(&str)) -> Result<Vec<Row>> {
+    let plan = PLANS.iter().find(|plan| plan.0 == board);
+    let (name, settings, with_shipped, with_kernels) = plan.with_context(|| format!("no bench on `{board}`"))?;
+    let board = Board::named(name)?;
+    let mut subjects = if *with_shipped { shipped()? } else { Vec::new() };
+    for &flash in *settings {
+        subjects.push(resnet8(flash, core(board))?);
     }
-    for name in KERNEL_BOARDS {
+    let mut rows = Vec::new();
+    for subject in &subjects {
+        progress(&format!("{name}: {}", subject.name));
+        rows.extend(measure(board, subject)?);
+    }
+    if *with_kernels {
         progress(&format!("{name}: single kernels"));
-        rows.extend(kernels(Board::named(name)?)?);
+        rows.extend(kernels(board)?);
     }
     Ok(rows)
+}
+
+/// `rows` with those of a board replaced by `fresh` ones, board by board in the order of [`boards`].
+#[must_use]
+pub fn merged(rows: Vec<Row>, fresh: Vec<Row>) -> Vec<Row> {
+    let replaced = |board: &str| fresh.iter().any(|row| row.board == board);
+    let mut all: Vec<_> = rows.into_iter().filter(|row| !replaced(&row.board)).collect();
+    all.extend(fresh);
+    all.sort_by_key(|row| boards().position(|board| board == row.board));
+    all
 }
 
 /// What has become worse than in `committed` by more than 1 %, or is not in it: an error per row.
@@ -382,5 +394,6 @@ mod tests {
         let rows = vec![row("a", 5), row("total", 6)];
         assert_eq!(serde_json::from_str::<Vec<Row>>(&to_json(&rows).unwrap()).unwrap(), rows);
         assert!(to_markdown(&rows).contains("| b | m | 6 | 0.60 |"));
+        assert_eq!(merged(rows.clone(), vec![row("a", 7)]), [row("a", 7)]);
     }
 }
