@@ -41,6 +41,7 @@ fn what_is_not_linked_is_refused() {
         uses::operator(OpKind::Add),
         uses::operator(OpKind::Mean),
         uses::convolution(ConvAlgorithm::Direct),
+        uses::SCALED_ADD,
         uses::dtype(DType::I8),
     ];
     assert_eq!(all, parts.iter().fold(0, |all, part| all | part));
@@ -48,6 +49,7 @@ fn what_is_not_linked_is_refused() {
         | uses::operator(OpKind::Add)
         | uses::operator(OpKind::Mean)
         | uses::convolution(ConvAlgorithm::Direct)
+        | uses::SCALED_ADD
         | uses::dtype(DType::I8);
     assert_eq!(limited::<USED>(&block), Ok(()));
     const NO_ADD: u64 = USED & !uses::operator(OpKind::Add);

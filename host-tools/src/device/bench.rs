@@ -284,13 +284,14 @@ pub fn merged(rows: Vec<Row>, fresh: Vec<Row>) -> Vec<Row> {
     all
 }
 
-/// What has become worse than in `committed` by more than 1 %, or is not in it: an error per row.
+/// What has become worse than in `committed` by more than 1 %, or is not in it although its board is: an error per row.
 #[must_use]
 pub fn rises(fresh: &[Row], committed: &[Row]) -> Vec<String> {
+    let is_known = |row: &&Row| committed.iter().any(|other| other.board == row.board);
     let key = |row: &Row| (row.board.clone(), row.model.clone(), row.layer.clone());
     let known: BTreeMap<_, _> = committed.iter().map(|row| (key(row), row.instructions)).collect();
     let mut errors = Vec::new();
-    for row in fresh {
+    for row in fresh.iter().filter(is_known) {
         let name = format!("{}, {}, {}", row.board, row.model, row.layer);
         match known.get(&key(row)) {
             None => errors.push(format!("{name}: not in the committed table; `{REFRESH}` refreshes it")),
