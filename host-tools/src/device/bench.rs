@@ -253,7 +253,7 @@ pub fn kernels(board: &'static Board) -> Result<Vec<Row>> {
 /// Measures all that is measured on a board; `progress` hears what comes next.
 ///
 /// # Errors
-/// As [`measure`], and when nothing is measured on this board.
+/// As [`measure`], and when nothing is measured on this board. Models that do not fit it are passed over.
 pub fn all(board: &str, mut progress: impl FnMut(&str)) -> Result<Vec<Row>> {
     let plan = PLANS.iter().find(|plan| plan.0 == board);
     let (name, settings, with_shipped, with_kernels) = plan.with_context(|| format!("no bench on `{board}`"))?;
@@ -265,7 +265,14 @@ pub fn all(board: &str, mut progress: impl FnMut(&str)) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for subject in &subjects {
         progress(&format!("{name}: {}", subject.name));
-        rows.extend(measure(board, subject)?);
+        match measure(board, subject) {
+            Ok(measured) => rows.extend(measured),
+            // Not every model that is shipped is for every board.
+            Err(error) if format!("{error:#}").contains(super::firmware::TOO_LARGE) => {
+                progress(&format!("{name}: {} does not fit", subject.name));
+            }
+            Err(error) => return Err(error),
+        }
     }
     if *with_kernels {
         progress(&format!("{name}: single kernels"));

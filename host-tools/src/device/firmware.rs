@@ -90,6 +90,9 @@ pub struct Build<'a> {
     pub small: bool,
 }
 
+/// What the error says when an image is larger than a board's memories.
+pub(super) const TOO_LARGE: &str = "it does not fit the board's memory";
+
 /// Two builds would overwrite each other's output.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
@@ -167,7 +170,7 @@ impl Build<'_> {
         }
         if cargo.contains("will not fit in region") {
             let lines: Vec<_> = cargo.lines().filter(|line| line.contains("will not fit in region")).collect();
-            return format!("{what}: it does not fit the board's memory\n{}", lines.join("\n"));
+            return format!("{what}: {TOO_LARGE}\n{}", lines.join("\n"));
         }
         format!("{what}:\n{}", cargo.trim_end())
     }
