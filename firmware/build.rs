@@ -27,7 +27,9 @@ fn main() {
     }
 
     let memory = root.join("memory").join(format!("{}.x", board()));
-    fs::copy(&memory, out.join("memory.x")).unwrap_or_else(|e| fail(&format!("{}: {e}", memory.display())));
+    let read = |path: &Path| fs::read_to_string(path).unwrap_or_else(|e| fail(&format!("{}: {e}", path.display())));
+    let script = read(&memory) + &read(&root.join("memory").join("slow.x"));
+    fs::write(out.join("memory.x"), script).unwrap_or_else(|e| fail(&e.to_string()));
     println!("cargo:rustc-link-search={}", out.display());
     for argument in ["--nmagic", "-Tlink.x", "-Tdefmt.x", "--undefined=KINGLET_BOARD"] {
         println!("cargo:rustc-link-arg-bins={argument}");

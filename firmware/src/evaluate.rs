@@ -1,7 +1,8 @@
 //! Runs every image of the host through a model and writes every output byte back.
 
-use kinglet::{Model, Session};
+use kinglet::Model;
 
+use crate::arena::{Bytes, session};
 use crate::host::{HostImages, HostOutputs};
 use crate::images::{Source, feed};
 use crate::report::Record;
@@ -11,14 +12,14 @@ use crate::{fault, report};
 ///
 /// `frame` has room for one image; `records` are as many as the model has steps.
 pub fn evaluate<const USES: u64>(
-    model: Model<'_, USES>,
-    arena: &mut [u8],
+    model: Model<'static, USES>,
+    arena: Bytes,
     frame: &mut [u8],
     records: &[Record],
 ) -> i32 {
     report::board();
     report::model(&model);
-    let mut session = match Session::new(model, arena) {
+    let mut session = match session(model, arena) {
         Ok(session) => session,
         Err(error) => {
             defmt::error!("{}", error);

@@ -3,6 +3,7 @@
 use kinglet::kernels::Active;
 use kinglet::{Model, Session};
 
+use crate::arena::{Bytes, session};
 use crate::images::{Embedded, Source, feed};
 use crate::{fault, report};
 
@@ -13,10 +14,10 @@ const BEST: usize = 3;
 /// `inputs.bin`; the exit code.
 ///
 /// `frame` has room for one image.
-pub fn infer<const USES: u64>(model: Model<'_, USES>, arena: &mut [u8], frame: &mut [u8]) -> i32 {
+pub fn infer<const USES: u64>(model: Model<'static, USES>, arena: Bytes, frame: &mut [u8]) -> i32 {
     report::board();
     report::model(&model);
-    let mut session = match Session::new(model, arena) {
+    let mut session = match session(model, arena) {
         Ok(session) => session,
         Err(error) => {
             defmt::error!("{}", error);

@@ -1,9 +1,10 @@
 //! What Kinglet's firmware shares: the board, its clock and stack, faults and exit codes, image sources, reports.
 //!
-//! The binaries in `src/bin` are a few lines each. `unsafe` is confined to start-up: [`stack`], [`fault`],
-//! [`clock`] and [`board`].
+//! The binaries in `src/bin` are a few lines each. `unsafe` is confined to start-up: [`stack`], [`arena`],
+//! [`fault`], [`clock`] and [`board`].
 #![no_std]
 
+pub mod arena;
 pub mod board;
 pub mod clock;
 #[cfg(feature = "qemu")]
@@ -29,6 +30,7 @@ use defmt_semihosting as _;
 pub fn start() {
     stack::split();
     stack::guard();
+    arena::clear_slow();
     board::init();
 }
 

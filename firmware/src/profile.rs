@@ -1,7 +1,8 @@
 //! Measures one inference, step by step.
 
-use kinglet::{Model, Session};
+use kinglet::Model;
 
+use crate::arena::{Bytes, session};
 use crate::fault;
 use crate::images::{Embedded, Header, Kind, Source, feed};
 use crate::report::{self, Record};
@@ -10,10 +11,15 @@ use crate::report::{self, Record};
 /// built in; the exit code.
 ///
 /// `frame` has room for one image; `records` are as many as the model has steps.
-pub fn profile<const USES: u64>(model: Model<'_, USES>, arena: &mut [u8], frame: &mut [u8], records: &[Record]) -> i32 {
+pub fn profile<const USES: u64>(
+    model: Model<'static, USES>,
+    arena: Bytes,
+    frame: &mut [u8],
+    records: &[Record],
+) -> i32 {
     report::board();
     report::model(&model);
-    let mut session = match Session::new(model, arena) {
+    let mut session = match session(model, arena) {
         Ok(session) => session,
         Err(error) => {
             defmt::error!("{}", error);

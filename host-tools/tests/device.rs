@@ -71,6 +71,18 @@ fn outputs_are_the_hosts_on_every_board() {
     }
 }
 
+/// The arena in tightly coupled memory and another, on boards that have both, and in one memory on one that has not.
+#[test]
+fn a_split_arena_gives_the_same_bytes() {
+    if needs::devices() {
+        let mut block = Block::in_place();
+        block.fast_len = 2 * common::MAP;
+        for board in ["mps2-an500", "mps3-an547", "mps2-an386"] {
+            check(&compare(board, &block.to_bytes(), 4));
+        }
+    }
+}
+
 fn check(report: &DeviceReport) {
     let steps: u64 = report.measured.steps.iter().map(|step| step.instructions).sum();
     assert!(steps > 0 && steps <= report.measured.instructions, "steps are parts of the whole");

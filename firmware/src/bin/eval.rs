@@ -6,13 +6,14 @@ use kinglet::Arena;
 use kinglet_firmware::{evaluate::evaluate, fault, report::Record, start};
 
 kinglet_firmware::model!(static MODEL);
-static ARENA: Arena<{ MODEL.arena_len() }> = Arena::new();
 static FRAME: Arena<{ MODEL.input().span() as usize }> = Arena::new();
 static RECORDS: [Record; MODEL.step_count()] = [const { Record::new() }; MODEL.step_count()];
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
     start();
-    let (Some(arena), Some(frame)) = (ARENA.take(), FRAME.take()) else { fault::exit(fault::FAILED) };
+    let (Some(arena), Some(frame)) = (kinglet_firmware::arena!(MODEL), FRAME.take()) else {
+        fault::exit(fault::FAILED)
+    };
     fault::exit(evaluate(MODEL, arena, frame, &RECORDS))
 }

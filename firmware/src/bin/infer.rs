@@ -6,12 +6,13 @@ use kinglet::Arena;
 use kinglet_firmware::{fault, infer::infer, start};
 
 kinglet_firmware::model!(static MODEL);
-static ARENA: Arena<{ MODEL.arena_len() }> = Arena::new();
 static FRAME: Arena<{ MODEL.input().span() as usize }> = Arena::new();
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
     start();
-    let (Some(arena), Some(frame)) = (ARENA.take(), FRAME.take()) else { fault::exit(fault::FAILED) };
+    let (Some(arena), Some(frame)) = (kinglet_firmware::arena!(MODEL), FRAME.take()) else {
+        fault::exit(fault::FAILED)
+    };
     fault::exit(infer(MODEL, arena, frame))
 }

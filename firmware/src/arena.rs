@@ -1,0 +1,60 @@
+//! The arena of the model that is built in: in RAM, or, when it was exported for two memories, in RAM and in the slower
+//! memory of the board.
+
+use kinglet::kernels::Active;
+use kinglet::{Model, Session, SessionError};
+
+/// The bytes of a model's arena: in RAM, and in the slow memory.
+pub type Bytes = [&'static mut [u8]; 2];
+
+/// Bytes in RAM: the fast part of the arena, or all of it when it is not split.
+pub const fn ram_len<const USES: u64>(model: &Model<'_, USES>) -> usize {
+    if model.fast_len() > 0 { model.fast_len() } else { model.arena_len() }
+}
+
+/// Bytes in the slow memory.
+pub const fn slow_len<const USES: u64>(model: &Model<'_, USES>) -> usize {
+    if model.fast_len() > 0 { model.slow_len() } else { 0 }
+}
+
+/// The arena of the static `$model`, once: `None` when it was taken before.
+#[macro_export]
+macro_rules! arena {
+    ($model:ident) => {{
+        static RAM: kinglet::Arena<{ $crate::arena::ram_len(&$model) }> = kinglet::Arena::new();
+        #[unsafe(link_section = ".slow.arena")]
+        static SLOW: kinglet::Arena<{ $crate::arena::slow_len(&$model) }> = kinglet::Arena::new();
+        match (RAM.take(), SLOW.take()) {
+            (Some(ram), Some(slow)) => Some([ram, slow]),
+            _ => None,
+        }
+    }};
+}
+
+/// A session on an arena of [`arena!`](crate::arena!).
+///
+/// # Errors
+/// As [`Session::new`].
+pub fn session<const USES: u64>(
+    model: Model<'static, USES>,
+    [ram, slow]: Bytes,
+) -> Result<Session<'static, Active, USES>, SessionError> {
+    if model.fast_len() > 0 { Session::split(model, ram, slow) } else { Session::new(model, ram) }
+}
+
+/// Fills the slow memory's statics with zeros, as the start-up code does with those in RAM. Call it before they are used.
+pub fn clear_slow() {
+    unsafe extern "C" {
+        static mut _slow_start: u32;
+        static mut _slow_end: u32;
+    }
+    let (mut at, end) = (&raw mut _slow_start, &raw mut _slow_end);
+    while at < end {
+        // SAFETY: the linker script reserves these words for the statics of the section, which are all zeros and which
+        // nobody has used yet.
+        unsafe {
+            at.write_volatile(0);
+            at = at.add(1);
+        }
+    }
+}
