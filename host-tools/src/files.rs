@@ -36,7 +36,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     Ok(())
 }
 
-/// As [`write`], but the file is its owner's alone, and an old one is never replaced.
+/// As [`write()`], but the file is its owner's alone, and an old one is never replaced.
 ///
 /// # Errors
 /// Those of the file system; also when there is a file already.

@@ -12,7 +12,7 @@
 //! - `reach(operand)`: which rows of that operand an output row needs, so that steps can be chained;
 //! - `macs(&Operands)`: multiply-accumulate operations of one run;
 //! - `run`, which computes rows `rows` of the output. It cannot fail: everything was checked before. Where it chooses between
-//!   algorithms or element types it asks `USES` first, see [`uses`](crate::uses).
+//!   algorithms or element types it asks `USES` first, see [`uses`].
 
 // Every operator's `run` has a backend, also those that need no primitive.
 #![allow(clippy::extra_unused_type_parameters)]

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use kinglet::kernels::{Active, Backend};
 use kinglet::memory::{Memory, Region};
 use kinglet::ops::{Io, Operands};
-use kinglet::{Model, Observer, Place, Session, StepEvent, Tensor};
+use kinglet::{Model, Observer, Place, Session, Shape, StepEvent, Tensor};
 use kinglet_tools::export::{self, Constants, Exported};
 use kinglet_tools::network::{Network, NodeOp};
 use kinglet_tools::plan::{Options, Plan, Program, Streaming};
@@ -212,6 +212,42 @@ fn greedy_by_size(plan: &Plan) -> u32 {
         placed.push((at, size, first, last));
     }
     placed.iter().map(|&(at, size, ..)| at + size).max().unwrap_or(0)
+}
+
+/// With every kind of sharing, the same bytes come out as without any.
+fn sharing_changes_nothing(name: &str, network: &Network) {
+    network.validate().unwrap();
+    let expected = apart(network);
+    for streaming in [Streaming::Steps, Streaming::Off, Streaming::Full] {
+        let bytes = exported(network, streaming).bytes;
+        assert_eq!(first_difference::<Active>(network, &bytes, &expected), None, "{name}, {streaming:?}");
+    }
+}
+
+#[test]
+fn a_pool_in_place_spares_an_input_that_others_read() {
+    // The sum reads what the pool reads, after it; the pool's output has the same shape and would fit over its input.
+    let mut net = random::Build::new(Shape::new(8, 8, 4));
+    let shared = net.conv(0, 3, 4);
+    let pool = net.pool(shared);
+    let sum = net.add(shared, pool);
+    let far = net.conv(sum, 1, 4);
+    net.add(shared, far);
+    sharing_changes_nothing("pool", &net.network());
+}
+
+#[test]
+fn concatenations_nest_and_have_several_readers() {
+    let mut net = random::Build::new(Shape::new(9, 7, 3));
+    let (a, b) = (net.conv(0, 3, 5), net.conv(0, 1, 2));
+    let inner = net.concat(&[a, b]);
+    let c = net.pool(0);
+    let outer = net.concat(&[inner, c, inner]);
+    let (left, right) = (net.conv(outer, 3, 7), net.conv(inner, 1, 7));
+    let sum = net.add(left, right);
+    let pool = net.pool(outer);
+    net.concat(&[pool, sum, outer]);
+    sharing_changes_nothing("concatenations", &net.network());
 }
 
 proptest! {

@@ -166,3 +166,53 @@ fn conv(window: Window, filters: u32, channels: u32, seed: u32) -> NodeOp {
         activation: Activation::None,
     }
 }
+
+/// A network of a test's choice.
+pub struct Build(Random);
+
+impl Build {
+    /// Nothing but an input: tensor 0.
+    pub fn new(input: Shape) -> Self {
+        Self(Random { network: empty(input) })
+    }
+
+    /// Same-padded convolution.
+    pub fn conv(&mut self, input: TensorId, kernel: u32, filters: u32) -> TensorId {
+        let Shape { h, w, c } = self.0.shape(input);
+        let window = Window::new([kernel; 2], [1, 1], Padding::Same, [h, w]);
+        self.push(conv(window, filters, c, kernel + filters), &[input], Shape::new(h, w, filters))
+    }
+
+    /// 3x3 max pool of the input's own size.
+    pub fn pool(&mut self, input: TensorId) -> TensorId {
+        let shape = self.0.shape(input);
+        let window = Window::new([3, 3], [1, 1], Padding::Same, [shape.h, shape.w]);
+        self.push(NodeOp::MaxPool { window, activation: Activation::None }, &[input], shape)
+    }
+
+    /// Sum of two tensors of one shape.
+    pub fn add(&mut self, a: TensorId, b: TensorId) -> TensorId {
+        self.push(NodeOp::Add { activation: Activation::None }, &[a, b], self.0.shape(a))
+    }
+
+    /// Side by side.
+    pub fn concat(&mut self, parts: &[TensorId]) -> TensorId {
+        let channels = parts.iter().map(|&part| self.0.shape(part).c).sum();
+        let Shape { h, w, .. } = self.0.shape(parts[0]);
+        self.push(NodeOp::Concat, parts, Shape::new(h, w, channels))
+    }
+
+    /// The network; what was added last is its output.
+    pub fn network(mut self) -> Network {
+        self.0.network.output = self.0.network.tensors.len() - 1;
+        self.0.network
+    }
+
+    fn push(&mut self, op: NodeOp, inputs: &[TensorId], shape: Shape) -> TensorId {
+        let output = self.0.network.tensors.len();
+        self.0.network.tensors.push(tensor(output, shape));
+        let (name, inputs) = (format!("n{output}"), inputs.to_vec());
+        self.0.network.nodes.push(Node { name, op, inputs, output, rounding: Rounding::Double });
+        output
+    }
+}
