@@ -34,9 +34,10 @@ const fn high_product_of_halves(x: i32, m: i32, round: i32) -> i32 {
     let (x_high, x_low) = (x >> 16, x & 0xffff);
     let (m_high, m_low) = (m >> 16, m & 0xffff);
     let low = (x_low as u32).wrapping_mul(m_low as u32) >> 16;
-    // No sum leaves 32 bits: a product of halves is at most (2^16 - 1) * 2^15 in magnitude.
-    let middle = x_high.wrapping_mul(m_low).wrapping_add(low as i32);
-    let other = x_low.wrapping_mul(m_high).wrapping_add((middle & 0xffff).wrapping_add(round));
+    // No sum leaves 32 bits: (2^15 - 1) * (2^16 - 1) + (2^16 - 2) + 2^15 is the greatest number that they hold. With
+    // `round` in the other sum it would be one more.
+    let middle = x_high.wrapping_mul(m_low).wrapping_add((low as i32).wrapping_add(round));
+    let other = x_low.wrapping_mul(m_high).wrapping_add(middle & 0xffff);
     x_high.wrapping_mul(m_high).wrapping_add(middle >> 16).wrapping_add(other >> 16)
 }
 
@@ -86,7 +87,20 @@ mod tests {
         prop_oneof![3 => any::<i32>(), 1 => proptest::sample::select(extreme.to_vec())]
     }
 
+    #[test]
+    fn no_extreme_overflows() {
+        let halves =
+            [i32::MIN, -65_537, -65_536, -32_769, -1, 0, 1, 65_535, 65_536, 0x7fff_0000, 0x7ffe_ffff, i32::MAX];
+        for (x, m) in halves.iter().flat_map(|x| halves.map(|m| (*x, m))) {
+            for round in [0, HALF] {
+                let wide = (i128::from(x) * i128::from(m) + (i128::from(round) << 16)) >> 32;
+                assert_eq!(i128::from(high_product_of_halves(x, m, round)), wide, "{x} * {m} + {round}");
+            }
+        }
+    }
+
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
         #[test]
         fn products_of_halves_are_the_product((x, m) in (word(), word())) {
             for round in [0, HALF] {
