@@ -7,7 +7,7 @@ use crate::data::Split;
 use crate::export::{self, Exported};
 use crate::graph::{Graph, Params};
 use crate::network::Network;
-use crate::quantize;
+use crate::quantize::{self, Prepared};
 
 /// Calibration images, unless the user says otherwise.
 pub const CALIBRATION_IMAGES: usize = 512;
@@ -30,23 +30,30 @@ impl Default for Options {
     }
 }
 
-/// Quantizes a network on images of `held_in`, evenly spaced: folders come class by class.
+/// Prepares the quantization of a network on images of `held_in`, evenly spaced.
 ///
 /// # Errors
 /// When the images are too few or do not fit the network.
-pub fn quantize(graph: &Graph, params: &Params, held_in: &Split, options: &Options) -> Result<Network> {
-    let count = held_in.len().min(options.images);
-    let chosen: Vec<usize> = (0..count).map(|i| i * held_in.len() / count).collect();
+pub fn prepare(graph: &Graph, params: &Params, held_in: &Split, options: &Options) -> Result<Prepared> {
+    let chosen = held_in.spaced(options.images);
     let mut failed = None;
     let batches = chosen.chunks(BATCH).map_while(|batch| {
         let pixels = held_in.images.select(Axis(0), batch);
         quantize::reals(&graph.preprocess, pixels.view()).map_err(|error| failed = Some(error)).ok()
     });
-    let network = quantize::quantize(graph, params, batches, &options.quantize);
+    let prepared = Prepared::new(graph, params, batches, &options.quantize);
     match failed {
         Some(error) => Err(error.into()),
-        None => Ok(network?),
+        None => Ok(prepared?),
     }
+}
+
+/// Quantizes a network.
+///
+/// # Errors
+/// As [`prepare()`].
+pub fn quantize(graph: &Graph, params: &Params, held_in: &Split, options: &Options) -> Result<Network> {
+    Ok(prepare(graph, params, held_in, options)?.network())
 }
 
 /// Quantizes and exports.

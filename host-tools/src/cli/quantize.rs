@@ -7,7 +7,6 @@ use anyhow::{Context, Result};
 use ndarray::Axis;
 
 use super::quantization::Quantization;
-use crate::quantize::fold::Folded;
 use crate::quantize::report::{self, Report};
 use crate::report::noise;
 use crate::report::table::Table;
@@ -51,15 +50,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let model = graph::load(&folder.file("weights.safetensors"))?;
     let data = recipe.data.load()?;
     let options = deploy::Options { images: args.calibration_images, quantize: args.quantization.options() };
-    let network = deploy::quantize(&model.graph, &model.params, &data.train, &options)?;
-    let quants: Vec<_> = network.tensors.iter().map(|tensor| tensor.quant).collect();
-
-    let count = args.images.clamp(1, data.test.len().max(1));
-    let some = data.test.select(&(0..count).map(|i| i * data.test.len() / count).collect::<Vec<_>>());
+    let prepared = deploy::prepare(&model.graph, &model.params, &data.train, &options)?;
+    let some = data.test.select(&data.test.spaced(args.images.max(1)));
     let reals = quantize::reals(&model.graph.preprocess, some.images.view())?;
     let images: Vec<Vec<f32>> = reals.axis_iter(Axis(0)).map(|image| image.iter().copied().collect()).collect();
-    let folded = Folded::new(&model.graph, &model.params)?;
-    let report = report::measure(&folded, &quants, &images, &some.labels);
+    let report = report::measure(&prepared, &images, &some.labels);
     print(&report);
     let save = |path: &PathBuf, text: String| {
         files::write(path, text.as_bytes()).with_context(|| format!("cannot write `{}`", path.display()))

@@ -46,6 +46,12 @@ impl Split {
         &self.images.as_slice().expect("data sets are kept in standard layout")[index * len..][..len]
     }
 
+    /// The indices of at most `count` images, evenly spaced: folders come class by class.
+    pub fn spaced(&self, count: usize) -> Vec<usize> {
+        let count = count.min(self.len());
+        (0..count).map(|i| i * self.len() / count).collect()
+    }
+
     /// The images of these indices, in this order.
     ///
     /// # Panics

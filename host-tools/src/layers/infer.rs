@@ -57,6 +57,11 @@ pub fn logits(graph: &Graph, params: &Params, images: &ArrayView4<'_, u8>) -> Re
     Ok(Array2::from_shape_vec((count, classes), rows).expect("one row per image"))
 }
 
+/// The place of the greatest score; of equal ones the first.
+pub fn greatest(scores: &[f32]) -> usize {
+    scores.iter().enumerate().fold(0, |best, (class, score)| if *score > scores[best] { class } else { best })
+}
+
 /// u8 images to the real numbers that the network takes.
 pub fn preprocess(preprocess: &Preprocess, images: &ArrayView4<'_, u8>) -> Array4<f32> {
     let tables: Vec<[f32; 256]> = (0..preprocess.channels()).map(|c| preprocess.table(c)).collect();

@@ -23,7 +23,7 @@ use ndarray::Array4;
 
 use crate::graph::{Graph, NodeId, Op};
 
-pub use infer::{InferError, forward, logits, preprocess};
+pub use infer::{InferError, forward, greatest, logits, preprocess};
 pub use net::{Loss, Mode, Net, Slot};
 pub use real::Real;
 

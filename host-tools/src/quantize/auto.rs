@@ -47,7 +47,7 @@ impl<'n> Search<'n> {
     }
 
     /// The range, of all that the methods propose, with the least error at the output.
-    pub fn choose(&mut self, members: &[ValueId], seen: &[&Histogram]) -> (f64, f64) {
+    pub fn choose(&self, members: &[ValueId], seen: &[&Histogram]) -> (f64, f64) {
         let mut ranges: Vec<(f64, f64)> = Vec::new();
         for method in METHODS {
             let range = method.range(seen);

@@ -15,6 +15,7 @@ pub mod ranges;
 pub mod report;
 pub mod scales;
 
+use kinglet::QuantParams;
 use ndarray::{Array4, ArrayView4};
 use thiserror::Error;
 
@@ -114,28 +115,60 @@ pub fn quantize(
     batches: impl IntoIterator<Item = Array4<f32>>,
     options: &Options,
 ) -> Result<Network, QuantizeError> {
-    let mut folded = Folded::new(graph, params)?;
-    if options.equalize {
-        equalize::equalize(&mut folded);
+    Ok(Prepared::new(graph, params, batches, options)?.network())
+}
+
+/// All that quantization decides, before anything is rounded.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// The float network, equalized when that was asked for.
+    pub float: Folded,
+    /// The same with the biases that are to be rounded.
+    pub corrected: Folded,
+    /// The quantization of every value.
+    pub quants: Vec<QuantParams>,
+}
+
+impl Prepared {
+    /// Decides, as [`quantize()`] describes.
+    ///
+    /// # Errors
+    /// As [`quantize()`].
+    pub fn new(
+        graph: &Graph,
+        params: &Params,
+        batches: impl IntoIterator<Item = Array4<f32>>,
+        options: &Options,
+    ) -> Result<Self, QuantizeError> {
+        let mut folded = Folded::new(graph, params)?;
+        if options.equalize {
+            equalize::equalize(&mut folded);
+        }
+        let mut seen = Observations::new(&folded);
+        let mut kept: Vec<Vec<f32>> = Vec::new();
+        for batch in batches {
+            seen.add(&folded, batch.view())?;
+            let some = batch.outer_iter().step_by(batch.dim().0.div_ceil(KEPT[0]).max(1));
+            kept.extend(some.map(|image| image.iter().copied().collect()));
+        }
+        let step = kept.len().div_ceil(KEPT[1]).max(1);
+        let kept: Vec<Vec<f32>> = kept.into_iter().step_by(step).collect();
+        let mut histograms: Vec<Histogram> = seen.histograms()?.to_vec();
+        // The input's range does not depend on which images happened to be seen.
+        let (min, max) = scales::input_range(&folded);
+        histograms[0].add(&[min, max]);
+        let quants = scales::choose(&folded, &histograms, options.calibration, &kept)?;
+        let mut corrected = folded.clone();
+        if options.correct_bias {
+            equalize::correct_bias(&mut corrected, &quants, &kept);
+        }
+        Ok(Self { float: folded, corrected, quants })
     }
-    let mut seen = Observations::new(&folded);
-    let mut kept: Vec<Vec<f32>> = Vec::new();
-    for batch in batches {
-        seen.add(&folded, batch.view())?;
-        let some = batch.outer_iter().step_by(batch.dim().0.div_ceil(KEPT[0]).max(1));
-        kept.extend(some.map(|image| image.iter().copied().collect()));
+
+    /// The integer network.
+    pub fn network(&self) -> Network {
+        emit::emit(&self.corrected, &self.quants)
     }
-    let step = kept.len().div_ceil(KEPT[1]).max(1);
-    let kept: Vec<Vec<f32>> = kept.into_iter().step_by(step).collect();
-    let mut histograms: Vec<Histogram> = seen.histograms()?.to_vec();
-    // The input's range does not depend on which images happened to be seen.
-    let (min, max) = scales::input_range(&folded);
-    histograms[0].add(&[min, max]);
-    let quants = scales::choose(&folded, &histograms, options.calibration, &kept)?;
-    if options.correct_bias {
-        equalize::correct_bias(&mut folded, &quants, &kept);
-    }
-    Ok(emit::emit(&folded, &quants))
 }
 
 #[cfg(test)]

@@ -5,9 +5,11 @@ use kinglet::QuantParams;
 use rayon::prelude::*;
 use serde::Serialize;
 
+use super::Prepared;
 use super::fake::{self, Noise};
 use super::fold::{Folded, FoldedOp, ValueId};
 use super::forward::Values;
+use crate::layers;
 
 /// A value and the layer that computes it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -64,9 +66,10 @@ impl Seen {
     }
 }
 
-/// Measures `network`, whose values have these quantizations, on images (H x W x C numbers) and their labels.
-pub fn measure(network: &Folded, quants: &[QuantParams], images: &[Vec<f32>], labels: &[u8]) -> Report {
-    let rounded = fake::network(network, quants);
+/// Measures a network on images (H x W x C numbers) and their labels.
+pub fn measure(prepared: &Prepared, images: &[Vec<f32>], labels: &[u8]) -> Report {
+    let Prepared { float: network, corrected, quants } = prepared;
+    let rounded = fake::network(corrected, quants);
     let all: Vec<Option<QuantParams>> = quants.iter().copied().map(Some).collect();
     let logits = match network.nodes.last() {
         Some(node) if node.op == FoldedOp::Softmax => node.inputs[0],
@@ -76,7 +79,7 @@ pub fn measure(network: &Folded, quants: &[QuantParams], images: &[Vec<f32>], la
         let float = network.forward(image);
         let mut int8 = float.clone();
         rounded.recompute(&mut int8, 0, &all);
-        let right = |values: &Values| usize::from(best(&values[logits]) == usize::from(label));
+        let right = |values: &Values| usize::from(layers::greatest(&values[logits]) == usize::from(label));
         let layers: Vec<Seen> = (0..network.values())
             .map(|value| {
                 let mut alone = float.clone();
@@ -133,9 +136,4 @@ fn quantize_alone(
         values[value].iter_mut().for_each(|x| *x = fake::fake(*x, quant));
     }
     network.recompute(values, value + 1, &vec![None; network.values()]);
-}
-
-/// The place of the greatest number; of equal ones the first.
-fn best(scores: &[f32]) -> usize {
-    scores.iter().enumerate().fold(0, |best, (class, score)| if *score > scores[best] { class } else { best })
 }

@@ -49,6 +49,12 @@ impl FromStr for Calibration {
     }
 }
 
+/// A [`Calibration`] at work.
+enum Chooser<'n> {
+    Fixed(Method),
+    Auto(Search<'n>),
+}
+
 /// Quantization of every value; `images` (H x W x C numbers each) are what [`Calibration::Auto`] judges by.
 ///
 /// # Errors
@@ -59,9 +65,9 @@ pub fn choose(
     calibration: Calibration,
     images: &[Vec<f32>],
 ) -> Result<Vec<QuantParams>, QuantizeError> {
-    let mut search = match calibration {
-        Calibration::Auto => Some(Search::new(network, images)),
-        Calibration::Fixed(_) => None,
+    let mut chooser = match calibration {
+        Calibration::Auto => Chooser::Auto(Search::new(network, images)),
+        Calibration::Fixed(method) => Chooser::Fixed(method),
     };
     let groups = groups(network);
     let mut chosen: Vec<Option<QuantParams>> = vec![None; network.values()];
@@ -79,14 +85,13 @@ pub fn choose(
         let seen: Vec<&Histogram> = members.iter().map(|&member| &histograms[member]).collect();
         // The ends keep all that they can say: pixels of any image, and the order of any scores.
         let is_end = members.contains(&0) || members.contains(&network.nodes.len());
-        let (min, max) = match (calibration, &mut search) {
+        let (min, max) = match &chooser {
             _ if is_end => Method::MinMax.range(&seen),
-            (Calibration::Fixed(method), _) => method.range(&seen),
-            (_, Some(search)) => search.choose(&members, &seen),
-            _ => Method::default().range(&seen),
+            Chooser::Fixed(method) => method.range(&seen),
+            Chooser::Auto(search) => search.choose(&members, &seen),
         };
         let quant = affine(min, max);
-        if let Some(search) = &mut search {
+        if let Chooser::Auto(search) = &mut chooser {
             search.fix(&members, quant);
         }
         chosen[value] = Some(quant);

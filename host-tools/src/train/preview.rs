@@ -19,9 +19,7 @@ pub fn preview(recipe: &Recipe, data: &Dataset) -> Result<Vec<u8>, ImageError> {
     let [h, w, c] = data.image_shape();
     let [columns, rows] = SHEET;
     let mut sheet = RgbImage::new((columns * w) as u32, (rows * h) as u32);
-    let count = data.train.len().min(columns * rows);
-    for at in 0..count {
-        let index = at * data.train.len() / count;
+    for (at, index) in data.train.spaced(columns * rows).into_iter().enumerate() {
         let mut pixels = vec![0; h * w * c];
         recipe.augment.apply(data.train.image(index), [h, w, c], &mut random(recipe.seed, 0, index), |at, value| {
             pixels[at] = value.round() as u8;
