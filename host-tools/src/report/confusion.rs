@@ -5,6 +5,8 @@ use ndarray::Array2;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
+use super::style::{BLUE, FONT};
+
 /// How often each class was taken for which.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Confusion {
@@ -50,8 +52,6 @@ impl Confusion {
     }
 
     fn draw(&self, svg: &mut String) -> Result<(), Box<dyn std::error::Error>> {
-        const FONT: &str = "sans-serif";
-        const BLUE: [f64; 3] = [0.0, 114.0, 178.0];
         const LEGEND: i32 = 30;
         let count = self.classes.len() as i32;
         let cell = (900 / count.max(1)).clamp(9, 56);
@@ -73,7 +73,7 @@ impl Confusion {
         }
         for ((label, answer), images) in self.counts.indexed_iter() {
             let part = f64::from(*images) / f64::from(self.counts.row(label).sum().max(1));
-            let [r, g, b] = BLUE.map(|dark| (255.0 + (dark - 255.0) * part) as u8);
+            let [r, g, b] = [BLUE.0, BLUE.1, BLUE.2].map(|dark| (255.0 + (f64::from(dark) - 255.0) * part) as u8);
             let (x, y) = (left + answer as i32 * cell, left + label as i32 * cell);
             let corners = [(x, y), (x + cell, y + cell)];
             root.draw(&Rectangle::new(corners, RGBColor(r, g, b).filled()))?;

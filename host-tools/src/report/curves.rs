@@ -4,12 +4,11 @@ use anyhow::{Result, anyhow};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
+use super::style::{BLUE, FONT, VERMILION, legend};
 use crate::train::Epoch;
 
-const FONT: &str = "sans-serif";
-
-/// The colors of Okabe and Ito, which people with any color vision tell apart.
-const COLORS: [RGBColor; 2] = [RGBColor(0, 114, 178), RGBColor(213, 94, 0)];
+/// Of the lines of a chart.
+const COLORS: [RGBColor; 2] = [BLUE, VERMILION];
 
 /// One line: its name and its values, epoch by epoch.
 type Line = (&'static str, fn(&Epoch) -> f64);
@@ -83,13 +82,7 @@ fn chart<'a>(
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], color.stroke_width(2)));
         chart.draw_series(points(*value).map(|point| Circle::new(point, 2, color.filled())))?;
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::MiddleRight)
-        .background_style(WHITE.mix(0.9))
-        .border_style(BLACK)
-        .label_font((FONT, 12))
-        .draw()?;
+    legend(&mut chart, SeriesLabelPosition::MiddleRight)?;
     Ok(())
 }
 

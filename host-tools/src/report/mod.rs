@@ -5,4 +5,5 @@ pub mod curves;
 pub mod inspection;
 pub mod noise;
 pub mod plot;
+mod style;
 pub mod table;

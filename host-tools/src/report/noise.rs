@@ -3,12 +3,11 @@
 use anyhow::{Result, anyhow};
 use plotters::prelude::*;
 
+use super::style::{FONT, SKY, VERMILION, legend};
 use crate::quantize::report::{LayerReport, Report};
 
 /// Layers that stand out.
 const WORST: usize = 5;
-
-const FONT: &str = "sans-serif";
 
 /// Signal to noise ratios of the layers of network `name` as SVG: of each value with everything quantized, and at the
 /// output with only that layer quantized. The worst of the latter stand out.
@@ -22,8 +21,6 @@ pub fn picture(name: &str, report: &Report) -> Result<String> {
 }
 
 fn draw(name: &str, report: &Report, svg: &mut String) -> Result<(), Box<dyn std::error::Error>> {
-    // Of Okabe and Ito, which people with any color vision tell apart.
-    let [usual, worst] = [RGBColor(86, 180, 233), RGBColor(213, 94, 0)];
     let layers = &report.layers;
     // A layer that rounding does not change at all has infinitely many decibels: its bar is left out.
     let shown = |decibels: f64| if decibels.is_finite() { decibels.max(0.0) } else { 0.0 };
@@ -59,7 +56,7 @@ fn draw(name: &str, report: &Report, svg: &mut String) -> Result<(), Box<dyn std
         .axis_desc_style((FONT, 14))
         .draw()?;
     for (color, label, stand_out) in
-        [(usual, "at the output, only this layer quantized", false), (worst, "the same, the worst layers", true)]
+        [(SKY, "at the output, only this layer quantized", false), (VERMILION, "the same, the worst layers", true)]
     {
         let some = layers.iter().enumerate().filter(|(at, _)| order.contains(at) == stand_out);
         let bars = some.map(|(at, layer): (usize, &LayerReport)| {
@@ -81,13 +78,7 @@ fn draw(name: &str, report: &Report, svg: &mut String) -> Result<(), Box<dyn std
         .draw_series(points)?
         .label("this layer's values, everything quantized")
         .legend(|(x, y)| Circle::new((x + 7, y), 3, BLACK.filled()));
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::LowerRight)
-        .background_style(WHITE.mix(0.9))
-        .border_style(BLACK)
-        .label_font((FONT, 12))
-        .draw()?;
+    legend(&mut chart, SeriesLabelPosition::LowerRight)?;
     root.present()?;
     Ok(())
 }

@@ -6,6 +6,7 @@ use kinglet::{Model, Tensor};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
+use super::style::{FONT, GREEN, ORANGE, PURPLE, SKY, legend};
 use super::table::grouped;
 
 /// What a box stands for.
@@ -20,13 +21,12 @@ enum Kind {
 impl Kind {
     const ALL: [Self; 4] = [Self::Tensor, Self::LineBuffer, Self::Joint, Self::Scratch];
 
-    /// The colors of Okabe and Ito, which people with any color vision tell apart.
     const fn color(self) -> RGBColor {
         match self {
-            Self::Tensor => RGBColor(86, 180, 233),
-            Self::LineBuffer => RGBColor(230, 159, 0),
-            Self::Joint => RGBColor(0, 158, 115),
-            Self::Scratch => RGBColor(204, 121, 167),
+            Self::Tensor => SKY,
+            Self::LineBuffer => ORANGE,
+            Self::Joint => GREEN,
+            Self::Scratch => PURPLE,
         }
     }
 
@@ -94,7 +94,6 @@ pub fn arena(model: &Model<'_>) -> Result<String> {
 fn draw(model: &Model<'_>, svg: &mut String) -> Result<(), Box<dyn std::error::Error>> {
     const HEIGHT: u32 = 860;
     const SIDES: u32 = 130;
-    const FONT: &str = "sans-serif";
     let moments = model.steps().last().map_or(0, |step| step.moment) + 2;
     let column = (1500 / moments).clamp(56, 150);
     let root = SVGBackend::with_string(svg, (moments * column + SIDES, HEIGHT)).into_drawing_area();
@@ -171,13 +170,7 @@ fn draw(model: &Model<'_>, svg: &mut String) -> Result<(), Box<dyn std::error::E
         Text::new(label, at, style)
     });
     chart.draw_series(texts)?;
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
-        .background_style(WHITE.mix(0.9))
-        .border_style(BLACK)
-        .label_font((FONT, 12))
-        .draw()?;
+    legend(&mut chart, SeriesLabelPosition::UpperRight)?;
     root.present()?;
     Ok(())
 }
