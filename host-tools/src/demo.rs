@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use kinglet::Model;
 use serde::Serialize;
 
@@ -82,7 +82,7 @@ pub fn run(network: &str, board: &'static Board, folder: &Path) -> Result<Outcom
     let options = export::Options::default();
     let exported = deploy::deploy(&trained.graph, &trained.params, &data.train, &deploy::Options::default(), &options)?;
     let path = run.file("model.kgl");
-    files::write(&path, &exported.bytes).with_context(|| format!("cannot write `{}`", path.display()))?;
+    files::save(&path, &exported.bytes)?;
 
     let model = Model::new(&exported.bytes).map_err(|error| anyhow::anyhow!("{error}"))?;
     let images = Images::Pixels(data.test.images.clone());

@@ -36,6 +36,14 @@ pub fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     Ok(())
 }
 
+/// As [`write()`], with an error that names the file.
+///
+/// # Errors
+/// As [`write()`].
+pub fn save(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
+    write(path, bytes.as_ref()).with_context(|| format!("cannot write `{}`", path.display()))
+}
+
 /// As [`write()`], but the file is its owner's alone, and an old one is never replaced.
 ///
 /// # Errors

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::json;
 
 use super::peer::{Peer, Reply};
@@ -94,7 +94,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     if let Some(path) = &args.json {
         let text = serde_json::to_string_pretty(&rows)?;
-        files::write(path, text.as_bytes()).with_context(|| format!("cannot write `{}`", path.display()))?;
+        files::save(path, &text)?;
     }
     Ok(ExitCode::SUCCESS)
 }

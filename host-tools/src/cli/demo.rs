@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::device::Board;
 use crate::{demo, files};
@@ -33,7 +33,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     let path = args.out.join("demo.json");
     let json = serde_json::to_string_pretty(&outcomes)?;
-    files::write(&path, json.as_bytes()).with_context(|| format!("cannot write `{}`", path.display()))?;
+    files::save(&path, &json)?;
     println!("the same figures are in {}", path.display());
     let equal = outcomes.iter().all(|outcome| outcome.equal_outputs_percent == 100.0);
     Ok(if equal { ExitCode::SUCCESS } else { ExitCode::from(1) })

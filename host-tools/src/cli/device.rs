@@ -73,7 +73,7 @@ fn measure(models: &[PathBuf], boards: &[String]) -> Result<ExitCode> {
         for name in names {
             rows = bench::merged(rows, bench::all(name, |what| eprintln!("{what}"))?);
             for (path, text) in [(&json, bench::to_json(&rows)?), (&markdown, bench::to_markdown(&rows))] {
-                files::write(path, text.as_bytes()).with_context(|| format!("cannot write `{}`", path.display()))?;
+                files::save(path, &text)?;
             }
         }
         println!("{}\n{}", json.display(), markdown.display());

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::budgets::bytes;
 use crate::files;
@@ -69,7 +69,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     if let Some(path) = &args.plot {
         let picture = plot::arena(&model)?;
-        files::write(path, picture.as_bytes()).with_context(|| format!("cannot write `{}`", path.display()))?;
+        files::save(path, &picture)?;
     }
     Ok(code)
 }

@@ -14,6 +14,7 @@ mod quantize;
 mod sign;
 mod simulate;
 mod train;
+mod trained;
 mod zoo;
 
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! `kinglet publish`: from a run folder to a folder that can be shipped: recipe, weights, model file, card.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -8,18 +8,17 @@ use anyhow::{Context, Result};
 use ndarray::s;
 
 use super::budgets::Budgets;
-use super::quantization::Quantization;
+use super::trained::{Opened, Trained};
 use crate::card::Card;
 use crate::device::{self, Board};
 use crate::simulate::Images;
-use crate::train::RunFolder;
-use crate::{deploy, export, files, graph};
+use crate::{deploy, export, files};
 
 /// Options of `kinglet publish`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The run folder that `kinglet train` wrote.
-    run: PathBuf,
+    #[command(flatten)]
+    trained: Trained,
     /// The folder to write; its last part is the model's name.
     #[arg(short, long, value_name = "DIR")]
     output: PathBuf,
@@ -29,17 +28,9 @@ pub struct Args {
     /// What the images are and where they come from, for the card.
     #[arg(long, value_name = "TEXT")]
     data_note: Option<String>,
-    /// The images, if they lie elsewhere than the recipe says.
-    #[arg(long, value_name = "PATH")]
-    data: Option<PathBuf>,
     /// Counts the instructions of an inference on this emulated board.
     #[arg(long)]
     board: Option<String>,
-    /// Held-in images to choose ranges by.
-    #[arg(long, default_value_t = deploy::CALIBRATION_IMAGES)]
-    calibration_images: usize,
-    #[command(flatten)]
-    quantization: Quantization,
     #[command(flatten)]
     budgets: Budgets,
 }
@@ -49,17 +40,9 @@ pub struct Args {
 /// # Errors
 /// Names the file or the node that is wrong.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let folder = RunFolder::new(&args.run);
-    let mut recipe = folder.recipe()?;
-    if let Some(path) = &args.data {
-        recipe.data.set_path(path);
-    }
     let name = args.output.file_name().context("the output folder needs a name")?.to_string_lossy();
-    let weights = folder.file("weights.safetensors");
-    let model = graph::load(&weights)?;
-    let data = recipe.data.load()?;
+    let Opened { folder, mut recipe, model, data, quantization } = args.trained.open()?;
     let options = args.budgets.options();
-    let quantization = deploy::Options { images: args.calibration_images, quantize: args.quantization.options() };
     let exported = deploy::deploy(&model.graph, &model.params, &data.train, &quantization, &options)?;
     let mut card = Card::measure(&name, &recipe, &folder.history()?, &model, &exported.bytes, &data)?;
     card.about.clone_from(&args.about);
@@ -74,20 +57,15 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let recipe = toml::to_string(&recipe)?;
     for (file, bytes) in [
         ("recipe.toml", recipe.into_bytes()),
-        ("weights.safetensors", files::read(&weights)?),
+        ("weights.safetensors", files::read(&folder.file("weights.safetensors"))?),
         ("metrics.csv", files::read(&folder.file("metrics.csv"))?),
         (&format!("{name}.kgl"), exported.bytes),
         ("card.md", card.to_string().into_bytes()),
     ] {
-        let path = args.output.join(file);
-        write(&path, &bytes)?;
+        files::save(&args.output.join(file), bytes)?;
     }
     println!("{card}");
     Ok(ExitCode::SUCCESS)
-}
-
-fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    files::write(path, bytes).with_context(|| format!("cannot write `{}`", path.display()))
 }
 
 /// The board's core, and what an inference takes there.
@@ -103,7 +81,8 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::train::{Recipe, Trainer};
+    use crate::graph;
+    use crate::train::{Recipe, RunFolder, Trainer};
 
     #[derive(Debug, Parser)]
     struct Line {

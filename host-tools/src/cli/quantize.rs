@@ -3,24 +3,20 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use ndarray::Axis;
 
-use super::quantization::Quantization;
+use super::trained::{Opened, Trained};
 use crate::quantize::report::{self, Report};
 use crate::report::noise;
 use crate::report::table::Table;
-use crate::train::RunFolder;
-use crate::{deploy, files, graph, quantize};
+use crate::{deploy, files, quantize};
 
 /// Options of `kinglet quantize`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The run folder that `kinglet train` wrote, or a folder of `models/`.
-    run: PathBuf,
-    /// The images, if they lie elsewhere than the recipe says.
-    #[arg(long, value_name = "PATH")]
-    data: Option<PathBuf>,
+    #[command(flatten)]
+    trained: Trained,
     /// Held-out images to measure on, evenly spaced.
     #[arg(long, default_value_t = 200)]
     images: usize,
@@ -30,11 +26,6 @@ pub struct Args {
     /// Draws the signal to noise ratio of every layer as SVG, the worst ones marked.
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
-    /// Held-in images to choose ranges by.
-    #[arg(long, default_value_t = deploy::CALIBRATION_IMAGES)]
-    calibration_images: usize,
-    #[command(flatten)]
-    quantization: Quantization,
 }
 
 /// Prints the table, worst layer last; writes JSON and picture when asked.
@@ -42,28 +33,18 @@ pub struct Args {
 /// # Errors
 /// Names the file or the node that is wrong.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let folder = RunFolder::new(&args.run);
-    let mut recipe = folder.recipe()?;
-    if let Some(path) = &args.data {
-        recipe.data.set_path(path);
-    }
-    let model = graph::load(&folder.file("weights.safetensors"))?;
-    let data = recipe.data.load()?;
-    let options = deploy::Options { images: args.calibration_images, quantize: args.quantization.options() };
-    let prepared = deploy::prepare(&model.graph, &model.params, &data.train, &options)?;
+    let Opened { model, data, quantization, .. } = args.trained.open()?;
+    let prepared = deploy::prepare(&model.graph, &model.params, &data.train, &quantization)?;
     let some = data.test.select(&data.test.spaced(args.images.max(1)));
     let reals = quantize::reals(&model.graph.preprocess, some.images.view())?;
     let images: Vec<Vec<f32>> = reals.axis_iter(Axis(0)).map(|image| image.iter().copied().collect()).collect();
     let report = report::measure(&prepared, &images, &some.labels);
     print(&report);
-    let save = |path: &PathBuf, text: String| {
-        files::write(path, text.as_bytes()).with_context(|| format!("cannot write `{}`", path.display()))
-    };
     if let Some(path) = &args.json {
-        save(path, serde_json::to_string_pretty(&report)?)?;
+        files::save(path, serde_json::to_string_pretty(&report)?)?;
     }
     if let Some(path) = &args.plot {
-        save(path, noise::picture(&model.graph.name, &report)?)?;
+        files::save(path, noise::picture(&model.graph.name, &report)?)?;
     }
     Ok(ExitCode::SUCCESS)
 }

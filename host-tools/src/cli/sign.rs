@@ -42,7 +42,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let signature = key.sign(&bytes);
     bytes.extend(signature.to_bytes());
     let output = args.output.clone().unwrap_or_else(|| signed_name(model));
-    files::write(&output, &bytes).with_context(|| format!("cannot write `{}`", output.display()))?;
+    files::save(&output, &bytes)?;
     println!("{}: {} bytes, signed", output.display(), bytes.len());
     Ok(ExitCode::SUCCESS)
 }

@@ -75,7 +75,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             _ => outputs.write_npy(&mut file),
         }
         .with_context(|| path.display().to_string())?;
-        files::write(path, &file).with_context(|| format!("cannot write `{}`", path.display()))?;
+        files::save(path, &file)?;
     }
     let mut exit = ExitCode::SUCCESS;
     if let Some(path) = &args.compare {

@@ -228,6 +228,13 @@ fn equalization_keeps_the_function_and_saves_uneven_layers() {
     };
     let (without, with) = (decibels(false), decibels(true));
     assert!(with > without + 6.0, "{without:.1} dB, equalized {with:.1} dB");
+    // The report is one of the network that is exported.
+    let reported = |equalize: bool| {
+        let options = Options { equalize, ..Options::default() };
+        let prepared = Prepared::new(&graph, &params, [reals.clone()], &options).unwrap();
+        report::measure(&prepared, &images, &[0; 32]).layers.last().unwrap().decibels
+    };
+    assert!((reported(true) - with).abs() < 1e-6 && (reported(false) - without).abs() < 1e-6);
 }
 
 #[test]

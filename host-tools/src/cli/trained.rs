@@ -1,0 +1,54 @@
+//! The run folder that a command starts from, opened: what `export`, `publish` and `quantize` have in common.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use super::quantization::Quantization;
+use crate::data::Dataset;
+use crate::deploy;
+use crate::graph::{self, FloatModel};
+use crate::train::{Recipe, RunFolder};
+
+/// A trained network, and how it becomes int8.
+#[derive(Debug, clap::Args)]
+pub struct Trained {
+    /// The run folder that `kinglet train` wrote, or a folder of `models/`: its weights, and the recipe that names its
+    /// data.
+    run: PathBuf,
+    /// The images, if they lie elsewhere than the recipe says.
+    #[arg(long, value_name = "PATH")]
+    data: Option<PathBuf>,
+    /// Held-in images to choose ranges by.
+    #[arg(long, default_value_t = deploy::CALIBRATION_IMAGES)]
+    calibration_images: usize,
+    #[command(flatten)]
+    quantization: Quantization,
+}
+
+/// What is in the folder, and its images.
+pub struct Opened {
+    pub folder: RunFolder,
+    pub recipe: Recipe,
+    pub model: FloatModel,
+    pub data: Dataset,
+    pub quantization: deploy::Options,
+}
+
+impl Trained {
+    /// Reads recipe, weights and images.
+    ///
+    /// # Errors
+    /// Names the file that is wrong.
+    pub fn open(&self) -> Result<Opened> {
+        let folder = RunFolder::new(&self.run);
+        let mut recipe = folder.recipe()?;
+        if let Some(path) = &self.data {
+            recipe.data.set_path(path);
+        }
+        let model = graph::load(&folder.file("weights.safetensors"))?;
+        let data = recipe.data.load()?;
+        let quantization = deploy::Options { images: self.calibration_images, quantize: self.quantization.options() };
+        Ok(Opened { folder, recipe, model, data, quantization })
+    }
+}
