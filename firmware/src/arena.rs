@@ -2,7 +2,9 @@
 //! memory of the board.
 
 use kinglet::kernels::Active;
-use kinglet::{Model, Session, SessionError};
+use kinglet::{Model, Session};
+
+use crate::report;
 
 /// The bytes of a model's arena: in RAM, and in the slow memory.
 pub type Bytes = [&'static mut [u8]; 2];
@@ -31,15 +33,15 @@ macro_rules! arena {
     }};
 }
 
-/// A session on an arena of [`arena!`](crate::arena!).
-///
-/// # Errors
-/// As [`Session::new`].
+/// Logs board and model, and opens a session on an arena of [`arena!`](crate::arena!); when that cannot be, logs why.
 pub fn session<const USES: u64>(
     model: Model<'static, USES>,
     [ram, slow]: Bytes,
-) -> Result<Session<'static, Active, USES>, SessionError> {
-    if model.fast_len() > 0 { Session::split(model, ram, slow) } else { Session::new(model, ram) }
+) -> Option<Session<'static, Active, USES>> {
+    report::board();
+    report::model(&model);
+    let session = if model.fast_len() > 0 { Session::split(model, ram, slow) } else { Session::new(model, ram) };
+    session.inspect_err(|error| defmt::error!("{}", error)).ok()
 }
 
 /// Fills the slow memory's statics with zeros, as the start-up code does with those in RAM. Call it before they are used.

@@ -17,15 +17,7 @@ pub fn evaluate<const USES: u64>(
     frame: &mut [u8],
     records: &[Record],
 ) -> i32 {
-    report::board();
-    report::model(&model);
-    let mut session = match session(model, arena) {
-        Ok(session) => session,
-        Err(error) => {
-            defmt::error!("{}", error);
-            return fault::BAD_INPUT;
-        }
-    };
+    let Some(mut session) = session(model, arena) else { return fault::BAD_INPUT };
     let (Some(mut images), Some(mut outputs)) = (HostImages::open(), HostOutputs::create()) else {
         defmt::error!("cannot open inputs.bin (an image set) or outputs.bin in the working directory");
         return fault::BAD_INPUT;

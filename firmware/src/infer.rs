@@ -4,8 +4,8 @@ use kinglet::kernels::Active;
 use kinglet::{Model, Session};
 
 use crate::arena::{Bytes, session};
+use crate::fault;
 use crate::images::{Embedded, Source, feed};
-use crate::{fault, report};
 
 /// How many classes of each image are logged.
 const BEST: usize = 3;
@@ -15,15 +15,7 @@ const BEST: usize = 3;
 ///
 /// `frame` has room for one image.
 pub fn infer<const USES: u64>(model: Model<'static, USES>, arena: Bytes, frame: &mut [u8]) -> i32 {
-    report::board();
-    report::model(&model);
-    let mut session = match session(model, arena) {
-        Ok(session) => session,
-        Err(error) => {
-            defmt::error!("{}", error);
-            return fault::BAD_INPUT;
-        }
-    };
+    let Some(mut session) = session(model, arena) else { return fault::BAD_INPUT };
     if let Some(images) = Embedded::open() {
         return classify(&mut session, images, frame);
     }

@@ -17,15 +17,7 @@ pub fn profile<const USES: u64>(
     frame: &mut [u8],
     records: &[Record],
 ) -> i32 {
-    report::board();
-    report::model(&model);
-    let mut session = match session(model, arena) {
-        Ok(session) => session,
-        Err(error) => {
-            defmt::error!("{}", error);
-            return fault::BAD_INPUT;
-        }
-    };
+    let Some(mut session) = session(model, arena) else { return fault::BAD_INPUT };
     let zeros = Header { kind: Kind::Quantized, count: 1, image_len: model.input().span() };
     let mut images = Embedded::open();
     let header = images.as_ref().map_or(zeros, Source::header);

@@ -9,7 +9,6 @@ use crate::error::{Fault, ModelError};
 use crate::kernels::Backend;
 use crate::quant::weights;
 use crate::tensor::Shape;
-use crate::window::Reach;
 
 /// A product, a sum or a difference of a tensor and a constant with one element for each channel or for each element: a
 /// batch normalization that could not be folded, a mean image.
@@ -91,21 +90,7 @@ impl<'m> Constant<'m> {
         params::demand(Self::output_shape(input.shape).same(output.shape), Fault::ShapeRule)
     }
 
-    pub(super) const fn scratch_len(&self, _tensors: &Operands) -> u32 {
-        0
-    }
-
-    pub(super) const fn in_place(&self, operand: u32) -> bool {
-        operand == 0
-    }
-
-    pub(super) const fn reach(&self, _operand: u32) -> Reach {
-        Reach::POINT
-    }
-
-    pub(super) const fn macs(&self, _tensors: &Operands) -> u64 {
-        0
-    }
+    params::pointwise!();
 
     pub(super) const fn weight_bytes(&self) -> u32 {
         self.data.len() as u32

@@ -9,7 +9,6 @@ use crate::error::{Fault, ModelError};
 use crate::kernels::Backend;
 use crate::kernels::intrinsics::cast;
 use crate::tensor::Shape;
-use crate::window::Reach;
 
 /// Any function of one int8 element: LOGISTIC, TANH, HARD_SWISH, LEAKY_RELU, RELU that is not fused, QUANTIZE from
 /// int8 to int8, arithmetic with a single constant. Whoever writes the model computes the 256 entries.
@@ -44,21 +43,7 @@ impl<'m> Lookup<'m> {
         params::demand(Self::output_shape(tensors.a.shape).same(tensors.output.shape), Fault::ShapeRule)
     }
 
-    pub(super) const fn scratch_len(&self, _tensors: &Operands) -> u32 {
-        0
-    }
-
-    pub(super) const fn in_place(&self, operand: u32) -> bool {
-        operand == 0
-    }
-
-    pub(super) const fn reach(&self, _operand: u32) -> Reach {
-        Reach::POINT
-    }
-
-    pub(super) const fn macs(&self, _tensors: &Operands) -> u64 {
-        0
-    }
+    params::pointwise!();
 
     pub(super) const fn weight_bytes(&self) -> u32 {
         256

@@ -7,6 +7,29 @@ use crate::quant::{Channels, Clamp, Multiplier, Rounding};
 use crate::tensor::{DType, Shape, Tensor};
 use crate::window::Window;
 
+/// The members of an operator whose output pixel depends on the input's pixel at the same place only, and which needs nothing
+/// beside it: no scratch, in place over its first operand, no multiply-accumulates. For an `impl` block.
+macro_rules! pointwise {
+    () => {
+        pub(super) const fn scratch_len(&self, _tensors: &$crate::ops::Operands) -> u32 {
+            0
+        }
+
+        pub(super) const fn in_place(&self, operand: u32) -> bool {
+            operand == 0
+        }
+
+        pub(super) const fn reach(&self, _operand: u32) -> $crate::window::Reach {
+            $crate::window::Reach::POINT
+        }
+
+        pub(super) const fn macs(&self, _tensors: &$crate::ops::Operands) -> u64 {
+            0
+        }
+    };
+}
+pub(super) use pointwise;
+
 /// Words of a window: kernel, stride, padding before, padding after, each vertical then horizontal.
 pub(super) const WINDOW_WORDS: u32 = 8;
 

@@ -10,7 +10,6 @@ use crate::kernels::Backend;
 use crate::memory::Element;
 use crate::quant::{Clamp, Multiplier, Rounding, requantize};
 use crate::tensor::{DType, Shape, Tensor};
-use crate::window::Reach;
 
 /// QUANTIZE between int8 and int16 and from int16 to int16, and of int16 RELU, RELU6 and LEAKY_RELU, which are no table of
 /// 256 entries there: `clamp(round(factor * (input - zero point)) + zero point)`.
@@ -58,22 +57,8 @@ impl Rescale {
         params::demand(Self::output_shape(tensors.a.shape).same(tensors.output.shape), Fault::ShapeRule)
     }
 
-    pub(super) const fn scratch_len(&self, _tensors: &Operands) -> u32 {
-        0
-    }
-
-    /// In place when both have one type: elements then keep their bytes.
-    pub(super) const fn in_place(&self, operand: u32) -> bool {
-        operand == 0
-    }
-
-    pub(super) const fn reach(&self, _operand: u32) -> Reach {
-        Reach::POINT
-    }
-
-    pub(super) const fn macs(&self, _tensors: &Operands) -> u64 {
-        0
-    }
+    // In place when both have one type: elements then keep their bytes.
+    params::pointwise!();
 
     pub(super) const fn weight_bytes(&self) -> u32 {
         0

@@ -9,7 +9,6 @@ use crate::error::{Fault, ModelError};
 use crate::kernels::Backend;
 use crate::memory::Element;
 use crate::tensor::{DType, Shape};
-use crate::window::Reach;
 
 /// Which function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,21 +66,7 @@ impl<'m> Sigmoid<'m> {
         params::demand(Self::output_shape(tensors.a.shape).same(tensors.output.shape), Fault::ShapeRule)
     }
 
-    pub(super) const fn scratch_len(&self, _tensors: &Operands) -> u32 {
-        0
-    }
-
-    pub(super) const fn in_place(&self, operand: u32) -> bool {
-        operand == 0
-    }
-
-    pub(super) const fn reach(&self, _operand: u32) -> Reach {
-        Reach::POINT
-    }
-
-    pub(super) const fn macs(&self, _tensors: &Operands) -> u64 {
-        0
-    }
+    params::pointwise!();
 
     pub(super) const fn weight_bytes(&self) -> u32 {
         512

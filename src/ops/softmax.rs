@@ -9,7 +9,6 @@ use crate::error::{Fault, ModelError};
 use crate::kernels::Backend;
 use crate::quant::{Multiplier, rounding_divide_by_pot as divide, rounding_doubling_high_mul as multiply};
 use crate::tensor::{QuantParams, Shape};
-use crate::window::Reach;
 
 /// Integer bits of the scaled differences that are exponentiated: Q5.26.
 const DIFF_BITS: i32 = 5;
@@ -71,21 +70,7 @@ impl Softmax {
         params::demand(Self::output_shape(tensors.a.shape).same(tensors.output.shape), Fault::ShapeRule)
     }
 
-    pub(super) const fn scratch_len(&self, _tensors: &Operands) -> u32 {
-        0
-    }
-
-    pub(super) const fn in_place(&self, operand: u32) -> bool {
-        operand == 0
-    }
-
-    pub(super) const fn reach(&self, _operand: u32) -> Reach {
-        Reach::POINT
-    }
-
-    pub(super) const fn macs(&self, _tensors: &Operands) -> u64 {
-        0
-    }
+    params::pointwise!();
 
     pub(super) const fn weight_bytes(&self) -> u32 {
         0

@@ -10,7 +10,6 @@ use crate::kernels::Backend;
 use crate::memory::Element;
 use crate::quant::{Multiplier, Rounding, requantize};
 use crate::tensor::{DType, QuantParams, Shape};
-use crate::window::Reach;
 
 /// Bytes of a table.
 const TABLE: usize = 2 * 513;
@@ -63,21 +62,7 @@ impl<'m> SoftmaxInt16<'m> {
         params::demand(Self::output_shape(tensors.a.shape).same(tensors.output.shape), Fault::ShapeRule)
     }
 
-    pub(super) const fn scratch_len(&self, _tensors: &Operands) -> u32 {
-        0
-    }
-
-    pub(super) const fn in_place(&self, operand: u32) -> bool {
-        operand == 0
-    }
-
-    pub(super) const fn reach(&self, _operand: u32) -> Reach {
-        Reach::POINT
-    }
-
-    pub(super) const fn macs(&self, _tensors: &Operands) -> u64 {
-        0
-    }
+    params::pointwise!();
 
     pub(super) const fn weight_bytes(&self) -> u32 {
         2 * TABLE as u32
