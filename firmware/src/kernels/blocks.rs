@@ -1,6 +1,8 @@
 //! Every block of the build's instruction set against its portable definition, over random and extreme data.
 
-use kinglet::kernels::blocks::depthwise::Pair;
+use kinglet::kernels::blocks::depthwise::{Pair, Taps};
+use kinglet::kernels::blocks::gemm::Rows;
+use kinglet::kernels::blocks::winograd::Table;
 use kinglet::kernels::blocks::{Blocks, Columns, Tiles};
 use kinglet::kernels::intrinsics::cast::{words_as_i8_mut, words_as_i32_mut};
 use kinglet::kernels::{Active, Backend, Portable};
@@ -144,7 +146,7 @@ fn products(round: &mut Round) {
     let (rows, len) = (1 + round.random.below(7), 1 + round.random.below(45));
     let (f, s) = (round.random.below(20), round.random.below(200));
     let stride = round.random.below(400);
-    both!(round, "patch", 1400, |out, Set| Set::patch(out, bytes_a, f, s, stride, rows, len));
+    both!(round, "patch", 1400, |out, Set| Set::patch(out, bytes_a, [f, s], &Rows::new(rows, len, stride)));
 }
 
 /// Winograd transforms and products.
@@ -155,7 +157,12 @@ fn winograd(round: &mut Round) {
     let pos = 1 + round.random.below(36);
     both!(round, "products", 500, |out, Set| Set::products(a, w, &mut words_as_i32_mut(out)[..8 * pos], kp));
     let table = [[4u32, 4], [2, 4], [1, 1]].map(|[v, n]| [v * (2 + 2 * (kp as u32 % 7)), n]);
-    both!(round, "products_table", 500, |out, Set| Set::products_table(a, w, words_as_i32_mut(out), &table));
+    both!(round, "products_table", 500, |out, Set| Set::products_table(
+        a,
+        w,
+        words_as_i32_mut(out),
+        &Table::new(table)
+    ));
     let count = 1 + round.random.below(30);
     let step = 4 + round.random.below(60);
     let rws = [0; 6].map(|_| round.random.below(3000));
@@ -259,17 +266,12 @@ fn bytes(round: &mut Round) {
         words_as_i32_mut(out).first_chunk_mut().unwrap()
     ));
     let k = if number % 3 == 0 { [3, 3] } else { [1 + round.random.below(5), 1 + round.random.below(5)] };
-    let p = Pair {
-        at: f,
-        second: if number % 3 == 0 { step } else { round.random.below(100) },
-        row: stride,
-        step,
-        kernel: k,
-        out: second + 4 * groups,
-    };
+    let p =
+        Pair { at: f, second: if number % 3 == 0 { step } else { round.random.below(100) }, out: second + 4 * groups };
     both!(round, "depthwise", 100, |out, Set| Set::depthwise(
         bytes_a,
-        &p,
+        &Taps::new(k, stride, step),
+        p,
         w,
         &records[..16 * groups],
         words_as_i8_mut(out)

@@ -12,10 +12,10 @@
 
 use core::ops::Range;
 
-use super::{ConvAlgorithm, Layer, Map, Packed, block_start};
+use super::{ConvAlgorithm, Layer, Map, Packed, Part, block_start};
 use crate::kernels::blocks::Blocks;
 use crate::kernels::blocks::elementwise::copy;
-use crate::kernels::blocks::gemm::{MAX_REST, patch_pairs};
+use crate::kernels::blocks::gemm::{MAX_REST, Rows, patch_pairs};
 use crate::kernels::blocks::gemm_bytes;
 use crate::kernels::blocks::pieces::{every, pieces, pieces_mut};
 use crate::kernels::intrinsics::cast;
@@ -58,20 +58,26 @@ impl Width {
 
     /// Two patches for the products.
     #[inline(always)]
-    fn patch<B: Blocks, const USES: u64>(
-        self,
-        x: &mut [u32],
-        src: &[i8],
-        at: [usize; 2],
-        stride: usize,
-        rows: usize,
-        len: usize,
-    ) {
+    fn patch<B: Blocks, const USES: u64>(self, x: &mut [u32], src: &[i8], at: [usize; 2], shape: &Rows) {
         match self {
-            Width::Bytes if Width::Bytes.is_among(USES) => B::patch_bytes(x, src, at[0], at[1], stride, rows, len),
-            Width::Wide | Width::Narrow if Width::Wide.is_among(USES) || Width::Narrow.is_among(USES) => {
-                B::patch(x, src, at[0], at[1], stride, rows, len);
+            Width::Bytes if Width::Bytes.is_among(USES) => {
+                B::patch_bytes(x, src, at[0], at[1], shape.stride(), shape.rows(), shape.len())
             }
+            Width::Wide | Width::Narrow if Width::Wide.is_among(USES) || Width::Narrow.is_among(USES) => {
+                B::patch(x, src, at, shape);
+            }
+            _ => {}
+        }
+    }
+
+    /// The products of two patches with some blocks.
+    #[inline(always)]
+    fn multiply<B: Blocks, const USES: u64>(self, x: &[u32], part: &Part<'_>, out: &mut [i8], second: usize) {
+        let Part { records, weights } = *part;
+        match self {
+            Width::Wide if Width::Wide.is_among(USES) => B::gemm16(x, weights, records, out, second),
+            Width::Narrow if Width::Narrow.is_among(USES) => B::gemm8(x, weights, records, out, second),
+            Width::Bytes if Width::Bytes.is_among(USES) => B::gemm_bytes(x, weights, records, out, second),
             _ => {}
         }
     }
@@ -153,6 +159,8 @@ pub fn run<B: Blocks, const USES: u64>(
     let blocks = layer.output.c.div_ceil(4);
     let Some(packed) = Packed::new(packed, blocks.wrapping_mul(16)) else { return };
     let Some((x, line)) = scratch.split_at_mut_checked(patch_words(layer, width).wrapping_mul(2)) else { return };
+    let per_block = patch_words(layer, width).wrapping_mul(width.words_per_pair());
+    let Some(parts) = packed.blocks(layer.output.c, per_block) else { return };
     let ([kernel, kernel_w], [_, stride]) = (layer.kernel(), layer.stride());
     let patch_row = kernel_w.wrapping_mul(layer.input.c);
     let tile = tile_columns(layer);
@@ -163,19 +171,20 @@ pub fn run<B: Blocks, const USES: u64>(
         for y in rows.clone() {
             let (src, row_bytes, pixel) = source.rows::<B>(input, y);
             let out = output.get_mut(layer.output.row(y)..).unwrap_or_default();
+            let shape = Rows::new(kernel, patch_row, row_bytes);
             let step = stride.wrapping_mul(pixel);
             let (mut first, mut column) = (0usize, start);
             while column < end {
                 // The last pixel of an odd row is computed twice, into the same place.
                 let apart = usize::from(column.wrapping_add(1) < end);
                 let at = [first, first.wrapping_add(apart.wrapping_mul(step))];
-                width.patch::<B, USES>(x, src, at, row_bytes, kernel, patch_row);
+                width.patch::<B, USES>(x, src, at, &shape);
                 let out = out.get_mut(column.wrapping_mul(layer.output.pitch)..).unwrap_or_default();
                 let second = apart.wrapping_mul(layer.output.pitch);
                 if uses::has(USES, uses::EXACT) && packed.flags & Packed::EXACT != 0 {
                     exact::<B, USES>(layer, width, &packed, x, out, second);
                 } else {
-                    fast::<B, USES>(layer, width, &packed, x, out, second);
+                    fast::<B, USES>(layer, width, &parts, x, out, second);
                 }
                 first = first.wrapping_add(step.wrapping_mul(2));
                 column = column.wrapping_add(2);
@@ -223,38 +232,24 @@ fn direct<'a>(layer: &Layer, y: usize, column: usize, input: &'a [i8]) -> Option
 fn fast<B: Blocks, const USES: u64>(
     layer: &Layer,
     width: Width,
-    packed: &Packed,
+    [whole, last]: &[Part<'_>; 2],
     x: &[u32],
     out: &mut [i8],
     second: usize,
 ) {
     let channels = layer.output.c;
-    let per_block = (x.len() / 2).wrapping_mul(width.words_per_pair());
-    let multiply = |w: &[u32], records: &[u32], out: &mut [i8], second: usize| match width {
-        Width::Wide if Width::Wide.is_among(USES) => B::gemm16(x, w, records, out, second),
-        Width::Narrow if Width::Narrow.is_among(USES) => B::gemm8(x, w, records, out, second),
-        Width::Bytes if Width::Bytes.is_among(USES) => B::gemm_bytes(x, w, records, out, second),
-        _ => {}
-    };
     if channels < 4 {
         let mut few = [0i8; 8];
-        multiply(packed.weights, packed.records, &mut few, 4);
+        width.multiply::<B, USES>(x, last, &mut few, 4);
         for (to, from) in [(0, 0), (second, 4)] {
             let to = out.get_mut(to..).unwrap_or_default();
             copy(to.get_mut(..channels).unwrap_or_default(), few.get(from..).unwrap_or_default());
         }
         return;
     }
-    let whole = channels / 4;
-    let (Some((records, last_records)), Some((weights, last_weights))) = (
-        packed.records.split_at_checked(whole.wrapping_mul(16)),
-        packed.weights.split_at_checked(whole.wrapping_mul(per_block)),
-    ) else {
-        return;
-    };
-    multiply(weights, records, out, second);
+    width.multiply::<B, USES>(x, whole, out, second);
     if !channels.is_multiple_of(4) {
-        multiply(last_weights, last_records, out.get_mut(channels.wrapping_sub(4)..).unwrap_or_default(), second);
+        width.multiply::<B, USES>(x, last, out.get_mut(channels.wrapping_sub(4)..).unwrap_or_default(), second);
     }
 }
 

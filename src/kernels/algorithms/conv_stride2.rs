@@ -4,6 +4,7 @@ use core::ops::Range;
 
 use super::Layer;
 use super::winograd::{self, Reach, Scheme};
+use crate::kernels::blocks::winograd::Table;
 use crate::kernels::blocks::{Blocks, Columns, Tiles, stride2};
 
 struct S2;
@@ -36,10 +37,17 @@ impl Scheme for S2 {
         B::s2_horizontal(t, v, at, position, pairs);
     }
 
+    /// Channel pairs of a position, and the number of positions that have so many.
+    type Counts = Table<3>;
+
     #[inline(always)]
-    fn products<B: Blocks>(v: &[u32], u: &[u32], m: &mut [i32], channel_pairs: usize) {
-        let table = stride2::PER_POSITION.map(|[slots, n]| [slots.wrapping_mul(channel_pairs as u32), n]);
-        B::products_table(v, u, m, &table);
+    fn counts(channel_pairs: usize) -> Self::Counts {
+        Table::new(stride2::PER_POSITION.map(|[slots, n]| [slots.wrapping_mul(channel_pairs as u32), n]))
+    }
+
+    #[inline(always)]
+    fn products<B: Blocks>(v: &[u32], u: &[u32], m: &mut [i32], counts: &Self::Counts) {
+        B::products_table(v, u, m, counts);
     }
 
     #[inline(always)]

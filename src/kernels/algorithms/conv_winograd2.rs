@@ -38,8 +38,15 @@ impl<const AT_RUN_TIME: bool> Scheme for F2<AT_RUN_TIME> {
         B::w2_horizontal(t, v, at, position, pairs);
     }
 
+    type Counts = usize;
+
     #[inline(always)]
-    fn products<B: Blocks>(v: &[u32], u: &[u32], m: &mut [i32], channel_pairs: usize) {
+    fn counts(channel_pairs: usize) -> usize {
+        channel_pairs
+    }
+
+    #[inline(always)]
+    fn products<B: Blocks>(v: &[u32], u: &[u32], m: &mut [i32], &channel_pairs: &usize) {
         B::products(v, u, m, channel_pairs);
     }
 

@@ -36,8 +36,15 @@ impl Scheme for F4 {
         B::w4_horizontal(t, v, at, position, pairs);
     }
 
+    type Counts = usize;
+
     #[inline(always)]
-    fn products<B: Blocks>(v: &[u32], u: &[u32], m: &mut [i32], channel_pairs: usize) {
+    fn counts(channel_pairs: usize) -> usize {
+        channel_pairs
+    }
+
+    #[inline(always)]
+    fn products<B: Blocks>(v: &[u32], u: &[u32], m: &mut [i32], &channel_pairs: &usize) {
         B::products(v, u, m, channel_pairs);
     }
 

@@ -8,7 +8,7 @@ use core::ops::Range;
 use super::conv_gemm::{Source, clamp_row, line_words, tile_columns};
 use super::{Layer, Packed};
 use crate::kernels::blocks::Blocks;
-use crate::kernels::blocks::depthwise::Pair;
+use crate::kernels::blocks::depthwise::{Pair, Taps};
 
 /// Whether the algorithm can compute a layer.
 pub const fn supports(layer: &Layer) -> bool {
@@ -39,14 +39,8 @@ pub fn run<B: Blocks>(
     let channels = layer.output.c;
     let Some(packed) = Packed::new(packed, channels.div_ceil(4).wrapping_mul(16)) else { return };
     let (kernel, step) = (layer.kernel(), layer.stride()[1]);
-    let whole = channels / 4;
     let taps = kernel[0].wrapping_mul(kernel[1]).wrapping_mul(2);
-    let (Some((records, last_records)), Some((weights, last_weights))) = (
-        packed.records.split_at_checked(whole.wrapping_mul(16)),
-        packed.weights.split_at_checked(whole.wrapping_mul(taps)),
-    ) else {
-        return;
-    };
+    let Some([whole, last]) = packed.blocks(channels, taps) else { return };
     let tile = tile_columns(layer);
     let mut start = 0;
     while start < layer.output.w {
@@ -56,19 +50,20 @@ pub fn run<B: Blocks>(
             let (src, row, pixel) = source.rows::<B>(input, y);
             let out = output.get_mut(layer.output.row(y)..).unwrap_or_default();
             let step = step.wrapping_mul(pixel);
+            let taps = Taps::new(kernel, row, pixel);
             let (mut at, mut column) = (0usize, start);
             while column < end {
                 // The last pixel of an odd row is computed twice, into the same place.
                 let apart = usize::from(column.wrapping_add(1) < end);
                 let second = apart.wrapping_mul(step);
                 let out = out.get_mut(column.wrapping_mul(layer.output.pitch)..).unwrap_or_default();
-                let mut pair =
-                    Pair { at, second, row, step: pixel, kernel, out: apart.wrapping_mul(layer.output.pitch) };
-                B::depthwise(src, &pair, weights, records, out);
+                let mut pair = Pair { at, second, out: apart.wrapping_mul(layer.output.pitch) };
+                B::depthwise(src, &taps, pair, whole.weights, whole.records, out);
                 if !channels.is_multiple_of(4) {
-                    let last = channels.wrapping_sub(4);
-                    pair.at = at.wrapping_add(last);
-                    B::depthwise(src, &pair, last_weights, last_records, out.get_mut(last..).unwrap_or_default());
+                    let start = channels.wrapping_sub(4);
+                    pair.at = at.wrapping_add(start);
+                    let out = out.get_mut(start..).unwrap_or_default();
+                    B::depthwise(src, &taps, pair, last.weights, last.records, out);
                 }
                 at = at.wrapping_add(step.wrapping_mul(2));
                 column = column.wrapping_add(2);

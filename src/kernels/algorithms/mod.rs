@@ -167,6 +167,22 @@ impl<'m> Packed<'m> {
         let (records, weights) = rest.split_at_checked(records)?;
         Some(Self { flags: header.first().copied()?, records, weights })
     }
+
+    /// What the whole blocks of four of `channels` channels have, with 16 words of records and `per_block` of weights each, and
+    /// what a last block has that overlaps them.
+    fn blocks(&self, channels: usize, per_block: usize) -> Option<[Part<'m>; 2]> {
+        let whole = channels / 4;
+        let (records, last_records) = self.records.split_at_checked(whole.wrapping_mul(16))?;
+        let (weights, last_weights) = self.weights.split_at_checked(whole.wrapping_mul(per_block))?;
+        Some([Part { records, weights }, Part { records: last_records, weights: last_weights }])
+    }
+}
+
+/// Records and weights of some blocks.
+#[derive(Clone, Copy)]
+struct Part<'m> {
+    records: &'m [u32],
+    weights: &'m [u32],
 }
 
 /// The first channel of block `block` of four of `channels`: the last block overlaps the one before it.

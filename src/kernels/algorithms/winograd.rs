@@ -55,8 +55,12 @@ pub(super) trait Scheme {
     fn vertical<B: Blocks>(src: &[i8], reach: &Reach, t: &mut [u32]);
     /// The horizontal input transform.
     fn horizontal<B: Blocks>(t: &[u32], v: &mut [u32], at: usize, position: usize, pairs: usize);
+    /// What [`Scheme::products`] is told of `channel_pairs`: the same for all tiles of a layer.
+    type Counts;
+    /// Of so many channel pairs.
+    fn counts(channel_pairs: usize) -> Self::Counts;
     /// The products of a pair of tiles.
-    fn products<B: Blocks>(v: &[u32], u: &[u32], m: &mut [i32], channel_pairs: usize);
+    fn products<B: Blocks>(v: &[u32], u: &[u32], m: &mut [i32], counts: &Self::Counts);
     /// The output transform of a pair of tiles.
     fn output<B: Blocks>(m: &[i32], records: &[u32], relu: bool, out: &mut [i8], tiles: Tiles);
     /// The weights' transform at run time.
@@ -227,6 +231,7 @@ impl<S: Scheme> Work<'_, S> {
         let tile_words = S::SLOTS.wrapping_mul(self.slot());
         let map = &self.layer.output;
         let row_bytes = map.row_bytes();
+        let counts = S::counts(self.e.channel_pairs);
         for (block, (records, mut weights)) in blocks.zip(weights).enumerate() {
             if S::AT_RUN_TIME {
                 for (lane, filter) in pieces(weights, per_filter).enumerate() {
@@ -243,7 +248,7 @@ impl<S: Scheme> Work<'_, S> {
                 let mut tiles = Tiles { at: [row, row.wrapping_add(tile_bytes)], row: row_bytes, pixel: map.pitch };
                 let mut x = 0usize;
                 for v in pieces(v, tile_words) {
-                    S::products::<B>(v, weights, m, self.e.channel_pairs);
+                    S::products::<B>(v, weights, m, &counts);
                     let next = x.wrapping_add(2 * S::TILE);
                     if next <= whole {
                         S::output::<B>(m, records, relu, output, tiles);

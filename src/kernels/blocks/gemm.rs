@@ -16,23 +16,58 @@ pub const fn patch_pairs(rows: usize, len: usize) -> usize {
     (rows.saturating_mul(len / 4)).saturating_add(rows.saturating_mul(len % 4).div_ceil(4)).saturating_mul(2)
 }
 
-/// Whether [`patch`] can read all of its two patches and write all of its pairs.
-pub fn patch_fits(dst: usize, src: usize, at: [usize; 2], stride: usize, rows: usize, len: usize) -> bool {
-    let reach = rows.saturating_sub(1).saturating_mul(stride).saturating_add(len);
-    rows > 0
-        && len > 0
-        && rows.saturating_mul(len % 4) <= MAX_REST
-        && patch_pairs(rows, len).saturating_mul(2) <= dst
-        && at[0].saturating_add(reach) <= src
-        && at[1].saturating_add(reach) <= src
+/// The rows of a patch, the same for all pixels of a row; with what they need of the slices, which is asked before every patch.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows {
+    stride: usize,
+    rows: usize,
+    len: usize,
+    /// Bytes from the first to the last.
+    reach: usize,
+    /// Words of two widened patches.
+    words: usize,
 }
 
-/// Widens two patches of `rows` rows of `len` bytes, at `first` and `second` of `src`, into `dst[pair][2]`.
-pub fn patch(dst: &mut [u32], src: &[i8], first: usize, second: usize, stride: usize, rows: usize, len: usize) {
-    if !patch_fits(dst.len(), src.len(), [first, second], stride, rows, len) {
+impl Rows {
+    /// `rows` rows of `len` bytes, `stride` bytes from one to the next. Patches of nothing, or with more than [`MAX_REST`] rest
+    /// bytes, fit nowhere.
+    pub const fn new(rows: usize, len: usize, stride: usize) -> Self {
+        let reach = rows.saturating_sub(1).saturating_mul(stride).saturating_add(len);
+        let good = rows > 0 && len > 0 && rows.saturating_mul(len % 4) <= MAX_REST;
+        let words = if good { patch_pairs(rows, len).saturating_mul(2) } else { usize::MAX };
+        Self { stride, rows, len, reach, words }
+    }
+
+    /// Bytes from one row to the next.
+    pub const fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// How many rows.
+    pub const fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Bytes of a row.
+    #[allow(clippy::len_without_is_empty)]
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether [`patch`] can read two patches from `at` on, of `src` bytes, and write all of their pairs into `dst` words.
+    #[inline(always)]
+    pub const fn fit(&self, dst: usize, src: usize, at: [usize; 2]) -> bool {
+        self.words <= dst && at[0].saturating_add(self.reach) <= src && at[1].saturating_add(self.reach) <= src
+    }
+}
+
+/// Widens two patches, from the bytes `at` of `src` on, into `dst[pair][2]`.
+pub fn patch(dst: &mut [u32], src: &[i8], at: [usize; 2], shape: &Rows) {
+    if !shape.fit(dst.len(), src.len(), at) {
         return;
     }
-    for (pixel, at) in [first, second].into_iter().enumerate() {
+    let &Rows { stride, rows, len, .. } = shape;
+    for (pixel, at) in at.into_iter().enumerate() {
         let mut rest = [0i8; MAX_REST + 4];
         let mut left = rest.iter_mut();
         let mut pairs = dst.iter_mut().skip(pixel).step_by(2);
@@ -59,12 +94,14 @@ pub const fn fits(x: usize, w: usize, blocks: usize, words_per_pair: usize) -> b
     pairs >= 2
         && pairs.is_multiple_of(2)
         && blocks > 0
-        && pairs.saturating_mul(words_per_pair).saturating_mul(blocks) <= w
+        // A slice's length in bytes fits a usize, so up to 8 times half of its words does.
+        && pairs.wrapping_mul(words_per_pair).saturating_mul(blocks) <= w
 }
 
 /// Whether `blocks` blocks of 4 channels of two pixels fit into `out` bytes.
 pub const fn fits_out(blocks: usize, second: usize, out: usize) -> bool {
-    blocks.saturating_mul(4).saturating_add(second) <= out
+    // Blocks are counted in records of 64 bytes, of which slices hold fewer than a quarter of all numbers.
+    blocks.wrapping_mul(4).saturating_add(second) <= out
 }
 
 /// Accumulators `[pixel][channel]` of one block of weights of 16 bits.

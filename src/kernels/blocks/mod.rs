@@ -26,10 +26,9 @@ pub use winograd::{Columns, Tiles};
 
 /// The blocks of one instruction set. Every default is the portable definition.
 pub trait Blocks {
-    /// Widens two patches of `rows` rows of `len` bytes, at `first` and `second` of `src`, `stride` bytes from row to
-    /// row, into pairs: [`gemm::patch`].
-    fn patch(dst: &mut [u32], src: &[i8], first: usize, second: usize, stride: usize, rows: usize, len: usize) {
-        gemm::patch(dst, src, first, second, stride, rows, len);
+    /// Widens two patches, from the bytes `at` of `src` on, into pairs: [`gemm::patch`].
+    fn patch(dst: &mut [u32], src: &[i8], at: [usize; 2], shape: &gemm::Rows) {
+        gemm::patch(dst, src, at, shape);
     }
 
     /// 2 pixels times blocks of 4 channels, weights of 16 bits, requantized: [`gemm::gemm16`].
@@ -73,7 +72,7 @@ pub trait Blocks {
     }
 
     /// The same for a table of numbers of channel pairs and of positions: [`winograd::products_table`].
-    fn products_table(v: &[u32], u: &[u32], m: &mut [i32], table: &[[u32; 2]]) {
+    fn products_table<const N: usize>(v: &[u32], u: &[u32], m: &mut [i32], table: &winograd::Table<N>) {
         winograd::products_table(v, u, m, table);
     }
 
@@ -128,8 +127,15 @@ pub trait Blocks {
     }
 
     /// Two pixels, each channel by itself: [`depthwise::depthwise`].
-    fn depthwise(src: &[i8], pair: &depthwise::Pair, w: &[u32], records: &[u32], out: &mut [i8]) {
-        depthwise::depthwise(src, pair, w, records, out);
+    fn depthwise(
+        src: &[i8],
+        taps: &depthwise::Taps,
+        pair: depthwise::Pair,
+        w: &[u32],
+        records: &[u32],
+        out: &mut [i8],
+    ) {
+        depthwise::depthwise(src, taps, pair, w, records, out);
     }
 
     /// The linear form of a rescaled sum, into the first: [`elementwise::add_linear`].

@@ -79,17 +79,40 @@ pub const fn products_fit(v: usize, u: usize, positions: usize, pairs: usize) ->
         && words.saturating_mul(4) <= u
 }
 
-/// Whether the channel pairs and positions of a table fit.
-pub fn table_fits(v: usize, u: usize, m: usize, table: &[[u32; 2]]) -> bool {
-    let words = table.iter().fold(0usize, |sum, &[pairs, positions]| {
-        sum.saturating_add((pairs as usize).saturating_mul(positions as usize))
-    });
-    let positions = table.iter().fold(0usize, |sum, &[_, positions]| sum.saturating_add(positions as usize));
-    !table.is_empty()
-        && table.iter().all(|&[pairs, positions]| pairs >= 2 && pairs.is_multiple_of(2) && positions > 0)
-        && positions.saturating_mul(8) <= m
-        && words.saturating_mul(2) <= v
-        && words.saturating_mul(4) <= u
+/// Numbers of channel pairs, and of positions that have so many; with what they need of the slices, which is asked before every
+/// product.
+#[derive(Clone, Copy, Debug)]
+pub struct Table<const N: usize> {
+    entries: [[u32; 2]; N],
+    /// Words of `v`, of `u` and of `m`.
+    needs: [usize; 3],
+}
+
+impl<const N: usize> Table<N> {
+    /// Channel pairs are even and at least 2, positions at least 1; other tables fit nowhere.
+    #[inline(always)]
+    pub fn new(entries: [[u32; 2]; N]) -> Self {
+        let (mut words, mut positions, mut good) = (0usize, 0usize, N > 0);
+        for [pairs, more] in entries {
+            good &= pairs >= 2 && pairs.is_multiple_of(2) && more > 0;
+            words = words.saturating_add((pairs as usize).saturating_mul(more as usize));
+            positions = positions.saturating_add(more as usize);
+        }
+        let needs = [words.saturating_mul(2), words.saturating_mul(4), positions.saturating_mul(8)];
+        Self { entries, needs: if good { needs } else { [usize::MAX; 3] } }
+    }
+
+    /// The channel pairs and positions.
+    pub fn entries(&self) -> &[[u32; 2]; N] {
+        &self.entries
+    }
+
+    /// Whether they fit into so many words of `v`, `u` and `m`.
+    #[inline(always)]
+    pub fn fits(&self, v: usize, u: usize, m: usize) -> bool {
+        let [for_v, for_u, for_m] = self.needs;
+        for_v <= v && for_u <= u && for_m <= m
+    }
 }
 
 #[inline(always)]
@@ -117,20 +140,19 @@ pub fn products(v: &[u32], u: &[u32], m: &mut [i32], pairs: usize) {
     }
 }
 
-/// The same for a table of numbers of channel pairs, and of positions that have so many, one after another in `v`, `u`
-/// and `m`.
-pub fn products_table(v: &[u32], u: &[u32], m: &mut [i32], table: &[[u32; 2]]) {
-    products_by::<crate::kernels::Portable>(v, u, m, table);
+/// The same for the entries of a table, one after another in `v`, `u` and `m`.
+pub fn products_table<const N: usize>(v: &[u32], u: &[u32], m: &mut [i32], table: &Table<N>) {
+    products_by::<crate::kernels::Portable, N>(v, u, m, table);
 }
 
 /// [`products_table`] by an instruction set's own [`products`].
 #[inline(always)]
-pub fn products_by<B: super::Blocks>(v: &[u32], u: &[u32], m: &mut [i32], table: &[[u32; 2]]) {
-    if !table_fits(v.len(), u.len(), m.len(), table) {
+pub fn products_by<B: super::Blocks, const N: usize>(v: &[u32], u: &[u32], m: &mut [i32], table: &Table<N>) {
+    if !table.fits(v.len(), u.len(), m.len()) {
         return;
     }
     let (mut v, mut u, mut m) = (v, u, m);
-    for &[pairs, positions] in table {
+    for &[pairs, positions] in table.entries() {
         let (pairs, positions) = (pairs as usize, positions as usize);
         let words = pairs.wrapping_mul(positions);
         let (Some((v0, v1)), Some((u0, u1)), Some((m0, m1))) = (

@@ -209,8 +209,10 @@ fn addresses<const ROWS: usize>(src: &[i8], rows: &[usize; ROWS]) -> [*const i8;
 #[cfg(kinglet_dsp)]
 impl Blocks for Dsp {
     #[inline(always)]
-    fn patch(dst: &mut [u32], src: &[i8], first: usize, second: usize, stride: usize, rows: usize, len: usize) {
-        if gemm::patch_fits(dst.len(), src.len(), [first, second], stride, rows, len) {
+    fn patch(dst: &mut [u32], src: &[i8], at: [usize; 2], shape: &gemm::Rows) {
+        if shape.fit(dst.len(), src.len(), at) {
+            let [first, second] = at;
+            let (stride, rows, len) = (shape.stride(), shape.rows(), shape.len());
             let second = second.wrapping_sub(first) as isize;
             // SAFETY: both patches lie within `src` and their pairs within `dst`; the rest bytes fit the block's stack.
             unsafe {
@@ -337,18 +339,18 @@ impl Blocks for Dsp {
     }
 
     #[inline(always)]
-    fn products_table(v: &[u32], u: &[u32], m: &mut [i32], table: &[[u32; 2]]) {
+    fn products_table<const N: usize>(v: &[u32], u: &[u32], m: &mut [i32], table: &winograd::Table<N>) {
         #[cfg(kinglet_helium)]
-        if table.iter().all(|[pairs, _]| pairs.is_multiple_of(4)) {
+        if table.entries().iter().all(|[pairs, _]| pairs.is_multiple_of(4)) {
             // One entry after another, each by `products`.
-            winograd::products_by::<Self>(v, u, m, table);
+            winograd::products_by::<Self, N>(v, u, m, table);
             return;
         }
-        if winograd::table_fits(v.len(), u.len(), m.len(), table) {
+        if table.fits(v.len(), u.len(), m.len()) {
             // SAFETY: the table's channel pairs and positions lie within the slices.
             unsafe {
-                let entries = table.as_ptr().cast();
-                asm::kinglet_winograd_gemm(v.as_ptr(), u.as_ptr(), m.as_mut_ptr(), entries, table.len());
+                let entries = table.entries().as_ptr().cast();
+                asm::kinglet_winograd_gemm(v.as_ptr(), u.as_ptr(), m.as_mut_ptr(), entries, N);
             }
         }
     }
@@ -481,26 +483,33 @@ impl Blocks for Dsp {
     }
 
     #[inline(always)]
-    fn depthwise(src: &[i8], pair: &depthwise::Pair, w: &[u32], records: &[u32], out: &mut [i8]) {
+    fn depthwise(
+        src: &[i8],
+        taps: &depthwise::Taps,
+        pair: depthwise::Pair,
+        w: &[u32],
+        records: &[u32],
+        out: &mut [i8],
+    ) {
         let groups = records.len() / 16;
-        if pair.fits(src.len(), w.len(), groups, out.len()) {
-            let [rows, columns] = pair.kernel;
+        if pair.fits(taps, src.len(), w.len(), groups, out.len()) {
+            let [rows, columns] = taps.kernel();
             // SAFETY: all taps of both pixels lie within `src`, their weights within `w`, both outputs within `out`; the
             // second block is for the kernels and neighbors that it names.
             unsafe {
                 let out = out.as_mut_ptr();
                 let mut arguments = Depthwise {
-                    row: pair.row,
-                    step: pair.step,
+                    row: taps.row(),
+                    step: taps.step(),
                     second: pair.second,
                     w: w.as_ptr(),
                     records: records.as_ptr(),
                     out: [out, out.add(pair.out)],
-                    kernel: pair.kernel,
+                    kernel: taps.kernel(),
                     groups,
                 };
                 let src = src.as_ptr().add(pair.at);
-                if rows == 3 && columns == 3 && pair.second == pair.step {
+                if rows == 3 && columns == 3 && pair.second == taps.step() {
                     asm::kinglet_depthwise3(src, &raw mut arguments);
                 } else {
                     asm::kinglet_depthwise(src, &raw mut arguments);
