@@ -207,7 +207,7 @@ impl<'m, const USES: u64> Model<'m, USES> {
                 },
                 output: attempt!(self.file.tensor(record.output)),
             },
-            scratch: record.scratch,
+            scratch: record.scratch.canonical(),
         })
     }
 

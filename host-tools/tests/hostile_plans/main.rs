@@ -220,6 +220,27 @@ proptest! {
     }
 }
 
+/// The verifier lets scratch of no bytes lie anywhere, also within a tensor: so must the steps.
+#[test]
+fn scratch_of_no_bytes_is_harmless_anywhere() {
+    let network = network(&[(198, [2, 3, 75], 0), (5, [0, 0, 0], 36_870)]);
+    let exported = export(&network, Streaming::Full, None, None);
+    let expected = apart(&network, 0);
+    let mut moved = 0;
+    for (index, planned) in exported.plan.steps.iter().enumerate().filter(|(_, planned)| planned.scratch.len == 0) {
+        for offset in (0..exported.plan.arena_len).step_by(16) {
+            let mut bytes = exported.bytes.clone();
+            let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes")) as usize;
+            let at = word((header::SECTIONS + 8) as usize) + index * step::SIZE as usize + step::SCRATCH as usize;
+            bytes[at..at + 4].copy_from_slice(&offset.to_le_bytes());
+            seal(&mut bytes);
+            assert_eq!(run(&bytes, 0), expected, "{}: {offset}", planned.step);
+            moved += 1;
+        }
+    }
+    assert!(moved > 20, "{moved}");
+}
+
 /// Whether the word at `at` says which tensor a step reads or writes.
 fn is_wiring(bytes: &[u8], at: usize) -> bool {
     let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes")) as usize;
