@@ -45,6 +45,14 @@ impl<'m> Block<'m> {
         }
     }
 
+    /// The bytes of the block.
+    pub(crate) const fn bytes(&self) -> &'m [u8] {
+        match slice(self.file, self.offset as usize, self.len as usize) {
+            Some(bytes) => bytes,
+            None => &[],
+        }
+    }
+
     /// Byte offset in the file of word `index`.
     pub(crate) const fn offset_of(&self, index: u32) -> u32 {
         self.offset.saturating_add(index.saturating_mul(4))

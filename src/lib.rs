@@ -7,6 +7,7 @@ mod bytes;
 pub mod chain;
 pub mod error;
 pub mod format;
+mod guard;
 pub mod kernels;
 pub mod memory;
 mod model;
@@ -25,6 +26,7 @@ pub mod window;
 
 pub use arena::{Arena, arena_len, split_len};
 pub use error::{Fault, ModelError, SessionError};
+pub use guard::Guard;
 #[doc(hidden)]
 pub use model::Aligned;
 pub use model::{Model, Step};

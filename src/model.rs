@@ -5,7 +5,7 @@ use core::fmt;
 use crate::bytes::attempt;
 use crate::chain::Chain;
 use crate::error::{Fault, ModelError};
-use crate::format::File;
+use crate::format::{File, crc32};
 use crate::format::layout::Section;
 use crate::memory::Region;
 use crate::ops::{Op, OpKind, Operands};
@@ -287,6 +287,34 @@ impl<'m, const USES: u64> Model<'m, USES> {
             Ok(step) => Some(step),
             Err(_) => None,
         }
+    }
+
+    /// CRC-32 over what step `index` reads of the file: its parameters, weights and tables. `None` past the last step, and
+    /// when the file is no longer what was checked.
+    pub const fn step_checksum(&self, index: usize) -> Option<u32> {
+        if index >= self.step_count() {
+            return None;
+        }
+        match (self.file.step(index as u32), self.decode_step(index as u32)) {
+            (Ok(record), Ok(step)) => {
+                let [first, second] = step.op.constants();
+                Some(crc32(crc32(crc32(0, record.params.bytes()), first), second))
+            }
+            _ => None,
+        }
+    }
+
+    /// [`Model::step_checksum`] of the first `N` steps, for a [`Guard`](crate::Guard): as a `static` it is computed while
+    /// compiling.
+    pub const fn step_checksums<const N: usize>(&self) -> [u32; N] {
+        let (mut sums, mut index) = ([0; N], 0);
+        while index < N {
+            if let Some(sum) = self.step_checksum(index) {
+                sums[index] = sum;
+            }
+            index += 1;
+        }
+        sums
     }
 
     /// The name of step `index`.

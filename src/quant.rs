@@ -354,11 +354,6 @@ impl<'m> Channels<'m> {
         self.entries.is_empty()
     }
 
-    /// Bytes in the model file.
-    pub const fn byte_len(&self) -> u32 {
-        (self.entries.len() as u32).wrapping_mul(Channel::BYTES as u32)
-    }
-
     /// The entries as they lie in the model file, to be read with [`Channel::from_bytes`].
     pub const fn entries(&self) -> &'m [[u8; Channel::BYTES]] {
         self.entries

@@ -3,6 +3,8 @@
 //! Each case is a small crate that depends on this one. What is compared is the reason that the compiler gives, not
 //! its whole message, so that the test holds for every compiler.
 
+#![cfg(not(miri))] // Miri starts no compiler
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

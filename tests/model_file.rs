@@ -19,7 +19,7 @@ fn a_model_says_what_it_holds() {
 #[test]
 fn every_truncation_is_refused() {
     let bytes = common::small_model();
-    for len in 0..bytes.len() {
+    for len in (0..bytes.len()).step_by(if cfg!(miri) { 53 } else { 1 }) {
         let error = Model::new(&bytes[..len]).unwrap_err();
         assert!(matches!(error.fault, Fault::Truncated | Fault::Length), "{len}: {error}");
         assert!(error.offset <= len as u32 + 3, "{len}: {error}");
@@ -38,6 +38,9 @@ fn other_files_and_versions_are_refused() {
     assert!(error.to_string().contains("at byte 0"), "{error}");
 }
 
+/// How many files are bent; Miri takes a second for one.
+const ROUNDS: usize = if cfg!(miri) { 40 } else { 10_000 };
+
 /// Xorshift: enough to flip bits.
 fn random(state: &mut u64) -> usize {
     *state ^= *state << 13;
@@ -50,7 +53,7 @@ fn random(state: &mut u64) -> usize {
 fn every_flipped_bit_is_refused() {
     let good = common::small_model();
     let mut state = 1;
-    for _ in 0..10_000 {
+    for _ in 0..ROUNDS {
         let mut bytes = good.clone();
         bytes[random(&mut state) % good.len()] ^= 1 << (random(&mut state) % 8);
         Model::new(&bytes).unwrap_err();
@@ -64,7 +67,7 @@ fn flips_behind_the_checksum_are_refused_or_run() {
     let mut state = 2;
     let (mut refused, mut ran) = (0, 0);
     let plans = [common::Block::apart(), common::Block::in_place(), common::Block::streamed()].map(|b| b.to_bytes());
-    for round in 0..10_000 {
+    for round in 0..ROUNDS {
         let mut bytes = plans[round % plans.len()].clone();
         for _ in 0..1 + random(&mut state) % 3 {
             // Half of the flips go into the header and the records, where they do most harm.
@@ -87,7 +90,7 @@ fn flips_behind_the_checksum_are_refused_or_run() {
         let _ = (session.top_k::<3>(), session.probability(1));
         ran += 1;
     }
-    assert!(refused > 3_000 && ran > 1_000, "{refused} refused, {ran} ran");
+    assert!(refused * 10 > 3 * ROUNDS && ran * 10 > ROUNDS, "{refused} refused, {ran} ran");
 }
 
 #[test]

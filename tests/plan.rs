@@ -29,7 +29,7 @@ fn run(bytes: &[u8], input: &[i8]) -> Vec<i8> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 1 } else { 32 }))]
     #[test]
     fn plans_do_not_change_the_result(input in proptest::collection::vec(any::<i8>(), MAP as usize)) {
         let expected = run(&Block::apart().to_bytes(), &input);
@@ -58,7 +58,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 2 } else { 96 }))]
     /// Wherever the border of two memories lies, it cuts a buffer and is refused, or the result stays the same.
     #[test]
     fn a_border_is_caught_or_harmless(plan in 0usize..3, border in 0u32..7 * MAP / 16, input in proptest::collection::vec(any::<i8>(), MAP as usize)) {

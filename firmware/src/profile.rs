@@ -1,21 +1,22 @@
 //! Measures one inference, step by step.
 
-use kinglet::Model;
+use kinglet::{Guard, Model};
 
 use crate::arena::{Bytes, session};
-use crate::fault;
+use crate::{clock, fault};
 use crate::images::{Embedded, Header, Kind, Source, feed};
 use crate::report::{self, Record};
 
 /// Logs stack, instructions and checksums for the first embedded image, or for an image of zeros when none was
-/// built in; the exit code.
+/// built in, and what it costs to watch over the weights; the exit code.
 ///
-/// `frame` has room for one image; `records` are as many as the model has steps.
+/// `frame` has room for one image; `records` and `sums`, the steps' checksums, are as many as the model has steps.
 pub fn profile<const USES: u64>(
     model: Model<'static, USES>,
     arena: Bytes,
     frame: &mut [u8],
     records: &[Record],
+    sums: &[u32],
 ) -> i32 {
     let Some(mut session) = session(model, arena) else { return fault::BAD_INPUT };
     let zeros = Header { kind: Kind::Quantized, count: 1, image_len: model.input().span() };
@@ -33,5 +34,16 @@ pub fn profile<const USES: u64>(
     report::measure(&mut session, records, |session| {
         let _ = feed(session, header.kind, frame);
     });
+    let _ = feed(&mut session, header.kind, frame);
+    let mut guard = Guard::new(model, sums);
+    clock::start();
+    let before = clock::now();
+    session.run_observed(&mut guard);
+    let ticks = clock::now().wrapping_sub(before);
+    defmt::info!("guarded instructions={=u32}", clock::instructions(ticks).saturating_sub(clock::overhead()));
+    if let Some(step) = guard.damaged() {
+        defmt::error!("the weights of step {=usize} have changed", step);
+        return fault::FAILED;
+    }
     fault::OK
 }

@@ -121,8 +121,8 @@ impl<'m> Conv2d<'m> {
         patch_len(&self.window, tensors.a.shape.c).saturating_mul(tensors.output.shape.len() as u64)
     }
 
-    pub(super) const fn weight_bytes(&self) -> u32 {
-        (self.weights.len() as u32).wrapping_add(self.channels.byte_len())
+    pub(super) const fn constants(&self) -> [&'m [u8]; 2] {
+        [crate::kernels::intrinsics::cast::as_u8(self.weights), self.channels.bytes()]
     }
 
     /// Whether packed weights ask for requantization by the book.

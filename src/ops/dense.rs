@@ -76,8 +76,8 @@ impl<'m> Dense<'m> {
         tensors.a.shape.len() as u64 * tensors.output.shape.len() as u64
     }
 
-    pub(super) const fn weight_bytes(&self) -> u32 {
-        (self.weights.len() as u32).wrapping_add(self.channels.byte_len())
+    pub(super) const fn constants(&self) -> [&'m [u8]; 2] {
+        [crate::kernels::intrinsics::cast::as_u8(self.weights), self.channels.bytes()]
     }
 
     #[inline(never)]

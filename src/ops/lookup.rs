@@ -45,8 +45,8 @@ impl<'m> Lookup<'m> {
 
     params::pointwise!();
 
-    pub(super) const fn weight_bytes(&self) -> u32 {
-        256
+    pub(super) const fn constants(&self) -> [&'m [u8]; 2] {
+        [cast::as_u8(self.table), &[]]
     }
 
     #[inline(never)]

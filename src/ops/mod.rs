@@ -11,6 +11,7 @@
 //! - `in_place(operand)`: whether the output may lie exactly where that operand lies;
 //! - `reach(operand)`: which rows of that operand an output row needs, so that steps can be chained;
 //! - `macs(&Operands)`: multiply-accumulate operations of one run;
+//! - `constants()`: its weights and tables in the file;
 //! - `run`, which computes rows `rows` of the output. It cannot fail: everything was checked before. Where it chooses between
 //!   algorithms or element types it asks `USES` first, see [`uses`].
 
@@ -160,9 +161,15 @@ macro_rules! operators {
                 match self { $(Op::$op(op) => op.macs(tensors),)* }
             }
 
+            /// Its weights and tables, as they lie in the file.
+            pub const fn constants(&self) -> [&'m [u8]; 2] {
+                match self { $(Op::$op(op) => op.constants(),)* }
+            }
+
             /// Bytes of weights and tables in the file.
             pub const fn weight_bytes(&self) -> u32 {
-                match self { $(Op::$op(op) => op.weight_bytes(),)* }
+                let [first, second] = self.constants();
+                (first.len() as u32).saturating_add(second.len() as u32)
             }
 
             fn run_rows<B: Backend, const USES: u64>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {

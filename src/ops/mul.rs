@@ -86,8 +86,8 @@ impl Mul {
         0
     }
 
-    pub(super) const fn weight_bytes(&self) -> u32 {
-        0
+    pub(super) const fn constants(&self) -> [&'static [u8]; 2] {
+        [&[], &[]]
     }
 
     /// One product; zero points are those of both operands and of the output.

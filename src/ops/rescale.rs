@@ -60,8 +60,8 @@ impl Rescale {
     // In place when both have one type: elements then keep their bytes.
     params::pointwise!();
 
-    pub(super) const fn weight_bytes(&self) -> u32 {
-        0
+    pub(super) const fn constants(&self) -> [&'static [u8]; 2] {
+        [&[], &[]]
     }
 
     #[inline(never)]

@@ -68,8 +68,8 @@ impl<'m> Sigmoid<'m> {
 
     params::pointwise!();
 
-    pub(super) const fn weight_bytes(&self) -> u32 {
-        512
+    pub(super) const fn constants(&self) -> [&'m [u8]; 2] {
+        [self.table, &[]]
     }
 
     #[inline(never)]

@@ -64,8 +64,8 @@ impl<'m> SoftmaxInt16<'m> {
 
     params::pointwise!();
 
-    pub(super) const fn weight_bytes(&self) -> u32 {
-        2 * TABLE as u32
+    pub(super) const fn constants(&self) -> [&'m [u8]; 2] {
+        [self.exp, self.reciprocal]
     }
 
     #[inline(never)]

@@ -99,8 +99,8 @@ impl Sub {
         0
     }
 
-    pub(super) const fn weight_bytes(&self) -> u32 {
-        0
+    pub(super) const fn constants(&self) -> [&'static [u8]; 2] {
+        [&[], &[]]
     }
 
     /// One difference; zero points are those of both operands and of the output.

@@ -185,6 +185,9 @@ fn aligned(memory: &mut Vec<u8>, len: usize) -> &mut [u8] {
     &mut memory[start..start + len]
 }
 
+/// How often each model is bent.
+const ROUNDS: usize = if cfg!(miri) { 4 } else { 1500 };
+
 #[test]
 fn every_operator_is_refused_or_runs() {
     let models = models();
@@ -195,7 +198,7 @@ fn every_operator_is_refused_or_runs() {
     let (mut room, mut memory) = (Vec::new(), Vec::new());
     for (_, good) in &models {
         let bytes = aligned(&mut room, good.len());
-        for round in 0..1500 {
+        for round in 0..ROUNDS {
             bytes.copy_from_slice(good);
             // The first round leaves the file as it is. Most flips go into the records, where they do most harm.
             for _ in 0..round % 4 {
@@ -219,5 +222,5 @@ fn every_operator_is_refused_or_runs() {
             }
         }
     }
-    assert!(refused > 5_000 && ran > 5_000, "{refused} refused, {ran} ran");
+    assert!(refused * 3 > 10 * ROUNDS && ran * 3 > 10 * ROUNDS, "{refused} refused, {ran} ran");
 }

@@ -367,7 +367,7 @@ proptest! {
 
 proptest! {
     // The search for a linear form tries all pairs of inputs.
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 1 } else { 24 }))]
 
     #[test]
     fn add_by_a_linear_form(

@@ -14,19 +14,27 @@ const LABELS: u32 = 0x0801;
 /// The most that a gzip file may unpack to.
 const MAX_LEN: u64 = 1 << 30;
 
-/// Reads the four files in `folder`. Classes are named by their numbers.
-pub fn load(folder: &Path) -> Result<Dataset, DataError> {
+/// Reads the four files in `folder`. Classes are called `names`, or by their numbers when there are none.
+pub fn load(folder: &Path, names: &[String]) -> Result<Dataset, DataError> {
     let train = split(folder, "train")?;
     let test = split(folder, "t10k")?;
     if train.images.dim().1 != test.images.dim().1 || train.images.dim().2 != test.images.dim().2 {
         return Err(DataError::broken(folder, "training and test images differ in size".to_string()));
     }
-    let classes = train.labels.iter().chain(&test.labels).max().map_or(0, |top| usize::from(*top) + 1);
+    let count = train.labels.iter().chain(&test.labels).max().map_or(0, |top| usize::from(*top) + 1);
+    let classes = match names.len() {
+        0 => (0..count).map(|class| class.to_string()).collect(),
+        named if named < count => {
+            let reason = format!("its labels name {count} classes, but `classes` in the recipe only {named}");
+            return Err(DataError::broken(folder, reason));
+        }
+        _ => names.to_vec(),
+    };
     Ok(Dataset {
         name: folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy().into_owned(),
         train,
         test,
-        classes: (0..classes).map(|class| class.to_string()).collect(),
+        classes,
         skipped: 0,
     })
 }
@@ -97,13 +105,18 @@ mod tests {
         put("train-labels-idx1-ubyte", &file(LABELS, &[2], &[4, 1]));
         put("t10k-images-idx3-ubyte", &images);
         put("t10k-labels-idx1-ubyte", &file(LABELS, &[2], &[0, 0]));
-        let data = load(folder.path()).unwrap();
+        let data = load(folder.path(), &[]).unwrap();
         assert_eq!((data.image_shape(), data.classes.len(), data.train.image(1)[0]), ([3, 2, 1], 5, 6));
+
+        let names: Vec<_> = ["shirt", "bag", "boot", "coat", "dress"].map(String::from).into();
+        assert_eq!(load(folder.path(), &names).unwrap().classes, names);
+        let error = load(folder.path(), &names[..4]).unwrap_err().to_string();
+        assert!(error.contains("name 5 classes") && error.contains("only 4"), "{error}");
 
         let refused = |name: &str, bytes: &[u8], word: &str| {
             let old = std::fs::read(folder.path().join(name)).unwrap();
             put(name, bytes);
-            let error = load(folder.path()).unwrap_err().to_string();
+            let error = load(folder.path(), &[]).unwrap_err().to_string();
             assert!(error.contains(name) && error.contains(word), "{error}");
             put(name, &old);
         };

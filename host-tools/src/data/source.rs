@@ -22,6 +22,9 @@ pub enum Source {
     Idx {
         /// The folder with `train-images-idx3-ubyte`, `train-labels-idx1-ubyte` and their `t10k-` twins.
         path: PathBuf,
+        /// What the classes are called, in the order of their numbers; by their numbers when absent.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        classes: Vec<String>,
     },
     /// PNG and JPEG files, one folder per class.
     Images(Images),
@@ -63,7 +66,7 @@ impl Source {
         match self {
             Source::Digits => Dataset::digits(),
             Source::Cifar10 { path } => cifar::load(path),
-            Source::Idx { path } => idx::load(path),
+            Source::Idx { path, classes } => idx::load(path, classes),
             Source::Images(source) => images::load(source),
         }
     }
@@ -72,7 +75,7 @@ impl Source {
     fn path(&mut self) -> Option<&mut PathBuf> {
         match self {
             Source::Digits => None,
-            Source::Cifar10 { path } | Source::Idx { path } | Source::Images(Images { path, .. }) => Some(path),
+            Source::Cifar10 { path } | Source::Idx { path, .. } | Source::Images(Images { path, .. }) => Some(path),
         }
     }
 

@@ -24,17 +24,17 @@ use crate::{export, plan, quantize};
 pub const REFRESH: &str = "cargo xtask bench device";
 
 /// A board with the budgets that ResNet-8 is measured with, and whether shipped models and single kernels are.
-type Plan = (&'static str, &'static [Flash], bool, bool);
+type Plan = (&'static str, &'static [Budget], bool, bool);
 
 /// What is measured where: one board for each core, and for Armv6-M code that does not fit the microbit the M3's machine. The
 /// lm3s6965evb has 256 KB of flash and no memory for the bench of single kernels.
 const PLANS: [Plan; 7] = [
-    ("mps2-an386", &[Flash::Least, Flash::More, Flash::Any], true, true),
-    ("mps3-an547", &[Flash::Least], true, true),
-    ("mps2-an385", &[Flash::Any], false, true),
-    ("mps2-an500", &[Flash::Any], true, true),
-    ("mps2-an505", &[Flash::Any], true, true),
-    ("lm3s6965evb", &[Flash::Least], true, false),
+    ("mps2-an386", &[Budget::Least, Budget::More, Budget::Any, Budget::Streamed, Budget::Whole], true, true),
+    ("mps3-an547", &[Budget::Least], true, true),
+    ("mps2-an385", &[Budget::Any], false, true),
+    ("mps2-an500", &[Budget::Any], true, true),
+    ("mps2-an505", &[Budget::Any], true, true),
+    ("lm3s6965evb", &[Budget::Least], true, false),
     ("microbit", &[], true, false),
 ];
 
@@ -119,29 +119,51 @@ pub fn shipped() -> Result<Vec<Subject>> {
     paths.iter().map(|path| Subject::read(path)).collect()
 }
 
-/// How much flash ResNet-8 may take.
+/// What ResNet-8 may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flash {
-    /// Weights keep their size.
+pub enum Budget {
+    /// 48 KiB of arena, and weights keep their size.
     Least,
-    /// 100 KB more.
+    /// 48 KiB of arena, and 100 KB more of flash.
     More,
-    /// As much as there is a use for.
+    /// 48 KiB of arena, and as much flash as there is a use for.
     Any,
+    /// As little arena as can be, weights keep their size.
+    Streamed,
+    /// As little arena as can be without streaming, weights keep their size.
+    Whole,
 }
 
-impl Flash {
-    /// Every setting, and what it is called in the table.
-    pub const ALL: [(Flash, &'static str); 3] =
-        [(Flash::Least, "resnet8"), (Flash::More, "resnet8 +100 KB flash"), (Flash::Any, "resnet8 any flash")];
+impl Budget {
+    /// What ResNet-8 is called in the table.
+    const fn name(self) -> &'static str {
+        match self {
+            Budget::Least => "resnet8",
+            Budget::More => "resnet8 +100 KB flash",
+            Budget::Any => "resnet8 any flash",
+            Budget::Streamed => "resnet8 least RAM",
+            Budget::Whole => "resnet8 least RAM, not streamed",
+        }
+    }
+
+    fn options(self, core: Core) -> export::Options {
+        let flash = match self {
+            Budget::More => 180 * 1024,
+            Budget::Any => 1 << 20,
+            Budget::Least | Budget::Streamed | Budget::Whole => 89_088,
+        };
+        let ram = (!matches!(self, Budget::Streamed | Budget::Whole)).then_some(48 * 1024);
+        let streaming = if self == Budget::Whole { plan::Streaming::Off } else { plan::Streaming::Full };
+        let plan = plan::Options { ram, streaming, ..plan::Options::default() };
+        export::Options { plan, flash: Some(flash), core, ..export::Options::default() }
+    }
 }
 
-/// MLPerf Tiny's ResNet-8 with the weights that training would start with, quantized on noise: no instruction depends on them,
-/// in an arena of at most 48 KiB.
+/// MLPerf Tiny's ResNet-8 with the weights that training would start with, quantized on noise: no instruction depends on them.
 ///
 /// # Errors
 /// When it cannot be exported.
-pub fn resnet8(flash: Flash, core: Core) -> Result<Subject> {
+pub fn resnet8(budget: Budget, core: Core) -> Result<Subject> {
     let recipe = NetworkRecipe::zoo("resnet8");
     let input = recipe.input()?;
     let labels: Vec<String> = (0..10).map(|class| class.to_string()).collect();
@@ -151,15 +173,8 @@ pub fn resnet8(flash: Flash, core: Core) -> Result<Subject> {
         ((n * 7919 + y * 104_729 + x * 1_299_709 + c * 15_485_863) % 997) as f32 / 997.0
     });
     let network = quantize::quantize(&graph, &Params::init(&graph, 3), [images], &quantize::Options::default())?;
-    let plan = plan::Options { ram: Some(48 * 1024), ..plan::Options::default() };
-    let flash_bytes = match flash {
-        Flash::Least => 89_088,
-        Flash::More => 180 * 1024,
-        Flash::Any => 1 << 20,
-    };
-    let options = export::Options { plan, flash: Some(flash_bytes), core, ..export::Options::default() };
-    let name = Flash::ALL.iter().find(|(of, _)| *of == flash).map_or("resnet8", |(_, name)| name);
-    Ok(Subject { name: name.to_owned(), bytes: export::to_bytes(&network, &options)?.bytes })
+    let bytes = export::to_bytes(&network, &budget.options(core))?.bytes;
+    Ok(Subject { name: budget.name().to_owned(), bytes })
 }
 
 /// The core of a board, for the choice of algorithms.
@@ -256,11 +271,11 @@ pub fn kernels(board: &'static Board) -> Result<Vec<Row>> {
 /// As [`measure`], and when nothing is measured on this board. Models that do not fit it are passed over.
 pub fn all(board: &str, mut progress: impl FnMut(&str)) -> Result<Vec<Row>> {
     let plan = PLANS.iter().find(|plan| plan.0 == board);
-    let (name, settings, with_shipped, with_kernels) = plan.with_context(|| format!("no bench on `{board}`"))?;
+    let (name, budgets, with_shipped, with_kernels) = plan.with_context(|| format!("no bench on `{board}`"))?;
     let board = Board::named(name)?;
     let mut subjects = if *with_shipped { shipped()? } else { Vec::new() };
-    for &flash in *settings {
-        subjects.push(resnet8(flash, core(board))?);
+    for &budget in *budgets {
+        subjects.push(resnet8(budget, core(board))?);
     }
     let mut rows = Vec::new();
     for subject in &subjects {

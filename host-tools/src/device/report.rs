@@ -41,6 +41,8 @@ pub struct Measurements {
     pub stack_bytes: u32,
     /// Instructions of an inference as a whole, exact.
     pub instructions: u64,
+    /// The same under a `kinglet::Guard`, which watches over the weights; when that was measured.
+    pub guarded: Option<u64>,
     /// Multiply-accumulate operations of an inference.
     pub macs: u64,
     /// Each step; the sum is a little less than the whole, which goes from step to step besides.
@@ -85,6 +87,7 @@ impl Measurements {
                 }
                 "stack" => found.stack_bytes = number(line, "bytes")?,
                 "inference" => found.instructions = number(line, "instructions")?,
+                "guarded" => found.guarded = Some(number(line, "instructions")?),
                 "step" => {
                     let checksum = value(line, "checksum")?;
                     let digits = checksum.strip_prefix("0x").unwrap_or(checksum);
@@ -128,6 +131,10 @@ impl fmt::Display for Measurements {
         }
         let per_mac = per_mac(self.instructions, self.macs);
         writeln!(f, "{:>4}  {:<20} {:>12} {:>12} {:>10}", "", "inference", self.instructions, self.macs, per_mac)?;
+        if let Some(guarded) = self.guarded {
+            let more = (guarded as f64 / self.instructions.max(1) as f64 - 1.0) * 100.0;
+            writeln!(f, "{:>4}  {:<20} {guarded:>12}  (+{more:.1} %)", "", "with a `Guard`")?;
+        }
         write!(
             f,
             "arena {} bytes, stack {} bytes, weights {} bytes",
@@ -151,12 +158,13 @@ mod tests {
             "model steps=1 arena=64 weights=10 macs=20 name=a model",
             "stack bytes=400",
             "inference instructions=1000",
+            "guarded instructions=1100",
             "step index=0 instructions=100 macs=20 checksum=0x0000abcd op=DENSE name=the last layer",
             "something else",
         ];
         let found = Measurements::read(&log.map(line)).unwrap();
         assert_eq!((found.board.as_str(), found.backend.as_str()), ("mps2-an386", "dsp"));
-        assert_eq!((found.instructions, found.steps[0].instructions), (1000, 100));
+        assert_eq!((found.instructions, found.guarded, found.steps[0].instructions), (1000, Some(1100), 100));
         assert_eq!((found.steps[0].name.as_str(), found.steps[0].checksum), ("the last layer", 0xABCD));
         assert!(Measurements::read(&[line("step index=0")]).is_err());
         assert!(Measurements::read(&[line("board icount_shift=3 backend=dsp name=mps2-an386")]).is_err());

@@ -14,9 +14,11 @@ use kinglet_tools::plan::{self, Streaming};
 use proptest::prelude::*;
 use random::{Gene, network};
 
-/// One test binary, many cases: the networks are small.
+/// One test binary, many cases: the networks are small. `PROPTEST_CASES` asks for more.
 fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+    let default = ProptestConfig::default();
+    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { default.cases } else { cases };
+    ProptestConfig { cases, failure_persistence: None, ..default }
 }
 
 fn genes() -> impl Strategy<Value = Vec<Gene>> {

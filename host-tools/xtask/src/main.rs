@@ -5,6 +5,7 @@ mod checks;
 mod command;
 mod demo;
 mod firmware;
+mod miri;
 mod repo;
 mod setup;
 mod stages;
@@ -42,6 +43,12 @@ enum Task {
     },
     /// Every test: host, no_std builds, firmware, emulated boards.
     Test(Installing),
+    /// The runtime's tests, in a small form, under Miri; needs a nightly toolchain.
+    Miri {
+        /// Passed on to `cargo miri test`: `-- NAME` runs some of them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// What CI runs: formatting, lints, documentation, then `test`.
     Ci(Installing),
 }
@@ -74,6 +81,7 @@ struct Installing {
 fn run(task: Task) -> Result<()> {
     match task {
         Task::Setup(how) => setup::run(how.no_install),
+        Task::Miri { arguments } => miri::run(&arguments),
         Task::Demo { installing, arguments } => demo::run(installing.no_install, &arguments),
         Task::Bench { what: Bench::Device { installing, arguments } } => {
             bench::device(installing.no_install, &arguments)

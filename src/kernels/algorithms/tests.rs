@@ -132,7 +132,7 @@ fn case(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(160))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 2 } else { 160 }))]
 
     #[test]
     fn gemm_is_the_convolution(case in case(1..6, 1..4, false, false), width in width()) {

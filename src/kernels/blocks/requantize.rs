@@ -100,7 +100,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(20_000))]
+        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 100 } else { 20_000 }))]
         #[test]
         fn products_of_halves_are_the_product((x, m) in (word(), word())) {
             for round in [0, HALF] {
