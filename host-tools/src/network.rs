@@ -203,3 +203,15 @@ pub enum ConstantFunction {
     /// `constant - input`.
     SubFrom,
 }
+
+impl ConstantFunction {
+    /// The real result.
+    pub fn of(self, input: f32, constant: f32) -> f32 {
+        match self {
+            ConstantFunction::Mul => input * constant,
+            ConstantFunction::Add => input + constant,
+            ConstantFunction::Sub => input - constant,
+            ConstantFunction::SubFrom => constant - input,
+        }
+    }
+}

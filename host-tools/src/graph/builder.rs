@@ -59,6 +59,14 @@ impl Builder {
         self.graph.node(id).shape
     }
 
+    /// A node that has been added.
+    ///
+    /// # Panics
+    /// When `id` comes from another graph and is out of range.
+    pub fn node(&self, id: NodeId) -> &Node {
+        self.graph.node(id)
+    }
+
     /// Adds any operator.
     ///
     /// # Errors

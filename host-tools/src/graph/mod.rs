@@ -6,6 +6,7 @@
 mod block;
 mod builder;
 mod error;
+mod function;
 mod op;
 mod params;
 mod preprocess;
@@ -16,6 +17,7 @@ pub mod zoo;
 pub use block::{Block, Head, Norm};
 pub use builder::{Builder, EPSILON};
 pub use error::GraphError;
+pub use function::{Binary, Function, Unary};
 pub use kinglet::{Padding, Shape, Window};
 pub use op::Op;
 pub(crate) use params::specs;

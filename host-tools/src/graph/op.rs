@@ -3,6 +3,7 @@
 use kinglet::{Shape, Window};
 
 use super::error::GraphError;
+use super::function::Function;
 
 /// What a node computes. Weights are in the [`Params`](super::Params), under the node's name.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +38,8 @@ pub enum Op {
     Relu,
     /// `min(max(x, 0), 6)`.
     Relu6,
+    /// Any function of one element.
+    Function(Function),
     /// Maximum over the window; padding never wins.
     MaxPool(Window),
     /// Mean over the part of the window that lies inside the input.
@@ -45,6 +48,14 @@ pub enum Op {
     GlobalAveragePool,
     /// Elementwise sum of two inputs of the same shape.
     Add,
+    /// The first input less the second, which has the same shape or is one pixel, `1 x 1 x C` or `1 x 1 x 1`.
+    Sub,
+    /// Elementwise product; shapes as in [`Op::Sub`].
+    Mul,
+    /// Sum with the parameter `constant`, `[h, w, c]`.
+    AddConstant,
+    /// Product with the parameter `constant`, `[h, w, c]`.
+    MulConstant,
     /// Concatenation along channels of two or more inputs with the same H and W.
     Concat,
     /// Fully connected; weight `[units, in]` over the flattened H, W, C. The output is `1 x 1 x units`.
@@ -56,6 +67,8 @@ pub enum Op {
     },
     /// The same numbers as a vector `1 x 1 x (H*W*C)`.
     Flatten,
+    /// The same numbers in the same order (H, W, C) as another map.
+    Reshape(Shape),
     /// Softmax along channels.
     Softmax,
     /// Zeros around the map; pairs are `[vertical, horizontal]`.
@@ -77,13 +90,19 @@ impl Op {
             Op::BatchNorm { .. } => "batch_norm",
             Op::Relu => "relu",
             Op::Relu6 => "relu6",
+            Op::Function(_) => "function",
             Op::MaxPool(_) => "max_pool",
             Op::AveragePool(_) => "average_pool",
             Op::GlobalAveragePool => "global_average_pool",
             Op::Add => "add",
+            Op::Sub => "sub",
+            Op::Mul => "mul",
+            Op::AddConstant => "add_constant",
+            Op::MulConstant => "mul_constant",
             Op::Concat => "concat",
             Op::Dense { .. } => "dense",
             Op::Flatten => "flatten",
+            Op::Reshape(_) => "reshape",
             Op::Softmax => "softmax",
             Op::Pad { .. } => "pad",
         }
@@ -104,10 +123,15 @@ impl Op {
         let input = match (self, inputs) {
             (Op::Input, _) => return Err(arity("no input: the builder adds the only one")),
             (Op::Add, [left, right]) if !left.same(*right) => return Err(mismatch(*left, *right)),
+            (Op::Sub | Op::Mul, [left, right]) => match kinglet::ops::Mul::output_shape(*left, *right) {
+                Some(shape) => shape,
+                None => return Err(mismatch(*left, *right)),
+            },
             (Op::Add, [left, _]) => *left,
-            (Op::Add, _) => return Err(arity("two")),
+            (Op::Add | Op::Sub | Op::Mul, _) => return Err(arity("two")),
             (Op::Concat, [first, _, ..]) => *first,
             (Op::Concat, _) => return Err(arity("two or more")),
+            (Op::Reshape(to), [input]) if to.len() != input.len() => return Err(mismatch(*input, *to)),
             (_, [input]) => *input,
             _ => return Err(arity("one")),
         };
@@ -127,12 +151,23 @@ impl Op {
             }
             Op::Dense { units, .. } => Shape::vector(*units),
             Op::Flatten => Shape::vector(input.len()),
+            Op::Reshape(to) => *to,
             Op::Pad { before, after } => Shape::new(
                 input.h.saturating_add(before[0]).saturating_add(after[0]),
                 input.w.saturating_add(before[1]).saturating_add(after[1]),
                 input.c,
             ),
-            Op::Input | Op::BatchNorm { .. } | Op::Relu | Op::Relu6 | Op::Add | Op::Softmax => input,
+            Op::Input
+            | Op::BatchNorm { .. }
+            | Op::Relu
+            | Op::Relu6
+            | Op::Function(_)
+            | Op::Add
+            | Op::Sub
+            | Op::Mul
+            | Op::AddConstant
+            | Op::MulConstant
+            | Op::Softmax => input,
         };
         if output.is_valid() { Ok(output) } else { Err(GraphError::Extent { node: node.to_string(), input, output }) }
     }

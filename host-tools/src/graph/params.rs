@@ -11,7 +11,7 @@ use super::{Graph, GraphError, NodeId, Op};
 /// A parameter that a node needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParamSpec {
-    /// `node.weight`, `node.bias`, `node.gamma`, `node.beta`, `node.mean` or `node.variance`.
+    /// `node.weight`, `node.bias`, `node.gamma`, `node.beta`, `node.mean`, `node.variance` or `node.constant`.
     pub name: String,
     /// Dimensions, see [`Op`].
     pub dims: Vec<usize>,
@@ -62,6 +62,9 @@ pub(crate) fn specs(graph: &Graph, id: NodeId) -> Vec<ParamSpec> {
         }
         (Op::Dense { bias, .. }, Some(input)) => weighted([c, input.len() as usize, 0, 0], 2, *bias),
         (Op::BatchNorm { .. }, _) => ["gamma", "beta", "mean", "variance"].map(|name| spec(name, vec![c])).to_vec(),
+        (Op::AddConstant | Op::MulConstant, _) => {
+            vec![spec("constant", [node.shape.h, node.shape.w, node.shape.c].map(|d| d as usize).to_vec())]
+        }
         _ => Vec::new(),
     }
 }
@@ -143,7 +146,7 @@ impl Params {
 }
 
 fn constant(spec: &ParamSpec) -> ArrayD<f32> {
-    let one = spec.name.ends_with(".gamma") || spec.name.ends_with(".variance");
+    let one = [".gamma", ".variance", ".constant"].iter().any(|suffix| spec.name.ends_with(suffix));
     ArrayD::from_elem(IxDyn(&spec.dims), if one { 1.0 } else { 0.0 })
 }
 

@@ -6,6 +6,7 @@ use kinglet::{QuantParams, Shape, Window};
 use ndarray::{ArrayD, IxDyn};
 
 use super::problem::{Refusal, refuse};
+use super::simplify::simplify;
 use crate::graph::{Builder, Graph, GraphError, NodeId, Op, Params};
 
 /// An imported float network, ready for the quantizer.
@@ -26,7 +27,7 @@ pub struct ImportedFloat {
 /// A graph under construction, with its numbers.
 #[derive(Debug)]
 pub(super) struct FloatBuilder {
-    builder: Builder,
+    pub(super) builder: Builder,
     params: Params,
     names: HashSet<String>,
     /// Quantization of nodes' outputs, where the file gives it.
@@ -165,16 +166,83 @@ impl FloatBuilder {
         self.named(&name, Op::BatchNorm { epsilon: norm.epsilon }, &[input])
     }
 
+    /// A constant of the input's shape, added or multiplied.
+    pub(super) fn constant(
+        &mut self,
+        wanted: &str,
+        op: Op,
+        input: NodeId,
+        numbers: Vec<f32>,
+    ) -> Result<NodeId, Refusal> {
+        let name = self.unique(wanted);
+        let Shape { h, w, c } = self.shape(input);
+        self.numbers(format!("{name}.constant"), &[h, w, c].map(|d| d as usize), numbers)?;
+        self.named(&name, op, &[input])
+    }
+
+    /// The same numbers in our order as another map.
+    pub(super) fn reshape(&mut self, wanted: &str, input: NodeId, to: Shape) -> Result<NodeId, Refusal> {
+        self.add(wanted, Op::Reshape(to), &[input])
+    }
+
+    /// Channels by their numbers, as a map of their own: a convolution with weights 0 and 1.
+    pub(super) fn channels(
+        &mut self,
+        wanted: &str,
+        input: NodeId,
+        picked: impl ExactSizeIterator<Item = usize>,
+    ) -> Result<NodeId, Refusal> {
+        let (c, count) = (self.shape(input).c as usize, picked.len());
+        let mut weights = vec![0.0; c * count];
+        for (to, from) in picked.enumerate() {
+            match weights.get_mut(to * c + from).filter(|_| from < c) {
+                Some(weight) => *weight = 1.0,
+                None => return refuse("a part that leaves its input", "the file contradicts itself"),
+            }
+        }
+        self.conv(wanted, input, Window::global([1, 1]), weights, vec![0.0; count], count as u32)
+    }
+
+    /// Rows and columns from `first` on: a depthwise convolution of one tap that is not 0.
+    pub(super) fn crop(
+        &mut self,
+        wanted: &str,
+        input: NodeId,
+        first: [u32; 2],
+        count: [u32; 2],
+        step: [u32; 2],
+    ) -> Result<NodeId, Refusal> {
+        let Shape { h, w, c } = self.shape(input);
+        let outside = |axis: usize| {
+            let last = u64::from(first[axis]) + u64::from(count[axis].max(1) - 1) * u64::from(step[axis]);
+            count[axis] == 0 || step[axis] == 0 || last >= u64::from([h, w][axis])
+        };
+        if outside(0) || outside(1) {
+            return refuse("a part that is empty or leaves its input", "the file contradicts itself");
+        }
+        // The kernel is as large as what the output lacks.
+        let kernel = [0, 1].map(|axis| [h, w][axis] - (count[axis] - 1) * step[axis]);
+        let taps = u64::from(kernel[0]) * u64::from(kernel[1]) * u64::from(c);
+        if kernel.iter().any(|&k| k > Window::MAX_EXTENT) || taps > u64::from(Shape::MAX_LEN) {
+            return refuse("a slice that drops too much", "crop the image before inference");
+        }
+        let mut weights = vec![0.0; taps as usize];
+        let tap = ((first[0] * kernel[1] + first[1]) * c) as usize;
+        weights[tap..tap + c as usize].fill(1.0);
+        let window = Window { kernel, stride: step, before: [0; 2], after: [0; 2] };
+        self.depthwise(wanted, input, window, weights, vec![0.0; c as usize])
+    }
+
     /// Notes the quantization that the file gives for the output of `id`.
     pub(super) fn quantized(&mut self, id: NodeId, quant: QuantParams) {
         self.quants.insert(id, quant);
     }
 
     /// The graph, which must end in `output`.
-    pub(super) fn finish(self, output: NodeId) -> Result<Finished, Refusal> {
+    pub(super) fn finish(mut self, output: NodeId) -> Result<Finished, Refusal> {
         let whole = self.builder.finish();
         let quants = self.quants.iter().map(|(&id, &quant)| (whole.node(id).name.clone(), quant)).collect();
-        let graph = prune(whole, output);
+        let graph = simplify(whole, output, &mut self.params);
         let mut params = Params::new();
         for spec in graph.param_specs() {
             params.insert(spec.name.clone(), self.params.require(&spec.name).map_err(refusal)?.clone());
@@ -182,31 +250,6 @@ impl FloatBuilder {
         params.check(&graph).map_err(refusal)?;
         Ok((graph, params, quants))
     }
-}
-
-/// Drops what `output` does not depend on, so that it becomes the last node.
-fn prune(mut graph: Graph, output: NodeId) -> Graph {
-    let mut wanted = vec![false; graph.nodes.len()];
-    wanted[output.0] = true;
-    wanted[0] = true;
-    for index in (0..=output.0).rev() {
-        if wanted[index] {
-            for input in &graph.nodes[index].inputs {
-                wanted[input.0] = true;
-            }
-        }
-    }
-    let mut renamed = vec![NodeId(0); graph.nodes.len()];
-    let mut kept = Vec::new();
-    for (index, mut node) in graph.nodes.drain(..).enumerate() {
-        if wanted[index] {
-            node.inputs.iter_mut().for_each(|id| *id = renamed[id.0]);
-            renamed[index] = NodeId(kept.len());
-            kept.push(node);
-        }
-    }
-    graph.nodes = kept;
-    graph
 }
 
 fn refusal(error: GraphError) -> Refusal {

@@ -50,6 +50,11 @@ pub fn clamped(
     Ok(table(clamp, |x| requantize(x - input.zero_point, factor, rounding).wrapping_add(output.zero_point)))
 }
 
+/// The same integers where they stand for negative numbers, else 0.
+pub fn negative(quant: QuantParams) -> Table {
+    table(FULL, |x| x.min(quant.zero_point))
+}
+
 /// RELU6 as TensorFlow Lite Micro has it: the input's integers clamped, no rescaling.
 pub fn micro_relu6(input: QuantParams) -> Table {
     let six = FULL.apply(quantize(6.0, input));

@@ -5,6 +5,7 @@
 //! ([`problem::Problems`]), and nothing is written then.
 
 pub mod calibration;
+mod elementwise;
 mod fixed_point;
 pub mod flat;
 pub mod flat_write;
@@ -13,6 +14,7 @@ pub mod given;
 pub mod lookup;
 mod onnx;
 pub mod problem;
+mod simplify;
 pub mod tflite;
 
 use std::path::Path;

@@ -9,6 +9,7 @@ mod chunk;
 mod conv;
 mod dense;
 mod depthwise;
+mod elementwise;
 mod fuse;
 mod infer;
 mod lanes;
@@ -121,7 +122,7 @@ fn layer<T: Real>(graph: &Graph, id: NodeId) -> Option<Box<dyn Layer<T>>> {
     let node = graph.node(id);
     let inputs = graph.input_shapes(id);
     let input = *inputs.first()?;
-    Some(match node.op {
+    Some(match node.op.clone() {
         Op::Input | Op::BatchNorm { .. } => return None,
         Op::Conv2d { window, bias, .. } => Box::new(conv::Conv2d::new(window, input, node.shape, bias)),
         Op::DepthwiseConv2d { window, multiplier, bias } => {
@@ -130,13 +131,18 @@ fn layer<T: Real>(graph: &Graph, id: NodeId) -> Option<Box<dyn Layer<T>>> {
         Op::Dense { bias, .. } => Box::new(dense::Dense::new(input.len() as usize, node.shape.c as usize, bias)),
         Op::Relu => Box::new(pointwise::Relu { limit: None }),
         Op::Relu6 => Box::new(pointwise::Relu { limit: Some(T::of(6.0)) }),
+        Op::Function(function) => Box::new(elementwise::Apply { function }),
         Op::Add => Box::new(pointwise::Add),
+        Op::Sub => Box::new(elementwise::Difference),
+        Op::Mul => Box::new(elementwise::Product),
+        Op::AddConstant => Box::new(elementwise::Constant::new(false, node.shape)),
+        Op::MulConstant => Box::new(elementwise::Constant::new(true, node.shape)),
         Op::Softmax => Box::new(pointwise::Softmax { channels: node.shape.c as usize }),
         Op::MaxPool(window) => Box::new(pool::MaxPool::new(window, input, node.shape)),
         Op::AveragePool(window) => Box::new(pool::AveragePool::new(window, input, node.shape)),
         Op::GlobalAveragePool => Box::new(pool::GlobalAverage { channels: input.c as usize }),
         Op::Concat => Box::new(shaping::Concat::new(&inputs)),
-        Op::Flatten => Box::new(shaping::Flatten),
+        Op::Flatten | Op::Reshape(_) => Box::new(shaping::Flatten),
         Op::Pad { before, .. } => Box::new(shaping::Pad::new(input, node.shape, before)),
     })
 }

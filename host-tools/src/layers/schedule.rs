@@ -114,7 +114,9 @@ pub fn stages(graph: &Graph, loss: NodeId, input_gradient: bool, fusion: &Fusion
                 stage.backward.push(Backward::MaskedSums { relu: node, node: tail.norm });
                 continue;
             }
-            if matches!(graph.nodes[node].op, Op::Conv2d { .. } | Op::DepthwiseConv2d { .. } | Op::Dense { .. }) {
+            let op = &graph.nodes[node].op;
+            let weighted = matches!(op, Op::Conv2d { .. } | Op::DepthwiseConv2d { .. } | Op::Dense { .. });
+            if weighted || matches!(op, Op::AddConstant | Op::MulConstant) {
                 stage.backward.push(Backward::Weights { node });
             }
             for (which, input) in graph.nodes[node].inputs.iter().enumerate() {

@@ -7,7 +7,8 @@ use rand_chacha::ChaCha8Rng;
 
 use super::net::{Keep, Mode, Net};
 use crate::graph::{
-    Block, Builder, Graph, GraphError, NetworkRecipe, NodeId, Op, Padding, Params, Preprocess, Shape, Window,
+    Block, Builder, Function, Graph, GraphError, NetworkRecipe, NodeId, Op, Padding, Params, Preprocess, Shape, Unary,
+    Window,
 };
 
 const IMAGES: usize = 3;
@@ -131,6 +132,20 @@ fn elementwise_gradients() {
     check(&around(shape, |net, x| net.relu("relu", x)));
     check(&around(shape, |net, x| net.softmax("softmax", x)));
     check(&around(shape, |net, x| net.add("twice", x, x)));
+    check(&around(shape, |net, x| {
+        net.add_node("silu", Op::Function(Function::X * Function::X.then(Unary::Sigmoid)), &[x])
+    }));
+    check(&around(shape, |net, x| {
+        // Squeeze and excitation, products and differences of equal shapes, constants of the map.
+        let y = net.dense("y", x, 4, true)?;
+        let gate = net.add_node("gate", Op::Function(Function::hard_sigmoid(0.31, 0.5)), &[y])?;
+        let scaled = net.add_node("scaled", Op::Mul, &[x, gate])?;
+        let shifted = net.add_node("shifted", Op::Sub, &[scaled, gate])?;
+        let square = net.add_node("square", Op::Mul, &[shifted, shifted])?;
+        let less = net.add_node("less", Op::Sub, &[square, x])?;
+        let plus = net.add_node("plus", Op::AddConstant, &[less])?;
+        net.add_node("times", Op::MulConstant, &[plus])
+    }));
     check(&around(shape, |net, x| {
         let y = net.relu("y", x)?;
         net.concat("concat", &[x, y, x])

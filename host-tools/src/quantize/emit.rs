@@ -3,6 +3,9 @@
 use kinglet::{ChannelOrder, DType, QuantParams, Rounding};
 
 use super::fold::{Folded, FoldedNode, FoldedOp, Weights};
+use super::scales::affine;
+use crate::graph::{Function, Unary};
+use crate::import::lookup as tables;
 use crate::network::{Network, Node, NodeOp, Pixels, TensorInfo};
 use kinglet::quant::quantize;
 
@@ -57,23 +60,44 @@ fn op(node: &FoldedNode, input: QuantParams, output: QuantParams) -> NodeOp {
         FoldedOp::AveragePool(window) => NodeOp::AveragePool { window: *window, activation },
         FoldedOp::Mean => NodeOp::Mean,
         FoldedOp::Add => NodeOp::Add { activation },
+        FoldedOp::Sub => NodeOp::Sub { activation },
+        FoldedOp::Mul => NodeOp::Mul { activation },
+        FoldedOp::Constant(function, numbers) => {
+            let (min, max) = numbers.iter().fold((0f32, 0f32), |(min, max), &x| (min.min(x), max.max(x)));
+            let quant = affine(min.into(), max.into());
+            let data = numbers.iter().map(|&x| element(x, quant).into()).collect();
+            NodeOp::Constant { function: *function, data, quant, activation }
+        }
         FoldedOp::Concat => NodeOp::Concat,
         FoldedOp::Softmax => NodeOp::Softmax { beta: 1.0 },
         FoldedOp::Reshape => NodeOp::Reshape,
         FoldedOp::Pad([top, left], [bottom, right]) => {
             NodeOp::Pad { before: [*top, *left, 0], after: [*bottom, *right, 0], value: output.zero_point as i16 }
         }
-        FoldedOp::Activate => NodeOp::Lookup { table: lookup(node, input, output) },
+        FoldedOp::Activate | FoldedOp::Function(_) => NodeOp::Lookup { table: lookup(node, input, output) },
     }
 }
 
-/// An activation by itself, as the table of all inputs.
+/// The element that stands for a real number.
+fn element(real: f32, quant: QuantParams) -> i8 {
+    quantize(real, quant).clamp(DType::I8.min(), DType::I8.max()) as i8
+}
+
+/// A function of one element, as the table of all inputs: TensorFlow Lite's, where it has the function, so that the network
+/// can be written as a file of its; else every entry is the nearest.
 fn lookup(node: &FoldedNode, input: QuantParams, output: QuantParams) -> Vec<i8> {
-    let one = kinglet::Shape::vector(1);
-    let entry = |q: i32| {
-        let real = node.forward(&[(&[input.dequantize(q)], one)])[0];
-        quantize(real, output).clamp(DType::I8.min(), DType::I8.max()) as i8
+    let theirs = match &node.op {
+        FoldedOp::Function(f) if *f == Function::X.then(Unary::Sigmoid) => {
+            tables::logistic(input, output, Rounding::Double)
+        }
+        FoldedOp::Function(f) if *f == Function::X.then(Unary::Tanh) => tables::tanh(input, output, Rounding::Double),
+        _ => Err(String::new()),
     };
+    if let Ok(table) = theirs {
+        return table;
+    }
+    let one = kinglet::Shape::vector(1);
+    let entry = |q: i32| element(node.forward(&[(&[input.dequantize(q)], one)])[0], output);
     (DType::I8.min()..=DType::I8.max()).map(entry).collect()
 }
 

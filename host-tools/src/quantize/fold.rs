@@ -8,7 +8,8 @@ use kinglet::{Activation, Shape, Window};
 use ndarray::ArrayD;
 
 use super::QuantizeError;
-use crate::graph::{Graph, GraphError, NodeId, Op, Params, Preprocess};
+use crate::graph::{Function, Graph, GraphError, NodeId, Op, Params, Preprocess};
+use crate::network::ConstantFunction;
 
 /// A value of a folded network: 0 is the input, `i + 1` the output of node `i`.
 pub type ValueId = usize;
@@ -60,6 +61,14 @@ pub enum FoldedOp {
     Mean,
     /// Sum of two values.
     Add,
+    /// The first value less the second, which may be one pixel.
+    Sub,
+    /// Product of two values; the second may be one pixel.
+    Mul,
+    /// Arithmetic with a constant of the map's shape.
+    Constant(ConstantFunction, Vec<f32>),
+    /// A function of every element.
+    Function(Function),
     /// Side by side along channels.
     Concat,
     /// Softmax along channels.
@@ -134,7 +143,8 @@ impl FoldedOp {
     /// Whether the runtime's operator clamps its output to an activation's range. (Pools do too, but share their
     /// quantization with their input, of which an activation would cut off a part.)
     fn takes_activation(&self) -> bool {
-        self.weights().is_some() || *self == FoldedOp::Add
+        use FoldedOp::{Add, Constant, Mul, Sub};
+        self.weights().is_some() || matches!(self, Add | Sub | Mul | Constant(..))
     }
 
     /// Whether input and output must be quantized alike, since the operator only moves or selects elements.
@@ -237,9 +247,14 @@ impl Folding<'_> {
             Op::AveragePool(window) => FoldedOp::AveragePool(*window),
             Op::GlobalAveragePool => FoldedOp::Mean,
             Op::Add => FoldedOp::Add,
+            Op::Sub => FoldedOp::Sub,
+            Op::Mul => FoldedOp::Mul,
+            Op::AddConstant => FoldedOp::Constant(ConstantFunction::Add, self.constant(id)?),
+            Op::MulConstant => FoldedOp::Constant(ConstantFunction::Mul, self.constant(id)?),
+            Op::Function(function) => FoldedOp::Function(function.clone()),
             Op::Concat => FoldedOp::Concat,
             Op::Softmax => FoldedOp::Softmax,
-            Op::Flatten => FoldedOp::Reshape,
+            Op::Flatten | Op::Reshape(_) => FoldedOp::Reshape,
             Op::Pad { before, after } => FoldedOp::Pad(*before, *after),
             Op::Input | Op::BatchNorm { .. } | Op::Relu | Op::Relu6 => unreachable!("folded by the caller"),
         };
@@ -248,6 +263,10 @@ impl Folding<'_> {
 
     fn param(&self, id: NodeId, suffix: &str) -> Result<&ArrayD<f32>, GraphError> {
         self.params.require(&format!("{}.{suffix}", self.graph.node(id).name))
+    }
+
+    fn constant(&self, id: NodeId) -> Result<Vec<f32>, GraphError> {
+        Ok(self.param(id, "constant")?.iter().copied().collect())
     }
 
     fn weights(&self, id: NodeId, has_bias: bool, channels_last: bool) -> Result<Weights, GraphError> {

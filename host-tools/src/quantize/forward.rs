@@ -54,6 +54,10 @@ impl FoldedNode {
                 pool(input, shape, self.shape, &whole, 0.0, |sum, x| sum + x, |sum, count| sum / count as f32)
             }
             FoldedOp::Add => input.iter().zip(inputs[1].0).map(|(a, b)| a + b).collect(),
+            FoldedOp::Sub => input.iter().zip(inputs[1].0.iter().cycle()).map(|(a, b)| a - b).collect(),
+            FoldedOp::Mul => input.iter().zip(inputs[1].0.iter().cycle()).map(|(a, b)| a * b).collect(),
+            FoldedOp::Constant(function, data) => input.iter().zip(data).map(|(x, c)| function.of(*x, *c)).collect(),
+            FoldedOp::Function(function) => input.iter().map(|&x| function.at(x.into()) as f32).collect(),
             FoldedOp::Concat => {
                 let pixels = (self.shape.h * self.shape.w) as usize;
                 let pixel = |at: usize| {

@@ -13,6 +13,7 @@ use super::auto::Search;
 use super::fold::{Folded, FoldedOp, ValueId};
 use super::observe::Histogram;
 use super::ranges::Method;
+use crate::graph::{Function, Unary};
 
 /// How ranges are chosen.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -82,6 +83,14 @@ pub fn choose(
             chosen[value] = Some(Softmax::OUTPUT);
             continue;
         }
+        // TensorFlow Lite fixes these ranges too, where nothing else shares them.
+        if let ([value], Some(quant)) = (&members[..], value.checked_sub(1).and_then(|n| fixed(&network.nodes[n].op))) {
+            if let Chooser::Auto(search) = &mut chooser {
+                search.fix(&members, quant);
+            }
+            chosen[*value] = Some(quant);
+            continue;
+        }
         let seen: Vec<&Histogram> = members.iter().map(|&member| &histograms[member]).collect();
         // The ends keep all that they can say: pixels of any image, and the order of any scores.
         let is_end = members.contains(&0) || members.contains(&network.nodes.len());
@@ -97,6 +106,17 @@ pub fn choose(
         chosen[value] = Some(quant);
     }
     Ok(groups.iter().map(|&group| chosen[group].expect("every group was chosen for")).collect())
+}
+
+/// The quantization of a curve whose range is known.
+fn fixed(op: &FoldedOp) -> Option<QuantParams> {
+    let FoldedOp::Function(function) = op else { return None };
+    let is = |unary| *function == Function::X.then(unary);
+    match () {
+        () if is(Unary::Sigmoid) => Some(Softmax::OUTPUT),
+        () if is(Unary::Tanh) => Some(QuantParams { scale: 1.0 / 128.0, zero_point: 0 }),
+        () => None,
+    }
 }
 
 /// The range of real numbers that the input can take: all that any pixel can become.

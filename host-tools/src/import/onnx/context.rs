@@ -26,6 +26,23 @@ pub(super) struct Activation {
     pub(super) channels_last: bool,
 }
 
+impl Activation {
+    /// Numbers for channels, or for elements in the file's order: in our order.
+    pub(super) fn in_our_order(&self, numbers: &[f32]) -> Vec<f32> {
+        let (channels, pixels) = match (self.flattened, &self.dims[..]) {
+            (Some(Shape { h, w, c }), _) => (c as usize, (h * w) as usize),
+            (None, [_, c, pixels @ ..]) if !self.channels_last => {
+                (*c as usize, pixels.iter().fold(1, |n: usize, &d| n.saturating_mul(d as usize)))
+            }
+            _ => (numbers.len(), 1),
+        };
+        if numbers.len() != channels.saturating_mul(pixels) {
+            return numbers.to_vec();
+        }
+        (0..numbers.len()).map(|at| numbers[at % channels * pixels + at / channels]).collect()
+    }
+}
+
 /// A named value.
 #[derive(Clone, Debug)]
 pub(super) enum Value {
@@ -46,7 +63,7 @@ pub(super) struct Context<'m> {
     /// Nodes that have been taken together with an earlier one.
     pub(super) taken: HashSet<usize>,
     pub(super) at: usize,
-    notes: Vec<String>,
+    pub(super) notes: Vec<String>,
     /// Whether the input is channels-last in the file.
     channels_last: bool,
     /// Bytes of numbers that may still be made of constants.
@@ -129,7 +146,8 @@ impl<'m> Context<'m> {
             *readers.entry(name).or_default() += 1;
         }
         let mut readers_of_input = graph.node.iter().filter(|n| n.input.contains(&input.name));
-        let to_first = |n: &NodeProto| n.op_type == "Transpose" && ints(n, "perm") == Some(&[0, 3, 1, 2][..]);
+        let to_first =
+            |n: &NodeProto| n.op_type == "Transpose" && matches!(ints(n, "perm"), Some([0, 3, 1, 2] | [0, 2, 1]));
         let channels_last = graph.node.iter().any(|n| n.input.contains(&input.name)) && readers_of_input.all(to_first);
         let dims = dimensions(input);
         let shape = shape(&dims, channels_last)?;
@@ -238,6 +256,17 @@ impl<'m> Context<'m> {
         }
     }
 
+    /// Names the first output of a node an activation.
+    pub(super) fn set_activation(&mut self, node: &'m NodeProto, activation: Activation) {
+        self.set(node, Value::Activation(activation));
+    }
+
+    /// Whether nothing but the caller reads the output of a node.
+    pub(super) fn is_output(&self, node: &NodeProto) -> bool {
+        let output = node.output.first();
+        output.is_some_and(|name| !self.nodes.iter().any(|reader| reader.input.contains(name)))
+    }
+
     /// The only node after this one that reads `name`.
     pub(super) fn only_reader(&self, name: &str) -> Option<(usize, &'m NodeProto)> {
         if self.readers.get(name) != Some(&1) {
@@ -272,6 +301,8 @@ pub(super) fn shape(dims: &[i64], channels_last: bool) -> Result<Shape, Refusal>
     let extent = |d: i64| u32::try_from(d).unwrap_or(0);
     let shape = match *dims {
         [1, c] => Shape::vector(extent(c)),
+        [1, w, c] if channels_last => Shape::new(1, extent(w), extent(c)),
+        [1, c, w] => Shape::new(1, extent(w), extent(c)),
         [1, h, w, c] if channels_last => Shape::new(extent(h), extent(w), extent(c)),
         [1, c, h, w] => Shape::new(extent(h), extent(w), extent(c)),
         [batch, ..] if batch != 1 => {
@@ -280,7 +311,7 @@ pub(super) fn shape(dims: &[i64], channels_last: bool) -> Result<Shape, Refusal>
                 "export the model with a batch size of 1",
             );
         }
-        _ => return refuse(format!("dimensions {dims:?}"), "only 2-D images and vectors are supported"),
+        _ => return refuse(format!("dimensions {dims:?}"), "only 1-D and 2-D images and vectors are supported"),
     };
     if shape.is_valid() {
         Ok(shape)

@@ -4,10 +4,13 @@
 //! flattened from a map keeps our order, and the dense layer that reads it gets its weights permuted.
 
 mod context;
+mod elementwise;
+mod moves;
 mod ops;
 mod proto;
 mod shapes;
 mod tensor;
+mod windows;
 
 use prost::Message;
 

@@ -3,6 +3,7 @@
 use super::context::{Context, Value, attribute, int, ints};
 use super::proto::NodeProto;
 use super::tensor::{Constant, Values};
+use crate::graph::Binary;
 use crate::import::problem::{Refusal, refuse};
 
 /// Shapes have few dimensions; longer lists are not shapes.
@@ -18,7 +19,11 @@ impl<'m> Context<'m> {
                     Constant::read(tensor)?
                 }
                 None => {
+                    let floats = attribute(node, "value_floats").filter(|list| list.floats.len() <= MAX_LEN);
                     match (attribute(node, "value_float"), attribute(node, "value_int"), ints(node, "value_ints")) {
+                        _ if let Some(list) = floats => {
+                            Constant { dims: vec![list.floats.len()], values: Values::Floats(list.floats.clone()) }
+                        }
                         (Some(value), ..) => Constant { dims: vec![], values: Values::Floats(vec![value.f]) },
                         (_, Some(value), _) => Constant { dims: vec![], values: Values::Integers(vec![value.i]) },
                         (.., Some(list)) if list.len() <= MAX_LEN => vector(list.to_vec()),
@@ -50,6 +55,44 @@ impl<'m> Context<'m> {
                 _ => None,
             })
             .collect()
+    }
+
+    /// Evaluates a node that computes with constants of floats, as exporters leave them beside weights; whether it did.
+    pub(super) fn fold_floats(&mut self, node: &'m NodeProto) -> Result<bool, Refusal> {
+        let constant = |index: usize| match node.input.get(index).and_then(|input| self.values.get(input.as_str())) {
+            Some(Value::Constant(constant)) => Some(constant.clone()),
+            _ => None,
+        };
+        let Some(first) = constant(0) else { return Ok(false) };
+        let Values::Floats(numbers) = &first.values else { return Ok(false) };
+        let (dims, values) = match (node.op_type.as_str(), constant(1)) {
+            ("Cast", _) if int(node, "to", 0) == 1 => (first.dims.clone(), numbers.clone()),
+            ("Reshape" | "Flatten" | "Squeeze" | "Unsqueeze", _) => {
+                let from: Vec<i64> = first.dims.iter().map(|&d| d as i64).collect();
+                let to = self.reshaped(node, &from)?;
+                (to.iter().map(|&d| usize::try_from(d).unwrap_or(0)).collect(), numbers.clone())
+            }
+            ("Transpose", _) if first.dims.len() == 2 && ints(node, "perm") != Some(&[0, 1]) => {
+                let [rows, columns] = [first.dims[0], first.dims[1]];
+                let turned = (0..numbers.len()).map(|at| numbers[at % rows * columns + at / rows]).collect();
+                (vec![columns, rows], turned)
+            }
+            ("Sqrt", _) => (first.dims.clone(), numbers.iter().map(|x| x.sqrt()).collect()),
+            ("Add" | "Sub" | "Mul" | "Div", Some(second)) if second.dims == first.dims || second.len() == 1 => {
+                let binary = match node.op_type.as_str() {
+                    "Add" => Binary::Add,
+                    "Sub" => Binary::Sub,
+                    "Mul" => Binary::Mul,
+                    _ => Binary::Div,
+                };
+                let pairs = numbers.iter().zip(second.floats()?.iter().cycle());
+                (first.dims.clone(), pairs.map(|(&a, &b)| binary.of(a.into(), b.into()) as f32).collect())
+            }
+            _ => return Ok(false),
+        };
+        self.spend(numbers.len())?;
+        self.set(node, Value::Constant(Constant { dims, values: Values::Floats(values) }.into()));
+        Ok(true)
     }
 
     /// The dimensions that a reshaping node gives a value of dimensions `from`.

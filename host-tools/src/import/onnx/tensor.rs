@@ -103,6 +103,14 @@ impl Constant {
         }
     }
 
+    /// The only number, float or integer.
+    pub(super) fn number(&self) -> Result<f64, Refusal> {
+        match &self.values {
+            Values::Integers(values) if values.len() == 1 => Ok(values[0] as f64),
+            _ => Ok(self.scalar()?.into()),
+        }
+    }
+
     /// DequantizeLinear of a constant: `(q - zero point) * scale`, with one scale or one along `axis`.
     pub(super) fn dequantized(&self, scale: &Constant, zero: Option<&Constant>, axis: i64) -> Result<Self, Refusal> {
         let scales = scale.floats()?;

@@ -3,6 +3,7 @@
 use kinglet::{DType, Rounding};
 
 use super::lower::Lowering;
+use super::schema::{Operator, Type};
 use crate::import::lookup;
 use crate::import::problem::{Refusal, refuse};
 use crate::network::TensorId;
@@ -36,6 +37,55 @@ impl Lowering<'_, '_> {
         self.notes
             .push("the uint8 input is taken as pixels; int8 elements are pixels less 128 where scales agree".into());
         self.set_pixels(table.into_iter().map(i16::from).collect(), self.info(id).shape.c);
+        Ok(())
+    }
+
+    pub(super) fn quantize(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
+        let Some(from) = o.input(0) else { return refuse("input 0 is missing", "") };
+        let source = &self.model.tensors[from];
+        match source.dtype {
+            Type::Float32 | Type::UInt8 if self.model.inputs.contains(&from) && self.only_reader(from).is_some() => {
+                let id = self.result(o)?;
+                if source.dtype == Type::UInt8 {
+                    self.take_pixels(from, id)?;
+                } else {
+                    let quant = self.info(id).quant;
+                    self.notes.push(format!(
+                        "the float input is taken quantized: q = round(x / {}) + {}",
+                        quant.scale, quant.zero_point
+                    ));
+                }
+                self.become_input(from, id);
+                Ok(())
+            }
+            Type::Int8 | Type::Int16 => match o.output(0).map(|t| (t, self.model.tensors[t].dtype)) {
+                Some((to, Type::UInt8)) if self.model.outputs == [to] && source.dtype == Type::Int8 => {
+                    let id = self.operand(o, 0)?;
+                    self.alias(o, id);
+                    self.notes.push("the output is int8: add 128 for the model's uint8".into());
+                    Ok(())
+                }
+                _ => self.function(o),
+            },
+            dtype => refuse(
+                format!("it converts {} in the middle of the network", dtype.name()),
+                "only networks of int8 or int16 activations are supported",
+            ),
+        }
+    }
+
+    pub(super) fn dequantize(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
+        let id = self.operand(o, 0)?;
+        if !o.output(0).is_some_and(|to| self.model.outputs == [to] && self.only_reader_is_caller(to)) {
+            return refuse(
+                "it computes in floats in the middle of the network",
+                "only int8 networks are supported: quantize all of it",
+            );
+        }
+        let quant = self.info(id).quant;
+        let dtype = self.info(id).dtype.name();
+        self.notes.push(format!("the output is {dtype}: real = (q - {}) * {}", quant.zero_point, quant.scale));
+        self.alias(o, id);
         Ok(())
     }
 }

@@ -2,13 +2,14 @@
 
 use kinglet::{Activation, Shape, Window};
 
+use super::float_ops;
 use super::lower::shape;
 use super::names as op;
-use super::ops::{activation, damaged, extent, is_shape_arithmetic, padding};
+use super::options::{activation, damaged, extent, is_shape_arithmetic, padding};
 use super::schema::{Model, Operator, Tensor, Type};
 use super::weights::{Layout, Taps};
-use crate::graph::{NodeId, Op};
-use crate::import::float::{FloatBuilder, ImportedFloat, Norm};
+use crate::graph::{Function, NodeId, Op};
+use crate::import::float::{FloatBuilder, ImportedFloat};
 use crate::import::problem::{Problem, Problems, Refusal, refuse};
 use crate::import::{ImportError, Options};
 
@@ -44,7 +45,7 @@ pub(super) fn import(model: &Model<'_>, options: &Options, file_len: usize) -> R
     };
     let mut values = vec![Value::None; model.tensors.len()];
     values[model.inputs[0]] = Value::Node(build.input());
-    let mut importer = Importer { model, build, values, budget: 64 * file_len + (1 << 20) };
+    let mut importer = Importer { model, build, notes: Vec::new(), values, budget: 64 * file_len + (1 << 20) };
     for (index, operator) in model.operators.iter().enumerate() {
         if let Err(refusal) = importer.node(operator) {
             let name = operator.output(0).map_or_else(String::new, |t| model.tensors[t].short_name());
@@ -57,10 +58,11 @@ pub(super) fn import(model: &Model<'_>, options: &Options, file_len: usize) -> R
         }
     }
     let output = importer.node_of(model.outputs[0]);
-    match output.and_then(|output| importer.build.finish(output)) {
+    let Importer { build, notes, .. } = importer;
+    match output.and_then(|output| build.finish(output)) {
         Ok((mut graph, params, quants)) if problems.is_empty() => {
             graph.labels.clone_from(&options.labels);
-            Ok(ImportedFloat { graph, params, quants, channels_first: false, notes: Vec::new() })
+            Ok(ImportedFloat { graph, params, quants, channels_first: false, notes })
         }
         Ok(_) => Err(ImportError::Unsupported(problems)),
         Err((reason, hint)) => {
@@ -85,16 +87,17 @@ enum Value {
     Unknown,
 }
 
-struct Importer<'m, 'b> {
-    model: &'m Model<'b>,
-    build: FloatBuilder,
+pub(super) struct Importer<'m, 'b> {
+    pub(super) model: &'m Model<'b>,
+    pub(super) build: FloatBuilder,
+    pub(super) notes: Vec<String>,
     values: Vec<Value>,
     /// Bytes of numbers that may still be made of constants.
     budget: usize,
 }
 
 impl Importer<'_, '_> {
-    fn node_of(&self, index: usize) -> Result<NodeId, Refusal> {
+    pub(super) fn node_of(&self, index: usize) -> Result<NodeId, Refusal> {
         match self.values[index] {
             Value::Node(id) => Ok(id),
             Value::Unknown => refuse(UNKNOWN, ""),
@@ -103,7 +106,7 @@ impl Importer<'_, '_> {
         }
     }
 
-    fn operand(&self, o: &Operator<'_>, index: usize) -> Result<NodeId, Refusal> {
+    pub(super) fn operand(&self, o: &Operator<'_>, index: usize) -> Result<NodeId, Refusal> {
         match o.input(index) {
             Some(tensor) => self.node_of(tensor),
             None => refuse(format!("input {index} is missing"), ""),
@@ -111,7 +114,7 @@ impl Importer<'_, '_> {
     }
 
     /// The tensor that holds the numbers of constant input `index`, if it is one.
-    fn constant(&self, o: &Operator<'_>, index: usize) -> Option<usize> {
+    pub(super) fn constant(&self, o: &Operator<'_>, index: usize) -> Option<usize> {
         let tensor = o.input(index)?;
         match self.values[tensor] {
             Value::Constant(source) => Some(source),
@@ -121,7 +124,7 @@ impl Importer<'_, '_> {
     }
 
     /// The numbers of constant input `index`: floats, halves, or weights quantized by themselves.
-    fn numbers(&mut self, o: &Operator<'_>, index: usize) -> Result<Vec<f32>, Refusal> {
+    pub(super) fn numbers(&mut self, o: &Operator<'_>, index: usize) -> Result<Vec<f32>, Refusal> {
         let Some(source) = self.constant(o, index) else {
             return refuse(format!("input {index} is computed at run time"), "only constant weights are supported");
         };
@@ -155,13 +158,26 @@ impl Importer<'_, '_> {
     }
 
     /// Names the node's output, after its fused activation.
-    fn set(&mut self, o: &Operator<'_>, id: NodeId, fused: Activation) -> Result<(), Refusal> {
-        let Some(output) = o.output(0) else { return refuse("it has no output", "") };
+    pub(super) fn set(&mut self, o: &Operator<'_>, id: NodeId, fused: Activation) -> Result<(), Refusal> {
+        self.set_at(o, 0, id, fused)
+    }
+
+    /// The same of output `index`.
+    pub(super) fn set_at(
+        &mut self,
+        o: &Operator<'_>,
+        index: usize,
+        id: NodeId,
+        fused: Activation,
+    ) -> Result<(), Refusal> {
+        let Some(output) = o.output(index) else { return refuse("it has no output", "") };
         let id = match fused {
             Activation::None => id,
-            Activation::Relu => self.build.add(&name(self.model, o, "_relu"), Op::Relu, &[id])?,
-            Activation::Relu6 => self.build.add(&name(self.model, o, "_relu6"), Op::Relu6, &[id])?,
-            Activation::ReluN1To1 => return refuse("fused RELU_N1_TO_1", "ReLU and ReLU6 are supported"),
+            Activation::Relu => self.build.function(&name(self.model, o, "_relu"), id, Function::relu())?,
+            Activation::Relu6 => self.build.function(&name(self.model, o, "_relu6"), id, Function::relu6())?,
+            Activation::ReluN1To1 => {
+                self.build.function(&name(self.model, o, "_relu1"), id, Function::X.clip(-1.0, 1.0))?
+            }
         };
         self.values[output] = Value::Node(id);
         let declared = &self.model.tensors[output];
@@ -179,51 +195,24 @@ impl Importer<'_, '_> {
             return Ok(());
         }
         let name = name(self.model, o, "");
+        if let Some(function) = float_ops::function(o)? {
+            let input = self.operand(o, 0)?;
+            let id = self.build.function(&name, input, function)?;
+            return self.set(o, id, Activation::None);
+        }
         match o.code {
             op::CONV_2D | op::DEPTHWISE_CONV_2D => self.conv(o, &name),
             op::FULLY_CONNECTED => self.dense(o, &name),
             op::MAX_POOL_2D | op::AVERAGE_POOL_2D => self.pool(o, &name),
-            op::MEAN => {
-                let input = self.operand(o, 0)?;
-                super::ops::check_mean(self.model, o)?;
-                let id = self.build.add(&name, Op::GlobalAveragePool, &[input])?;
-                self.set(o, id, Activation::None)
-            }
-            op::ADD | op::SUB | op::MUL => self.arithmetic(o, &name),
-            op::CONCATENATION => {
-                let Some(options) = o.options else { return refuse("its options are missing", "") };
-                let fused = activation(options.i8(1, 0).map_err(damaged)?)?;
-                let ids = (0..o.input_count()).map(|i| self.operand(o, i)).collect::<Result<Vec<_>, _>>()?;
-                let rank = o.output(0).map_or(0, |t| self.model.tensors[t].dims.len()) as i32;
-                let axis = options.i32(0, 0).map_err(damaged)?;
-                if axis != rank - 1 && axis != -1 {
-                    return refuse(format!("concatenation along axis {axis}"), "only the channels are supported");
-                }
-                let id = self.build.add(&name, Op::Concat, &ids)?;
-                self.set(o, id, fused)
-            }
-            op::SOFTMAX => {
-                let beta = o.options.map_or(Ok(0.0), |options| options.f32(0, 0.0)).map_err(damaged)?;
-                if beta != 1.0 {
-                    return refuse(format!("softmax with beta {beta}"), "only beta 1 is supported for float models");
-                }
-                self.plain(o, &name, Op::Softmax)
-            }
-            op::RELU => self.plain(o, &name, Op::Relu),
-            op::RELU6 => self.plain(o, &name, Op::Relu6),
-            op::RESHAPE | op::SQUEEZE | op::EXPAND_DIMS => {
-                let input = self.operand(o, 0)?;
-                let Some(output) = o.output(0) else { return refuse("it has no output", "") };
-                let (from, to) = (self.build.shape(input), shape(&self.model.tensors[output])?);
-                if from == to {
-                    return self.set(o, input, Activation::None);
-                }
-                if to != Shape::vector(from.len()) {
-                    return refuse("it makes another map", "only flattening is supported");
-                }
-                self.plain(o, &name, Op::Flatten)
-            }
-            op::PAD => self.pad(o, &name),
+            op::MEAN | op::REDUCE_MAX | op::SUM => self.global(o, &name),
+            op::ADD | op::SUB | op::MUL | op::DIV | op::MAXIMUM | op::MINIMUM => self.arithmetic(o, &name),
+            op::PRELU => self.prelu(o, &name),
+            op::CONCATENATION => self.concat(o, &name),
+            op::SOFTMAX | op::LOG_SOFTMAX => self.softmax(o, &name),
+            op::RESHAPE | op::SQUEEZE | op::EXPAND_DIMS => self.reshape(o, &name),
+            op::TRANSPOSE => self.transpose(o, &name),
+            op::SLICE | op::STRIDED_SLICE | op::SPLIT | op::SPLIT_V => self.parts(o, &name),
+            op::PAD | op::PADV2 => self.pad(o, &name),
             op::DEQUANTIZE => match (self.constant(o, 0), o.output(0)) {
                 (Some(source), Some(output)) => {
                     self.values[output] = Value::Constant(source);
@@ -231,12 +220,12 @@ impl Importer<'_, '_> {
                 }
                 _ => refuse("it dequantizes an activation", ""),
             },
-            _ => refuse("the operator is not supported in float models", super::ops::hint(o.code)),
+            _ => refuse("the operator is not supported in float models", super::options::hint(o.code)),
         }
     }
 
     /// Counts numbers that are about to be made.
-    fn spend(&mut self, numbers: usize) -> Result<(), Refusal> {
+    pub(super) fn spend(&mut self, numbers: usize) -> Result<(), Refusal> {
         match self.budget.checked_sub(numbers.saturating_mul(4)) {
             Some(left) => {
                 self.budget = left;
@@ -246,12 +235,6 @@ impl Importer<'_, '_> {
                 refuse("its constants are far larger than the file", "the file names the same bytes again and again")
             }
         }
-    }
-
-    fn plain(&mut self, o: &Operator<'_>, name: &str, op: Op) -> Result<(), Refusal> {
-        let input = self.operand(o, 0)?;
-        let id = self.build.add(name, op, &[input])?;
-        self.set(o, id, Activation::None)
     }
 
     fn conv(&mut self, o: &Operator<'_>, name: &str) -> Result<(), Refusal> {
@@ -272,8 +255,12 @@ impl Importer<'_, '_> {
         let outputs = if depthwise { last_dim } else { first_dim };
         let taps = Taps { kernel: [kh, kw], dilation, inputs: from.c, outputs };
         let window = Window::new(taps.window(), stride, padding, [from.h, from.w]);
-        let layout = if depthwise { Layout::Depthwise } else { Layout::Conv { groups: 1, group_inputs: from.c } };
-        let weights = if dilation == [1, 1] {
+        let groups = if depthwise { 1 } else { from.c / last_dim.max(1) };
+        if !depthwise && (last_dim * groups != from.c || groups == 0 || !first_dim.is_multiple_of(groups)) {
+            return refuse(format!("a filter of {last_dim} channels for {}", from.c), "the file contradicts itself");
+        }
+        let layout = if depthwise { Layout::Depthwise } else { Layout::Conv { groups, group_inputs: last_dim } };
+        let weights = if dilation == [1, 1] && groups == 1 {
             weights
         } else {
             self.spend(taps.spread_len(layout)?)?;
@@ -283,12 +270,6 @@ impl Importer<'_, '_> {
             let bias = self.bias(o, 2, last_dim)?;
             self.build.depthwise(name, input, window, weights, bias)?
         } else {
-            if last_dim != from.c {
-                return refuse(
-                    format!("a filter of {last_dim} channels for {}", from.c),
-                    "grouped convolution is supported in int8 models only",
-                );
-            }
             let bias = self.bias(o, 2, first_dim)?;
             self.build.conv(name, input, window, weights, bias, first_dim)?
         };
@@ -312,54 +293,10 @@ impl Importer<'_, '_> {
     fn pool(&mut self, o: &Operator<'_>, name: &str) -> Result<(), Refusal> {
         let input = self.operand(o, 0)?;
         let Shape { h, w, .. } = self.build.shape(input);
-        let (window, fused) = super::ops::pool_window(o, [h, w])?;
+        let (window, fused) = super::options::pool_window(o, [h, w])?;
         let op = if o.code == op::MAX_POOL_2D { Op::MaxPool(window) } else { Op::AveragePool(window) };
         let id = self.build.add(name, op, &[input])?;
         self.set(o, id, fused)
-    }
-
-    /// ADD of two activations, or arithmetic with a constant, which is a batch normalization.
-    fn arithmetic(&mut self, o: &Operator<'_>, name: &str) -> Result<(), Refusal> {
-        let Some(options) = o.options else { return refuse("its options are missing", "") };
-        let fused = activation(options.i8(0, 0).map_err(damaged)?)?;
-        let index = match (self.constant(o, 0), self.constant(o, 1)) {
-            (None, None) if o.code == op::ADD => {
-                let id = self.build.add(name, Op::Add, &[self.operand(o, 0)?, self.operand(o, 1)?])?;
-                return self.set(o, id, fused);
-            }
-            (None, Some(_)) => 1,
-            (Some(_), None) => 0,
-            _ => return refuse("two activations, or two constants", "int8 models have MUL and SUB of two activations"),
-        };
-        let input = self.operand(o, 1 - index)?;
-        let values = self.numbers(o, index)?;
-        let c = self.build.shape(input).c as usize;
-        if values.len() != 1 && values.len() != c {
-            return refuse(format!("a constant of {} numbers for {c} channels", values.len()), "");
-        }
-        let spread: Vec<f32> = values.iter().copied().cycle().take(c).collect();
-        let (ones, zeros) = (vec![1.0; c], vec![0.0; c]);
-        let negated = |v: &[f32]| v.iter().map(|x| -x).collect::<Vec<f32>>();
-        let (gamma, beta) = match (o.code, index) {
-            (op::ADD, _) => (ones.clone(), spread),
-            (op::MUL, _) => (spread, zeros.clone()),
-            (_, 1) => (ones.clone(), negated(&spread)),
-            _ => (negated(&ones), spread),
-        };
-        let id = self.build.norm(name, input, Norm { gamma, beta, mean: zeros, variance: ones, epsilon: 0.0 })?;
-        self.set(o, id, fused)
-    }
-
-    fn pad(&mut self, o: &Operator<'_>, name: &str) -> Result<(), Refusal> {
-        let input = self.operand(o, 0)?;
-        let amounts = o.input(1).and_then(|t| self.model.tensors[t].integers(8)).unwrap_or_default();
-        let amounts: Vec<u32> =
-            amounts.iter().filter_map(|&a| u32::try_from(a).ok().filter(|&a| a < Shape::MAX_DIM)).collect();
-        let [0, 0, top, bottom, left, right, 0, 0] = amounts[..] else {
-            return refuse("padding of other dimensions than height and width", "int8 models may pad channels");
-        };
-        let id = self.build.add(name, Op::Pad { before: [top, left], after: [bottom, right] }, &[input])?;
-        self.set(o, id, Activation::None)
     }
 }
 

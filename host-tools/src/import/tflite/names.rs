@@ -21,24 +21,37 @@ pub(crate) const GATHER: i32 = 36;
 pub(crate) const TRANSPOSE: i32 = 39;
 pub(crate) const MEAN: i32 = 40;
 pub(crate) const SUB: i32 = 41;
+pub(crate) const DIV: i32 = 42;
 pub(crate) const SQUEEZE: i32 = 43;
 pub(crate) const STRIDED_SLICE: i32 = 45;
+pub(crate) const EXP: i32 = 47;
 pub(crate) const SPLIT: i32 = 49;
+pub(crate) const LOG_SOFTMAX: i32 = 50;
 pub(crate) const CAST: i32 = 53;
 pub(crate) const PRELU: i32 = 54;
 pub(crate) const MAXIMUM: i32 = 55;
 pub(crate) const MINIMUM: i32 = 57;
+pub(crate) const NEG: i32 = 59;
 pub(crate) const PADV2: i32 = 60;
 pub(crate) const SLICE: i32 = 65;
 pub(crate) const EXPAND_DIMS: i32 = 70;
+pub(crate) const LOG: i32 = 73;
+pub(crate) const SUM: i32 = 74;
+pub(crate) const SQRT: i32 = 75;
+pub(crate) const RSQRT: i32 = 76;
 pub(crate) const SHAPE: i32 = 77;
 pub(crate) const REDUCE_PROD: i32 = 81;
 pub(crate) const REDUCE_MAX: i32 = 82;
 pub(crate) const PACK: i32 = 83;
+pub(crate) const SQUARE: i32 = 92;
 pub(crate) const LEAKY_RELU: i32 = 98;
+pub(crate) const ABS: i32 = 101;
 pub(crate) const SPLIT_V: i32 = 102;
+pub(crate) const ELU: i32 = 111;
 pub(crate) const QUANTIZE: i32 = 114;
 pub(crate) const HARD_SWISH: i32 = 117;
+pub(crate) const GELU: i32 = 150;
+pub(crate) const RELU_0_TO_1: i32 = 152;
 
 /// The name of built-in operator `code`.
 pub(crate) fn name(code: i32) -> String {

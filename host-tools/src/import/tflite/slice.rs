@@ -5,80 +5,26 @@ use kinglet::{Activation, Rounding, Shape, Window};
 
 use super::lower::Lowering;
 use super::names as op;
-use super::ops::damaged;
-use super::schema::Operator;
+use super::options::damaged;
+use super::schema::{Model, Operator};
 use crate::import::problem::{Refusal, refuse};
 use crate::network::{NodeOp, TensorId, TensorInfo};
 
 /// First element, number of elements, step along height, width, channels.
-type Part = [[u32; 3]; 3];
+pub(super) type Part = [[u32; 3]; 3];
 
 impl Lowering<'_, '_> {
     /// The operator's only output is a part of its input.
     pub(super) fn slice(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
         let input = self.operand(o, 0)?;
-        let list = |at| o.input(at).and_then(|i| self.model.tensors[i].integers(4));
-        let dims = o.input(0).map_or_else(Vec::new, |i| self.model.tensors[i].dims.clone());
-        let whole = |dim: i32| i64::from(dim.max(1));
-        let (Some(begin), Some(second)) = (list(1), list(2)) else {
-            return refuse("its bounds are not constant", "only constant slices are supported");
-        };
-        if begin.len() != dims.len() || second.len() != dims.len() {
-            return refuse("its bounds are not as many as its input has dimensions", "the file contradicts itself");
-        }
-        let (mut first, mut count, mut step) = (vec![], vec![], vec![]);
-        if o.code == op::SLICE {
-            for ((&begin, &size), &dim) in begin.iter().zip(&second).zip(&dims) {
-                first.push(begin);
-                count.push(if size == -1 { whole(dim) - begin } else { size });
-                step.push(1);
-            }
-        } else {
-            let (Some(strides), Some(options)) = (list(3), o.options) else {
-                return refuse("its strides are not constant", "only constant slices are supported");
-            };
-            let mask = |at| options.i32(at, 0).map_err(damaged);
-            let (begins, ends) = (mask(0)?, mask(1)?);
-            if [2, 3, 4].into_iter().map(mask).collect::<Result<Vec<_>, _>>()? != [0; 3] || strides.len() != dims.len()
-            {
-                return refuse("it adds or drops dimensions", "slice without new axes, ellipses or single indices");
-            }
-            for (axis, &dim) in dims.iter().enumerate() {
-                let from_end = |at: i64| if at < 0 { at + whole(dim) } else { at }.clamp(0, whole(dim));
-                let begin = if begins & 1 << axis != 0 { 0 } else { from_end(begin[axis]) };
-                let end = if ends & 1 << axis != 0 { whole(dim) } else { from_end(second[axis]) };
-                let stride = strides[axis].max(0);
-                first.push(begin);
-                count.push(if stride == 0 { 0 } else { (end - begin + stride - 1) / stride });
-                step.push(stride);
-            }
-        }
-        let part = [spatial(&first, 0)?, spatial(&count, 1)?, spatial(&step, 1)?];
-        self.part(o, 0, input, part)
+        self.part(o, 0, input, slice_part(self.model, o)?)
     }
 
     /// Each of the operator's outputs is a part of its input.
     pub(super) fn split(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
-        let (value, axis) = if o.code == op::SPLIT { (1, 0) } else { (0, 2) };
-        let input = self.operand(o, value)?;
-        let rank = o.input(value).map_or(0, |i| self.model.tensors[i].dims.len()) as i64;
-        let Some(&[axis]) = o.input(axis).and_then(|i| self.model.tensors[i].integers(1)).as_deref() else {
-            return refuse("its axis is not constant", "");
-        };
-        let from_last = (rank - 1 - if axis < 0 { axis + rank } else { axis }) as usize;
-        if from_last >= 3 || rank < 2 || from_last as i64 == rank - 1 {
-            return refuse(format!("a split along axis {axis} of {rank}"), "");
-        }
-        let Shape { h, w, c } = self.info(input).shape;
-        let mut start = 0;
-        for (index, output) in o.outputs().enumerate() {
-            let Shape { h: ph, w: pw, c: pc } = super::lower::shape(&self.model.tensors[output])?;
-            let (mut first, mut count) = ([0; 3], [h, w, c]);
-            let along = 2 - from_last;
-            first[along] = start;
-            count[along] = [ph, pw, pc][along];
-            start += count[along];
-            self.part(o, index, input, [first, count, [1; 3]])?;
+        let input = self.operand(o, usize::from(o.code == op::SPLIT))?;
+        for (index, part) in split_parts(self.model, o, self.info(input).shape)?.into_iter().enumerate() {
+            self.part(o, index, input, part)?;
         }
         Ok(())
     }
@@ -135,6 +81,69 @@ impl Lowering<'_, '_> {
         }
         Ok(())
     }
+}
+
+/// The part of its input that a SLICE or STRIDED_SLICE gives.
+pub(super) fn slice_part(model: &Model<'_>, o: &Operator<'_>) -> Result<Part, Refusal> {
+    let list = |at| o.input(at).and_then(|i| model.tensors[i].integers(4));
+    let dims = o.input(0).map_or_else(Vec::new, |i| model.tensors[i].dims.clone());
+    let whole = |dim: i32| i64::from(dim.max(1));
+    let (Some(begin), Some(second)) = (list(1), list(2)) else {
+        return refuse("its bounds are not constant", "only constant slices are supported");
+    };
+    if begin.len() != dims.len() || second.len() != dims.len() {
+        return refuse("its bounds are not as many as its input has dimensions", "the file contradicts itself");
+    }
+    let (mut first, mut count, mut step) = (vec![], vec![], vec![]);
+    if o.code == op::SLICE {
+        for ((&begin, &size), &dim) in begin.iter().zip(&second).zip(&dims) {
+            first.push(begin);
+            count.push(if size == -1 { whole(dim) - begin } else { size });
+            step.push(1);
+        }
+    } else {
+        let (Some(strides), Some(options)) = (list(3), o.options) else {
+            return refuse("its strides are not constant", "only constant slices are supported");
+        };
+        let mask = |at| options.i32(at, 0).map_err(damaged);
+        let (begins, ends) = (mask(0)?, mask(1)?);
+        if [2, 3, 4].into_iter().map(mask).collect::<Result<Vec<_>, _>>()? != [0; 3] || strides.len() != dims.len() {
+            return refuse("it adds or drops dimensions", "slice without new axes, ellipses or single indices");
+        }
+        for (axis, &dim) in dims.iter().enumerate() {
+            let from_end = |at: i64| if at < 0 { at + whole(dim) } else { at }.clamp(0, whole(dim));
+            let begin = if begins & 1 << axis != 0 { 0 } else { from_end(begin[axis]) };
+            let end = if ends & 1 << axis != 0 { whole(dim) } else { from_end(second[axis]) };
+            let stride = strides[axis].max(0);
+            first.push(begin);
+            count.push(if stride == 0 { 0 } else { (end - begin + stride - 1) / stride });
+            step.push(stride);
+        }
+    }
+    Ok([spatial(&first, 0)?, spatial(&count, 1)?, spatial(&step, 1)?])
+}
+
+/// The parts of its input, of this shape, that are the outputs of a SPLIT or SPLIT_V.
+pub(super) fn split_parts(model: &Model<'_>, o: &Operator<'_>, input: Shape) -> Result<Vec<Part>, Refusal> {
+    let (value, axis) = if o.code == op::SPLIT { (1, 0) } else { (0, 2) };
+    let rank = o.input(value).map_or(0, |i| model.tensors[i].dims.len()) as i64;
+    let Some(&[axis]) = o.input(axis).and_then(|i| model.tensors[i].integers(1)).as_deref() else {
+        return refuse("its axis is not constant", "");
+    };
+    let from_last = (rank - 1 - if axis < 0 { axis + rank } else { axis }) as usize;
+    if from_last >= 3 || rank < 2 || from_last as i64 == rank - 1 {
+        return refuse(format!("a split along axis {axis} of {rank}"), "");
+    }
+    let along = 2 - from_last;
+    let mut start = 0;
+    let part = |output: usize| {
+        let Shape { h, w, c } = super::lower::shape(&model.tensors[output])?;
+        let (mut first, mut count) = ([0; 3], [input.h, input.w, input.c]);
+        (first[along], count[along]) = (start, [h, w, c][along]);
+        start = u32::saturating_add(start, count[along]);
+        Ok([first, count, [1; 3]])
+    };
+    o.outputs().map(part).collect()
 }
 
 /// Height, width and channels of a list for all dimensions, of which the first, the batch, is whole; `neutral` for those

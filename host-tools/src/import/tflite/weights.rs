@@ -4,7 +4,7 @@ use kinglet::{Activation, DType, Multiplier, Rounding, Shape, Window};
 
 use super::lower::{Lowering, quant};
 use super::names as op;
-use super::ops::{activation, damaged, extent, padding};
+use super::options::{activation, damaged, extent, padding};
 use super::schema::{Operator, Tensor, Type};
 use crate::import::problem::{Refusal, refuse};
 use crate::import::{RoundingMode, lookup};

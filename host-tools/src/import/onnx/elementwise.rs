@@ -1,0 +1,215 @@
+//! Operators on single elements: activations, normalization, arithmetic.
+
+use super::context::{Activation, Context, Value, attribute, float, int};
+use super::ops::name;
+use super::proto::NodeProto;
+use super::tensor::Constant;
+use crate::graph::{Binary, Function, NodeId, Unary};
+use crate::import::elementwise::broadcast;
+use crate::import::float::Norm;
+use crate::import::problem::{Refusal, refuse};
+
+/// The function of one element that a node computes by itself, if it is one.
+fn function(node: &NodeProto) -> Option<Function> {
+    let number = |name: &str, default: f32| f64::from(float(node, name, default));
+    let x = || Function::X;
+    let constant = Function::Constant;
+    let elementary = |unary| Some(x().then(unary));
+    match node.op_type.as_str() {
+        "Abs" => elementary(Unary::Abs),
+        "Celu" => {
+            let alpha = number("alpha", 1.0);
+            let below = (Function::negative() / constant(alpha)).then(Unary::Exp) - constant(1.0);
+            Some(Function::relu() + constant(alpha) * below)
+        }
+        "Elu" => Some(Function::elu(number("alpha", 1.0))),
+        "Erf" => elementary(Unary::Erf),
+        "Exp" => elementary(Unary::Exp),
+        "Gelu" => Some(Function::gelu(attribute(node, "approximate").is_some_and(|a| a.s == b"tanh"))),
+        "HardSigmoid" => Some(Function::hard_sigmoid(number("alpha", 0.2), number("beta", 0.5))),
+        "HardSwish" => Some(Function::hard_swish()),
+        "LeakyRelu" => Some(Function::leaky_relu(number("alpha", 0.01))),
+        "Log" => elementary(Unary::Log),
+        "Mish" => Some(x() * x().then(Unary::Softplus).then(Unary::Tanh)),
+        "Neg" => Some(constant(0.0) - x()),
+        "Reciprocal" => Some(constant(1.0) / x()),
+        "Relu" => Some(Function::relu()),
+        "Selu" => Some(constant(number("gamma", 1.050_701)) * Function::elu(number("alpha", 1.673_263_2))),
+        "Sigmoid" => elementary(Unary::Sigmoid),
+        "Softplus" => elementary(Unary::Softplus),
+        "Softsign" => Some(x() / (constant(1.0) + x().then(Unary::Abs))),
+        "Sqrt" => elementary(Unary::Sqrt),
+        "Swish" => Some(x() * (constant(number("alpha", 1.0)) * x()).then(Unary::Sigmoid)),
+        "Tanh" => elementary(Unary::Tanh),
+        _ => None,
+    }
+}
+
+impl<'m> Context<'m> {
+    /// Imports a node that is a function of one element; whether it was one.
+    pub(super) fn activation_function(&mut self, node: &'m NodeProto) -> Result<bool, Refusal> {
+        let function = match node.op_type.as_str() {
+            "Clip" => self.clip(node)?,
+            "Pow" => self.power(node)?,
+            _ => match function(node) {
+                Some(function) => function,
+                None => return Ok(false),
+            },
+        };
+        let input = self.activation(node, 0)?;
+        let id = self.build.function(name(node), input.node, function)?;
+        self.set_activation(node, Activation { node: id, ..input });
+        Ok(true)
+    }
+
+    fn clip(&self, node: &NodeProto) -> Result<Function, Refusal> {
+        let bound = |index, attribute, default| -> Result<f64, Refusal> {
+            match self.optional(node, index)? {
+                Some(bound) => Ok(bound.scalar()?.into()),
+                None => Ok(float(node, attribute, default).into()),
+            }
+        };
+        let (min, max) = (bound(1, "min", f32::MIN)?, bound(2, "max", f32::MAX)?);
+        if min.is_nan() || max.is_nan() {
+            return refuse("a bound that is not a number", "");
+        }
+        let open = |bound: f64| if bound.abs() >= f64::from(f32::MAX) { bound * f64::INFINITY } else { bound };
+        Ok(Function::X.clip(open(min), open(max)))
+    }
+
+    /// Powers that are products and roots.
+    fn power(&self, node: &NodeProto) -> Result<Function, Refusal> {
+        let x = || Function::X;
+        match self.constant(node, 1)?.number()? {
+            1.0 => Ok(x()),
+            2.0 => Ok(x() * x()),
+            3.0 => Ok(x() * x() * x()),
+            0.5 => Ok(x().then(Unary::Sqrt)),
+            -1.0 => Ok(Function::Constant(1.0) / x()),
+            other => refuse(format!("a power of {other}"), "powers of 1, 2, 3, 1/2 and -1 are supported"),
+        }
+    }
+
+    pub(super) fn batch_norm(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
+        let input = self.activation(node, 0)?;
+        if int(node, "training_mode", 0) != 0 {
+            return refuse("training mode", "export the model for inference");
+        }
+        let c = self.build.shape(input.node).c as usize;
+        self.spend(4 * c)?;
+        let numbers = |index| -> Result<Vec<f32>, Refusal> {
+            let constant = self.constant(node, index)?;
+            if constant.len() != c {
+                return refuse(format!("statistics of dimensions {:?} for {c} channels", constant.dims), "");
+            }
+            Ok(input.in_our_order(constant.floats()?))
+        };
+        let norm = Norm {
+            gamma: numbers(1)?,
+            beta: numbers(2)?,
+            mean: numbers(3)?,
+            variance: numbers(4)?,
+            epsilon: float(node, "epsilon", 1e-5),
+        };
+        let id = self.build.norm(name(node), input.node, norm)?;
+        self.set_activation(node, Activation { node: id, ..input });
+        Ok(())
+    }
+
+    /// Add, Sub, Mul, Div, Min, Max of activations and constants; Add, Min and Max have any number of operands.
+    pub(super) fn arithmetic(&mut self, node: &'m NodeProto, binary: Binary) -> Result<(), Refusal> {
+        let mut result: Option<Activation> = None;
+        // What comes before the first activation: a file may have a constant on the left.
+        let mut before: Vec<std::rc::Rc<Constant>> = Vec::new();
+        for index in 0..node.input.len() {
+            let value = self.value(node, index)?.clone();
+            result = Some(match (value, result.take()) {
+                (Value::Constant(constant), Some(left)) => self.with_constant(node, binary, left, &constant, false)?,
+                (Value::Constant(constant), None) => {
+                    before.push(constant);
+                    continue;
+                }
+                (_, Some(left)) => {
+                    let right = self.activation(node, index)?;
+                    self.binary(node, binary, left, right)?
+                }
+                (_, None) => {
+                    let mut right = self.activation(node, index)?;
+                    for constant in std::mem::take(&mut before) {
+                        right = self.with_constant(node, binary, right, &constant, true)?;
+                    }
+                    right
+                }
+            });
+        }
+        match result {
+            Some(result) => {
+                self.set_activation(node, result);
+                Ok(())
+            }
+            None => refuse("constants only", "let the exporter fold constants"),
+        }
+    }
+
+    fn binary(
+        &mut self,
+        node: &NodeProto,
+        binary: Binary,
+        a: Activation,
+        b: Activation,
+    ) -> Result<Activation, Refusal> {
+        let alike = a.channels_last == b.channels_last || a.dims.len() == 2;
+        if a.dims.len() != b.dims.len() || a.flattened != b.flattened || !alike {
+            return refuse(format!("dimensions {:?} and {:?}", a.dims, b.dims), "both inputs must have the same shape");
+        }
+        self.spend(self.build.shape(a.node).c.max(self.build.shape(b.node).c) as usize)?;
+        let id = self.build.binary(name(node), binary, a.node, b.node)?;
+        let like = if self.build.shape(id).same(self.build.shape(a.node)) { a } else { b };
+        Ok(Activation { node: id, ..like })
+    }
+
+    fn with_constant(
+        &mut self,
+        node: &NodeProto,
+        binary: Binary,
+        input: Activation,
+        constant: &Constant,
+        first: bool,
+    ) -> Result<Activation, Refusal> {
+        let numbers = self.spread(&input, constant)?;
+        let id: NodeId = self.build.with_constant(name(node), binary, input.node, &numbers, first)?;
+        Ok(Activation { node: id, ..input })
+    }
+
+    pub(super) fn prelu(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
+        let (input, slopes) = (self.activation(node, 0)?, self.constant(node, 1)?);
+        let slopes = self.spread(&input, &slopes)?;
+        let id = self.build.prelu(name(node), input.node, &slopes)?;
+        self.set_activation(node, Activation { node: id, ..input });
+        Ok(())
+    }
+
+    /// The numbers of a constant that is broadcast over an activation: one, one for each channel, or one for each element
+    /// in our order.
+    fn spread(&mut self, input: &Activation, constant: &Constant) -> Result<Vec<f32>, Refusal> {
+        let numbers = constant.floats()?;
+        let extents: Vec<usize> = input.dims.iter().map(|&d| usize::try_from(d).unwrap_or(0)).collect();
+        let rank = extents.len();
+        if numbers.len() == 1 {
+            return Ok(numbers.to_vec());
+        }
+        let channels = if input.channels_last { rank.saturating_sub(1) } else { 1 };
+        let from_last = rank.saturating_sub(channels);
+        self.spend(numbers.len())?;
+        if extents.get(channels) == Some(&numbers.len())
+            && constant.dims.iter().rev().nth(from_last.saturating_sub(1)) == Some(&numbers.len())
+        {
+            return Ok(input.in_our_order(numbers));
+        }
+        self.spend(extents.iter().product())?;
+        let Some(whole) = broadcast(numbers, &constant.dims, &extents) else {
+            return refuse(format!("a constant of dimensions {:?} beside {:?}", constant.dims, input.dims), "");
+        };
+        Ok(input.in_our_order(&whole))
+    }
+}

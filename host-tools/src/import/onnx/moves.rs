@@ -1,0 +1,244 @@
+//! Operators that only move elements: concatenation, parts, padding, and other shapes.
+
+use kinglet::Shape;
+
+use super::context::{Activation, Context, attribute, float, int, ints, shape};
+use super::ops::name;
+use super::proto::NodeProto;
+use crate::graph::Op;
+use crate::import::problem::{Refusal, refuse};
+
+impl<'m> Context<'m> {
+    pub(super) fn concat(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
+        let parts = (0..node.input.len()).map(|index| self.activation(node, index)).collect::<Result<Vec<_>, _>>()?;
+        let Some(first) = parts.first() else { return refuse("it has no input", "") };
+        let rank = first.dims.len() as i64;
+        let axis = int(node, "axis", 1);
+        let channels = if first.channels_last { rank - 1 } else { 1 };
+        let along = axis == channels || axis + rank == channels;
+        if !along
+            || parts.iter().any(|p| {
+                p.flattened.is_some() || p.channels_last != first.channels_last || p.dims.len() != first.dims.len()
+            })
+        {
+            return refuse(
+                format!("concatenation along axis {axis}"),
+                "only concatenation along the channels is supported",
+            );
+        }
+        let ids: Vec<_> = parts.iter().map(|part| part.node).collect();
+        let id = if let [only] = ids[..] { only } else { self.build.add(name(node), Op::Concat, &ids)? };
+        self.set_map(node, id, first);
+        Ok(())
+    }
+
+    pub(super) fn pad(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
+        let input = self.map(node, 0)?;
+        if attribute(node, "mode").is_some_and(|mode| mode.s != b"constant") {
+            return refuse("reflecting or repeating padding", "only padding with zeros is supported");
+        }
+        let list = |index, name| -> Result<Vec<i64>, Refusal> {
+            match self.optional(node, index)? {
+                Some(list) => Ok(list.integers()?.to_vec()),
+                None => Ok(ints(node, name).map_or_else(Vec::new, <[i64]>::to_vec)),
+            }
+        };
+        let value = match self.optional(node, 2)? {
+            Some(value) => value.scalar()?,
+            None => float(node, "value", 0.0),
+        };
+        let (given, rank) = (list(1, "pads")?, input.dims.len());
+        let mut axes = list(3, "axes")?;
+        if axes.is_empty() {
+            axes = (0..rank as i64).collect();
+        }
+        let fits = given.len() == 2 * axes.len() && given.iter().all(|p| p.unsigned_abs() < u64::from(Shape::MAX_DIM));
+        // Before and after, for all dimensions from the batch on; height 1 of a map of rank 3 put in.
+        let mut pads = [[0; 2]; 4];
+        for (at, &axis) in axes.iter().enumerate().filter(|_| fits) {
+            let axis = if axis < 0 { axis + rank as i64 } else { axis };
+            let axis = usize::try_from(axis).unwrap_or(usize::MAX).saturating_add(if axis > 1 { 4 - rank } else { 0 });
+            match pads.get_mut(axis) {
+                Some(pads) => *pads = [given[at], given[axes.len() + at]],
+                None => return refuse(format!("padding of axis {axis}"), ""),
+            }
+        }
+        let [[0, 0], [0, 0], vertical, horizontal] = pads else {
+            return refuse("padding of other dimensions than height and width", "");
+        };
+        if !fits {
+            return refuse("malformed padding", "");
+        }
+        let sides = [0, 1].map(|side| [vertical[side], horizontal[side]]);
+        let [before, after] = sides.map(|side| side.map(|p| p.max(0) as u32));
+        if value != 0.0 && (before, after) != ([0; 2], [0; 2]) {
+            return refuse(format!("padding with {value}"), "only padding with zeros is supported");
+        }
+        // Negative padding cuts off.
+        let [top, bottom] = sides.map(|side| side.map(|p| (-p).max(0) as u32));
+        let mut id = input.node;
+        if (top, bottom) != ([0; 2], [0; 2]) {
+            let Shape { h, w, .. } = self.build.shape(id);
+            self.spend(self.build.shape(id).len() as usize)?;
+            let count = [0, 1].map(|axis| [h, w][axis].saturating_sub(top[axis]).saturating_sub(bottom[axis]));
+            id = self.build.crop(&format!("{}_crop", name(node)), id, top, count, [1, 1])?;
+        }
+        if (before, after) != ([0; 2], [0; 2]) {
+            id = self.build.add(name(node), Op::Pad { before, after }, &[id])?;
+        }
+        self.set_map(node, id, &input);
+        Ok(())
+    }
+
+    pub(super) fn transpose(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
+        let input = self.activation(node, 0)?;
+        let permutation = ints(node, "perm").unwrap_or_default();
+        let turned = match (permutation, input.channels_last, input.dims.len()) {
+            ([0, 3, 1, 2], true, _) | ([0, 2, 1], true, 3) => false,
+            ([0, 2, 3, 1], false, 4) | ([0, 2, 1], false, 3) => true,
+            _ => {
+                return refuse(
+                    format!("the permutation {permutation:?}"),
+                    "only changes between channels-first and channels-last are supported",
+                );
+            }
+        };
+        self.set_map(node, input.node, &Activation { channels_last: turned, ..input });
+        Ok(())
+    }
+
+    /// Reshapes that flatten a map or undo it, and those that keep the order of elements in our order too.
+    pub(super) fn reshape(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
+        let input = self.activation(node, 0)?;
+        let dims = self.reshaped(node, &input.dims)?;
+        let (from, to) = (self.build.shape(input.node), shape(&dims, input.channels_last)?);
+        let mut result = Activation { dims, ..input.clone() };
+        let in_order = |shape: Shape| shape.h * shape.w == 1 || shape.c == 1 || input.channels_last;
+        if from == to {
+            // Dimensions of 1 come and go.
+        } else if input.flattened == Some(to) {
+            result.node = self.build.reshape(name(node), input.node, to)?;
+            result.flattened = None;
+        } else if to == Shape::vector(from.len()) && input.dims.len() > 2 {
+            result.node = self.build.add(name(node), Op::Flatten, &[input.node])?;
+            let pixels = from.h * from.w;
+            result.flattened = (pixels > 1 && from.c > 1 && !input.channels_last).then_some(from);
+            result.channels_last = false;
+        } else if in_order(from) && in_order(to) && input.flattened.is_none() {
+            result.node = self.build.reshape(name(node), input.node, to)?;
+        } else {
+            return refuse(format!("{:?} becomes {:?}", input.dims, result.dims), "only flattening is supported");
+        }
+        self.set_activation(node, result);
+        Ok(())
+    }
+
+    /// Parts of the channels, one for each output.
+    pub(super) fn split(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
+        let input = self.activation(node, 0)?;
+        self.demand_channels(&input, int(node, "axis", 0))?;
+        let c = self.build.shape(input.node).c as usize;
+        let given = match self.optional(node, 1)? {
+            Some(sizes) => sizes.integers()?.to_vec(),
+            None => ints(node, "split").map_or_else(Vec::new, <[i64]>::to_vec),
+        };
+        let each = c.div_ceil(node.output.len().max(1));
+        let mut start = 0;
+        for (index, output) in node.output.iter().enumerate() {
+            let size = given.get(index).map_or(each.min(c - start), |&size| usize::try_from(size).unwrap_or(0));
+            if size == 0 || size > c - start {
+                return refuse("parts that do not fit", "the file contradicts itself");
+            }
+            self.spend(size * c)?;
+            let id = self.build.channels(output, input.node, start..start + size)?;
+            self.set_map_as(output, id, &input);
+            start += size;
+        }
+        Ok(())
+    }
+
+    /// Channels by their numbers.
+    pub(super) fn gather(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
+        let (input, indices) = (self.activation(node, 0)?, self.constant(node, 1)?);
+        self.demand_channels(&input, int(node, "axis", 0))?;
+        let c = self.build.shape(input.node).c;
+        if indices.dims.len() != 1 || indices.len() == 0 {
+            return refuse("a single channel without its dimension", "slice instead: x[:, 2:3]");
+        }
+        let channel = |&i: &i64| usize::try_from(if i < 0 { i + i64::from(c) } else { i }).unwrap_or(usize::MAX);
+        let picked: Vec<usize> = indices.integers()?.iter().map(channel).collect();
+        if picked.iter().any(|&channel| channel >= c as usize) {
+            return refuse("a channel that there is none of", "the file contradicts itself");
+        }
+        self.spend(picked.len() * c as usize)?;
+        let id = self.build.channels(name(node), input.node, picked.into_iter())?;
+        self.set_map(node, id, &input);
+        Ok(())
+    }
+
+    fn demand_channels(&self, input: &Activation, axis: i64) -> Result<(), Refusal> {
+        let rank = input.dims.len() as i64;
+        let channels = if input.channels_last { rank - 1 } else { 1 };
+        if input.flattened.is_some() || (axis != channels && axis + rank != channels) {
+            return refuse(format!("parts along axis {axis} of {:?}", input.dims), "only channels can be taken apart");
+        }
+        Ok(())
+    }
+
+    /// Parts with constant bounds.
+    pub(super) fn slice(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
+        let input = self.activation(node, 0)?;
+        let list = |index, name| -> Result<Option<Vec<i64>>, Refusal> {
+            match self.optional(node, index)? {
+                Some(list) => Ok(Some(list.integers()?.to_vec())),
+                None => Ok(ints(node, name).map(<[i64]>::to_vec)),
+            }
+        };
+        let (Some(starts), Some(ends)) = (list(1, "starts")?, list(2, "ends")?) else {
+            return refuse("bounds that are not constant", "only constant slices are supported");
+        };
+        let axes = list(3, "axes")?.unwrap_or_else(|| (0..starts.len() as i64).collect());
+        let steps = list(4, "steps")?.unwrap_or_else(|| vec![1; starts.len()]);
+        let rank = input.dims.len();
+        if [ends.len(), axes.len(), steps.len()] != [starts.len(); 3] || input.flattened.is_some() {
+            return refuse("bounds that do not fit, or a slice of a flattened map", "");
+        }
+        let Shape { h, w, c } = self.build.shape(input.node);
+        // First element, number of elements and step along height, width, channels.
+        let mut part = [[0, h, 1], [0, w, 1], [0, c, 1]];
+        for (((start, end), axis), step) in starts.iter().zip(&ends).zip(&axes).zip(&steps) {
+            let axis = usize::try_from(if *axis < 0 { axis + rank as i64 } else { *axis }).unwrap_or(usize::MAX);
+            let place = match (input.channels_last, axis, rank) {
+                (false, 1, _) => 2,
+                (true, axis, rank) if axis.wrapping_add(1) == rank => 2,
+                (false, 2 | 3, 3 | 4) if axis < rank => axis + 2 - rank,
+                (true, 1 | 2, 3 | 4) => axis + 3 - rank,
+                _ => return refuse(format!("a slice along axis {axis} of {:?}", input.dims), ""),
+            };
+            let [first, count, by] = &mut part[place];
+            let extent = i64::from(*count);
+            let inside = |bound: i64| (if bound < 0 { bound.saturating_add(extent) } else { bound }).clamp(0, extent);
+            let (start, end) = (inside(*start), inside(*end));
+            let step = (*step).clamp(0, extent);
+            if step == 0 || end <= start {
+                return refuse("an empty or backward slice", "");
+            }
+            (*first, *count, *by) = (start as u32, ((end - start + step - 1) / step) as u32, step as u32);
+        }
+        let mut id = input.node;
+        let [rows, columns, channels] = part;
+        if channels != [0, c, 1] {
+            self.spend((channels[1] * c) as usize)?;
+            let [first, count, step] = channels.map(|x| x as usize);
+            let picked: Vec<usize> = (0..count).map(|i| first + i * step).collect();
+            id = self.build.channels(name(node), id, picked.into_iter())?;
+        }
+        if (rows, columns) != ([0, h, 1], [0, w, 1]) {
+            let pair = |at: usize| [rows[at], columns[at]];
+            self.spend(self.build.shape(id).len() as usize)?;
+            id = self.build.crop(name(node), id, pair(0), pair(1), pair(2))?;
+        }
+        self.set_map(node, id, &input);
+        Ok(())
+    }
+}

@@ -1,0 +1,95 @@
+//! Padding, which the window that reads it takes over where it can.
+
+use kinglet::{DType, QuantParams, Shape};
+
+use super::lower::{FusedPad, Lowering};
+use super::names as op;
+use super::schema::{Operator, Type};
+use crate::import::problem::{Refusal, refuse};
+use crate::network::NodeOp;
+
+impl Lowering<'_, '_> {
+    pub(super) fn pad(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
+        let (Some(from), Some(amounts)) = (o.input(0), o.input(1).and_then(|i| self.model.tensors[i].integers(16)))
+        else {
+            return refuse("its amounts are not constant", "");
+        };
+        let input = self.operand(o, 0)?;
+        let rank = self.model.tensors[from].dims.len();
+        let amounts: Option<Vec<u32>> =
+            amounts.iter().map(|&a| u32::try_from(a).ok().filter(|&a| a < Shape::MAX_DIM)).collect();
+        let Some(amounts) = amounts.filter(|a| a.len() == 2 * rank && (2..=4).contains(&rank)) else {
+            return refuse("negative, huge or malformed amounts", "");
+        };
+        if amounts[0] != 0 || amounts[1] != 0 {
+            return refuse("padding of the batch", "");
+        }
+        // Height, width, channels from the back; missing ones are not padded.
+        let of = |from_last: usize, side: usize| {
+            if from_last + 1 < rank { amounts[2 * (rank - 1 - from_last) + side] } else { 0 }
+        };
+        let side = |side| [of(2, side), of(1, side), of(0, side)];
+        let (before, after) = (side(0), side(1));
+        let (quant, dtype) = (self.info(input).quant, self.info(input).dtype);
+        let value = match o.input(2).filter(|_| o.code == op::PADV2) {
+            None => quant.zero_point as i16,
+            Some(value) => match (self.model.tensors[value].data, self.model.tensors[value].dtype, dtype) {
+                (Some(&[byte]), Type::Int8, DType::I8) => i16::from(byte as i8),
+                (Some(&[low, high]), Type::Int16, DType::I16) => i16::from_le_bytes([low, high]),
+                _ => return refuse("its value is not one constant of its input's type", ""),
+            },
+        };
+        if let Some(index) = o.output(0)
+            && self.may_fuse(index, before, after, value, (quant, dtype))
+            && super::lower::quant(&self.model.tensors[index])?.same(quant)
+        {
+            let pad = FusedPad { input: from, before: [before[0], before[1]], after: [after[0], after[1]] };
+            self.pads.insert(index, pad);
+            return Ok(());
+        }
+        let output = self.result(o)?;
+        if !self.info(output).quant.same(quant) {
+            return refuse("input and output have different scales", "");
+        }
+        if self.info(output).shape != kinglet::ops::Pad::output_shape(self.info(input).shape, before, after) {
+            return refuse("the output's shape is not the padded input's", "the file contradicts itself");
+        }
+        self.push(NodeOp::Pad { before, after, value }, vec![input], output);
+        Ok(())
+    }
+
+    /// Whether the only reader of padded tensor `index` is a window that can pad by itself, with the same result.
+    fn may_fuse(
+        &self,
+        index: usize,
+        before: [u32; 3],
+        after: [u32; 3],
+        value: i16,
+        (quant, dtype): (QuantParams, DType),
+    ) -> bool {
+        let Some(reader) = self.only_reader(index).filter(|r| r.input(0) == Some(index)) else { return false };
+        let Some(options) = reader.options else { return false };
+        // A convolution skips taps outside the image, which is what a zero contributes; a maximum skips them too, which
+        // is what the lowest value contributes.
+        let neutral = match reader.code {
+            op::CONV_2D | op::DEPTHWISE_CONV_2D => i32::from(value) == quant.zero_point,
+            op::MAX_POOL_2D => i32::from(value) == dtype.min(),
+            _ => false,
+        };
+        let valid = options.i8(0, 0) == Ok(1);
+        let kernel = match reader.code {
+            op::MAX_POOL_2D => [options.i32(4, 0), options.i32(3, 0)].map(|k| k.unwrap_or(0)),
+            _ => {
+                let Some(weights) = reader.input(1) else { return false };
+                let (Some(&h), Some(&w)) =
+                    (self.model.tensors[weights].dims.get(1), self.model.tensors[weights].dims.get(2))
+                else {
+                    return false;
+                };
+                [h, w]
+            }
+        };
+        let smaller = |axis: usize| i64::from(before[axis].max(after[axis])) < i64::from(kernel[axis]);
+        neutral && valid && before[2] == 0 && after[2] == 0 && smaller(0) && smaller(1)
+    }
+}
