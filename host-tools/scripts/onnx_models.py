@@ -101,7 +101,7 @@ class Elementwise(nn.Module):
         self.prelu, self.one = nn.PReLU(8), nn.PReLU()
         with torch.no_grad():
             self.prelu.weight.copy_(torch.linspace(-0.3, 0.9, 8))
-        self.acts = nn.ModuleList([nn.LeakyReLU(0.2), nn.ELU(), nn.GELU(), nn.Mish(), nn.Softplus(), nn.SELU(),
+        self.acts = nn.ModuleList([nn.LeakyReLU(0.2), nn.ELU(), nn.GELU(), nn.Mish(), nn.SELU(),
                                    nn.Tanh(), nn.Hardswish(), nn.Hardtanh(-0.5, 0.7), nn.Softsign()])
         self.mix = nn.ModuleList([nn.Conv2d(8, 8, 1) for _ in self.acts])
         self.register_buffer("map", torch.rand(8, 6, 7) - 0.5)

@@ -93,7 +93,7 @@ fn converted_networks_are_exact() {
             count += 1;
         }
     }
-    assert_eq!(count, 7);
+    assert_eq!(count, 10);
 }
 
 /// The networks that Kinglet trains, with random weights.

@@ -123,22 +123,22 @@ fn decibels(model: &ImportedFloat) -> f64 {
     10.0 * (signal / error).log10()
 }
 
-/// Small networks that PyTorch exported (see `exported/README.md`): the float graph gives the outputs of ONNX Runtime, and
-/// the int8 network is near.
+/// Small networks that PyTorch and Keras exported (see `exported/README.md`): the float graph gives the outputs of ONNX
+/// Runtime and of LiteRT, and the int8 network is near.
 #[test]
 fn exported_networks_compute_the_same_and_quantize_well() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/exported");
     let mut count = 0;
     for entry in std::fs::read_dir(&folder).unwrap() {
         let path = entry.unwrap().path();
-        if path.extension().is_none_or(|extension| extension != "onnx") {
+        if path.extension().is_none_or(|extension| extension != "onnx" && extension != "tflite") {
             continue;
         }
         let name = path.file_stem().unwrap().to_str().unwrap();
         let model = float(&path);
         let inputs = calibration::load(&path.with_extension("input.npy"), &model).unwrap();
         let mut expected = rows(&path.with_extension("output.npy"));
-        if model.notes.iter().any(|note| note.contains("LogSoftmax")) {
+        if model.notes.iter().any(|note| note.contains("probabilities")) {
             expected.mapv_inplace(f32::exp);
         }
         let got = layers::forward(&model.graph, &model.params, &inputs.view()).unwrap().pop().unwrap();
@@ -154,7 +154,7 @@ fn exported_networks_compute_the_same_and_quantize_well() {
         assert!(decibels > 20.0, "{name}: {decibels:.1} dB");
         count += 1;
     }
-    assert_eq!(count, 11);
+    assert_eq!(count, 16);
 }
 
 /// Channels-first in the file: the dense layer's weights must follow the flattened map's new order.

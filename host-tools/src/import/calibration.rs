@@ -48,6 +48,13 @@ fn channels_last<T: Clone>(array: ArrayD<T>, model: &ImportedFloat) -> Result<Ar
     let (count, rest) = shape.split_first().context("a single number, not an array of images")?;
     ensure!(*count > 0, "it holds no images");
     let array = array.as_standard_layout().into_owned();
+    // A sequence is a map of one row.
+    let row = match *rest {
+        [a, b] if h == 1 && model.channels_first && [a, b] == [c, w] => Some([c, 1, w]),
+        [a, b] if h == 1 && [a, b] == [w, c] => Some([1, w, c]),
+        _ => None,
+    };
+    let rest = row.as_ref().map_or(rest, |row| &row[..]);
     if rest == [c, h, w] && (model.channels_first || rest != [h, w, c]) {
         let first = array.into_shape_with_order((*count, c, h, w))?;
         return Ok(first.permuted_axes([0, 2, 3, 1]).as_standard_layout().into_owned());

@@ -32,12 +32,11 @@ impl<'m> Context<'m> {
                 }
             },
             "Shape" => vector(self.activation(node, 0)?.dims),
-            "Gather" | "Unsqueeze" | "Squeeze" | "Concat" | "Cast" | "Slice" | "Mul" | "Add" | "Reshape" => {
-                match self.integers(node) {
-                    Some(inputs) => evaluate(node, &inputs)?,
-                    None => return Ok(false),
-                }
-            }
+            "Gather" | "Unsqueeze" | "Squeeze" | "Concat" | "Cast" | "Slice" | "Mul" | "Add" | "Sub" | "Div"
+            | "Reshape" | "Transpose" | "ConstantOfShape" => match self.integers(node) {
+                Some(inputs) => self.evaluate(node, &inputs)?,
+                None => return Ok(false),
+            },
             _ => return Ok(false),
         };
         self.set(node, Value::Constant(result.into()));
@@ -45,16 +44,76 @@ impl<'m> Context<'m> {
     }
 
     /// The inputs of a node, if all are short lists of integers.
-    fn integers(&self, node: &NodeProto) -> Option<Vec<Vec<i64>>> {
+    fn integers(&self, node: &NodeProto) -> Option<Vec<List>> {
         node.input
             .iter()
             .map(|input| match self.values.get(input.as_str()) {
                 Some(Value::Constant(constant)) if constant.len() <= MAX_LEN => {
-                    constant.integers().ok().map(<[i64]>::to_vec)
+                    let values = constant.integers().ok()?.to_vec();
+                    Some(List { rows: constant.dims.first().map_or(1, |&rows| rows.clamp(1, MAX_LEN)), values })
                 }
                 _ => None,
             })
             .collect()
+    }
+
+    /// An operator on short lists of integers. Whether a result is a list of one or a single number does not matter here.
+    fn evaluate(&self, node: &NodeProto, inputs: &[List]) -> Result<Constant, Refusal> {
+        let Some(List { rows, values: first }) = inputs.first() else { return refuse("it has no input", "") };
+        let (rows, width) = (*rows, first.len() / rows);
+        let at = |index: i64| usize::try_from(if index < 0 { index + first.len() as i64 } else { index }).ok();
+        let other = |index: usize| inputs.get(index).and_then(|list| list.values.first().copied());
+        let values = match node.op_type.as_str() {
+            "Gather" if inputs.len() == 2 => {
+                let picked: Option<Vec<i64>> = inputs[1].values.iter().map(|&i| first.get(at(i)?).copied()).collect();
+                match picked {
+                    Some(picked) => picked,
+                    None => return refuse("an index out of range", ""),
+                }
+            }
+            "Slice" if inputs.len() >= 3 => {
+                let picked = range(rows, [other(1).unwrap_or(0), other(2).unwrap_or(0), other(4).unwrap_or(1)]);
+                let row = |row: usize| first.get(row * width..(row + 1) * width).unwrap_or_default();
+                let values: Vec<i64> = picked.iter().flat_map(|&at| row(at)).copied().collect();
+                return Ok(matrix(if width == 1 { values.len() } else { picked.len() }, values));
+            }
+            "Concat" => inputs.iter().flat_map(|list| &list.values).copied().take(MAX_LEN).collect(),
+            "Mul" | "Add" | "Sub" | "Div" if inputs.len() == 2 => {
+                let second = &inputs[1].values;
+                let count = if first.is_empty() || second.is_empty() { 0 } else { first.len().max(second.len()) };
+                let pairs = (0..count).map(|i| (first[i % first.len()], second[i % second.len()]));
+                match node.op_type.as_str() {
+                    "Mul" => pairs.map(|(a, b)| a.wrapping_mul(b)).collect(),
+                    "Add" => pairs.map(|(a, b)| a.wrapping_add(b)).collect(),
+                    "Sub" => pairs.map(|(a, b)| a.wrapping_sub(b)).collect(),
+                    _ => pairs.map(|(a, b)| a.checked_div(b).unwrap_or(0)).collect(),
+                }
+            }
+            "ConstantOfShape" => {
+                let len = usize::try_from(first.iter().fold(1i64, |n, &d| n.saturating_mul(d))).unwrap_or(usize::MAX);
+                let fill = match attribute(node, "value").and_then(|value| value.t.as_ref()) {
+                    Some(tensor) => Constant::read(tensor)?.integers()?.first().copied().unwrap_or(0),
+                    None => return refuse("a tensor of float zeros", "let the exporter fold constants"),
+                };
+                if len > MAX_LEN {
+                    return refuse("a large constant that is computed", "let the exporter fold constants");
+                }
+                vec![fill; len]
+            }
+            "Reshape" => {
+                let from = [rows as i64, width as i64];
+                let to = self.reshaped(node, if width == 1 { &from[..1] } else { &from })?;
+                let rows = to.first().and_then(|&rows| usize::try_from(rows).ok());
+                return Ok(matrix(rows.unwrap_or(1), first.clone()));
+            }
+            "Transpose" => {
+                let turned = (0..rows * width).map(|at| first[at % rows * width + at / rows]).collect();
+                return Ok(matrix(width, turned));
+            }
+            "Unsqueeze" | "Squeeze" | "Cast" => first.clone(),
+            _ => return refuse("arithmetic on shapes that is not supported", "export the model with fixed shapes"),
+        };
+        Ok(vector(values))
     }
 
     /// Evaluates a node that computes with constants of floats, as exporters leave them beside weights; whether it did.
@@ -159,34 +218,30 @@ fn vector(list: Vec<i64>) -> Constant {
     Constant { dims: vec![list.len()], values: Values::Integers(list) }
 }
 
-/// An operator on short lists of integers. Whether a result is a list of one or a single number does not matter here.
-fn evaluate(node: &NodeProto, inputs: &[Vec<i64>]) -> Result<Constant, Refusal> {
-    let Some(first) = inputs.first() else { return refuse("it has no input", "") };
-    let at = |index: i64| usize::try_from(if index < 0 { index + first.len() as i64 } else { index }).ok();
-    let list = match (node.op_type.as_str(), inputs) {
-        ("Gather", [_, indices]) => {
-            let picked: Option<Vec<i64>> = indices.iter().map(|&i| first.get(at(i)?).copied()).collect();
-            match picked {
-                Some(picked) => picked,
-                None => return refuse("an index out of range", ""),
-            }
-        }
-        ("Slice", [_, start, end, ..]) => {
-            let bound = |b: &[i64]| {
-                let b = b.first().copied().unwrap_or(0);
-                (if b < 0 { b + first.len() as i64 } else { b }).clamp(0, first.len() as i64) as usize
-            };
-            first.get(bound(start)..bound(end)).unwrap_or_default().to_vec()
-        }
-        ("Concat", _) => inputs.iter().flatten().copied().take(MAX_LEN).collect(),
-        ("Mul" | "Add", [a, b]) => {
-            let (a, b) = if a.len() < b.len() { (b, a) } else { (a, b) };
-            let pairs = a.iter().zip(b.iter().cycle());
-            let f = if node.op_type == "Mul" { i64::wrapping_mul } else { i64::wrapping_add };
-            pairs.map(|(&a, &b)| f(a, b)).collect()
-        }
-        ("Unsqueeze" | "Squeeze" | "Cast" | "Reshape", _) => first.clone(),
-        _ => return refuse("arithmetic on shapes that is not supported", "export the model with fixed shapes"),
-    };
-    Ok(vector(list))
+/// A list of integers, or a matrix of so many rows.
+struct List {
+    rows: usize,
+    values: Vec<i64>,
+}
+
+/// Integers of so many rows.
+fn matrix(rows: usize, values: Vec<i64>) -> Constant {
+    let rows = rows.max(1);
+    let width = values.len() / rows;
+    let dims = if width == 1 || rows * width != values.len() { vec![values.len()] } else { vec![rows, width] };
+    Constant { dims, values: Values::Integers(values) }
+}
+
+/// The places that a slice `[start, end, step]` takes of `len`; a step may be negative.
+fn range(len: usize, [start, end, step]: [i64; 3]) -> Vec<usize> {
+    let len = len as i64;
+    let (least, most) = if step > 0 { (0, len) } else { (-1, len - 1) };
+    let bound = |b: i64| (if b < 0 { b.saturating_add(len) } else { b }).clamp(least, most);
+    let (mut at, end) = (bound(start), bound(end));
+    let mut places = Vec::new();
+    while step != 0 && (step > 0 && at < end || step < 0 && at > end) {
+        places.extend(usize::try_from(at));
+        at = at.saturating_add(step);
+    }
+    places
 }
