@@ -40,7 +40,10 @@ fn flipped(step: usize, at: usize, bit: u32) -> Option<Vec<u8>> {
     let offsets: Vec<usize> = {
         let model = Model::new(&bytes).expect("whole");
         let constants = model.step(step)?.op.constants();
-        constants.iter().flat_map(|part| part.iter().map(|byte| (&raw const *byte).addr() - bytes.as_ptr().addr())).collect()
+        constants
+            .iter()
+            .flat_map(|part| part.iter().map(|byte| (&raw const *byte).addr() - bytes.as_ptr().addr()))
+            .collect()
     };
     bytes[*offsets.get(at % offsets.len().max(1))?] ^= 1 << bit;
     let sum = header::CHECKSUM as usize;

@@ -67,6 +67,10 @@ impl Images {
             [_, a, b, d] if [a, b, d] == [c, h, w] && [a, b, d] != [h, w, c] => {
                 reals.permuted_axes(ndarray::IxDyn(&[0, 2, 3, 1])).as_standard_layout().into_owned()
             }
+            // A sequence, N x C x W.
+            [_, a, b] if h == 1 && [a, b] == [c, w] && [a, b] != [w, c] => {
+                reals.permuted_axes(ndarray::IxDyn(&[0, 2, 1])).as_standard_layout().into_owned()
+            }
             _ => reals,
         };
         let full = Clamp::full(dtype);

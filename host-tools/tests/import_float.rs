@@ -208,6 +208,35 @@ fn survives_truncated_onnx() {
     }
 }
 
+/// The exported networks with some bytes replaced, or their end cut off: an error or a network, never a panic.
+#[test]
+fn survives_mutated_exported_networks() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/exported");
+    let mut state = 0x2545_F491u32;
+    let mut next = |below: usize| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as usize % below
+    };
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "onnx" && extension != "tflite") {
+            continue;
+        }
+        let bytes = std::fs::read(&path).unwrap();
+        for _ in 0..600 {
+            let mut copy = bytes.clone();
+            for _ in 0..1 + next(4) {
+                let at = next(copy.len());
+                copy[at] = [0, 1, 2, 0x7f, 0x80, 0xff, next(256) as u8][next(7)];
+            }
+            copy.truncate(copy.len() - if next(8) == 0 { next(2000) } else { 0 });
+            if let Ok(Model::Float(model)) = read(&copy, &Options::default()) {
+                let _ = Folded::new(&model.graph, &model.params);
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
 
