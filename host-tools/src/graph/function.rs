@@ -284,7 +284,9 @@ fn erf(x: f64) -> f64 {
 mod tests {
     use super::*;
 
-    fn all() -> Vec<(Function, fn(f64) -> f64)> {
+    type Pair = (Function, fn(f64) -> f64);
+
+    fn all() -> Vec<Pair> {
         let x = || Function::X;
         vec![
             (Function::relu6(), |x| x.clamp(0.0, 6.0)),

@@ -133,7 +133,7 @@ impl Importer<'_, '_> {
     pub(super) fn softmax(&mut self, o: &Operator<'_>, name: &str) -> Result<(), Refusal> {
         let mut input = self.operand(o, 0)?;
         if o.code == op::LOG_SOFTMAX {
-            if !o.output(0).is_some_and(|output| self.model.outputs == [output]) {
+            if o.output(0).is_none_or(|output| self.model.outputs != [output]) {
                 return refuse("LOG_SOFTMAX that is not the output", "take it out of the model");
             }
             self.notes.push("the output is probabilities: the model's are their logarithms (LOG_SOFTMAX)".into());
