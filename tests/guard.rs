@@ -54,8 +54,8 @@ fn flipped(step: usize, at: usize, bit: u32) -> Option<Vec<u8>> {
 
 #[test]
 fn a_whole_model_passes_and_steps_without_sums_do_not() {
-    assert_eq!(damaged(&FILE.to_vec(), &SUMS), (None, MODEL.step_count()));
-    assert_eq!(damaged(&FILE.to_vec(), &SUMS[..3]), (Some(3), MODEL.step_count()));
+    assert_eq!(damaged(FILE, &SUMS), (None, MODEL.step_count()));
+    assert_eq!(damaged(FILE, &SUMS[..3]), (Some(3), MODEL.step_count()));
 }
 
 proptest! {
