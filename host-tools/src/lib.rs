@@ -18,4 +18,5 @@ pub mod quantize;
 pub mod report;
 mod simd;
 pub mod simulate;
+pub mod study;
 pub mod train;

@@ -13,6 +13,7 @@ mod quantization;
 mod quantize;
 mod sign;
 mod simulate;
+mod study;
 mod train;
 mod trained;
 mod zoo;
@@ -54,6 +55,8 @@ enum Command {
     Sign(sign::Args),
     /// Run inputs through a model and compare the outputs, byte by byte.
     Simulate(simulate::Args),
+    /// Show by experiments why residual networks and Inception modules work.
+    Study(study::Args),
     /// Train a network and write its weights.
     Train(train::Args),
     /// List the networks that come with Kinglet.
@@ -83,6 +86,7 @@ pub fn main() -> ExitCode {
         Command::Quantize(args) => quantize::run(&args),
         Command::Sign(args) => sign::run(&args),
         Command::Simulate(args) => simulate::run(&args),
+        Command::Study(args) => study::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Zoo(args) => zoo::run(&args),
     };

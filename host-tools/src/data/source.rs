@@ -53,6 +53,13 @@ pub struct Images {
     pub skip_bad: bool,
 }
 
+impl Images {
+    /// All images of a folder or archive as they are.
+    pub fn at(path: PathBuf) -> Self {
+        Self { path, size: None, gray: false, classes: Vec::new(), split_seed: split_seed(), skip_bad: false }
+    }
+}
+
 fn split_seed() -> u64 {
     1
 }

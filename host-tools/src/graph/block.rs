@@ -27,6 +27,25 @@ pub enum Head {
     Flatten,
 }
 
+/// A branch of an Inception module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Branch {
+    /// 1x1.
+    One,
+    /// 3x3, behind its bottleneck.
+    Three,
+    /// 5x5, behind its bottleneck.
+    Five,
+    /// 3x3 max pool, before its projection.
+    Pool,
+}
+
+impl Branch {
+    /// All four, in the order of their channels.
+    pub const ALL: [Self; 4] = [Self::One, Self::Three, Self::Five, Self::Pool];
+}
+
 /// One piece of a network. In a recipe: `residual = { filters = 32, stride = 2 }`.
 ///
 /// Filters are those at width 1; a network's width multiplier scales them.
@@ -66,6 +85,9 @@ pub enum Block {
         /// False in a plain twin: the same layers, no shortcut.
         #[serde(default = "yes")]
         shortcut: bool,
+        /// What follows the convolutions.
+        #[serde(default)]
+        norm: Norm,
     },
     /// ResNet's bottleneck: 1x1, 3x3, 1x1 to `4 * filters` channels, each with batch normalization. With a projection
     /// it is a *convolution block*, without an *identity block*.
@@ -93,6 +115,9 @@ pub enum Block {
         five: u32,
         /// Filters after the 3x3 max pool; 0 leaves the pool bare.
         pool: u32,
+        /// A branch that is left out, to see what it is worth.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        without: Option<Branch>,
     },
     /// Max pool.
     MaxPool {
@@ -165,7 +190,7 @@ impl Block {
             | Block::Residual { filters, .. }
             | Block::Bottleneck { filters, .. }
             | Block::Dense { units: filters } => *filters = scale(*filters),
-            Block::Inception { one, three_reduce, three, five_reduce, five, pool } => {
+            Block::Inception { one, three_reduce, three, five_reduce, five, pool, .. } => {
                 for filters in [one, three_reduce, three, five_reduce, five, pool] {
                     *filters = scale(*filters);
                 }
@@ -191,9 +216,10 @@ impl Block {
                 let x = net.relu(&format!("{depth}_relu"), x)?;
                 net.conv_unit(&format!("{name}_point"), x, Conv::new(filters, 1, 1))
             }
-            Block::Residual { filters, stride, shortcut } => {
-                let x = net.conv_unit(&format!("{name}_conv1"), input, Conv::new(filters, 3, stride))?;
-                let x = net.conv_unit(&format!("{name}_conv2"), x, Conv::new(filters, 3, 1).linear())?;
+            Block::Residual { filters, stride, shortcut, norm } => {
+                let conv = |stride| Conv { norm, ..Conv::new(filters, 3, stride) };
+                let x = net.conv_unit(&format!("{name}_conv1"), input, conv(stride))?;
+                let x = net.conv_unit(&format!("{name}_conv2"), x, conv(1).linear())?;
                 // As in MLPerf Tiny's ResNet-8, the projection of the basic block has no normalization of its own.
                 net.join(name, input, x, stride, shortcut, Norm::None)
             }
@@ -203,15 +229,27 @@ impl Block {
                 let x = net.conv_unit(&format!("{name}_conv3"), x, Conv::new(filters * 4, 1, 1).linear())?;
                 net.join(name, input, x, stride, shortcut, Norm::Batch)
             }
-            Block::Inception { one, three_reduce, three, five_reduce, five, pool } => {
-                let a = net.conv_unit(&format!("{name}_1x1"), input, Conv::new(one, 1, 1))?;
-                let b = net.reduced(&format!("{name}_3x3"), input, three_reduce, Conv::new(three, 3, 1))?;
-                let c = net.reduced(&format!("{name}_5x5"), input, five_reduce, Conv::new(five, 5, 1))?;
-                let mut d = net.max_pool(&format!("{name}_pool"), input, [3, 3], [1, 1], Padding::Same)?;
-                if pool > 0 {
-                    d = net.conv_unit(&format!("{name}_pool_1x1"), d, Conv::new(pool, 1, 1))?;
+            Block::Inception { one, three_reduce, three, five_reduce, five, pool, without } => {
+                let mut branches = Vec::new();
+                for branch in Branch::ALL.into_iter().filter(|branch| Some(*branch) != without) {
+                    branches.push(match branch {
+                        Branch::One => net.conv_unit(&format!("{name}_1x1"), input, Conv::new(one, 1, 1))?,
+                        Branch::Three => {
+                            net.reduced(&format!("{name}_3x3"), input, three_reduce, Conv::new(three, 3, 1))?
+                        }
+                        Branch::Five => {
+                            net.reduced(&format!("{name}_5x5"), input, five_reduce, Conv::new(five, 5, 1))?
+                        }
+                        Branch::Pool => {
+                            let x = net.max_pool(&format!("{name}_pool"), input, [3, 3], [1, 1], Padding::Same)?;
+                            match pool {
+                                0 => x,
+                                _ => net.conv_unit(&format!("{name}_pool_1x1"), x, Conv::new(pool, 1, 1))?,
+                            }
+                        }
+                    });
                 }
-                net.concat(&format!("{name}_concat"), &[a, b, c, d])
+                net.concat(&format!("{name}_concat"), &branches)
             }
             Block::MaxPool { kernel, stride } => net.max_pool(name, input, [kernel; 2], [stride; 2], Padding::Same),
             Block::AveragePool { kernel, stride } => {

@@ -14,7 +14,7 @@ mod recipe;
 mod store;
 pub mod zoo;
 
-pub use block::{Block, Head, Norm};
+pub use block::{Block, Branch, Head, Norm};
 pub use builder::{Builder, EPSILON};
 pub use error::GraphError;
 pub use function::{Binary, Function, Unary};

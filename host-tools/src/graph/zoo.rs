@@ -1,6 +1,6 @@
 //! The networks that come with Kinglet, as stacks of blocks.
 
-use super::{Block, GraphError};
+use super::{Block, GraphError, Norm};
 
 /// Every name that [`find`] knows.
 pub const NAMES: [&str; 15] = [
@@ -57,11 +57,11 @@ pub fn find(name: &str) -> Result<Entry, GraphError> {
 }
 
 fn conv(filters: u32, kernel: u32, stride: u32) -> Block {
-    Block::Conv { filters, kernel, stride, norm: Default::default() }
+    Block::Conv { filters, kernel, stride, norm: Norm::Batch }
 }
 
 fn residual(filters: u32, stride: u32, shortcut: bool) -> Block {
-    Block::Residual { filters, stride, shortcut }
+    Block::Residual { filters, stride, shortcut, norm: Norm::Batch }
 }
 
 fn pool(kernel: u32, stride: u32) -> Block {
@@ -71,7 +71,7 @@ fn pool(kernel: u32, stride: u32) -> Block {
 /// `[1x1, before 3x3, 3x3, before 5x5, 5x5, after the pool]`, as papers list them.
 fn inception(filters: [u32; 6]) -> Block {
     let [one, three_reduce, three, five_reduce, five, pool] = filters;
-    Block::Inception { one, three_reduce, three, five_reduce, five, pool }
+    Block::Inception { one, three_reduce, three, five_reduce, five, pool, without: None }
 }
 
 /// Two residual blocks, one of them with a projection: the whole mechanism at half a million MACs.

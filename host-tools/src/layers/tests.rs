@@ -7,8 +7,8 @@ use rand_chacha::ChaCha8Rng;
 
 use super::net::{Keep, Mode, Net};
 use crate::graph::{
-    Block, Builder, Function, Graph, GraphError, NetworkRecipe, NodeId, Op, Padding, Params, Preprocess, Shape, Unary,
-    Window,
+    Block, Builder, Function, Graph, GraphError, NetworkRecipe, NodeId, Norm, Op, Padding, Params, Preprocess, Shape,
+    Unary, Window,
 };
 
 const IMAGES: usize = 3;
@@ -177,13 +177,14 @@ fn batch_norm_gradients() {
 fn residual_and_inception_block_gradients() {
     let shape = Shape::new(4, 4, 3);
     for stride in [1, 2] {
-        let residual = Block::Residual { filters: 3, stride, shortcut: true };
+        let residual = Block::Residual { filters: 3, stride, shortcut: true, norm: Norm::Batch };
         check(&around(shape, |net, x| residual.build(net, "residual", x)));
     }
     check(&around(shape, |net, x| Block::Bottleneck { filters: 2, stride: 2, shortcut: true }.build(net, "b", x)));
-    let mut inception = Block::Inception { one: 2, three_reduce: 2, three: 3, five_reduce: 2, five: 2, pool: 2 };
+    let mut inception =
+        Block::Inception { one: 2, three_reduce: 2, three: 3, five_reduce: 2, five: 2, pool: 2, without: None };
     check(&around(shape, |net, x| inception.build(net, "inception", x)));
-    inception = Block::Inception { one: 2, three_reduce: 0, three: 3, five_reduce: 0, five: 2, pool: 0 };
+    inception = Block::Inception { one: 2, three_reduce: 0, three: 3, five_reduce: 0, five: 2, pool: 0, without: None };
     check(&around(shape, |net, x| inception.build(net, "naive", x)));
 }
 

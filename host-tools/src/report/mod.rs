@@ -1,5 +1,6 @@
 //! Reports: what people read, and the same figures for programs.
 
+pub mod chart;
 pub mod confusion;
 pub mod curves;
 pub mod inspection;

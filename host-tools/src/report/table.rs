@@ -21,6 +21,25 @@ impl Table {
     }
 }
 
+impl Table {
+    /// The table as CSV (RFC 4180): cells with commas or quotes are quoted.
+    pub fn to_csv(&self) -> String {
+        let cell = |cell: &String| match cell.contains([',', '"', '\n']) {
+            true => format!("\"{}\"", cell.replace('"', "\"\"")),
+            false => cell.clone(),
+        };
+        let line = |row: &Vec<String>| row.iter().map(cell).collect::<Vec<_>>().join(",") + "\n";
+        std::iter::once(&self.heading).chain(&self.rows).map(line).collect()
+    }
+
+    /// The table in Markdown.
+    pub fn to_markdown(&self) -> String {
+        let line = |row: &Vec<String>| format!("| {} |\n", row.join(" | "));
+        let rule = format!("|{}\n", "---|".repeat(self.heading.len()));
+        line(&self.heading) + &rule + &self.rows.iter().map(line).collect::<String>()
+    }
+}
+
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let all = || std::iter::once(&self.heading).chain(&self.rows);

@@ -1,6 +1,6 @@
 use super::*;
 use crate::data::{Dataset, Source};
-use crate::graph::{Block, NetworkRecipe};
+use crate::graph::{Block, NetworkRecipe, Norm};
 
 /// A few digits and a small network: seconds, even unoptimized.
 fn tiny() -> (Recipe, Dataset) {
@@ -11,8 +11,8 @@ fn tiny() -> (Recipe, Dataset) {
         name: Some("tiny".to_string()),
         input: Some([8, 8, 1]),
         blocks: vec![
-            Block::Residual { filters: 4, stride: 2, shortcut: true },
-            Block::Inception { one: 4, three_reduce: 0, three: 4, five_reduce: 0, five: 4, pool: 4 },
+            Block::Residual { filters: 4, stride: 2, shortcut: true, norm: Norm::Batch },
+            Block::Inception { one: 4, three_reduce: 0, three: 4, five_reduce: 0, five: 4, pool: 4, without: None },
         ],
         ..NetworkRecipe::default()
     };

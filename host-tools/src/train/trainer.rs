@@ -61,7 +61,8 @@ impl<'d> Trainer<'d> {
         self.average.clone().unwrap_or_else(|| self.net.params())
     }
 
-    fn steps_per_epoch(&self) -> usize {
+    /// Batches of an epoch.
+    pub fn steps_per_epoch(&self) -> usize {
         // Images that fill no batch are left to the next epoch: batch normalization wants whole batches.
         (self.data.train.len() / self.recipe.batch).max(1)
     }
@@ -99,6 +100,51 @@ impl<'d> Trainer<'d> {
         first.is_some_and(|first| self.history.len() - 1 - first >= patience)
     }
 
+    /// Starts from trained numbers: those of `params` that the network has under the same name and dimensions, the others as
+    /// they are.
+    ///
+    /// # Errors
+    /// Never: what does not fit is left out.
+    pub fn start_from(&mut self, params: &Params) -> Result<(), TrainError> {
+        let mut mixed = self.net.params();
+        for (name, array) in params.iter() {
+            if let Some(own) = mixed.get_mut(name).filter(|own| own.shape() == array.shape()) {
+                own.clone_from(array);
+            }
+        }
+        self.net.load(&mixed)?;
+        self.average = self.average.take().map(|_| mixed);
+        Ok(())
+    }
+
+    /// Trains `steps` batches from the beginning on; `see` looks at the weights and gradients of each, before the one changes
+    /// the other. For studies: no epoch is measured or counted.
+    ///
+    /// # Errors
+    /// When it diverges.
+    pub fn watch(&mut self, steps: usize, mut see: impl FnMut(usize, &mut Net<f32>)) -> Result<(), TrainError> {
+        let (per_epoch, batch) = (self.steps_per_epoch(), self.recipe.batch.min(self.data.train.len()));
+        let mut order = Vec::new();
+        for step in 0..steps {
+            let (epoch, at) = (step / per_epoch, step % per_epoch);
+            if at == 0 {
+                order = self.order(epoch);
+            }
+            let rate = self.recipe.schedule.rate(step, self.recipe.epochs * per_epoch);
+            let seen = self.gradients(epoch, &order[at * batch..][..batch]).map(|_| see(step, &mut self.net));
+            let done = seen.and_then(|()| self.update(rate as f32));
+            done.map_err(|layer| TrainError::Diverged { layer, epoch: epoch + 1, step: at + 1, checkpoint: None })?;
+        }
+        Ok(())
+    }
+
+    /// The images of an epoch in their order.
+    fn order(&self, epoch: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.data.train.len()).collect();
+        order.shuffle(&mut random(self.recipe.seed, epoch, ORDER));
+        order
+    }
+
     fn epoch(
         &mut self,
         checkpoint: Option<&PathBuf>,
@@ -106,12 +152,12 @@ impl<'d> Trainer<'d> {
     ) -> Result<Epoch, TrainError> {
         let start = Instant::now();
         let (index, steps) = (self.history.len(), self.steps_per_epoch());
-        let mut order: Vec<usize> = (0..self.data.train.len()).collect();
-        order.shuffle(&mut random(self.recipe.seed, index, ORDER));
+        let order = self.order(index);
         let (mut loss_sum, mut correct, mut seen, mut rate) = (0.0, 0, 0, 0.0);
         for (step, batch) in order.chunks(self.recipe.batch).take(steps).enumerate() {
             rate = self.recipe.schedule.rate(index * steps + step, self.recipe.epochs * steps);
-            let loss = self.step(index, batch, rate as f32).map_err(|layer| TrainError::Diverged {
+            let done = self.gradients(index, batch).and_then(|loss| self.update(rate as f32).map(|()| loss));
+            let loss = done.map_err(|layer| TrainError::Diverged {
                 layer,
                 epoch: index + 1,
                 step: step + 1,
@@ -133,8 +179,8 @@ impl<'d> Trainer<'d> {
         })
     }
 
-    /// One batch. The error names the layer or parameter whose numbers are not finite.
-    fn step(&mut self, epoch: usize, batch: &[usize], rate: f32) -> Result<layers::Loss, String> {
+    /// Loss and gradients of a batch. The error names the layer whose numbers are not finite.
+    fn gradients(&mut self, epoch: usize, batch: &[usize]) -> Result<layers::Loss, String> {
         let Recipe { seed, augment, label_smoothing, class_weights, .. } = &self.recipe;
         let (train, shape) = (&self.data.train, self.data.image_shape());
         let preprocess = self.net.graph().preprocess.clone();
@@ -153,6 +199,11 @@ impl<'d> Trainer<'d> {
             return Err(self.net.first_not_finite().unwrap_or("loss").to_string());
         }
         self.net.backward();
+        Ok(loss)
+    }
+
+    /// Changes the weights by their gradients. The error names the parameter whose numbers are not finite.
+    fn update(&mut self, rate: f32) -> Result<(), String> {
         self.memory.step(&self.recipe.optimizer, &mut self.net, rate)?;
         if let (Some(average), Some(decay)) = (&mut self.average, self.recipe.average) {
             for slot in self.net.slots() {
@@ -160,7 +211,7 @@ impl<'d> Trainer<'d> {
                 kept.iter_mut().zip(&*slot.weights).for_each(|(kept, w)| *kept += (1.0 - decay) * (w - *kept));
             }
         }
-        Ok(loss)
+        Ok(())
     }
 
     /// The result.

@@ -1,0 +1,104 @@
+//! `kinglet study`: why residual networks and Inception modules work, measured and drawn.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+use crate::data::{Images, Source};
+use crate::device::Board;
+use crate::files;
+use crate::study::{Effort, Finding, STUDIES, Setting, Study};
+
+/// Options of `kinglet study`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Which ones: vanishing-gradients, depth, identity, blocks, bottleneck, branches; all unless given.
+    #[arg(value_name = "STUDY")]
+    names: Vec<String>,
+    /// Smaller networks, fewer seeds and epochs: all studies in ten minutes on two cores.
+    #[arg(long)]
+    quick: bool,
+    /// Images to train on, instead of the embedded digits: a folder with CIFAR-10's binary batches, or a folder or .tar of images.
+    #[arg(long, value_name = "PATH")]
+    data: Option<PathBuf>,
+    /// Counts executed instructions on this emulated board, too.
+    #[arg(long, value_name = "BOARD", num_args = 0..=1, default_missing_value = "mps2-an386")]
+    board: Option<String>,
+    /// Where tables (CSV), pictures (SVG) and `STUDIES.md` go.
+    #[arg(long, value_name = "DIR", default_value = "target/kinglet/studies")]
+    out: PathBuf,
+}
+
+/// Runs studies, prints what they found, writes tables and pictures.
+///
+/// # Errors
+/// When a study is unknown, the images cannot be read, or a network cannot be trained or measured.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let known = || STUDIES.map(|study| study.name).join(", ");
+    let mut chosen: Vec<Study> = Vec::new();
+    for name in &args.names {
+        match STUDIES.iter().find(|study| study.name == name) {
+            Some(study) => chosen.push(*study),
+            None => bail!("there is no study `{name}`; there are {}", known()),
+        }
+    }
+    if chosen.is_empty() {
+        chosen = STUDIES.to_vec();
+    }
+    let source = args.data.as_deref().map_or(Source::Digits, source);
+    let data = source.load()?;
+    let board = args.board.as_deref().map(Board::named).transpose()?;
+    let effort = if args.quick { Effort::Quick } else { Effort::Full };
+    let setting = Setting { effort, data: &data, source: &source, board };
+    let mut page = format!(
+        "# Why residual networks and Inception modules work\n\nMeasured by `kinglet study{}` on {} ({} images to train on, {} held out).\n",
+        if args.quick { " --quick" } else { "" },
+        data.name,
+        data.train.len(),
+        data.test.len()
+    );
+    for study in chosen {
+        let finding = study.run(&setting)?;
+        println!("{}: {}\n{}\n{}\n", study.name, study.claim, held(&finding), finding.verdict);
+        println!("{}", finding.tables[0].1);
+        write(&args.out, &study, &finding, &mut page)?;
+    }
+    files::save(&args.out.join("STUDIES.md"), &page)?;
+    println!("tables and pictures in {}", args.out.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+const fn held(finding: &Finding) -> &'static str {
+    if finding.held { "The claim held." } else { "The claim did not hold." }
+}
+
+/// Batches of CIFAR-10, or images.
+fn source(path: &Path) -> Source {
+    let path = path.to_path_buf();
+    match path.join("data_batch_1.bin").exists() {
+        true => Source::Cifar10 { path },
+        false => Source::Images(Images::at(path)),
+    }
+}
+
+/// Writes a study's files and its section of the page.
+fn write(folder: &Path, study: &Study, finding: &Finding, page: &mut String) -> Result<()> {
+    let Study { name, claim, .. } = study;
+    write!(page, "\n## {name}\n\n> {claim}\n\n**{}** {}\n", held(finding), finding.verdict)?;
+    for (picture, svg) in &finding.pictures {
+        let file = format!("{picture}.svg");
+        files::save(&folder.join(&file), svg)?;
+        write!(page, "\n![{name}: {picture}]({file})\n")?;
+    }
+    for (index, (table, rows)) in finding.tables.iter().enumerate() {
+        let file = format!("{name}-{table}.csv");
+        files::save(&folder.join(&file), rows.to_csv())?;
+        if index == 0 {
+            write!(page, "\n{}", rows.to_markdown())?;
+        }
+        write!(page, "\n[{file}]({file})\n")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,168 @@
+//! What do 1x1 bottlenecks save, and what do they cost?
+
+use anyhow::{Context, Result};
+use kinglet::Padding;
+use ndarray::Array4;
+
+use super::blocks::cost;
+use super::{Finding, Setting, branches, mean_and_deviation, seed};
+use crate::device::bench::{self, Subject};
+use crate::graph::{Block, Builder, Graph, NetworkRecipe, Params, Preprocess, Shape, zoo};
+use crate::report::chart::{self, Bars};
+use crate::report::table::{Table, grouped};
+use crate::{export, quantize};
+
+pub(super) const CLAIM: &str = "A 1x1 bottleneck before a 5x5 convolution makes it about ten times cheaper (120.4 M multiplications \
+     against 12.4 M), at about the same accuracy of the network.";
+
+/// Of accuracy, in percent, that count as about the same.
+const SAME: f64 = 1.0;
+
+/// The networks that are compared, and their width.
+const NETWORKS: [(&str, f32); 3] = [("digits-inception", 1.0), ("inception-small", 1.0), ("googlenet", 0.25)];
+
+/// The article's layer: 28x28x192 to 28x28x32 by 5x5, with or without a bottleneck of 16 channels.
+fn example(bottleneck: bool) -> Result<Graph> {
+    let mut net = Builder::new("example", Shape::new(28, 28, 192))?;
+    let mut x = net.input();
+    if bottleneck {
+        x = net.conv2d("reduce", x, 16, [1, 1], [1, 1], Padding::Same, true)?;
+    }
+    net.conv2d("conv", x, 32, [5, 5], [1, 1], Padding::Same, true)?;
+    Ok(net.finish())
+}
+
+/// A network of the zoo, its bottlenecks left out if it is to be naive; the outputs of all branches stay as wide.
+fn blocks(name: &str, naive: bool) -> Result<Vec<Block>> {
+    let mut blocks = zoo::find(name)?.blocks;
+    for block in &mut blocks {
+        if let Block::Inception { three_reduce, five_reduce, .. } = block
+            && naive
+        {
+            (*three_reduce, *five_reduce) = (0, 0);
+        }
+    }
+    Ok(blocks)
+}
+
+fn graph(name: &str, width: f32, naive: bool) -> Result<Graph> {
+    let input = zoo::find(name)?.input;
+    let recipe = NetworkRecipe {
+        name: Some(format!("{name}{}", if naive { ", naive" } else { "" })),
+        input: Some(input),
+        width: Some(width),
+        blocks: blocks(name, naive)?,
+        ..NetworkRecipe::default()
+    };
+    let labels: Vec<String> = (0..10).map(|class| class.to_string()).collect();
+    Ok(recipe.build(&labels, &Preprocess::unit(input[2] as usize))?)
+}
+
+/// The exported int8 network, with the weights that training would start with: neither RAM nor instructions depend on them.
+fn exported(graph: &Graph) -> Result<export::Exported> {
+    let dims = (2, graph.input.h as usize, graph.input.w as usize, graph.input.c as usize);
+    let images = Array4::from_shape_fn(dims, |(n, y, x, c)| ((n + y * 7 + x * 3 + c) % 11) as f32 / 11.0);
+    let network = quantize::quantize(graph, &Params::init(graph, 1), [images], &quantize::Options::default())?;
+    Ok(export::to_bytes(&network, &export::Options::default())?)
+}
+
+pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
+    let [wide, narrow] = [example(false)?.macs(), example(true)?.macs()];
+    let mut modules =
+        Table::new(["network", "module", "naive MACs", "MACs", "times fewer", "naive parameters", "parameters"]);
+    let mut whole = Table::new([
+        "network",
+        "MACs",
+        "parameters",
+        "RAM (bytes)",
+        "instructions",
+        "held-out accuracy %",
+        "deviation",
+    ]);
+    modules.row([
+        "the article's 5x5".into(),
+        "28x28x192 to 28x28x32".into(),
+        grouped(wide),
+        grouped(narrow),
+        format!("{:.1}", wide as f64 / narrow as f64),
+        grouped(example(false)?.trainable_len() as u64),
+        grouped(example(true)?.trainable_len() as u64),
+    ]);
+    let mut bars = Bars {
+        title: "Multiply-accumulates of Inception modules".into(),
+        axis: "multiply-accumulates, relative to the module with bottlenecks".into(),
+        series: vec![("naive".into(), vec![]), ("with 1x1 bottlenecks".into(), vec![])],
+        ..Bars::default()
+    };
+
+    let trained = branches::network(setting);
+    let seeds = setting.effort.of(5, 3, 1);
+    let epochs = setting.effort.of(30, 10, 1);
+    let jobs: Vec<_> = [true, false].into_iter().flat_map(|naive| (0..seeds).map(move |i| (naive, seed(i)))).collect();
+    let accuracies = setting.all("bottleneck", &jobs, |&(naive, seed)| {
+        Ok(100.0 * setting.train(&setting.recipe(trained, blocks(trained, naive)?, epochs, seed))?.accuracy())
+    })?;
+    let accuracy = |wanted: bool| {
+        let of = jobs.iter().zip(&accuracies).filter(|((naive, _), _)| *naive == wanted);
+        mean_and_deviation(&of.map(|(_, accuracy)| *accuracy).collect::<Vec<_>>())
+    };
+
+    let count = setting.effort.of(3, 2, 1);
+    for &(name, width) in &NETWORKS[..count] {
+        let [naive, lean] = [graph(name, width, true)?, graph(name, width, false)?];
+        for (index, block) in zoo::find(name)?.blocks.iter().enumerate() {
+            if !matches!(block, Block::Inception { .. }) {
+                continue;
+            }
+            let module = format!("b{}", index + 1);
+            let ([before_parameters, before], [parameters, macs]) = (cost(&naive, &module), cost(&lean, &module));
+            bars.groups.push(format!("{name} {module}"));
+            bars.series[0].1.push([before as f64 / macs as f64, 0.0]);
+            bars.series[1].1.push([1.0, 0.0]);
+            modules.row([
+                name.into(),
+                module,
+                grouped(before),
+                grouped(macs),
+                format!("{:.1}", before as f64 / macs as f64),
+                grouped(before_parameters),
+                grouped(parameters),
+            ]);
+        }
+        for (is_naive, graph) in [(true, &naive), (false, &lean)] {
+            let exported = exported(graph)?;
+            let instructions = match setting.board {
+                Some(board) => {
+                    let subject = Subject { name: graph.name.clone(), bytes: exported.bytes.clone() };
+                    let rows = bench::measure(board, &subject)?;
+                    let total = rows.iter().find(|row| row.layer == "total").context("the bench gave no total")?;
+                    grouped(total.instructions)
+                }
+                None => String::new(),
+            };
+            let [mean, deviation] = accuracy(is_naive);
+            let shown = |value: f64| if name == trained { format!("{value:.2}") } else { String::new() };
+            whole.row([
+                graph.name.clone(),
+                grouped(graph.macs()),
+                grouped(graph.trainable_len() as u64),
+                grouped(exported.plan.arena_len.into()),
+                instructions,
+                shown(mean),
+                shown(deviation),
+            ]);
+        }
+    }
+    let ([naive, naive_deviation], [lean, lean_deviation]) = (accuracy(true), accuracy(false));
+    let times = wide as f64 / narrow as f64;
+    let verdict = format!(
+        "The article's convolution takes {} multiplications without and {} with the bottleneck, {times:.1} times fewer. Trained alike for \
+         {epochs} epochs, {trained} has {lean:.2} % (deviation {lean_deviation:.2}) with bottlenecks and {naive:.2} % ({naive_deviation:.2}) \
+         without.",
+        grouped(wide),
+        grouped(narrow)
+    );
+    let held = (9.0..11.0).contains(&times) && lean > naive - SAME;
+    let pictures = vec![("bottleneck", chart::bars(&bars)?)];
+    Ok(Finding { held, verdict, tables: vec![("networks", whole), ("modules", modules)], pictures })
+}

@@ -1,0 +1,166 @@
+//! How easily does a block learn to be the identity?
+
+use anyhow::Result;
+use ndarray::Array4;
+
+use super::{Finding, Setting, kind, mean_and_deviation, seed, tower};
+use crate::graph::{Graph, Norm};
+use crate::layers;
+use crate::report::chart::{self, Line, Panel};
+use crate::report::table::Table;
+use crate::train::{Event, Recipe, Schedule, Trainer};
+
+pub(super) const CLAIM: &str = "Blocks with shortcuts can be stacked upon a trained network at little risk: they learn to do no harm; plain ones do harm.";
+
+/// Channels of every layer.
+const FILTERS: u32 = 16;
+/// Blocks of the network that is trained first.
+const BASE: usize = 2;
+/// Steps whose losses are averaged into a point of the picture.
+const SMOOTH: usize = 10;
+/// Blocks of the network whose branches are measured.
+const TALL: usize = 8;
+/// Images on which branches are measured.
+const PROBES: usize = 64;
+
+pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
+    let inserted = setting.effort.of(vec![1, 2, 4, 8, 16], vec![2, 8], vec![1]);
+    let seeds = setting.effort.of(3, 2, 1);
+    let [first, second] = setting.effort.of([20, 10], [8, 3], [1, 1]);
+    let bases = setting.all("identity: base", &(0..seeds).collect::<Vec<_>>(), |&index| {
+        Ok(setting.train(&setting.recipe("base", tower(FILTERS, BASE, true, Norm::Batch), first, seed(index)))?)
+    })?;
+    let jobs: Vec<(usize, bool, usize)> = std::iter::once((0, true))
+        .chain(inserted.iter().flat_map(|&count| [(count, false), (count, true)]))
+        .flat_map(|(count, shortcut)| (0..seeds).map(move |index| (count, shortcut, index)))
+        .collect();
+    let losses = setting.all("identity: inserted", &jobs, |&(count, shortcut, index)| {
+        let mut blocks = tower(FILTERS, BASE, true, Norm::Batch);
+        blocks.extend(tower(FILTERS, count, shortcut, Norm::Batch).into_iter().skip(1));
+        let recipe = Recipe {
+            schedule: Schedule::Constant { rate: 0.01 },
+            ..setting.recipe("extended", blocks, second, seed(100 + index))
+        };
+        let mut trainer = Trainer::new(&recipe, setting.data)?;
+        trainer.start_from(&bases[index].params)?;
+        let mut losses = Vec::new();
+        trainer.train(None, |event| {
+            if let Event::Step { loss, .. } = event {
+                losses.push(loss);
+            }
+        })?;
+        let trained = trainer.finish();
+        Ok((losses, 100.0 * (1.0 - trained.history.last().map_or(0.0, |e| e.train_accuracy))))
+    })?;
+
+    let mut table = Table::new([
+        "inserted",
+        "blocks",
+        "training error %",
+        "deviation",
+        "loss of the first steps",
+        "loss of the last steps",
+    ]);
+    let mut curves = Vec::new();
+    let mut ends = Vec::new();
+    let mut settings: Vec<(usize, bool)> = jobs.iter().map(|job| (job.0, job.1)).collect();
+    settings.dedup();
+    for (count, shortcut) in settings {
+        let of = || jobs.iter().zip(&losses).filter(move |(job, _)| (job.0, job.1) == (count, shortcut));
+        let errors: Vec<f64> = of().map(|(_, found)| found.1).collect();
+        let steps = of().map(|(_, found)| found.0.len()).min().unwrap_or(0);
+        let loss = |step: usize| of().map(|(_, found)| found.0[step]).sum::<f64>() / errors.len().max(1) as f64;
+        let points: Vec<[f64; 3]> = (0..steps / SMOOTH.min(steps.max(1)))
+            .map(|at| {
+                let some = at * SMOOTH..((at + 1) * SMOOTH).min(steps);
+                let middle = (some.start + some.end) as f64 / 2.0;
+                [middle, some.clone().map(loss).sum::<f64>() / some.len() as f64, 0.0]
+            })
+            .collect();
+        let name = if count == 0 { "nothing inserted".into() } else { format!("{count} {}", kind(shortcut)) };
+        let [error, deviation] = mean_and_deviation(&errors);
+        let end = |point: Option<&[f64; 3]>| point.map_or(String::new(), |p| format!("{:.4}", p[1]));
+        table.row([
+            if count == 0 { "nothing".into() } else { kind(shortcut).into() },
+            count.to_string(),
+            format!("{error:.2}"),
+            format!("{deviation:.2}"),
+            end(points.first()),
+            end(points.last()),
+        ]);
+        ends.push((count, shortcut, error));
+        let extremes = [inserted.first(), inserted.last()];
+        if count == 0 || extremes.contains(&Some(&count)) {
+            curves.push(Line { name, points });
+        }
+    }
+    let (branches, norms) = branches(setting, first)?;
+    let picture = chart::lines(&[
+        Panel {
+            title: format!("Loss after fresh blocks were put upon a trained network, {seeds} seeds"),
+            axes: ["training step".into(), "loss".into()],
+            logarithmic: true,
+            lines: curves,
+        },
+        Panel {
+            title: format!("What the branches of {TALL} residual blocks add to their shortcuts"),
+            axes: ["epoch".into(), "branch over shortcut (rms)".into()],
+            logarithmic: false,
+            lines: branches,
+        },
+    ])?;
+
+    let most = inserted.last().copied().unwrap_or(0);
+    let error =
+        |count: usize, shortcut: bool| ends.iter().find(|e| (e.0, e.1) == (count, shortcut)).map_or(f64::NAN, |e| e.2);
+    let (without, plain, residual) = (error(0, true), error(most, false), error(most, true));
+    let held = residual <= without + 1.0 && plain > residual + 1.0;
+    let verdict = format!(
+        "With {most} fresh blocks the training error after {second} epochs is {residual:.2} % if they have shortcuts and {plain:.2} % \
+         if they are plain; without fresh blocks it is {without:.2} %."
+    );
+    let tables = vec![("inserted", table), ("branches", norms)];
+    Ok(Finding { held, verdict, tables, pictures: vec![("identity", picture)] })
+}
+
+/// Per epoch of a residual network's training, the size of each branch relative to its shortcut.
+fn branches(setting: &Setting<'_>, epochs: usize) -> Result<(Vec<Line>, Table)> {
+    let mut lines: Vec<Line> =
+        (1..=TALL).map(|block| Line { name: format!("block {block}"), points: Vec::new() }).collect();
+    let mut table = Table::new(["epoch", "block", "branch/shortcut"]);
+    let probes = setting.data.test.select(&setting.data.test.spaced(PROBES));
+    let blocks = tower(FILTERS, TALL, true, Norm::Batch);
+    let recipe =
+        Recipe { schedule: Schedule::Constant { rate: 0.02 }, ..setting.recipe("tall", blocks, epochs, seed(0)) };
+    let mut trainer = Trainer::new(&recipe, setting.data)?;
+    let graph = trainer.graph().clone();
+    let images = layers::preprocess(&graph.preprocess, &probes.images.view());
+    let per_epoch = trainer.steps_per_epoch();
+    let mut snapshots = Vec::new();
+    trainer.watch(epochs * per_epoch + 1, |step, net| {
+        if step % per_epoch == 0 {
+            snapshots.push(net.params());
+        }
+    })?;
+    for (epoch, params) in snapshots.iter().enumerate() {
+        let values = layers::forward(&graph, params, &images.view())?;
+        for (block, line) in (1..=TALL).zip(&mut lines) {
+            if let Some(share) = share(&graph, &values, block) {
+                line.points.push([epoch as f64, share, 0.0]);
+                table.row([epoch.to_string(), block.to_string(), format!("{share:.4}")]);
+            }
+        }
+    }
+    // Every other block: eight lines cannot be told apart.
+    Ok((lines.into_iter().step_by(2).collect(), table))
+}
+
+/// Root mean square of a block's branch over that of its shortcut.
+fn share(graph: &Graph, values: &[Array4<f32>], block: usize) -> Option<f64> {
+    let sum = graph.find(&format!("b{}_add", block + 1))?;
+    let rms = |index: usize| {
+        let id = graph.node(sum).inputs[index].0;
+        (values[id].iter().map(|v| f64::from(*v).powi(2)).sum::<f64>() / values[id].len() as f64).sqrt()
+    };
+    Some(rms(0) / rms(1).max(f64::MIN_POSITIVE))
+}

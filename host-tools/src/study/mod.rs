@@ -1,0 +1,188 @@
+//! Studies: what is claimed of residual networks and Inception modules, as experiments that anyone can repeat.
+//!
+//! Each study states its claim, measures, and says whether the claim held. Everything random follows from the seeds, so the
+//! same command gives the same tables on one machine.
+
+mod blocks;
+mod bottleneck;
+mod branches;
+mod depth;
+mod gradients;
+mod identity;
+
+use std::time::Duration;
+
+use anyhow::Result;
+use indicatif::{ProgressBar, ProgressStyle};
+use rayon::prelude::*;
+
+use crate::data::{Dataset, Source};
+use crate::device::Board;
+use crate::graph::{Block, NetworkRecipe, Norm};
+use crate::report::table::Table;
+use crate::train::{Recipe, Schedule, TrainError, Trained, Trainer};
+
+/// How much is spent on the studies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effort {
+    /// What the committed figures were made with.
+    Full,
+    /// All studies in some minutes.
+    Quick,
+    /// Just enough to see that everything works, for tests.
+    Tiny,
+}
+
+impl Effort {
+    /// The choice for this effort.
+    fn of<T>(self, full: T, quick: T, tiny: T) -> T {
+        match self {
+            Effort::Full => full,
+            Effort::Quick => quick,
+            Effort::Tiny => tiny,
+        }
+    }
+}
+
+/// What studies work with.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting<'a> {
+    /// How much to spend.
+    pub effort: Effort,
+    /// The images.
+    pub data: &'a Dataset,
+    /// Where `data` is read from, for the recipes.
+    pub source: &'a Source,
+    /// The emulated board on which instructions are counted; none are without it.
+    pub board: Option<&'static Board>,
+}
+
+/// What a study found.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// Whether the claim held.
+    pub held: bool,
+    /// Why, with the figures that decide.
+    pub verdict: String,
+    /// The measurements, each with a name.
+    pub tables: Vec<(&'static str, Table)>,
+    /// The pictures (SVG), each with a name.
+    pub pictures: Vec<(&'static str, String)>,
+}
+
+/// A study: its name, its claim, and how it is done.
+#[derive(Clone, Copy, Debug)]
+pub struct Study {
+    /// What it is called on the command line.
+    pub name: &'static str,
+    /// What is claimed.
+    pub claim: &'static str,
+    run: fn(&Setting<'_>) -> Result<Finding>,
+}
+
+impl Study {
+    /// Runs it, under a progress bar.
+    ///
+    /// # Errors
+    /// When a network cannot be trained or measured.
+    pub fn run(&self, setting: &Setting<'_>) -> Result<Finding> {
+        (self.run)(setting)
+    }
+}
+
+/// Every study.
+pub const STUDIES: [Study; 6] = [
+    Study { name: "vanishing-gradients", claim: gradients::CLAIM, run: gradients::run },
+    Study { name: "depth", claim: depth::CLAIM, run: depth::run },
+    Study { name: "identity", claim: identity::CLAIM, run: identity::run },
+    Study { name: "blocks", claim: blocks::CLAIM, run: blocks::run },
+    Study { name: "bottleneck", claim: bottleneck::CLAIM, run: bottleneck::run },
+    Study { name: "branches", claim: branches::CLAIM, run: branches::run },
+];
+
+/// Start of the random numbers of repetition `index`.
+fn seed(index: usize) -> u64 {
+    1 + index as u64
+}
+
+impl Setting<'_> {
+    /// A training of `blocks`, with what suits the images.
+    fn recipe(&self, name: &str, blocks: Vec<Block>, epochs: usize, seed: u64) -> Recipe {
+        let like = if *self.source == Source::Digits { "digits-resnet" } else { "resnet8" };
+        Recipe {
+            epochs,
+            seed,
+            network: NetworkRecipe { name: Some(name.to_owned()), blocks, ..NetworkRecipe::default() },
+            data: self.source.clone(),
+            schedule: Schedule::Cosine { peak: 0.05, warm_up: 0.1 },
+            ..Recipe::for_network(like)
+        }
+    }
+
+    /// Trains `recipe` to its end.
+    fn train(&self, recipe: &Recipe) -> Result<Trained, TrainError> {
+        let mut trainer = Trainer::new(recipe, self.data)?;
+        trainer.train(None, |_| {})?;
+        Ok(trainer.finish())
+    }
+
+    /// Works on all `jobs` side by side, under a progress bar; results in the order of the jobs.
+    fn all<J: Sync, R: Send>(
+        &self,
+        name: &'static str,
+        jobs: &[J],
+        work: impl Fn(&J) -> Result<R> + Sync,
+    ) -> Result<Vec<R>> {
+        let bar = ProgressBar::new(jobs.len() as u64);
+        let style = "{prefix} {bar:30} {pos} of {len} networks | {elapsed} | ready in {eta}";
+        bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_prefix(name);
+        bar.enable_steady_tick(Duration::from_millis(500));
+        let done = |job: &J| {
+            let result = work(job);
+            bar.inc(1);
+            result
+        };
+        let results = jobs.par_iter().map(done).collect();
+        bar.finish();
+        results
+    }
+}
+
+/// A stem and `count` blocks of two 3x3 convolutions at one size: `2 * count + 2` layers with the classifier.
+fn tower(filters: u32, count: usize, shortcut: bool, norm: Norm) -> Vec<Block> {
+    let stem = Block::Conv { filters, kernel: 3, stride: 1, norm };
+    let block = Block::Residual { filters, stride: 1, shortcut, norm };
+    std::iter::once(stem).chain(std::iter::repeat_n(block, count)).collect()
+}
+
+/// Layers with weights of [`tower`].
+const fn layers(count: usize) -> usize {
+    2 * count + 2
+}
+
+/// What a network with or without shortcuts is called.
+const fn kind(shortcut: bool) -> &'static str {
+    if shortcut { "residual" } else { "plain" }
+}
+
+/// Mean and standard deviation (of the sample; 0 of a single value).
+fn mean_and_deviation(values: &[f64]) -> [f64; 2] {
+    let count = values.len().max(1) as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
+    [mean, if values.len() < 2 { 0.0 } else { (squares / (count - 1.0)).sqrt() }]
+}
+
+/// Slope of the least-squares line through the points.
+fn slope(points: &[[f64; 2]]) -> f64 {
+    let count = points.len().max(1) as f64;
+    let mean = |axis: usize| points.iter().map(|p| p[axis]).sum::<f64>() / count;
+    let (x, y) = (mean(0), mean(1));
+    let along: f64 = points.iter().map(|p| (p[0] - x).powi(2)).sum();
+    let across: f64 = points.iter().map(|p| (p[0] - x) * (p[1] - y)).sum();
+    across / along.max(f64::MIN_POSITIVE)
+}
+
+#[cfg(test)]
+mod tests;
