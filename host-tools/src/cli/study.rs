@@ -11,6 +11,9 @@ use crate::device::Board;
 use crate::files;
 use crate::study::{Effort, Finding, STUDIES, Setting, Study};
 
+/// Of tables and pictures, beside the page.
+const FOLDER: &str = "studies";
+
 /// Options of `kinglet study`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -26,8 +29,8 @@ pub struct Args {
     /// Counts executed instructions on this emulated board, too.
     #[arg(long, value_name = "BOARD", num_args = 0..=1, default_missing_value = "mps2-an386")]
     board: Option<String>,
-    /// Where tables (CSV), pictures (SVG) and `STUDIES.md` go.
-    #[arg(long, value_name = "DIR", default_value = "target/kinglet/studies")]
+    /// Where `STUDIES.md` and the folder `studies` with tables (CSV) and pictures (SVG) go.
+    #[arg(long, value_name = "DIR", default_value = "target/kinglet")]
     out: PathBuf,
 }
 
@@ -53,8 +56,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let effort = if args.quick { Effort::Quick } else { Effort::Full };
     let setting = Setting { effort, data: &data, source: &source, board };
     let mut page = format!(
-        "# Why residual networks and Inception modules work\n\nMeasured by `kinglet study{}` on {} ({} images to train on, {} held out).\n",
+        "# Why residual networks and Inception modules work\n\nMeasured by `kinglet study{}{}` on {} ({} images to train on, {} held out).\n",
         if args.quick { " --quick" } else { "" },
+        board.map_or(String::new(), |board| format!(" --board {}", board.name)),
         data.name,
         data.train.len(),
         data.test.len()
@@ -63,10 +67,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         let finding = study.run(&setting)?;
         println!("{}: {}\n{}\n{}\n", study.name, study.claim, held(&finding), finding.verdict);
         println!("{}", finding.tables[0].1);
-        write(&args.out, &study, &finding, &mut page)?;
+        write(&args.out.join(FOLDER), &study, &finding, &mut page)?;
     }
     files::save(&args.out.join("STUDIES.md"), &page)?;
-    println!("tables and pictures in {}", args.out.display());
+    println!("{} shows it all", args.out.join("STUDIES.md").display());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -90,7 +94,7 @@ fn write(folder: &Path, study: &Study, finding: &Finding, page: &mut String) -> 
     for (picture, svg) in &finding.pictures {
         let file = format!("{picture}.svg");
         files::save(&folder.join(&file), svg)?;
-        write!(page, "\n![{name}: {picture}]({file})\n")?;
+        write!(page, "\n![{name}: {picture}]({FOLDER}/{file})\n")?;
     }
     for (index, (table, rows)) in finding.tables.iter().enumerate() {
         let file = format!("{name}-{table}.csv");
@@ -98,7 +102,7 @@ fn write(folder: &Path, study: &Study, finding: &Finding, page: &mut String) -> 
         if index == 0 {
             write!(page, "\n{}", rows.to_markdown())?;
         }
-        write!(page, "\n[{file}]({file})\n")?;
+        write!(page, "\n[{file}]({FOLDER}/{file})\n")?;
     }
     Ok(())
 }

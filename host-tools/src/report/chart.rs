@@ -4,7 +4,7 @@ use anyhow::{Result, anyhow};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use super::style::{BLUE, FONT, GREEN, ORANGE, PURPLE, SKY, VERMILION, legend};
+use super::style::{BLUE, FONT, GREEN, ORANGE, PURPLE, SKY, VERMILION};
 
 /// Of the series of a chart, in order; more than these take turns.
 const COLORS: [RGBColor; 6] = [BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY];
@@ -45,7 +45,12 @@ pub struct Bars {
     pub groups: Vec<String>,
     /// Name, and value and error of each group; values that are not finite have no bar.
     pub series: Vec<(String, Vec<[f64; 2]>)>,
+    /// Whether every group has a bar of one series only, so that one row is enough.
+    pub exclusive: bool,
 }
+
+/// The room for a legend: beside the plot, where it hides nothing.
+const BESIDE: u32 = 190;
 
 /// Charts above each other, as SVG.
 ///
@@ -58,7 +63,7 @@ pub fn lines(panels: &[Panel]) -> Result<String> {
 }
 
 fn draw_panels<'a>(panels: &[Panel], svg: &'a mut String) -> Result<(), Box<dyn std::error::Error + 'a>> {
-    let root = SVGBackend::with_string(svg, (900, 420 * panels.len().max(1) as u32)).into_drawing_area();
+    let root = SVGBackend::with_string(svg, (980, 420 * panels.len().max(1) as u32)).into_drawing_area();
     root.fill(&WHITE)?;
     for (area, panel) in root.split_evenly((panels.len().max(1), 1)).iter().zip(panels) {
         draw_panel(area, panel)?;
@@ -86,10 +91,11 @@ fn draw_panel<'a>(
     let mut chart = ChartBuilder::on(area)
         .caption(&panel.title, (FONT, 17))
         .margin(12)
+        .margin_right(BESIDE)
         .x_label_area_size(42)
         .y_label_area_size(78)
         .build_cartesian_2d(left..right, low..high)?;
-    let power = |y: &f64| if panel.logarithmic { power_of_ten(*y) } else { short(*y) };
+    let power = |y: &f64| if panel.logarithmic { power_of_ten(*y, high - low) } else { short(*y) };
     chart
         .configure_mesh()
         .max_light_lines(0)
@@ -103,16 +109,12 @@ fn draw_panel<'a>(
     for (index, line) in panel.lines.iter().enumerate() {
         let color = COLORS[index % COLORS.len()];
         let points = points(line);
-        chart
-            .draw_series(LineSeries::new(points.iter().map(|p| (p[0], p[1])), color.stroke_width(2)))?
-            .label(&line.name)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], color.stroke_width(2)));
+        chart.draw_series(LineSeries::new(points.iter().map(|p| (p[0], p[1])), color.stroke_width(2)))?;
         let bars = points.iter().filter(|p| p[2] < p[3]);
         chart.draw_series(bars.map(|p| ErrorBar::new_vertical(p[0], p[2], p[1], p[3], color.filled(), 6)))?;
         chart.draw_series(points.iter().map(|p| Circle::new((p[0], p[1]), 3, color.filled())))?;
     }
-    legend(&mut chart, SeriesLabelPosition::UpperLeft)?;
-    Ok(())
+    legend(area, panel.lines.iter().map(|line| line.name.as_str()))
 }
 
 /// The chart as SVG; bars lie, so that the groups' names can be read.
@@ -126,7 +128,7 @@ pub fn bars(chart: &Bars) -> Result<String> {
 }
 
 fn draw_bars<'a>(bars: &Bars, svg: &'a mut String) -> Result<(), Box<dyn std::error::Error + 'a>> {
-    let (groups, series) = (bars.groups.len(), bars.series.len().max(1));
+    let (groups, series) = (bars.groups.len(), if bars.exclusive { 1 } else { bars.series.len().max(1) });
     let height = 150 + groups as u32 * (10 + 14 * series as u32);
     let root = SVGBackend::with_string(svg, (960, height)).into_drawing_area();
     root.fill(&WHITE)?;
@@ -136,10 +138,10 @@ fn draw_bars<'a>(bars: &Bars, svg: &'a mut String) -> Result<(), Box<dyn std::er
     let mut chart = ChartBuilder::on(&root)
         .caption(&bars.title, (FONT, 17))
         .margin(12)
+        .margin_right(BESIDE)
         .x_label_area_size(44)
-        .y_label_area_size(230)
-        // Room for the legend to the right of the bars.
-        .build_cartesian_2d(0.0..most * 1.45, 0.0..rows.max(1.0))?;
+        .y_label_area_size(210)
+        .build_cartesian_2d(0.0..most * 1.05, 0.0..rows.max(1.0))?;
     chart
         .configure_mesh()
         .disable_y_mesh()
@@ -152,18 +154,16 @@ fn draw_bars<'a>(bars: &Bars, svg: &'a mut String) -> Result<(), Box<dyn std::er
         .draw()?;
     // From the first group at the top to the last at the bottom.
     let thick = 0.8 / series as f64;
-    let top = |group: usize, index: usize| rows - group as f64 - 0.1 - thick * index as f64;
-    for (index, (name, values)) in bars.series.iter().enumerate() {
+    let row = |index: usize| if bars.exclusive { 0.0 } else { index as f64 };
+    let top = |group: usize, index: usize| rows - group as f64 - 0.1 - thick * row(index);
+    for (index, (_, values)) in bars.series.iter().enumerate() {
         let color = COLORS[index % COLORS.len()];
         let shown = || values.iter().enumerate().filter(|(_, [value, _])| value.is_finite());
         let bar = |(group, [value, _]): (usize, &[f64; 2])| {
             let top = top(group, index);
             Rectangle::new([(0.0, top - thick), (*value, top)], color.filled())
         };
-        chart
-            .draw_series(shown().map(bar))?
-            .label(name)
-            .legend(move |(x, y)| Rectangle::new([(x, y - 5), (x + 14, y + 5)], color.filled()));
+        chart.draw_series(shown().map(bar))?;
         let error = |(group, [value, error]): (usize, &[f64; 2])| {
             ErrorBar::new_horizontal(
                 top(group, index) - thick / 2.0,
@@ -184,10 +184,22 @@ fn draw_bars<'a>(bars: &Bars, svg: &'a mut String) -> Result<(), Box<dyn std::er
         let at = chart.backend_coord(&(0.0, rows - group as f64 - 0.5));
         root.draw(&Text::new(name.clone(), (at.0 - 6, at.1), style.clone()))?;
     }
-    if series > 1 || !bars.series.iter().all(|(name, _)| name.is_empty()) {
-        legend(&mut chart, SeriesLabelPosition::LowerRight)?;
-    }
+    legend(&root, bars.series.iter().map(|(name, _)| name.as_str()))?;
     root.present()?;
+    Ok(())
+}
+
+/// Names beside the plot, each with its color.
+fn legend<'a, 'n>(
+    area: &DrawingArea<SVGBackend<'a>, Shift>,
+    names: impl Iterator<Item = &'n str>,
+) -> Result<(), Box<dyn std::error::Error + 'a>> {
+    let left = area.dim_in_pixel().0 as i32 - BESIDE as i32 + 12;
+    for (index, name) in names.enumerate() {
+        let (y, color) = (48 + 19 * index as i32, COLORS[index % COLORS.len()]);
+        area.draw(&Rectangle::new([(left, y - 5), (left + 14, y + 5)], color.filled()))?;
+        area.draw(&Text::new(name.to_owned(), (left + 21, y - 7), (FONT, 12).into_font()))?;
+    }
     Ok(())
 }
 
@@ -213,9 +225,16 @@ fn short(value: f64) -> String {
     format!("{}{unit}", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
-/// `10^y`, written so that it can be read.
-fn power_of_ten(y: f64) -> String {
-    if (-3.0..4.0).contains(&y) { short(10f64.powf(y)) } else { format!("{:.0e}", 10f64.powf(y)) }
+/// `10^y`, written so that it can be read; on an axis of many decades only whole powers.
+fn power_of_ten(y: f64, decades: f64) -> String {
+    let value = 10f64.powf(y);
+    match ((y - y.round()).abs() < 1e-6, decades < 2.5) {
+        (true, _) if (-3.0..4.0).contains(&y) => short(value),
+        (true, _) => format!("{value:.0e}"),
+        // Two digits tell such labels apart.
+        (false, true) => short((value / 10f64.powf(y.floor() - 1.0)).round() * 10f64.powf(y.floor() - 1.0)),
+        (false, false) => String::new(),
+    }
 }
 
 #[cfg(test)]
@@ -251,6 +270,7 @@ mod tests {
                 ("naive".into(), vec![[3.0, 0.5], [f64::NAN, 0.0]]),
                 ("bottleneck".into(), vec![[1.0, 0.0]; 2]),
             ],
+            exclusive: false,
         };
         let svg = bars(&chart).unwrap();
         for word in ["costs", "MACs", "one", "two", "naive", "bottleneck"] {
@@ -262,6 +282,7 @@ mod tests {
     #[test]
     fn numbers_are_short() {
         assert_eq!([0.25, 3.0, 12_500.0, 12.5e6, 3e9].map(short), ["0.25", "3", "12.5k", "12.5M", "3G"]);
-        assert_eq!([-5.0, -2.0, 3.0].map(power_of_ten), ["1e-5", "0.01", "1000"]);
+        assert_eq!([-5.0, -2.0, 3.0, 0.5].map(|y| power_of_ten(y, 9.0)), ["1e-5", "0.01", "1000", ""]);
+        assert_eq!([0.5, -1.2].map(|y| power_of_ten(y, 2.0)), ["3.2", "0.063"]);
     }
 }

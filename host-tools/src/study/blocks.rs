@@ -38,6 +38,7 @@ pub(super) fn run(_: &Setting<'_>) -> Result<Finding> {
         title: format!("ResNet-50 at {SIZE}x{SIZE}: multiply-accumulates of each block"),
         axis: "multiply-accumulates".into(),
         series: vec![("identity block".into(), vec![]), ("convolution block".into(), vec![]), ("stem".into(), vec![])],
+        exclusive: true,
         ..Bars::default()
     };
     let (mut stage, mut identity, mut counts) = (1, 0.0, [0; 2]);

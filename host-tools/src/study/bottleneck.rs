@@ -18,7 +18,7 @@ pub(super) const CLAIM: &str = "A 1x1 bottleneck before a 5x5 convolution makes 
 /// Of accuracy, in percent, that count as about the same.
 const SAME: f64 = 1.0;
 
-/// The networks that are compared, and their width.
+/// The networks that are compared, and the width at which they run on the board. Their modules are compared at full width.
 const NETWORKS: [(&str, f32); 3] = [("digits-inception", 1.0), ("inception-small", 1.0), ("googlenet", 0.25)];
 
 /// The article's layer: 28x28x192 to 28x28x32 by 5x5, with or without a bottleneck of 16 channels.
@@ -48,7 +48,11 @@ fn blocks(name: &str, naive: bool) -> Result<Vec<Block>> {
 fn graph(name: &str, width: f32, naive: bool) -> Result<Graph> {
     let input = zoo::find(name)?.input;
     let recipe = NetworkRecipe {
-        name: Some(format!("{name}{}", if naive { ", naive" } else { "" })),
+        name: Some(format!(
+            "{name}{}{}",
+            if width < 1.0 { format!(" x{width}") } else { String::new() },
+            if naive { ", naive" } else { "" }
+        )),
         input: Some(input),
         width: Some(width),
         blocks: blocks(name, naive)?,
@@ -96,8 +100,8 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
     };
 
     let trained = branches::network(setting);
-    let seeds = setting.effort.of(5, 3, 1);
-    let epochs = setting.effort.of(30, 10, 1);
+    let seeds = setting.effort.of(10, 5, 1);
+    let epochs = setting.effort.of(30, 15, 1);
     let jobs: Vec<_> = [true, false].into_iter().flat_map(|naive| (0..seeds).map(move |i| (naive, seed(i)))).collect();
     let accuracies = setting.all("bottleneck", &jobs, |&(naive, seed)| {
         Ok(100.0 * setting.train(&setting.recipe(trained, blocks(trained, naive)?, epochs, seed))?.accuracy())
@@ -109,7 +113,7 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
 
     let count = setting.effort.of(3, 2, 1);
     for &(name, width) in &NETWORKS[..count] {
-        let [naive, lean] = [graph(name, width, true)?, graph(name, width, false)?];
+        let [naive, lean] = [graph(name, 1.0, true)?, graph(name, 1.0, false)?];
         for (index, block) in zoo::find(name)?.blocks.iter().enumerate() {
             if !matches!(block, Block::Inception { .. }) {
                 continue;
@@ -129,8 +133,9 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
                 grouped(parameters),
             ]);
         }
-        for (is_naive, graph) in [(true, &naive), (false, &lean)] {
-            let exported = exported(graph)?;
+        for is_naive in [true, false] {
+            let graph = graph(name, width, is_naive)?;
+            let exported = exported(&graph)?;
             let instructions = match setting.board {
                 Some(board) => {
                     let subject = Subject { name: graph.name.clone(), bytes: exported.bytes.clone() };

@@ -37,8 +37,8 @@ fn ablated(of: &str, missing: Option<Branch>) -> Result<Vec<Block>> {
 }
 
 pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
-    let seeds = setting.effort.of(5, 3, 1);
-    let epochs = setting.effort.of(30, 10, 1);
+    let seeds = setting.effort.of(10, 5, 1);
+    let epochs = setting.effort.of(30, 15, 1);
     let of = network(setting);
     let variants: Vec<Option<Branch>> = std::iter::once(None).chain(Branch::ALL.map(Some)).collect();
     let jobs: Vec<_> = variants.iter().flat_map(|&v| (0..seeds).map(move |index| (v, seed(index)))).collect();
@@ -75,6 +75,7 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
             axis: axis.into(),
             groups: variants.iter().map(|&without| name(without).into()).collect(),
             series: vec![(format!("mean and deviation of {seeds} seeds"), values.to_vec())],
+            exclusive: false,
         })
     };
     let pictures = vec![
@@ -84,16 +85,19 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
         ),
         ("branches-loss", chart(format!("{of}: training loss, {epochs} epochs"), "training loss", &losses)?),
     ];
-    // Of the loss, which tells more than a handful of held-out images.
-    let worse: Vec<bool> = losses[1..].iter().map(|loss| loss[0] > losses[0][0] + loss[1].max(losses[0][1])).collect();
+    // By the loss, which tells more than a handful of held-out images, and by two standard errors of the difference.
+    let doubt = |loss: &[f64; 2]| 2.0 * loss[1].hypot(losses[0][1]) / (seeds as f64).sqrt();
+    let worse: Vec<bool> = losses[1..].iter().map(|loss| loss[0] - losses[0][0] > doubt(loss)).collect();
     let list = variants[1..]
         .iter()
         .zip(losses[1..].iter().zip(&errors[1..]))
         .map(|(&v, (loss, error))| {
-            format!("{} {:+.4} ({:+.2} points of error)", name(v), loss[0] - losses[0][0], error[0] - errors[0][0])
+            let more = [loss[0] - losses[0][0], error[0] - errors[0][0]];
+            format!("{} {:+.4} +- {:.4} ({:+.2} points of error)", name(v), more[0], doubt(loss), more[1])
         })
         .collect::<Vec<_>>()
         .join(", ");
-    let verdict = format!("Training loss against that with all branches ({:.4}): {list}.", losses[0][0]);
+    let verdict =
+        format!("Training loss against that with all branches ({:.4}), +- two standard errors: {list}.", losses[0][0]);
     Ok(Finding { held: worse.iter().all(|w| *w), verdict, tables: vec![("branches", table)], pictures })
 }

@@ -22,9 +22,9 @@ struct Errors {
 }
 
 pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
-    let depths = setting.effort.of(vec![3, 6, 9, 15, 21, 27, 36], vec![3, 9, 21], vec![1, 2]);
+    let depths = setting.effort.of(vec![3, 6, 9, 15, 21, 27, 36, 54], vec![3, 9, 15, 27], vec![1, 2]);
     let seeds = setting.effort.of(3, 3, 1);
-    let epochs = setting.effort.of(20, 6, 1);
+    let epochs = setting.effort.of(20, 8, 1);
     let jobs: Vec<_> = depths
         .iter()
         .flat_map(|&count| [(count, false), (count, true)])

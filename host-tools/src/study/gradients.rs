@@ -7,7 +7,7 @@ use crate::graph::Norm;
 use crate::layers::Net;
 use crate::report::chart::{self, Line, Panel};
 use crate::report::table::Table;
-use crate::train::{Schedule, TrainError, Trainer};
+use crate::train::{Recipe, Schedule, TrainError, Trainer};
 
 pub(super) const CLAIM: &str = "The gradient of the first layers of deep plain networks decays exponentially with depth; \
      with shortcuts it does not.";
@@ -16,18 +16,49 @@ pub(super) const CLAIM: &str = "The gradient of the first layers of deep plain n
 const FILTERS: u32 = 16;
 /// Layers at each end whose gradients are compared.
 const ENDS: usize = 3;
-/// A claim of decay wants at least this factor per layer.
+/// What a gradient is multiplied with per layer where it is said to decay, at most.
 const DECAY: f64 = 0.98;
+
+/// How a network starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Start {
+    /// Weights of variance 1 / fan-in, as was usual before ReLU; nothing normalizes.
+    Xavier,
+    /// Weights of variance 2 / fan-in, made for ReLU; nothing normalizes.
+    He,
+    /// Batch normalization, to which the weights' variance is all the same.
+    Batch,
+}
+
+impl Start {
+    const ALL: [Self; 3] = [Self::Xavier, Self::He, Self::Batch];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Start::Xavier => "Xavier",
+            Start::He => "He",
+            Start::Batch => "batch norm",
+        }
+    }
+}
+
+/// A kind of network.
+type Kind = (bool, Start);
 
 /// A network that was watched.
 struct Watched {
     count: usize,
-    shortcut: bool,
-    norm: Norm,
+    kind: Kind,
     /// Per step that was looked at: its number, and the gradient norm of each convolution from first to last.
     norms: Vec<(usize, Vec<f64>)>,
-    /// Whether it diverged before the last step.
     diverged: bool,
+}
+
+impl Watched {
+    /// The norms at a step.
+    fn at(&self, step: usize) -> Option<&[f64]> {
+        self.norms.iter().find(|(s, _)| *s == step).map(|(_, norms)| norms.as_slice())
+    }
 }
 
 /// Euclidean norms of the gradients of the blocks' convolutions, first to last.
@@ -36,171 +67,226 @@ fn norms(net: &mut Net<f32>) -> Vec<f64> {
     body.map(|slot| slot.gradient.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt()).collect()
 }
 
-/// The first layers' gradient over the last layers', as geometric means.
-fn ratio(norms: &[f64]) -> f64 {
-    let ends = ENDS.min(norms.len());
-    let log_mean =
-        |part: &[f64]| part.iter().map(|n| n.max(f64::MIN_POSITIVE).log10()).sum::<f64>() / ends.max(1) as f64;
-    10f64.powf(log_mean(&norms[..ends]) - log_mean(&norms[norms.len() - ends..]))
+/// Decimal logarithm of the geometric mean.
+fn log_mean(norms: &[f64]) -> f64 {
+    norms.iter().map(|n| n.log10()).sum::<f64>() / norms.len().max(1) as f64
 }
 
-const fn normed(norm: Norm) -> &'static str {
-    match norm {
-        Norm::Batch => "batch norm",
-        Norm::None => "no norm",
+/// Logarithm of the first layers' gradient.
+fn first(norms: &[f64]) -> f64 {
+    log_mean(&norms[..ENDS.min(norms.len())])
+}
+
+/// Logarithm of the first layers' gradient over the last layers'.
+fn ratio(norms: &[f64]) -> f64 {
+    first(norms) - log_mean(&norms[norms.len() - ENDS.min(norms.len())..])
+}
+
+fn watch(setting: &Setting<'_>, count: usize, kind: Kind, steps: &[usize], seed: u64) -> Result<Watched> {
+    let (shortcut, start) = kind;
+    let norm = if start == Start::Batch { Norm::Batch } else { Norm::None };
+    // A rate that networks without normalization bear too.
+    let schedule = Schedule::Constant { rate: 0.01 };
+    let recipe = Recipe { schedule, ..setting.recipe("tower", tower(FILTERS, count, shortcut, norm), 1, seed) };
+    let mut trainer = Trainer::new(&recipe, setting.data)?;
+    if start == Start::Xavier {
+        let mut params = trainer.params();
+        for spec in trainer.graph().param_specs().iter().filter(|spec| spec.decays && spec.dims.len() == 4) {
+            if let Some(weights) = params.get_mut(&spec.name) {
+                *weights *= std::f32::consts::FRAC_1_SQRT_2;
+            }
+        }
+        trainer.start_from(&params)?;
     }
+    let mut found = Vec::new();
+    let end = trainer.watch(steps.last().map_or(0, |last| last + 1), |step, net| {
+        if steps.contains(&step) {
+            found.push((step, norms(net)));
+        }
+    });
+    match end {
+        Ok(()) | Err(TrainError::Diverged { .. }) => Ok(Watched { count, kind, norms: found, diverged: end.is_err() }),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// All that was watched.
+struct Measured {
+    depths: Vec<usize>,
+    steps: Vec<usize>,
+    kinds: Vec<Kind>,
+    watched: Vec<Watched>,
+}
+
+impl Measured {
+    fn of(&self, count: usize, kind: Kind) -> impl Iterator<Item = &Watched> {
+        self.watched.iter().filter(move |w| (w.count, w.kind) == (count, kind))
+    }
+
+    /// Mean and deviation, over the seeds, of a logarithm at a step; none when all had diverged before.
+    fn logs(&self, count: usize, kind: Kind, step: usize, log: fn(&[f64]) -> f64) -> Option<[f64; 2]> {
+        let all = self.of(count, kind).filter_map(|w| w.at(step)).map(log).filter(|log| log.is_finite());
+        let all: Vec<f64> = all.collect();
+        (!all.is_empty()).then(|| mean_and_deviation(&all))
+    }
+
+    /// Against depth, before training: points for a picture with error bars.
+    fn against_depth(&self, kind: Kind, log: fn(&[f64]) -> f64) -> Vec<[f64; 3]> {
+        let point = |&count: &usize| {
+            let [mean, deviation] = self.logs(count, kind, 0, log)?;
+            let value = 10f64.powf(mean);
+            Some([layers(count) as f64, value, value * (10f64.powf(deviation) - 1.0)])
+        };
+        self.depths.iter().filter_map(point).collect()
+    }
+
+    /// What the value is multiplied with per layer of depth: the slope of its logarithm.
+    fn factor(&self, kind: Kind, log: fn(&[f64]) -> f64) -> f64 {
+        let points: Vec<[f64; 2]> = self.against_depth(kind, log).iter().map(|p| [p[0], p[1].log10()]).collect();
+        10f64.powf(slope(&points))
+    }
+
+    fn lines(&self, points: impl Fn(Kind) -> Vec<[f64; 3]>) -> Vec<Line> {
+        self.kinds.iter().map(|&kind| Line { name: name(kind), points: points(kind) }).collect()
+    }
+}
+
+fn name((shortcut, start): Kind) -> String {
+    format!("{}, {}", kind(shortcut), start.name())
 }
 
 pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
-    let depths = setting.effort.of(vec![3, 6, 9, 15, 21, 27, 54], vec![3, 9, 15, 27], vec![3, 6]);
+    let depths = setting.effort.of(vec![3, 6, 9, 15, 21, 27, 36, 54], vec![3, 9, 27, 54], vec![3, 6]);
     let seeds = setting.effort.of(3, 3, 1);
     let steps = setting.effort.of(vec![0, 1, 2, 5, 10, 20, 50, 100, 200], vec![0, 1, 5, 20], vec![0, 1]);
-    let kinds: Vec<(bool, Norm)> =
-        [false, true].into_iter().flat_map(|shortcut| [(shortcut, Norm::None), (shortcut, Norm::Batch)]).collect();
+    let kinds: Vec<Kind> =
+        [false, true].into_iter().flat_map(|shortcut| Start::ALL.map(|start| (shortcut, start))).collect();
     let jobs: Vec<_> = depths
         .iter()
-        .flat_map(|&count| kinds.iter().map(move |&(shortcut, norm)| (count, shortcut, norm)))
-        .flat_map(|(count, shortcut, norm)| (0..seeds).map(move |index| (count, shortcut, norm, seed(index))))
+        .flat_map(|&count| kinds.iter().map(move |&kind| (count, kind)))
+        .flat_map(|(count, kind)| (0..seeds).map(move |index| (count, kind, seed(index))))
         .collect();
-    let watched = setting.all("vanishing-gradients", &jobs, |&(count, shortcut, norm, seed)| {
-        let blocks = tower(FILTERS, count, shortcut, norm);
-        let mut recipe = setting.recipe("tower", blocks, 1, seed);
-        // One that networks without normalization bear too.
-        recipe.schedule = Schedule::Constant { rate: 0.01 };
-        let mut trainer = Trainer::new(&recipe, setting.data)?;
-        let mut found = Vec::new();
-        let last = steps.last().copied().unwrap_or(0);
-        let end = trainer.watch(last + 1, |step, net| {
-            if steps.contains(&step) {
-                found.push((step, norms(net)));
-            }
-        });
-        let diverged = match end {
-            Ok(()) => false,
-            Err(TrainError::Diverged { .. }) => true,
-            Err(error) => return Err(error.into()),
-        };
-        Ok(Watched { count, shortcut, norm, norms: found, diverged })
-    })?;
+    let watched =
+        setting.all("vanishing-gradients", &jobs, |&(count, kind, seed)| watch(setting, count, kind, &steps, seed))?;
+    let measured = Measured { depths, steps, kinds, watched };
+    let Measured { depths, steps, kinds, .. } = &measured;
 
-    let mut table = Table::new(["network", "norm", "layers", "step", "first/last", "deviation", "diverged"]);
-    let mut rates = Table::new(["network", "norm", "factor per layer", "first/last of the deepest"]);
-    let (mut against_depth, mut over_time) = (Vec::new(), Vec::new());
-    let mut factors = Vec::new();
-    for &(shortcut, norm) in &kinds {
-        let of =
-            |count: usize| watched.iter().filter(move |w| w.count == count && w.shortcut == shortcut && w.norm == norm);
-        // Logarithms of the ratios at a step, over the seeds.
-        let logs = |count: usize, step: usize| -> Vec<f64> {
-            let at = |w: &Watched| w.norms.iter().find(|(s, _)| *s == step).map(|(_, norms)| ratio(norms).log10());
-            of(count).filter_map(at).filter(|log| log.is_finite()).collect()
-        };
-        for &count in &depths {
-            for &step in &steps {
-                let logs = logs(count, step);
-                if logs.is_empty() {
-                    continue;
-                }
-                let [mean, deviation] = mean_and_deviation(&logs);
+    let mut rates = Table::new([
+        "network",
+        "start",
+        "first layers: factor per layer",
+        "first/last: factor per layer",
+        "first/last, deepest",
+    ]);
+    let mut table = Table::new([
+        "network",
+        "start",
+        "layers",
+        "step",
+        "first layers",
+        "first/last",
+        "deviation (decades)",
+        "diverged",
+    ]);
+    for &kind in kinds {
+        let (shortcut, start) = kind;
+        let deepest = measured.against_depth(kind, ratio).last().map_or(f64::NAN, |p| p[1]);
+        rates.row([
+            super::kind(shortcut).into(),
+            start.name().into(),
+            format!("{:.3}", measured.factor(kind, first)),
+            format!("{:.3}", measured.factor(kind, ratio)),
+            format!("{deepest:.2e}"),
+        ]);
+        for &count in depths {
+            for &step in steps {
+                let both = (measured.logs(count, kind, step, first), measured.logs(count, kind, step, ratio));
+                let (Some([first, _]), Some([ratio, deviation])) = both else { continue };
                 table.row([
-                    kind(shortcut).into(),
-                    normed(norm).into(),
+                    super::kind(shortcut).into(),
+                    start.name().into(),
                     layers(count).to_string(),
                     step.to_string(),
-                    format!("{:.3e}", 10f64.powf(mean)),
-                    format!("{:.2} decades", deviation),
-                    of(count).filter(|w| w.diverged).count().to_string(),
+                    format!("{:.3e}", 10f64.powf(first)),
+                    format!("{:.3e}", 10f64.powf(ratio)),
+                    format!("{deviation:.2}"),
+                    measured.of(count, kind).filter(|w| w.diverged).count().to_string(),
                 ]);
             }
         }
-        let name = format!("{}, {}", kind(shortcut), normed(norm));
-        let means: Vec<[f64; 2]> = depths
-            .iter()
-            .filter(|&&count| !logs(count, 0).is_empty())
-            .map(|&count| [layers(count) as f64, mean_and_deviation(&logs(count, 0))[0]])
-            .collect();
-        let factor = 10f64.powf(slope(&means));
-        let deepest = means.last().map_or(f64::NAN, |p| 10f64.powf(p[1]));
-        rates.row([kind(shortcut).into(), normed(norm).into(), format!("{factor:.4}"), format!("{deepest:.3e}")]);
-        factors.push((shortcut, norm, factor));
-        let points = means.iter().map(|p| [p[0], 10f64.powf(p[1]), 0.0]).collect();
-        against_depth.push(Line { name: name.clone(), points });
-        let deep = depths.last().copied().unwrap_or(0);
-        let points = steps
-            .iter()
-            .filter(|&&step| !logs(deep, step).is_empty())
-            .map(|&step| [step as f64, 10f64.powf(mean_and_deviation(&logs(deep, step))[0]), 0.0])
-            .collect();
-        over_time.push(Line { name, points });
     }
+    let pictures = vec![("gradients", picture(&measured)?)];
 
-    let deepest = depths.last().copied().unwrap_or(0);
-    let per_layer: Vec<Line> = kinds
-        .iter()
-        .filter_map(|&(shortcut, norm)| {
-            let first = watched.iter().find(|w| w.count == deepest && w.shortcut == shortcut && w.norm == norm)?;
-            let (_, norms) = first.norms.first()?;
-            let points = norms.iter().enumerate().map(|(at, norm)| [at as f64 + 1.0, *norm, 0.0]).collect();
-            Some(Line { name: format!("{}, {}", kind(shortcut), normed(norm)), points })
-        })
-        .collect();
+    let plain = Start::ALL.map(|start| measured.factor((false, start), first));
+    let residual = Start::ALL.map(|start| measured.factor((true, start), first));
+    let ratios = [false, true].map(|shortcut| measured.factor((shortcut, Start::Batch), ratio));
+    let decays = |factor: f64| factor < DECAY;
+    let verdict = format!(
+        "Per layer of depth the gradient of the first layers of plain networks is multiplied by {:.3} with Xavier's initialization, {:.3} \
+         with He's, {:.3} with batch normalization; that of residual ones by {:.3}, {:.3} and {:.3}; below {DECAY} counts as decay. {} \
+         Against the last layers' gradient, batch normalization makes that of the first grow by {:.3} per layer in plain \
+         networks and {:.3} in residual ones: each normalization divides the gradient by the deviation that it takes out.",
+        plain[0],
+        plain[1],
+        plain[2],
+        residual[0],
+        residual[1],
+        residual[2],
+        match (decays(plain[0]), decays(plain[1]), decays(plain[2])) {
+            (true, false, false) =>
+                "So plain gradients vanish where neither initialization nor normalization is made for ReLU; either of the two cures it.",
+            (true, true, false) => "So plain gradients vanish without normalization, and batch normalization cures it.",
+            (true, true, true) => "So plain gradients vanish however they start.",
+            _ => "So these plain networks do not show what is claimed.",
+        },
+        ratios[0],
+        ratios[1],
+    );
+    let held = decays(plain[0]) && !residual.into_iter().any(decays);
+    Ok(Finding { held, verdict, tables: vec![("rates", rates), ("ratios", table)], pictures })
+}
+
+fn picture(measured: &Measured) -> Result<String> {
+    let deepest = measured.depths.last().copied().unwrap_or(0);
     let panel = |title: String, x: &str, y: &str, lines: Vec<Line>| Panel {
         title,
         axes: [x.into(), y.into()],
         logarithmic: true,
         lines,
     };
-    let picture = chart::lines(&[
+    let per_layer = |kind: Kind| {
+        let norms = measured.of(deepest, kind).next().and_then(|w| w.at(0)).unwrap_or_default();
+        norms.iter().enumerate().map(|(at, norm)| [at as f64 + 1.0, *norm, 0.0]).collect()
+    };
+    let over_time = |kind: Kind| {
+        let at =
+            |&step: &usize| measured.logs(deepest, kind, step, ratio).map(|log| [step as f64, 10f64.powf(log[0]), 0.0]);
+        measured.steps.iter().filter_map(at).collect()
+    };
+    chart::lines(&[
+        panel(
+            "Gradient of the first layers before training".into(),
+            "layers of the network",
+            "norm of the weights' gradient",
+            measured.lines(|kind| measured.against_depth(kind, first)),
+        ),
         panel(
             "Gradient of the first layers over that of the last, before training".into(),
             "layers of the network",
             "ratio of gradient norms",
-            against_depth,
+            measured.lines(|kind| measured.against_depth(kind, ratio)),
         ),
         panel(
-            format!("Gradient of each layer, {} layers, before training, seed 1", layers(deepest)),
+            format!("Gradient of each layer of {} before training, seed 1", layers(deepest)),
             "convolution, from the input to the output",
             "norm of the weights' gradient",
-            per_layer,
+            measured.lines(per_layer),
         ),
         panel(
-            format!("The same ratio while {} layers are trained", layers(deepest)),
+            format!("First layers over last layers while {} layers are trained", layers(deepest)),
             "training step",
             "ratio of gradient norms",
-            over_time,
+            measured.lines(over_time),
         ),
-    ])?;
-
-    let factor =
-        |shortcut: bool, norm: Norm| factors.iter().find(|f| f.0 == shortcut && f.1 == norm).map_or(f64::NAN, |f| f.2);
-    let decays = |shortcut: bool| [Norm::None, Norm::Batch].map(|norm| factor(shortcut, norm) < DECAY);
-    let held = decays(false) == [true; 2] && decays(true) == [false; 2];
-    let verdict = format!(
-        "Per layer of depth, the ratio of the first layers' gradient to the last layers' changes by a factor of {:.3} in plain \
-         networks and {:.3} in residual ones without normalization, {:.3} and {:.3} with batch normalization (below {DECAY} \
-         counts as decay). {}",
-        factor(false, Norm::None),
-        factor(true, Norm::None),
-        factor(false, Norm::Batch),
-        factor(true, Norm::Batch),
-        reading(factor(false, Norm::None), factor(false, Norm::Batch)),
-    );
-    let tables = vec![("rates", rates), ("ratios", table)];
-    Ok(Finding { held, verdict, tables, pictures: vec![("gradients", picture)] })
-}
-
-/// What the plain networks' factors say, without and with batch normalization.
-fn reading(bare: f64, normalized: f64) -> &'static str {
-    match (bare < DECAY, normalized > 1.0 / DECAY) {
-        (true, true) => {
-            "Plain networks vanish without normalization; with it they explode towards the first layers instead: each \
-             normalization divides the gradient by the deviation that it takes out."
-        }
-        (false, true) => {
-            "With He's initialization plain networks without normalization keep their gradients at first; with batch \
-             normalization they explode towards the first layers: each one divides the gradient by the deviation that it takes out."
-        }
-        (true, false) => "Plain networks lose their gradients, whatever normalizes them.",
-        (false, false) => "At initialization He's variance keeps the gradients of plain networks too.",
-    }
+    ])
 }

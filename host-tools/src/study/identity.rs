@@ -24,9 +24,9 @@ const TALL: usize = 8;
 const PROBES: usize = 64;
 
 pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
-    let inserted = setting.effort.of(vec![1, 2, 4, 8, 16], vec![2, 8], vec![1]);
-    let seeds = setting.effort.of(3, 2, 1);
-    let [first, second] = setting.effort.of([20, 10], [8, 3], [1, 1]);
+    let inserted = setting.effort.of(vec![1, 2, 4, 8, 16], vec![1, 4, 8], vec![1]);
+    let seeds = setting.effort.of(3, 3, 1);
+    let [first, second] = setting.effort.of([20, 10], [10, 4], [1, 1]);
     let bases = setting.all("identity: base", &(0..seeds).collect::<Vec<_>>(), |&index| {
         Ok(setting.train(&setting.recipe("base", tower(FILTERS, BASE, true, Norm::Batch), first, seed(index)))?)
     })?;
