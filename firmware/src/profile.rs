@@ -3,9 +3,9 @@
 use kinglet::{Guard, Model};
 
 use crate::arena::{Bytes, session};
-use crate::{clock, fault};
 use crate::images::{Embedded, Header, Kind, Source, feed};
 use crate::report::{self, Record};
+use crate::{clock, fault};
 
 /// Logs stack, instructions and checksums for the first embedded image, or for an image of zeros when none was
 /// built in, and what it costs to watch over the weights; the exit code.
