@@ -109,6 +109,11 @@ impl Function {
         Self::relu() + Self::Constant(slope) * Self::negative()
     }
 
+    /// `-x`.
+    pub fn negated() -> Self {
+        Self::Constant(0.0) - Self::X
+    }
+
     /// `min(x, 0)`.
     pub fn negative() -> Self {
         Self::X.with(Binary::Min, Self::Constant(0.0))

@@ -44,16 +44,18 @@ impl FloatBuilder {
                 }
             }
         }
-        if other.c == 1 && from.c > 1 && (from.h, from.w) == (other.h, other.w) && other.h * other.w > 1 {
+        let is_thin = |thin: Shape, beside: Shape| {
+            thin.c == 1 && beside.c > 1 && (thin.h, thin.w) == (beside.h, beside.w) && thin.h * thin.w > 1
+        };
+        if is_thin(other, from) {
             let wide = self.widened(wanted, b, from.c)?;
             return self.binary(wanted, binary, a, wide);
         }
-        if from.c == 1 && other.c > 1 && (from.h, from.w) == (other.h, other.w) && from.h * from.w > 1 {
+        if is_thin(from, other) {
             let wide = self.widened(wanted, a, other.c)?;
             return self.binary(wanted, binary, wide, b);
         }
         let fits = |a: Shape, b: Shape| kinglet::ops::Mul::output_shape(a, b).is_some();
-        let negated = Function::Constant(0.0) - Function::X;
         let part = |what: &str| format!("{wanted}_{what}");
         match binary {
             Binary::Add if from.same(other) => self.add(wanted, Op::Add, &[a, b]),
@@ -61,12 +63,12 @@ impl FloatBuilder {
             Binary::Mul => self.add(wanted, Op::Mul, &[a, b]),
             Binary::Sub if !fits(from, other) && fits(other, from) => {
                 let difference = self.add(&part("difference"), Op::Sub, &[b, a])?;
-                self.function(wanted, difference, negated)
+                self.function(wanted, difference, Function::negated())
             }
             Binary::Sub => self.add(wanted, Op::Sub, &[a, b]),
             // The runtime adds equal shapes only, but takes off a pixel.
             Binary::Add => {
-                let less = self.function(&part("negated"), b, negated)?;
+                let less = self.function(&part("negated"), b, Function::negated())?;
                 self.add(wanted, Op::Sub, &[a, less])
             }
             Binary::Max | Binary::Min if from.same(other) => {
@@ -136,8 +138,7 @@ impl FloatBuilder {
             (Some(factors), None) => self.constant(wanted, Op::MulConstant, input, factors),
             (None, Some(offsets)) => self.constant(wanted, Op::AddConstant, input, offsets),
             (_, offsets) => {
-                let negated = Function::Constant(0.0) - Function::X;
-                let input = self.function(&format!("{wanted}_negated"), input, negated)?;
+                let input = self.function(&format!("{wanted}_negated"), input, Function::negated())?;
                 self.constant(wanted, Op::AddConstant, input, offsets.unwrap_or_default())
             }
         }

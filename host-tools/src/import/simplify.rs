@@ -65,9 +65,8 @@ fn join(graph: &mut Graph) {
         let Op::Function(inner) = &graph.node(input).op else { continue };
         let origin = graph.node(input).inputs[0];
         let joint = outer.of(inner);
-        if consumers[input.0].len() == 1 && joint.size() <= MAX_SIZE && !is_free(graph, &consumers, origin, inner)
-            || is_free(graph, &consumers, origin, &joint) && consumers[input.0].len() == 1
-        {
+        let is_gain = joint.size() <= MAX_SIZE && !is_free(graph, &consumers, origin, inner);
+        if consumers[input.0].len() == 1 && (is_gain || is_free(graph, &consumers, origin, &joint)) {
             graph.nodes[index].op = Op::Function(joint);
             graph.nodes[index].inputs = vec![origin];
         }

@@ -27,6 +27,12 @@ pub(super) struct Activation {
 }
 
 impl Activation {
+    /// Whether an axis of its dimensions, counted from the end when negative, is the channels.
+    pub(super) fn is_channels(&self, axis: i64) -> bool {
+        let rank = self.dims.len();
+        from_end(axis, rank) == if self.channels_last { rank.wrapping_sub(1) } else { 1 }
+    }
+
     /// Numbers for channels, or for elements in the file's order: in our order.
     pub(super) fn in_our_order(&self, numbers: &[f32]) -> Vec<f32> {
         let (channels, pixels) = match (self.flattened, &self.dims[..]) {
@@ -68,6 +74,11 @@ pub(super) struct Context<'m> {
     channels_last: bool,
     /// Bytes of numbers that may still be made of constants.
     budget: usize,
+}
+
+/// An index of `len` places, of which negative ones count from the end; beyond all places when there is none such.
+pub(super) fn from_end(index: i64, len: usize) -> usize {
+    usize::try_from(if index < 0 { index + len as i64 } else { index }).unwrap_or(usize::MAX)
 }
 
 impl<'m> Context<'m> {
@@ -218,6 +229,14 @@ impl<'m> Context<'m> {
             }
             Value::Constant(_) => refuse("a constant where an activation is needed", ""),
             Value::Unknown => refuse(UNKNOWN, ""),
+        }
+    }
+
+    /// A list of integers: constant input `index`, or, in files of before it was one, attribute `name`.
+    pub(super) fn list(&self, node: &NodeProto, index: usize, name: &str) -> Result<Option<Vec<i64>>, Refusal> {
+        match self.optional(node, index)? {
+            Some(list) => Ok(Some(list.integers()?.to_vec())),
+            None => Ok(ints(node, name).map(<[i64]>::to_vec)),
         }
     }
 

@@ -31,7 +31,7 @@ fn function(node: &NodeProto) -> Option<Function> {
         "LeakyRelu" => Some(Function::leaky_relu(number("alpha", 0.01))),
         "Log" => elementary(Unary::Log),
         "Mish" => Some(x() * x().then(Unary::Softplus).then(Unary::Tanh)),
-        "Neg" => Some(constant(0.0) - x()),
+        "Neg" => Some(Function::negated()),
         "Reciprocal" => Some(constant(1.0) / x()),
         "Relu" => Some(Function::relu()),
         "Selu" => Some(constant(number("gamma", 1.050_701)) * Function::elu(number("alpha", 1.673_263_2))),

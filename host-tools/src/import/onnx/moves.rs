@@ -2,7 +2,7 @@
 
 use kinglet::Shape;
 
-use super::context::{Activation, Context, attribute, float, int, ints, shape};
+use super::context::{Activation, Context, attribute, float, from_end, int, ints, shape};
 use super::ops::name;
 use super::proto::NodeProto;
 use crate::graph::Op;
@@ -12,11 +12,8 @@ impl<'m> Context<'m> {
     pub(super) fn concat(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
         let parts = (0..node.input.len()).map(|index| self.activation(node, index)).collect::<Result<Vec<_>, _>>()?;
         let Some(first) = parts.first() else { return refuse("it has no input", "") };
-        let rank = first.dims.len() as i64;
         let axis = int(node, "axis", 1);
-        let channels = if first.channels_last { rank - 1 } else { 1 };
-        let along = axis == channels || axis + rank == channels;
-        if !along
+        if !first.is_channels(axis)
             || parts.iter().any(|p| {
                 p.flattened.is_some() || p.channels_last != first.channels_last || p.dims.len() != first.dims.len()
             })
@@ -37,18 +34,12 @@ impl<'m> Context<'m> {
         if attribute(node, "mode").is_some_and(|mode| mode.s != b"constant") {
             return refuse("reflecting or repeating padding", "only padding with zeros is supported");
         }
-        let list = |index, name| -> Result<Vec<i64>, Refusal> {
-            match self.optional(node, index)? {
-                Some(list) => Ok(list.integers()?.to_vec()),
-                None => Ok(ints(node, name).map_or_else(Vec::new, <[i64]>::to_vec)),
-            }
-        };
         let value = match self.optional(node, 2)? {
             Some(value) => value.scalar()?,
             None => float(node, "value", 0.0),
         };
-        let (given, rank) = (list(1, "pads")?, input.dims.len());
-        let mut axes = list(3, "axes")?;
+        let (given, rank) = (self.list(node, 1, "pads")?.unwrap_or_default(), input.dims.len());
+        let mut axes = self.list(node, 3, "axes")?.unwrap_or_default();
         if axes.is_empty() {
             axes = (0..rank as i64).collect();
         }
@@ -56,8 +47,8 @@ impl<'m> Context<'m> {
         // Before and after, for all dimensions from the batch on; height 1 of a map of rank 3 put in.
         let mut pads = [[0; 2]; 4];
         for (at, &axis) in axes.iter().enumerate().filter(|_| fits) {
-            let axis = if axis < 0 { axis + rank as i64 } else { axis };
-            let axis = usize::try_from(axis).unwrap_or(usize::MAX).saturating_add(if axis > 1 { 4 - rank } else { 0 });
+            let axis = from_end(axis, rank);
+            let axis = axis.saturating_add(if axis > 1 { 4 - rank } else { 0 });
             match pads.get_mut(axis) {
                 Some(pads) => *pads = [given[at], given[axes.len() + at]],
                 None => return refuse(format!("padding of axis {axis}"), ""),
@@ -138,10 +129,7 @@ impl<'m> Context<'m> {
         let input = self.activation(node, 0)?;
         self.demand_channels(&input, int(node, "axis", 0))?;
         let c = self.build.shape(input.node).c as usize;
-        let given = match self.optional(node, 1)? {
-            Some(sizes) => sizes.integers()?.to_vec(),
-            None => ints(node, "split").map_or_else(Vec::new, <[i64]>::to_vec),
-        };
+        let given = self.list(node, 1, "split")?.unwrap_or_default();
         let each = c.div_ceil(node.output.len().max(1));
         let mut start = 0;
         for (index, output) in node.output.iter().enumerate() {
@@ -165,8 +153,7 @@ impl<'m> Context<'m> {
         if indices.dims.len() != 1 || indices.len() == 0 {
             return refuse("a single channel without its dimension", "slice instead: x[:, 2:3]");
         }
-        let channel = |&i: &i64| usize::try_from(if i < 0 { i + i64::from(c) } else { i }).unwrap_or(usize::MAX);
-        let picked: Vec<usize> = indices.integers()?.iter().map(channel).collect();
+        let picked: Vec<usize> = indices.integers()?.iter().map(|&i| from_end(i, c as usize)).collect();
         if picked.iter().any(|&channel| channel >= c as usize) {
             return refuse("a channel that there is none of", "the file contradicts itself");
         }
@@ -177,9 +164,7 @@ impl<'m> Context<'m> {
     }
 
     fn demand_channels(&self, input: &Activation, axis: i64) -> Result<(), Refusal> {
-        let rank = input.dims.len() as i64;
-        let channels = if input.channels_last { rank - 1 } else { 1 };
-        if input.flattened.is_some() || (axis != channels && axis + rank != channels) {
+        if input.flattened.is_some() || !input.is_channels(axis) {
             return refuse(format!("parts along axis {axis} of {:?}", input.dims), "only channels can be taken apart");
         }
         Ok(())
@@ -188,12 +173,7 @@ impl<'m> Context<'m> {
     /// Parts with constant bounds.
     pub(super) fn slice(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
         let input = self.activation(node, 0)?;
-        let list = |index, name| -> Result<Option<Vec<i64>>, Refusal> {
-            match self.optional(node, index)? {
-                Some(list) => Ok(Some(list.integers()?.to_vec())),
-                None => Ok(ints(node, name).map(<[i64]>::to_vec)),
-            }
-        };
+        let list = |index, name| self.list(node, index, name);
         let (Some(starts), Some(ends)) = (list(1, "starts")?, list(2, "ends")?) else {
             return refuse("bounds that are not constant", "only constant slices are supported");
         };
@@ -207,7 +187,7 @@ impl<'m> Context<'m> {
         // First element, number of elements and step along height, width, channels.
         let mut part = [[0, h, 1], [0, w, 1], [0, c, 1]];
         for (((start, end), axis), step) in starts.iter().zip(&ends).zip(&axes).zip(&steps) {
-            let axis = usize::try_from(if *axis < 0 { axis + rank as i64 } else { *axis }).unwrap_or(usize::MAX);
+            let axis = from_end(*axis, rank);
             let place = match (input.channels_last, axis, rank) {
                 (false, 1, _) => 2,
                 (true, axis, rank) if axis.wrapping_add(1) == rank => 2,

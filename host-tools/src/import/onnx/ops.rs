@@ -93,11 +93,9 @@ impl<'m> Context<'m> {
 
     fn softmax(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
         let input = self.activation(node, 0)?;
-        let rank = input.dims.len() as i64;
         let axis = int(node, "axis", -1);
         let pixel = self.build.shape(input.node).len() == self.build.shape(input.node).c;
-        let channels = if input.channels_last { rank - 1 } else { 1 };
-        if !pixel || (axis != channels && axis + rank != channels) || input.flattened.is_some() {
+        if !pixel || !input.is_channels(axis) || input.flattened.is_some() {
             return refuse(
                 format!("softmax along axis {axis} of {:?}", input.dims),
                 "only the softmax over a vector is supported",

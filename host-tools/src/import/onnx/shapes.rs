@@ -1,6 +1,6 @@
 //! Arithmetic on shapes that exporters leave in the graph: evaluated here, since all shapes are known.
 
-use super::context::{Context, Value, attribute, int, ints};
+use super::context::{Context, Value, attribute, from_end, int, ints};
 use super::proto::NodeProto;
 use super::tensor::{Constant, Values};
 use crate::graph::Binary;
@@ -61,11 +61,11 @@ impl<'m> Context<'m> {
     fn evaluate(&self, node: &NodeProto, inputs: &[List]) -> Result<Constant, Refusal> {
         let Some(List { rows, values: first }) = inputs.first() else { return refuse("it has no input", "") };
         let (rows, width) = (*rows, first.len() / rows);
-        let at = |index: i64| usize::try_from(if index < 0 { index + first.len() as i64 } else { index }).ok();
         let other = |index: usize| inputs.get(index).and_then(|list| list.values.first().copied());
         let values = match node.op_type.as_str() {
             "Gather" if inputs.len() == 2 => {
-                let picked: Option<Vec<i64>> = inputs[1].values.iter().map(|&i| first.get(at(i)?).copied()).collect();
+                let picked: Option<Vec<i64>> =
+                    inputs[1].values.iter().map(|&i| first.get(from_end(i, first.len())).copied()).collect();
                 match picked {
                     Some(picked) => picked,
                     None => return refuse("an index out of range", ""),
@@ -156,36 +156,28 @@ impl<'m> Context<'m> {
 
     /// The dimensions that a reshaping node gives a value of dimensions `from`.
     pub(super) fn reshaped(&self, node: &NodeProto, from: &[i64]) -> Result<Vec<i64>, Refusal> {
-        let list = |index| -> Result<Vec<i64>, Refusal> {
-            match self.optional(node, index)? {
-                Some(list) => Ok(list.integers()?.to_vec()),
-                None => Ok(ints(node, if node.op_type == "Reshape" { "shape" } else { "axes" })
-                    .map_or_else(Vec::new, <[i64]>::to_vec)),
-            }
-        };
+        let list = |name| Ok::<_, Refusal>(self.list(node, 1, name)?.unwrap_or_default());
         let rank = from.len() as i64;
         let total: i64 = from.iter().fold(1, |n, &d| n.saturating_mul(d));
         let mut to = match node.op_type.as_str() {
             "Flatten" => {
-                let axis = int(node, "axis", 1);
-                let axis =
-                    usize::try_from(if axis < 0 { axis + rank } else { axis }).unwrap_or(usize::MAX).min(from.len());
+                let axis = from_end(int(node, "axis", 1), from.len()).min(from.len());
                 let product = |dims: &[i64]| dims.iter().fold(1i64, |n, &d| n.saturating_mul(d));
                 vec![product(&from[..axis]), product(&from[axis..])]
             }
-            "Reshape" => list(1)?
+            "Reshape" => list("shape")?
                 .iter()
                 .enumerate()
                 .map(|(at, &d)| if d == 0 { from.get(at).copied().unwrap_or(1) } else { d })
                 .collect(),
             "Squeeze" => {
-                let axes = list(1)?;
+                let axes = list("axes")?;
                 let drop =
                     |at: usize| axes.contains(&(at as i64)) || axes.contains(&(at as i64 - rank)) || axes.is_empty();
                 from.iter().enumerate().filter(|&(at, &d)| d != 1 || !drop(at)).map(|(_, &d)| d).collect()
             }
             _ => {
-                let mut axes: Vec<i64> = list(1)?;
+                let mut axes = list("axes")?;
                 let after = rank + axes.len() as i64;
                 axes.iter_mut().for_each(|a| *a += if *a < 0 { after } else { 0 });
                 axes.sort_unstable();

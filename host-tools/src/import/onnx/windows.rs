@@ -2,7 +2,7 @@
 
 use kinglet::{Padding, Shape, Window};
 
-use super::context::{Activation, Context, attribute, int, ints};
+use super::context::{Activation, Context, attribute, from_end, int, ints};
 use super::ops::{name, pair};
 use super::proto::NodeProto;
 use crate::graph::{Binary, Op};
@@ -155,12 +155,8 @@ impl<'m> Context<'m> {
         let all: Vec<usize> = (first..first + rank.saturating_sub(2)).collect();
         let (mut axes, mut keep) = (all.clone(), true);
         if node.op_type.starts_with("Reduce") {
-            let given = match self.optional(node, 1)? {
-                Some(axes) => axes.integers()?.to_vec(),
-                None => ints(node, "axes").map_or_else(Vec::new, <[i64]>::to_vec),
-            };
-            let positive = |a: &i64| usize::try_from(if *a < 0 { a + rank as i64 } else { *a }).unwrap_or(usize::MAX);
-            axes = given.iter().map(positive).collect();
+            let given = self.list(node, 1, "axes")?.unwrap_or_default();
+            axes = given.iter().map(|&axis| from_end(axis, rank)).collect();
             axes.sort_unstable();
             keep = int(node, "keepdims", 1) != 0;
         }

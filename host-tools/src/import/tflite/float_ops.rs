@@ -27,7 +27,7 @@ pub(super) fn function(o: &Operator<'_>) -> Result<Option<Function>, Refusal> {
         }
         op::LOG => elementary(Unary::Log),
         op::LOGISTIC => elementary(Unary::Sigmoid),
-        op::NEG => Function::Constant(0.0) - x(),
+        op::NEG => Function::negated(),
         op::RELU => Function::relu(),
         op::RELU_0_TO_1 => x().clip(0.0, 1.0),
         op::RELU6 => Function::relu6(),
