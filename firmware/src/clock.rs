@@ -98,6 +98,15 @@ pub fn overhead() -> u32 {
     instructions(now().wrapping_sub(before))
 }
 
+/// Instructions that `work` takes, without what measuring adds. After [`start`].
+#[inline(always)]
+pub fn count(work: impl FnOnce()) -> u32 {
+    let overhead = overhead();
+    let before = now();
+    work();
+    instructions(now().wrapping_sub(before)).saturating_sub(overhead)
+}
+
 /// Executes exactly `4 * turns + 1` instructions (`turns` at least 1), to check the clock against.
 #[inline(never)]
 pub fn spin(turns: u32) {

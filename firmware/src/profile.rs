@@ -37,10 +37,7 @@ pub fn profile<const USES: u64>(
     let _ = feed(&mut session, header.kind, frame);
     let mut guard = Guard::new(model, sums);
     clock::start();
-    let before = clock::now();
-    session.run_observed(&mut guard);
-    let ticks = clock::now().wrapping_sub(before);
-    defmt::info!("guarded instructions={=u32}", clock::instructions(ticks).saturating_sub(clock::overhead()));
+    defmt::info!("guarded instructions={=u32}", clock::count(|| session.run_observed(&mut guard)));
     if let Some(step) = guard.damaged() {
         defmt::error!("the weights of step {=usize} have changed", step);
         return fault::FAILED;

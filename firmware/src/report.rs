@@ -64,14 +64,10 @@ pub fn measure<const USES: u64>(
 
     feed(session);
     clock::start();
-    let overhead = clock::overhead();
-    let before = clock::now();
-    session.run();
-    let ticks = clock::now().wrapping_sub(before);
-    defmt::info!("inference instructions={=u32}", clock::instructions(ticks).saturating_sub(overhead));
+    defmt::info!("inference instructions={=u32}", clock::count(|| session.run()));
 
     feed(session);
-    session.run_observed(&mut Profiler { records, overhead });
+    session.run_observed(&mut Profiler { records, overhead: clock::overhead() });
     for (step, record) in session.model().steps().zip(records) {
         defmt::info!(
             "step index={=usize} instructions={=u32} macs={=u64} checksum={=u32:#010x} op={=str} name={=str}",

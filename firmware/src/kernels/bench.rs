@@ -12,15 +12,10 @@ use super::{Buffers, Random};
 use crate::clock;
 
 /// Measures `kernel` and logs it.
-fn count(name: &str, algorithm: &str, macs: usize, mut kernel: impl FnMut()) {
-    let overhead = clock::overhead();
-    let before = clock::now();
-    kernel();
-    let ticks = clock::now().wrapping_sub(before);
-    let instructions = clock::instructions(ticks).saturating_sub(overhead);
+fn count(name: &str, algorithm: &str, macs: usize, kernel: impl FnOnce()) {
     defmt::info!(
         "kernel instructions={=u32} macs={=usize} algorithm={=str} name={=str}",
-        instructions,
+        clock::count(kernel),
         macs,
         algorithm,
         name
