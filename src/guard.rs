@@ -29,6 +29,21 @@ pub struct Guard<'a, const USES: u64, O = ()> {
     then: O,
 }
 
+impl<const USES: u64> Model<'_, USES> {
+    /// [`Model::step_checksum`] of the first `N` steps, for a [`Guard`]: as a `static` it is computed while
+    /// compiling.
+    pub const fn step_checksums<const N: usize>(&self) -> [u32; N] {
+        let (mut sums, mut index) = ([0; N], 0);
+        while index < N {
+            if let Some(sum) = self.step_checksum(index) {
+                sums[index] = sum;
+            }
+            index += 1;
+        }
+        sums
+    }
+}
+
 impl<'a, const USES: u64> Guard<'a, USES> {
     /// A guard over a model whose [`Model::step_checksums`] were `sums`. Steps that `sums` leaves out count as damaged.
     pub const fn new(model: Model<'a, USES>, sums: &'a [u32]) -> Self {

@@ -304,19 +304,6 @@ impl<'m, const USES: u64> Model<'m, USES> {
         }
     }
 
-    /// [`Model::step_checksum`] of the first `N` steps, for a [`Guard`](crate::Guard): as a `static` it is computed while
-    /// compiling.
-    pub const fn step_checksums<const N: usize>(&self) -> [u32; N] {
-        let (mut sums, mut index) = ([0; N], 0);
-        while index < N {
-            if let Some(sum) = self.step_checksum(index) {
-                sums[index] = sum;
-            }
-            index += 1;
-        }
-        sums
-    }
-
     /// The name of step `index`.
     pub(crate) fn step_name(&self, index: usize) -> &'m str {
         self.file.step_name(index as u32).unwrap_or_default()

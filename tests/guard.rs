@@ -1,6 +1,5 @@
 //! Every bit of a step's parameters and weights is watched over, and the step that used a wrong one is named.
 
-use kinglet::format::{crc32, layout::header};
 use kinglet::{Guard, Model, Observer, Session, StepEvent};
 use proptest::prelude::*;
 
@@ -46,9 +45,7 @@ fn flipped(step: usize, at: usize, bit: u32) -> Option<Vec<u8>> {
             .collect()
     };
     bytes[*offsets.get(at % offsets.len().max(1))?] ^= 1 << bit;
-    let sum = header::CHECKSUM as usize;
-    let crc = crc32(crc32(0, &bytes[..sum]), &bytes[sum + 4..]);
-    bytes[sum..sum + 4].copy_from_slice(&crc.to_le_bytes());
+    common::seal(&mut bytes);
     Some(bytes)
 }
 

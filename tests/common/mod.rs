@@ -2,7 +2,8 @@
 
 #![allow(dead_code)] // each test binary uses a part
 
-use kinglet::format::{ModelSpec, StepSpec};
+use kinglet::format::layout::header;
+use kinglet::format::{ModelSpec, StepSpec, crc32};
 use kinglet::memory::Region;
 use kinglet::ops::{Add, Conv2d, ConvAlgorithm, Mean, Op};
 use kinglet::{
@@ -164,6 +165,13 @@ impl Block {
 /// A small model that is right.
 pub fn small_model() -> Vec<u8> {
     Block::in_place().to_bytes()
+}
+
+/// Puts the checksum of a changed file right, so that the change is seen by every other check.
+pub fn seal(bytes: &mut [u8]) {
+    let at = header::CHECKSUM as usize;
+    let crc = crc32(crc32(0, &bytes[..at]), &bytes[at + 4..]);
+    bytes[at..at + 4].copy_from_slice(&crc.to_le_bytes());
 }
 
 /// An arena for a test: `len` bytes from a multiple of 16 on. Not zero, so that a test sees what was never written.

@@ -2,7 +2,6 @@
 //!
 //! Tests have overflow checks and bounds checks on, so that whatever `Model::new` lets through by mistake shows.
 
-use kinglet::format::{crc32, layout};
 use kinglet::kernels::algorithms::{Layer, Map};
 use kinglet::ops::{
     Add, AveragePool2d, Concat, Constant, Conv2d, ConvAlgorithm, Curve, Dense, DepthwiseAlgorithm, DepthwiseConv2d,
@@ -12,6 +11,8 @@ use kinglet::{
     Channel, Channels, Clamp, DType, Model, Multiplier, Padding, QuantParams, Rounding, Session, Shape, WideChannel,
     Window,
 };
+
+use super::common;
 
 use crate::run::{file, file_of};
 
@@ -205,9 +206,7 @@ fn every_operator_is_refused_or_runs() {
                 let range = if random(&mut state).is_multiple_of(4) { good.len() } else { good.len().min(448) };
                 bytes[random(&mut state) % range] ^= 1 << (random(&mut state) % 8);
             }
-            let at = layout::header::CHECKSUM as usize;
-            let crc = crc32(crc32(0, &bytes[..at]), &bytes[at + 4..]);
-            bytes[at..at + 4].copy_from_slice(&crc.to_le_bytes());
+            common::seal(bytes);
             match Model::new(bytes) {
                 Ok(model) if model.arena_len() < 1 << 20 && model.macs() < 1 << 24 => {
                     let arena = aligned(&mut memory, model.arena_len());

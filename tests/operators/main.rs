@@ -1,5 +1,7 @@
 //! Every operator against TensorFlow Lite's definition, on random shapes, windows, numbers and memory layouts.
 
+#[path = "../common/mod.rs"]
+mod common;
 mod hostile;
 mod oracle;
 mod run;
