@@ -1,7 +1,7 @@
 //! From a trained float network to a model file: quantize on held-in images, export.
 
 use anyhow::Result;
-use ndarray::Axis;
+use ndarray::{Array4, Axis};
 
 use crate::data::Split;
 use crate::export::{self, Exported};
@@ -54,6 +54,18 @@ pub fn prepare(graph: &Graph, params: &Params, held_in: &Split, options: &Option
 /// As [`prepare()`].
 pub fn quantize(graph: &Graph, params: &Params, held_in: &Split, options: &Options) -> Result<Network> {
     Ok(prepare(graph, params, held_in, options)?.network())
+}
+
+/// A network as it is before training, quantized on made-up images and exported: neither RAM nor instructions depend on
+/// the weights, nor on the images that ranges come from.
+///
+/// # Errors
+/// When the network does not export.
+pub fn untrained(graph: &Graph) -> Result<Exported> {
+    let dims = (2, graph.input.h as usize, graph.input.w as usize, graph.input.c as usize);
+    let images = Array4::from_shape_fn(dims, |(n, y, x, c)| ((n + y * 7 + x * 3 + c) % 11) as f32 / 11.0);
+    let network = quantize::quantize(graph, &Params::init(graph, 1), [images], &quantize::Options::default())?;
+    Ok(export::to_bytes(&network, &export::Options::default())?)
 }
 
 /// Quantizes and exports.

@@ -4,12 +4,11 @@ use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::Result;
-use ndarray::Array4;
 use rayon::prelude::*;
 
-use crate::graph::{Graph, NetworkRecipe, Op, Params, Preprocess, zoo};
+use crate::deploy;
+use crate::graph::{Graph, NetworkRecipe, Op, Preprocess, zoo};
 use crate::report::table::grouped;
-use crate::{export, quantize};
 
 /// Options of `kinglet zoo`.
 #[derive(Debug, clap::Args)]
@@ -64,8 +63,9 @@ fn line(name: &str, args: &Args) -> Result<String> {
     let recipe = NetworkRecipe { input, ..own };
     let graph = recipe.build(&labels, &Preprocess::unit(shape.c as usize))?;
     let size = format!("{}x{}x{}", graph.input.h, graph.input.w, graph.input.c);
+    let ram = u64::from(deploy::untrained(&graph)?.plan.arena_len);
     let [parameters, macs, weights, ram] =
-        [graph.trainable_len() as u64, graph.macs(), weight_bytes(&graph), ram(&graph)?].map(grouped);
+        [graph.trainable_len() as u64, graph.macs(), weight_bytes(&graph), ram].map(grouped);
     Ok(format!("{name:<18} {size:>10} {parameters:>12} {macs:>14} {weights:>14} {ram:>12}"))
 }
 
@@ -75,12 +75,4 @@ fn weight_bytes(graph: &Graph) -> u64 {
     let has_bias = |op: &Op| matches!(op, Op::Conv2d { .. } | Op::DepthwiseConv2d { .. } | Op::Dense { .. });
     let biases: u64 = graph.nodes.iter().filter(|node| has_bias(&node.op)).map(|node| u64::from(node.shape.c)).sum();
     weights as u64 + 4 * biases
-}
-
-/// Bytes of arena. They do not depend on the weights, nor on the images that ranges come from.
-fn ram(graph: &Graph) -> Result<u64> {
-    let dims = (2, graph.input.h as usize, graph.input.w as usize, graph.input.c as usize);
-    let images = Array4::from_shape_fn(dims, |(n, y, x, c)| ((n + y * 7 + x * 3 + c) % 11) as f32 / 11.0);
-    let network = quantize::quantize(graph, &Params::init(graph, 1), [images], &quantize::Options::default())?;
-    Ok(export::to_bytes(&network, &export::Options::default())?.plan.arena_len.into())
 }

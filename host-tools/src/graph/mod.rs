@@ -111,7 +111,12 @@ impl Graph {
 
     /// Multiply-accumulates of one inference, in convolutions and dense layers.
     pub fn macs(&self) -> u64 {
-        self.ids().map(|id| self.node(id).op.macs(&self.input_shapes(id), self.node(id).shape)).sum()
+        self.ids().map(|id| self.macs_of(id)).sum()
+    }
+
+    /// Multiply-accumulates of one node.
+    pub fn macs_of(&self, id: NodeId) -> u64 {
+        self.node(id).op.macs(&self.input_shapes(id), self.node(id).shape)
     }
 }
 

@@ -6,6 +6,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::style::{BLUE, FONT};
+use super::table::csv_line;
 
 /// How often each class was taken for which.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,14 +30,10 @@ impl Confusion {
 
     /// One line per label, one column per answer, with class names in front.
     pub fn to_csv(&self) -> String {
-        let name = |name: &String| {
-            let plain = !name.contains([',', '"', '\n', '\r']);
-            if plain { name.clone() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
-        };
-        let line = |first: String, rest: Vec<String>| [vec![first], rest].concat().join(",") + "\n";
-        let mut text = line("label".to_string(), self.classes.iter().map(name).collect());
+        let line = |first: &str, rest: Vec<String>| csv_line(&[vec![first.to_string()], rest].concat());
+        let mut text = line("label", self.classes.clone());
         for (class, row) in self.classes.iter().zip(self.counts.rows()) {
-            text += &line(name(class), row.iter().map(u32::to_string).collect());
+            text += &line(class, row.iter().map(u32::to_string).collect());
         }
         text
     }

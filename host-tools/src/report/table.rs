@@ -22,14 +22,9 @@ impl Table {
 }
 
 impl Table {
-    /// The table as CSV (RFC 4180): cells with commas or quotes are quoted.
+    /// The table as CSV.
     pub fn to_csv(&self) -> String {
-        let cell = |cell: &String| match cell.contains([',', '"', '\n']) {
-            true => format!("\"{}\"", cell.replace('"', "\"\"")),
-            false => cell.clone(),
-        };
-        let line = |row: &Vec<String>| row.iter().map(cell).collect::<Vec<_>>().join(",") + "\n";
-        std::iter::once(&self.heading).chain(&self.rows).map(line).collect()
+        std::iter::once(&self.heading).chain(&self.rows).map(|row| csv_line(row)).collect()
     }
 
     /// The table in Markdown.
@@ -62,6 +57,15 @@ impl fmt::Display for Table {
         }
         Ok(())
     }
+}
+
+/// A line of CSV (RFC 4180): cells with commas, quotes or line ends are quoted.
+pub(super) fn csv_line(cells: &[String]) -> String {
+    let cell = |cell: &String| match cell.contains([',', '"', '\n', '\r']) {
+        true => format!("\"{}\"", cell.replace('"', "\"\"")),
+        false => cell.clone(),
+    };
+    cells.iter().map(cell).collect::<Vec<_>>().join(",") + "\n"
 }
 
 /// A number with a comma between thousands.

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::{Finding, Setting};
-use crate::graph::{Graph, NetworkRecipe, NodeId, Preprocess};
+use crate::graph::{Graph, NetworkRecipe, NodeId, Preprocess, Shape};
 use crate::report::chart::{self, Bars};
 use crate::report::table::{Table, grouped};
 
@@ -24,7 +24,7 @@ pub(super) fn cost(graph: &Graph, block: &str) -> [u64; 2] {
     let own = specs.iter().filter(|spec| spec.trainable && belongs(&spec.name, block));
     let parameters: usize = own.map(|spec| spec.len()).sum();
     let nodes = graph.ids().filter(|id| belongs(&graph.node(*id).name, block));
-    [parameters as u64, nodes.map(|id| graph.node(id).op.macs(&graph.input_shapes(id), graph.node(id).shape)).sum()]
+    [parameters as u64, nodes.map(|id| graph.macs_of(id)).sum()]
 }
 
 pub(super) fn run(_: &Setting<'_>) -> Result<Finding> {
@@ -41,6 +41,7 @@ pub(super) fn run(_: &Setting<'_>) -> Result<Finding> {
         exclusive: true,
         ..Bars::default()
     };
+    let shape = |s: Shape| format!("{}x{}x{}", s.h, s.w, s.c);
     let (mut stage, mut identity, mut counts) = (1, 0.0, [0; 2]);
     for index in 1.. {
         let name = format!("b{index}");
@@ -60,10 +61,7 @@ pub(super) fn run(_: &Setting<'_>) -> Result<Finding> {
         let kind = ["identity block", "convolution block", "stem"][which];
         let shortcut = match (which, projected) {
             (0, _) => "the input".to_owned(),
-            (1, Some(project)) => {
-                let shape = graph.node(project).shape;
-                format!("1x1 to {}x{}x{}", shape.h, shape.w, shape.c)
-            }
+            (1, Some(project)) => format!("1x1 to {}", shape(graph.node(project).shape)),
             _ => "none".to_owned(),
         };
         let [parameters, cost] = cost(&graph, &name);
@@ -74,7 +72,6 @@ pub(super) fn run(_: &Setting<'_>) -> Result<Finding> {
         if which == 0 {
             identity += share;
         }
-        let shape = |s: kinglet::Shape| format!("{}x{}x{}", s.h, s.w, s.c);
         bars.groups.push(format!("stage {stage}, {name}: {}", shape(to)));
         for (at, (_, values)) in bars.series.iter_mut().enumerate() {
             values.push([if at == which { cost as f64 } else { f64::NAN }, 0.0]);

@@ -2,15 +2,14 @@
 
 use anyhow::{Context, Result};
 use kinglet::Padding;
-use ndarray::Array4;
 
 use super::blocks::cost;
 use super::{Finding, Setting, branches, mean_and_deviation, seed};
+use crate::deploy;
 use crate::device::bench::{self, Subject};
-use crate::graph::{Block, Builder, Graph, NetworkRecipe, Params, Preprocess, Shape, zoo};
+use crate::graph::{Block, Builder, Graph, NetworkRecipe, Preprocess, Shape, zoo};
 use crate::report::chart::{self, Bars};
 use crate::report::table::{Table, grouped};
-use crate::{export, quantize};
 
 pub(super) const CLAIM: &str = "A 1x1 bottleneck before a 5x5 convolution makes it about ten times cheaper (120.4 M multiplications \
      against 12.4 M), at about the same accuracy of the network.";
@@ -60,14 +59,6 @@ fn graph(name: &str, width: f32, naive: bool) -> Result<Graph> {
     };
     let labels: Vec<String> = (0..10).map(|class| class.to_string()).collect();
     Ok(recipe.build(&labels, &Preprocess::unit(input[2] as usize))?)
-}
-
-/// The exported int8 network, with the weights that training would start with: neither RAM nor instructions depend on them.
-fn exported(graph: &Graph) -> Result<export::Exported> {
-    let dims = (2, graph.input.h as usize, graph.input.w as usize, graph.input.c as usize);
-    let images = Array4::from_shape_fn(dims, |(n, y, x, c)| ((n + y * 7 + x * 3 + c) % 11) as f32 / 11.0);
-    let network = quantize::quantize(graph, &Params::init(graph, 1), [images], &quantize::Options::default())?;
-    Ok(export::to_bytes(&network, &export::Options::default())?)
 }
 
 pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
@@ -135,10 +126,10 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
         }
         for is_naive in [true, false] {
             let graph = graph(name, width, is_naive)?;
-            let exported = exported(&graph)?;
+            let exported = deploy::untrained(&graph)?;
             let instructions = match setting.board {
                 Some(board) => {
-                    let subject = Subject { name: graph.name.clone(), bytes: exported.bytes.clone() };
+                    let subject = Subject { name: graph.name.clone(), bytes: exported.bytes };
                     let rows = bench::measure(board, &subject)?;
                     let total = rows.iter().find(|row| row.layer == "total").context("the bench gave no total")?;
                     grouped(total.instructions)

@@ -130,10 +130,7 @@ impl<'d> Trainer<'d> {
             if at == 0 {
                 order = self.order(epoch);
             }
-            let rate = self.recipe.schedule.rate(step, self.recipe.epochs * per_epoch);
-            let seen = self.gradients(epoch, &order[at * batch..][..batch]).map(|_| see(step, &mut self.net));
-            let done = seen.and_then(|()| self.update(rate as f32));
-            done.map_err(|layer| TrainError::Diverged { layer, epoch: epoch + 1, step: at + 1, checkpoint: None })?;
+            self.step(epoch, at, &order[at * batch..][..batch], None, |net| see(step, net))?;
         }
         Ok(())
     }
@@ -155,14 +152,8 @@ impl<'d> Trainer<'d> {
         let order = self.order(index);
         let (mut loss_sum, mut correct, mut seen, mut rate) = (0.0, 0, 0, 0.0);
         for (step, batch) in order.chunks(self.recipe.batch).take(steps).enumerate() {
-            rate = self.recipe.schedule.rate(index * steps + step, self.recipe.epochs * steps);
-            let done = self.gradients(index, batch).and_then(|loss| self.update(rate as f32).map(|()| loss));
-            let loss = done.map_err(|layer| TrainError::Diverged {
-                layer,
-                epoch: index + 1,
-                step: step + 1,
-                checkpoint: checkpoint.cloned(),
-            })?;
+            let loss;
+            (loss, rate) = self.step(index, step, batch, checkpoint, |_| {})?;
             loss_sum += loss.mean * batch.len() as f64;
             correct += loss.correct;
             seen += batch.len();
@@ -176,6 +167,30 @@ impl<'d> Trainer<'d> {
             train_accuracy: correct as f64 / seen as f64,
             test_accuracy,
             seconds: start.elapsed().as_secs_f64(),
+        })
+    }
+
+    /// Trains batch number `step` of an epoch, both from 0 on; its loss and its learning rate. `see` looks at the gradients before
+    /// they change the weights.
+    fn step(
+        &mut self,
+        epoch: usize,
+        step: usize,
+        batch: &[usize],
+        checkpoint: Option<&PathBuf>,
+        see: impl FnOnce(&mut Net<f32>),
+    ) -> Result<(layers::Loss, f64), TrainError> {
+        let per_epoch = self.steps_per_epoch();
+        let rate = self.recipe.schedule.rate(epoch * per_epoch + step, self.recipe.epochs * per_epoch);
+        let done = self.gradients(epoch, batch).and_then(|loss| {
+            see(&mut self.net);
+            self.update(rate as f32).map(|()| (loss, rate))
+        });
+        done.map_err(|layer| TrainError::Diverged {
+            layer,
+            epoch: epoch + 1,
+            step: step + 1,
+            checkpoint: checkpoint.cloned(),
         })
     }
 
