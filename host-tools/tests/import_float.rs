@@ -5,6 +5,7 @@ mod needs;
 
 use std::path::Path;
 
+use import_util::{noise, simulated};
 use kinglet::{Model as Runtime, Shape};
 use kinglet_tools::import::{ImportError, ImportedFloat, Model, Options, calibration, given, read};
 use kinglet_tools::layers;
@@ -90,16 +91,6 @@ fn tflite_float_quantizes_well() {
     assert!(agreement(&network, &inputs, &expected) >= 61);
 }
 
-/// Numbers that look random, between -1 and 1.
-fn noise(len: usize) -> Vec<f32> {
-    let mut state = 0x9E37_79B9u32;
-    let next = |_| {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 8) as f32 / (1 << 23) as f32 - 1.0
-    };
-    (0..len).map(next).collect()
-}
-
 /// Signal to quantization noise in decibels, of the float graph against the int8 network in the runtime, on noise.
 fn decibels(model: &ImportedFloat) -> f64 {
     let Shape { h, w, c } = model.graph.input;
@@ -108,17 +99,12 @@ fn decibels(model: &ImportedFloat) -> f64 {
     let batches = calibration::batches(images.view());
     let network = quantize::quantize(&model.graph, &model.params, batches, &quantize::Options::default()).unwrap();
     network.validate().unwrap();
-    let exported = export::to_bytes(&network, &export::Options::default()).unwrap();
-    let runtime = Runtime::new(&exported.bytes).unwrap();
-    let quant = runtime.input().quant;
-    let elements = images.mapv(|x| kinglet::quant::quantize(x, quant).clamp(-128, 127) as i8);
-    let inputs = Images::new(IntArray::Signed(elements.into_dyn()), &runtime).unwrap();
-    let outputs = simulate::run(runtime, &inputs).unwrap();
+    let outputs = simulated(&network, &images);
     let float = layers::forward(&model.graph, &model.params, &images.view()).unwrap().pop().unwrap();
     let (mut signal, mut error) = (0.0, 0.0);
     for (&x, &q) in float.iter().zip(&outputs) {
         signal += f64::from(x).powi(2);
-        error += f64::from(x - runtime.output().quant.dequantize(q.into())).powi(2);
+        error += f64::from(x - q).powi(2);
     }
     10.0 * (signal / error).log10()
 }

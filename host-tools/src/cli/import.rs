@@ -30,7 +30,8 @@ pub struct Args {
     #[arg(long)]
     name: Option<String>,
     /// Images to quantize a float model with: a folder of PNG or JPEG pictures, or an array (.npy) of the model's float32
-    /// inputs or of uint8 pixels.
+    /// inputs or of uint8 pixels. A model that has scales (ONNX with QuantizeLinear and DequantizeLinear) keeps them, and
+    /// the images give those that it lacks.
     #[arg(long)]
     calibration: Option<PathBuf>,
     /// What a float model's input is of pixels: `(pixel / 255 - mean) / std`, one mean for each channel or for all.
@@ -77,7 +78,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The int8 network of a float model: with the scales that the file gives, or with scales from calibration images.
+/// The int8 network of a float model: with the scales that the file gives, and for the rest with scales from calibration
+/// images.
 fn quantized(mut model: ImportedFloat, args: &Args) -> Result<Imported> {
     let channels = model.graph.input.c as usize;
     let spread = |given: &[f32], default: f32| match given {
@@ -88,17 +90,19 @@ fn quantized(mut model: ImportedFloat, args: &Args) -> Result<Imported> {
     let preprocess = Preprocess { mean: spread(&args.mean, 0.0), std: spread(&args.std, 1.0) };
     ensure!(preprocess.is_valid(channels), "--mean and --std need one number, or {channels}; deviations are positive");
     model.graph.preprocess = preprocess;
-    let mut network = if !model.quants.is_empty() && args.calibration.is_none() {
-        import::given::quantize(&model)?
-    } else {
-        let Some(path) = &args.calibration else { return Err(ImportError::Float.into()) };
-        let images = calibration::load(path, &model)?;
-        quantize::quantize(
-            &model.graph,
-            &model.params,
-            calibration::batches(images.view()),
-            &args.quantization.options(),
-        )?
+    let has_scales = !model.quants.is_empty();
+    let mut network = match &args.calibration {
+        None if has_scales => import::given::quantize(&model)?,
+        None => return Err(ImportError::Float.into()),
+        Some(path) => {
+            let images = calibration::load(path, &model)?;
+            let (batches, options) = (calibration::batches(images.view()), args.quantization.options());
+            if has_scales {
+                import::given::quantize_on(&model, batches, &options)?
+            } else {
+                quantize::quantize(&model.graph, &model.params, batches, &options)?
+            }
+        }
     };
     if let Some(mode) = args.rounding {
         network.nodes.iter_mut().for_each(|node| node.rounding = mode.of(&node.op));

@@ -226,6 +226,37 @@ impl Function {
         }
     }
 
+    /// Bounds of its values for `x` within `x`, by interval arithmetic: sure, not always tight. Either may be infinite.
+    pub fn bounds(&self, x: (f64, f64)) -> (f64, f64) {
+        let (low, high) = match self {
+            Self::X => x,
+            Self::Constant(c) => (*c, *c),
+            Self::Unary(Unary::Abs, a) => {
+                let (low, high) = a.bounds(x);
+                (low.max(-high).max(0.0), high.max(-low))
+            }
+            // All others rise.
+            Self::Unary(unary, a) => {
+                let (low, high) = a.bounds(x);
+                (unary.at(low).0, unary.at(high).0)
+            }
+            Self::Binary(binary, a, b) => {
+                let (a, b) = (a.bounds(x), b.bounds(x));
+                if *binary == Binary::Div && b.0 <= 0.0 && b.1 >= 0.0 {
+                    return (f64::NEG_INFINITY, f64::INFINITY);
+                }
+                let ends = [(a.0, b.0), (a.0, b.1), (a.1, b.0), (a.1, b.1)].map(|(a, b)| binary.of(a, b));
+                // Nothing is known of infinities that cancel out.
+                if ends.iter().any(|end| end.is_nan()) {
+                    return (f64::NEG_INFINITY, f64::INFINITY);
+                }
+                (ends.into_iter().fold(f64::INFINITY, f64::min), ends.into_iter().fold(f64::NEG_INFINITY, f64::max))
+            }
+        };
+        let or = |end: f64, open: f64| if end.is_nan() { open } else { end };
+        (or(low, f64::NEG_INFINITY), or(high, f64::INFINITY))
+    }
+
     /// Factor and offset, of a function that is `factor * x + offset`.
     pub fn affine(&self) -> Option<(f64, f64)> {
         match self {
@@ -314,6 +345,27 @@ mod tests {
                 assert!((function.derivative(at) - difference).abs() < 1e-6, "{function:?} at {at}");
             }
         }
+    }
+
+    /// Bounds hold at every place between, also without ends; and those of activations that are cut off are tight.
+    #[test]
+    fn values_are_within_bounds() {
+        for (function, _) in all() {
+            for (low, high) in [(-6.6, 6.6), (-3.0, -0.5), (0.0, 4.0), (-0.1, f64::INFINITY), (f64::NEG_INFINITY, 0.2)]
+            {
+                let (least, most) = function.bounds((low, high));
+                let inside = (-60..=60).map(|i| f64::from(i) * 0.11).filter(|x| (low..=high).contains(x));
+                for y in inside.map(|x| function.at(x)) {
+                    assert!(y >= least - 1e-12 && y <= most + 1e-12, "{function:?}: {y} beside {least} to {most}");
+                }
+            }
+        }
+        let all = (f64::NEG_INFINITY, f64::INFINITY);
+        assert_eq!(Function::relu6().bounds(all), (0.0, 6.0));
+        assert_eq!(Function::relu().bounds(all), (0.0, f64::INFINITY));
+        assert_eq!(Function::hard_sigmoid(0.2, 0.5).bounds(all), (0.0, 1.0));
+        assert_eq!(Function::X.then(Unary::Sigmoid).bounds(all), (0.0, 1.0));
+        assert_eq!(Function::X.then(Unary::Abs).bounds((-3.0, 2.0)), (0.0, 3.0));
     }
 
     /// GELU's table in its paper's neighbourhood: erf(1) and erf(0.5) to all digits that the approximation has.

@@ -7,7 +7,7 @@ use ndarray::{ArrayD, IxDyn};
 
 use super::problem::{Refusal, refuse};
 use super::simplify::simplify;
-use crate::graph::{Builder, Graph, GraphError, NodeId, Op, Params};
+use crate::graph::{Builder, Function, Graph, GraphError, NodeId, Op, Params};
 
 /// An imported float network, ready for the quantizer.
 #[derive(Clone, Debug)]
@@ -32,6 +32,8 @@ pub(super) struct FloatBuilder {
     names: HashSet<String>,
     /// Quantization of nodes' outputs, where the file gives it.
     quants: BTreeMap<NodeId, QuantParams>,
+    /// Bounds of nodes' outputs, of as many nodes as were asked for.
+    bounds: Vec<(f64, f64)>,
 }
 
 /// A graph, its numbers, and the quantization of nodes by their names.
@@ -50,7 +52,7 @@ impl FloatBuilder {
     pub(super) fn new(name: &str, input: Shape) -> Result<Self, Refusal> {
         let builder = Builder::new(name, input).map_err(refusal)?;
         let names = HashSet::from(["input".to_owned()]);
-        Ok(Self { builder, params: Params::new(), names, quants: BTreeMap::new() })
+        Ok(Self { builder, params: Params::new(), names, quants: BTreeMap::new(), bounds: Vec::new() })
     }
 
     pub(super) fn input(&self) -> NodeId {
@@ -233,6 +235,35 @@ impl FloatBuilder {
         self.depthwise(wanted, input, window, weights, vec![0.0; c as usize])
     }
 
+    /// Bounds of the numbers that `id` can give whatever the image, as far as its operator tells.
+    pub(super) fn bounds(&mut self, id: NodeId) -> (f64, f64) {
+        let all = (f64::NEG_INFINITY, f64::INFINITY);
+        for at in self.bounds.len()..=id.0 {
+            let node = self.builder.node(NodeId(at));
+            let inputs: Vec<(f64, f64)> = node.inputs.iter().map(|input| self.bounds[input.0]).collect();
+            let joint = inputs.iter().copied().reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))).unwrap_or(all);
+            let bounds = match &node.op {
+                Op::Input => self.quants.get(&NodeId(at)).map_or(all, |quant| quant_bounds(*quant)),
+                Op::Relu => Function::relu().bounds(joint),
+                Op::Relu6 => Function::relu6().bounds(joint),
+                Op::Function(function) => function.bounds(joint),
+                Op::MaxPool(_)
+                | Op::AveragePool(_)
+                | Op::GlobalAveragePool
+                | Op::Concat
+                | Op::Flatten
+                | Op::Reshape(_) => joint,
+                Op::Pad { .. } => (joint.0.min(0.0), joint.1.max(0.0)),
+                Op::Softmax => (0.0, 1.0),
+                // What is not negative stays so.
+                Op::Add | Op::Mul if joint.0 >= 0.0 => (0.0, f64::INFINITY),
+                _ => all,
+            };
+            self.bounds.push(bounds);
+        }
+        self.bounds[id.0]
+    }
+
     /// Notes the quantization that the file gives for the output of `id`.
     pub(super) fn quantized(&mut self, id: NodeId, quant: QuantParams) {
         self.quants.insert(id, quant);
@@ -250,6 +281,11 @@ impl FloatBuilder {
         params.check(&graph).map_err(refusal)?;
         Ok((graph, params, quants))
     }
+}
+
+/// The least and the greatest number that an element of int8 can say.
+pub(super) fn quant_bounds(quant: QuantParams) -> (f64, f64) {
+    (quant.dequantize(i8::MIN.into()).into(), quant.dequantize(i8::MAX.into()).into())
 }
 
 fn refusal(error: GraphError) -> Refusal {

@@ -1,14 +1,20 @@
 //! Quantizing a float network with the scales that its file gives (ONNX with QuantizeLinear/DequantizeLinear pairs).
+//!
+//! A file has no scales for what the importer puts together from several operators (PRELU with a slope for each channel,
+//! a maximum of two maps), nor for what its quantizer left out. Calibration images give the ranges of these, or, where a
+//! range follows from those of the operands, arithmetic.
 
-use kinglet::QuantParams;
-use kinglet::ops::Softmax;
+use kinglet::{Activation, QuantParams};
+use ndarray::Array4;
 use thiserror::Error;
 
 use super::ImportedFloat;
+use super::float::quant_bounds;
 use crate::graph::{Graph, NodeId};
 use crate::network::Network;
-use crate::quantize::fold::{Folded, FoldedOp};
-use crate::quantize::{QuantizeError, emit};
+use crate::quantize::fold::{Folded, FoldedNode, FoldedOp, Weights};
+use crate::quantize::observe::Histogram;
+use crate::quantize::{Calibration, Method, Options, Prepared, QuantizeError, emit, scales};
 
 /// Why the given scales do not make an int8 network.
 #[derive(Debug, Error)]
@@ -19,9 +25,12 @@ pub enum GivenError {
     Quantize(#[from] QuantizeError),
     /// A value for which the file gives no scale.
     #[error(
-        "the file gives no scale for the output of `{0}`: quantize all of the model, or none and give calibration images"
+        "the file gives no scale for the output of `{0}`, and none follows from its operands': give calibration images (--calibration)"
     )]
     Missing(String),
+    /// Equalization would change what the given scales are for.
+    #[error("the file gives scales, which --equalize would make wrong: leave it out")]
+    Equalized,
 }
 
 /// The int8 network of a float network with given scales.
@@ -30,25 +39,54 @@ pub enum GivenError {
 /// that keeps the integers of every channel whose largest weight uses the whole range.
 ///
 /// # Errors
-/// When a value has no scale.
+/// When a value has no scale, and its range does not follow from its operands'.
 pub fn quantize(imported: &ImportedFloat) -> Result<Network, GivenError> {
     let folded = Folded::new(&imported.graph, &imported.params)?;
-    let mut quants: Vec<Option<QuantParams>> = vec![None; folded.values()];
+    let given = given(imported, &folded);
+    let mut ranges: Vec<(f64, f64)> = Vec::with_capacity(given.len());
+    let mut histograms = vec![Histogram::default(); given.len()];
+    for (value, quant) in given.iter().enumerate() {
+        let range = match (quant, value.checked_sub(1).map(|node| &folded.nodes[node])) {
+            (Some(quant), _) => Some(quant_bounds(*quant)),
+            (None, Some(node)) => range(node, &ranges),
+            (None, None) => None,
+        };
+        let Some((min, max)) = range else { return Err(GivenError::Missing(folded.value_name(value).to_owned())) };
+        histograms[value].add(&[min as f32, max as f32]);
+        ranges.push((min, max));
+    }
+    let quants = scales::choose(&folded, &histograms, Calibration::Fixed(Method::MinMax), &[], &given)?;
+    Ok(emit::emit(&folded, &quants))
+}
+
+/// As [`quantize`], with calibration images for what the file gives no scale for.
+///
+/// # Errors
+/// As [`quantize()`](crate::quantize::quantize()), and when `options` ask for equalization.
+pub fn quantize_on(
+    imported: &ImportedFloat,
+    batches: impl IntoIterator<Item = Array4<f32>>,
+    options: &Options,
+) -> Result<Network, GivenError> {
+    if options.equalize {
+        return Err(GivenError::Equalized);
+    }
+    let folded = Folded::new(&imported.graph, &imported.params)?;
+    let given = given(imported, &folded);
+    Ok(Prepared::with_given(folded, &given, batches, options)?.network())
+}
+
+/// The quantization of every value for which the file has one, or has one for what shares it.
+fn given(imported: &ImportedFloat, folded: &Folded) -> Vec<Option<QuantParams>> {
+    let mut given: Vec<Option<QuantParams>> = vec![None; folded.values()];
     for id in imported.graph.ids() {
         if let Some(&quant) = imported.quants.get(&imported.graph.node(id).name) {
             // Of several operators that were folded into one the last one's output counts.
-            quants[value_of(&imported.graph, &folded, id)] = Some(quant);
+            given[value_of(&imported.graph, folded, id)] = Some(quant);
         }
     }
-    share(&folded, &mut quants);
-    let mut complete = Vec::with_capacity(quants.len());
-    for (value, quant) in quants.into_iter().enumerate() {
-        match quant {
-            Some(quant) => complete.push(quant),
-            None => return Err(GivenError::Missing(folded.value_name(value).to_owned())),
-        }
-    }
-    Ok(emit::emit(&folded, &complete))
+    scales::settle(folded, &mut given);
+    given
 }
 
 /// The folded value that holds the output of `id`: that of the node it was merged into.
@@ -65,44 +103,57 @@ fn value_of(graph: &Graph, folded: &Folded, mut id: NodeId) -> usize {
     }
 }
 
-/// Gives one scale to values that an operator only moves. A concatenation's own scale is that of its parts; else what
-/// comes first in the order of execution counts.
-fn share(folded: &Folded, quants: &mut [Option<QuantParams>]) {
-    for (node, value) in folded.nodes.iter().zip(1..) {
-        if node.op == FoldedOp::Softmax {
-            quants[value] = Some(Softmax::OUTPUT);
+/// The range of a node's output when it follows from those of the values before it: of sums of many products the bounds
+/// are far from what occurs, and worth nothing.
+fn range(node: &FoldedNode, ranges: &[(f64, f64)]) -> Option<(f64, f64)> {
+    let inputs: Vec<(f64, f64)> = node.inputs.iter().map(|&input| ranges[input]).collect();
+    let around = |numbers: &mut dyn Iterator<Item = f64>| {
+        numbers.fold((0.0, 0.0), |(min, max): (f64, f64), x| (min.min(x), max.max(x)))
+    };
+    let ends = |(min, max): (f64, f64)| [min, max];
+    let all = around(&mut inputs.iter().flat_map(|&input| ends(input)));
+    let pairs = |of: fn(f64, f64) -> f64| match inputs[..] {
+        [a, b] => Some(around(&mut ends(a).into_iter().flat_map(|a| ends(b).map(|b| of(a, b))))),
+        _ => None,
+    };
+    let (min, max) = match &node.op {
+        FoldedOp::Conv2d(_, weights) | FoldedOp::DepthwiseConv2d(_, weights) | FoldedOp::Dense(weights) => {
+            let (factors, bias) = (single(weights)?, weights.bias.iter().map(|&bias| f64::from(bias)));
+            // Beyond the border there are zeros, which `all` has in it.
+            around(&mut factors.zip(bias).flat_map(|(factor, bias)| ends(all).map(|x| x * factor + bias)))
         }
-    }
-    // A pass backward for concatenations and forward for the rest settles a chain; nested ones need as many passes.
-    for _ in 0..folded.nodes.len() {
-        let before = quants.to_vec();
-        for (index, node) in folded.nodes.iter().enumerate().rev() {
-            let value = index + 1;
-            let parts = node.inputs.iter().copied();
-            if node.op == FoldedOp::Concat {
-                let own = quants[value].or_else(|| parts.clone().find_map(|part| quants[part]));
-                parts.for_each(|part| quants[part] = own);
-                quants[value] = own;
-            } else if node.op.keeps_quantization()
-                && let Some(&input) = node.inputs.first()
-                && quants[input].is_none()
-            {
-                quants[input] = quants[value];
-            }
+        FoldedOp::Add => pairs(|a, b| a + b)?,
+        FoldedOp::Sub => pairs(|a, b| a - b)?,
+        FoldedOp::Mul => pairs(|a, b| a * b)?,
+        FoldedOp::Constant(function, numbers) => {
+            let of = |x: f64, c: &f32| f64::from(function.of(x as f32, *c));
+            around(&mut numbers.iter().flat_map(|c| ends(all).map(|x| of(x, c))))
         }
-        for (node, value) in folded.nodes.iter().zip(1..) {
-            if node.op.keeps_quantization()
-                && node.op != FoldedOp::Concat
-                && let Some(&input) = node.inputs.first()
-                && quants[input] != quants[value]
-            {
-                // A part of a concatenation passes its scale on to what it was moved from.
-                let joined = folded.nodes.iter().any(|n| n.op == FoldedOp::Concat && n.inputs.contains(&value));
-                if joined { quants[input] = quants[value] } else { quants[value] = quants[input] }
-            }
+        // At every number that 8 bits can tell apart.
+        FoldedOp::Function(function) => {
+            around(&mut (0..=255).map(|step| function.at(all.0 + (all.1 - all.0) * f64::from(step) / 255.0)))
         }
-        if before == quants {
-            return;
-        }
-    }
+        FoldedOp::Softmax => (0.0, 1.0),
+        FoldedOp::MaxPool(_)
+        | FoldedOp::AveragePool(_)
+        | FoldedOp::Mean
+        | FoldedOp::Concat
+        | FoldedOp::Reshape
+        | FoldedOp::Pad(..)
+        | FoldedOp::Activate => all,
+    };
+    let (least, most) = match node.activation {
+        Activation::None => (min, max),
+        Activation::Relu => (0.0, max),
+        Activation::Relu6 => (0.0, max.min(6.0)),
+        Activation::ReluN1To1 => (min.max(-1.0), max.min(1.0)),
+    };
+    (least.is_finite() && most.is_finite()).then_some((least, most))
+}
+
+/// The weight of each output channel, when none has more than one that is not 0.
+fn single(weights: &Weights) -> Option<impl Iterator<Item = f64> + '_> {
+    let used = |channel: usize| weights.of(channel).filter(|&weight| weight != 0.0);
+    let alone = (0..weights.channels()).all(|channel| used(channel).nth(1).is_none());
+    alone.then(|| (0..weights.channels()).map(move |channel| used(channel).next().unwrap_or(0.0).into()))
 }

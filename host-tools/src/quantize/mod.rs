@@ -144,6 +144,21 @@ impl Prepared {
         if options.equalize {
             equalize::equalize(&mut folded);
         }
+        let nothing = vec![None; folded.values()];
+        Self::with_given(folded, &nothing, batches, options)
+    }
+
+    /// Decides where nothing is given: values with a quantization in `given` keep it. `folded` is taken as it is, whatever
+    /// `options` say of equalization.
+    ///
+    /// # Errors
+    /// As [`quantize()`].
+    pub fn with_given(
+        folded: Folded,
+        given: &[Option<QuantParams>],
+        batches: impl IntoIterator<Item = Array4<f32>>,
+        options: &Options,
+    ) -> Result<Self, QuantizeError> {
         let mut seen = Observations::new(&folded);
         let mut kept: Vec<Vec<f32>> = Vec::new();
         for batch in batches {
@@ -157,7 +172,7 @@ impl Prepared {
         // The input's range does not depend on which images happened to be seen.
         let (min, max) = scales::input_range(&folded);
         histograms[0].add(&[min, max]);
-        let quants = scales::choose(&folded, &histograms, options.calibration, &kept)?;
+        let quants = scales::choose(&folded, &histograms, options.calibration, &kept, given)?;
         let mut corrected = folded.clone();
         if options.correct_bias {
             equalize::correct_bias(&mut corrected, &quants, &kept);

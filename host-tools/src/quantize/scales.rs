@@ -56,7 +56,8 @@ enum Chooser<'n> {
     Auto(Search<'n>),
 }
 
-/// Quantization of every value; `images` (H x W x C numbers each) are what [`Calibration::Auto`] judges by.
+/// Quantization of every value; `images` (H x W x C numbers each) are what [`Calibration::Auto`] judges by. Values with a
+/// quantization in `given` keep it, and so do those that share it; see [`settle`].
 ///
 /// # Errors
 /// When values that need different quantizations are joined.
@@ -65,6 +66,7 @@ pub fn choose(
     histograms: &[Histogram],
     calibration: Calibration,
     images: &[Vec<f32>],
+    given: &[Option<QuantParams>],
 ) -> Result<Vec<QuantParams>, QuantizeError> {
     let mut chooser = match calibration {
         Calibration::Auto => Chooser::Auto(Search::new(network, images)),
@@ -81,6 +83,13 @@ pub fn choose(
                 return Err(QuantizeError::Softmax { softmax: name(softmax), joined: name(other) });
             }
             chosen[value] = Some(Softmax::OUTPUT);
+            continue;
+        }
+        if let Some(quant) = given[value] {
+            if let Chooser::Auto(search) = &mut chooser {
+                search.fix(&members, quant);
+            }
+            chosen[value] = Some(quant);
             continue;
         }
         // TensorFlow Lite fixes these ranges too, where nothing else shares them.
@@ -106,6 +115,19 @@ pub fn choose(
         chosen[value] = Some(quant);
     }
     Ok(groups.iter().map(|&group| chosen[group].expect("every group was chosen for")).collect())
+}
+
+/// Gives all values that share a quantization the one that is given for one of them: that of the last concatenation, which
+/// holds the others, else that of the first value.
+pub fn settle(network: &Folded, given: &mut [Option<QuantParams>]) {
+    let groups = groups(network);
+    for group in (0..network.values()).filter(|&value| groups[value] == value) {
+        let members = || (group..network.values()).filter(|&value| groups[value] == group);
+        let joined = |value: &ValueId| *value > 0 && network.nodes[value - 1].op == FoldedOp::Concat;
+        let quant = members().rev().filter(joined).find_map(|value| given[value]);
+        let quant = quant.or_else(|| members().find_map(|value| given[value]));
+        members().for_each(|value| given[value] = quant);
+    }
 }
 
 /// The quantization of a curve whose range is known.

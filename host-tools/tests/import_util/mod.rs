@@ -2,11 +2,35 @@
 #![allow(dead_code, missing_docs)]
 
 use kinglet::ops::Curve;
-use kinglet::{Activation, ChannelOrder, DType, Padding, QuantParams, Rounding, Shape, Window};
+use kinglet::{Activation, ChannelOrder, DType, Model, Padding, QuantParams, Rounding, Shape, Window};
+use kinglet_tools::export;
+use kinglet_tools::files::IntArray;
 use kinglet_tools::network::{ConstantFunction, Network, Node, NodeOp, Pixels, TensorId, TensorInfo};
+use kinglet_tools::simulate::{self, Images};
+use ndarray::Array4;
 
 pub const fn quant(scale: f32, zero_point: i32) -> QuantParams {
     QuantParams { scale, zero_point }
+}
+
+/// Numbers that look random, between -1 and 1.
+pub fn noise(len: usize) -> Vec<f32> {
+    let mut state = 0x9E37_79B9u32;
+    let next = |_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / (1 << 23) as f32 - 1.0
+    };
+    (0..len).map(next).collect()
+}
+
+/// The real numbers that an int8 network makes of real inputs, in the runtime.
+pub fn simulated(network: &Network, inputs: &Array4<f32>) -> Vec<f32> {
+    let exported = export::to_bytes(network, &export::Options::default()).unwrap();
+    let model = Model::new(&exported.bytes).unwrap();
+    let elements = inputs.mapv(|x| kinglet::quant::quantize(x, model.input().quant).clamp(-128, 127) as i8);
+    let images = Images::new(IntArray::Signed(elements.into_dyn()), &model).unwrap();
+    let outputs = simulate::run(model, &images).unwrap();
+    outputs.iter().map(|&q| model.output().quant.dequantize(q.into())).collect()
 }
 
 /// Builds a network node by node.

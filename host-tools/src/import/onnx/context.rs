@@ -280,12 +280,6 @@ impl<'m> Context<'m> {
         self.set(node, Value::Activation(activation));
     }
 
-    /// Whether nothing but the caller reads the output of a node.
-    pub(super) fn is_output(&self, node: &NodeProto) -> bool {
-        let output = node.output.first();
-        output.is_some_and(|name| !self.nodes.iter().any(|reader| reader.input.contains(name)))
-    }
-
     /// The only node after this one that reads `name`.
     pub(super) fn only_reader(&self, name: &str) -> Option<(usize, &'m NodeProto)> {
         if self.readers.get(name) != Some(&1) {
@@ -297,7 +291,7 @@ impl<'m> Context<'m> {
 }
 
 /// The reason of problems that follow from earlier ones.
-const UNKNOWN: &str = "it depends on a node that is not supported";
+pub(super) const UNKNOWN: &str = "it depends on a node that is not supported";
 
 /// A name that fits on a line.
 pub(super) fn short(name: &str) -> String {

@@ -8,6 +8,7 @@ mod elementwise;
 mod moves;
 mod ops;
 mod proto;
+mod quantized;
 mod shapes;
 mod tensor;
 mod windows;

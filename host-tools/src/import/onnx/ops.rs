@@ -4,7 +4,7 @@ use kinglet::{Shape, Window};
 
 use super::context::{Activation, Context, Value, float, int, ints};
 use super::proto::NodeProto;
-use super::tensor::{Constant, Values, quant};
+use super::tensor::Values;
 use crate::graph::{Binary, NodeId, Op};
 use crate::import::problem::{Refusal, refuse};
 
@@ -183,37 +183,6 @@ impl<'m> Context<'m> {
         let dims = vec![1, out as i64];
         self.set_activation(result, Activation { node: id, dims, flattened: None, channels_last: false });
         Ok(())
-    }
-
-    fn quantize(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
-        let input = self.activation(node, 0)?;
-        let (scale, zero) = (self.constant(node, 1)?, self.optional(node, 2)?);
-        let quant = quant(&scale, zero.as_deref())?;
-        // Of several quantizations on the way the last one counts; it is that of what reads the value.
-        self.build.quantized(input.node, quant);
-        self.set(node, Value::Quantized(input, quant));
-        Ok(())
-    }
-
-    fn dequantize(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
-        let (scale, zero) = (self.constant(node, 1)?, self.optional(node, 2)?);
-        match self.value(node, 0)?.clone() {
-            Value::Quantized(activation, quant) => {
-                if super::tensor::quant(&scale, zero.as_deref())? != quant {
-                    return refuse("another scale than that of its QuantizeLinear", "");
-                }
-                self.set(node, Value::Activation(activation));
-                Ok(())
-            }
-            Value::Constant(constant) => {
-                self.spend(constant.len())?;
-                let real: Constant = constant.dequantized(&scale, zero.as_deref(), int(node, "axis", 1))?;
-                self.set(node, Value::Constant(real.into()));
-                Ok(())
-            }
-            Value::Activation(_) => refuse("its input is not quantized", ""),
-            Value::Unknown => refuse("it depends on a node that is not supported", ""),
-        }
     }
 }
 

@@ -111,6 +111,16 @@ impl Constant {
         }
     }
 
+    /// QuantizeLinear of a constant of floats, with one scale.
+    pub(super) fn quantized(&self, scale: &Constant, zero: Option<&Constant>) -> Result<Self, Refusal> {
+        let quant = quant(scale, zero)?;
+        let element =
+            |&x: &f32| (f64::from(x) / f64::from(quant.scale)).round_ties_even() + f64::from(quant.zero_point);
+        let values = self.floats()?.iter().map(element).map(|q| q as i8).collect();
+        let unsigned = !matches!(zero.map(|z| &z.values), Some(Values::Bytes { unsigned: false, .. }));
+        Ok(Self { dims: self.dims.clone(), values: Values::Bytes { values, unsigned } })
+    }
+
     /// DequantizeLinear of a constant: `(q - zero point) * scale`, with one scale or one along `axis`.
     pub(super) fn dequantized(&self, scale: &Constant, zero: Option<&Constant>, axis: i64) -> Result<Self, Refusal> {
         let scales = scale.floats()?;

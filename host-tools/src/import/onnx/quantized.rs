@@ -1,0 +1,89 @@
+//! QuantizeLinear and DequantizeLinear: the scales of activations, and constants that are integers in the file.
+
+use kinglet::QuantParams;
+
+use super::context::{Activation, Context, UNKNOWN, Value, int};
+use super::ops::name;
+use super::proto::NodeProto;
+use super::tensor::quant;
+use crate::graph::Function;
+use crate::import::float::quant_bounds;
+use crate::import::problem::{Refusal, refuse};
+
+impl<'m> Context<'m> {
+    pub(super) fn quantize(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
+        let (scale, zero) = (self.constant(node, 1)?, self.optional(node, 2)?);
+        if let Value::Constant(constant) = self.value(node, 0)?.clone() {
+            self.spend(constant.len())?;
+            let integers = constant.quantized(&scale, zero.as_deref())?;
+            self.set(node, Value::Constant(integers.into()));
+            return Ok(());
+        }
+        let input = self.activation(node, 0)?;
+        let quant = quant(&scale, zero.as_deref())?;
+        let input = self.cut_off(node, input, quant)?;
+        // Of several quantizations on the way the last one counts; it is that of what reads the value.
+        self.build.quantized(input.node, quant);
+        self.set(node, Value::Quantized(input, quant));
+        Ok(())
+    }
+
+    /// Puts back the activation that quantization stands for: quantizers drop a ReLU or ReLU6 before QuantizeLinear when
+    /// the scale and the zero point cut off the same numbers.
+    fn cut_off(&mut self, node: &NodeProto, input: Activation, quant: QuantParams) -> Result<Activation, Refusal> {
+        let (least, most) = self.build.bounds(input.node);
+        let (_, top) = quant_bounds(quant);
+        let is_six = (top - 6.0).abs() < 1e-5;
+        let is_lost = least < 0.0 || (is_six && most > 6.0);
+        if quant.zero_point != i32::from(i8::MIN) || !is_lost || input.node == self.build.input() {
+            return Ok(input);
+        }
+        let function = if is_six { Function::relu6() } else { Function::relu() };
+        let id = self.build.function(name(node), input.node, function)?;
+        Ok(Activation { node: id, ..input })
+    }
+
+    pub(super) fn dequantize(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
+        let (scale, zero) = (self.constant(node, 1)?, self.optional(node, 2)?);
+        match self.value(node, 0)?.clone() {
+            Value::Quantized(activation, before) => {
+                if quant(&scale, zero.as_deref())? != before {
+                    return refuse("another scale than that of its QuantizeLinear", "");
+                }
+                self.set(node, Value::Activation(activation));
+                Ok(())
+            }
+            Value::Constant(constant) => {
+                self.spend(constant.len())?;
+                let real = constant.dequantized(&scale, zero.as_deref(), int(node, "axis", 1))?;
+                self.set(node, Value::Constant(real.into()));
+                Ok(())
+            }
+            Value::Activation(_) => refuse("its input is not quantized", ""),
+            Value::Unknown => refuse(UNKNOWN, ""),
+        }
+    }
+
+    /// Whether nothing reads the output of a node, but for what quantizes it or only gives it another shape.
+    pub(super) fn is_output(&self, node: &NodeProto) -> bool {
+        let mut output = node.output.first();
+        // Of more steps than these a file could make a circle.
+        for _ in 0..4 {
+            let Some(name) = output else { return false };
+            let mut readers = self.nodes.iter().filter(|reader| reader.input.contains(name));
+            match (readers.next(), readers.next()) {
+                (None, _) => return true,
+                (Some(next), None)
+                    if matches!(
+                        &*next.op_type,
+                        "QuantizeLinear" | "DequantizeLinear" | "Identity" | "Reshape" | "Flatten" | "Squeeze"
+                    ) =>
+                {
+                    output = next.output.first();
+                }
+                _ => return false,
+            }
+        }
+        false
+    }
+}
