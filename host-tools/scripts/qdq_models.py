@@ -24,7 +24,7 @@ KINDS = {
     "s8": {"activation_type": q.QuantType.QInt8, "weight_type": q.QuantType.QInt8},
 }
 NETWORKS = ["audio_s8", "autoencoder_qdq", "clipped_qdq", "elementwise_opset13_qdq", "inception_qdq", "mobilenet_v3_s8",
-            "resnet_qdq"]
+            "resnet_qdq", "shuffle_s8"]
 
 
 class Images(q.CalibrationDataReader):
@@ -56,11 +56,39 @@ def clipped():
         helper.make_node("MatMul", ["flat", "fc"], ["y"]),
     ]
     constants |= {"zero": np.array(0.0), "six": np.array(6.0)}
-    initializers = [numpy_helper.from_array(value.astype(np.float32), name) for name, value in constants.items()]
+    return model("clipped", nodes, constants)
+
+
+def shuffle():
+    """Channels that change groups between two convolutions, as in ShuffleNet."""
+    random = np.random.default_rng(13)
+    constants = {"a": random.normal(0, 0.5, (6, 3, 3, 3)), "b": random.normal(0, 0.5, (6, 3, 3, 3)),
+                 "groups": np.array([1, 2, 3, 8, 8]), "map": np.array([1, 6, 8, 8]), "fc": random.normal(0, 0.4, (54, 5))}
+    nodes = [
+        helper.make_node("Conv", ["x", "a"], ["conv_a"], pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["conv_a"], ["relu"]),
+        helper.make_node("Reshape", ["relu", "groups"], ["grouped"]),
+        helper.make_node("Transpose", ["grouped"], ["turned"], perm=[0, 2, 1, 3, 4]),
+        helper.make_node("Reshape", ["turned", "map"], ["shuffled"]),
+        helper.make_node("Conv", ["shuffled", "b"], ["conv_b"], pads=[1, 1, 1, 1], group=2),
+        helper.make_node("MaxPool", ["conv_b"], ["pool"], kernel_shape=[3, 3], strides=[2, 2]),
+        helper.make_node("Flatten", ["pool"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "fc"], ["y"]),
+    ]
+    return model("shuffle", nodes, constants)
+
+
+def model(name, nodes, constants):
+    """A network of 3 x 8 x 8 to 5 numbers, and inputs."""
+    array = lambda value: value if value.dtype == np.int64 else value.astype(np.float32)
+    initializers = [numpy_helper.from_array(array(value), name) for name, value in constants.items()]
     value = lambda name, shape: helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
-    graph = helper.make_graph(nodes, "clipped", [value("x", [1, 3, 8, 8])], [value("y", [1, 5])], initializers)
+    graph = helper.make_graph(nodes, name, [value("x", [1, 3, 8, 8])], [value("y", [1, 5])], initializers)
     images = (np.random.default_rng(12).random((3, 3, 8, 8)) * 2 - 1).astype(np.float32)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), images
+
+
+OWN = {"clipped": clipped, "shuffle": shuffle}
 
 
 def main():
@@ -68,19 +96,19 @@ def main():
     parser.add_argument("folder", type=pathlib.Path)
     folder = parser.parse_args().folder
     onnxruntime.set_default_logger_severity(3)
-    for network in NETWORKS:
-        name, kind = network.rsplit("_", 1)
-        if name == "clipped":
-            model, images = clipped()
-            np.save(folder / "clipped.input.npy", images)
+    for name in NETWORKS:
+        source, kind = name.rsplit("_", 1)
+        if source in OWN:
+            network, images = OWN[source]()
+            np.save(folder / f"{source}.input.npy", images)
         else:
-            model, images = onnx.load(EXPORTED / f"{name}.onnx"), np.load(EXPORTED / f"{name}.input.npy")
+            network, images = onnx.load(EXPORTED / f"{source}.onnx"), np.load(EXPORTED / f"{source}.input.npy")
         # Scales for each channel came with operator set 13.
-        if model.opset_import[0].version < 13:
-            model = onnx.version_converter.convert_version(model, 13)
-        path, between = folder / f"{network}.onnx", folder / "float.onnx"
-        onnx.save(model, between)
-        calibration = Images(model.graph.input[0].name, images.shape[1:])
+        if network.opset_import[0].version < 13:
+            network = onnx.version_converter.convert_version(network, 13)
+        path, between = folder / f"{name}.onnx", folder / "float.onnx"
+        onnx.save(network, between)
+        calibration = Images(network.graph.input[0].name, images.shape[1:])
         q.quantize_static(str(between), str(path), calibration, quant_format=q.QuantFormat.QDQ, **KINDS[kind])
         between.unlink()
         quantized = onnx.load(path)
@@ -89,8 +117,8 @@ def main():
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
         run = lambda image: session.run(None, {session.get_inputs()[0].name: image[None]})[0][0]
         outputs = np.stack([run(image) for image in images])
-        np.save(folder / f"{network}.output.npy", outputs)
-        print(f"{network}: {path.stat().st_size} bytes, outputs {outputs.min():.3f} to {outputs.max():.3f}")
+        np.save(folder / f"{name}.output.npy", outputs)
+        print(f"{name}: {path.stat().st_size} bytes, outputs {outputs.min():.3f} to {outputs.max():.3f}")
 
 
 if __name__ == "__main__":

@@ -96,6 +96,28 @@ fn converted_networks_are_exact() {
     assert_eq!(count, 10);
 }
 
+/// Operators, and forms of them, that TensorFlow's converter seldom writes (see `scripts/int8_models.py`). Neither of the two
+/// interpreters has all of them.
+#[test]
+fn single_operators_are_exact() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/operators");
+    let mut compared = [0; 2];
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "tflite") {
+            let name = path.file_stem().unwrap().to_str().unwrap();
+            let oracles = [("output_tflm", RoundingMode::Double), ("output", RoundingMode::Reference)];
+            for ((oracle, mode), compared) in oracles.into_iter().zip(&mut compared) {
+                if folder.join(format!("{name}.{oracle}.npy")).exists() {
+                    is_exact(&folder, name, mode);
+                    *compared += 1;
+                }
+            }
+        }
+    }
+    assert_eq!(compared, [6, 8]);
+}
+
 /// The networks that Kinglet trains, with random weights.
 #[test]
 fn our_own_networks_come_back_from_tensorflow_lite() {

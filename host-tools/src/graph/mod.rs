@@ -17,6 +17,7 @@ pub mod zoo;
 pub use block::{Block, Branch, Head, Norm};
 pub use builder::{Builder, EPSILON};
 pub use error::GraphError;
+pub(crate) use function::erf;
 pub use function::{Binary, Function, Unary};
 pub use kinglet::{Padding, Shape, Window};
 pub use op::Op;

@@ -161,7 +161,7 @@ impl FloatBuilder {
 
 /// Numbers of dimensions `dims` for every element of `extents`, whose trailing dimensions are theirs or where theirs are 1;
 /// `None` when they are not.
-pub(super) fn broadcast(numbers: &[f32], dims: &[usize], extents: &[usize]) -> Option<Vec<f32>> {
+pub(super) fn broadcast<T: Copy>(numbers: &[T], dims: &[usize], extents: &[usize]) -> Option<Vec<T>> {
     let missing = extents.len().checked_sub(dims.len())?;
     let dims: Vec<usize> = std::iter::repeat_n(1, missing).chain(dims.iter().copied()).collect();
     if dims.iter().zip(extents).any(|(&dim, &extent)| dim != 1 && dim != extent) {

@@ -9,6 +9,7 @@ use kinglet::quant::{quantize, requantize};
 use kinglet::{Activation, Clamp, DType, Multiplier, QuantParams, Rounding};
 
 use super::fixed_point;
+use crate::graph::erf;
 use crate::network::ConstantFunction;
 
 /// The output for every input, from -128 on.
@@ -124,7 +125,7 @@ pub fn tanh(input: QuantParams, output: QuantParams, rounding: Rounding) -> Resu
     }))
 }
 
-/// LOGISTIC or TANH as the desktop kernels have it: a table that is computed in single precision.
+/// A table that is computed in single precision: ELU and GELU, and LOGISTIC and TANH as the desktop kernels have them.
 fn in_floats(input: QuantParams, output: QuantParams, f: impl Fn(f32) -> f32) -> Table {
     let inverse = 1.0 / output.scale;
     table(FULL, |x| {
@@ -141,6 +142,36 @@ pub fn logistic_in_floats(input: QuantParams, output: QuantParams) -> Table {
 /// TANH of the desktop's reference kernels.
 pub fn tanh_in_floats(input: QuantParams, output: QuantParams) -> Table {
     in_floats(input, output, f32::tanh)
+}
+
+/// ELU: `x` above 0, `e^x - 1` below.
+pub fn elu(input: QuantParams, output: QuantParams) -> Table {
+    in_floats(input, output, |x| if x < 0.0 { x.exp() - 1.0 } else { x })
+}
+
+/// GELU, or its approximation with the hyperbolic tangent.
+pub fn gelu(input: QuantParams, output: QuantParams, approximate: bool) -> Table {
+    // The constants and the order of operations are the kernel's, all in single precision.
+    let slope = (std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2) as f32;
+    let complement = |x: f32| (1.0 - erf(x.into())) as f32;
+    in_floats(input, output, |x| {
+        if approximate {
+            0.5 * x * (1.0 + (slope * (x + 0.044_715 * x * x * x)).tanh())
+        } else {
+            0.5 * x * complement(x * -std::f32::consts::FRAC_1_SQRT_2)
+        }
+    })
+}
+
+/// The greater or the lesser of the input's integers and `value`.
+pub fn extremum(value: i8, greater: bool) -> Table {
+    let value = i32::from(value);
+    table(FULL, |x| if greater { x.max(value) } else { x.min(value) })
+}
+
+/// All integers in the opposite order: minus the number, when the zero point changes its place too.
+pub fn mirrored() -> Table {
+    table(FULL, |x| -1 - x)
 }
 
 /// HARD_SWISH, `x * min(max(x + 3, 0), 6) / 6`, in 16-bit fixed point.

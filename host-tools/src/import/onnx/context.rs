@@ -56,6 +56,8 @@ pub(super) enum Value {
     Activation(Activation),
     /// Quantized by QuantizeLinear, and read only by DequantizeLinear.
     Quantized(Activation, QuantParams),
+    /// A map whose channels are in groups, in a fifth dimension, and the dimensions in the file.
+    Groups(Activation, Vec<i64>),
     /// What a node that is not supported would have computed.
     Unknown,
 }
@@ -228,6 +230,10 @@ impl<'m> Context<'m> {
                 refuse("it computes on quantized elements", "only QuantizeLinear/DequantizeLinear pairs are supported")
             }
             Value::Constant(_) => refuse("a constant where an activation is needed", ""),
+            Value::Groups(_, dims) => refuse(
+                format!("an input of dimensions {dims:?}"),
+                "groups of channels can be shuffled and become channels again, nothing else",
+            ),
             Value::Unknown => refuse(UNKNOWN, ""),
         }
     }

@@ -2,7 +2,7 @@
 
 use kinglet::Shape;
 
-use super::context::{Activation, Context, attribute, float, from_end, int, ints, shape};
+use super::context::{Activation, Context, Value, attribute, float, from_end, int, ints, shape};
 use super::ops::name;
 use super::proto::NodeProto;
 use crate::graph::Op;
@@ -82,8 +82,20 @@ impl<'m> Context<'m> {
     }
 
     pub(super) fn transpose(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
-        let input = self.activation(node, 0)?;
         let permutation = ints(node, "perm").unwrap_or_default();
+        if let Value::Groups(input, dims) = self.value(node, 0)?.clone()
+            && let [batch, groups, each, h, w] = dims[..]
+            && permutation == [0, 2, 1, 3, 4]
+        {
+            // Channel shuffle.
+            let [g, n] = [groups, each].map(|count| count as usize);
+            self.spend((g * n).saturating_pow(2))?;
+            let picked = (0..g * n).map(|at| at % g * n + at / g);
+            let id = self.build.channels(name(node), input.node, picked)?;
+            self.set(node, Value::Groups(Activation { node: id, ..input }, vec![batch, each, groups, h, w]));
+            return Ok(());
+        }
+        let input = self.activation(node, 0)?;
         let turned = match (permutation, input.channels_last, input.dims.len()) {
             ([0, 3, 1, 2], true, _) | ([0, 2, 1], true, 3) => false,
             ([0, 2, 3, 1], false, 4) | ([0, 2, 1], false, 3) => true,
@@ -100,8 +112,24 @@ impl<'m> Context<'m> {
 
     /// Reshapes that flatten a map or undo it, and those that keep the order of elements in our order too.
     pub(super) fn reshape(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
+        if let Value::Groups(joined, dims) = self.value(node, 0)?.clone()
+            && self.reshaped(node, &dims)? == joined.dims
+        {
+            self.set_activation(node, joined);
+            return Ok(());
+        }
         let input = self.activation(node, 0)?;
         let dims = self.reshaped(node, &input.dims)?;
+        if let ([1, c, h, w], &[1, groups, each, y, x]) = (&input.dims[..], &dims[..])
+            && !input.channels_last
+            && groups > 0
+            && each > 0
+            && groups.checked_mul(each) == Some(*c)
+            && [*h, *w] == [y, x]
+        {
+            self.set(node, Value::Groups(input, dims));
+            return Ok(());
+        }
         let (from, to) = (self.build.shape(input.node), shape(&dims, input.channels_last)?);
         let mut result = Activation { dims, ..input.clone() };
         let in_order = |shape: Shape| shape.h * shape.w == 1 || shape.c == 1 || input.channels_last;

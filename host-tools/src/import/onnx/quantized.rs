@@ -19,6 +19,11 @@ impl<'m> Context<'m> {
             self.set(node, Value::Constant(integers.into()));
             return Ok(());
         }
+        if let groups @ Value::Groups(..) = self.value(node, 0)?.clone() {
+            // The scale is that of the map before.
+            self.set(node, groups);
+            return Ok(());
+        }
         let input = self.activation(node, 0)?;
         let quant = quant(&scale, zero.as_deref())?;
         let input = self.cut_off(node, input, quant)?;
@@ -57,6 +62,10 @@ impl<'m> Context<'m> {
                 self.spend(constant.len())?;
                 let real = constant.dequantized(&scale, zero.as_deref(), int(node, "axis", 1))?;
                 self.set(node, Value::Constant(real.into()));
+                Ok(())
+            }
+            groups @ Value::Groups(..) => {
+                self.set(node, groups);
                 Ok(())
             }
             Value::Activation(_) => refuse("its input is not quantized", ""),

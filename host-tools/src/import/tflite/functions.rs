@@ -102,6 +102,11 @@ impl Lowering<'_, '_> {
             op::LOGISTIC => lookup::logistic(from, to, rounding),
             op::TANH => lookup::tanh(from, to, rounding),
             op::HARD_SWISH => lookup::hard_swish(from, to),
+            op::ELU => Ok(lookup::elu(from, to)),
+            op::GELU => {
+                let Some(options) = o.options else { return refuse("its options are missing", "") };
+                Ok(lookup::gelu(from, to, options.i8(0, 0).map_err(damaged)? != 0))
+            }
             _ => {
                 let Some(options) = o.options else { return refuse("its options are missing", "") };
                 lookup::leaky_relu(from, to, options.f32(0, 0.0).map_err(damaged)?, rounding)

@@ -35,6 +35,8 @@ pub(super) struct Lowering<'m, 'b> {
     /// The operators that read a tensor; the first, and how many.
     readers: Vec<(usize, usize)>,
     pub(super) pads: HashMap<usize, FusedPad>,
+    /// Maps whose channels are in groups, in a fifth dimension.
+    pub(super) groups: HashMap<usize, TensorId>,
     pub(super) problems: Problems,
     pub(super) notes: Vec<String>,
     /// Bytes of constants that may still be copied: files can name the same bytes many times.
@@ -96,6 +98,7 @@ impl<'m, 'b> Lowering<'m, 'b> {
             ready: vec![false; model.tensors.len()],
             readers,
             pads: HashMap::new(),
+            groups: HashMap::new(),
             problems: Problems::default(),
             notes: Vec::new(),
             budget: 64 * file_len + (1 << 20),

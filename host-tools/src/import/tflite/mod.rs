@@ -2,6 +2,7 @@
 
 mod ends;
 mod extras;
+mod extrema;
 pub mod file;
 mod float;
 mod float_ops;
@@ -12,7 +13,9 @@ mod ops;
 mod options;
 mod pads;
 mod schema;
+mod shuffle;
 mod slice;
+mod spread;
 mod weights;
 mod write;
 

@@ -41,9 +41,9 @@ impl Lowering<'_, '_> {
             op::PAD | op::PADV2 => self.pad(o),
             op::QUANTIZE => self.quantize(o),
             op::DEQUANTIZE => self.dequantize(o),
-            op::RELU | op::RELU6 | op::RELU_N1_TO_1 | op::LEAKY_RELU | op::LOGISTIC | op::TANH | op::HARD_SWISH => {
-                self.function(o)
-            }
+            op::MAXIMUM | op::MINIMUM => self.extremum(o),
+            op::RELU | op::RELU6 | op::RELU_N1_TO_1 | op::LEAKY_RELU | op::ELU => self.function(o),
+            op::LOGISTIC | op::TANH | op::HARD_SWISH | op::GELU => self.function(o),
             _ => refuse("the operator is not supported", hint(o.code)),
         }
     }
@@ -187,6 +187,9 @@ impl Lowering<'_, '_> {
     }
 
     fn reshape(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
+        if self.regroup(o)? {
+            return Ok(());
+        }
         let input = self.operand(o, 0)?;
         self.relabel(o, input)
     }
@@ -225,6 +228,9 @@ impl Lowering<'_, '_> {
         else {
             return refuse("its permutation is not constant", "");
         };
+        if let Some(&grouped) = self.groups.get(&from) {
+            return self.shuffle(o, grouped, &permutation);
+        }
         let dims = &self.model.tensors[from].dims;
         let moved: Vec<i64> = permutation
             .iter()
@@ -259,28 +265,14 @@ impl Lowering<'_, '_> {
             (true, false) => return self.with_constant(o, b, a, activation),
             (true, true) => return refuse("both inputs are constants", "let the converter fold constants"),
         }
-        let (mut a, mut b) = (self.operand(o, 0)?, self.operand(o, 1)?);
+        let (a, b) = (self.operand(o, 0)?, self.operand(o, 1)?);
         let output = self.result(o)?;
-        let mut shapes = [self.info(a).shape, self.info(b).shape];
-        if shapes[0].len() < shapes[1].len() && o.code == op::MUL {
-            std::mem::swap(&mut a, &mut b);
-            shapes.reverse();
-        }
-        let shape = match o.code {
-            op::ADD => Add::output_shape(shapes[0], shapes[1]),
-            _ => Mul::output_shape(shapes[0], shapes[1]),
-        };
-        if shape != Some(self.info(output).shape) {
-            return refuse(
-                format!("shapes {:?} and {:?}", shapes[0], shapes[1]),
-                "both inputs must have one shape; in MUL and SUB the second may be one pixel",
-            );
-        }
-        let quants = [a, b, output].map(|id| self.info(id).quant);
         let dtype = self.info(output).dtype;
         if [a, b].iter().any(|&id| self.info(id).dtype != dtype) {
             return refuse("operands of different types", "convert the model with one type of activations");
         }
+        let [a, b] = self.spread(o.code, a, b, self.info(output).shape)?;
+        let quants = [a, b, output].map(|id| self.info(id).quant);
         let (rounding, clamp) = (self.rounding(), kinglet::Clamp::full(dtype));
         let (valid, node) = match o.code {
             op::ADD => (

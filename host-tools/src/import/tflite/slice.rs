@@ -50,17 +50,9 @@ impl Lowering<'_, '_> {
         let crops = [h, w] != [from.shape.h, from.shape.w];
         let mut at = input;
         if c != from.shape.c || !crops {
-            self.spend((c * from.shape.c) as usize)?;
-            let mut weights = vec![0; (c * from.shape.c) as usize];
-            for channel in 0..c {
-                weights[(channel * from.shape.c + first[2] + channel * step[2]) as usize] = 1;
-            }
             let shape = Shape::new(from.shape.h, from.shape.w, c);
             let target = if crops { self.intermediate(TensorInfo { shape, ..to.clone() }) } else { output };
-            let (window, activation) = (Window::global([1, 1]), Activation::None);
-            let (weight_scales, bias) = (vec![1.0], vec![0; c as usize]);
-            let node = NodeOp::Conv2d { window, weights, weight_scales, bias, activation };
-            self.push_rounded(node, vec![at], target, Rounding::Double);
+            self.channels((0..c).map(|channel| first[2] + channel * step[2]), at, target)?;
             at = target;
         }
         if crops {
@@ -79,6 +71,25 @@ impl Lowering<'_, '_> {
             let node = NodeOp::DepthwiseConv2d { window, weights, weight_scales, bias, activation };
             self.push_rounded(node, vec![at], output, Rounding::Double);
         }
+        Ok(())
+    }
+
+    /// Makes `target` of channels of `input` by their numbers, all of them within it, each as often as it is named.
+    pub(super) fn channels(
+        &mut self,
+        picked: impl ExactSizeIterator<Item = u32>,
+        input: TensorId,
+        target: TensorId,
+    ) -> Result<(), Refusal> {
+        let (from, to) = (self.info(input).shape.c as usize, picked.len());
+        self.spend(from.saturating_mul(to))?;
+        let mut weights = vec![0; from * to];
+        for (channel, picked) in picked.enumerate() {
+            weights[channel * from + picked as usize] = 1;
+        }
+        let (window, activation) = (Window::global([1, 1]), Activation::None);
+        let node = NodeOp::Conv2d { window, weights, weight_scales: vec![1.0], bias: vec![0; to], activation };
+        self.push_rounded(node, vec![input], target, Rounding::Double);
         Ok(())
     }
 }

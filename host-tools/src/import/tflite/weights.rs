@@ -6,6 +6,7 @@ use super::lower::{Lowering, quant};
 use super::names as op;
 use super::options::{activation, damaged, extent, padding};
 use super::schema::{Operator, Tensor, Type};
+use crate::import::elementwise::broadcast;
 use crate::import::problem::{Refusal, refuse};
 use crate::import::{RoundingMode, lookup};
 use crate::network::{ConstantFunction, NodeOp, TensorId};
@@ -237,11 +238,20 @@ impl Lowering<'_, '_> {
             _ => data.as_chunks().0.iter().map(|&b| i16::from_le_bytes(b)).collect(),
         };
         let channelwise = tensor.dims.last() == Some(&(from.shape.c as i32)) && data.len() == from.shape.c as usize;
+        if data.len() > 1 && !channelwise && data.len() < from.shape.len() as usize {
+            // One number for each pixel, or for each column.
+            let dims: Vec<usize> = tensor.dims.iter().map(|&dim| usize::try_from(dim).unwrap_or(0)).collect();
+            let Shape { h, w, c } = from.shape;
+            self.spend(2 * from.shape.len() as usize)?;
+            if let Some(spread) = broadcast(&data, &dims, &[1, h, w, c].map(|extent| extent as usize)) {
+                data = spread;
+            }
+        }
         let whole = data.len() == from.shape.len() as usize;
         if from.shape != to.shape || !(data.len() == 1 || channelwise || whole) {
             return refuse(
                 format!("a constant of shape {:?}", tensor.dims),
-                "a constant has one element, one for each channel, or the activation's shape",
+                "a constant has one element, or a shape that is spread over the activation's",
             );
         }
         if let [value] = data[..]
