@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the int8 TensorFlow Lite networks of host-tools/tests/operators, with inputs and two interpreters' outputs.
+"""Writes the int8 and int16 TensorFlow Lite networks of host-tools/tests/operators, with inputs and two interpreters' outputs.
 
     int8_models.py FOLDER
 
@@ -20,18 +20,19 @@ from check_tflite import micro, reference  # noqa: E402
 
 OPS = schema.BuiltinOperator
 # The first version that has int8, where it is not the second.
-VERSIONS = {OPS.ELU: 1, OPS.RESHAPE: 1, OPS.HARD_SWISH: 1, OPS.RELU_N1_TO_1: 1}
+VERSIONS = {OPS.ELU: 1, OPS.RESHAPE: 1, OPS.HARD_SWISH: 1, OPS.RELU_N1_TO_1: 1, OPS.MIRROR_PAD: 1}
 
 
 class Net:
     """A file in the making. Weights are random; scales are chosen so that values spread over the whole of int8."""
 
-    def __init__(self, seed, *shape):
+    def __init__(self, seed, *shape, wide=False):
+        self.kind = schema.TensorType.INT16 if wide else schema.TensorType.INT8
         self.model, self.graph, self.random = schema.ModelT(), schema.SubGraphT(), np.random.default_rng(seed)
         self.model.version, self.model.description = 3, "Kinglet's test"
         self.model.operatorCodes, self.model.buffers, self.model.subgraphs = [], [schema.BufferT()], [self.graph]
         self.graph.tensors, self.graph.operators = [], []
-        self.input = self.tensor("input", shape, 1 / 64, -3)
+        self.input = self.tensor("input", shape, *((1 / 8192, 0) if wide else (1 / 64, -3)), kind=self.kind)
         self.graph.inputs = [self.input]
 
     def shape(self, tensor):
@@ -59,12 +60,19 @@ class Net:
             self.model.operatorCodes.append(c)
             found = [len(self.model.operatorCodes) - 1]
         o = schema.OperatorT()
-        out = self.tensor(f"t{len(self.graph.tensors)}", shape, scale, zero)
+        out = self.tensor(f"t{len(self.graph.tensors)}", shape, scale, zero, kind=self.kind)
         o.opcodeIndex, o.inputs, o.outputs = found[0], list(inputs), [out]
         if options is not None:
             o.builtinOptions, o.builtinOptionsType = options, getattr(schema.BuiltinOptions, kind)
         self.graph.operators.append(o)
         return out
+
+    def mirror_pad(self, x, pads, mode):
+        options = schema.MirrorPadOptionsT()
+        options.mode = mode
+        shape = [d + sum(pad) for d, pad in zip(self.shape(x), pads)]
+        amounts = self.tensor("pads", [4, 2], data=np.array(pads, np.int32), kind=schema.TensorType.INT32)
+        return self.op(OPS.MIRROR_PAD, [x, amounts], shape, *self.quant(x), options, "MirrorPadOptions")
 
     def integers(self, numbers):
         return self.tensor("numbers", [len(numbers)], data=np.array(numbers, np.int32), kind=schema.TensorType.INT32)
@@ -142,6 +150,15 @@ def broadcast():
     return net, net.pair("MUL", net.constant([1, 1, 5, 4], 0.011, -3), x, 0.02, 3)
 
 
+def broadcast_int16():
+    """The same of int16 elements."""
+    net = Net(7, 1, 6, 5, 3, wide=True)
+    gate = net.mean(net.input, 1 / 9000, 0)
+    x = net.pair("ADD", net.input, gate, 1 / 7000, 0)
+    x = net.pair("ADD", gate, x, 1 / 6500, 0, activation=1)
+    return net, net.pair("MUL", gate, net.pair("SUB", gate, x, 1 / 6000, 0), 1 / 8000, 0)
+
+
 def function(name, zero, options=None, kind=None):
     """One function of all elements that there are."""
     net = Net(2, 1, 16, 16, 1)
@@ -180,8 +197,16 @@ def shuffle():
     return net, net.conv(net.reshape(x, [1, 6, 5, 12]), 5, 0.04, 2, 1)
 
 
+def mirror():
+    """Rows and columns that are repeated around a map, with the outermost ones and without."""
+    net = Net(8, 1, 6, 5, 3)
+    x = net.mirror_pad(net.conv(net.input, 4, 0.03, 5), [(0, 0), (1, 2), (3, 0), (0, 0)], 0)
+    return net, net.mirror_pad(net.conv(x, 4, 0.04, -6), [(0, 0), (2, 0), (1, 3), (0, 0)], 1)
+
+
 NETWORKS = {
     "broadcast": broadcast,
+    "broadcast_int16": broadcast_int16,
     "elu": lambda: function("ELU", -70),
     "gelu": lambda: gelu(False),
     "gelu_tanh": lambda: gelu(True),
@@ -189,6 +214,7 @@ NETWORKS = {
     "leaky_relu": leaky_relu,
     "relu_n1_to_1": lambda: function("RELU_N1_TO_1", 4),
     "extrema": extrema,
+    "mirror": mirror,
     "shuffle": shuffle,
 }
 
@@ -201,17 +227,19 @@ def main():
         net, output = build()
         path = folder / f"{name}.tflite"
         net.write(path, output)
-        images = np.random.default_rng(9).integers(-128, 128, (6, *net.shape(net.input)[1:]), dtype=np.int8)
+        wide = net.kind == schema.TensorType.INT16
+        end, kind = (1 << 15, np.int16) if wide else (1 << 7, np.int8)
+        images = np.random.default_rng(9).integers(-end, end, (6, *net.shape(net.input)[1:]), dtype=kind)
         np.save(folder / f"{name}.input.npy", images)
-        for kind, run in {"output": reference, "output_tflm": micro}.items():
+        for oracle, run in {"output": reference, "output_tflm": micro}.items():
             try:
                 outputs = np.stack(run(path, images)).reshape(len(images), -1)
             except (RuntimeError, ValueError) as error:
                 # Neither interpreter has all of them.
-                print(f"{name}: no {kind}: {str(error).splitlines()[0]}")
+                print(f"{name}: no {oracle}: {str(error).splitlines()[0]}")
                 continue
-            np.save(folder / f"{name}.{kind}.npy", outputs)
-            print(f"{name}: {path.stat().st_size} bytes, {kind} from {outputs.min()} to {outputs.max()}, "
+            np.save(folder / f"{name}.{oracle}.npy", outputs)
+            print(f"{name}: {path.stat().st_size} bytes, {oracle} from {outputs.min()} to {outputs.max()}, "
                   f"deviation {outputs.std():.1f}")
 
 

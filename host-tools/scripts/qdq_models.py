@@ -60,17 +60,20 @@ def clipped():
 
 
 def shuffle():
-    """Channels that change groups between two convolutions, as in ShuffleNet."""
+    """Channels that change groups between two convolutions, as in ShuffleNet, and padding that repeats."""
     random = np.random.default_rng(13)
     constants = {"a": random.normal(0, 0.5, (6, 3, 3, 3)), "b": random.normal(0, 0.5, (6, 3, 3, 3)),
-                 "groups": np.array([1, 2, 3, 8, 8]), "map": np.array([1, 6, 8, 8]), "fc": random.normal(0, 0.4, (54, 5))}
+                 "groups": np.array([1, 2, 3, 8, 8]), "map": np.array([1, 6, 8, 8]),
+                 "around": np.array([0, 0, 1, 1, 0, 0, 1, 1]), "fc": random.normal(0, 0.4, (54, 5))}
     nodes = [
-        helper.make_node("Conv", ["x", "a"], ["conv_a"], pads=[1, 1, 1, 1]),
+        helper.make_node("Pad", ["x", "around"], ["edged"], mode="edge"),
+        helper.make_node("Conv", ["edged", "a"], ["conv_a"]),
         helper.make_node("Relu", ["conv_a"], ["relu"]),
         helper.make_node("Reshape", ["relu", "groups"], ["grouped"]),
         helper.make_node("Transpose", ["grouped"], ["turned"], perm=[0, 2, 1, 3, 4]),
         helper.make_node("Reshape", ["turned", "map"], ["shuffled"]),
-        helper.make_node("Conv", ["shuffled", "b"], ["conv_b"], pads=[1, 1, 1, 1], group=2),
+        helper.make_node("Pad", ["shuffled", "around"], ["mirrored"], mode="reflect"),
+        helper.make_node("Conv", ["mirrored", "b"], ["conv_b"], group=2),
         helper.make_node("MaxPool", ["conv_b"], ["pool"], kernel_shape=[3, 3], strides=[2, 2]),
         helper.make_node("Flatten", ["pool"], ["flat"]),
         helper.make_node("MatMul", ["flat", "fc"], ["y"]),

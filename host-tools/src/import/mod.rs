@@ -12,6 +12,7 @@ pub mod flat_write;
 mod float;
 pub mod given;
 pub mod lookup;
+mod mirror;
 mod onnx;
 pub mod problem;
 mod simplify;

@@ -147,10 +147,20 @@ impl FoldedOp {
         self.weights().is_some() || matches!(self, Add | Sub | Mul | Constant(..))
     }
 
+    /// Whether each output is one element of the input as it is: parts of channels, of rows or columns.
+    fn selects(&self) -> bool {
+        let (FoldedOp::Conv2d(_, weights) | FoldedOp::DepthwiseConv2d(_, weights)) = self else { return false };
+        let one = |channel: usize| weights.of(channel).filter(|&weight| weight != 0.0).eq([1.0]);
+        weights.bias.iter().all(|&bias| bias == 0.0) && (0..weights.channels()).all(one)
+    }
+}
+
+impl FoldedNode {
     /// Whether input and output must be quantized alike, since the operator only moves or selects elements.
     pub fn keeps_quantization(&self) -> bool {
         use FoldedOp::{AveragePool, Concat, MaxPool, Pad, Reshape};
-        matches!(self, MaxPool(_) | AveragePool(_) | Concat | Reshape | Pad(..))
+        matches!(self.op, MaxPool(_) | AveragePool(_) | Concat | Reshape | Pad(..))
+            || (self.activation == Activation::None && self.op.selects())
     }
 }
 

@@ -37,8 +37,8 @@ pub struct Options {
     pub correct_bias: bool,
 }
 
-/// Images that are kept for what cannot be told from histograms: so many of each batch, and at most so many.
-const KEPT: [usize; 2] = [4, 32];
+/// Images that are kept for what cannot be told from histograms.
+const KEPT: usize = 32;
 
 /// What stops quantization.
 #[derive(Debug, Error)]
@@ -160,14 +160,12 @@ impl Prepared {
         options: &Options,
     ) -> Result<Self, QuantizeError> {
         let mut seen = Observations::new(&folded);
-        let mut kept: Vec<Vec<f32>> = Vec::new();
+        let mut kept = Kept::default();
         for batch in batches {
             seen.add(&folded, batch.view())?;
-            let some = batch.outer_iter().step_by(batch.dim().0.div_ceil(KEPT[0]).max(1));
-            kept.extend(some.map(|image| image.iter().copied().collect()));
+            batch.outer_iter().for_each(|image| kept.add(|| image.iter().copied().collect()));
         }
-        let step = kept.len().div_ceil(KEPT[1]).max(1);
-        let kept: Vec<Vec<f32>> = kept.into_iter().step_by(step).collect();
+        let kept = kept.finish();
         let mut histograms: Vec<Histogram> = seen.histograms()?.to_vec();
         // The input's range does not depend on which images happened to be seen.
         let (min, max) = scales::input_range(&folded);
@@ -183,6 +181,34 @@ impl Prepared {
     /// The integer network.
     pub fn network(&self) -> Network {
         emit::emit(&self.corrected, &self.quants)
+    }
+}
+
+/// Some images of a stream of unknown length, evenly spaced.
+#[derive(Default)]
+struct Kept {
+    images: Vec<Vec<f32>>,
+    seen: usize,
+    /// One of `2^halved` is kept.
+    halved: u32,
+}
+
+impl Kept {
+    fn add(&mut self, image: impl FnOnce() -> Vec<f32>) {
+        if self.seen.is_multiple_of(1 << self.halved) {
+            self.images.push(image());
+        }
+        self.seen += 1;
+        if self.images.len() == 2 * KEPT {
+            self.images = std::mem::take(&mut self.images).into_iter().step_by(2).collect();
+            self.halved += 1;
+        }
+    }
+
+    /// At most [`KEPT`] of them.
+    fn finish(self) -> Vec<Vec<f32>> {
+        let step = self.images.len().div_ceil(KEPT).max(1);
+        self.images.into_iter().step_by(step).collect()
     }
 }
 

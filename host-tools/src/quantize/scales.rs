@@ -78,7 +78,8 @@ pub fn choose(
         let members: Vec<ValueId> = (0..network.values()).filter(|&other| groups[other] == value).collect();
         let is_softmax = |&value: &ValueId| value > 0 && network.nodes[value - 1].op == FoldedOp::Softmax;
         if let Some(&softmax) = members.iter().find(|value| is_softmax(value)) {
-            if let Some(&other) = members.iter().find(|value| !is_softmax(value)) {
+            let moves = |&value: &ValueId| value > 0 && network.nodes[value - 1].keeps_quantization();
+            if let Some(&other) = members.iter().find(|value| !is_softmax(value) && !moves(value)) {
                 let name = |value| network.value_name(value).to_string();
                 return Err(QuantizeError::Softmax { softmax: name(softmax), joined: name(other) });
             }
@@ -151,7 +152,7 @@ pub fn input_range(network: &Folded) -> (f32, f32) {
 fn groups(network: &Folded) -> Vec<ValueId> {
     let mut group: Vec<ValueId> = (0..network.values()).collect();
     for (node, value) in network.nodes.iter().zip(1..) {
-        if node.op.keeps_quantization() {
+        if node.keeps_quantization() {
             for &input in &node.inputs {
                 let (a, b) = (group[input], group[value]);
                 group.iter_mut().filter(|g| **g == a.max(b)).for_each(|g| *g = a.min(b));

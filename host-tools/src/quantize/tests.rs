@@ -3,7 +3,8 @@ use ndarray::{Array4, ArrayD, IxDyn, s};
 use super::fold::Folded;
 use super::*;
 use crate::export;
-use crate::graph::{Builder, NetworkRecipe, NodeId, Op, Padding, Shape};
+use crate::files::IntArray;
+use crate::graph::{Builder, NetworkRecipe, NodeId, Op, Padding, Shape, Window};
 use crate::simulate::{self, Images};
 
 /// Pixels with some structure: blobs on a dark ground.
@@ -270,4 +271,57 @@ fn calibrations_have_names() {
     assert_eq!("auto".parse(), Ok(Calibration::Auto));
     assert_eq!("percentile:99.5".parse(), Ok(Calibration::Fixed(Method::Percentile(99.5))));
     assert!("percentile:3".parse::<Calibration>().unwrap_err().contains("min-max"));
+}
+
+/// Images are spaced evenly however many there are, and all of few are kept.
+#[test]
+fn kept_images_are_spread_over_all() {
+    for (count, first) in
+        [(1, vec![0]), (5, vec![0, 1, 2, 3, 4]), (512, vec![0, 16, 32]), (100_000, vec![0, 4096, 8192])]
+    {
+        let mut kept = Kept::default();
+        (0..count).for_each(|image| kept.add(|| vec![image as f32]));
+        let kept = kept.finish();
+        assert!(kept.len() <= KEPT && kept.len() >= (KEPT / 2).min(count), "{} of {count}", kept.len());
+        assert!(kept.iter().zip(first).all(|(image, first)| image[0] == first as f32), "{count}");
+    }
+}
+
+/// Parts of a map are no numbers of their own: they share the scale, and the elements are the same.
+#[test]
+fn parts_are_not_rounded_again() {
+    let mut net = Builder::new("net", Shape::new(4, 4, 4)).unwrap();
+    let part = Op::Conv2d { window: Window::global([1, 1]), filters: 2, bias: true };
+    let x = net.add_node("part", part, &[net.input()]).unwrap();
+    net.add_node("flat", Op::Flatten, &[x]).unwrap();
+    let graph = net.finish();
+    let mut params = Params::init(&graph, 5);
+    let picked = ArrayD::from_shape_vec(IxDyn(&[2, 1, 1, 4]), vec![0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0]).unwrap();
+    params.insert("part.weight", picked);
+    let pixels = pixels(4, graph.input);
+    let reals = reals(&graph.preprocess, pixels.view()).unwrap();
+    let network = quantize(&graph, &params, [reals], &Options::default()).unwrap();
+    assert!(network.tensors.iter().all(|tensor| tensor.quant == network.tensors[0].quant));
+    let exported = export::to_bytes(&network, &Default::default()).unwrap();
+    let model = kinglet::Model::new(&exported.bytes).unwrap();
+    let elements =
+        Array4::from_shape_fn((4, 4, 4, 4), |(n, y, x, c)| ((((n * 4 + y) * 4 + x) * 4 + c) % 256) as u8 as i8);
+    let images = Images::new(IntArray::Signed(elements.clone().into_dyn()), &model).unwrap();
+    let outputs = simulate::run(model, &images).unwrap();
+    let expected = elements.rows().into_iter().flat_map(|pixel| [pixel[2], pixel[0]]);
+    assert!(outputs.iter().copied().eq(expected.map(i16::from)));
+}
+
+/// What follows a softmax without computing takes its scale.
+#[test]
+fn softmax_may_be_reshaped() {
+    let mut net = Builder::new("net", Shape::new(4, 4, 3)).unwrap();
+    let x = net.dense("dense", net.input(), 4, true).unwrap();
+    let x = net.add_node("softmax", Op::Softmax, &[x]).unwrap();
+    net.add_node("square", Op::Reshape(Shape::new(2, 2, 1)), &[x]).unwrap();
+    let graph = net.finish();
+    let reals = reals(&graph.preprocess, pixels(4, graph.input).view()).unwrap();
+    let network = quantize(&graph, &Params::init(&graph, 5), [reals], &Options::default()).unwrap();
+    assert_eq!(network.tensors[network.output].quant, kinglet::ops::Softmax::OUTPUT);
+    network.validate().unwrap();
 }

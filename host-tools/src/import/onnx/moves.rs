@@ -6,6 +6,7 @@ use super::context::{Activation, Context, Value, attribute, float, from_end, int
 use super::ops::name;
 use super::proto::NodeProto;
 use crate::graph::Op;
+use crate::import::mirror::Mirror;
 use crate::import::problem::{Refusal, refuse};
 
 impl<'m> Context<'m> {
@@ -31,9 +32,12 @@ impl<'m> Context<'m> {
 
     pub(super) fn pad(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
         let input = self.map(node, 0)?;
-        if attribute(node, "mode").is_some_and(|mode| mode.s != b"constant") {
-            return refuse("reflecting or repeating padding", "only padding with zeros is supported");
-        }
+        let mirror = match attribute(node, "mode").map(|mode| &mode.s[..]) {
+            None | Some(b"constant") => None,
+            Some(b"reflect") => Some(Mirror::Reflect),
+            Some(b"edge") => Some(Mirror::Edge),
+            Some(_) => return refuse("padding that wraps around", "pad with zeros, or pad the image before inference"),
+        };
         let value = match self.optional(node, 2)? {
             Some(value) => value.scalar()?,
             None => float(node, "value", 0.0),
@@ -62,7 +66,7 @@ impl<'m> Context<'m> {
         }
         let sides = [0, 1].map(|side| [vertical[side], horizontal[side]]);
         let [before, after] = sides.map(|side| side.map(|p| p.max(0) as u32));
-        if value != 0.0 && (before, after) != ([0; 2], [0; 2]) {
+        if value != 0.0 && mirror.is_none() && (before, after) != ([0; 2], [0; 2]) {
             return refuse(format!("padding with {value}"), "only padding with zeros is supported");
         }
         // Negative padding cuts off.
@@ -75,7 +79,13 @@ impl<'m> Context<'m> {
             id = self.build.crop(&format!("{}_crop", name(node)), id, top, count, [1, 1])?;
         }
         if (before, after) != ([0; 2], [0; 2]) {
-            id = self.build.add(name(node), Op::Pad { before, after }, &[id])?;
+            id = match mirror {
+                Some(mirror) => {
+                    self.spend(4 * self.build.shape(id).len() as usize)?;
+                    self.build.mirrored(name(node), id, mirror, before, after)?
+                }
+                None => self.build.add(name(node), Op::Pad { before, after }, &[id])?,
+            };
         }
         self.set_map(node, id, &input);
         Ok(())

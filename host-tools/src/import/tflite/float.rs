@@ -212,7 +212,7 @@ impl Importer<'_, '_> {
             op::RESHAPE | op::SQUEEZE | op::EXPAND_DIMS => self.reshape(o, &name),
             op::TRANSPOSE => self.transpose(o, &name),
             op::SLICE | op::STRIDED_SLICE | op::SPLIT | op::SPLIT_V => self.parts(o, &name),
-            op::PAD | op::PADV2 => self.pad(o, &name),
+            op::PAD | op::PADV2 | op::MIRROR_PAD => self.pad(o, &name),
             op::DEQUANTIZE => match (self.constant(o, 0), o.output(0)) {
                 (Some(source), Some(output)) => {
                     self.values[output] = Value::Constant(source);

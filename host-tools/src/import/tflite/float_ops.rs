@@ -213,7 +213,13 @@ impl Importer<'_, '_> {
         let [0, 0, top, bottom, left, right, 0, 0] = amounts[..] else {
             return refuse("padding of other dimensions than height and width", "int8 models may pad channels");
         };
-        let id = self.build.add(name, Op::Pad { before: [top, left], after: [bottom, right] }, &[input])?;
+        let (before, after) = ([top, left], [bottom, right]);
+        let id = if o.code == op::MIRROR_PAD {
+            self.spend(4 * self.build.shape(input).len() as usize)?;
+            self.build.mirrored(name, input, super::mirror::mirror(o)?, before, after)?
+        } else {
+            self.build.add(name, Op::Pad { before, after }, &[input])?
+        };
         self.set(o, id, Activation::None)
     }
 }

@@ -8,6 +8,7 @@ mod float;
 mod float_ops;
 mod functions;
 mod lower;
+mod mirror;
 mod names;
 mod ops;
 mod options;

@@ -45,6 +45,7 @@ pub(crate) const REDUCE_MAX: i32 = 82;
 pub(crate) const PACK: i32 = 83;
 pub(crate) const SQUARE: i32 = 92;
 pub(crate) const LEAKY_RELU: i32 = 98;
+pub(crate) const MIRROR_PAD: i32 = 100;
 pub(crate) const ABS: i32 = 101;
 pub(crate) const SPLIT_V: i32 = 102;
 pub(crate) const ELU: i32 = 111;

@@ -39,6 +39,7 @@ impl Lowering<'_, '_> {
             op::RESHAPE | op::SQUEEZE | op::EXPAND_DIMS => self.reshape(o),
             op::TRANSPOSE => self.transpose(o),
             op::PAD | op::PADV2 => self.pad(o),
+            op::MIRROR_PAD => self.mirror_pad(o),
             op::QUANTIZE => self.quantize(o),
             op::DEQUANTIZE => self.dequantize(o),
             op::MAXIMUM | op::MINIMUM => self.extremum(o),

@@ -97,6 +97,10 @@ pub(super) fn hint(code: i32) -> &'static str {
     match code {
         56 | 79 | 48 => "take it out of the model and use kinglet's top-k on the output",
         67 | 5 | 23 | 97 => "kinglet runs classifiers: up-sampling is not supported",
+        16 | 24 | 27 | 44 | 126 => "kinglet runs convolutional networks",
+        37 | 38 => "build the model with dilated convolutions: moving space into the batch is not supported",
+        op::LOG_SOFTMAX => "take it out of the model: the order of classes stays the same",
+        op::SUM => "use a mean instead",
         _ => {
             "rebuild the model without it: kinglet supports the operators of residual, Inception and MobileNet-style classifiers (README.md)"
         }

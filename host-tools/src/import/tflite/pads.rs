@@ -9,12 +9,12 @@ use crate::import::problem::{Refusal, refuse};
 use crate::network::NodeOp;
 
 impl Lowering<'_, '_> {
-    pub(super) fn pad(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
+    /// What is added before and after height, width and channels.
+    pub(super) fn pad_amounts(&self, o: &Operator<'_>) -> Result<([u32; 3], [u32; 3]), Refusal> {
         let (Some(from), Some(amounts)) = (o.input(0), o.input(1).and_then(|i| self.model.tensors[i].integers(16)))
         else {
             return refuse("its amounts are not constant", "");
         };
-        let input = self.operand(o, 0)?;
         let rank = self.model.tensors[from].dims.len();
         let amounts: Option<Vec<u32>> =
             amounts.iter().map(|&a| u32::try_from(a).ok().filter(|&a| a < Shape::MAX_DIM)).collect();
@@ -29,7 +29,13 @@ impl Lowering<'_, '_> {
             if from_last + 1 < rank { amounts[2 * (rank - 1 - from_last) + side] } else { 0 }
         };
         let side = |side| [of(2, side), of(1, side), of(0, side)];
-        let (before, after) = (side(0), side(1));
+        Ok((side(0), side(1)))
+    }
+
+    pub(super) fn pad(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
+        let (before, after) = self.pad_amounts(o)?;
+        let Some(from) = o.input(0) else { return refuse("input 0 is missing", "") };
+        let input = self.operand(o, 0)?;
         let (quant, dtype) = (self.info(input).quant, self.info(input).dtype);
         let value = match o.input(2).filter(|_| o.code == op::PADV2) {
             None => quant.zero_point as i16,
