@@ -1,6 +1,6 @@
 //! Finds out whether the target's assembler takes the Arm DSP instructions, and sets `cfg(kinglet_dsp)` if so;
 //! likewise the vector instructions of Armv8.1-M and `cfg(kinglet_helium)`. `cfg(kinglet_short_multiply)` says that a product
-//! of 64 bits is a call.
+//! of 64 bits is a call, `cfg(kinglet_fpu)` that there is a floating-point unit.
 //!
 //! `cfg(target_feature = "dsp")` is false on stable Rust whatever the target, so a tiny file is compiled with the same
 //! flags instead. `KINGLET_DSP=0` or `1` overrides the answer, `KINGLET_HELIUM=0` leaves the vectors out.
@@ -17,11 +17,15 @@ fn main() {
     println!("cargo:rerun-if-changed=src/kernels/intrinsics/asm");
     println!("cargo:rerun-if-env-changed=KINGLET_DSP");
     println!("cargo:rerun-if-env-changed=KINGLET_HELIUM");
-    println!("cargo:rustc-check-cfg=cfg(kinglet_dsp, kinglet_helium, kinglet_short_multiply)");
+    println!("cargo:rustc-check-cfg=cfg(kinglet_dsp, kinglet_fpu, kinglet_helium, kinglet_short_multiply)");
     let target = env::var("TARGET").unwrap_or_default();
     // Armv6-M and the Armv8-M baseline have no product of 64 bits.
     if target.starts_with("thumbv6m") || target.starts_with("thumbv8m.base") {
         println!("cargo:rustc-cfg=kinglet_short_multiply");
+    }
+    // Arguments in registers of the floating-point unit: there is one, and all of them convert halves.
+    if target.starts_with("thumb") && target.ends_with("eabihf") {
+        println!("cargo:rustc-cfg=kinglet_fpu");
     }
     let dsp = target.starts_with("thumb")
         && match env::var("KINGLET_DSP").as_deref() {

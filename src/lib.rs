@@ -25,6 +25,8 @@ pub mod uses;
 pub mod window;
 
 pub use arena::{Arena, arena_len, split_len};
+pub use half::f16;
+
 pub use error::{Fault, ModelError, SessionError};
 pub use guard::Guard;
 #[doc(hidden)]

@@ -7,6 +7,7 @@
 
 use core::ops::Range;
 
+use crate::kernels::float16::f16;
 use crate::kernels::intrinsics::cast;
 use crate::tensor::Tensor;
 
@@ -118,6 +119,18 @@ impl Element for i16 {
     #[inline]
     fn of_mut(bytes: &mut [i8]) -> &mut [Self] {
         cast::as_i16_mut(bytes)
+    }
+}
+
+impl Element for f16 {
+    #[inline]
+    fn of(bytes: &[i8]) -> &[Self] {
+        cast::as_f16(bytes)
+    }
+
+    #[inline]
+    fn of_mut(bytes: &mut [i8]) -> &mut [Self] {
+        cast::as_f16_mut(bytes)
     }
 }
 

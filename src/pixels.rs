@@ -92,8 +92,8 @@ impl<'m> PixelTables<'m> {
 
     /// Maps `pixels`, `H x W x C` bytes, to `out`, the bytes of as many elements; the shorter of the two ends the work.
     pub fn apply(&self, pixels: &[u8], out: &mut [i8]) {
-        if self.dtype.same(DType::I16) {
-            return self.apply_i16(pixels, out);
+        if !self.dtype.same(DType::I8) {
+            return self.apply_wide(pixels, out);
         }
         let (tables, _) = self.tables.as_chunks::<256>();
         if let [table] = tables {
@@ -108,7 +108,7 @@ impl<'m> PixelTables<'m> {
     }
 
     /// [`PixelTables::apply`] for elements of two bytes.
-    fn apply_i16(&self, pixels: &[u8], out: &mut [i8]) {
+    fn apply_wide(&self, pixels: &[u8], out: &mut [i8]) {
         let (entries, _) = self.tables.as_chunks::<2>();
         let (tables, _) = entries.as_chunks::<256>();
         let (out, _) = out.as_chunks_mut::<2>();

@@ -3,6 +3,7 @@
 //! Everything follows TensorFlow Lite bit for bit where TensorFlow Lite is defined; where it would overflow, the
 //! arithmetic here wraps, so that debug and release builds agree.
 
+use crate::kernels::float16::{self, f16};
 use crate::kernels::intrinsics::cast;
 use crate::tensor::{DType, QuantParams};
 
@@ -160,7 +161,7 @@ pub enum Activation {
     ReluN1To1,
 }
 
-/// The range that an operator's output is clamped to, in quantized units, both ends included.
+/// The range that an operator's output is clamped to, in quantized units, both ends included; of halves their ordinals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Clamp {
@@ -177,9 +178,19 @@ impl Clamp {
     }
 
     /// The range of `activation` for an output quantized with `quant`: `zero_point + round(bound / scale)` in single
-    /// precision, half away from zero, within the range of `dtype`.
+    /// precision, half away from zero, within the range of `dtype`. Of halves the bounds are exact.
     pub const fn activation(activation: Activation, quant: QuantParams, dtype: DType) -> Self {
         let full = Self::full(dtype);
+        if dtype.same(DType::F16) {
+            const ONE: i32 = float16::ordinal(f16::ONE);
+            const SIX: i32 = float16::ordinal(f16::from_f32_const(6.0));
+            return match activation {
+                Activation::None => full,
+                Activation::Relu => Self { min: 0, ..full },
+                Activation::Relu6 => Self { min: 0, max: SIX },
+                Activation::ReluN1To1 => Self { min: -ONE, max: ONE },
+            };
+        }
         let (min, max) = match activation {
             Activation::None => (None, None),
             Activation::Relu => (Some(0.0), None),

@@ -6,6 +6,7 @@ use core::ops::Range;
 use crate::chain::Chain;
 use crate::error::SessionError;
 use crate::format::crc32;
+use crate::kernels::float16::f16;
 use crate::kernels::intrinsics::cast;
 use crate::kernels::{Active, Backend};
 use crate::memory::Memory;
@@ -207,6 +208,14 @@ impl<'a, B: Backend, const USES: u64> Session<'a, B, USES> {
         self.set_elements(cast::i16_as_u8(elements), DType::I16)
     }
 
+    /// Fills the input of a float16 model. Elements should be finite, as all that follow from finite ones are.
+    ///
+    /// # Errors
+    /// When there are more or fewer elements than the model takes, or its input is not float16.
+    pub fn set_input_f16(&mut self, elements: &[f16]) -> Result<(), SessionError> {
+        self.set_elements(cast::f16_as_u8(elements), DType::F16)
+    }
+
     /// Fills the input from the bytes of quantized elements, whatever their type, in the processor's byte order.
     ///
     /// # Errors
@@ -354,6 +363,11 @@ impl<'a, B: Backend, const USES: u64> Session<'a, B, USES> {
     /// As [`Session::output`], of an int16 model.
     pub fn output_i16(&self) -> &[i16] {
         cast::as_i16(self.output_of(DType::I16))
+    }
+
+    /// As [`Session::output`], of a float16 model.
+    pub fn output_f16(&self) -> &[f16] {
+        cast::as_f16(self.output_of(DType::F16))
     }
 
     /// The output as bytes, whatever its element type, elements in the processor's byte order.

@@ -1,5 +1,7 @@
 //! What a tensor is: shape, element type, quantization, and its place in the arena.
 
+use crate::kernels::float16;
+
 /// The shape of one image or feature map, `H x W x C` (NHWC with N = 1).
 ///
 /// Vectors are `1 x 1 x C`, so flattening a map keeps its bytes and changes only this.
@@ -66,6 +68,9 @@ pub enum DType {
     I8,
     /// Signed 16-bit, `real = q * scale`: the zero point is 0.
     I16,
+    /// IEEE 754 half precision, finite; scale 1 and zero point 0. Where an integer stands for an element, as in a
+    /// [`Clamp`](crate::Clamp), it is its [ordinal](float16::ordinal).
+    F16,
 }
 
 impl DType {
@@ -73,7 +78,7 @@ impl DType {
     pub const fn size(self) -> u32 {
         match self {
             DType::I8 => 1,
-            DType::I16 => 2,
+            DType::I16 | DType::F16 => 2,
         }
     }
 
@@ -82,6 +87,7 @@ impl DType {
         match self {
             DType::I8 => i8::MIN as i32,
             DType::I16 => i16::MIN as i32,
+            DType::F16 => -float16::LARGEST,
         }
     }
 
@@ -90,6 +96,7 @@ impl DType {
         match self {
             DType::I8 => i8::MAX as i32,
             DType::I16 => i16::MAX as i32,
+            DType::F16 => float16::LARGEST,
         }
     }
 
@@ -97,7 +104,15 @@ impl DType {
     pub const fn has_zero_point(self, zero_point: i32) -> bool {
         match self {
             DType::I8 => self.min() <= zero_point && zero_point <= self.max(),
-            DType::I16 => zero_point == 0,
+            DType::I16 | DType::F16 => zero_point == 0,
+        }
+    }
+
+    /// Whether a tensor of this type may have that scale: any that is positive and finite, or only 1.
+    pub const fn has_scale(self, scale: f32) -> bool {
+        match self {
+            DType::I8 | DType::I16 => scale.is_finite() && scale > 0.0,
+            DType::F16 => scale == 1.0,
         }
     }
 
@@ -111,6 +126,7 @@ impl DType {
         match self {
             DType::I8 => "int8",
             DType::I16 => "int16",
+            DType::F16 => "float16",
         }
     }
 
@@ -119,6 +135,7 @@ impl DType {
         match self {
             DType::I8 => 0,
             DType::I16 => 1,
+            DType::F16 => 2,
         }
     }
 
@@ -127,6 +144,7 @@ impl DType {
         match code {
             0 => Some(DType::I8),
             1 => Some(DType::I16),
+            2 => Some(DType::F16),
             _ => None,
         }
     }
@@ -143,6 +161,9 @@ pub struct QuantParams {
 }
 
 impl QuantParams {
+    /// Those of [`DType::F16`], whose elements are real numbers.
+    pub const REAL: Self = Self { scale: 1.0, zero_point: 0 };
+
     /// Whether scale and zero point are the same, bit for bit.
     pub const fn same(self, other: Self) -> bool {
         self.scale.to_bits() == other.scale.to_bits() && self.zero_point == other.zero_point
@@ -207,6 +228,14 @@ impl Tensor {
         last: 0,
         joint: None,
     };
+
+    /// The real number that `element` stands for: a quantized integer, or the ordinal of a half.
+    pub fn real(&self, element: i16) -> f32 {
+        match self.dtype {
+            DType::I8 | DType::I16 => self.quant.dequantize(element.into()),
+            DType::F16 => float16::from_ordinal(element.into()).to_f32(),
+        }
+    }
 
     /// Bytes of one pixel's channels.
     pub const fn pixel_bytes(&self) -> u32 {

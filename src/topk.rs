@@ -4,8 +4,11 @@ use heapless::Vec;
 use micromath::F32Ext;
 
 use crate::kernels::Backend;
+use crate::kernels::float16::{self, f16};
 use crate::ops::OpKind;
 use crate::session::Session;
+use crate::tensor::DType;
+use crate::uses;
 
 /// A class and its score.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +16,7 @@ use crate::session::Session;
 pub struct Prediction {
     /// The class: its index in the output.
     pub class: usize,
-    /// The output element; [`QuantParams::dequantize`](crate::QuantParams::dequantize) makes it a real number.
+    /// The output element, of halves its ordinal; [`Tensor::real`](crate::Tensor::real) makes it a real number.
     pub score: i16,
 }
 
@@ -47,10 +50,13 @@ impl<B: Backend, const USES: u64> Session<'_, B, USES> {
         best_of(self.scores())
     }
 
-    /// The output's elements, of whichever integer type.
+    /// The output's elements, of whichever integer type; the ordinals of halves.
     fn scores(&self) -> impl Iterator<Item = i16> {
-        let size = self.model().output().dtype.size() as usize;
-        self.output_bytes().chunks(size.max(1)).map(|element| match *element {
+        let dtype = self.model().output().dtype;
+        let halves = const { uses::has(USES, uses::dtype(DType::F16)) } && dtype.same(DType::F16);
+        let size = dtype.size() as usize;
+        self.output_bytes().chunks(size.max(1)).map(move |element| match *element {
+            [low, high] if halves => float16::ordinal(f16::from_ne_bytes([low, high])) as i16,
             [low, high] => i16::from_ne_bytes([low, high]),
             [byte, ..] => (byte as i8).into(),
             [] => 0,
@@ -60,16 +66,21 @@ impl<B: Backend, const USES: u64> Session<'_, B, USES> {
     /// The probability of `class`, to show to people: the output itself when the model ends in a softmax, else the
     /// softmax of its outputs with an approximate exponential, good to about a percent.
     pub fn probability(&self, class: usize) -> f32 {
-        let quant = self.model().output().quant;
+        let output = self.model().output();
+        let halves = const { uses::has(USES, uses::dtype(DType::F16)) } && output.dtype.same(DType::F16);
         let Some(score) = self.scores().nth(class) else {
             return 0.0;
         };
         let steps = self.model().step_count();
         let ends_in_softmax = steps.checked_sub(1).and_then(|last| self.model().step(last)).map(|step| step.kind());
-        if matches!(ends_in_softmax, Some(OpKind::Softmax | OpKind::SoftmaxInt16)) {
-            return quant.dequantize(score.into());
+        if matches!(ends_in_softmax, Some(OpKind::Softmax | OpKind::SoftmaxInt16 | OpKind::SoftmaxFloat16)) {
+            return if halves { output.real(score) } else { output.quant.dequantize(score.into()) };
         }
-        let exp = |other: i16| F32Ext::exp((f32::from(other) - f32::from(score)) * quant.scale);
+        let above = |other: i16| match halves {
+            true => output.real(other) - output.real(score),
+            false => (f32::from(other) - f32::from(score)) * output.quant.scale,
+        };
+        let exp = |other: i16| F32Ext::exp(above(other));
         1.0 / self.scores().map(exp).sum::<f32>()
     }
 }

@@ -6,7 +6,7 @@
 //! the portable kernels run on pseudo-random inputs and have to agree.
 
 use kinglet::kernels::{Active, Backend, Portable};
-use kinglet::{Aligned, Arena, Model, Session, format::crc32};
+use kinglet::{Aligned, Arena, DType, Model, Session, format::crc32};
 
 use crate::{clock, fault, report};
 
@@ -99,7 +99,12 @@ fn check(model: &Model<'_>, case: &Case, arena: &mut [u8], kept: &mut [u8], seed
     let first = infer::<Active, _>(model, arena, given, |output| (output == case.output, crc32(0, output)));
     let (passed, checksum) = first.unwrap_or((false, 0));
     let agreed = (0..RANDOM_INPUTS).all(|round| {
-        let fill = |input: &mut [u8]| random(input, seed << 16 | round);
+        let fill = |input: &mut [u8]| {
+            random(input, seed << 16 | round);
+            if model.input().dtype == DType::F16 {
+                tame(input);
+            }
+        };
         let portable = infer::<Portable, _>(model, arena, fill, |output| match kept.get_mut(..output.len()) {
             Some(kept) => {
                 kept.iter_mut().zip(output).for_each(|(kept, &element)| *kept = element);
@@ -150,4 +155,9 @@ fn random(bytes: &mut [u8], seed: u32) {
             _ => (state >> 16) as u8,
         };
     }
+}
+
+/// Makes halves of bytes finite, and less than 2: of numbers that are none, processors give different ones.
+fn tame(bytes: &mut [u8]) {
+    bytes.iter_mut().skip(1).step_by(2).for_each(|high| *high &= !0x40);
 }

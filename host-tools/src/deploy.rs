@@ -7,7 +7,8 @@ use crate::data::Split;
 use crate::export::{self, Exported};
 use crate::graph::{Graph, Params};
 use crate::network::Network;
-use crate::quantize::{self, Prepared};
+use crate::quantize::fold::Folded;
+use crate::quantize::{self, Prepared, QuantizeError, float16, mixed};
 
 /// Calibration images, unless the user says otherwise.
 pub const CALIBRATION_IMAGES: usize = 512;
@@ -54,6 +55,22 @@ pub fn prepare(graph: &Graph, params: &Params, held_in: &Split, options: &Option
 /// As [`prepare()`].
 pub fn quantize(graph: &Graph, params: &Params, held_in: &Split, options: &Options) -> Result<Network> {
     Ok(prepare(graph, params, held_in, options)?.network())
+}
+
+/// Quantizes a network but for the layers called `kept`, which stay in float16.
+///
+/// # Errors
+/// As [`prepare()`] and [`float16()`], and when no layer has such a name.
+pub fn mixed(graph: &Graph, params: &Params, held_in: &Split, options: &Options, kept: &[String]) -> Result<Network> {
+    Ok(mixed::emit(&prepare(graph, params, held_in, options)?, kept)?)
+}
+
+/// The network in float16: nothing is calibrated, and no images are needed.
+///
+/// # Errors
+/// When a parameter is missing, not finite or too large, and when the runtime has no float16 form of an operator.
+pub fn float16(graph: &Graph, params: &Params) -> Result<Network, QuantizeError> {
+    float16::emit(&Folded::new(graph, params)?)
 }
 
 /// A network as it is before training, quantized on made-up images and exported: neither RAM nor instructions depend on

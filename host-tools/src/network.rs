@@ -1,12 +1,15 @@
 //! The integer network before planning: what the quantizer and the importers make, and the planner and exporter take.
 //!
+//! Parts of it, or all, may be in float16, which needs no scales: then nodes with numbers are [`NodeOp::Float`] and
+//! [`NodeOp::FloatConstant`], and wherever an integer stands for an element it is the half's ordinal.
+//!
 //! It speaks of scales, not of multipliers, and of whole operators, not of steps: a concatenation has all its inputs
 //! here, and becomes views or copies only when it is planned.
 
 mod validate;
 
 use kinglet::ops::Curve;
-use kinglet::{Activation, ChannelOrder, DType, QuantParams, Rounding, Shape, Window};
+use kinglet::{Activation, ChannelOrder, DType, QuantParams, Rounding, Shape, Window, f16};
 
 pub use validate::NetworkError;
 
@@ -178,6 +181,28 @@ pub enum NodeOp {
         /// Fused activation.
         activation: Activation,
     },
+    /// A layer of float16 activations and weights.
+    Float {
+        /// Which layer.
+        layer: FloatLayer,
+        /// Weights, in the order of the int8 layer.
+        weights: Vec<f16>,
+        /// One per output channel.
+        bias: Vec<f32>,
+        /// Fused activation.
+        activation: Activation,
+    },
+    /// Arithmetic of float16 activations with a constant.
+    FloatConstant {
+        /// What is computed.
+        function: ConstantFunction,
+        /// One element for each channel, or for each element.
+        data: Vec<f16>,
+        /// Fused activation.
+        activation: Activation,
+    },
+    /// From integers to float16, or back.
+    Convert,
     /// The same elements under another shape.
     Reshape,
     /// Padding with a constant.
@@ -189,6 +214,17 @@ pub enum NodeOp {
         /// What they are; the zero point stands for 0.
         value: i16,
     },
+}
+
+/// The layers that have weights.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum FloatLayer {
+    /// 2-D convolution.
+    Conv2d(Window),
+    /// Convolution of each channel by itself.
+    DepthwiseConv2d(Window),
+    /// Fully connected layer over all elements.
+    Dense,
 }
 
 /// What [`NodeOp::Constant`] computes.

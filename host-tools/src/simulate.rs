@@ -1,8 +1,11 @@
 //! The simulator: the very runtime that runs on the device, on the host, over many images at once.
+//!
+//! Elements of every type are 16-bit integers here; float16 ones their ordinals, which are in the order of the numbers.
 
 use anyhow::{Context, Result, ensure};
+use kinglet::kernels::float16::{from_ordinal, ordinal};
 use kinglet::kernels::{Active, Backend};
-use kinglet::{Clamp, DType, Model, Session, SessionError, Shape};
+use kinglet::{Clamp, DType, Model, Session, SessionError, Shape, f16};
 use ndarray::{Array2, Array4, ArrayD};
 use rayon::prelude::*;
 
@@ -25,24 +28,7 @@ impl Images {
     /// # Errors
     /// Names both shapes when they do not agree.
     pub fn new(array: IntArray, model: &Model<'_>) -> Result<Self> {
-        let shape = model.input().shape;
-        let needed = [shape.h as usize, shape.w as usize, shape.c as usize];
-        let (&count, rest) =
-            array.shape().split_first().context("the input is a single number, not an array of images")?;
-        // A vector may come in any shape, a map without its leading ones.
-        let ones = needed.iter().take_while(|&&extent| extent == 1).count().min(2);
-        let vector = ones == 2 && rest.iter().product::<usize>() == needed[2];
-        let same = vector || (0..=ones).any(|dropped| rest == &needed[dropped..]);
-        ensure!(
-            same,
-            "the input has shape {:?}, the model takes N x {} x {} x {}",
-            array.shape(),
-            needed[0],
-            needed[1],
-            needed[2]
-        );
-        ensure!(count > 0, "the input holds no images");
-        let dim = (count, needed[0], needed[1], needed[2]);
+        let dim = dim(array.shape(), model)?;
         Ok(match array {
             IntArray::Signed(array) => {
                 ensure_type(model, DType::I8)?;
@@ -73,15 +59,13 @@ impl Images {
             }
             _ => reals,
         };
+        let dim = dim(reals.shape(), model)?;
+        let element = |real| match dtype {
+            DType::F16 => ordinal(f16::from_f32(real)),
+            _ => kinglet::quant::quantize(real, quant),
+        };
         let full = Clamp::full(dtype);
-        let elements = reals.mapv(|real| full.apply(kinglet::quant::quantize(real, quant)) as i16);
-        Self::new(
-            match dtype {
-                DType::I8 => IntArray::Signed(elements.mapv(|element| element as i8)),
-                _ => IntArray::Wide(elements),
-            },
-            model,
-        )
+        Ok(Self::Quantized(reals.mapv(|real| full.apply(element(real)) as i16).into_shape_with_order(dim)?))
     }
 
     /// Number of images.
@@ -104,6 +88,21 @@ impl Images {
             Images::Quantized(elements) => Inputs::Quantized(elements.view()),
         }
     }
+}
+
+/// The dimensions of an array of images, N x H x W x C, when `model` takes them.
+fn dim(found: &[usize], model: &Model<'_>) -> Result<(usize, usize, usize, usize)> {
+    let shape = model.input().shape;
+    let needed = [shape.h as usize, shape.w as usize, shape.c as usize];
+    let (&count, rest) = found.split_first().context("the input is a single number, not an array of images")?;
+    // A vector may come in any shape, a map without its leading ones.
+    let ones = needed.iter().take_while(|&&extent| extent == 1).count().min(2);
+    let vector = ones == 2 && rest.iter().product::<usize>() == needed[2];
+    let same = vector || (0..=ones).any(|dropped| rest == &needed[dropped..]);
+    let [h, w, c] = needed;
+    ensure!(same, "the input has shape {found:?}, the model takes N x {h} x {w} x {c}");
+    ensure!(count > 0, "the input holds no images");
+    Ok((count, h, w, c))
 }
 
 fn ensure_type(model: &Model<'_>, given: DType) -> Result<()> {
@@ -168,13 +167,20 @@ fn infer<B: Backend>(
 
 /// Elements as the bytes of type `dtype`.
 pub fn to_bytes(elements: &[i16], dtype: DType) -> Vec<u8> {
-    elements.iter().flat_map(|element| element.to_le_bytes().into_iter().take(dtype.size() as usize)).collect()
+    let bytes = |element: &i16| match dtype {
+        DType::F16 => from_ordinal((*element).into()).to_le_bytes(),
+        _ => element.to_le_bytes(),
+    };
+    elements.iter().flat_map(|element| bytes(element).into_iter().take(dtype.size() as usize)).collect()
 }
 
 /// The elements in the bytes of type `dtype`.
 pub fn to_elements(bytes: &[u8], dtype: DType) -> Vec<i16> {
     match dtype {
         DType::I8 => bytes.iter().map(|&byte| i16::from(byte as i8)).collect(),
+        DType::F16 => {
+            bytes.chunks_exact(2).map(|pair| ordinal(f16::from_le_bytes([pair[0], pair[1]])) as i16).collect()
+        }
         _ => bytes.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect(),
     }
 }

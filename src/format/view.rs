@@ -226,7 +226,7 @@ impl<'m> File<'m> {
             return Err(ModelError::new(Fault::DType, at + record::DTYPE));
         };
         let scale = f32::from_bits(attempt!(self.word(at + record::SCALE)));
-        if !(scale.is_finite() && scale > 0.0) {
+        if !dtype.has_scale(scale) {
             return Err(ModelError::new(Fault::Scale, at + record::SCALE));
         }
         let zero_point = attempt!(self.word(at + record::ZERO_POINT)) as i32;

@@ -5,9 +5,11 @@
 
 pub mod algorithms;
 pub mod blocks;
+pub mod float16;
 pub mod intrinsics;
 mod portable;
 
+use float16::f16;
 pub use portable::Portable;
 
 pub use intrinsics::Dsp;
@@ -92,6 +94,13 @@ pub trait Backend: blocks::Blocks {
         portable::sum(pixels, sums);
     }
 
+    /// Adds to `sums` the products of a patch with four channels' weights, in the order of the elements; each product and
+    /// each sum is rounded to single precision.
+    #[inline]
+    fn dot_f16_1x4(patch: &[f16], weights: [&[f16]; 4], sums: &mut [f32; 4]) {
+        float16::dot_1x4(patch, weights, sums);
+    }
+
     /// Adds two rows of elements with rescaling, into the first: `left = left + right`.
     #[inline]
     fn add(left: &mut [i8], right: &[i8], terms: &AddTerms) {
@@ -135,7 +144,7 @@ impl AddTerms {
     pub const fn left_shift(dtype: crate::tensor::DType) -> u32 {
         match dtype {
             crate::tensor::DType::I8 => Self::LEFT_SHIFT,
-            crate::tensor::DType::I16 => 15,
+            crate::tensor::DType::I16 | crate::tensor::DType::F16 => 15,
         }
     }
 

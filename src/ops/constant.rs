@@ -7,7 +7,7 @@ use super::{Add, Io, Mul, Operands, Sub, params};
 use crate::bytes::{Block, attempt};
 use crate::error::{Fault, ModelError};
 use crate::kernels::Backend;
-use crate::quant::weights;
+use crate::quant::{Clamp, weights};
 use crate::tensor::Shape;
 
 /// A product, a sum or a difference of a tensor and a constant with one element for each channel or for each element: a
@@ -78,16 +78,20 @@ impl<'m> Constant<'m> {
         let (input, output) = (&tensors.a, &tensors.output);
         attempt!(params::same_type(input, output));
         attempt!(params::demand(output.dtype.has_zero_point(self.zero_point), Fault::ZeroPoint));
-        let clamp = match &self.function {
-            Function::Mul(mul) => mul.clamp,
-            Function::Add(add) => add.clamp,
-            Function::Sub(sub) | Function::SubFrom(sub) => sub.clamp,
-        };
-        attempt!(params::demand(clamp.is_valid(output.dtype), Fault::Clamp));
+        attempt!(params::demand(self.clamp().is_valid(output.dtype), Fault::Clamp));
         let (len, whole) = (self.data.len() as u64, input.shape.len() as u64 * input.dtype.size() as u64);
         let fits = len == input.pixel_bytes() as u64 || len == whole;
         attempt!(params::demand(fits, Fault::Weights));
         params::demand(Self::output_shape(input.shape).same(output.shape), Fault::ShapeRule)
+    }
+
+    /// The activation range.
+    pub(super) const fn clamp(&self) -> Clamp {
+        match &self.function {
+            Function::Mul(mul) => mul.clamp,
+            Function::Add(add) => add.clamp,
+            Function::Sub(sub) | Function::SubFrom(sub) => sub.clamp,
+        }
     }
 
     params::pointwise!();

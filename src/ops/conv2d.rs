@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use super::matmul::Weights;
 use super::patch::gather;
-use super::{Io, Operands, params};
+use super::{Io, Operands, float16, params};
 use crate::bytes::{Block, attempt};
 use crate::error::{Fault, ModelError};
 use crate::kernels::Backend;
@@ -13,7 +13,7 @@ use crate::kernels::algorithms::{Layer, conv_gemm};
 use crate::kernels::intrinsics::cast;
 use crate::memory::Region;
 use crate::quant::{self, Channels, Clamp, OutputStage, Rounding};
-use crate::tensor::{Shape, Tensor};
+use crate::tensor::{DType, Shape, Tensor};
 use crate::uses;
 use crate::window::{Reach, Window};
 
@@ -74,15 +74,16 @@ impl<'m> Conv2d<'m> {
 
     pub(super) const fn check(&self, tensors: &Operands) -> Result<(), Fault> {
         let (input, output) = (&tensors.a, &tensors.output);
-        attempt!(params::weighted(tensors, self.rounding, &self.channels, matches!(self.algorithm, ConvAlgorithm::Direct)));
+        let direct = matches!(self.algorithm, ConvAlgorithm::Direct);
+        attempt!(params::weighted(tensors, self.rounding, self.weights, &self.channels, direct));
         attempt!(params::demand(self.clamp.is_valid(output.dtype), Fault::Clamp));
-        let outputs = self.channels.len() as u32;
+        let outputs = params::outputs(&self.channels, output);
         match Self::output_shape(input.shape, &self.window, outputs) {
             Some(shape) if shape.same(output.shape) => {}
             _ => return Err(Fault::ShapeRule),
         }
         if matches!(self.algorithm, ConvAlgorithm::Direct) {
-            let len = outputs as u64 * patch_len(&self.window, input.shape.c);
+            let len = outputs as u64 * patch_len(&self.window, input.shape.c) * params::weight_size(input.dtype);
             return params::demand(self.weights.len() as u64 == len, Fault::Weights);
         }
         // Packed weights hold constants for double rounding.
@@ -95,11 +96,12 @@ impl<'m> Conv2d<'m> {
     pub(super) const fn scratch_len(&self, tensors: &Operands) -> u32 {
         match self.algorithm {
             ConvAlgorithm::Direct => {
-                if self.reads_in_place(tensors) {
+                // Two patches of bytes, one of 16-bit elements, or what halves take.
+                let bytes = if tensors.a.dtype.same(DType::F16) { float16::element_bytes(&tensors.output) } else { 2 };
+                if bytes == 2 && self.reads_in_place(tensors) {
                     return 0;
                 }
-                // Two patches of bytes, or one of 16-bit elements.
-                let len = 2 * patch_len(&self.window, tensors.a.shape.c);
+                let len = bytes * patch_len(&self.window, tensors.a.shape.c);
                 if len > u32::MAX as u64 { u32::MAX } else { len as u32 }
             }
             algorithm => {

@@ -51,12 +51,12 @@ impl<'m> Dense<'m> {
 
     pub(super) const fn check(&self, tensors: &Operands) -> Result<(), Fault> {
         let (input, output) = (&tensors.a, &tensors.output);
-        attempt!(params::weighted(tensors, self.rounding, &self.channels, true));
+        attempt!(params::weighted(tensors, self.rounding, self.weights, &self.channels, true));
         attempt!(params::demand(self.clamp.is_valid(output.dtype), Fault::Clamp));
-        let units = self.channels.len() as u32;
+        let units = params::outputs(&self.channels, output);
         let shape = Self::output_shape(input.shape, units);
         attempt!(params::demand(shape.same(output.shape), Fault::ShapeRule));
-        let len = units as u64 * input.shape.len() as u64;
+        let len = units as u64 * input.shape.len() as u64 * params::weight_size(input.dtype);
         params::demand(self.weights.len() as u64 == len, Fault::Weights)
     }
 

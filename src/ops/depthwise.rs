@@ -80,13 +80,15 @@ impl<'m> DepthwiseConv2d<'m> {
 
     pub(super) const fn check(&self, tensors: &Operands) -> Result<(), Fault> {
         let (input, output) = (&tensors.a, &tensors.output);
-        attempt!(params::weighted(tensors, self.rounding, &self.channels, matches!(self.algorithm, DepthwiseAlgorithm::Direct)));
+        let direct = matches!(self.algorithm, DepthwiseAlgorithm::Direct);
+        attempt!(params::weighted(tensors, self.rounding, self.weights, &self.channels, direct));
+        let outputs = params::outputs(&self.channels, output);
         attempt!(params::demand(self.clamp.is_valid(output.dtype), Fault::Clamp));
-        if input.shape.c == 0 || !(self.channels.len() as u32).is_multiple_of(input.shape.c) {
+        if input.shape.c == 0 || !outputs.is_multiple_of(input.shape.c) {
             return Err(Fault::ShapeRule);
         }
         match Self::output_shape(input.shape, &self.window, multiplier(tensors)) {
-            Some(shape) if shape.same(output.shape) && shape.c == self.channels.len() as u32 => {}
+            Some(shape) if shape.same(output.shape) && shape.c == outputs => {}
             _ => return Err(Fault::ShapeRule),
         }
         if matches!(self.algorithm, DepthwiseAlgorithm::Packed) {
@@ -97,7 +99,7 @@ impl<'m> DepthwiseConv2d<'m> {
             let len = packed::packed_words(&layer).saturating_mul(4);
             return params::demand(self.weights.len() == len, Fault::Weights);
         }
-        let len = self.window.taps_len() as u64 * output.shape.c as u64;
+        let len = self.window.taps_len() as u64 * output.shape.c as u64 * params::weight_size(input.dtype);
         params::demand(self.weights.len() as u64 == len, Fault::Weights)
     }
 

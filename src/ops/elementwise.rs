@@ -3,9 +3,10 @@
 use core::ops::Range;
 
 use super::patch::copy_row;
-use super::{Io, params};
+use super::{Io, Operands, params};
 use crate::bytes::attempt;
 use crate::error::Fault;
+use crate::kernels::intrinsics::cast;
 use crate::memory::Element;
 use crate::tensor::{Shape, Tensor};
 
@@ -44,6 +45,29 @@ pub(super) fn combine<E: Element>(
                 [only] => out.iter_mut().for_each(|out| *out = f(*out, *only)),
                 _ => out.iter_mut().zip(right).for_each(|(out, &right)| *out = f(*out, right)),
             }
+        }
+    }
+}
+
+/// `output = f(input, constant)` for rows `rows`; `data` is the bytes of constants of two bytes, one for each channel or for
+/// each element.
+pub(super) fn combine_constants<E: Element>(
+    io: &mut Io<'_, '_>,
+    data: &[i8],
+    rows: Range<u32>,
+    f: impl Fn(E, [u8; 2]) -> E,
+) {
+    let Operands { a, output, .. } = io.tensors;
+    let (data, _) = cast::as_u8(data).as_chunks::<2>();
+    let channels = output.shape.c as usize;
+    let each_pixel = data.len() > channels;
+    for y in rows.start..rows.end.min(output.shape.h) {
+        copy_row(io.memory, &a, &output, y);
+        for x in 0..output.shape.w {
+            let pixel = if each_pixel { y.wrapping_mul(output.shape.w).wrapping_add(x) as usize } else { 0 };
+            let constants = data.get(pixel.wrapping_mul(channels)..).unwrap_or_default();
+            let elements = E::of_mut(io.memory.write(output.pixels(y, x, 1)));
+            elements.iter_mut().zip(constants).for_each(|(x, &constant)| *x = f(*x, constant));
         }
     }
 }

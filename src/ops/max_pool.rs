@@ -45,7 +45,7 @@ impl MaxPool2d {
     }
 
     pub(super) const fn scratch_len(&self, tensors: &Operands) -> u32 {
-        if tensors.a.dtype.same(DType::I16) {
+        if !tensors.a.dtype.same(DType::I8) {
             return 0;
         }
         let len = self.pool(tensors).scratch_bytes();

@@ -34,10 +34,12 @@ pub use depthwise::DepthwiseAlgorithm;
 pub use sigmoid::Curve;
 
 mod elementwise;
+mod float16;
 mod matmul;
 mod overlay;
 mod params;
 mod patch;
+mod pooling;
 mod wide;
 
 /// The tensors that a step works on: one or two inputs and an output.
@@ -173,9 +175,17 @@ macro_rules! operators {
             }
 
             fn run_rows<B: Backend, const USES: u64>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
-                let (int8, int16) =
-                    const { (uses::has(USES, uses::dtype(DType::I8)), uses::has(USES, uses::dtype(DType::I16))) };
+                let [int8, int16, halves] = const {
+                    [
+                        uses::has(USES, uses::dtype(DType::I8)),
+                        uses::has(USES, uses::dtype(DType::I16)),
+                        uses::has(USES, uses::dtype(DType::F16)),
+                    ]
+                };
                 if int16 && io.tensors.a.dtype.same(DType::I16) && wide::run::<USES>(self, io, rows.clone()) {
+                    return;
+                }
+                if halves && io.tensors.a.dtype.same(DType::F16) && float16::run::<B, USES>(self, io, rows.clone()) {
                     return;
                 }
                 match self {
@@ -197,8 +207,8 @@ impl Op<'_> {
         self.run_one_of::<B, { uses::ALL }>(io, rows);
     }
 
-    /// The same in a program that runs nothing but `USES`.
-    pub(crate) fn run_one_of<B: Backend, const USES: u64>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+    /// The same in a program that runs nothing but `USES`; what is not among them does nothing.
+    pub fn run_one_of<B: Backend, const USES: u64>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         if uses::has(USES, uses::OVERLAYS)
             && let Some((op, tensors)) = overlay::narrowed(self, &io.tensors, &rows)
         {
@@ -256,4 +266,8 @@ operators! {
     sigmoid::Sigmoid<'m> = 17, 1, "SIGMOID";
     /// Softmax over the channels of every pixel, of int16 elements.
     softmax_int16::SoftmaxInt16<'m> = 18, 1, "SOFTMAX_INT16";
+    /// The same numbers as halves, or halves as quantized integers.
+    convert::Convert = 19, 1, "CONVERT";
+    /// Softmax over the channels of every pixel, of halves.
+    softmax_float16::SoftmaxFloat16 = 20, 1, "SOFTMAX_FLOAT16";
 }

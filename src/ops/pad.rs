@@ -6,7 +6,7 @@ use super::patch::copy;
 use super::{Io, Operands, params};
 use crate::bytes::{Block, attempt};
 use crate::error::{Fault, ModelError};
-use crate::kernels::Backend;
+use crate::kernels::{Backend, float16};
 use crate::kernels::intrinsics::cast;
 use crate::quant::Clamp;
 use crate::tensor::{DType, Shape};
@@ -19,7 +19,7 @@ pub struct Pad {
     pub before: [u32; 3],
     /// Elements after, `[h, w, c]`.
     pub after: [u32; 3],
-    /// What they are.
+    /// What they are; of halves the ordinal.
     pub value: i16,
 }
 
@@ -91,6 +91,7 @@ impl Pad {
                 match output.dtype {
                     DType::I8 => pixel.fill(self.value as i8),
                     DType::I16 => cast::as_i16_mut(pixel).fill(self.value),
+                    DType::F16 => cast::as_f16_mut(pixel).fill(float16::from_ordinal(self.value.into())),
                 }
                 let (from_y, from_x) = (y.wrapping_sub(top), x.wrapping_sub(left));
                 if from_y < input.shape.h && from_x < input.shape.w {

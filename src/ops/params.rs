@@ -3,6 +3,7 @@
 use super::Operands;
 use crate::bytes::{Block, attempt};
 use crate::error::{Fault, ModelError};
+use crate::kernels::float16;
 use crate::quant::{Channels, Clamp, Multiplier, Rounding};
 use crate::tensor::{DType, Shape, Tensor};
 use crate::window::Window;
@@ -130,10 +131,12 @@ pub(super) const fn only_algorithm(block: &Block<'_>, at: u32) -> Result<(), Mod
     }
 }
 
-/// The rules of operators with weights: one element type; a table, a rounding mode and an algorithm that go with it.
+/// The rules of operators with weights: one element type; a table, a rounding mode and an algorithm that go with it; of halves
+/// weights and biases that are finite.
 pub(super) const fn weighted(
     tensors: &Operands,
     rounding: Rounding,
+    weights: &[i8],
     channels: &Channels<'_>,
     direct: bool,
 ) -> Result<(), Fault> {
@@ -141,8 +144,24 @@ pub(super) const fn weighted(
     match tensors.a.dtype {
         DType::I8 => attempt!(demand(!matches!(rounding, Rounding::Wide), Fault::Rounding)),
         DType::I16 => attempt!(demand(direct, Fault::Algorithm)),
+        DType::F16 => {
+            attempt!(demand(direct, Fault::Algorithm));
+            attempt!(demand(float16::are_finite(weights), Fault::Weights));
+            return demand(float16::are_biases(channels.bytes(), tensors.output.shape.c), Fault::Weights);
+        }
     }
     demand(channels.is_valid(rounding), Fault::Multiplier)
+}
+
+/// Output channels of an operator with weights whose output is `output`: those of the table, or, of halves, whose table
+/// [`weighted`] holds against them, the output's.
+pub(super) const fn outputs(channels: &Channels<'_>, output: &Tensor) -> u32 {
+    if output.dtype.same(DType::F16) { output.shape.c } else { channels.len() as u32 }
+}
+
+/// Bytes of a weight: weights are int8, but halves go with halves.
+pub(super) const fn weight_size(dtype: DType) -> u64 {
+    if dtype.same(DType::F16) { 2 } else { 1 }
 }
 
 /// The shape rule of pools, `None` when the window does not fit.

@@ -2,6 +2,7 @@
 
 use core::ops::Range;
 
+use super::Io;
 use crate::kernels::Pixels;
 use crate::memory::{Memory, Region};
 use crate::tensor::Tensor;
@@ -62,6 +63,17 @@ pub(super) fn gather(
         to.fill(fill);
     }
     patch.fill(fill);
+}
+
+/// All elements of `input` in one stretch: where they are, or gathered in scratch.
+pub(super) fn contiguous(io: &mut Io<'_, '_>, input: &Tensor) -> Region {
+    if input.is_contiguous() {
+        return input.region();
+    }
+    let gathered = io.scratch.part(0, input.shape.len().saturating_mul(input.dtype.size()));
+    let whole = Window::global([input.shape.h, input.shape.w]);
+    gather(io.memory, input, &whole, 0, (0, 0), gathered);
+    gathered
 }
 
 /// The taps of a window that lie inside its input, both ways.

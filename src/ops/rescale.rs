@@ -50,9 +50,11 @@ impl Rescale {
     }
 
     pub(super) const fn check(&self, tensors: &Operands) -> Result<(), Fault> {
-        // From int8 to int8 it is a LOOKUP.
-        let int8 = tensors.a.dtype.same(DType::I8) && tensors.output.dtype.same(DType::I8);
-        attempt!(params::demand(!int8, Fault::QuantRule));
+        // From int8 to int8 it is a LOOKUP, from halves or to them a CONVERT.
+        let (from, to) = (tensors.a.dtype, tensors.output.dtype);
+        let int8 = from.same(DType::I8) && to.same(DType::I8);
+        let halves = from.same(DType::F16) || to.same(DType::F16);
+        attempt!(params::demand(!int8 && !halves, Fault::QuantRule));
         attempt!(params::demand(self.clamp.is_valid(tensors.output.dtype), Fault::Clamp));
         params::demand(Self::output_shape(tensors.a.shape).same(tensors.output.shape), Fault::ShapeRule)
     }
@@ -84,7 +86,7 @@ impl Rescale {
                     DType::I8 => to.iter_mut().zip(i16::of(from)).for_each(|(to, &q)| {
                         *to = self.apply(q.into(), &a, &output) as i8;
                     }),
-                    DType::I16 => i16::of_mut(to).iter_mut().zip(from).for_each(|(to, &q)| {
+                    _ => i16::of_mut(to).iter_mut().zip(from).for_each(|(to, &q)| {
                         *to = self.apply(q.into(), &a, &output) as i16;
                     }),
                 }

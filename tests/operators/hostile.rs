@@ -4,12 +4,13 @@
 
 use kinglet::kernels::algorithms::{Layer, Map};
 use kinglet::ops::{
-    Add, AveragePool2d, Concat, Constant, Conv2d, ConvAlgorithm, Curve, Dense, DepthwiseAlgorithm, DepthwiseConv2d,
-    Function, Lookup, MaxPool2d, Mean, Mul, Op, OpKind, Pad, Rescale, Reshape, Sigmoid, Softmax, SoftmaxInt16, Sub,
+    Add, AveragePool2d, Concat, Constant, Conv2d, ConvAlgorithm, Convert, Curve, Dense, DepthwiseAlgorithm,
+    DepthwiseConv2d, Function, Lookup, MaxPool2d, Mean, Mul, Op, OpKind, Pad, Rescale, Reshape, Sigmoid, Softmax,
+    SoftmaxFloat16, SoftmaxInt16, Sub,
 };
 use kinglet::{
     Channel, Channels, Clamp, DType, Model, Multiplier, Padding, QuantParams, Rounding, Session, Shape, WideChannel,
-    Window,
+    Window, f16,
 };
 
 use super::common;
@@ -81,7 +82,12 @@ fn models() -> Vec<(OpKind, Vec<u8>)> {
         let conv = Conv2d { algorithm, window, rounding, clamp, weights, channels };
         steps.push((Op::Conv2d(conv), map(&window)));
     }
-    steps.iter().map(|(op, output)| (op.kind(), file(op, same, *output))).chain(int16_models()).collect()
+    steps
+        .iter()
+        .map(|(op, output)| (op.kind(), file(op, same, *output)))
+        .chain(int16_models())
+        .chain(float16_models())
+        .collect()
 }
 
 /// One model for every operator that takes int16 elements.
@@ -148,6 +154,63 @@ fn int16_models() -> Vec<(OpKind, Vec<u8>)> {
     let narrow = rescale(Clamp { min: -100, max: 127 });
     models.push((OpKind::Rescale, file_of(&narrow, [DType::I16, DType::I8], same, (SHAPE, QUANT))));
     models.push((OpKind::Rescale, file_of(&rescale(clamp), [DType::I8, DType::I16], (SHAPE, QUANT), same)));
+    models
+}
+
+/// One model for every operator that takes halves.
+fn float16_models() -> Vec<(OpKind, Vec<u8>)> {
+    const REAL: QuantParams = QuantParams::REAL;
+    let (clamp, rounding) = (Clamp { min: -20_000, max: 31_000 }, Rounding::Double);
+    let number = |i: u32| (i.wrapping_mul(40_503) >> 7) as i16 as f32 / 8192.0;
+    let weights: Vec<i8> = (0..2048).flat_map(|i| f16::from_f32(number(i)).to_le_bytes()).map(|b| b as i8).collect();
+    let biases: Vec<u8> = (0..120).flat_map(|i| number(7 * i).to_le_bytes()).collect();
+    // A number for each channel, and zeros to a multiple of three.
+    let table = |n: usize| [&biases[..4 * n], &[0; 8][..4 * (n.next_multiple_of(3) - n)]].concat();
+    let tables = [4, 7, 12].map(table);
+    let channels = |i: usize| Channels::new(&tables[i]).unwrap();
+    let window = Window::new([3; 2], [1; 2], Padding::Same, [SHAPE.h, SHAPE.w]);
+    let sub = Sub::new(REAL, REAL, REAL, DType::F16, rounding, clamp).unwrap();
+    let mul = Mul::new(REAL, REAL, REAL, rounding, clamp).unwrap();
+    let add = Add::new(REAL, REAL, REAL, DType::F16, rounding, clamp).unwrap();
+    let constant = |function| Op::Constant(Constant { function, zero_point: 0, data: &weights[..8] });
+    let pad = Pad { before: [1, 0, 2], after: [0, 3, 1], value: 700 };
+    let same = (SHAPE, REAL);
+    let algorithm = ConvAlgorithm::Direct;
+    let conv = Conv2d { algorithm, window, rounding, clamp, weights: &weights[..288], channels: channels(0) };
+    let depthwise = DepthwiseConv2d {
+        algorithm: DepthwiseAlgorithm::Direct,
+        window,
+        rounding,
+        clamp,
+        weights: &weights[..216],
+        channels: channels(2),
+    };
+    let dense = Dense { rounding, clamp, weights: &weights[..240 * 7], channels: channels(1) };
+    let steps = [
+        (Op::Conv2d(conv), same),
+        (Op::DepthwiseConv2d(depthwise), (Shape::new(SHAPE.h, SHAPE.w, 12), REAL)),
+        (Op::Dense(dense), (Shape::vector(7), REAL)),
+        (Op::MaxPool2d(MaxPool2d { window, clamp }), same),
+        (Op::AveragePool2d(AveragePool2d { window, clamp }), same),
+        (Op::Mean(Mean::new(REAL, REAL, 30, rounding).unwrap()), (Shape::vector(4), REAL)),
+        (Op::Add(add), same),
+        (Op::Mul(mul), same),
+        (Op::Sub(sub), same),
+        (constant(Function::Add(add)), same),
+        (constant(Function::SubFrom(sub)), same),
+        (Op::Concat(Concat), same),
+        (Op::Reshape(Reshape), (Shape::vector(SHAPE.len()), REAL)),
+        (Op::Pad(pad), (Pad::output_shape(SHAPE, pad.before, pad.after), REAL)),
+        (Op::SoftmaxFloat16(SoftmaxFloat16 { beta: 1.5 }), same),
+    ];
+    let mut models: Vec<_> =
+        steps.iter().map(|(op, out)| (op.kind(), file_of(op, [DType::F16; 2], same, *out))).collect();
+    let quantized = [(DType::I8, QUANT), (DType::I16, QuantParams { scale: 0.0002, zero_point: 0 })];
+    for (dtype, quant) in quantized {
+        let convert = Op::Convert(Convert);
+        models.push((OpKind::Convert, file_of(&convert, [DType::F16, dtype], same, (SHAPE, quant))));
+        models.push((OpKind::Convert, file_of(&convert, [dtype, DType::F16], (SHAPE, quant), same)));
+    }
     models
 }
 

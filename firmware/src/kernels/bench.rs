@@ -12,7 +12,7 @@ use super::{Buffers, Random};
 use crate::clock;
 
 /// Measures `kernel` and logs it.
-fn count(name: &str, algorithm: &str, macs: usize, kernel: impl FnOnce()) {
+pub(super) fn count(name: &str, algorithm: &str, macs: usize, kernel: impl FnOnce()) {
     defmt::info!(
         "kernel instructions={=u32} macs={=usize} algorithm={=str} name={=str}",
         clock::count(kernel),

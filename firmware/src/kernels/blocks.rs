@@ -1,11 +1,14 @@
 //! Every block of the build's instruction set against its portable definition, over random and extreme data.
 
 use kinglet::kernels::blocks::depthwise::{Pair, Taps};
+use kinglet::kernels::blocks::float16::{Layer, Pixels};
 use kinglet::kernels::blocks::gemm::Rows;
 use kinglet::kernels::blocks::winograd::Table;
 use kinglet::kernels::blocks::{Blocks, Columns, Tiles};
-use kinglet::kernels::intrinsics::cast::{words_as_i8_mut, words_as_i32_mut};
+use kinglet::kernels::float16::{Bounds, narrow, widen};
+use kinglet::kernels::intrinsics::cast::{as_f16_mut, as_u8, words_as_i8, words_as_i8_mut, words_as_i32_mut};
 use kinglet::kernels::{Active, Backend, Portable};
+use kinglet::{Activation, Clamp, DType, QuantParams, f16};
 
 use super::{Buffers, Random};
 
@@ -52,8 +55,8 @@ macro_rules! both {
 
 /// The number of differences.
 pub(super) fn compare(buffers: &mut Buffers) -> u32 {
-    let mut differences = 0;
     let mut seed = Random(12_345);
+    let mut differences = conversions(&mut seed);
     buffers.output.fill(UNTOUCHED);
     for number in 0..ROUNDS {
         buffers.input.iter_mut().for_each(|word| *word = seed.word());
@@ -89,9 +92,65 @@ pub(super) fn compare(buffers: &mut Buffers) -> u32 {
         products(&mut round);
         winograd(&mut round);
         bytes(&mut round);
+        halves(&mut round);
         differences += round.differences;
     }
     differences
+}
+
+/// Conversions of halves, every one of them, and of numbers in single precision, ties and extremes among them.
+fn conversions(random: &mut Random) -> u32 {
+    let mut differences = 0;
+    for half in (0..=u16::MAX).map(f16::from_bits).filter(|half| half.is_finite()) {
+        differences += u32::from(widen(half).to_bits() != half.to_f32_const().to_bits());
+    }
+    for _ in 0..20_000 {
+        let bits = random.next();
+        // Exponents around those of halves; now and then exactly between two of them.
+        let exponent = (100 + random.below(48) as u32) << 23;
+        let mantissa = if random.below(2) == 0 { bits & 0x007f_e000 | 0x1000 } else { bits & 0x007f_ffff };
+        let x = f32::from_bits(bits & 1 << 31 | exponent | mantissa);
+        differences += u32::from(narrow(x).to_bits() != f16::from_f32_const(x).to_bits());
+    }
+    if differences > 0 {
+        defmt::error!("{=u32} conversions of halves differ from their definition", differences);
+    }
+    differences
+}
+
+/// Products of halves below 2, at multiples of 4 bytes and of 2.
+fn halves(round: &mut Round) {
+    let mut numbers = [f16::ZERO; 8 * 41];
+    for x in &mut numbers {
+        *x = f16::from_bits(round.random.next() as u16 & !0x4000);
+    }
+    let len = 1 + round.random.below(41);
+    let row = |index: usize| &numbers[index * len..][..len];
+    let (patches, weights) = ([0, 1, 2, 3].map(row), [4, 5, 6, 7].map(row));
+    both!(round, "f16_spread", 4 * 41, |out, Set| {
+        let mut lanes = [0.0; 4 * 41];
+        Set::f16_spread(&numbers[len % 3..][..len], &mut lanes[1..4 * len]);
+        out.iter_mut().zip(lanes).for_each(|(out, x)| *out = x.to_bits());
+    });
+    let mut lanes = [0.0; 4 * 41];
+    patches.iter().enumerate().for_each(|(lane, patch)| Portable::f16_spread(patch, &mut lanes[lane..]));
+    // Three to seven channels, weights at multiples of 4 or 2 bytes, and bounds that some sums meet.
+    let (channels, count) = (3 + round.random.below(5), 1 + round.random.below(4));
+    let biases = [0.5f32, -0.25, 3.0, 0.0, -9.0, 1e-9, -1e-9].map(f32::to_bits);
+    let (biases, _) = as_u8(words_as_i8(&biases)).as_chunks();
+    let clamp = Clamp::activation(Activation::Relu6, QuantParams::REAL, DType::F16);
+    let clamp = if len.is_multiple_of(2) { clamp } else { Clamp::full(DType::F16) };
+    let layer = Layer { weights: &numbers[round.number % 2..], biases, k: len, bounds: Bounds::of(clamp) };
+    let pixels = Pixels { channels, pitch: channels + len % 4, count };
+    both!(round, "f16_gemm", 30, |out, Set| {
+        let out = &mut as_f16_mut(words_as_i8_mut(out))[..60];
+        Set::f16_gemm(&lanes[..4 * len], &layer, out, pixels);
+    });
+    both!(round, "dot_f16_1x4", 4, |out, Set| {
+        let mut sums = [0.5, -0.25, 3.0, 0.0];
+        Set::dot_f16_1x4(patches[0], weights, &mut sums);
+        out.iter_mut().zip(sums).for_each(|(out, sum)| *out = sum.to_bits());
+    });
 }
 
 /// Matrix products.

@@ -1,7 +1,9 @@
-//! The kernels by themselves: [`blocks`] compares them with their definitions, [`bench`](mod@bench) counts instructions.
+//! The kernels by themselves: [`blocks`] compares them with their definitions, [`bench`](mod@bench) counts instructions,
+//! [`float16`] those of halves.
 
 mod bench;
 mod blocks;
+mod float16;
 
 use kinglet::Arena;
 use kinglet::kernels::intrinsics::cast::{as_i8_mut, i8_as_words_mut};
@@ -62,5 +64,6 @@ pub fn run() -> i32 {
     defmt::info!("blocks differences={=u32}", differences);
     clock::start();
     bench::all(&mut buffers);
+    float16::all(&mut buffers);
     if differences == 0 { fault::OK } else { fault::FAILED }
 }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use super::budgets::{Budgets, cost};
+use super::quantization::Dtype;
 use super::trained::{Opened, Trained};
 use crate::import::tflite;
 use crate::report::table::grouped;
@@ -22,6 +23,12 @@ pub struct Args {
     /// What to write: a model file for the runtime, or a TensorFlow Lite file for other tools.
     #[arg(long, value_enum, default_value_t = Format::Kgl)]
     format: Format,
+    /// What weights and activations are.
+    #[arg(long, value_enum, default_value_t = Dtype::Int8)]
+    dtype: Dtype,
+    /// Layers that stay in float16 in an int8 network, by the names that `kinglet quantize` lists.
+    #[arg(long, value_name = "LAYERS", value_delimiter = ',', conflicts_with = "dtype")]
+    keep_f16: Vec<String>,
     #[command(flatten)]
     budgets: Budgets,
 }
@@ -35,13 +42,22 @@ enum Format {
     Tflite,
 }
 
-/// Quantizes, plans and writes the model; the runtime has accepted it before it gets its name.
+/// Quantizes or rounds, plans and writes the model; the runtime has accepted it before it gets its name.
 ///
 /// # Errors
 /// Names the file or the node that is wrong.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let Opened { folder, model, data, quantization, .. } = args.trained.open()?;
-    let network = deploy::quantize(&model.graph, &model.params, &data.train, &quantization)?;
+    let (folder, network) = match args.dtype {
+        Dtype::Int8 => {
+            let Opened { folder, model, data, quantization, .. } = args.trained.open()?;
+            let (graph, params) = (&model.graph, &model.params);
+            (folder, deploy::mixed(graph, params, &data.train, &quantization, &args.keep_f16)?)
+        }
+        Dtype::F16 => {
+            let (folder, model) = args.trained.weights()?;
+            (folder, deploy::float16(&model.graph, &model.params)?)
+        }
+    };
     if args.format == Format::Tflite {
         let path = args.output.clone().unwrap_or_else(|| folder.file("model.tflite"));
         let bytes = tflite::to_bytes(&network)?;

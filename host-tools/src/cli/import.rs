@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, ensure};
 
 use super::budgets::{Budgets, cost};
-use super::quantization::Quantization;
+use super::quantization::{Dtype, Quantization};
 use crate::graph::Preprocess;
 use crate::import::{self, ImportError, Imported, ImportedFloat, Model, Options, RoundingMode, calibration};
-use crate::{export, files, quantize};
+use crate::{deploy, export, files, quantize};
 
 /// Options of `kinglet import`.
 #[derive(Debug, clap::Args)]
@@ -40,6 +40,9 @@ pub struct Args {
     /// See `--mean`; 0.00392157 for models that take pixels from 0 to 255 as they are.
     #[arg(long, value_delimiter = ',')]
     std: Vec<f32>,
+    /// What weights and activations of a float model become.
+    #[arg(long, value_enum, default_value_t = Dtype::Int8)]
+    dtype: Dtype,
     #[command(flatten)]
     quantization: Quantization,
     #[command(flatten)]
@@ -60,7 +63,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let options = Options { name, rounding: args.rounding, labels };
     let model = import::read(&bytes, &options).with_context(|| format!("`{}`", args.model.display()))?;
     let imported = match model {
-        Model::Int8(imported) => imported,
+        Model::Int8(imported) => {
+            ensure!(args.dtype == Dtype::Int8, "the model is quantized: --dtype is for float models");
+            imported
+        }
         Model::Float(model) => quantized(model, args)?,
     };
     let network = &imported.network;
@@ -78,8 +84,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The int8 network of a float model: with the scales that the file gives, and for the rest with scales from calibration
-/// images.
+/// The network of a float model: in float16, or in int8 with the scales that the file gives, and for the rest with scales from
+/// calibration images.
 fn quantized(mut model: ImportedFloat, args: &Args) -> Result<Imported> {
     let channels = model.graph.input.c as usize;
     let spread = |given: &[f32], default: f32| match given {
@@ -92,6 +98,10 @@ fn quantized(mut model: ImportedFloat, args: &Args) -> Result<Imported> {
     model.graph.preprocess = preprocess;
     let has_scales = !model.quants.is_empty();
     let mut network = match &args.calibration {
+        calibration if args.dtype == Dtype::F16 => {
+            ensure!(calibration.is_none(), "float16 needs no calibration images");
+            deploy::float16(&model.graph, &model.params)?
+        }
         None if has_scales => import::given::quantize(&model)?,
         None => return Err(ImportError::Float.into()),
         Some(path) => {

@@ -2,6 +2,16 @@
 
 use crate::quantize::{self, Calibration};
 
+/// What a float network becomes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Dtype {
+    /// int8: quantized by calibration images.
+    #[default]
+    Int8,
+    /// Halves, with sums in single precision: twice the bytes, nothing to calibrate.
+    F16,
+}
+
 /// How a float network becomes int8.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub struct Quantization {

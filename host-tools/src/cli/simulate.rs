@@ -20,14 +20,14 @@ pub struct Args {
     /// The model file (.kgl).
     model: PathBuf,
     /// Inputs, N x H x W x C (.npy): int8 or int16 elements, uint8 pixels, which go through the model's table, or float32 numbers,
-    /// which are quantized (also N x C x H x W).
+    /// which are quantized, or rounded to float16 (also N x C x H x W).
     #[arg(long)]
     input: PathBuf,
     /// Outputs to compare with, int8, int16 or uint8 (int8 plus 128), one row per image (.npy), or float32, of which only the best
     /// classes are compared; exits with 1 when not all are equal.
     #[arg(long)]
     expect: Option<PathBuf>,
-    /// Where to write the outputs, int8 or int16, N x classes (.npy).
+    /// Where to write the outputs, int8 or int16, or float32 of a float16 model, N x classes (.npy).
     #[arg(long)]
     output: Option<PathBuf>,
     /// Intermediate results of the first image to compare with, int8 or int16, named like the steps (.npz); exits with 1 and names
@@ -72,6 +72,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         let mut file = Vec::new();
         match model.output().dtype {
             DType::I8 => outputs.mapv(|element| element as i8).write_npy(&mut file),
+            DType::F16 => outputs.mapv(|element| model.output().real(element)).write_npy(&mut file),
             _ => outputs.write_npy(&mut file),
         }
         .with_context(|| path.display().to_string())?;

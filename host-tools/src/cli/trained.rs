@@ -36,17 +36,26 @@ pub struct Opened {
 }
 
 impl Trained {
+    /// Reads the weights alone.
+    ///
+    /// # Errors
+    /// Names the file that is wrong.
+    pub fn weights(&self) -> Result<(RunFolder, FloatModel)> {
+        let folder = RunFolder::new(&self.run);
+        let model = graph::load(&folder.file("weights.safetensors"))?;
+        Ok((folder, model))
+    }
+
     /// Reads recipe, weights and images.
     ///
     /// # Errors
     /// Names the file that is wrong.
     pub fn open(&self) -> Result<Opened> {
-        let folder = RunFolder::new(&self.run);
+        let (folder, model) = self.weights()?;
         let mut recipe = folder.recipe()?;
         if let Some(path) = &self.data {
             recipe.data.set_path(path);
         }
-        let model = graph::load(&folder.file("weights.safetensors"))?;
         let data = recipe.data.load()?;
         let quantization = deploy::Options { images: self.calibration_images, quantize: self.quantization.options() };
         Ok(Opened { folder, recipe, model, data, quantization })

@@ -2,13 +2,14 @@
 
 use kinglet::kernels::algorithms::{Layer, Map, depthwise};
 use kinglet::ops::{
-    Add, AveragePool2d, Concat, Constant, Conv2d, ConvAlgorithm, Dense, DepthwiseAlgorithm, DepthwiseConv2d, Function,
-    Lookup, MaxPool2d, Mean, Mul, Op, Pad, Rescale, Reshape, Sigmoid, Softmax, SoftmaxInt16, Sub,
+    Add, AveragePool2d, Concat, Constant, Conv2d, ConvAlgorithm, Convert, Dense, DepthwiseAlgorithm, DepthwiseConv2d,
+    Function, Lookup, MaxPool2d, Mean, Mul, Op, Pad, Rescale, Reshape, Sigmoid, Softmax, SoftmaxFloat16, SoftmaxInt16,
+    Sub,
 };
-use kinglet::{Activation, Channel, Channels, Clamp, DType, Multiplier, Rounding, WideChannel};
+use kinglet::{Activation, Channel, Channels, Clamp, DType, Multiplier, QuantParams, Rounding, WideChannel, f16};
 
 use super::{ExportError, curves};
-use crate::network::{ConstantFunction, Network, Node, NodeOp, TensorInfo};
+use crate::network::{ConstantFunction, FloatLayer, Network, Node, NodeOp, TensorInfo};
 
 /// What an operator keeps in flash, in the runtime's layout.
 #[derive(Clone, Debug, Default)]
@@ -75,6 +76,12 @@ impl Constants {
                 constants.weights =
                     data.iter().flat_map(|x| x.to_le_bytes().into_iter().take(size)).map(|b| b as i8).collect();
             }
+            NodeOp::Float { weights, bias, .. } => {
+                constants.weights = halves(weights);
+                constants.channels = bias.iter().flat_map(|bias| bias.to_le_bytes()).collect();
+                constants.channels.resize(constants.channels.len().next_multiple_of(Channel::BYTES), 0);
+            }
+            NodeOp::FloatConstant { data, .. } => constants.weights = halves(data),
             NodeOp::Sigmoid { .. } => constants.curves = curves::logistic().to_vec(),
             NodeOp::Softmax { .. } if constants.wide => constants.curves = curves::softmax(node.rounding),
             NodeOp::Lookup { table } => {
@@ -210,22 +217,31 @@ impl Constants {
                 Op::Mul(mul.ok_or_else(|| ratio("the ratio of the product's scales"))?)
             }
             NodeOp::Constant { function, quant, activation, .. } => {
-                let (input, clamp, dtype) = (operand(0)?.quant, clamp(*activation), output.dtype);
-                let function = match function {
-                    ConstantFunction::Mul => Mul::new(input, *quant, output.quant, rounding, clamp).map(Function::Mul),
-                    ConstantFunction::Add => {
-                        Add::new(input, *quant, output.quant, dtype, rounding, clamp).map(Function::Add)
-                    }
-                    ConstantFunction::Sub => {
-                        Sub::new(input, *quant, output.quant, dtype, rounding, clamp).map(Function::Sub)
-                    }
-                    ConstantFunction::SubFrom => {
-                        Sub::new(*quant, input, output.quant, dtype, rounding, clamp).map(Function::SubFrom)
-                    }
-                };
+                let function = with_constant(*function, operand(0)?, *quant, output, rounding, clamp(*activation));
                 let function = function.ok_or_else(|| ratio("a ratio with the constant's scale"))?;
                 Op::Constant(Constant { function, zero_point: quant.zero_point, data: weights })
             }
+            NodeOp::FloatConstant { function, activation, .. } => {
+                let real = QuantParams::REAL;
+                let function = with_constant(*function, operand(0)?, real, output, rounding, clamp(*activation));
+                let function = function.ok_or_else(|| ratio("a scale of float16"))?;
+                Op::Constant(Constant { function, zero_point: 0, data: weights })
+            }
+            NodeOp::Float { layer, activation, .. } => {
+                let (clamp, channels) = (clamp(*activation), channels()?);
+                match *layer {
+                    FloatLayer::Conv2d(window) => {
+                        let algorithm = ConvAlgorithm::Direct;
+                        Op::Conv2d(Conv2d { algorithm, window, rounding, clamp, weights, channels })
+                    }
+                    FloatLayer::DepthwiseConv2d(window) => {
+                        let algorithm = DepthwiseAlgorithm::Direct;
+                        Op::DepthwiseConv2d(DepthwiseConv2d { algorithm, window, rounding, clamp, weights, channels })
+                    }
+                    FloatLayer::Dense => Op::Dense(Dense { rounding, clamp, weights, channels }),
+                }
+            }
+            NodeOp::Convert => Op::Convert(Convert),
             NodeOp::Concat => Op::Concat(Concat),
             NodeOp::Softmax { beta } if self.wide => {
                 let factor = SoftmaxInt16::factor(operand(0)?.quant, *beta).filter(|factor| factor.is_valid());
@@ -236,6 +252,9 @@ impl Constants {
                     exp: exp.try_into().map_err(broken)?,
                     reciprocal: reciprocal.try_into().map_err(broken)?,
                 })
+            }
+            NodeOp::Softmax { beta } if output.dtype == DType::F16 => {
+                Op::SoftmaxFloat16(SoftmaxFloat16 { beta: *beta })
             }
             NodeOp::Softmax { beta } => {
                 let softmax = Softmax::new(operand(0)?.quant, *beta);
@@ -266,6 +285,29 @@ impl Constants {
             NodeOp::Reshape => Op::Reshape(Reshape),
             NodeOp::Pad { before, after, value } => Op::Pad(Pad { before: *before, after: *after, value: *value }),
         })
+    }
+}
+
+/// Halves as a model file has them.
+fn halves(numbers: &[f16]) -> Vec<i8> {
+    numbers.iter().flat_map(|x| x.to_le_bytes()).map(|byte| byte as i8).collect()
+}
+
+/// Arithmetic with a constant quantized with `quant`; `None` when a ratio of scales is out of range.
+fn with_constant(
+    function: ConstantFunction,
+    input: &TensorInfo,
+    quant: QuantParams,
+    output: &TensorInfo,
+    rounding: Rounding,
+    clamp: Clamp,
+) -> Option<Function> {
+    let (input, dtype, output) = (input.quant, output.dtype, output.quant);
+    match function {
+        ConstantFunction::Mul => Mul::new(input, quant, output, rounding, clamp).map(Function::Mul),
+        ConstantFunction::Add => Add::new(input, quant, output, dtype, rounding, clamp).map(Function::Add),
+        ConstantFunction::Sub => Sub::new(input, quant, output, dtype, rounding, clamp).map(Function::Sub),
+        ConstantFunction::SubFrom => Sub::new(quant, input, output, dtype, rounding, clamp).map(Function::SubFrom),
     }
 }
 

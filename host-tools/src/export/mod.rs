@@ -18,6 +18,7 @@ pub use lower::Constants;
 use crate::files;
 use crate::network::{Network, NetworkError, Node};
 use crate::plan::{self, Plan, Program};
+use crate::simulate::to_bytes as to_bytes_of;
 
 /// Why a network could not be exported.
 #[derive(Debug, Error)]
@@ -179,8 +180,7 @@ fn write(network: &Network, program: &Program<'_>, plan: Plan, time: Duration) -
         .collect();
     let dtype = network.tensors[network.input].dtype;
     let tables = network.pixels.as_ref().map_or_else(Vec::new, |pixels| {
-        let bytes = |entry: &i16| entry.to_le_bytes().into_iter().take(dtype.size() as usize);
-        pixels.tables.iter().flat_map(bytes).map(|byte| byte as i8).collect()
+        to_bytes_of(&pixels.tables, dtype).into_iter().map(|byte| byte as i8).collect()
     });
     let bytes = ModelSpec {
         name: &network.name,

@@ -5,12 +5,12 @@
 
 use kinglet::ops::{
     Add, AveragePool2d, Concat, Constant, Conv2d, Dense, DepthwiseConv2d, Lookup, MaxPool2d, Mean, Mul, Pad, Softmax,
-    SoftmaxInt16, Sub,
+    SoftmaxFloat16, SoftmaxInt16, Sub,
 };
 use kinglet::{DType, PixelTables, QuantParams, Rounding, Shape, Window};
 use thiserror::Error;
 
-use super::{Network, Node, NodeOp, TensorId};
+use super::{FloatLayer, Network, Node, NodeOp, TensorId};
 
 /// A network that breaks a rule.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -48,6 +48,11 @@ impl NodeOp {
             NodeOp::Constant { .. } => OpKind::Constant,
             NodeOp::Rescale { .. } => OpKind::Rescale,
             NodeOp::Sigmoid { .. } => OpKind::Sigmoid,
+            NodeOp::Float { layer: FloatLayer::Conv2d(_), .. } => OpKind::Conv2d,
+            NodeOp::Float { layer: FloatLayer::DepthwiseConv2d(_), .. } => OpKind::DepthwiseConv2d,
+            NodeOp::Float { layer: FloatLayer::Dense, .. } => OpKind::Dense,
+            NodeOp::FloatConstant { .. } => OpKind::Constant,
+            NodeOp::Convert => OpKind::Convert,
         }
         .name()
     }
@@ -64,8 +69,9 @@ impl Network {
             if !tensor.shape.is_valid() {
                 return fail("shape", format!("{} is empty or too large", show(tensor.shape)));
             }
-            if !(tensor.quant.scale > 0.0 && tensor.quant.scale.is_finite()) {
-                return fail("scale", format!("{}, expected a positive number", tensor.quant.scale));
+            if !tensor.dtype.has_scale(tensor.quant.scale) {
+                let right = if tensor.dtype == DType::F16 { "1" } else { "a positive number" };
+                return fail("scale", format!("{}, expected {right}", tensor.quant.scale));
             }
             if !tensor.dtype.has_zero_point(tensor.quant.zero_point) {
                 let range = if tensor.dtype == DType::I8 { "-128..=127" } else { "0" };
@@ -191,7 +197,27 @@ impl Rules<'_> {
         if self.node.rounding == Rounding::Wide && (output != DType::I16 || !weighted) {
             return self.fail("rounding", "wide, which only int16 operators with weights have".into());
         }
+        let halves = |operand| self.dtype(operand) == DType::F16;
+        let any_half = output == DType::F16 || (0..self.node.inputs.len()).any(halves);
         let wanted = match self.node.op {
+            NodeOp::Convert => {
+                let other = (0..self.node.inputs.len()).all(|operand| halves(operand) != (output == DType::F16));
+                return if other {
+                    Ok(())
+                } else {
+                    self.fail("inputs", "not float16 on one side, and only on one".into())
+                };
+            }
+            NodeOp::Float { .. } | NodeOp::FloatConstant { .. } => DType::F16,
+            NodeOp::Conv2d { .. }
+            | NodeOp::DepthwiseConv2d { .. }
+            | NodeOp::Dense { .. }
+            | NodeOp::Constant { .. }
+            | NodeOp::Rescale { .. }
+                if any_half =>
+            {
+                return self.fail("inputs", "float16 elements, expected integers".into());
+            }
             NodeOp::Rescale { .. } => {
                 let to_int16 = (0..self.node.inputs.len()).all(|operand| self.dtype(operand) == DType::I16);
                 return if output == DType::I16 || to_int16 {
@@ -227,7 +253,7 @@ impl Rules<'_> {
                 self.arity(1)?;
                 let (a, c) = (self.shape(0), self.output().c);
                 if !c.is_multiple_of(a.c) {
-                    return self.fail("output", format!("{c} channels, expected a multiple of the input's {}", a.c));
+                    return self.multiple_of(a.c);
                 }
                 self.windowed(window, DepthwiseConv2d::output_shape(a, window, c / a.c))?;
                 self.weights(weights, u64::from(c) * u64::from(window.taps_len()))?;
@@ -280,11 +306,13 @@ impl Rules<'_> {
                 self.arity(1)?;
                 self.gives(Softmax::output_shape(self.shape(0)))?;
                 let input = self.network.tensors[self.node.inputs[0]].quant;
-                let valid = if self.dtype(0) == DType::I16 {
-                    SoftmaxInt16::factor(input, *beta).is_some()
-                } else {
-                    self.quant(self.node.output, Softmax::OUTPUT)?;
-                    Softmax::new(input, *beta).is_some()
+                let valid = match self.dtype(0) {
+                    DType::I16 => SoftmaxInt16::factor(input, *beta).is_some(),
+                    DType::F16 => SoftmaxFloat16 { beta: *beta }.is_valid(),
+                    _ => {
+                        self.quant(self.node.output, Softmax::OUTPUT)?;
+                        Softmax::new(input, *beta).is_some()
+                    }
                 };
                 match valid {
                     true => Ok(()),
@@ -321,6 +349,44 @@ impl Rules<'_> {
                 }
                 let name = dtype.name();
                 self.fail("quant", format!("{quant:?}, expected a positive scale and a zero point of {name}"))
+            }
+            NodeOp::Float { layer, weights, bias, .. } => {
+                self.arity(1)?;
+                let (a, c) = (self.shape(0), self.output().c);
+                let terms = match layer {
+                    FloatLayer::Conv2d(window) => {
+                        self.windowed(window, Conv2d::output_shape(a, window, c))?;
+                        u64::from(window.taps_len()) * u64::from(a.c)
+                    }
+                    FloatLayer::DepthwiseConv2d(window) => {
+                        if !c.is_multiple_of(a.c) {
+                            return self.multiple_of(a.c);
+                        }
+                        self.windowed(window, DepthwiseConv2d::output_shape(a, window, c / a.c))?;
+                        window.taps_len().into()
+                    }
+                    FloatLayer::Dense => {
+                        self.gives(Dense::output_shape(a, c))?;
+                        a.len().into()
+                    }
+                };
+                self.count("weights", weights.len(), u64::from(c) * terms)?;
+                self.count("bias", bias.len(), c.into())?;
+                self.finite("weights", weights.iter().map(|w| w.to_f32()))?;
+                self.finite("bias", bias.iter().copied())
+            }
+            NodeOp::FloatConstant { data, .. } => {
+                self.arity(1)?;
+                let a = self.shape(0);
+                self.gives(Constant::output_shape(a))?;
+                if data.len() != a.c as usize {
+                    self.count("data", data.len(), a.len().into())?;
+                }
+                self.finite("data", data.iter().map(|x| x.to_f32()))
+            }
+            NodeOp::Convert => {
+                self.arity(1)?;
+                self.gives(self.shape(0))
             }
             NodeOp::Rescale { slope, .. } => {
                 self.arity(1)?;
@@ -372,10 +438,26 @@ impl Rules<'_> {
     }
 
     fn weights(&self, weights: &[i8], expected: u64) -> Checked {
-        if weights.len() as u64 == expected {
+        self.count("weights", weights.len(), expected)
+    }
+
+    fn count(&self, field: &'static str, found: usize, expected: u64) -> Checked {
+        if found as u64 == expected {
             return Ok(());
         }
-        self.fail("weights", format!("{} elements, expected {expected}", weights.len()))
+        self.fail(field, format!("{found} elements, expected {expected}"))
+    }
+
+    fn finite(&self, field: &'static str, mut numbers: impl Iterator<Item = f32>) -> Checked {
+        match numbers.find(|number| !number.is_finite()) {
+            Some(number) => self.fail(field, format!("{number}, expected finite numbers")),
+            None => Ok(()),
+        }
+    }
+
+    fn multiple_of<T>(&self, channels: u32) -> Checked<T> {
+        let found = self.output().c;
+        self.fail("output", format!("{found} channels, expected a multiple of the input's {channels}"))
     }
 
     fn channels(&self, scales: &[f32], bias: &[i64]) -> Checked {
@@ -386,9 +468,7 @@ impl Rules<'_> {
         if let Some(scale) = scales.iter().find(|scale| !(scale.is_finite() && **scale >= 0.0)) {
             return self.fail("weight_scales", format!("{scale}, expected finite numbers that are not negative"));
         }
-        if bias.len() != channels {
-            return self.fail("bias", format!("{} elements, expected {channels}", bias.len()));
-        }
+        self.count("bias", bias.len(), channels as u64)?;
         if self.node.rounding != Rounding::Wide
             && let Some(bias) = bias.iter().find(|&&bias| i32::try_from(bias).is_err())
         {

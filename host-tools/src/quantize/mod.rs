@@ -8,8 +8,10 @@ pub mod auto;
 pub mod emit;
 pub mod equalize;
 pub mod fake;
+pub mod float16;
 pub mod fold;
 pub mod forward;
+pub mod mixed;
 pub mod observe;
 pub mod ranges;
 pub mod report;
@@ -78,6 +80,20 @@ pub enum QuantizeError {
     /// A node whose output is not finite on a calibration image.
     #[error("node `{0}` gives NaN or infinity on the calibration images")]
     Overflow(String),
+    /// A function of elements of which the runtime has no float16 form.
+    #[error("`{0}` has no float16 form: of functions of one element there are RELU and RELU6")]
+    NoFloat16(String),
+    /// A layer that was named and is not there.
+    #[error("no layer is called `{name}`: there are {names}")]
+    UnknownLayer {
+        /// The name.
+        name: String,
+        /// All names.
+        names: String,
+    },
+    /// Numbers that halves cannot hold.
+    #[error("the numbers of `{0}` are too large for float16")]
+    TooLarge(String),
     /// Softmax has a fixed scale, which what it is joined with cannot take.
     #[error("the output of softmax `{softmax}` cannot share its scale with `{joined}`")]
     Softmax {

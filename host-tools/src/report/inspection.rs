@@ -2,8 +2,9 @@
 
 use std::fmt;
 
+use kinglet::kernels::float16::from_ordinal;
 use kinglet::ops::Op;
-use kinglet::{Clamp, DType, Model, Step, Tensor, Window};
+use kinglet::{Clamp, DType, Model, Step, Tensor, Window, f16};
 use serde::Serialize;
 
 use super::table::{Table, grouped};
@@ -180,7 +181,7 @@ impl StepView {
             index: step.index,
             name: step.name.to_owned(),
             operator: step.kind().name(),
-            parameters: parameters(&step.op),
+            parameters: parameters(&step.op, output.dtype),
             moment: step.moment,
             inputs: std::iter::once(&step.tensors.a).chain(&step.tensors.b).map(shape).collect(),
             output: shape(output),
@@ -215,7 +216,7 @@ impl TensorView {
 }
 
 /// An operator's parameters in a few words.
-fn parameters(op: &Op<'_>) -> String {
+fn parameters(op: &Op<'_>, dtype: DType) -> String {
     let window = |w: &Window| {
         let [[kh, kw], [sh, sw], [top, left], [bottom, right]] = [w.kernel, w.stride, w.before, w.after];
         let stride = if sh == sw { format!("/{sh}") } else { format!("/{sh}x{sw}") };
@@ -223,8 +224,11 @@ fn parameters(op: &Op<'_>) -> String {
         format!("{kh}x{kw}{stride}{pad}")
     };
     let clamp = |c: &Clamp| {
-        if *c == Clamp::full(DType::I8) || *c == Clamp::full(DType::I16) {
+        if *c == Clamp::full(dtype) {
             String::new()
+        } else if dtype == DType::F16 {
+            let [low, high] = [c.min, c.max].map(from_ordinal);
+            if high == f16::MAX { format!(" clamp {low}..") } else { format!(" clamp {low}..={high}") }
         } else {
             format!(" clamp {}..={}", c.min, c.max)
         }

@@ -1,18 +1,20 @@
 //! Random networks, planned in every way: all plans compute what a plan without sharing computes, and a plan that was
 //! bent is refused or computes the same.
 
+#[path = "../halved/mod.rs"]
+mod halved;
 mod random;
 
 use kinglet::Session;
 use kinglet::format::crc32;
 use kinglet::format::layout::{header, step, tensor};
 use kinglet::kernels::algorithms::ConvAlgorithm;
-use kinglet::{Fault, Model};
+use kinglet::{DType, Fault, Model};
 use kinglet_tools::export::{self, ExportError, Exported, Options};
 use kinglet_tools::network::Network;
 use kinglet_tools::plan::{self, Streaming};
 use proptest::prelude::*;
-use random::{Gene, network};
+use random::Gene;
 
 /// One test binary, many cases: the networks are small. `PROPTEST_CASES` asks for more.
 fn config(cases: u32) -> ProptestConfig {
@@ -25,31 +27,47 @@ fn genes() -> impl Strategy<Value = Vec<Gene>> {
     prop::collection::vec(any::<Gene>(), 2..15)
 }
 
+/// The network of some genes, in int8 or in float16.
+fn network(genes: &[Gene], half: bool) -> Network {
+    let network = random::network(genes);
+    if half { halved::halved(network) } else { network }
+}
+
+/// The bytes of an input.
+fn input(model: &Model<'_>, seed: u32) -> Vec<u8> {
+    let numbers = random::numbers(model.input().span(), seed);
+    let mut bytes: Vec<u8> = numbers.into_iter().map(|x| x as u8).collect();
+    if model.input().dtype == DType::F16 {
+        halved::tame(&mut bytes);
+    }
+    bytes
+}
+
 /// Two inferences in one session, so that the second starts on what the first left behind.
-fn run(bytes: &[u8], seed: u32) -> Vec<i8> {
+fn run(bytes: &[u8], seed: u32) -> Vec<u8> {
     let model = Model::new(bytes).expect("accepted");
     let mut arena = vec![0x5au128 << 100 | 77; model.arena_len().div_ceil(16)];
     let mut session = Session::new(model, bytemuck::cast_slice_mut(&mut arena)).expect("fits");
-    let input = random::numbers(session.model().input().shape.len(), seed);
-    session.set_input(&input).expect("fits");
+    let input = input(&model, seed);
+    session.set_input_bytes(&input).expect("fits");
     session.run();
-    let once = session.output().to_vec();
-    session.set_input(&input).expect("fits");
+    let once = session.output_bytes().to_vec();
+    session.set_input_bytes(&input).expect("fits");
     session.run();
-    assert_eq!(session.output(), once, "the second inference");
+    assert_eq!(session.output_bytes(), once, "the second inference");
     assert_eq!(run_split(&model, &input), once, "in two memories");
     once
 }
 
 /// An inference with the two memories of the arena apart.
-fn run_split(model: &Model<'_>, input: &[i8]) -> Vec<i8> {
+fn run_split(model: &Model<'_>, input: &[u8]) -> Vec<u8> {
     let [mut fast, mut slow] =
         [model.fast_len(), model.slow_len()].map(|len| vec![0x5au128 << 100 | 77; len.div_ceil(16)]);
     let (fast, slow) = (bytemuck::cast_slice_mut(&mut fast), bytemuck::cast_slice_mut(&mut slow));
     let mut session = Session::split(*model, fast, slow).expect("fits");
-    session.set_input(input).expect("fits");
+    session.set_input_bytes(input).expect("fits");
     session.run();
-    session.output().to_vec()
+    session.output_bytes().to_vec()
 }
 
 fn export(network: &Network, streaming: Streaming, ram: Option<u32>, algorithm: Option<ConvAlgorithm>) -> Exported {
@@ -58,7 +76,7 @@ fn export(network: &Network, streaming: Streaming, ram: Option<u32>, algorithm: 
 }
 
 /// What the network computes when nothing shares a byte with anything.
-fn apart(network: &Network, seed: u32) -> Vec<i8> {
+fn apart(network: &Network, seed: u32) -> Vec<u8> {
     let plan = plan::Options { streaming: Streaming::Steps, apart: true, ..plan::Options::default() };
     let options = Options { plan, algorithm: Some(ConvAlgorithm::Direct), ..Options::default() };
     run(&export::to_bytes(network, &options).expect("exports").bytes, seed)
@@ -82,8 +100,8 @@ proptest! {
     #![proptest_config(config(32))]
 
     #[test]
-    fn every_plan_computes_the_same(genes in genes(), seed: u32, algorithm in 0usize..ALGORITHMS.len(), share in 0u32..100) {
-        let network = network(&genes);
+    fn every_plan_computes_the_same(genes in genes(), half: bool, seed: u32, algorithm in 0usize..ALGORITHMS.len(), share in 0u32..100) {
+        let network = network(&genes, half);
         network.validate().expect("valid");
         let expected = apart(&network, seed);
         let mut sizes = Vec::new();
@@ -123,8 +141,8 @@ proptest! {
 
     /// The fast memory of any size, the slow one as small as can be, then of some size.
     #[test]
-    fn two_memories_compute_the_same(genes in genes(), seed: u32, mode in 0usize..3, share in 0u32..120, ram_share in 0u32..100) {
-        let network = network(&genes);
+    fn two_memories_compute_the_same(genes in genes(), half: bool, seed: u32, mode in 0usize..3, share in 0u32..120, ram_share in 0u32..100) {
+        let network = network(&genes, half);
         let expected = apart(&network, seed);
         let one = export(&network, MODES[mode], None, None).plan.arena_len;
         let fast = one * share / 100;
@@ -184,10 +202,10 @@ proptest! {
     /// Any words of the plan are given other values, near the old ones or anywhere in the arena.
     #[test]
     fn a_bent_plan_is_refused_or_harmless(
-        genes in genes(), seed: u32, mode in 0usize..3, fast in prop::option::of(0u32..100),
+        genes in genes(), half: bool, seed: u32, mode in 0usize..3, fast in prop::option::of(0u32..100),
         bends in prop::collection::vec(prop::collection::vec((any::<prop::sample::Index>(), any::<u32>(), 0u8..4), 1..3), 60),
     ) {
-        let network = network(&genes);
+        let network = network(&genes, half);
         let mut exported = export(&network, MODES[mode], None, None);
         if let Some(share) = fast {
             exported = split(&network, MODES[mode], exported.plan.arena_len * share / 100, None).expect("exports");
@@ -225,7 +243,7 @@ proptest! {
 /// The verifier lets scratch of no bytes lie anywhere, also within a tensor: so must the steps.
 #[test]
 fn scratch_of_no_bytes_is_harmless_anywhere() {
-    let network = network(&[(198, [2, 3, 75], 0), (5, [0, 0, 0], 36_870)]);
+    let network = network(&[(198, [2, 3, 75], 0), (5, [0, 0, 0], 36_870)], false);
     let exported = export(&network, Streaming::Full, None, None);
     let expected = apart(&network, 0);
     let mut moved = 0;

@@ -1,6 +1,8 @@
 //! Plans of random networks: never an overlap, never worse than greedy by size, and the same bytes come out as when
 //! every tensor has memory of its own.
 
+#[path = "../halved/mod.rs"]
+mod halved;
 mod random;
 
 use std::collections::HashMap;
@@ -8,7 +10,7 @@ use std::collections::HashMap;
 use kinglet::kernels::{Active, Backend};
 use kinglet::memory::{Memory, Region};
 use kinglet::ops::{Io, Operands};
-use kinglet::{Model, Observer, Place, Session, Shape, StepEvent, Tensor};
+use kinglet::{DType, Model, Observer, Place, Session, Shape, StepEvent, Tensor};
 use kinglet_tools::export::{self, Constants, Exported};
 use kinglet_tools::network::{Network, NodeOp};
 use kinglet_tools::plan::{Options, Plan, Program, Streaming};
@@ -23,7 +25,12 @@ fn exported(network: &Network, streaming: Streaming) -> Exported {
 /// The input's bytes.
 fn input(network: &Network) -> Vec<i8> {
     let input = &network.tensors[network.input];
-    (0..input.shape.len() * input.dtype.size()).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as i8).collect()
+    let byte = |i: u32| (i.wrapping_mul(2_654_435_761) >> 24) as u8;
+    let mut bytes: Vec<u8> = (0..input.shape.len() * input.dtype.size()).map(byte).collect();
+    if input.dtype == DType::F16 {
+        halved::tame(&mut bytes);
+    }
+    bytes.into_iter().map(|byte| byte as i8).collect()
 }
 
 /// The bytes of every tensor of the network, each node run by itself in memory of its own.

@@ -4,6 +4,8 @@ use kinglet::{Activation, DType, Padding, QuantParams, Rounding, Shape, Window};
 use kinglet_tools::network::{Network, Node, NodeOp, TensorId, TensorInfo};
 use proptest::prelude::*;
 
+use crate::halved::halved;
+
 /// One quantization for all tensors, so that every rule about equal quantization holds.
 const QUANT: QuantParams = QuantParams { scale: 0.05, zero_point: -3 };
 
@@ -13,16 +15,17 @@ type Choice = (u8, u32, u32);
 /// What a network is made from; short enough to be printed when a test fails.
 #[derive(Clone, Debug)]
 pub struct Seeds {
-    /// Whether activations are int16.
-    wide: bool,
+    /// The type of activations.
+    dtype: DType,
     input: [u32; 3],
     choices: Vec<Choice>,
 }
 
 pub fn seeds() -> impl Strategy<Value = Seeds> {
     let choices = proptest::collection::vec(any::<Choice>(), 1..14);
-    (any::<bool>(), 2u32..8, 2u32..8, 1u32..5, choices).prop_map(|(wide, h, w, c, choices)| Seeds {
-        wide,
+    let dtype = prop::sample::select(vec![DType::I8, DType::I16, DType::F16]);
+    (dtype, 2u32..8, 2u32..8, 1u32..5, choices).prop_map(|(dtype, h, w, c, choices)| Seeds {
+        dtype,
         input: [h, w, c],
         choices,
     })
@@ -34,8 +37,10 @@ impl Seeds {
         let mut random = Random { network: empty(Shape::new(h, w, c)) };
         self.choices.iter().for_each(|&choice| random.node(choice));
         random.network.output = random.network.tensors.len() - 1;
-        if self.wide {
-            widen(&mut random.network);
+        match self.dtype {
+            DType::I16 => widen(&mut random.network),
+            DType::F16 => return halved(random.network),
+            _ => {}
         }
         random.network
     }

@@ -6,6 +6,8 @@ use kinglet_tools::network::{ConstantFunction, Network, Node, NodeOp, TensorInfo
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use crate::halved::halved;
+
 /// Scale and zero point of every input.
 const INPUT: QuantParams = QuantParams { scale: 0.02, zero_point: -3 };
 /// Scale of weights, give or take.
@@ -171,6 +173,7 @@ pub fn networks() -> Vec<Network> {
     networks.extend(one_step());
     networks.extend(blocks());
     networks.extend(int16());
+    networks.extend(float16());
     networks
 }
 
@@ -282,6 +285,26 @@ fn int16() -> Vec<Network> {
         network.nodes[1].rounding = Rounding::Wide;
         network
     });
+    networks
+}
+
+/// Networks of float16 activations: every operator, and conversions at the ends.
+fn float16() -> Vec<Network> {
+    let mut networks: Vec<Network> = narrow()
+        .into_iter()
+        .map(|network| Network { name: network.name.clone() + ", float16", ..halved(network) })
+        .collect();
+    let mut network = built("float16 between int8", [4, 5, 6], |b| {
+        let real = b.same_shape(NodeOp::Convert, &[0], QuantParams::REAL);
+        let map = b.conv(real, 6, (3, 1, Padding::Same), true);
+        b.same_shape(NodeOp::Convert, &[map], Builder::sum(54, -20))
+    });
+    let ends = [0, 3].map(|id| network.tensors[id].clone());
+    network = halved(network);
+    for (id, end) in [0, 3].into_iter().zip(ends) {
+        network.tensors[id] = end;
+    }
+    networks.push(network);
     networks
 }
 

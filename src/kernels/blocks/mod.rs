@@ -12,6 +12,7 @@
 
 pub mod depthwise;
 pub mod elementwise;
+pub mod float16;
 pub mod gemm;
 pub mod gemm_bytes;
 pub mod halves;
@@ -23,6 +24,8 @@ pub mod winograd2;
 pub mod winograd4;
 
 pub use winograd::{Columns, Tiles};
+
+use crate::kernels::float16::f16;
 
 /// The blocks of one instruction set. Every default is the portable definition.
 pub trait Blocks {
@@ -166,6 +169,16 @@ pub trait Blocks {
     /// Moves bytes to the front: [`elementwise::move_down`].
     fn move_down(bytes: &mut [i8], from: usize) {
         elementwise::move_down(bytes, from);
+    }
+
+    /// Halves into a lane of numbers: [`float16::spread`].
+    fn f16_spread(from: &[f16], x: &mut [f32]) {
+        float16::spread(from, x);
+    }
+
+    /// Four lanes times all channels of halves: [`float16::gemm`].
+    fn f16_gemm(x: &[f32], layer: &float16::Layer<'_>, out: &mut [f16], pixels: float16::Pixels) {
+        float16::gemm(x, layer, out, pixels);
     }
 
     /// Adds up to 255 pixels of four channels: [`elementwise::sum4`].

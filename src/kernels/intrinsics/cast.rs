@@ -1,4 +1,6 @@
-//! Views of byte slices as other integers.
+//! Views of byte slices as other numbers.
+
+use half::f16;
 
 /// Bytes as signed bytes.
 pub const fn as_i8(bytes: &[u8]) -> &[i8] {
@@ -48,6 +50,33 @@ pub fn as_i16_mut(bytes: &mut [i8]) -> &mut [i16] {
     // SAFETY: every bit pattern is valid for i16.
     let (head, elements, _) = unsafe { bytes.align_to_mut::<i16>() };
     if head.is_empty() { elements } else { &mut [] }
+}
+
+/// Bytes as the halves that lie wholly in them; empty when they do not start at a multiple of 2.
+pub fn as_f16(bytes: &[i8]) -> &[f16] {
+    // SAFETY: f16 is a transparent u16, of which every bit pattern is valid.
+    let (head, elements, _) = unsafe { bytes.align_to::<f16>() };
+    if head.is_empty() { elements } else { &[] }
+}
+
+/// Bytes as the halves that lie wholly in them, writable; empty when they do not start at a multiple of 2.
+pub fn as_f16_mut(bytes: &mut [i8]) -> &mut [f16] {
+    // SAFETY: f16 is a transparent u16, of which every bit pattern is valid.
+    let (head, elements, _) = unsafe { bytes.align_to_mut::<f16>() };
+    if head.is_empty() { elements } else { &mut [] }
+}
+
+/// Bytes as the numbers in single precision that lie wholly in them, writable; empty when they do not start at a multiple of 4.
+pub fn as_f32_mut(bytes: &mut [i8]) -> &mut [f32] {
+    // SAFETY: every bit pattern is valid for f32.
+    let (head, elements, _) = unsafe { bytes.align_to_mut::<f32>() };
+    if head.is_empty() { elements } else { &mut [] }
+}
+
+/// Halves as bytes.
+pub const fn f16_as_u8(elements: &[f16]) -> &[u8] {
+    // SAFETY: the bytes are those of the elements, u8 has no alignment, and every bit pattern is valid for it.
+    unsafe { core::slice::from_raw_parts(elements.as_ptr().cast(), size_of_val(elements)) }
 }
 
 /// 16-bit elements as bytes.

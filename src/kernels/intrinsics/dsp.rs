@@ -7,6 +7,10 @@
 
 use crate::kernels::algorithms::pool;
 use crate::kernels::blocks::Blocks;
+#[cfg(all(kinglet_dsp, kinglet_fpu))]
+use crate::kernels::blocks::float16::{self, LANES, Layer};
+#[cfg(all(kinglet_dsp, kinglet_fpu))]
+use crate::kernels::float16::{dot_1x4, f16};
 use crate::kernels::{Backend, Pixels};
 
 /// The blocks of the Arm DSP instructions, or the portable definitions where there are none.
@@ -43,10 +47,52 @@ impl Backend for Dsp {
         sums
     }
 
+    #[cfg(all(kinglet_dsp, kinglet_fpu))]
+    #[inline]
+    fn dot_f16_1x4(patch: &[f16], weights: [&[f16]; 4], sums: &mut [f32; 4]) {
+        let len = weights.iter().fold(patch.len(), |len, row| len.min(row.len()));
+        let (x, w) = (patch.as_ptr(), weights.map(<[f16]>::as_ptr));
+        if len > 1 {
+            let kernel = if are_words(&[x]) && are_words(&w) { asm::kinglet_f16_1x4 } else { asm::kinglet_f16_1x4_any };
+            // SAFETY: `len / 2` pairs of halves, at least one, lie within all five slices, at multiples of 4 where the kernel
+            // wants them so; the sums are 4.
+            unsafe { kernel(x, w.as_ptr(), len / 2, sums.as_mut_ptr()) }
+        }
+        if len % 2 == 1 {
+            dot_1x4(only(patch, len - 1), weights.map(|row| only(row, len - 1)), sums);
+        }
+    }
+
     #[inline]
     fn sum(pixels: &Pixels<'_>, sums: &mut [i32]) {
         pool::sum::<Self>(pixels, sums);
     }
+}
+
+/// The arguments of `kinglet_f16_gemm`.
+#[cfg(all(kinglet_dsp, kinglet_fpu))]
+#[repr(C)]
+struct Halves {
+    x: *const f32,
+    weights: *const f16,
+    biases: *const u32,
+    k: usize,
+    blocks: usize,
+    out: [*mut f16; 4],
+    low: f32,
+    high: f32,
+}
+
+/// Whether all start at multiples of 4, as the floating-point unit's loads demand.
+#[cfg(all(kinglet_dsp, kinglet_fpu))]
+fn are_words(rows: &[*const f16]) -> bool {
+    rows.iter().all(|row| row.addr().is_multiple_of(4))
+}
+
+/// The element at `at` alone.
+#[cfg(all(kinglet_dsp, kinglet_fpu))]
+fn only(row: &[f16], at: usize) -> &[f16] {
+    row.get(at..).and_then(|rest| rest.get(..1)).unwrap_or_default()
 }
 
 #[cfg(not(kinglet_dsp))]
@@ -55,6 +101,9 @@ impl Blocks for Dsp {}
 #[cfg(kinglet_dsp)]
 mod asm {
     use core::arch::global_asm;
+
+    #[cfg(kinglet_fpu)]
+    use super::f16;
 
     global_asm!(
         concat!(".cpu ", env!("KINGLET_ASSEMBLER_CPU")),
@@ -73,6 +122,18 @@ mod asm {
 
     #[cfg(kinglet_helium)]
     global_asm!(include_str!("asm/helium.S"), ".text", options(raw));
+
+    #[cfg(kinglet_fpu)]
+    global_asm!(include_str!("asm/float16.S"), ".text", options(raw));
+
+    #[cfg(kinglet_fpu)]
+    unsafe extern "C" {
+        pub fn kinglet_f16_spread(from: *const f16, x: *mut f32, pairs: usize);
+        pub fn kinglet_f16_gemm(arguments: *const super::Halves);
+        pub fn kinglet_f16_gemm_any(arguments: *const super::Halves);
+        pub fn kinglet_f16_1x4(x: *const f16, w: *const *const f16, pairs: usize, sums: *mut f32);
+        pub fn kinglet_f16_1x4_any(x: *const f16, w: *const *const f16, pairs: usize, sums: *mut f32);
+    }
 
     #[cfg(kinglet_helium)]
     unsafe extern "C" {
@@ -569,6 +630,59 @@ impl Blocks for Dsp {
             unsafe { asm::kinglet_clamp(data.as_mut_ptr(), whole, word(low), word(high)) }
         }
         elementwise::clamp(data.get_mut(whole..).unwrap_or_default(), low, high);
+    }
+
+    #[cfg(kinglet_fpu)]
+    fn f16_spread(from: &[f16], x: &mut [f32]) {
+        let len = from.len().min(x.len().div_ceil(LANES));
+        if len > 1 {
+            // SAFETY: `len / 2` pairs, at least one, lie within `from`, and as many lane elements within `x`.
+            unsafe { asm::kinglet_f16_spread(from.as_ptr(), x.as_mut_ptr(), len / 2) }
+        }
+        if len % 2 == 1 {
+            let last = len - 1;
+            let (from, x) = (from.get(last..).unwrap_or_default(), x.get_mut(LANES * last..).unwrap_or_default());
+            float16::spread(from.get(..1).unwrap_or_default(), x);
+        }
+    }
+
+    #[cfg(kinglet_fpu)]
+    fn f16_gemm(x: &[f32], layer: &Layer<'_>, out: &mut [f16], pixels: float16::Pixels) {
+        let float16::Pixels { channels, pitch, count } = pixels;
+        let fits = x.len() / LANES >= layer.k
+            && layer.weights.len() >= channels.saturating_mul(layer.k)
+            && layer.biases.len() >= channels
+            && (1..=LANES).contains(&count)
+            && out.len() >= (count - 1).saturating_mul(pitch).saturating_add(channels);
+        let (weights, biases) = (layer.weights.as_ptr(), layer.biases.as_ptr());
+        if !fits || channels < 4 || !biases.addr().is_multiple_of(4) {
+            return float16::gemm(x, layer, out, pixels);
+        }
+        let words = weights.addr().is_multiple_of(4) && layer.k.is_multiple_of(2);
+        let kernel = if words { asm::kinglet_f16_gemm } else { asm::kinglet_f16_gemm_any };
+        let start = out.as_mut_ptr();
+        let run = |first: usize, blocks: usize| {
+            // A lane that is not there writes to the first one's pixel, before that one does.
+            let lane = |lane: usize| start.wrapping_add(if lane < count { lane * pitch } else { 0 } + first);
+            let arguments = Halves {
+                x: x.as_ptr(),
+                weights: weights.wrapping_add(first * layer.k),
+                biases: biases.wrapping_add(first).cast(),
+                k: layer.k,
+                blocks,
+                out: [lane(0), lane(1), lane(2), lane(3)],
+                low: layer.bounds.low,
+                high: layer.bounds.high,
+            };
+            // SAFETY: `k` elements of four lanes lie within `x`; weights, biases and outputs of `4 * blocks` channels from `first`
+            // on lie within their slices, as was checked; they are aligned as the kernel wants them.
+            unsafe { kernel(&raw const arguments) }
+        };
+        run(0, channels / 4);
+        if !channels.is_multiple_of(4) {
+            // The last block overlaps the one before, and computes the same.
+            run(channels - 4, 1);
+        }
     }
 
     #[inline(always)]

@@ -4,6 +4,7 @@
 
 pub mod cast;
 mod dsp;
+pub(super) mod halves;
 pub mod once;
 
 pub use dsp::Dsp;

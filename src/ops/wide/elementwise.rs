@@ -2,10 +2,8 @@
 
 use core::ops::Range;
 
-use super::super::patch::copy_row;
 use super::super::{Add, Constant, Function, Io, Mul, Operands, Sub, elementwise};
 use crate::kernels::AddTerms;
-use crate::memory::Element;
 use crate::quant::requantize;
 use crate::tensor::DType;
 
@@ -54,25 +52,13 @@ pub(super) fn mul(op: &Mul, io: &mut Io<'_, '_>, rows: Range<u32>) {
 }
 
 pub(super) fn constant(op: &Constant<'_>, io: &mut Io<'_, '_>, rows: Range<u32>) {
-    let Operands { a, output, .. } = io.tensors;
-    let (data, _) = op.data.as_chunks::<2>();
-    let channels = output.shape.c as usize;
-    let each_pixel = data.len() > channels;
-    for y in rows.start..rows.end.min(output.shape.h) {
-        copy_row(io.memory, &a, &output, y);
-        for x in 0..output.shape.w {
-            let pixel = if each_pixel { y.wrapping_mul(output.shape.w).wrapping_add(x) as usize } else { 0 };
-            let constants = data.get(pixel.wrapping_mul(channels)..).unwrap_or_default();
-            let elements = i16::of_mut(io.memory.write(output.pixels(y, x, 1)));
-            for (x, bytes) in elements.iter_mut().zip(constants) {
-                let constant = i16::from_le_bytes(bytes.map(|byte| byte as u8));
-                *x = match &op.function {
-                    Function::Add(add) => add.wide(*x, constant),
-                    Function::Mul(mul) => product(mul, *x, constant),
-                    Function::Sub(sub) => difference(sub, *x, constant),
-                    Function::SubFrom(sub) => difference(sub, constant, *x),
-                };
-            }
+    elementwise::combine_constants(io, op.data, rows, |x, bytes| {
+        let constant = i16::from_le_bytes(bytes);
+        match &op.function {
+            Function::Add(add) => add.wide(x, constant),
+            Function::Mul(mul) => product(mul, x, constant),
+            Function::Sub(sub) => difference(sub, x, constant),
+            Function::SubFrom(sub) => difference(sub, constant, x),
         }
-    }
+    });
 }

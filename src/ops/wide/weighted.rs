@@ -2,12 +2,11 @@
 
 use core::ops::Range;
 
-use super::super::patch::gather;
+use super::super::patch::{contiguous, gather};
 use super::super::{Conv2d, Dense, DepthwiseConv2d, Io, Operands, conv2d, depthwise as narrow};
 use crate::kernels::blocks::pieces::{every, pieces};
 use crate::memory::Element;
 use crate::quant::{Channel, Channels, Clamp, Rounding, WideChannel, requantize};
-use crate::window::Window;
 
 /// Products of an int16 and an int8 of which 32 bits hold the sum, whatever they are: `256 * 2^15 * 2^7 = 2^30`.
 const EXACT: usize = 256;
@@ -116,12 +115,7 @@ pub(super) fn dense(op: &Dense<'_>, io: &mut Io<'_, '_>, rows: Range<u32>) {
         return;
     }
     let Operands { a: input, output, .. } = io.tensors;
-    let mut from = input.region();
-    if !input.is_contiguous() {
-        from = io.scratch.part(0, input.shape.len().saturating_mul(input.dtype.size()));
-        let whole = Window::global([input.shape.h, input.shape.w]);
-        gather(io.memory, &input, &whole, 0, (0, 0), from);
-    }
+    let from = contiguous(io, &input);
     let stage = Stage { rounding: op.rounding, clamp: op.clamp, channels: op.channels };
     let (input, out) = io.memory.read_write(from, output.region());
     stage.pixel(op.weights, i16::of(input), i16::of_mut(out));

@@ -29,6 +29,12 @@ pub struct Inexpressible {
 /// # Errors
 /// When a node has no counterpart there: a padded average pool that is not SAME, a table that is no function of theirs.
 pub fn to_bytes(network: &Network) -> Result<Vec<u8>, Inexpressible> {
+    if let Some(node) = network.nodes.iter().find(|node| network.tensors[node.output].dtype == DType::F16) {
+        return Err(Inexpressible {
+            node: node.name.clone(),
+            reason: "it gives float16, which has no kernels there".into(),
+        });
+    }
     let mut writer = Writer { network, file: File::default(), written: vec![None; network.tensors.len()] };
     writer.file.description = "Kinglet network".into();
     let input = &network.tensors[network.input];
@@ -242,6 +248,9 @@ impl Writer<'_> {
                 let output = self.result(node, image);
                 let code = if *curve == Curve::Tanh { op::TANH } else { op::LOGISTIC };
                 self.operator(code, 3, vec![input], output, (0, vec![]));
+            }
+            NodeOp::Float { .. } | NodeOp::FloatConstant { .. } | NodeOp::Convert => {
+                return Err("it takes float16, which has no kernels there".into());
             }
             NodeOp::Reshape => {
                 let (input, _) = self.operand(first);

@@ -1,0 +1,88 @@
+//! From a folded network to the network in float16: weights and activations as halves, sums and biases in single precision.
+
+use kinglet::kernels::float16::ordinal;
+use kinglet::{ChannelOrder, DType, QuantParams, Rounding, Window, f16};
+
+use super::QuantizeError;
+use super::fold::{Folded, FoldedNode, FoldedOp, Weights};
+use crate::network::{FloatLayer, Network, Node, NodeOp, Pixels, TensorInfo};
+
+/// The network whose every number is the nearest half.
+///
+/// # Errors
+/// When a number is beyond the largest half, or an operator has no float16 form.
+pub fn emit(network: &Folded) -> Result<Network, QuantizeError> {
+    let tensor = |value: usize| TensorInfo {
+        name: network.value_name(value).to_string(),
+        shape: network.shape(value),
+        dtype: DType::F16,
+        quant: QuantParams::REAL,
+    };
+    let node = |(node, output): (&FoldedNode, usize)| {
+        let (name, inputs) = (node.name.clone(), node.inputs.clone());
+        Ok(Node { name, op: op(node)?, inputs, output, rounding: Rounding::Double })
+    };
+    Ok(Network {
+        name: network.name.clone(),
+        tensors: (0..network.values()).map(tensor).collect(),
+        nodes: network.nodes.iter().zip(1..).map(node).collect::<Result<_, QuantizeError>>()?,
+        input: 0,
+        output: network.nodes.len(),
+        labels: network.labels.clone(),
+        pixels: Some(pixels(network)?),
+    })
+}
+
+/// The float16 form of a node.
+///
+/// # Errors
+/// As [`emit`].
+pub fn op(node: &FoldedNode) -> Result<NodeOp, QuantizeError> {
+    let activation = node.activation;
+    let float = |layer, numbers: &Weights| {
+        let weights = halves(&numbers.weights, &node.name)?;
+        Ok::<_, QuantizeError>(NodeOp::Float { layer, weights, bias: numbers.bias.clone(), activation })
+    };
+    Ok(match &node.op {
+        FoldedOp::Conv2d(window, weights) => float(FloatLayer::Conv2d(*window), weights)?,
+        FoldedOp::DepthwiseConv2d(window, weights) => float(FloatLayer::DepthwiseConv2d(*window), weights)?,
+        FoldedOp::Dense(weights) => float(FloatLayer::Dense, weights)?,
+        FoldedOp::MaxPool(window) => NodeOp::MaxPool { window: *window, activation },
+        FoldedOp::AveragePool(window) => NodeOp::AveragePool { window: *window, activation },
+        FoldedOp::Mean => NodeOp::Mean,
+        FoldedOp::Add => NodeOp::Add { activation },
+        FoldedOp::Sub => NodeOp::Sub { activation },
+        FoldedOp::Mul => NodeOp::Mul { activation },
+        FoldedOp::Constant(function, numbers) => {
+            NodeOp::FloatConstant { function: *function, data: halves(numbers, &node.name)?, activation }
+        }
+        FoldedOp::Concat => NodeOp::Concat,
+        FoldedOp::Softmax => NodeOp::Softmax { beta: 1.0 },
+        FoldedOp::Reshape => NodeOp::Reshape,
+        FoldedOp::Pad([top, left], [bottom, right]) => {
+            NodeOp::Pad { before: [*top, *left, 0], after: [*bottom, *right, 0], value: 0 }
+        }
+        // A pool over one pixel does nothing but clamp.
+        FoldedOp::Activate => NodeOp::MaxPool { window: Window::global([1, 1]), activation },
+        FoldedOp::Function(_) => return Err(QuantizeError::NoFloat16(node.name.clone())),
+    })
+}
+
+fn halves(numbers: &[f32], name: &str) -> Result<Vec<f16>, QuantizeError> {
+    let halves: Vec<f16> = numbers.iter().map(|&x| f16::from_f32(x)).collect();
+    match halves.iter().all(|x| x.is_finite()) {
+        true => Ok(halves),
+        false => Err(QuantizeError::TooLarge(name.to_owned())),
+    }
+}
+
+/// One table when all channels have the same, else one for each.
+fn pixels(network: &Folded) -> Result<Pixels, QuantizeError> {
+    let channels = network.input.c as usize;
+    let numbers: Vec<f32> = (0..channels).flat_map(|c| network.preprocess.table(c)).collect();
+    let mut tables: Vec<i16> = halves(&numbers, "the input")?.into_iter().map(|x| ordinal(x) as i16).collect();
+    if tables.chunks(256).all(|table| table == &tables[..256]) {
+        tables.truncate(256);
+    }
+    Ok(Pixels { order: if channels == 3 { ChannelOrder::Rgb } else { ChannelOrder::Grey }, tables })
+}

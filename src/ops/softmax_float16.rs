@@ -1,0 +1,116 @@
+//! Softmax over the channels of every pixel, of halves.
+
+use core::ops::Range;
+
+use super::patch::copy_row;
+use super::{Io, Operands, params};
+use crate::bytes::{Block, attempt};
+use crate::error::{Fault, ModelError};
+use crate::kernels::Backend;
+use crate::kernels::float16::{Bounds, f16, from_ordinal, ordinal, widen};
+use crate::memory::Element;
+use crate::tensor::{DType, Shape};
+
+/// Exponentials of a pixel that are kept; those of more channels are taken twice.
+const KEPT: usize = 16;
+
+/// `softmax(beta * x)` over the channels. Exponentials are those of a polynomial, within 2^-22 of the true ones.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SoftmaxFloat16 {
+    /// What the inputs are multiplied with; positive and finite.
+    pub beta: f32,
+}
+
+impl SoftmaxFloat16 {
+    /// The shape rule: the input's.
+    pub const fn output_shape(input: Shape) -> Shape {
+        input
+    }
+
+    /// Whether `beta` is positive and finite.
+    pub const fn is_valid(&self) -> bool {
+        self.beta > 0.0 && self.beta.is_finite()
+    }
+
+    pub(super) const fn decode(block: Block<'_>) -> Result<Self, ModelError> {
+        let softmax = Self { beta: f32::from_bits(attempt!(block.word(0))) };
+        if softmax.is_valid() { Ok(softmax) } else { Err(block.error(0, Fault::Multiplier)) }
+    }
+
+    #[cfg(feature = "std")]
+    pub(super) fn encode(&self, writer: &mut crate::format::Writer) {
+        writer.words([self.beta.to_bits()]);
+    }
+
+    pub(super) const fn check(&self, tensors: &Operands) -> Result<(), Fault> {
+        attempt!(params::of_type(&tensors.a, DType::F16));
+        attempt!(params::of_type(&tensors.output, DType::F16));
+        params::demand(Self::output_shape(tensors.a.shape).same(tensors.output.shape), Fault::ShapeRule)
+    }
+
+    params::pointwise!();
+
+    pub(super) const fn constants(&self) -> [&'static [u8]; 2] {
+        [&[], &[]]
+    }
+
+    #[inline(never)]
+    pub(super) fn run<B: Backend, const USES: u64>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+        let Operands { a, output, .. } = io.tensors;
+        for y in rows.start..rows.end.min(output.shape.h) {
+            copy_row(io.memory, &a, &output, y);
+            (0..output.shape.w).for_each(|x| self.pixel(f16::of_mut(io.memory.write(output.pixels(y, x, 1)))));
+        }
+    }
+
+    /// Replaces logits by probabilities.
+    fn pixel(&self, channels: &mut [f16]) {
+        let largest = widen(from_ordinal(channels.iter().map(|&x| ordinal(x)).max().unwrap_or(0)));
+        let exponential = |x: f16| exp((widen(x) - largest) * self.beta);
+        let mut kept = [0.0; KEPT];
+        let mut places = kept.iter_mut();
+        let mut sum = 0.0;
+        for &x in channels.iter() {
+            let power = exponential(x);
+            sum += power;
+            if let Some(place) = places.next() {
+                *place = power;
+            }
+        }
+        let mut kept = kept.iter();
+        for x in channels {
+            let power = kept.next().copied().unwrap_or_else(|| exponential(*x));
+            *x = Bounds::FULL.half(power / sum);
+        }
+    }
+}
+
+/// `e^x` for `x <= 0`; 0 below -87, where it is less than any half.
+fn exp(x: f32) -> f32 {
+    /// `ln 2` in two parts, of which the first has few enough bits that its products with exponents are exact.
+    const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
+    /// 1/n!, the highest power first.
+    const TERMS: [f32; 7] = [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0];
+    if x < -87.0 {
+        return 0.0;
+    }
+    let exponent = (x * core::f32::consts::LOG2_E - 0.5) as i32;
+    let rest = x - exponent as f32 * LN_2[0] - exponent as f32 * LN_2[1];
+    let mantissa = TERMS.iter().fold(0.0, |sum: f32, &term| sum * rest + term);
+    mantissa * f32::from_bits((exponent.wrapping_add(127) as u32).wrapping_shl(23))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exponentials_are_close() {
+        for step in 0..87_000 {
+            let x = step as f32 * -1e-3;
+            let (found, right) = (f64::from(exp(x)), f64::from(x).exp());
+            assert!((found / right - 1.0).abs() < f64::from(2f32.powi(-22)), "{x}: {found} {right}");
+        }
+        assert_eq!((exp(0.0), exp(-88.0), exp(f32::MIN)), (1.0, 0.0, 0.0));
+    }
+}
