@@ -6,8 +6,17 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs, process};
 
-const BOARDS: &[&str] =
-    &["mps2-an385", "mps2-an386", "mps2-an500", "mps2-an505", "mps3-an547", "lm3s6965evb", "microbit"];
+const BOARDS: &[&str] = &[
+    "mps2-an385",
+    "mps2-an386",
+    "mps2-an500",
+    "mps2-an505",
+    "mps3-an547",
+    "lm3s6965evb",
+    "microbit",
+    "olimex-stm32-h405",
+    "netduinoplus2",
+];
 
 /// The model when `KINGLET_MODEL` is not set.
 const DEFAULT_MODEL: &str = "../models/digits-resnet/digits-resnet.kgl";

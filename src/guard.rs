@@ -70,6 +70,10 @@ impl<const USES: u64, O> Guard<'_, USES, O> {
 }
 
 impl<const USES: u64, O: Observer> Observer for Guard<'_, USES, O> {
+    fn begin(&mut self, index: usize) {
+        self.then.begin(index);
+    }
+
     fn now(&mut self) -> u32 {
         self.then.now()
     }

@@ -5,6 +5,8 @@
 mod arena;
 mod bytes;
 pub mod chain;
+#[cfg(feature = "device")]
+pub mod device;
 pub mod error;
 pub mod format;
 mod guard;

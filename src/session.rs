@@ -87,6 +87,11 @@ pub trait Observer {
         0
     }
 
+    /// Called before a step, counted from 0, or some of its rows, are computed, and before the clock is read.
+    fn begin(&mut self, index: usize) {
+        let _ = index;
+    }
+
     /// Whether it wants to be told of steps at all.
     fn observes(&self) -> bool {
         true
@@ -323,6 +328,7 @@ impl<'a, B: Backend, const USES: u64> Session<'a, B, USES> {
     }
 
     fn execute(&mut self, step: &Step<'_>, rows: Range<u32>, observer: &mut impl Observer) {
+        observer.begin(step.index);
         let before = observer.now();
         let mut io = Io { memory: &mut self.memory, tensors: step.tensors, scratch: step.scratch };
         step.op.run_one_of::<B, USES>(&mut io, rows.clone());

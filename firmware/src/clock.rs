@@ -85,6 +85,28 @@ pub fn now() -> u32 {
     }
 }
 
+/// SysTick as a [`Clock`](kinglet::device::Clock). After [`start`]. On the chip its ticks are cycles.
+#[cfg(feature = "serial")]
+#[derive(Clone, Copy, Debug)]
+pub struct SysTick;
+
+#[cfg(feature = "serial")]
+impl kinglet::device::Clock for SysTick {
+    fn ticks(&mut self) -> u64 {
+        loop {
+            let wraps = KINGLET_SYSTICK_WRAPS.load(Ordering::Acquire);
+            let count = SYST::get_current();
+            if KINGLET_SYSTICK_WRAPS.load(Ordering::Acquire) == wraps {
+                return u64::from(wraps) * u64::from(PERIOD) + u64::from(PERIOD.wrapping_sub(count) % PERIOD);
+            }
+        }
+    }
+
+    fn frequency(&self) -> u32 {
+        SYSTICK_HZ
+    }
+}
+
 /// The instructions that took `ticks`.
 #[inline(never)]
 pub fn instructions(ticks: u32) -> u32 {

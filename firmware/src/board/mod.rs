@@ -4,7 +4,8 @@
 //! - `NAME`: the board's name, which is that of its feature, of its memory map and (emulated) of its QEMU machine;
 //! - `SYSTICK_HZ`: the frequency of SysTick when the processor clock feeds it;
 //! - `ICOUNT_SHIFT`: what QEMU is to be given, see [`clock`](crate::clock);
-//! - `init()`: what must happen before anything else.
+//! - `init()`: what must happen before anything else;
+//! - with the feature `serial`, `serial()`: the serial line, once.
 
 macro_rules! boards {
     ($($feature:literal $module:ident;)*) => {
@@ -25,7 +26,12 @@ boards! {
     "mps3-an547" mps3_an547;
     "lm3s6965evb" lm3s6965evb;
     "microbit" microbit;
+    "olimex-stm32-h405" olimex_stm32_h405;
+    "netduinoplus2" netduinoplus2;
 }
+
+#[cfg(feature = "stm32f405")]
+mod stm32f405;
 
 /// Bytes of [`KINGLET_BOARD`].
 const NAME_LEN: usize = 32;

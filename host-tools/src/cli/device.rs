@@ -48,11 +48,11 @@ enum Command {
 pub fn run(args: &Args) -> Result<ExitCode> {
     match &args.command {
         Command::Boards => {
-            println!("{:<12} {:<32} {:<28} {:>8} {:>8}", "board", "core", "target", "flash", "RAM");
+            println!("{:<18} {:<32} {:<28} {:>8} {:>8}", "board", "core", "target", "flash", "RAM");
             for board in BOARDS {
                 let kb = |bytes: u32| format!("{} KB", bytes / 1024);
                 let (flash, ram) = (kb(board.flash), kb(board.ram));
-                println!("{:<12} {:<32} {:<28} {flash:>8} {ram:>8}", board.name, board.core, board.target);
+                println!("{:<18} {:<32} {:<28} {flash:>8} {ram:>8}", board.name, board.core, board.target);
             }
             Ok(ExitCode::SUCCESS)
         }

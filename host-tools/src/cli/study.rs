@@ -23,7 +23,7 @@ pub struct Args {
     /// Smaller networks, fewer seeds and epochs: all studies in ten minutes on two cores.
     #[arg(long)]
     quick: bool,
-    /// Images to train on, instead of the embedded digits: a folder with CIFAR-10's binary batches, or a folder or .tar of images.
+    /// Images to train on, instead of the embedded digits: a folder with CIFAR-10's binary batches or IDX files, or a folder or .tar of images; some of them, evenly spaced.
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
     /// Counts executed instructions on this emulated board, too.
@@ -51,9 +51,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         chosen = STUDIES.to_vec();
     }
     let source = args.data.as_deref().map_or(Source::Digits, source);
-    let data = source.load()?;
     let board = args.board.as_deref().map(Board::named).transpose()?;
     let effort = if args.quick { Effort::Quick } else { Effort::Full };
+    let data = effort.images(&source.load()?);
     let setting = Setting { effort, data: &data, source: &source, board };
     let mut page = format!(
         "# Why residual networks and Inception modules work\n\nMeasured by `kinglet study{}{}` on {} ({} images to train on, {} held out).\n",
@@ -78,12 +78,16 @@ const fn held(finding: &Finding) -> &'static str {
     if finding.held { "The claim held." } else { "The claim did not hold." }
 }
 
-/// Batches of CIFAR-10, or images.
+/// Batches of CIFAR-10, IDX files, or images.
 fn source(path: &Path) -> Source {
+    let holds = |file: &str| path.join(file).exists();
     let path = path.to_path_buf();
-    match path.join("data_batch_1.bin").exists() {
-        true => Source::Cifar10 { path },
-        false => Source::Images(Images::at(path)),
+    if holds("data_batch_1.bin") {
+        Source::Cifar10 { path }
+    } else if holds("train-images-idx3-ubyte") || holds("train-images-idx3-ubyte.gz") {
+        Source::Idx { path, classes: Vec::new() }
+    } else {
+        Source::Images(Images::at(path))
     }
 }
 

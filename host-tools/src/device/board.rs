@@ -22,6 +22,8 @@ pub struct Board {
     pub flash: u32,
     /// Bytes of RAM.
     pub ram: u32,
+    /// Which of QEMU's serial ports is the firmware's serial line, if it has one.
+    pub serial: Option<u32>,
 }
 
 const K: u32 = 1024;
@@ -36,6 +38,8 @@ pub const BOARDS: &[Board] = &[
     board("mps3-an547", "Cortex-M55", "thumbv8m.main-none-eabihf", Some("cortex-m55"), 7, 512 * K, 512 * K),
     board("lm3s6965evb", "Cortex-M3", "thumbv7m-none-eabi", None, 8, 256 * K, 64 * K),
     board("microbit", "Cortex-M0", "thumbv6m-none-eabi", None, 8, 256 * K, 16 * K),
+    stm32f405("olimex-stm32-h405"),
+    stm32f405("netduinoplus2"),
 ];
 
 const fn board(
@@ -47,7 +51,13 @@ const fn board(
     flash: u32,
     ram: u32,
 ) -> Board {
-    Board { name, machine: name, core, target, cpu, icount_shift, flash, ram }
+    Board { name, machine: name, core, target, cpu, icount_shift, flash, ram, serial: None }
+}
+
+/// The line is USART2.
+const fn stm32f405(name: &'static str) -> Board {
+    let board = board(name, "Cortex-M4F (STM32F405)", "thumbv7em-none-eabihf", None, 5, M, 128 * K);
+    Board { serial: Some(1), ..board }
 }
 
 impl Board {

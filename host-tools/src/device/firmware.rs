@@ -28,13 +28,15 @@ pub enum Program {
     Startup,
     /// Every kernel block against its definition, and the instructions of single kernels. Not for the smallest boards.
     Kernels,
+    /// MLPerf Tiny's monitor. For boards with a serial line.
+    Mlperf,
     /// Fails in a chosen way, for the tests of the fault handlers.
     Crash,
 }
 
 impl Program {
     /// Every program.
-    pub const ALL: [Program; 8] = [
+    pub const ALL: [Program; 9] = [
         Program::Infer,
         Program::Eval,
         Program::Profile,
@@ -42,13 +44,14 @@ impl Program {
         Program::Bare,
         Program::Startup,
         Program::Kernels,
+        Program::Mlperf,
         Program::Crash,
     ];
 
     /// Whether a model is built in.
     #[must_use]
     pub const fn holds_a_model(self) -> bool {
-        matches!(self, Program::Infer | Program::Eval | Program::Profile | Program::Bare)
+        matches!(self, Program::Infer | Program::Eval | Program::Profile | Program::Bare | Program::Mlperf)
     }
 
     /// The binary's name.
@@ -62,6 +65,7 @@ impl Program {
             Program::Bare => "bare",
             Program::Startup => "startup",
             Program::Kernels => "kernels",
+            Program::Mlperf => "mlperf",
             Program::Crash => "crash",
         }
     }

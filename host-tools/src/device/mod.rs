@@ -7,6 +7,7 @@ pub mod bench;
 mod board;
 mod elf;
 mod firmware;
+mod line;
 mod peer;
 mod qemu;
 mod report;
@@ -21,6 +22,7 @@ use ndarray::{Array2, ArrayView4};
 pub use board::{BOARDS, Board};
 pub use elf::{Elf, Sizes};
 pub use firmware::{Build, Program};
+pub use line::Emulated;
 pub use qemu::{LogLine, Run, run};
 pub use report::{Measurements, StepReport};
 

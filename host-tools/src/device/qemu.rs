@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use defmt_decoder::{DecodeError, Location, Locations, Table};
 
+use super::board::Board;
 use super::elf::Elf;
 
 /// A message of the firmware's log.
@@ -56,22 +57,9 @@ pub fn run(elf: &Elf, folder: &Path, limit: Duration, each: impl FnMut(&LogLine)
     let image = tempfile::Builder::new().prefix("firmware-").suffix(".elf").tempfile()?;
     fs::write(image.path(), &elf.bytes)?;
     let start = Instant::now();
-    let mut child = Command::new("qemu-system-arm")
-        .args(["-M", elf.board.machine, "-display", "none", "-monitor", "none", "-serial", "null"])
-        .args(["-icount", &format!("shift={}", elf.board.icount_shift)])
-        .args(["-semihosting-config", "enable=on,target=native", "-kernel"])
-        .arg(image.path())
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => {
-                anyhow::anyhow!("qemu-system-arm is not installed; `cargo xtask setup` installs it")
-            }
-            _ => anyhow::Error::new(error).context("cannot start qemu-system-arm"),
-        })?;
+    let mut command = command(elf.board);
+    command.args(["-serial", "null", "-kernel"]).arg(image.path()).current_dir(folder);
+    let mut child = spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))?;
     let stdout = child.stdout.take().context("QEMU's output")?;
     let stderr = child.stderr.take().context("QEMU's messages")?;
     let (status, log, messages) = thread::scope(|scope| {
@@ -90,6 +78,23 @@ pub fn run(elf: &Elf, folder: &Path, limit: Duration, each: impl FnMut(&LogLine)
         bail!("the firmware ran for more than {} s and was ended{last}", limit.as_secs());
     };
     Ok(Run { code: status.code(), log, messages, elapsed: start.elapsed() })
+}
+
+/// QEMU for a board, without its serial line and image.
+pub(super) fn command(board: &Board) -> Command {
+    let mut command = Command::new("qemu-system-arm");
+    command.args(["-M", board.machine, "-display", "none", "-monitor", "none"]);
+    command.args(["-icount", &format!("shift={}", board.icount_shift)]);
+    command.args(["-semihosting-config", "enable=on,target=native"]);
+    command
+}
+
+/// Starts QEMU.
+pub(super) fn spawn(command: &mut Command) -> Result<Child> {
+    command.spawn().map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => anyhow::anyhow!("qemu-system-arm is not installed; `cargo xtask setup` installs it"),
+        _ => anyhow::Error::new(error).context("cannot start qemu-system-arm"),
+    })
 }
 
 /// Waits until the child ends or the time is up; then ends it.

@@ -90,9 +90,7 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
         ..Bars::default()
     };
 
-    let trained = branches::network(setting);
-    let seeds = setting.effort.of(10, 5, 1);
-    let epochs = setting.effort.of(30, 15, 1);
+    let (trained, seeds, epochs) = branches::network(setting);
     let jobs: Vec<_> = [true, false].into_iter().flat_map(|naive| (0..seeds).map(move |i| (naive, seed(i)))).collect();
     let accuracies = setting.all("bottleneck", &jobs, |&(naive, seed)| {
         Ok(100.0 * setting.train(&setting.recipe(trained, blocks(trained, naive)?, epochs, seed))?.accuracy())
@@ -158,7 +156,9 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
         grouped(wide),
         grouped(narrow)
     );
-    let held = (9.0..11.0).contains(&times) && lean > naive - SAME;
+    // Two standard errors of the difference cannot be told from none.
+    let doubt = 2.0 * naive_deviation.hypot(lean_deviation) / (seeds as f64).sqrt();
+    let held = (9.0..11.0).contains(&times) && lean > naive - doubt.max(SAME);
     let pictures = vec![("bottleneck", chart::bars(&bars)?)];
     Ok(Finding { held, verdict, tables: vec![("networks", whole), ("modules", modules)], pictures })
 }

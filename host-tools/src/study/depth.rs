@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{Finding, Setting, kind, layers, mean_and_deviation, seed, tower};
+use super::{Finding, Setting, kind, layers, mean_and_deviation, seed};
 use crate::graph::Norm;
 use crate::report::chart::{self, Line, Panel};
 use crate::report::table::Table;
@@ -31,7 +31,7 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
         .flat_map(|(count, shortcut)| (0..seeds).map(move |index| (count, shortcut, seed(index))))
         .collect();
     let trained = setting.all("depth", &jobs, |&(count, shortcut, seed)| {
-        let recipe = setting.recipe("tower", tower(FILTERS, count, shortcut, Norm::Batch), epochs, seed);
+        let recipe = setting.recipe("tower", setting.tower(FILTERS, count, shortcut, Norm::Batch), epochs, seed);
         let trained = setting.train(&recipe)?;
         let error = |accuracy: f64| 100.0 * (1.0 - accuracy);
         Ok((trained.history.last().map_or(100.0, |e| error(e.train_accuracy)), error(trained.accuracy())))

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{Finding, Setting, kind, layers, mean_and_deviation, seed, slope, tower};
+use super::{Finding, Setting, kind, layers, mean_and_deviation, seed, slope};
 use crate::graph::Norm;
 use crate::layers::Net;
 use crate::report::chart::{self, Line, Panel};
@@ -87,7 +87,7 @@ fn watch(setting: &Setting<'_>, count: usize, kind: Kind, steps: &[usize], seed:
     let norm = if start == Start::Batch { Norm::Batch } else { Norm::None };
     // A rate that networks without normalization bear too.
     let schedule = Schedule::Constant { rate: 0.01 };
-    let recipe = Recipe { schedule, ..setting.recipe("tower", tower(FILTERS, count, shortcut, norm), 1, seed) };
+    let recipe = Recipe { schedule, ..setting.recipe("tower", setting.tower(FILTERS, count, shortcut, norm), 1, seed) };
     let mut trainer = Trainer::new(&recipe, setting.data)?;
     if start == Start::Xavier {
         let mut params = trainer.params();

@@ -44,6 +44,9 @@ impl Effort {
     }
 }
 
+/// Sides of the maps that towers work on, at most: those of the digits, so that a study costs alike on any images.
+const SIDE: usize = 8;
+
 /// What studies work with.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting<'a> {
@@ -105,12 +108,45 @@ fn seed(index: usize) -> u64 {
     1 + index as u64
 }
 
+impl Effort {
+    /// The images that studies work with: at most so many, evenly spaced, since dozens of networks learn them.
+    pub fn images(self, data: &Dataset) -> Dataset {
+        let [train, test] = self.of([10_000, 2_000], [1_500, 500], [128, 40]);
+        Dataset {
+            train: data.train.select(&data.train.spaced(train)),
+            test: data.test.select(&data.test.spaced(test)),
+            ..data.clone()
+        }
+    }
+}
+
 impl Setting<'_> {
+    /// Brings the images to maps of at most [`SIDE`]: a convolution, and max pools while they are larger.
+    fn stem(&self, filters: u32, norm: Norm) -> Vec<Block> {
+        let [h, w, _] = self.data.image_shape();
+        let large = h.max(w) > SIDE;
+        let mut side = h.max(w).div_ceil(if large { 2 } else { 1 });
+        let mut blocks = vec![Block::Conv { filters, kernel: 3, stride: if large { 2 } else { 1 }, norm }];
+        while side > SIDE {
+            blocks.push(Block::MaxPool { kernel: 3, stride: 2 });
+            side = side.div_ceil(2);
+        }
+        blocks
+    }
+
+    /// A stem and `count` blocks of two 3x3 convolutions at one size: `2 * count + 2` layers with the classifier.
+    fn tower(&self, filters: u32, count: usize, shortcut: bool, norm: Norm) -> Vec<Block> {
+        let mut blocks = self.stem(filters, norm);
+        blocks.extend(storeys(filters, count, shortcut, norm));
+        blocks
+    }
+
     /// A training of `blocks`, with what suits the images.
     fn recipe(&self, name: &str, blocks: Vec<Block>, epochs: usize, seed: u64) -> Recipe {
         let like = if *self.source == Source::Digits { "digits-resnet" } else { "resnet8" };
         Recipe {
             epochs,
+            batch: 32,
             seed,
             network: NetworkRecipe { name: Some(name.to_owned()), blocks, ..NetworkRecipe::default() },
             data: self.source.clone(),
@@ -149,14 +185,12 @@ impl Setting<'_> {
     }
 }
 
-/// A stem and `count` blocks of two 3x3 convolutions at one size: `2 * count + 2` layers with the classifier.
-fn tower(filters: u32, count: usize, shortcut: bool, norm: Norm) -> Vec<Block> {
-    let stem = Block::Conv { filters, kernel: 3, stride: 1, norm };
-    let block = Block::Residual { filters, stride: 1, shortcut, norm };
-    std::iter::once(stem).chain(std::iter::repeat_n(block, count)).collect()
+/// Blocks of two 3x3 convolutions at one size.
+fn storeys(filters: u32, count: usize, shortcut: bool, norm: Norm) -> impl Iterator<Item = Block> {
+    std::iter::repeat_n(Block::Residual { filters, stride: 1, shortcut, norm }, count)
 }
 
-/// Layers with weights of [`tower`].
+/// Layers with weights of [`Setting::tower`].
 const fn layers(count: usize) -> usize {
     2 * count + 2
 }

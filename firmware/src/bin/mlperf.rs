@@ -1,0 +1,30 @@
+//! MLPerf Tiny's monitor on the board's serial line: what the official runner measures.
+#![no_std]
+#![no_main]
+
+use kinglet::Arena;
+use kinglet::device::{Lap, Mlperf};
+use kinglet_firmware::{arena, board, clock, fault, start};
+
+kinglet_firmware::model!(static MODEL);
+static INPUT: Arena<{ MODEL.input().shape.len() as usize }> = Arena::new();
+
+/// The benchmark's task, by the input that it has.
+const TASK: &str = match MODEL.input().shape.len() {
+    27_648 => "vww01",
+    _ => "ic01",
+};
+
+#[cortex_m_rt::entry]
+fn main() -> ! {
+    start();
+    let (Some(arena), Some(input), Some(line)) = (kinglet_firmware::arena!(MODEL), INPUT.take(), board::serial())
+    else {
+        fault::exit(fault::FAILED)
+    };
+    let Some(session) = arena::session(MODEL, arena) else { fault::exit(fault::BAD_INPUT) };
+    clock::start();
+    let mut monitor = Mlperf::new(line, Lap(clock::SysTick), session, input, board::NAME, TASK);
+    monitor.serve();
+    fault::exit(fault::FAILED)
+}

@@ -1,0 +1,23 @@
+//! What firmware around a model needs, over embedded-hal 1.0 and embedded-io, so for every chip that has a HAL: a
+//! clock, trigger pins, and the MLPerf Tiny protocol. Feature `device`.
+
+pub mod mlperf;
+mod trigger;
+
+pub use mlperf::{Lap, Mlperf, Pulse, Timestamp};
+pub use trigger::{Trigger, When};
+
+/// A free-running clock: a cycle counter (DWT's CYCCNT) where there is one, SysTick or a timer elsewhere.
+pub trait Clock {
+    /// Ticks since some moment. They never wrap: implementations count the wraps of their counter.
+    fn ticks(&mut self) -> u64;
+
+    /// Ticks per second.
+    fn frequency(&self) -> u32;
+
+    /// Microseconds since that moment, modulo 2^32: 71 minutes.
+    fn micros(&mut self) -> u32 {
+        let ticks = u128::from(self.ticks());
+        (ticks * 1_000_000 / u128::from(self.frequency().max(1))) as u32
+    }
+}
