@@ -255,6 +255,11 @@ impl<'m, const USES: u64> Model<'m, USES> {
         self.arena_len().saturating_sub(self.fast_len())
     }
 
+    /// The CRC-32 in the file's header: of the whole file, that word left out.
+    pub const fn checksum(&self) -> u32 {
+        self.file.checksum()
+    }
+
     /// Bytes of the model file.
     pub const fn file_len(&self) -> usize {
         self.file.len() as usize

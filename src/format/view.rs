@@ -333,6 +333,14 @@ impl<'m> File<'m> {
         (self.section(Section::Preprocess).0, self.section_bytes(Section::Preprocess))
     }
 
+    /// The header's CRC-32, which was compared when the file was opened.
+    pub(crate) const fn checksum(&self) -> u32 {
+        match self.word(header::CHECKSUM) {
+            Ok(word) => word,
+            Err(_) => 0,
+        }
+    }
+
     /// Bytes of the whole file.
     pub(crate) const fn len(&self) -> u32 {
         self.bytes.len() as u32

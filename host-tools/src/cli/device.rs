@@ -1,14 +1,19 @@
 //! `kinglet device`: the boards, and running firmware images on emulated ones.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use kinglet::Model;
 
+use crate::data::{Source, Split};
 use crate::device::bench::{self, Subject};
-use crate::device::{self, BOARDS, Board, Elf, Measurements};
+use crate::device::client::{self, Evaluation};
+use crate::device::{self, BOARDS, Board, Build, Elf, Emulated, Measurements, Program};
 use crate::files;
 
 /// Options of `kinglet device`.
@@ -30,6 +35,29 @@ enum Command {
         /// The boards to measure on; all of the bench unless given. The tables keep the rows of other boards.
         #[arg(long, value_name = "NAME")]
         board: Vec<String>,
+    },
+    /// Run images through a model on a device, over its serial line, and compare every output and step with the host.
+    ///
+    /// The device runs the firmware's program `serve` with this model; `--qemu` builds it and starts the board in QEMU.
+    Eval {
+        /// The model file that the device holds.
+        model: PathBuf,
+        /// The device's serial port, like /dev/ttyACM0 or COM3.
+        #[arg(long, value_name = "PORT", required_unless_present = "qemu", conflicts_with = "qemu")]
+        port: Option<String>,
+        /// The port's speed.
+        #[arg(long, default_value_t = 115_200)]
+        baud: u32,
+        /// An emulated board instead of a port.
+        #[arg(long, value_name = "BOARD")]
+        qemu: Option<String>,
+        /// The images, of which those held out are run: a folder or .tar of images, or a folder of CIFAR-10's batches or IDX files; the
+        /// embedded digits unless given.
+        #[arg(long, value_name = "PATH")]
+        data: Option<PathBuf>,
+        /// At most so many images, evenly spaced.
+        #[arg(long, value_name = "N")]
+        images: Option<usize>,
     },
     /// Run a firmware image in QEMU and show its log; the exit code is the firmware's. What `cargo run` in firmware/ calls.
     Run {
@@ -57,7 +85,74 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Bench { model, board } => measure(model, board),
+        Command::Eval { model, port, baud, qemu, data, images } => {
+            let bytes = files::read(model)?;
+            let parsed = Model::new(&bytes).with_context(|| model.display().to_string())?;
+            let split = held_out(&parsed, data.as_deref(), *images)?;
+            let evaluation = match (port, qemu) {
+                (Some(port), _) => {
+                    let line = serialport::new(port, *baud).timeout(TICK).open().with_context(|| port.clone())?;
+                    evaluate(line, parsed, &split)?
+                }
+                (None, board) => {
+                    let board = Board::named(board.as_deref().unwrap_or_default())?;
+                    let build =
+                        Build { board, program: Program::Serve, model: Some(model), images: None, small: false };
+                    let line = Emulated::start(&build.run()?)?;
+                    line.set_timeout(TICK)?;
+                    evaluate(line, parsed, &split)?
+                }
+            };
+            Ok(show(&evaluation))
+        }
         Command::Run { elf, limit } => run_image(elf, Duration::from_secs(*limit)),
+    }
+}
+
+/// How long a read of a device's line waits.
+const TICK: Duration = Duration::from_millis(10);
+
+/// Held-out images of the model's size.
+fn held_out(model: &Model<'_>, path: Option<&Path>, count: Option<usize>) -> Result<Split> {
+    let shape = model.input().shape;
+    let mut source = path.map_or(Source::Digits, Source::at);
+    if let Source::Images(images) = &mut source {
+        (images.size, images.gray) = (Some([shape.h, shape.w]), shape.c == 1);
+    }
+    let data = source.load()?;
+    let wanted = [shape.h, shape.w, shape.c].map(|extent| extent as usize);
+    if data.image_shape() != wanted {
+        bail!("{}: images of {:?}, {} takes {wanted:?}", data.name, data.image_shape(), model.name());
+    }
+    Ok(data.test.select(&data.test.spaced(count.unwrap_or(usize::MAX))))
+}
+
+fn evaluate(line: impl Read + Write, model: Model<'_>, images: &Split) -> Result<Evaluation> {
+    let bar = ProgressBar::new(images.len() as u64);
+    let style = "{bar:30} {pos} of {len} images | {per_sec} | ready in {eta}";
+    bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let evaluation = client::evaluate(line, model, images, || bar.inc(1));
+    bar.finish_and_clear();
+    evaluation
+}
+
+fn show(found: &Evaluation) -> ExitCode {
+    let Evaluation { device, images, correct, equal, retries, .. } = found;
+    println!("{} on {}: {images} images", device.model, device.board);
+    println!("accuracy   {:.2} % ({correct} correct)", 100.0 * *correct as f64 / (*images).max(1) as f64);
+    println!(
+        "latency    {:.3} ms per inference, by the device's clock of {} Hz",
+        found.latency(),
+        device.about.frequency
+    );
+    println!("agreement  {equal} of {images} are the host's, every output byte and step");
+    println!("line       {retries} questions asked again");
+    match &found.difference {
+        None => ExitCode::SUCCESS,
+        Some((image, step, name)) => {
+            println!("error: image {image} differs from step {step} on ({name})");
+            ExitCode::FAILURE
+        }
     }
 }
 

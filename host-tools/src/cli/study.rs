@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
-use crate::data::{Images, Source};
+use crate::data::Source;
 use crate::device::Board;
 use crate::files;
 use crate::study::{Effort, Finding, STUDIES, Setting, Study};
@@ -50,7 +50,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if chosen.is_empty() {
         chosen = STUDIES.to_vec();
     }
-    let source = args.data.as_deref().map_or(Source::Digits, source);
+    let source = args.data.as_deref().map_or(Source::Digits, Source::at);
     let board = args.board.as_deref().map(Board::named).transpose()?;
     let effort = if args.quick { Effort::Quick } else { Effort::Full };
     let data = effort.images(&source.load()?);
@@ -76,19 +76,6 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 
 const fn held(finding: &Finding) -> &'static str {
     if finding.held { "The claim held." } else { "The claim did not hold." }
-}
-
-/// Batches of CIFAR-10, IDX files, or images.
-fn source(path: &Path) -> Source {
-    let holds = |file: &str| path.join(file).exists();
-    let path = path.to_path_buf();
-    if holds("data_batch_1.bin") {
-        Source::Cifar10 { path }
-    } else if holds("train-images-idx3-ubyte") || holds("train-images-idx3-ubyte.gz") {
-        Source::Idx { path, classes: Vec::new() }
-    } else {
-        Source::Images(Images::at(path))
-    }
 }
 
 /// Writes a study's files and its section of the page.

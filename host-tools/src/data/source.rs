@@ -65,6 +65,19 @@ fn split_seed() -> u64 {
 }
 
 impl Source {
+    /// What lies at `path`: batches of CIFAR-10, IDX files, or else images.
+    pub fn at(path: &Path) -> Self {
+        let holds = |file: &str| path.join(file).exists();
+        let path = path.to_path_buf();
+        if holds("data_batch_1.bin") {
+            Source::Cifar10 { path }
+        } else if holds("train-images-idx3-ubyte") || holds("train-images-idx3-ubyte.gz") {
+            Source::Idx { path, classes: Vec::new() }
+        } else {
+            Source::Images(Images::at(path))
+        }
+    }
+
     /// Reads the images.
     ///
     /// # Errors

@@ -30,13 +30,15 @@ pub enum Program {
     Kernels,
     /// MLPerf Tiny's monitor. For boards with a serial line.
     Mlperf,
+    /// Runs the model for a host over the serial line. For boards that have one.
+    Serve,
     /// Fails in a chosen way, for the tests of the fault handlers.
     Crash,
 }
 
 impl Program {
     /// Every program.
-    pub const ALL: [Program; 9] = [
+    pub const ALL: [Program; 10] = [
         Program::Infer,
         Program::Eval,
         Program::Profile,
@@ -45,13 +47,15 @@ impl Program {
         Program::Startup,
         Program::Kernels,
         Program::Mlperf,
+        Program::Serve,
         Program::Crash,
     ];
 
     /// Whether a model is built in.
     #[must_use]
     pub const fn holds_a_model(self) -> bool {
-        matches!(self, Program::Infer | Program::Eval | Program::Profile | Program::Bare | Program::Mlperf)
+        use Program::{Bare, Eval, Infer, Mlperf, Profile, Serve};
+        matches!(self, Infer | Eval | Profile | Bare | Mlperf | Serve)
     }
 
     /// The binary's name.
@@ -66,6 +70,7 @@ impl Program {
             Program::Startup => "startup",
             Program::Kernels => "kernels",
             Program::Mlperf => "mlperf",
+            Program::Serve => "serve",
             Program::Crash => "crash",
         }
     }

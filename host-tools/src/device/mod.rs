@@ -5,6 +5,7 @@
 
 pub mod bench;
 mod board;
+pub mod client;
 mod elf;
 mod firmware;
 mod line;

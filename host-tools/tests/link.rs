@@ -1,0 +1,241 @@
+//! A device worked over a line that loses, changes and adds bytes, and that is reset in the middle: everything arrives in the end.
+//!
+//! The device's side runs in a thread here, and on emulated boards where QEMU is.
+
+#[path = "../../tests/common/mod.rs"]
+mod common;
+mod needs;
+
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use assert_cmd::Command;
+use common::{arena, seal};
+use kinglet::device::Clock;
+use kinglet::device::link::Server;
+use kinglet::{Model, Session};
+use kinglet_tools::data::{Dataset, Split};
+use kinglet_tools::device::BOARDS;
+use kinglet_tools::device::client::{Client, evaluate};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+fn model_path() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/digits-resnet/digits-resnet.kgl")
+}
+
+fn images(count: usize) -> Split {
+    let test = Dataset::digits().unwrap().test;
+    test.select(&test.spaced(count))
+}
+
+/// The device's end of the line.
+struct DeviceEnd {
+    received: Receiver<u8>,
+    sent: Sender<u8>,
+    /// Bytes until the device is reset.
+    left: usize,
+}
+
+#[derive(Debug)]
+struct Gone;
+
+impl std::fmt::Display for Gone {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("gone")
+    }
+}
+
+impl std::error::Error for Gone {}
+
+impl embedded_io::Error for Gone {
+    fn kind(&self) -> embedded_io::ErrorKind {
+        embedded_io::ErrorKind::ConnectionReset
+    }
+}
+
+impl embedded_io::ErrorType for &mut DeviceEnd {
+    type Error = Gone;
+}
+
+impl embedded_io::Read for &mut DeviceEnd {
+    fn read(&mut self, bytes: &mut [u8]) -> Result<usize, Gone> {
+        self.left = self.left.checked_sub(1).ok_or(Gone)?;
+        bytes[0] = self.received.recv().map_err(|_| Gone)?;
+        Ok(1)
+    }
+}
+
+impl embedded_io::Write for &mut DeviceEnd {
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, Gone> {
+        self.sent.send(bytes[0]).map_err(|_| Gone)?;
+        Ok(1)
+    }
+
+    fn flush(&mut self) -> Result<(), Gone> {
+        Ok(())
+    }
+}
+
+/// The host's end, with what goes wrong on the way, in both directions.
+struct HostEnd {
+    received: Receiver<u8>,
+    sent: Sender<u8>,
+    rng: ChaCha8Rng,
+    /// Faults per byte.
+    rate: f64,
+}
+
+impl HostEnd {
+    /// What becomes of a byte on the line.
+    fn fate(&mut self, byte: u8) -> Vec<u8> {
+        if !self.rng.random_bool(self.rate) {
+            return vec![byte];
+        }
+        match self.rng.random_range(0..3) {
+            0 => vec![],
+            1 => vec![byte ^ 1 << self.rng.random_range(0..8)],
+            _ => vec![self.rng.random(), byte],
+        }
+    }
+}
+
+impl Read for HostEnd {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let byte = self.received.recv_timeout(Duration::from_millis(5)).map_err(|error| match error {
+                RecvTimeoutError::Timeout => io::ErrorKind::TimedOut,
+                RecvTimeoutError::Disconnected => io::ErrorKind::BrokenPipe,
+            })?;
+            if let Some(&byte) = self.fate(byte).first() {
+                bytes[0] = byte;
+                return Ok(1);
+            }
+        }
+    }
+}
+
+impl Write for HostEnd {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        for &byte in bytes {
+            for byte in self.fate(byte) {
+                self.sent.send(byte).map_err(|_| io::ErrorKind::BrokenPipe)?;
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A clock that goes on by 5 each time it is looked at.
+struct Fives(u64);
+
+impl Clock for Fives {
+    fn ticks(&mut self) -> u64 {
+        self.0 += 5;
+        self.0
+    }
+
+    fn frequency(&self) -> u32 {
+        1_000
+    }
+}
+
+/// A device in a thread, which is reset after every `reset` bytes, and the line to it.
+fn device(bytes: Vec<u8>, rate: f64, reset: usize) -> HostEnd {
+    let (to_device, received) = channel();
+    let (sent, from_device) = channel();
+    thread::spawn(move || {
+        let mut end = DeviceEnd { received, sent, left: 0 };
+        let model = Model::new(&bytes).unwrap();
+        // Until the host is gone; what arrives while it restarts waits in the channel.
+        loop {
+            end.left = reset;
+            let mut memory = Vec::new();
+            let session = Session::new(model, arena(&mut memory, model.arena_len())).unwrap();
+            let (mut input, mut sums) = ([0; 64], vec![0; model.step_count()]);
+            Server::new(&mut end, Fives(0), session, &mut input, &mut sums, "a thread").serve();
+            if end.left > 0 {
+                return;
+            }
+        }
+    });
+    HostEnd { received: from_device, sent: to_device, rng: ChaCha8Rng::seed_from_u64(3), rate }
+}
+
+#[test]
+fn everything_arrives_over_a_bad_line() {
+    let bytes = std::fs::read(model_path()).unwrap();
+    let model = Model::new(&bytes).unwrap();
+    let images = images(12);
+    for (rate, reset) in [(0.0, usize::MAX), (0.003, usize::MAX), (0.0, 701), (0.002, 1009)] {
+        let found = evaluate(device(bytes.clone(), rate, reset), model, &images, || {}).unwrap();
+        assert_eq!((found.images, found.equal, found.difference), (12, 12, None), "{rate} {reset}");
+        assert!(found.correct >= 11);
+        assert_eq!((found.device.board.as_str(), found.device.model.as_str()), ("a thread", "digits-resnet"));
+        assert_eq!((found.ticks, found.retries == 0), (60, rate == 0.0 && reset == usize::MAX));
+    }
+}
+
+#[test]
+fn another_model_is_noticed() {
+    let bytes = std::fs::read(model_path()).unwrap();
+    let model = Model::new(&bytes).unwrap();
+    let other = std::fs::read(model_path().with_file_name("../digits-inception/digits-inception.kgl")).unwrap();
+    let error = evaluate(device(other, 0.0, usize::MAX), model, &images(1), || {}).unwrap_err().to_string();
+    assert!(error.contains("digits-inception") && error.contains("flash it"), "{error}");
+}
+
+/// A bit of a step's weights is the other way round on the device: from that step on all may differ, and that step does.
+#[test]
+fn the_step_that_differs_is_named() {
+    let bytes = std::fs::read(model_path()).unwrap();
+    let model = Model::new(&bytes).unwrap();
+    let mut memory = Vec::new();
+    let mut session = Session::new(model, arena(&mut memory, model.arena_len())).unwrap();
+    let mut found = Vec::new();
+    for at in (bytes.len() / 2..bytes.len()).step_by(bytes.len() / 40) {
+        let mut bent = bytes.clone();
+        bent[at] ^= 0x40;
+        seal(&mut bent);
+        if Model::new(&bent).is_err() {
+            continue;
+        }
+        let mut client = Client::new(device(bent, 0.0, usize::MAX));
+        let (_, difference) = client.compare(&mut session, images(1).image(0)).unwrap();
+        found.extend(difference);
+    }
+    // Weights lie in the file in the order of their steps.
+    assert!(found.len() > 5 && found.is_sorted() && found.first() < found.last(), "{found:?}");
+    assert!(found.iter().all(|&step| step < model.step_count()), "{found:?}");
+}
+
+#[test]
+fn a_silent_line_is_given_up() {
+    let (sent, _kept) = channel();
+    let (_also_kept, received) = channel();
+    let line = HostEnd { received, sent, rng: ChaCha8Rng::seed_from_u64(3), rate: 0.0 };
+    let error = Client::new(line).hello().unwrap_err().to_string();
+    assert!(error.contains("does not answer"), "{error}");
+}
+
+#[test]
+fn emulated_boards_are_evaluated() {
+    if !needs::devices() {
+        return;
+    }
+    for board in BOARDS.iter().filter(|board| board.serial.is_some()) {
+        let mut kinglet = Command::cargo_bin("kinglet").unwrap();
+        kinglet.args(["device", "eval", "--images", "20", "--qemu", board.name]).arg(model_path());
+        let output = kinglet.output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+        assert!(text.contains("agreement  20 of 20") && text.contains(board.name), "{text}");
+    }
+}
