@@ -10,12 +10,13 @@ use anyhow::Result;
 use crate::stages::Stages;
 use crate::{command, repo};
 
-/// A board for each target, the demo's first. The device tests build for the others that they run on.
-const BOARDS: [(&str, &str); 4] = [
+/// A board for each target, the demo's first, and one over each HAL. The device tests build for the others that they run on.
+const BOARDS: [(&str, &str); 5] = [
     ("mps2-an386", "thumbv7em-none-eabihf"),
     ("mps2-an505", "thumbv8m.main-none-eabihf"),
     ("lm3s6965evb", "thumbv7m-none-eabi"),
     ("microbit", "thumbv6m-none-eabi"),
+    ("olimex-stm32-h405", "thumbv7em-none-eabihf"),
 ];
 
 /// The firmware and the model that is built into it.
