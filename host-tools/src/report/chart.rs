@@ -231,8 +231,11 @@ fn power_of_ten(y: f64, decades: f64) -> String {
     match ((y - y.round()).abs() < 1e-6, decades < 2.5) {
         (true, _) if (-3.0..4.0).contains(&y) => short(value),
         (true, _) => format!("{value:.0e}"),
-        // Two digits tell such labels apart.
-        (false, true) => short((value / 10f64.powf(y.floor() - 1.0)).round() * 10f64.powf(y.floor() - 1.0)),
+        // Two digits tell such labels apart, three where they lie close.
+        (false, true) => {
+            let unit = 10f64.powf(y.floor() - if decades < 0.5 { 2.0 } else { 1.0 });
+            short((value / unit).round() * unit)
+        }
         (false, false) => String::new(),
     }
 }
@@ -240,6 +243,14 @@ fn power_of_ten(y: f64, decades: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn labels_tell_values_apart() {
+        let labels = |ys: &[f64], decades| ys.iter().map(|y| power_of_ten(*y, decades)).collect::<Vec<_>>();
+        assert_eq!(labels(&[0.2, 0.22, 0.24], 0.2), ["1.58", "1.66", "1.74"]);
+        assert_eq!(labels(&[0.2, 0.5, 1.0], 1.0), ["1.6", "3.2", "10"]);
+        assert_eq!(labels(&[-7.0, -6.5, 2.0], 9.0), ["1e-7", "", "100"]);
+    }
 
     #[test]
     fn every_series_is_drawn_whatever_the_numbers() {
