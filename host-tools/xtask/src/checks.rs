@@ -38,7 +38,9 @@ fn lints() -> Result<()> {
     command::run(deny_warnings(workspace().args(["clippy", "--locked", "--workspace", "--all-targets"])))?;
     // The host's build does not see the Arm-only code (assembly, intrinsics).
     let arm = TARGETS.iter().flat_map(|target| ["--target", target]);
-    command::run(deny_warnings(workspace().args(["clippy", "--package", "kinglet", "--features", "defmt,device"]).args(arm)))
+    command::run(deny_warnings(
+        workspace().args(["clippy", "--package", "kinglet", "--features", "defmt,device"]).args(arm),
+    ))
 }
 
 fn deny_warnings(clippy: &mut Command) -> &mut Command {
