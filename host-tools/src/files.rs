@@ -26,11 +26,15 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Writes a file beside its place and moves it there when it is complete and on the disk.
+/// Writes a file beside its place and moves it there when it is complete and on the disk. What is no file (`/dev/null`,
+/// `/dev/stdout`) is written to, never replaced.
 ///
 /// # Errors
 /// Those of the file system; the old file, if there was one, is then as it was.
 pub fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    if std::fs::metadata(path).is_ok_and(|about| !about.is_file() && !about.is_dir()) {
+        return File::options().write(true).open(path)?.write_all(bytes);
+    }
     // As readable as any other new file: temporary ones are the owner's alone.
     beside(path, bytes, 0o666)?.persist(path)?;
     Ok(())
@@ -112,4 +116,23 @@ fn view<T: ReadableElement + ndarray_npy::ViewElement + Clone>(bytes: &[u8]) -> 
     let view = ndarray::ArrayView::<T, IxDyn>::view_npy(bytes)?;
     // Arrays may be stored column by column; everything here works row by row.
     Ok(view.as_standard_layout().into_owned())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_are_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let device = folder.path().join("null");
+        std::os::unix::fs::symlink("/dev/null", &device).unwrap();
+        write(&device, b"gone").unwrap();
+        assert!(std::fs::symlink_metadata(&device).unwrap().is_symlink());
+        assert_eq!(std::fs::read(&device).unwrap(), b"");
+        let file = folder.path().join("file");
+        write(&file, b"old and long").unwrap();
+        write(&file, b"new").unwrap();
+        assert_eq!(std::fs::read(&file).unwrap(), b"new");
+    }
 }
