@@ -1,13 +1,16 @@
 //! Every bit of a step's parameters and weights is watched over, and the step that used a wrong one is named.
 
-use kinglet::{Guard, Model, Observer, Session, StepEvent};
+use kinglet::{Aligned, Guard, Model, Observer, Session, StepEvent};
 use proptest::prelude::*;
 
 mod common;
 
 kinglet::model!(static MODEL = concat!(env!("CARGO_MANIFEST_DIR"), "/models/digits-inception/digits-inception.kgl"));
 static SUMS: [u32; MODEL.step_count()] = MODEL.step_checksums();
-static FILE: &[u8] = include_bytes!("../models/digits-inception/digits-inception.kgl");
+static FILE: &[u8] = {
+    static ALIGNED: &Aligned<[u8]> = &Aligned(*include_bytes!("../models/digits-inception/digits-inception.kgl"));
+    &ALIGNED.0
+};
 
 #[derive(Default)]
 struct Count(usize);
