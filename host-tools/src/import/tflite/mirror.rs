@@ -1,6 +1,6 @@
 //! MIRROR_PAD.
 
-use kinglet::{Activation, Rounding, Shape, Window};
+use kinglet::{Shape, Window};
 
 use super::lower::Lowering;
 use super::options::damaged;
@@ -80,10 +80,8 @@ impl Lowering<'_, '_> {
         let mut weights = vec![0; taps];
         weights[(place * c) as usize..][..c as usize].fill(1);
         let window = Window { kernel, stride: [1, 1], before: [0; 2], after: [0; 2] };
-        let (weight_scales, bias, activation) = (vec![1.0], vec![0; c as usize], Activation::None);
         let part = self.intermediate(TensorInfo { shape, ..info });
-        let node = NodeOp::DepthwiseConv2d { window, weights, weight_scales, bias, activation };
-        self.push_rounded(node, vec![at], part, Rounding::Double);
+        self.taken(window, weights, at, part);
         Ok(self.read_as(part, line(shape, axis)))
     }
 

@@ -67,11 +67,17 @@ impl Lowering<'_, '_> {
             let tap = ((first[0] * kernel[1] + first[1]) * c) as usize;
             weights[tap..tap + c as usize].fill(1);
             let window = Window { kernel, stride: [step[0], step[1]], before: [0; 2], after: [0; 2] };
-            let (weight_scales, bias, activation) = (vec![1.0], vec![0; c as usize], Activation::None);
-            let node = NodeOp::DepthwiseConv2d { window, weights, weight_scales, bias, activation };
-            self.push_rounded(node, vec![at], output, Rounding::Double);
+            self.taken(window, weights, at, output);
         }
         Ok(())
+    }
+
+    /// Makes `target` of elements of `input` as they are: those under the taps that are 1.
+    pub(super) fn taken(&mut self, window: Window, weights: Vec<i8>, input: TensorId, target: TensorId) {
+        let bias = vec![0; self.info(input).shape.c as usize];
+        let (weight_scales, activation) = (vec![1.0], Activation::None);
+        let node = NodeOp::DepthwiseConv2d { window, weights, weight_scales, bias, activation };
+        self.push_rounded(node, vec![input], target, Rounding::Double);
     }
 
     /// Makes `target` of channels of `input` by their numbers, all of them within it, each as often as it is named.

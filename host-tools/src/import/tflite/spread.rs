@@ -4,12 +4,12 @@
 //! with a factor of exactly 1. (A difference from minus the pixel is no sum to the bit: halves round up on either side.)
 
 use kinglet::ops::{Add, Mul};
-use kinglet::{Activation, Rounding, Shape, Window};
+use kinglet::{Shape, Window};
 
 use super::lower::Lowering;
 use super::names as op;
 use crate::import::problem::{Refusal, refuse};
-use crate::network::{NodeOp, TensorId, TensorInfo};
+use crate::network::{TensorId, TensorInfo};
 
 impl Lowering<'_, '_> {
     /// The operands of ADD, SUB or MUL as the runtime takes them, for an output of shape `to`.
@@ -71,16 +71,9 @@ impl Lowering<'_, '_> {
             let window = Window { kernel, stride: [1, 1], before: overhang, after: overhang };
             let taps = (kernel[0] * kernel[1] * shape.c) as usize;
             self.spend(taps)?;
-            let node = NodeOp::DepthwiseConv2d {
-                window,
-                weights: vec![1; taps],
-                weight_scales: vec![1.0],
-                bias: vec![0; shape.c as usize],
-                activation: Activation::None,
-            };
             let name = format!("{} (in all pixels)", info.name);
             let wide = self.intermediate(TensorInfo { name, shape, ..info });
-            self.push_rounded(node, vec![at], wide, Rounding::Double);
+            self.taken(window, vec![1; taps], at, wide);
             at = wide;
         }
         Ok(at)
