@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use embedded_hal::digital::{ErrorType, OutputPin};
+use embedded_io::ErrorKind;
 use kinglet::device::{Clock, Lap, Mlperf, Pulse, Timestamp, Trigger, When};
 use kinglet::{Observer, Session, StepEvent};
 use proptest::prelude::*;
@@ -19,47 +20,29 @@ struct Line {
     sent: Vec<u8>,
 }
 
-/// The end of what was sent.
-#[derive(Debug, PartialEq)]
-struct Ended;
-
-impl core::fmt::Display for Ended {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("ended")
-    }
-}
-
-impl core::error::Error for Ended {}
-
-impl embedded_io::Error for Ended {
-    fn kind(&self) -> embedded_io::ErrorKind {
-        embedded_io::ErrorKind::ConnectionReset
-    }
-}
-
 impl embedded_io::ErrorType for &mut Line {
-    type Error = Ended;
+    type Error = ErrorKind;
 }
 
 impl embedded_io::Read for &mut Line {
-    fn read(&mut self, bytes: &mut [u8]) -> Result<usize, Ended> {
+    fn read(&mut self, bytes: &mut [u8]) -> Result<usize, ErrorKind> {
         match (self.received.pop_front(), bytes.first_mut()) {
             (Some(received), Some(byte)) => *byte = received,
-            _ => return Err(Ended),
+            _ => return Err(ErrorKind::ConnectionReset),
         }
         Ok(1)
     }
 }
 
 impl embedded_io::Write for &mut Line {
-    fn write(&mut self, bytes: &[u8]) -> Result<usize, Ended> {
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, ErrorKind> {
         // As UARTs do: less than was asked for.
         let taken = bytes.len().min(3);
         self.sent.extend(&bytes[..taken]);
         Ok(taken)
     }
 
-    fn flush(&mut self) -> Result<(), Ended> {
+    fn flush(&mut self) -> Result<(), ErrorKind> {
         Ok(())
     }
 }
@@ -84,7 +67,10 @@ fn answers(commands: &[u8], timestamp: impl Timestamp) -> Vec<String> {
     let session = Session::new(MODEL, common::arena(&mut memory, MODEL.arena_len())).expect("fits");
     let mut line = Line { received: commands.iter().copied().collect(), sent: Vec::new() };
     let mut buffer = [0; INPUT];
-    assert_eq!(Mlperf::new(&mut line, timestamp, session, &mut buffer, "kinglet", "ic01").serve(), Ended);
+    assert_eq!(
+        Mlperf::new(&mut line, timestamp, session, &mut buffer, "kinglet", "ic01").serve(),
+        ErrorKind::ConnectionReset
+    );
     let text = String::from_utf8(line.sent).expect("text");
     assert!(text.ends_with("\r\n") || text.is_empty(), "{text:?}");
     text.split_terminator("\r\n").map(str::to_owned).collect()

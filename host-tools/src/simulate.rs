@@ -185,12 +185,15 @@ pub fn to_elements(bytes: &[u8], dtype: DType) -> Vec<i16> {
     }
 }
 
-/// The class with the highest score in each row; of equal ones the first.
+/// The class with the highest score; of equal ones the first.
+pub fn best_class<'s>(scores: impl IntoIterator<Item = &'s i16>) -> usize {
+    let highest = |best: (usize, i16), (class, &score)| if score > best.1 { (class, score) } else { best };
+    scores.into_iter().enumerate().fold((0, i16::MIN), highest).0
+}
+
+/// The [`best_class`] of each row.
 pub fn classes(outputs: &Array2<i16>) -> Vec<usize> {
-    let best = |row: ndarray::ArrayView1<'_, i16>| {
-        row.iter().enumerate().fold(0, |best, (class, &score)| if score > row[best] { class } else { best })
-    };
-    outputs.rows().into_iter().map(best).collect()
+    outputs.rows().into_iter().map(best_class).collect()
 }
 
 /// The share of rows whose highest score is at the label's class, in percent.

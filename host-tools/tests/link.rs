@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use assert_cmd::Command;
 use common::{arena, seal};
+use embedded_io::ErrorKind;
 use kinglet::device::Clock;
 use kinglet::device::link::Server;
 use kinglet::{Model, Session};
@@ -40,42 +41,25 @@ struct DeviceEnd {
     left: usize,
 }
 
-#[derive(Debug)]
-struct Gone;
-
-impl std::fmt::Display for Gone {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("gone")
-    }
-}
-
-impl std::error::Error for Gone {}
-
-impl embedded_io::Error for Gone {
-    fn kind(&self) -> embedded_io::ErrorKind {
-        embedded_io::ErrorKind::ConnectionReset
-    }
-}
-
 impl embedded_io::ErrorType for &mut DeviceEnd {
-    type Error = Gone;
+    type Error = ErrorKind;
 }
 
 impl embedded_io::Read for &mut DeviceEnd {
-    fn read(&mut self, bytes: &mut [u8]) -> Result<usize, Gone> {
-        self.left = self.left.checked_sub(1).ok_or(Gone)?;
-        bytes[0] = self.received.recv().map_err(|_| Gone)?;
+    fn read(&mut self, bytes: &mut [u8]) -> Result<usize, ErrorKind> {
+        self.left = self.left.checked_sub(1).ok_or(ErrorKind::ConnectionReset)?;
+        bytes[0] = self.received.recv().map_err(|_| ErrorKind::ConnectionReset)?;
         Ok(1)
     }
 }
 
 impl embedded_io::Write for &mut DeviceEnd {
-    fn write(&mut self, bytes: &[u8]) -> Result<usize, Gone> {
-        self.sent.send(bytes[0]).map_err(|_| Gone)?;
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, ErrorKind> {
+        self.sent.send(bytes[0]).map_err(|_| ErrorKind::ConnectionReset)?;
         Ok(1)
     }
 
-    fn flush(&mut self) -> Result<(), Gone> {
+    fn flush(&mut self) -> Result<(), ErrorKind> {
         Ok(())
     }
 }

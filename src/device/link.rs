@@ -211,8 +211,9 @@ impl<'b, 'm, L: Read + Write, C: Clock, B: Backend, const USES: u64> Server<'b, 
     }
 }
 
-/// Keeps the CRC-32 of each step's output.
-struct Sums<'s>(&'s mut [u32]);
+/// Keeps the CRC-32 of each step's output, of as many steps as there is room for.
+#[derive(Debug)]
+pub struct Sums<'s>(pub &'s mut [u32]);
 
 impl Observer for Sums<'_> {
     fn step(&mut self, event: &StepEvent<'_>) {

@@ -6,11 +6,11 @@
 //! of mlcommons/tiny; where that one reads or writes out of bounds (an empty command, data past the announced length,
 //! an announcement beyond the buffer), this one answers with an error.
 
-use core::fmt::{self, Write as _};
+use core::fmt;
 
 use embedded_hal::delay::DelayNs;
 use embedded_hal::digital::OutputPin;
-use embedded_io::{Read, Write};
+use embedded_io::{Read, Write, WriteFmtError};
 use heapless::Vec;
 
 use super::Clock;
@@ -196,10 +196,11 @@ impl<'b, L: Read + Write, T: Timestamp, S: Subject> Mlperf<'b, L, T, S> {
     }
 
     fn print(&mut self, text: fmt::Arguments<'_>) -> Result<(), L::Error> {
-        let mut out = Out { line: &mut self.line, result: Ok(()) };
-        // An error of the line is in `result`; nothing here fails to format.
-        let _ = out.write_fmt(text);
-        out.result
+        match self.line.write_fmt(text) {
+            Err(WriteFmtError::Other(error)) => Err(error),
+            // Nothing here fails to format.
+            Ok(()) | Err(WriteFmtError::FmtError) => Ok(()),
+        }
     }
 
     fn stamp(&mut self) -> Result<(), L::Error> {
@@ -327,18 +328,5 @@ impl<'b, L: Read + Write, T: Timestamp, S: Subject> Mlperf<'b, L, T, S> {
             self.print(format_args!("{comma}{}.{:03}", thousandths / 1000, thousandths % 1000))?;
         }
         self.say(format_args!("]"))
-    }
-}
-
-/// Writes text to a line, and keeps its error.
-struct Out<'l, L: Write> {
-    line: &'l mut L,
-    result: Result<(), L::Error>,
-}
-
-impl<L: Write> fmt::Write for Out<'_, L> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.result = self.line.write_all(text.as_bytes());
-        if self.result.is_ok() { Ok(()) } else { Err(fmt::Error) }
     }
 }

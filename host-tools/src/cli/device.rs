@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use kinglet::Model;
 
 use crate::data::{Source, Split};
@@ -15,6 +15,7 @@ use crate::device::bench::{self, Subject};
 use crate::device::client::{self, Evaluation};
 use crate::device::{self, BOARDS, Board, Build, Elf, Emulated, Measurements, Program};
 use crate::files;
+use crate::report::progress::styled;
 
 /// Options of `kinglet device`.
 #[derive(Debug, clap::Args)]
@@ -128,9 +129,8 @@ fn held_out(model: &Model<'_>, path: Option<&Path>, count: Option<usize>) -> Res
 }
 
 fn evaluate(line: impl Read + Write, model: Model<'_>, images: &Split) -> Result<Evaluation> {
-    let bar = ProgressBar::new(images.len() as u64);
     let style = "{bar:30} {pos} of {len} images | {per_sec} | ready in {eta}";
-    bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let bar = styled(ProgressBar::new(images.len() as u64), style);
     let evaluation = client::evaluate(line, model, images, || bar.inc(1));
     bar.finish_and_clear();
     evaluation

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use kinglet::device::frame::{self, Decoder};
-use kinglet::device::link::{self, About, CHUNK, HEAD};
+use kinglet::device::link::{self, About, CHUNK, HEAD, Sums};
 use kinglet::format::crc32;
-use kinglet::{Model, Observer, Session, StepEvent};
+use kinglet::{Model, Session};
 
 use crate::data::Split;
+use crate::simulate::{best_class, to_elements};
 
 /// How long an answer to anything but an inference may take.
 const ANSWER: Duration = Duration::from_millis(500);
@@ -125,12 +126,12 @@ impl<L: Read + Write> Client<L> {
     /// # Errors
     /// When the device does not answer, or the model does not take the pixels.
     pub fn compare(&mut self, session: &mut Session<'_>, pixels: &[u8]) -> Result<(Inference, Option<usize>)> {
-        let mut sums = Sums::default();
+        let mut sums = vec![0; session.model().step_count()];
         session.set_pixels(pixels)?;
-        session.run_observed(&mut sums);
+        session.run_observed(&mut Sums(&mut sums));
         let inference = self.infer(pixels, session.output_bytes().len())?;
-        let steps = self.checksums(session.model().step_count())?;
-        let step = steps.iter().zip(&sums.0).position(|(device, host)| device != host);
+        let steps = self.checksums(sums.len())?;
+        let step = steps.iter().zip(&sums).position(|(device, host)| device != host);
         let output = (inference.output != session.output_bytes()).then_some(steps.len());
         Ok((inference, step.or(output)))
     }
@@ -225,18 +226,6 @@ impl Evaluation {
     }
 }
 
-/// Checksums of each step.
-#[derive(Default)]
-struct Sums(Vec<u32>);
-
-impl Observer for Sums {
-    fn step(&mut self, event: &StepEvent<'_>) {
-        self.0.resize(self.0.len().max(event.index + 1), 0);
-        let before = if event.rows.start == 0 { 0 } else { self.0[event.index] };
-        self.0[event.index] = event.checksum(before);
-    }
-}
-
 /// Runs `images` on the device at the other end of `line`, which must hold `model`, and on the host. `each` is told of every image.
 ///
 /// # Errors
@@ -261,11 +250,13 @@ pub fn evaluate(
     let mut memory = vec![0u128; model.arena_len().div_ceil(16)];
     let mut session = Session::new(model, bytemuck::cast_slice_mut(&mut memory))?;
     let mut found = Evaluation { device, images: 0, correct: 0, equal: 0, difference: None, ticks: 0, retries: 0 };
+    let dtype = model.output().dtype;
     for index in 0..images.len() {
         let (inference, difference) = client.compare(&mut session, images.image(index))?;
         found.images += 1;
         found.ticks += inference.ticks;
-        found.correct += usize::from(best(&inference.output, &model) == Some(images.labels[index].into()));
+        found.correct +=
+            usize::from(best_class(&to_elements(&inference.output, dtype)) == usize::from(images.labels[index]));
         match difference {
             None => found.equal += 1,
             Some(step) if found.difference.is_none() => {
@@ -278,14 +269,4 @@ pub fn evaluate(
     }
     found.retries = client.retries();
     Ok(found)
-}
-
-/// The first of the largest elements of an output.
-fn best(output: &[u8], model: &Model<'_>) -> Option<usize> {
-    let elements = crate::simulate::to_elements(output, model.output().dtype);
-    elements
-        .iter()
-        .enumerate()
-        .max_by_key(|&(index, element)| (*element, std::cmp::Reverse(index)))
-        .map(|(index, _)| index)
 }

@@ -6,5 +6,6 @@ pub mod curves;
 pub mod inspection;
 pub mod noise;
 pub mod plot;
+pub mod progress;
 mod style;
 pub mod table;

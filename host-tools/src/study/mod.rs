@@ -13,12 +13,13 @@ mod identity;
 use std::time::Duration;
 
 use anyhow::Result;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use rayon::prelude::*;
 
 use crate::data::{Dataset, Source};
 use crate::device::Board;
 use crate::graph::{Block, NetworkRecipe, Norm};
+use crate::report::progress::styled;
 use crate::report::table::Table;
 use crate::train::{Recipe, Schedule, TrainError, Trained, Trainer};
 
@@ -169,9 +170,8 @@ impl Setting<'_> {
         jobs: &[J],
         work: impl Fn(&J) -> Result<R> + Sync,
     ) -> Result<Vec<R>> {
-        let bar = ProgressBar::new(jobs.len() as u64);
         let style = "{prefix} {bar:30} {pos} of {len} networks | {elapsed} | ready in {eta}";
-        bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        let bar = styled(ProgressBar::new(jobs.len() as u64), style);
         bar.set_prefix(name);
         bar.enable_steady_tick(Duration::from_millis(500));
         let done = |job: &J| {

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 
 use super::Event;
+use crate::report::progress::styled;
 
 /// A bar on stderr with rate and time left, as a receiver of training events.
 pub fn bar(name: &str) -> impl FnMut(Event<'_>) + use<> {
-    let bar = ProgressBar::no_length();
     let style = "{prefix} {bar:30} {percent:>3} % {msg} | {elapsed} | ready in {eta}";
-    bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let bar = styled(ProgressBar::no_length(), style);
     bar.set_prefix(name.to_string());
     bar.enable_steady_tick(Duration::from_millis(500));
     let mut accuracy = 0.0;
