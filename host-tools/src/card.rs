@@ -3,11 +3,12 @@
 
 use std::fmt;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use kinglet::Model;
 
 use crate::data::{Dataset, Source};
 use crate::graph::FloatModel;
+use crate::quantize::trained;
 use crate::report::table::grouped;
 use crate::simulate::{self, Images};
 use crate::train::{self, Epoch, Recipe};
@@ -27,7 +28,9 @@ pub struct Card {
     pub recipe: Recipe,
     /// Minutes of training.
     pub minutes: f64,
-    /// Right answers of the float network, in percent.
+    /// Epochs of quantization-aware training after the recipe's others.
+    pub tuned: Option<usize>,
+    /// Right answers of the float network, before quantization-aware training, in percent.
     pub float_accuracy: f64,
     /// Right answers of the exported model, in percent.
     pub int8_accuracy: f64,
@@ -60,6 +63,14 @@ impl Card {
         let model = Model::new(exported).map_err(|error| anyhow::anyhow!("{error}"))?;
         let outputs = simulate::run(model, &Images::Pixels(data.test.images.clone()))?;
         let labels: Vec<usize> = data.test.labels.iter().map(|&label| label.into()).collect();
+        let tuned = recipe.qat.as_ref().filter(|_| trained::has_ranges(&float.params)).map(|qat| qat.epochs(recipe));
+        let float_accuracy = match tuned {
+            None => train::accuracy(&float.graph, &float.params, &data.test)?,
+            Some(epochs) => {
+                let last = history.len().checked_sub(epochs + 1).and_then(|last| history.get(last));
+                last.with_context(|| format!("the metrics have no epoch before the {epochs} of `qat`"))?.test_accuracy
+            }
+        };
         Ok(Self {
             name: name.to_owned(),
             about: String::new(),
@@ -67,7 +78,8 @@ impl Card {
             images: [data.train.len(), data.test.len()],
             recipe: recipe.clone(),
             minutes: history.iter().map(|epoch| epoch.seconds).sum::<f64>() / 60.0,
-            float_accuracy: 100.0 * train::accuracy(&float.graph, &float.params, &data.test)?,
+            tuned,
+            float_accuracy: 100.0 * float_accuracy,
             int8_accuracy: simulate::accuracy(&outputs, &labels),
             parameters: float.graph.trainable_len(),
             macs: model.macs(),
@@ -85,10 +97,15 @@ impl fmt::Display for Card {
         writeln!(f, "# {name}\n\n{}\n\n| | |\n|---|---|", self.about)?;
         let images = format!("{} images trained on, {} held out", number(*held_in), number(*held_out));
         writeln!(f, "| data | {}; {images} |", self.data)?;
-        write!(f, "| training | `recipe.toml`: {} epochs, seed {}, ", recipe.epochs, recipe.seed)?;
+        write!(f, "| training | `recipe.toml`: {} epochs", recipe.epochs)?;
+        if let Some(tuned) = self.tuned {
+            write!(f, " and {tuned} of quantization-aware training")?;
+        }
+        write!(f, ", seed {}, ", recipe.seed)?;
         let path = if recipe.data == Source::Digits { "" } else { " --data PATH" };
         writeln!(f, "{:.0} minutes; `kinglet train --recipe models/{name}/recipe.toml{path}` |", self.minutes.ceil())?;
-        writeln!(f, "| accuracy, held out, float | {:.2} % |", self.float_accuracy)?;
+        let before = if self.tuned.is_some() { ", before quantization-aware training" } else { "" };
+        writeln!(f, "| accuracy, held out, float{before} | {:.2} % |", self.float_accuracy)?;
         writeln!(f, "| accuracy, held out, int8, the exported model in the runtime | {:.2} % |", self.int8_accuracy)?;
         writeln!(f, "| parameters | {} |", number(self.parameters))?;
         writeln!(f, "| multiply-accumulates | {} |", grouped(self.macs))?;

@@ -31,11 +31,11 @@ impl Default for Options {
     }
 }
 
-/// Prepares the quantization of a network on images of `held_in`, evenly spaced.
+/// Prepares the quantization of a network on images of `held_in`, evenly spaced. Ranges that were trained are kept.
 ///
 /// # Errors
 /// When the images are too few or do not fit the network.
-pub fn prepare(graph: &Graph, params: &Params, held_in: &Split, options: &Options) -> Result<Prepared> {
+pub fn prepare(graph: &Graph, params: &Params, held_in: &Split, options: &Options) -> Result<Prepared, QuantizeError> {
     let chosen = held_in.spaced(options.images);
     let mut failed = None;
     let batches = chosen.chunks(BATCH).map_while(|batch| {
@@ -44,8 +44,8 @@ pub fn prepare(graph: &Graph, params: &Params, held_in: &Split, options: &Option
     });
     let prepared = Prepared::new(graph, params, batches, &options.quantize);
     match failed {
-        Some(error) => Err(error.into()),
-        None => Ok(prepared?),
+        Some(error) => Err(error),
+        None => prepared,
     }
 }
 

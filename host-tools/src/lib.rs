@@ -14,6 +14,7 @@ pub mod import;
 pub mod layers;
 pub mod network;
 pub mod plan;
+pub mod qat;
 pub mod quantize;
 pub mod report;
 mod simd;

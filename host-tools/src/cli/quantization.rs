@@ -15,10 +15,10 @@ pub enum Dtype {
 /// How a float network becomes int8.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub struct Quantization {
-    /// How ranges are chosen: min-max, mse, entropy, percentile, percentile:99.9, or auto, which takes for each tensor
-    /// what leaves the least error at the output.
-    #[arg(long, default_value = "mse", value_name = "METHOD")]
-    calibrate: Calibration,
+    /// How ranges are chosen: min-max, mse (unless given), entropy, percentile, percentile:99.9, or auto, which takes for
+    /// each tensor what leaves the least error at the output. Ranges that `train --qat` found are kept unless this is given.
+    #[arg(long, value_name = "METHOD")]
+    calibrate: Option<Calibration>,
     /// Scale channels so that neighbouring layers have like ranges.
     #[arg(long)]
     equalize: bool,
@@ -31,6 +31,7 @@ impl Quantization {
     /// As the quantizer takes them.
     pub fn options(&self) -> quantize::Options {
         let Self { calibrate, equalize, correct_bias } = *self;
-        quantize::Options { calibration: calibrate, equalize, correct_bias }
+        let (calibration, anew) = (calibrate.unwrap_or_default(), calibrate.is_some());
+        quantize::Options { calibration, equalize, correct_bias, anew }
     }
 }

@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
-use crate::files;
 use crate::train::{self, Recipe, RunFolder, Trainer, bar, recipe_from};
+use crate::{files, graph};
 
 /// Options of `kinglet train`.
 #[derive(Debug, clap::Args)]
-#[command(group(clap::ArgGroup::new("what").required(true).args(["recipe", "network", "resume"])))]
+#[command(group(clap::ArgGroup::new("what").required(true).args(["recipe", "network", "qat", "resume"])))]
 pub struct Args {
     /// A training in TOML.
     #[arg(long, value_name = "FILE")]
@@ -18,19 +18,22 @@ pub struct Args {
     /// A network of the zoo, with its default training on the embedded digits.
     #[arg(long, value_name = "NAME")]
     network: Option<String>,
+    /// A run folder, or a folder of `models/`, whose network is trained on in int8, as its recipe says under `qat`.
+    #[arg(long, value_name = "RUN")]
+    qat: Option<PathBuf>,
     /// A run folder whose training goes on from its last checkpoint.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "seed", "epochs"])]
     resume: Option<PathBuf>,
-    /// The run folder; `target/kinglet/runs/NAME` unless given.
+    /// The run folder; `target/kinglet/runs/NAME` unless given, or `NAME-qat` there.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// The images, if they lie elsewhere than the recipe says.
     #[arg(long, value_name = "PATH", conflicts_with = "resume")]
     data: Option<PathBuf>,
     /// Start of all random numbers, instead of the recipe's.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "qat")]
     seed: Option<u64>,
-    /// Passes over the training images, instead of the recipe's.
+    /// Passes over the training images, instead of the recipe's; with `--qat` those in int8.
     #[arg(long)]
     epochs: Option<usize>,
     /// Leave out broken image files, instead of stopping at the first one.
@@ -52,18 +55,30 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             (folder.recipe()?, folder)
         }
         None => {
-            let mut recipe = match (&args.recipe, &args.network) {
-                (Some(path), _) => recipe_from(path)?,
-                (None, name) => Recipe::for_network(name.as_deref().unwrap_or_default()),
+            let mut recipe = match (&args.recipe, &args.qat, &args.network) {
+                (Some(path), ..) => recipe_from(path)?,
+                (_, Some(run), _) => RunFolder::new(run).recipe()?,
+                (.., name) => Recipe::for_network(name.as_deref().unwrap_or_default()),
             };
             if let Some(path) = &args.data {
                 recipe.data.set_path(path);
             }
             recipe.seed = args.seed.unwrap_or(recipe.seed);
-            recipe.epochs = args.epochs.unwrap_or(recipe.epochs);
-            let default = || PathBuf::from("target/kinglet/runs").join(recipe.network.name());
-            let folder = RunFolder::new(&args.out.clone().unwrap_or_else(default));
-            (recipe, folder)
+            let mut name = recipe.network.name().to_owned();
+            if args.qat.is_some() {
+                let qat = recipe.qat.get_or_insert_default();
+                qat.epochs = args.epochs.or(qat.epochs);
+                name += "-qat";
+            } else {
+                recipe.epochs = args.epochs.unwrap_or(recipe.epochs);
+            }
+            let default = || PathBuf::from("target/kinglet/runs").join(name);
+            let out = args.out.clone().unwrap_or_else(default);
+            if let Some(run) = &args.qat {
+                let same = std::fs::canonicalize(run).ok() == std::fs::canonicalize(&out).ok();
+                ensure!(!same, "`{}` is the run to start from: its files would be replaced", out.display());
+            }
+            (recipe, RunFolder::new(&out))
         }
     };
     if args.skip_bad {
@@ -78,9 +93,14 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         println!("augmented images in {}", path.display());
         return Ok(ExitCode::SUCCESS);
     }
-    let mut trainer = match args.resume {
-        Some(_) => folder.resume(&data)?,
-        None => Trainer::new(&recipe, &data)?,
+    let mut trainer = match (&args.resume, &args.qat) {
+        (Some(_), _) => folder.resume(&data)?,
+        (None, Some(run)) => {
+            let run = RunFolder::new(run);
+            let model = graph::load(&run.file("weights.safetensors"))?;
+            Trainer::tune(&recipe, &data, &model, run.history()?)?
+        }
+        (None, None) => Trainer::new(&recipe, &data)?,
     };
     eprintln!(
         "{}: {} parameters, {} MACs; {}: {} images, {} held out",
@@ -95,6 +115,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let trained = trainer.finish();
     let path = folder.finish(&trained)?;
     folder.write_confusion(&trained, &data)?;
-    println!("held-out accuracy {:.2} %, weights in {}", 100.0 * trained.accuracy(), path.display());
+    let accuracy = 100.0 * trained.accuracy();
+    match trained.float_accuracy() {
+        Some(float) => print!("held-out accuracy {accuracy:.2} % in int8 after {:.2} % in float", 100.0 * float),
+        None => print!("held-out accuracy {accuracy:.2} %"),
+    }
+    println!(", weights in {}", path.display());
     Ok(ExitCode::SUCCESS)
 }

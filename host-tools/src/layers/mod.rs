@@ -20,51 +20,53 @@ mod real;
 mod schedule;
 mod shaping;
 
+use kinglet::Shape;
 use ndarray::Array4;
 
 use crate::graph::{Graph, NodeId, Op};
 
 pub use infer::{InferError, forward, greatest, logits, preprocess};
 pub use net::{Loss, Mode, Net, Slot};
+pub(crate) use net::{cross_entropy, shares};
 pub use real::Real;
 
 /// What a layer sees of one image: its inputs and its output.
 #[derive(Clone, Copy, Debug)]
-struct Point<'a, T> {
+pub(crate) struct Point<'a, T> {
     /// Values of all nodes before this one.
-    values: &'a [Array4<T>],
-    inputs: &'a [NodeId],
-    image: usize,
+    pub values: &'a [Array4<T>],
+    pub inputs: &'a [NodeId],
+    pub image: usize,
 }
 
 impl<'a, T: Real> Point<'a, T> {
-    fn input(&self, which: usize) -> &'a [T] {
+    pub fn input(&self, which: usize) -> &'a [T] {
         image(&self.values[self.inputs[which].0], self.image)
     }
 }
 
 /// The elements of one image of a batch.
-fn image<T>(batch: &Array4<T>, index: usize) -> &[T] {
+pub(crate) fn image<T>(batch: &Array4<T>, index: usize) -> &[T] {
     let len = batch.len() / batch.dim().0;
     &batch.as_slice().expect("batches are allocated in standard layout")[index * len..][..len]
 }
 
 /// The elements of one image of a batch, for writing.
-fn image_mut<T>(batch: &mut Array4<T>, index: usize) -> &mut [T] {
+pub(crate) fn image_mut<T>(batch: &mut Array4<T>, index: usize) -> &mut [T] {
     let len = batch.len() / batch.dim().0;
     &mut batch.as_slice_mut().expect("batches are allocated in standard layout")[index * len..][..len]
 }
 
 /// Buffers that a layer may use during one call; they keep their memory from call to call.
 #[derive(Debug, Default)]
-struct Scratch<T> {
+pub(crate) struct Scratch<T> {
     a: Vec<T>,
     b: Vec<T>,
     segments: Vec<blocks::Segment>,
 }
 
 /// One operator over one image.
-trait Layer<T: Real>: Send + Sync + std::fmt::Debug {
+pub(crate) trait Layer<T: Real>: Send + Sync + std::fmt::Debug {
     /// Takes over new weights, in the order of the graph's parameter list; `backward` if gradients will be asked for.
     fn prepare(&mut self, _weights: &[Vec<T>], _backward: bool) {}
 
@@ -107,9 +109,9 @@ trait Layer<T: Real>: Send + Sync + std::fmt::Debug {
 
 /// A layer's output and its gradient.
 #[derive(Clone, Copy, Debug)]
-struct Output<'a, T> {
-    value: &'a [T],
-    gradient: &'a [T],
+pub(crate) struct Output<'a, T> {
+    pub value: &'a [T],
+    pub gradient: &'a [T],
 }
 
 /// `target = value` or `target += value`.
@@ -119,31 +121,34 @@ fn store<T: Real>(target: &mut T, value: T, accumulate: bool) {
 
 /// The layer of a node; none for the input and for batch normalization, which the net itself runs.
 fn layer<T: Real>(graph: &Graph, id: NodeId) -> Option<Box<dyn Layer<T>>> {
-    let node = graph.node(id);
-    let inputs = graph.input_shapes(id);
+    layer_of(&graph.node(id).op, &graph.input_shapes(id), graph.node(id).shape)
+}
+
+/// The layer of an operator from `inputs` to `output`.
+pub(crate) fn layer_of<T: Real>(op: &Op, inputs: &[Shape], output: Shape) -> Option<Box<dyn Layer<T>>> {
     let input = *inputs.first()?;
-    Some(match node.op.clone() {
+    Some(match op.clone() {
         Op::Input | Op::BatchNorm { .. } => return None,
-        Op::Conv2d { window, bias, .. } => Box::new(conv::Conv2d::new(window, input, node.shape, bias)),
+        Op::Conv2d { window, bias, .. } => Box::new(conv::Conv2d::new(window, input, output, bias)),
         Op::DepthwiseConv2d { window, multiplier, bias } => {
-            Box::new(depthwise::Depthwise::new(window, input, node.shape, multiplier, bias))
+            Box::new(depthwise::Depthwise::new(window, input, output, multiplier, bias))
         }
-        Op::Dense { bias, .. } => Box::new(dense::Dense::new(input.len() as usize, node.shape.c as usize, bias)),
+        Op::Dense { bias, .. } => Box::new(dense::Dense::new(input.len() as usize, output.c as usize, bias)),
         Op::Relu => Box::new(pointwise::Relu { limit: None }),
         Op::Relu6 => Box::new(pointwise::Relu { limit: Some(T::of(6.0)) }),
         Op::Function(function) => Box::new(elementwise::Apply { function }),
         Op::Add => Box::new(pointwise::Add),
         Op::Sub => Box::new(elementwise::Difference),
         Op::Mul => Box::new(elementwise::Product),
-        Op::AddConstant => Box::new(elementwise::Constant::new(false, node.shape)),
-        Op::MulConstant => Box::new(elementwise::Constant::new(true, node.shape)),
-        Op::Softmax => Box::new(pointwise::Softmax { channels: node.shape.c as usize }),
-        Op::MaxPool(window) => Box::new(pool::MaxPool::new(window, input, node.shape)),
-        Op::AveragePool(window) => Box::new(pool::AveragePool::new(window, input, node.shape)),
+        Op::AddConstant => Box::new(elementwise::Constant::new(false, output)),
+        Op::MulConstant => Box::new(elementwise::Constant::new(true, output)),
+        Op::Softmax => Box::new(pointwise::Softmax { channels: output.c as usize }),
+        Op::MaxPool(window) => Box::new(pool::MaxPool::new(window, input, output)),
+        Op::AveragePool(window) => Box::new(pool::AveragePool::new(window, input, output)),
         Op::GlobalAveragePool => Box::new(pool::GlobalAverage { channels: input.c as usize }),
-        Op::Concat => Box::new(shaping::Concat::new(&inputs)),
+        Op::Concat => Box::new(shaping::Concat::new(inputs)),
         Op::Flatten | Op::Reshape(_) => Box::new(shaping::Flatten),
-        Op::Pad { before, .. } => Box::new(shaping::Pad::new(input, node.shape, before)),
+        Op::Pad { before, .. } => Box::new(shaping::Pad::new(input, output, before)),
     })
 }
 

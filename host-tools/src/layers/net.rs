@@ -195,8 +195,7 @@ impl<T: Real> Net<T> {
     /// # Panics
     /// When a label is no class, or there are too few labels.
     pub fn loss(&mut self, labels: &[u8], smoothing: f64, class_weights: &[f32]) -> Loss {
-        let weight = |image: usize| class_weights.get(labels[image] as usize).map_or(1.0, |w| f64::from(*w));
-        let total_weight: f64 = (0..self.images).map(weight).sum();
+        let share = shares(&labels[..self.images], class_weights);
         let Self { chunks, states, graph, fusion, loss, .. } = self;
         let (node, shared) = (loss.0, Shared { graph, states, fusion });
         chunks.par_iter_mut().for_each(|chunk| {
@@ -204,7 +203,7 @@ impl<T: Real> Net<T> {
             (chunk.loss, chunk.correct) = (0.0, 0);
             for index in 0..chunk.images {
                 let label = labels[chunk.first + index] as usize;
-                let share = weight(chunk.first + index) / total_weight;
+                let share = share(chunk.first + index);
                 let (logits, gradient) = chunk.value_and_gradient(node, fusion.home[node], index);
                 let (loss, hit) = cross_entropy(logits, label, smoothing, share, gradient);
                 chunk.loss += loss;
@@ -291,8 +290,21 @@ fn total<T>(chunks: &[Chunk<T>], sums: impl Fn(&Chunk<T>) -> &Vec<f64>) -> Vec<f
     total
 }
 
+/// The part of the batch's loss that each image's is, by the weights of the classes (empty: all 1).
+pub(crate) fn shares(labels: &[u8], class_weights: &[f32]) -> impl Fn(usize) -> f64 + Sync {
+    let weight = |image: usize| class_weights.get(labels[image] as usize).map_or(1.0, |w| f64::from(*w));
+    let total: f64 = (0..labels.len()).map(weight).sum();
+    move |image| weight(image) / total
+}
+
 /// Softmax cross-entropy of one image times `share`, its gradient, and whether the label has the greatest logit.
-fn cross_entropy<T: Real>(logits: &[T], label: usize, smoothing: f64, share: f64, gradient: &mut [T]) -> (f64, bool) {
+pub(crate) fn cross_entropy<T: Real>(
+    logits: &[T],
+    label: usize,
+    smoothing: f64,
+    share: f64,
+    gradient: &mut [T],
+) -> (f64, bool) {
     let top = logits.iter().fold(f64::NEG_INFINITY, |top, z| if top > z.wide() { top } else { z.wide() });
     let sum: f64 = logits.iter().map(|z| (z.wide() - top).exp()).sum();
     let mut loss = 0.0;

@@ -170,6 +170,14 @@ impl Folded {
     /// # Errors
     /// When a parameter is missing, has the wrong dimensions, or is not finite.
     pub fn new(graph: &Graph, params: &Params) -> Result<Self, QuantizeError> {
+        Ok(Self::traced(graph, params)?.0)
+    }
+
+    /// As [`Folded::new`], and the value that each of the graph's nodes has become, or has been merged into.
+    ///
+    /// # Errors
+    /// As [`Folded::new`].
+    pub fn traced(graph: &Graph, params: &Params) -> Result<(Self, Vec<ValueId>), QuantizeError> {
         params.check(graph)?;
         for (name, array) in params.iter() {
             if array.iter().any(|x| !x.is_finite()) {
@@ -193,13 +201,14 @@ impl Folded {
         if folding.nodes.is_empty() {
             return Err(QuantizeError::NoOperators(graph.name.clone()));
         }
-        Ok(Self {
+        let folded = Self {
             name: graph.name.clone(),
             input: graph.input,
             nodes: folding.nodes,
             labels: graph.labels.clone(),
             preprocess: graph.preprocess.clone(),
-        })
+        };
+        Ok((folded, folding.values))
     }
 
     /// `H x W x C` of a value.
@@ -300,8 +309,8 @@ impl Folding<'_> {
 
     fn batch_norm(&mut self, id: NodeId, epsilon: f32, alone: bool) -> Result<ValueId, QuantizeError> {
         let values = |suffix| Ok::<Vec<f64>, GraphError>(self.param(id, suffix)?.iter().map(|&x| x.into()).collect());
-        let (gamma, beta, mean, variance) = (values("gamma")?, values("beta")?, values("mean")?, values("variance")?);
-        let factors: Vec<f64> = gamma.iter().zip(&variance).map(|(g, v)| g / (v + f64::from(epsilon)).sqrt()).collect();
+        let (beta, mean) = (values("beta")?, values("mean")?);
+        let factors = batch_norm_factors(&self.graph.node(id).name, epsilon, self.params)?;
         if let Some(channel) = factors.iter().position(|factor| !factor.is_finite()) {
             return Err(QuantizeError::Weights(format!("{}.variance[{channel}]", self.graph.node(id).name)));
         }
@@ -317,4 +326,15 @@ impl Folding<'_> {
         let weights = Weights { weights: factors.iter().map(|&x| x as f32).collect(), bias, channels_last: true };
         Ok(self.push(id, FoldedOp::DepthwiseConv2d(Window::global([1, 1]), weights), Activation::None))
     }
+}
+
+/// What the batch normalization `name` multiplies each channel with.
+///
+/// # Errors
+/// When a parameter is missing.
+pub(crate) fn batch_norm_factors(name: &str, epsilon: f32, params: &Params) -> Result<Vec<f64>, GraphError> {
+    let (gamma, variance) = (params.require(&format!("{name}.gamma"))?, params.require(&format!("{name}.variance"))?);
+    let factor =
+        |(gamma, variance): (&f32, &f32)| f64::from(*gamma) / (f64::from(*variance) + f64::from(epsilon)).sqrt();
+    Ok(gamma.iter().zip(variance).map(factor).collect())
 }

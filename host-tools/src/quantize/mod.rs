@@ -16,6 +16,7 @@ pub mod observe;
 pub mod ranges;
 pub mod report;
 pub mod scales;
+pub mod trained;
 
 use kinglet::QuantParams;
 use ndarray::{Array4, ArrayView4};
@@ -37,6 +38,8 @@ pub struct Options {
     pub equalize: bool,
     /// Take off each bias what rounding adds to the mean: [`equalize::correct_bias`].
     pub correct_bias: bool,
+    /// Choose ranges by the calibration images even if the network was trained with ranges: [`trained`].
+    pub anew: bool,
 }
 
 /// Images that are kept for what cannot be told from histograms.
@@ -83,6 +86,21 @@ pub enum QuantizeError {
     /// A function of elements of which the runtime has no float16 form.
     #[error("`{0}` has no float16 form: of functions of one element there are RELU and RELU6")]
     NoFloat16(String),
+    /// A network with trained ranges that lacks one, or has one that is none.
+    #[error("`{0}` is not the range of a value, [least, greatest] with 0 between them: was the file changed?")]
+    TrainedRange(String),
+    /// An operator that quantization-aware training cannot train.
+    #[error("node `{0}` has no quantization-aware form: no recipe makes such a node")]
+    Untrainable(String),
+    /// A network without trained ranges where they are needed.
+    #[error("the network was not trained with ranges")]
+    NoRanges,
+    /// A remedy that would undo a training.
+    #[error(
+        "the network's ranges were trained with its weights, and {0} would change one without the other; with \
+         `--calibrate METHOD` ranges are chosen anew"
+    )]
+    Trained(&'static str),
     /// A layer that was named and is not there.
     #[error("no layer is called `{name}`: there are {names}")]
     UnknownLayer {
@@ -118,7 +136,8 @@ pub fn reals(preprocess: &Preprocess, pixels: ArrayView4<'_, u8>) -> Result<Arra
     Ok(Array4::from_shape_fn(pixels.dim(), |at| tables[at.3][usize::from(pixels[at])]))
 }
 
-/// Quantizes `graph` to int8: weights per output channel and symmetric, activations per tensor.
+/// Quantizes `graph` to int8: weights per output channel and symmetric, activations per tensor. Ranges that were
+/// trained ([`trained`]) are kept.
 ///
 /// `batches` are calibration images, N x H x W x C real numbers as [`reals`] makes them, from held-in data. They are
 /// taken one batch after the other, so that they need never be in memory together.
@@ -146,7 +165,7 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Decides, as [`quantize()`] describes.
+    /// Decides, as [`quantize()`] describes. Ranges that were trained are kept, and no images are looked at.
     ///
     /// # Errors
     /// As [`quantize()`].
@@ -157,6 +176,15 @@ impl Prepared {
         options: &Options,
     ) -> Result<Self, QuantizeError> {
         let mut folded = Folded::new(graph, params)?;
+        if !options.anew
+            && let Some(quants) = trained::quants(&folded, params)?
+        {
+            let remedies = [(options.equalize, "equalization"), (options.correct_bias, "the correction of biases")];
+            return match remedies.into_iter().find(|(wanted, _)| *wanted) {
+                Some((_, remedy)) => Err(QuantizeError::Trained(remedy)),
+                None => Ok(Self { corrected: folded.clone(), float: folded, quants }),
+            };
+        }
         if options.equalize {
             equalize::equalize(&mut folded);
         }

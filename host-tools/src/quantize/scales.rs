@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use kinglet::ops::Softmax;
 use kinglet::{DType, QuantParams};
+use serde::{Deserialize, Serialize};
 
 use super::QuantizeError;
 use super::auto::Search;
@@ -16,7 +17,10 @@ use super::ranges::Method;
 use crate::graph::{Function, Unary};
 
 /// How ranges are chosen.
-#[derive(Clone, Copy, Debug, PartialEq)]
+///
+/// In recipes and on the command line it is a word: `mse`, `auto`, `percentile:99.9`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Calibration {
     /// By one method for all.
     Fixed(Method),
@@ -27,6 +31,26 @@ pub enum Calibration {
 impl Default for Calibration {
     fn default() -> Self {
         Calibration::Fixed(Method::default())
+    }
+}
+
+impl TryFrom<String> for Calibration {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Calibration> for String {
+    fn from(calibration: Calibration) -> Self {
+        match calibration {
+            Calibration::Auto => "auto".to_owned(),
+            Calibration::Fixed(Method::MinMax) => "min-max".to_owned(),
+            Calibration::Fixed(Method::Mse) => "mse".to_owned(),
+            Calibration::Fixed(Method::Entropy) => "entropy".to_owned(),
+            Calibration::Fixed(Method::Percentile(percent)) => format!("percentile:{percent}"),
+        }
     }
 }
 
@@ -149,7 +173,7 @@ pub fn input_range(network: &Folded) -> (f32, f32) {
 }
 
 /// For every value the least one that shares its quantization.
-fn groups(network: &Folded) -> Vec<ValueId> {
+pub fn groups(network: &Folded) -> Vec<ValueId> {
     let mut group: Vec<ValueId> = (0..network.values()).collect();
     for (node, value) in network.nodes.iter().zip(1..) {
         if node.keeps_quantization() {

@@ -7,6 +7,7 @@ use thiserror::Error;
 use crate::data::DataError;
 use crate::graph::GraphError;
 use crate::layers::InferError;
+use crate::quantize::QuantizeError;
 
 /// A training that cannot start or go on.
 #[derive(Debug, Error)]
@@ -21,6 +22,9 @@ pub enum TrainError {
     /// The measurement of accuracy.
     #[error(transparent)]
     Infer(#[from] InferError),
+    /// What quantization-aware training starts from.
+    #[error(transparent)]
+    Quantize(#[from] QuantizeError),
     /// The recipe's numbers.
     #[error("recipe: {0}")]
     Recipe(String),

@@ -5,6 +5,7 @@
 
 mod augment;
 mod backdrop;
+mod engine;
 mod error;
 mod history;
 mod optimizer;
@@ -14,6 +15,7 @@ mod recipe;
 mod run;
 mod schedule;
 mod trainer;
+mod tuning;
 
 pub use augment::Augment;
 pub use error::TrainError;
@@ -25,6 +27,7 @@ pub use recipe::Recipe;
 pub use run::{RunFolder, recipe_from};
 pub use schedule::Schedule;
 pub use trainer::{Trainer, accuracy, predictions};
+pub use tuning::Qat;
 
 use crate::graph::{FloatModel, Graph, Params};
 
@@ -62,12 +65,19 @@ pub struct Trained {
     pub history: Vec<Epoch>,
     /// The recipe, with what was left to be measured filled in.
     pub recipe: Recipe,
+    /// The epochs in float before quantization-aware training, if there was some.
+    pub float_epochs: Option<usize>,
 }
 
 impl Trained {
-    /// Held-out accuracy after the last epoch, 0 to 1.
+    /// Held-out accuracy after the last epoch, 0 to 1; in int8 after quantization-aware training.
     pub fn accuracy(&self) -> f64 {
         self.history.last().map_or(0.0, |epoch| epoch.test_accuracy)
+    }
+
+    /// Held-out accuracy in float before quantization-aware training, 0 to 1; `None` when there was none.
+    pub fn float_accuracy(&self) -> Option<f64> {
+        self.float_epochs?.checked_sub(1).and_then(|last| self.history.get(last)).map(|epoch| epoch.test_accuracy)
     }
 
     /// Network and numbers, ready to be saved.

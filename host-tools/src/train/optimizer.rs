@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::graph::{GraphError, Params};
-use crate::layers::{Net, Slot};
+use crate::layers::Slot;
 
 /// The optimizer's kind and constants. In a recipe: `optimizer = { sgd = { weight_decay = 1e-4 } }`.
 ///
@@ -78,10 +78,15 @@ impl Memory {
     ///
     /// # Errors
     /// The name of the first array whose gradient is not finite; nothing changed after it.
-    pub fn step(&mut self, optimizer: &Optimizer, net: &mut Net<f32>, rate: f32) -> Result<(), String> {
+    pub fn step<'a>(
+        &mut self,
+        optimizer: &Optimizer,
+        slots: impl IntoIterator<Item = Slot<'a, f32>>,
+        rate: f32,
+    ) -> Result<(), String> {
         self.steps += 1;
         let steps = self.steps;
-        for (index, slot) in net.slots().filter(|slot| slot.spec.trainable).enumerate() {
+        for (index, slot) in slots.into_iter().filter(|slot| slot.spec.trainable).enumerate() {
             if !slot.gradient.iter().all(|g| g.is_finite()) {
                 return Err(slot.spec.name.clone());
             }
@@ -108,8 +113,8 @@ impl Memory {
     }
 
     /// Adds what it remembers to a checkpoint.
-    pub fn save(&self, net: &mut Net<f32>, params: &mut Params) {
-        for (slot, arrays) in net.slots().filter(|slot| slot.spec.trainable).zip(&self.arrays) {
+    pub fn save<'a>(&self, slots: impl IntoIterator<Item = Slot<'a, f32>>, params: &mut Params) {
+        for (slot, arrays) in slots.into_iter().filter(|slot| slot.spec.trainable).zip(&self.arrays) {
             for (array, suffix) in arrays.iter().zip(SUFFIXES).filter(|(array, _)| !array.is_empty()) {
                 params.insert(format!("{}{suffix}", slot.spec.name), ndarray::arr1(array).into_dyn());
             }
@@ -120,9 +125,13 @@ impl Memory {
     ///
     /// # Errors
     /// When an array is missing or has the wrong length.
-    pub fn load(net: &mut Net<f32>, params: &Params, steps: usize) -> Result<Self, GraphError> {
+    pub fn load<'a>(
+        slots: impl IntoIterator<Item = Slot<'a, f32>>,
+        params: &Params,
+        steps: usize,
+    ) -> Result<Self, GraphError> {
         let mut arrays = Vec::new();
-        for slot in net.slots().filter(|slot| slot.spec.trainable) {
+        for slot in slots.into_iter().filter(|slot| slot.spec.trainable) {
             let array = |suffix: &str| {
                 let name = format!("{}{suffix}", slot.spec.name);
                 params.get(&name).map_or_else(Vec::new, |array| array.iter().copied().collect())

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::augment::Augment;
 use super::optimizer::Optimizer;
 use super::schedule::Schedule;
+use super::tuning::Qat;
 use crate::data::Source;
 use crate::graph::{NetworkRecipe, Preprocess};
 
@@ -58,6 +59,9 @@ pub struct Recipe {
     /// How training images are varied.
     #[serde(default)]
     pub augment: Augment,
+    /// Quantization-aware training after all epochs; none when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub qat: Option<Qat>,
 }
 
 fn batch() -> usize {
@@ -91,6 +95,7 @@ impl Recipe {
             optimizer: Optimizer::default(),
             schedule: Schedule::Cosine { peak: if digits { 0.05 } else { 0.1 }, warm_up: 0.1 },
             augment,
+            qat: None,
         }
     }
 
@@ -107,6 +112,7 @@ impl Recipe {
         if !weights.is_empty() && (weights.len() != classes || weights.iter().any(|w| !(w.is_finite() && *w > 0.0))) {
             return Some(format!("class_weights must be {classes} positive numbers"));
         }
-        self.schedule.fault().or_else(|| self.optimizer.fault()).or_else(|| self.augment.fault())
+        let qat = || self.qat.as_ref().and_then(Qat::fault);
+        self.schedule.fault().or_else(|| self.optimizer.fault()).or_else(|| self.augment.fault()).or_else(qat)
     }
 }

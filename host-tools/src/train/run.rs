@@ -1,6 +1,5 @@
 //! The run folder: recipe, weights, metrics, checkpoint. Every file is replaced as a whole.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::optimizer::Memory;
@@ -19,6 +18,9 @@ pub struct RunFolder {
 /// Prefix of the averaged weights in a checkpoint.
 const AVERAGE: &str = "average/";
 
+/// How many epochs were in float, in the metadata of a checkpoint of quantization-aware training.
+const FLOAT_EPOCHS: &str = "float_epochs";
+
 impl RunFolder {
     /// The folder; it is created when something is written.
     pub fn new(path: &Path) -> Self {
@@ -33,7 +35,7 @@ impl RunFolder {
     /// Writes `checkpoint.safetensors`, `recipe.toml`, `metrics.csv` and `curves.svg`; gives the checkpoint's path.
     pub(super) fn save(&self, trainer: &mut Trainer<'_>) -> Result<PathBuf, TrainError> {
         let mut params = trainer.net.params();
-        trainer.memory.save(&mut trainer.net, &mut params);
+        trainer.memory.save(trainer.net.slots(), &mut params);
         if let Some(average) = &trainer.average {
             average.iter().for_each(|(name, array)| params.insert(format!("{AVERAGE}{name}"), array.clone()));
         }
@@ -45,7 +47,8 @@ impl RunFolder {
             ("data", format!("{:016x}", trainer.data.fingerprint())),
             ("metrics", history::to_csv(&trainer.history)),
         ];
-        let metadata = HashMap::from(fields.map(|(key, value)| (key.to_string(), value)));
+        let tuning = trainer.float_epochs.map(|epochs| (FLOAT_EPOCHS, epochs.to_string()));
+        let metadata = fields.into_iter().chain(tuning).map(|(key, value)| (key.to_string(), value)).collect();
         graph::write(&path, &params, metadata)?;
         self.write("recipe.toml", recipe_text(&trainer.recipe)?.as_bytes())?;
         self.write_history(&trainer.history)?;
@@ -119,9 +122,14 @@ impl RunFolder {
         let recipe: Recipe = toml::from_str(field("recipe")?).map_err(|e| bad(e.to_string()))?;
         let mut trainer = Trainer::new(&recipe, data)?;
         trainer.history = history::from_csv(field("metrics")?).map_err(|line| bad(format!("metrics, line {line}")))?;
-        trainer.net.load(&params)?;
+        if let Some(epochs) = metadata.get(FLOAT_EPOCHS) {
+            let epochs: usize = epochs.parse().map_err(|_| bad(format!("`{FLOAT_EPOCHS}` is no number")))?;
+            trainer.tune_from(&params, epochs.min(trainer.history.len()))?;
+        } else {
+            trainer.net.load(&params)?;
+        }
         let steps = trainer.steps_done();
-        trainer.memory = Memory::load(&mut trainer.net, &params, steps)?;
+        trainer.memory = Memory::load(trainer.net.slots(), &params, steps)?;
         if trainer.average.is_some() {
             let mut average = Params::new();
             for (name, array) in params.iter() {

@@ -56,6 +56,14 @@ impl Schedule {
         }
     }
 
+    /// The highest rate.
+    pub fn peak(&self) -> f64 {
+        match *self {
+            Schedule::Constant { rate } => rate,
+            Schedule::Cosine { peak, .. } | Schedule::OneCycle { peak, .. } => peak,
+        }
+    }
+
     pub(super) fn fault(&self) -> Option<String> {
         let (peak, warm_up) = match *self {
             Schedule::Constant { rate } => (rate, 0.0),

@@ -1,6 +1,8 @@
 use super::*;
 use crate::data::{Dataset, Source};
+use crate::deploy;
 use crate::graph::{Block, NetworkRecipe, Norm};
+use crate::simulate;
 
 /// A few digits and a small network: seconds, even unoptimized.
 fn tiny() -> (Recipe, Dataset) {
@@ -45,23 +47,32 @@ fn learns_and_repeats_bit_for_bit_on_any_number_of_threads() {
 fn a_resumed_run_equals_an_uninterrupted_one() {
     let (mut recipe, data) = tiny();
     recipe.average = Some(0.9);
-    for optimizer in [Optimizer::default(), toml::from_str("adamw = {}").unwrap()] {
-        recipe.optimizer = optimizer;
+    let adamw = || toml::from_str("adamw = {}").unwrap();
+    let qat = || Qat { epochs: Some(3), ..Qat::default() };
+    // In float, in the middle of quantization-aware training, and where the one becomes the other.
+    let cases = [
+        (Optimizer::default(), None, 3),
+        (adamw(), None, 3),
+        (adamw(), Some(qat()), 7),
+        (Optimizer::default(), Some(qat()), 6),
+    ];
+    for (optimizer, qat, thrown) in cases {
+        (recipe.optimizer, recipe.qat) = (optimizer, qat);
         let whole = train(&recipe, &data);
         let folder = tempfile::tempdir().unwrap();
         let folder = RunFolder::new(folder.path());
         let mut trainer = Trainer::new(&recipe, &data).unwrap();
-        // Stop it in the middle: as soon as the second epoch's checkpoint is there, the third one is thrown away.
+        // Stop it in the middle: as soon as an epoch's checkpoint is there, the next one is thrown away.
         let stop = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             trainer.train(Some(&folder), |event| {
-                if matches!(event, Event::Epoch(epoch) if epoch.epoch == 3) {
+                if matches!(event, Event::Epoch(epoch) if epoch.epoch == thrown) {
                     std::panic::resume_unwind(Box::new("stopped"));
                 }
             })
         }));
         assert!(stop.is_err());
         let mut resumed = folder.resume(&data).unwrap();
-        assert_eq!(resumed.history.len(), 2);
+        assert_eq!(resumed.history.len(), thrown - 1);
         resumed.train(Some(&folder), |_| ()).unwrap();
         let resumed = resumed.finish();
         assert_eq!(resumed.params, whole.params);
@@ -96,6 +107,7 @@ fn a_stack_of_blocks_in_toml_trains() {
         optimizer = { adamw = { weight_decay = 0.01 } }
         schedule = { one_cycle = { peak = 0.01 } }
         augment = { crop = 1, cutout = 2, brightness = 0.1, contrast = 0.1 }
+        qat = { calibrate = "percentile:99.9", schedule = { constant = { rate = 1e-4 } } }
         class_weights = [1, 1, 1, 1, 1, 1, 1, 1, 2, 1]
         label_smoothing = 0.1
         patience = 3
@@ -115,6 +127,7 @@ fn a_stack_of_blocks_in_toml_trains() {
     )
     .unwrap();
     let trained = train(&recipe, &data);
+    assert_eq!(trained.history.len(), 2);
     assert!(trained.history[0].loss.is_finite() && trained.params.iter().all(|(_, a)| a.iter().all(|w| w.is_finite())));
     assert_eq!((trained.graph.name.as_str(), trained.graph.node(trained.graph.output()).shape.c), ("mine", 10));
 }
@@ -142,6 +155,8 @@ fn bad_recipes_are_refused() {
     refused(&|recipe| recipe.epochs = 0, "epochs");
     refused(&|recipe| recipe.class_weights = vec![1.0; 3], "class_weights");
     refused(&|recipe| recipe.schedule = Schedule::Constant { rate: f64::NAN }, "rate");
+    refused(&|recipe| recipe.qat = Some(Qat { epochs: Some(0), ..Qat::default() }), "qat");
+    refused(&|recipe| recipe.qat = Some(Qat { range_rate: 1.5, ..Qat::default() }), "range_rate");
     refused(&|recipe| recipe.network.zoo = Some("resnet8".to_string()), "zoo");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bad.toml");
@@ -150,4 +165,91 @@ fn bad_recipes_are_refused() {
     assert!(error.contains("bad.toml") && error.contains("netwrok"), "{error}");
     assert_eq!(toml::from_str::<Recipe>(&toml::to_string(&recipe).unwrap()).unwrap(), recipe);
     assert_eq!(recipe.data, Source::Digits);
+}
+
+/// A tiny network in float, and what a recipe makes of it that goes on in int8.
+fn tuned() -> (Recipe, Dataset, Trained) {
+    let (recipe, data) = tiny();
+    let schedule = Some(Schedule::Cosine { peak: 0.0025, warm_up: 0.0 });
+    let recipe = Recipe { qat: Some(Qat { epochs: Some(3), schedule, ..Qat::default() }), ..recipe };
+    let tuned = train(&recipe, &data);
+    (recipe, data, tuned)
+}
+
+#[test]
+fn quantization_aware_training_starts_from_a_run_as_if_it_had_never_ended() {
+    let (recipe, data, tuned) = tuned();
+    assert_eq!((tuned.float_epochs, tuned.history.len()), (Some(5), 8));
+    assert!(tuned.history[7].loss < tuned.history[4].loss, "{:?}", tuned.history);
+
+    let folder = tempfile::tempdir().unwrap();
+    let run = RunFolder::new(folder.path());
+    let float = train(&Recipe { qat: None, ..recipe.clone() }, &data);
+    run.finish(&float).unwrap();
+    let model = crate::graph::load(&run.file("weights.safetensors")).unwrap();
+    assert_eq!(tuned.float_accuracy(), Some(float.accuracy()));
+    for threads in [1, 3] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let again = pool.install(|| {
+            let mut trainer = Trainer::tune(&recipe, &data, &model, run.history().unwrap()).unwrap();
+            trainer.train(None, |_| ()).unwrap();
+            trainer.finish()
+        });
+        assert_eq!(again.params, tuned.params, "{threads} threads");
+        assert_eq!(again.recipe, tuned.recipe);
+    }
+    assert!(tuned.params.iter().any(|(name, array)| {
+        let kind = name.rsplit('.').next();
+        kind == Some("weight") && float.params.get(name) != Some(array)
+    }));
+    let frozen = ["gamma", "mean", "variance"];
+    for (name, array) in float.params.iter().filter(|(name, _)| frozen.iter().any(|kind| name.ends_with(kind))) {
+        assert_eq!(tuned.params.get(name), Some(array), "{name}");
+    }
+    let error = Trainer::tune(&recipe, &data, &tuned.model(), tuned.history.clone()).unwrap_err().to_string();
+    assert!(error.contains("already"), "{error}");
+    let other = Recipe { network: NetworkRecipe::zoo("digits-resnet"), ..recipe };
+    let error = Trainer::tune(&other, &data, &model, float.history).unwrap_err().to_string();
+    assert!(error.contains("digits-resnet"), "{error}");
+}
+
+/// The accuracy that training reports is the exported model's, with the ranges that were trained.
+#[test]
+fn a_tuned_run_exports_what_was_trained() {
+    let (_, data, tuned) = tuned();
+    let folder = tempfile::tempdir().unwrap();
+    let run = RunFolder::new(folder.path());
+    run.finish(&tuned).unwrap();
+    let stored = crate::graph::load(&run.file("weights.safetensors")).unwrap();
+    assert_eq!(stored.params, tuned.params);
+    let mut options = deploy::Options::default();
+    let network = deploy::quantize(&stored.graph, &stored.params, &data.train, &options).unwrap();
+    for tensor in &network.tensors {
+        let range = stored.params.get(&format!("range/{}", tensor.name)).unwrap();
+        let scale = (f64::from(range[1]) - f64::from(range[0])) / 255.0;
+        assert_eq!(tensor.quant.scale, scale as f32, "{}", tensor.name);
+    }
+    let exported = crate::export::to_bytes(&network, &crate::export::Options::default()).unwrap();
+    let model = kinglet::Model::new(&exported.bytes).unwrap();
+    let outputs = simulate::run(model, &simulate::Images::Pixels(data.test.images.clone())).unwrap();
+    let labels: Vec<usize> = data.test.labels.iter().map(|&label| label.into()).collect();
+    assert!((simulate::accuracy(&outputs, &labels) - 100.0 * tuned.accuracy()).abs() < 1e-9);
+    let found = predictions(&stored.graph, &stored.params, &data.test).unwrap();
+    for (row, found) in outputs.outer_iter().zip(found) {
+        assert!(row.iter().all(|q| *q <= row[found]));
+    }
+    // Calibrated anew, the ranges are others.
+    options.quantize.anew = true;
+    let anew = deploy::quantize(&stored.graph, &stored.params, &data.train, &options).unwrap();
+    assert_ne!(anew.tensors, network.tensors);
+}
+
+#[test]
+fn divergence_of_quantization_aware_training_names_a_layer_too() {
+    let (recipe, data) = tiny();
+    let qat = Qat { schedule: Some(Schedule::Constant { rate: 1e30 }), ..Qat::default() };
+    let mut trainer = Trainer::new(&Recipe { epochs: 1, qat: Some(qat), ..recipe }, &data).unwrap();
+    let error = trainer.train(None, |_| ()).unwrap_err();
+    let TrainError::Diverged { layer, epoch: 2, .. } = &error else { panic!("{error}") };
+    assert!(!layer.is_empty() && error.to_string().contains("step"), "{error}");
 }

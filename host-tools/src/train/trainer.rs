@@ -7,11 +7,15 @@ use ndarray::Axis;
 use rand::seq::SliceRandom;
 
 use super::augment::random;
+use super::engine::Engine;
 use super::optimizer::Memory;
 use super::{Epoch, Event, Recipe, RunFolder, TrainError, Trained};
 use crate::data::{Dataset, Split};
-use crate::graph::{Graph, Params, Preprocess};
-use crate::layers::{self, Mode, Net};
+use crate::deploy;
+use crate::graph::{FloatModel, Graph, Params, Preprocess};
+use crate::layers::{self, Net};
+use crate::qat;
+use crate::quantize::{self, trained};
 
 /// Stream of random numbers for the order of images; no image has this index.
 const ORDER: usize = u32::MAX as usize;
@@ -21,11 +25,13 @@ const ORDER: usize = u32::MAX as usize;
 pub struct Trainer<'d> {
     pub(super) recipe: Recipe,
     pub(super) data: &'d Dataset,
-    pub(super) net: Net<f32>,
+    pub(super) net: Engine,
     pub(super) memory: Memory,
     /// Running average of the weights.
     pub(super) average: Option<Params>,
     pub(super) history: Vec<Epoch>,
+    /// The epochs that were trained in float, once quantization-aware training has begun.
+    pub(super) float_epochs: Option<usize>,
 }
 
 impl<'d> Trainer<'d> {
@@ -46,9 +52,58 @@ impl<'d> Trainer<'d> {
         let preprocess = recipe.preprocess.get_or_insert_with(|| measure(&data.train)).clone();
         let graph = recipe.network.build(&data.classes, &preprocess)?;
         let params = Params::init(&graph, recipe.seed);
-        let net = Net::new(&graph, &params, recipe.batch.min(data.train.len()))?;
+        let net = Engine::Float(Box::new(Net::new(&graph, &params, recipe.batch.min(data.train.len()))?));
         let average = recipe.average.map(|_| params);
-        Ok(Self { recipe, data, net, memory: Memory::default(), average, history: Vec::new() })
+        recipe.qat = recipe.qat.as_ref().map(|qat| qat.filled(&recipe));
+        Ok(Self { recipe, data, net, memory: Memory::default(), average, history: Vec::new(), float_epochs: None })
+    }
+
+    /// The quantization-aware training of a network that was trained in float, as if `recipe` had been followed from the
+    /// beginning: what it says in `qat` is what is left to do. `history` is that of the float training.
+    ///
+    /// # Errors
+    /// When recipe, data and network do not fit together, or the network was quantized in training before.
+    pub fn tune(
+        recipe: &Recipe,
+        data: &'d Dataset,
+        model: &FloatModel,
+        history: Vec<Epoch>,
+    ) -> Result<Self, TrainError> {
+        if trained::has_ranges(&model.params) {
+            return Err(TrainError::Recipe("the network is through quantization-aware training already".to_string()));
+        }
+        let qat = Some(recipe.qat.clone().unwrap_or_default());
+        let mut trainer = Self::new(&Recipe { qat, ..recipe.clone() }, data)?;
+        if *trainer.graph() != model.graph {
+            return Err(TrainError::Recipe(format!("the network is not the recipe's `{}`", trainer.graph().name)));
+        }
+        trainer.history = history;
+        trainer.begin_tuning(model.params.clone())?;
+        Ok(trainer)
+    }
+
+    /// Goes over to integers, with ranges that are chosen on training images.
+    fn begin_tuning(&mut self, mut params: Params) -> Result<(), TrainError> {
+        let qat = self.recipe.qat.clone().unwrap_or_default();
+        let quantize = quantize::Options { calibration: qat.calibrate, ..quantize::Options::default() };
+        let options = deploy::Options { images: qat.calibration_images, quantize };
+        let prepared = deploy::prepare(self.net.graph(), &params, &self.data.train, &options)?;
+        for (value, quant) in prepared.quants.iter().enumerate() {
+            let ends = [kinglet::DType::I8.min(), kinglet::DType::I8.max()].map(|q| quant.dequantize(q));
+            trained::insert(&mut params, prepared.float.value_name(value), ends);
+        }
+        self.tune_from(&params, self.history.len())
+    }
+
+    /// Goes on in integers, after so many epochs in float, with the numbers and ranges of `params`.
+    pub(super) fn tune_from(&mut self, params: &Params, float_epochs: usize) -> Result<(), TrainError> {
+        let rate = self.recipe.qat.clone().unwrap_or_default().range_rate;
+        let net = qat::Net::new(self.net.graph(), params, rate)?;
+        self.average = self.recipe.average.map(|_| net.params());
+        self.net = Engine::Int8(Box::new(net));
+        self.memory = Memory::default();
+        self.float_epochs = Some(float_epochs);
+        Ok(())
     }
 
     /// The graph, with labels and preprocessing.
@@ -58,7 +113,11 @@ impl<'d> Trainer<'d> {
 
     /// The weights as they would be used now.
     pub fn params(&self) -> Params {
-        self.average.clone().unwrap_or_else(|| self.net.params())
+        let mut params = self.average.clone().unwrap_or_else(|| self.net.params());
+        if let Engine::Int8(net) = &self.net {
+            net.insert_ranges(&mut params);
+        }
+        params
     }
 
     /// Batches of an epoch.
@@ -67,9 +126,17 @@ impl<'d> Trainer<'d> {
         (self.data.train.len() / self.recipe.batch).max(1)
     }
 
-    /// Steps since the beginning.
+    /// Epochs of the training in float, or of that in integers when it has begun.
+    fn epochs(&self) -> usize {
+        match (&self.float_epochs, &self.recipe.qat) {
+            (Some(_), Some(qat)) => qat.epochs(&self.recipe),
+            _ => self.recipe.epochs,
+        }
+    }
+
+    /// Steps of it that are done.
     pub(super) fn steps_done(&self) -> usize {
-        self.history.len() * self.steps_per_epoch()
+        (self.history.len() - self.float_epochs.unwrap_or(0)) * self.steps_per_epoch()
     }
 
     /// Trains all epochs that are left; writes a checkpoint to `folder` after each.
@@ -78,15 +145,23 @@ impl<'d> Trainer<'d> {
     /// When it diverges, or a checkpoint cannot be written.
     pub fn train(&mut self, folder: Option<&RunFolder>, mut progress: impl FnMut(Event<'_>)) -> Result<(), TrainError> {
         let images = self.steps_per_epoch() * self.recipe.batch.min(self.data.train.len());
-        progress(Event::Start { images: images * self.recipe.epochs, done: images * self.history.len() });
+        let float = self.float_epochs.unwrap_or(self.recipe.epochs);
+        let epochs = float + self.recipe.qat.as_ref().map_or(0, |qat| qat.epochs(&self.recipe));
+        progress(Event::Start { images: images * epochs, done: images * self.history.len() });
         let mut checkpoint = None;
-        while self.history.len() < self.recipe.epochs && !self.is_exhausted() {
-            let epoch = self.epoch(checkpoint.as_ref(), &mut progress)?;
-            progress(Event::Epoch(&epoch));
-            self.history.push(epoch);
-            if let Some(folder) = folder {
-                checkpoint = Some(folder.save(self)?);
+        loop {
+            while self.steps_done() < self.epochs() * self.steps_per_epoch() && !self.is_exhausted() {
+                let epoch = self.epoch(checkpoint.as_ref(), &mut progress)?;
+                progress(Event::Epoch(&epoch));
+                self.history.push(epoch);
+                if let Some(folder) = folder {
+                    checkpoint = Some(folder.save(self)?);
+                }
             }
+            if self.recipe.qat.is_none() || self.float_epochs.is_some() {
+                break;
+            }
+            self.begin_tuning(self.params())?;
         }
         progress(Event::End);
         Ok(())
@@ -94,7 +169,7 @@ impl<'d> Trainer<'d> {
 
     /// Whether the recipe's patience is at an end.
     fn is_exhausted(&self) -> bool {
-        let Some(patience) = self.recipe.patience else { return false };
+        let (Some(patience), None) = (self.recipe.patience, self.float_epochs) else { return false };
         let best = self.history.iter().map(|epoch| epoch.test_accuracy).fold(f64::NEG_INFINITY, f64::max);
         let first = self.history.iter().position(|epoch| epoch.test_accuracy == best);
         first.is_some_and(|first| self.history.len() - 1 - first >= patience)
@@ -118,7 +193,7 @@ impl<'d> Trainer<'d> {
     }
 
     /// Trains `steps` batches from the beginning on; `see` looks at the weights and gradients of each, before the one changes
-    /// the other. For studies: no epoch is measured or counted.
+    /// the other. For studies: no epoch is measured or counted, and all is in float.
     ///
     /// # Errors
     /// When it diverges.
@@ -130,7 +205,11 @@ impl<'d> Trainer<'d> {
             if at == 0 {
                 order = self.order(epoch);
             }
-            self.step(epoch, at, &order[at * batch..][..batch], None, |net| see(step, net))?;
+            self.step(epoch, at, &order[at * batch..][..batch], None, |net| {
+                if let Engine::Float(net) = net {
+                    see(step, net);
+                }
+            })?;
         }
         Ok(())
     }
@@ -159,7 +238,7 @@ impl<'d> Trainer<'d> {
             seen += batch.len();
             progress(Event::Step { images: batch.len(), loss: loss.mean });
         }
-        let test_accuracy = accuracy(self.net.graph(), &self.params(), &self.data.test)?;
+        let test_accuracy = accuracy(self.graph(), &self.params(), &self.data.test)?;
         Ok(Epoch {
             epoch: index + 1,
             rate,
@@ -178,10 +257,14 @@ impl<'d> Trainer<'d> {
         step: usize,
         batch: &[usize],
         checkpoint: Option<&PathBuf>,
-        see: impl FnOnce(&mut Net<f32>),
+        see: impl FnOnce(&mut Engine),
     ) -> Result<(layers::Loss, f64), TrainError> {
-        let per_epoch = self.steps_per_epoch();
-        let rate = self.recipe.schedule.rate(epoch * per_epoch + step, self.recipe.epochs * per_epoch);
+        let (per_epoch, first) = (self.steps_per_epoch(), self.float_epochs.unwrap_or(0));
+        let schedule = match (&self.net, &self.recipe.qat) {
+            (Engine::Int8(_), Some(qat)) => qat.schedule(&self.recipe),
+            _ => self.recipe.schedule.clone(),
+        };
+        let rate = schedule.rate((epoch - first) * per_epoch + step, self.epochs() * per_epoch);
         let done = self.gradients(epoch, batch).and_then(|loss| {
             see(&mut self.net);
             self.update(rate as f32).map(|()| (loss, rate))
@@ -201,25 +284,19 @@ impl<'d> Trainer<'d> {
         let preprocess = self.net.graph().preprocess.clone();
         let factors: Vec<(f32, f32)> =
             preprocess.mean.iter().zip(&preprocess.std).map(|(mean, std)| (1.0 / (255.0 * std), -mean / std)).collect();
-        self.net.forward(batch.len(), Mode::Train, |i, out| {
+        let labels: Vec<u8> = batch.iter().map(|&i| train.labels[i]).collect();
+        self.net.gradients(&labels, f64::from(*label_smoothing), class_weights, |i, out| {
             let mut rng = random(*seed, epoch, batch[i]);
             augment.apply(train.image(batch[i]), shape, &mut rng, |at, value| {
                 let (scale, shift) = factors[at % factors.len()];
                 out[at] = value * scale + shift;
             });
-        });
-        let labels: Vec<u8> = batch.iter().map(|&i| train.labels[i]).collect();
-        let loss = self.net.loss(&labels, f64::from(*label_smoothing), class_weights);
-        if !loss.mean.is_finite() {
-            return Err(self.net.first_not_finite().unwrap_or("loss").to_string());
-        }
-        self.net.backward();
-        Ok(loss)
+        })
     }
 
     /// Changes the weights by their gradients. The error names the parameter whose numbers are not finite.
     fn update(&mut self, rate: f32) -> Result<(), String> {
-        self.memory.step(&self.recipe.optimizer, &mut self.net, rate)?;
+        self.memory.step(&self.recipe.optimizer, self.net.slots(), rate)?;
         if let (Some(average), Some(decay)) = (&mut self.average, self.recipe.average) {
             for slot in self.net.slots() {
                 let kept = average.get_mut(&slot.spec.name).ok_or_else(|| slot.spec.name.clone())?;
@@ -232,7 +309,8 @@ impl<'d> Trainer<'d> {
     /// The result.
     pub fn finish(self) -> Trained {
         let params = self.params();
-        Trained { graph: self.net.graph().clone(), params, history: self.history, recipe: self.recipe }
+        let (graph, float_epochs) = (self.net.graph().clone(), self.float_epochs);
+        Trained { graph, params, history: self.history, recipe: self.recipe, float_epochs }
     }
 }
 
@@ -252,21 +330,26 @@ fn measure(split: &Split) -> Preprocess {
     Preprocess { mean, std }
 }
 
-/// The part of the images, 0 to 1, whose greatest output is their label's.
+/// The part of the images, 0 to 1, whose greatest output is their label's; computed as [`predictions`] does.
 ///
 /// # Errors
 /// When parameters or images do not fit the graph.
-pub fn accuracy(graph: &Graph, params: &Params, split: &Split) -> Result<f64, layers::InferError> {
+pub fn accuracy(graph: &Graph, params: &Params, split: &Split) -> Result<f64, TrainError> {
     let found = predictions(graph, params, split)?;
     let hits = found.iter().zip(&split.labels).filter(|(found, label)| **found == usize::from(**label)).count();
     Ok(hits as f64 / split.len() as f64)
 }
 
-/// The class with the greatest output, the first of equals, for each image.
+/// The class with the greatest output, the first of equals, for each image: in float, or in the exported model's integers
+/// if the network was trained in them.
 ///
 /// # Errors
 /// When parameters or images do not fit the graph.
-pub fn predictions(graph: &Graph, params: &Params, split: &Split) -> Result<Vec<usize>, layers::InferError> {
+pub fn predictions(graph: &Graph, params: &Params, split: &Split) -> Result<Vec<usize>, TrainError> {
+    if trained::has_ranges(params) {
+        let outputs = qat::outputs(graph, params, &split.images.view())?.mapv(f32::from);
+        return Ok(outputs.outer_iter().map(|row| layers::greatest(&row.to_vec())).collect());
+    }
     let logits = layers::logits(graph, params, &split.images.view())?;
     let classes = logits.ncols().max(1);
     Ok(logits.as_standard_layout().as_slice().unwrap_or_default().chunks_exact(classes).map(layers::greatest).collect())
