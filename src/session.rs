@@ -9,7 +9,7 @@ use crate::format::crc32;
 use crate::kernels::float16::f16;
 use crate::kernels::intrinsics::cast;
 use crate::kernels::{Active, Backend};
-use crate::memory::Memory;
+use crate::memory::{Memory, Region};
 use crate::model::{Model, Step};
 use crate::ops::{Io, OpKind};
 use crate::tensor::{DType, Tensor};
@@ -34,13 +34,15 @@ pub struct Session<'a, B = Active, const USES: u64 = { uses::ALL }> {
     model: Model<'a, USES>,
     memory: Memory<'a>,
     next: usize,
+    /// Rows that the next step has computed: not 0 only between the pieces of a step, see [`Session::step_rows`].
+    row: u32,
     /// The chain that has been begun, if one has.
     chain: Option<Chain>,
     backend: PhantomData<B>,
 }
 
 /// What an [`Observer`] is told: a step has computed some rows of its output, all of them unless it is part of a
-/// chain.
+/// chain or runs in pieces ([`Session::step_rows`]).
 #[derive(Clone, Debug)]
 pub struct StepEvent<'e> {
     /// Its place in the model, from 0.
@@ -97,7 +99,7 @@ pub trait Observer {
         true
     }
 
-    /// Called after each step; after each call of a step in a chain.
+    /// Called after each step; after each piece of a step in a chain or of one that runs in pieces.
     fn step(&mut self, event: &StepEvent<'_>);
 }
 
@@ -158,7 +160,7 @@ impl<'a, B: Backend, const USES: u64> Session<'a, B, USES> {
         if !model.is_aligned() {
             return Err(SessionError::ModelMisaligned);
         }
-        Ok(Self { model, memory, next: 0, chain: None, backend: PhantomData })
+        Ok(Self { model, memory, next: 0, row: 0, chain: None, backend: PhantomData })
     }
 
     /// The model.
@@ -187,8 +189,28 @@ impl<'a, B: Backend, const USES: u64> Session<'a, B, USES> {
     /// When there are more or fewer pixels than the model takes, or a model that is not int8 has no table.
     pub fn set_pixels(&mut self, pixels: &[u8]) -> Result<(), SessionError> {
         self.check_len(pixels.len(), self.model.input().shape.len())?;
+        self.map_pixels(self.model.input().region(), pixels)
+    }
+
+    /// Fills row `row` of the input, counted from 0, from its `pixels`, `W x C` bytes, as [`Session::set_pixels`] fills all.
+    ///
+    /// # Errors
+    /// When the input has no such row, there are more or fewer pixels than a row has, or as for [`Session::set_pixels`].
+    pub fn set_pixel_row(&mut self, row: u32, pixels: &[u8]) -> Result<(), SessionError> {
+        let input = self.model.input();
+        let len = input.shape.w.wrapping_mul(input.shape.c);
+        let end = row.saturating_add(1).saturating_mul(len);
+        if row >= input.shape.h {
+            return Err(SessionError::InputLength { needed: input.shape.len(), given: end });
+        }
+        self.check_len(pixels.len(), len)?;
+        let bytes = len.wrapping_mul(input.dtype.size());
+        self.map_pixels(input.region().part(row.wrapping_mul(bytes), bytes), pixels)
+    }
+
+    fn map_pixels(&mut self, region: Region, pixels: &[u8]) -> Result<(), SessionError> {
         let (tables, dtype) = (self.model.pixels(), self.model.input().dtype);
-        let input = self.memory.write(self.model.input().region());
+        let input = self.memory.write(region);
         match tables {
             Some(tables) => tables.apply(pixels, input),
             None if !dtype.same(DType::I8) => return Err(SessionError::NoPixels),
@@ -253,9 +275,11 @@ impl<'a, B: Backend, const USES: u64> Session<'a, B, USES> {
         while self.step_observed(observer) {}
     }
 
-    /// Runs the next step, or the next chain of steps; whether there is another one. After the last the session starts anew.
+    /// Runs the next step, or the next chain of steps, or what is left of one; whether there is another one. After the last
+    /// the session starts anew.
     ///
-    /// Between steps the caller may do anything else, so that a control loop keeps its deadlines.
+    /// Between steps the caller may do anything else, so that a control loop keeps its deadlines; where a whole step takes
+    /// too long, see [`Session::step_rows`].
     pub fn step(&mut self) -> bool {
         self.step_observed(&mut ())
     }
@@ -270,29 +294,66 @@ impl<'a, B: Backend, const USES: u64> Session<'a, B, USES> {
         }
     }
 
-    /// Runs the least there is to run: one step, or some rows of one step of a chain; whether there is more.
-    pub fn advance(&mut self, observer: &mut impl Observer) -> bool {
+    /// Runs a piece of the next step: at most `rows` rows of its output, or as many as its algorithm computes at a time when
+    /// those are more (`Op::row_block`: 1, 2 or 4, and more for Winograd's algorithm at run time); in a chain of
+    /// steps, one such block. Whether there is more to run. After the last the session starts anew.
+    ///
+    /// Each piece reads its input rows anew, so that small pieces take more instructions in all; the output bytes are the same
+    /// for any mixture of pieces and steps. A step whose output has one row (a mean, a fully connected layer) is one piece.
+    ///
+    /// ```no_run
+    /// # fn demo(session: &mut kinglet::Session<'_>, mut other_work: impl FnMut()) {
+    /// while session.step_rows(1) {
+    ///     other_work();
+    /// }
+    /// let best = session.top_k::<1>();
+    /// # }
+    /// ```
+    pub fn step_rows(&mut self, rows: u32) -> bool {
+        self.step_rows_observed(rows, &mut ())
+    }
+
+    /// As [`Session::step_rows`], under an observer.
+    pub fn step_rows_observed(&mut self, rows: u32, observer: &mut impl Observer) -> bool {
         if !uses::has(USES, uses::CHAINS) || self.chain.is_none() {
             let Some(step) = self.model.nameless_step(self.next) else { return self.go_on(1) };
             if !uses::has(USES, uses::CHAINS) || self.model.moment(self.next.wrapping_add(1)) != step.moment {
-                self.run_alone(&step, observer);
-                return self.go_on(1);
+                return self.run_alone(&step, rows, observer);
             }
             self.chain = self.model.chain(self.next);
         }
         self.advance_chain(observer)
     }
 
-    /// Runs a step that has a moment to itself: all rows at once, unless they push its input's out of the way.
-    fn run_alone(&mut self, step: &Step<'_>, observer: &mut impl Observer) {
+    /// Runs the next step, or the next block of rows of one step of a chain; whether there is more.
+    pub fn advance(&mut self, observer: &mut impl Observer) -> bool {
+        self.step_rows_observed(u32::MAX, observer)
+    }
+
+    /// Runs up to `rows` rows of a step that has a moment to itself, in one call unless they push its input's out of the way;
+    /// whether there is more.
+    fn run_alone(&mut self, step: &Step<'_>, rows: u32, observer: &mut impl Observer) -> bool {
         let height = step.tensors.output.shape.h;
         let overlaid = uses::has(USES, uses::OVERLAYS) && step.is_overlaid();
-        let block = if overlaid { step.op.row_block().max(1) } else { height };
-        let mut start = 0;
-        while start < height {
-            let end = start.saturating_add(block).min(height);
-            self.execute(step, start..end, observer);
-            start = end;
+        let block = if !overlaid && rows >= height {
+            height
+        } else {
+            let least = step.op.row_block().max(1);
+            // Calls start at a multiple of what the algorithm computes at a time.
+            if overlaid { least } else { rows.saturating_sub(rows.checked_rem(least).unwrap_or(0)).max(least) }
+        };
+        let stop = self.row.saturating_add(rows);
+        loop {
+            let end = self.row.saturating_add(block).min(height);
+            self.execute(step, self.row..end, observer);
+            if end >= height {
+                self.row = 0;
+                return self.go_on(1);
+            }
+            self.row = end;
+            if block > stop.saturating_sub(end) {
+                return true;
+            }
         }
     }
 
@@ -352,10 +413,11 @@ impl<'a, B: Backend, const USES: u64> Session<'a, B, USES> {
     /// Abandons the current inference; the next step is the first.
     pub fn restart(&mut self) {
         self.next = 0;
+        self.row = 0;
         self.chain = None;
     }
 
-    /// The step that runs next, or the first of the chain that is running.
+    /// The step that runs next, or goes on, or the first of the chain that is running.
     pub fn next_step(&self) -> usize {
         self.next
     }

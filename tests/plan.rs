@@ -1,7 +1,7 @@
 //! The verifier takes the plans that are safe and refuses those that are not; all safe plans compute the same.
 
 use kinglet::memory::Region;
-use kinglet::{Fault, Model, Place, Session, SessionError};
+use kinglet::{Fault, Model, Observer, Place, Session, SessionError, StepEvent};
 use proptest::prelude::*;
 
 mod common;
@@ -159,4 +159,63 @@ fn a_streamed_plan_is_smaller_and_stops_between_rows() {
     }
     // Three steps of eight rows in the chain, and the mean.
     assert_eq!(calls, 3 * 8 + 1);
+}
+
+/// CRC-32 of each step's output, whatever the pieces, which must follow one another and end with the last row.
+#[derive(Default)]
+struct Rows {
+    done: [u32; 4],
+    checksums: [u32; 4],
+    most: u32,
+}
+
+impl Observer for Rows {
+    fn step(&mut self, event: &StepEvent<'_>) {
+        let done = &mut self.done[event.index];
+        assert_eq!(event.rows.start, *done, "{}", event.name);
+        self.checksums[event.index] = event.checksum(self.checksums[event.index]);
+        self.most = self.most.max(event.rows.end - *done);
+        *done = if event.is_last() { 0 } else { event.rows.end };
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 1 } else { 64 }))]
+    /// Pieces of any size, whole steps and chains in any mixture compute the same, and no piece is larger than was asked for.
+    #[test]
+    fn pieces_do_not_change_the_result(
+        plan in 0usize..3, pieces in proptest::collection::vec(prop_oneof![0u32..12, Just(u32::MAX)], 1..20), steps: bool,
+        input in proptest::collection::vec(any::<i8>(), MAP as usize),
+    ) {
+        let bytes = [Block::apart, Block::in_place, Block::streamed][plan]().to_bytes();
+        let model = Model::new(&bytes).unwrap();
+        let mut memory = Vec::new();
+        let mut session = Session::new(model, common::arena(&mut memory, model.arena_len())).unwrap();
+        let mut whole = Rows::default();
+        session.set_input(&input).unwrap();
+        session.run_observed(&mut whole);
+        let expected = session.output().to_vec();
+
+        // What is abandoned leaves nothing behind.
+        session.step_rows(1);
+        session.restart();
+        let mut rows = Rows::default();
+        session.set_input(&input).unwrap();
+        let mut sizes = pieces.iter().copied().cycle();
+        loop {
+            let size = sizes.next().unwrap();
+            rows.most = 0;
+            let (more, limit) = match size {
+                0 if steps => (session.step_observed(&mut rows), u32::MAX),
+                size => (session.step_rows_observed(size, &mut rows), size.max(1)),
+            };
+            prop_assert!(rows.most <= limit, "{} rows, at most {limit}", rows.most);
+            if !more {
+                break;
+            }
+        }
+        prop_assert_eq!(session.output(), expected);
+        prop_assert_eq!(rows.checksums, whole.checksums);
+        prop_assert_eq!(session.next_step(), 0);
+    }
 }

@@ -56,6 +56,13 @@ fn run(bytes: &[u8], seed: u32) -> Vec<u8> {
     session.run();
     assert_eq!(session.output_bytes(), once, "the second inference");
     assert_eq!(run_split(&model, &input), once, "in two memories");
+    session.set_input_bytes(&input).expect("fits");
+    for rows in (0..).map(|piece: u32| seed.rotate_left(piece % 32) % 5) {
+        if !session.step_rows(rows) {
+            break;
+        }
+    }
+    assert_eq!(session.output_bytes(), once, "in pieces");
     once
 }
 
