@@ -45,11 +45,21 @@ impl Firmware {
         command::run(&mut self.cargo(&["build"], board, target))
     }
 
-    /// Lints every program for each board.
+    /// Lints every program for each board, and the examples, which have one of their own.
     pub fn lint(&self) -> Result<()> {
         BOARDS.iter().try_for_each(|(board, target)| {
             command::run(self.cargo(&["clippy"], board, target).args(["--", "-D", "warnings"]))
-        })
+        })?;
+        let mut examples = command::cargo();
+        examples.current_dir(&self.folder).args([
+            "clippy",
+            "--locked",
+            "--release",
+            "--package",
+            "kinglet-cooperative",
+        ]);
+        examples.args(["--target", BOARDS[0].1, "--target-dir"]).arg(repo::root().join("target/firmware"));
+        command::run(examples.args(["--", "-D", "warnings"]))
     }
 
     fn cargo(&self, verb: &[&str], board: &str, target: &str) -> Command {
