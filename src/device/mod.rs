@@ -1,6 +1,8 @@
 //! What firmware around a model needs, over embedded-hal 1.0 and embedded-io, so for every chip that has a HAL: a
-//! clock, trigger pins, evaluation over a serial line, and the MLPerf Tiny protocol. Feature `device`.
+//! clock, trigger pins, cameras, evaluation over a serial line, and the MLPerf Tiny protocol. Feature `device`.
 
+pub mod arducam;
+pub mod camera;
 pub mod frame;
 pub mod link;
 pub mod mlperf;

@@ -25,6 +25,10 @@ panics = []
 
 [dependencies.kinglet]
 path = "KINGLET"
+features = ["device"]
+
+[dependencies.embedded-hal]
+version = "*"
 
 [dependencies.embedded-storage]
 version = "*"
