@@ -20,4 +20,5 @@ pub mod report;
 mod simd;
 pub mod simulate;
 pub mod study;
+pub mod template;
 pub mod train;

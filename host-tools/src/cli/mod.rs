@@ -7,6 +7,7 @@ mod device;
 mod export;
 mod import;
 mod inspect;
+mod new;
 mod peer;
 mod publish;
 mod quantization;
@@ -47,6 +48,8 @@ enum Command {
     Import(import::Args),
     /// Print what a model file holds and costs.
     Inspect(inspect::Args),
+    /// Make a firmware project around a model, for a board.
+    New(new::Args),
     /// Measure a trained network and write all that is shipped of it: recipe, weights, model file, card.
     Publish(publish::Args),
     /// Show what int8 costs a trained network, and where.
@@ -82,6 +85,7 @@ pub fn main() -> ExitCode {
         Command::Device(args) => device::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::New(args) => new::run(&args),
         Command::Publish(args) => publish::run(&args),
         Command::Quantize(args) => quantize::run(&args),
         Command::Sign(args) => sign::run(&args),

@@ -1,0 +1,273 @@
+//! A firmware project around a model: a folder of its own that builds as it is.
+
+pub mod boards;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use kinglet::{DType, Model};
+
+use crate::files;
+use crate::report::table::grouped;
+use boards::{Board, Memory};
+
+/// Bytes of flash that are kept for code: the runtime takes 27 to 34 KB for a network, a HAL and logs the rest.
+pub const CODE: u32 = 48 * 1024;
+
+/// Bytes of RAM that are kept for the stack and for statics other than the arena: an inference takes under 5 KB of stack.
+pub const STACK: u32 = 8 * 1024;
+
+/// Where the project has the runtime from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Runtime {
+    /// The published crate of this tool's version.
+    Version,
+    /// A checkout.
+    Path(PathBuf),
+}
+
+/// What to make.
+#[derive(Debug)]
+pub struct Project<'p> {
+    /// The folder; it is made, and must be empty if it is there.
+    pub folder: &'p Path,
+    /// The package's name; the folder's unless given.
+    pub name: Option<&'p str>,
+    /// The board.
+    pub board: &'static Board,
+    /// The model file.
+    pub model: &'p Path,
+    /// Where the runtime comes from.
+    pub runtime: Runtime,
+}
+
+impl Project<'_> {
+    /// Makes the folder, whole or not at all.
+    ///
+    /// # Errors
+    /// When the model is broken or does not fit the board, the name is no package's, the checkout is none, or the folder
+    /// is there and not empty.
+    pub fn create(&self) -> Result<()> {
+        let bytes = files::read(self.model)?;
+        let model = Model::new(&bytes).map_err(|error| anyhow::anyhow!("`{}`: {error}", self.model.display()))?;
+        let ram = fit(&model, bytes.len(), self.board)?;
+        let name = self.name()?;
+        let file = self.model.file_name().and_then(|name| name.to_str()).unwrap_or("model.kgl");
+        ensure!(
+            file.chars().all(|c| !"\"\\{}".contains(c) && !c.is_control()),
+            "`{}`: a file name with quotes, backslashes or braces; rename it",
+            self.model.display()
+        );
+        check_free(self.folder)?;
+
+        let parent = self.folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let cannot = || format!("cannot make `{}`", self.folder.display());
+        fs::create_dir_all(parent).with_context(cannot)?;
+        let place = tempfile::Builder::new().prefix(".kinglet-new-").tempdir_in(parent).with_context(cannot)?;
+        // Within the temporary folder, which is its owner's alone: the project is as readable as any other folder.
+        let project = place.path().join("project");
+        let values = self.values(&name, file, &model, bytes.len(), ram)?;
+        for (path, template) in self.texts() {
+            files::save(&project.join(path), fill(template, &values)?)?;
+        }
+        files::save(&project.join(file), &bytes)?;
+        files::save(&project.join("image.bin"), image(&model))?;
+        if self.folder.exists() {
+            fs::remove_dir(self.folder).with_context(cannot)?;
+        }
+        fs::rename(&project, self.folder).with_context(cannot)
+    }
+
+    /// The files that are made of templates.
+    fn texts(&self) -> [(&'static str, &'static str); 8] {
+        [
+            ("Cargo.toml", include_str!("../../templates/firmware/Cargo.toml")),
+            (".cargo/config.toml", include_str!("../../templates/firmware/config.toml")),
+            (".gitignore", include_str!("../../templates/firmware/gitignore")),
+            ("README.md", include_str!("../../templates/firmware/README.md")),
+            ("build.rs", include_str!("../../templates/firmware/build.rs")),
+            ("memory.x", include_str!("../../templates/firmware/memory.x")),
+            ("src/main.rs", include_str!("../../templates/firmware/main.rs")),
+            ("src/board.rs", self.board.source),
+        ]
+    }
+
+    /// The package's name.
+    fn name(&self) -> Result<String> {
+        let folder = std::path::absolute(self.folder)?;
+        let name = match self.name {
+            Some(name) => name,
+            None => folder.file_name().and_then(|name| name.to_str()).unwrap_or_default(),
+        };
+        let starts_well = name.chars().next().is_some_and(|c| c.is_ascii_alphabetic());
+        let good = starts_well && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+        ensure!(
+            good && !["test", "core", "std", "alloc", "kinglet"].contains(&name),
+            "`{name}` cannot be a package's name: give another by --name, of letters, digits, - and _, a letter first"
+        );
+        Ok(name.to_owned())
+    }
+
+    /// What the runtime's dependency says.
+    fn dependency(&self) -> Result<String> {
+        let source = match &self.runtime {
+            Runtime::Version => format!("version = {:?}", env!("CARGO_PKG_VERSION")),
+            Runtime::Path(path) => {
+                let manifest = path.join("Cargo.toml");
+                let text =
+                    fs::read_to_string(&manifest).with_context(|| format!("cannot read `{}`", manifest.display()))?;
+                let package = toml::from_str::<toml::Table>(&text)
+                    .with_context(|| format!("`{}`", manifest.display()))?
+                    .get("package")
+                    .and_then(|package| package.get("name")?.as_str().map(str::to_owned));
+                if package.as_deref() != Some("kinglet") {
+                    bail!("`{}` is no checkout of Kinglet: its package is not `kinglet`", path.display());
+                }
+                let path = path.canonicalize()?;
+                let path = path.to_str().with_context(|| format!("`{}` is not UTF-8", path.display()))?;
+                format!("path = {}", toml::Value::from(path))
+            }
+        };
+        // On the desk logs are defmt's, and errors print themselves there.
+        Ok(if self.board.chip.is_some() { format!("{source}, features = [\"defmt\"]") } else { source })
+    }
+
+    fn values(
+        &self,
+        name: &str,
+        file: &str,
+        model: &Model<'_>,
+        file_len: usize,
+        ram: &Memory,
+    ) -> Result<Vec<(&'static str, String)>> {
+        let board = self.board;
+        let shape = model.input().shape;
+        let pixels = takes_pixels(model);
+        let quoted = |words: &[&str]| words.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(", ");
+        let mut link = vec!["--nmagic", "-Tlink.x"];
+        let (runner, environment, tools) = match board.chip {
+            Some(chip) => {
+                link.push("-Tdefmt.x");
+                let tools = "    cargo install probe-rs-tools --locked    # once: flashes, and shows the logs\n";
+                (format!("probe-rs run --chip {chip}"), "\n[env]\nDEFMT_LOG = \"info\"", tools)
+            }
+            None => (
+                format!(
+                    "qemu-system-arm -M {} -display none -monitor none -serial null -semihosting-config enable=on,target=native -kernel",
+                    board.name
+                ),
+                "",
+                "    apt-get install qemu-system-arm    # once\n",
+            ),
+        };
+        let image_len = if pixels { shape.len() } else { model.input().span() };
+        let what = if pixels { "pixels, a byte each" } else { "quantized elements" };
+        Ok(vec![
+            ("name", name.to_owned()),
+            ("title", board.title.to_owned()),
+            ("model", if model.name().is_empty() { file.to_owned() } else { model.name().to_owned() }),
+            ("file", file.to_owned()),
+            ("kinglet", self.dependency()?),
+            ("dependencies", board.dependencies.to_owned()),
+            ("target", board.target.to_owned()),
+            ("rustflags", board.cpu.map_or(String::new(), |cpu| format!("\"-Ctarget-cpu={cpu}\""))),
+            ("runner", runner),
+            ("environment", environment.to_owned()),
+            ("link_arguments", quoted(&link)),
+            (
+                "image_doc",
+                format!("An image, {} x {} x {} {what}: what a camera would see.", shape.h, shape.w, shape.c),
+            ),
+            ("image_len", image_len.to_string()),
+            ("set_input", if pixels { "set_pixels" } else { "set_input_bytes" }.to_owned()),
+            ("input", format!("{} x {} x {} {what}", shape.h, shape.w, shape.c)),
+            ("tools", tools.to_owned()),
+            ("model_flash", grouped(file_len as u64)),
+            ("model_ram", grouped(model.arena_len() as u64)),
+            ("board_flash", grouped(board.flash.len.into())),
+            ("board_ram", grouped(ram.len.into())),
+            ("ram_name", ram.name.to_owned()),
+            ("code", grouped(CODE.into())),
+            ("stack", grouped(STACK.into())),
+            ("flash_at", format!("{:#010x}", board.flash.at)),
+            ("flash_len", size(board.flash.len)),
+            ("ram_at", format!("{:#010x}", ram.at)),
+            ("ram_len", size(ram.len)),
+            ("sections", board.sections.to_owned()),
+        ])
+    }
+}
+
+/// Whether the model says how pixels become elements, or takes bytes as they are.
+fn takes_pixels(model: &Model<'_>) -> bool {
+    model.pixels().is_some() || model.input().dtype == DType::I8
+}
+
+/// A gradient: from dark to light across and down. Of elements that are no pixels, zeros.
+fn image(model: &Model<'_>) -> Vec<u8> {
+    let shape = model.input().shape;
+    if !takes_pixels(model) {
+        return vec![0; model.input().span() as usize];
+    }
+    let (h, w) = (u64::from(shape.h), u64::from(shape.w));
+    let value = |y: u64, x: u64| ((y * w + x * h) * 255 / (2 * h * w)) as u8;
+    let pixels = (0..h).flat_map(|y| (0..w).map(move |x| value(y, x)));
+    pixels.flat_map(|value| std::iter::repeat_n(value, shape.c as usize)).collect()
+}
+
+/// A size as linker scripts have it.
+fn size(bytes: u32) -> String {
+    if bytes.is_multiple_of(1024) { format!("{}K", bytes / 1024) } else { bytes.to_string() }
+}
+
+/// The first memory that holds the arena.
+///
+/// # Errors
+/// When flash or RAM do not suffice; all figures are named.
+fn fit(model: &Model<'_>, file_len: usize, board: &'static Board) -> Result<&'static Memory> {
+    let (flash, largest) = (board.flash.len, board.ram.iter().map(|ram| ram.len).max().unwrap_or(0));
+    let ram = board.ram.iter().find(|ram| model.arena_len() as u64 + u64::from(STACK) <= u64::from(ram.len));
+    match ram {
+        Some(ram) if file_len as u64 + u64::from(CODE) <= u64::from(flash) => Ok(ram),
+        _ => bail!(
+            "the model does not fit {}: it takes {} bytes of flash beside {} of code, the board has {}; \
+             it takes {} bytes of RAM beside {} of stack, the board has {}",
+            board.name,
+            grouped(file_len as u64),
+            grouped(CODE.into()),
+            grouped(flash.into()),
+            grouped(model.arena_len() as u64),
+            grouped(STACK.into()),
+            grouped(largest.into())
+        ),
+    }
+}
+
+/// Whether the folder can become the project.
+fn check_free(folder: &Path) -> Result<()> {
+    if !folder.exists() && !folder.is_symlink() {
+        return Ok(());
+    }
+    ensure!(folder.is_dir(), "`{}` exists and is no folder", folder.display());
+    let mut entries = fs::read_dir(folder).with_context(|| format!("cannot read `{}`", folder.display()))?;
+    ensure!(entries.next().is_none(), "`{}` is not empty: nothing was written", folder.display());
+    Ok(())
+}
+
+/// The template with a value in place of each `{{name}}`.
+fn fill(template: &str, values: &[(&str, String)]) -> Result<String> {
+    let mut text = String::with_capacity(template.len());
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once("{{") {
+        let (name, after) = after.split_once("}}").context("a template has an open {{")?;
+        let value = values.iter().find(|(known, _)| *known == name);
+        let (_, value) = value.with_context(|| format!("a template has an unknown {{{{{name}}}}}"))?;
+        text.push_str(before);
+        text.push_str(value);
+        rest = after;
+    }
+    text.push_str(rest);
+    // What a board has not leaves empty lines at the end.
+    Ok(text.trim_end().to_owned() + "\n")
+}

@@ -1,0 +1,176 @@
+//! `kinglet new` makes projects that are whole, say what does not fit, and build and run as they are.
+
+mod needs;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use assert_cmd::cargo::CommandCargoExt;
+use kinglet::{Model, Session};
+use kinglet_tools::template::boards::{self, BOARDS};
+
+/// Bytes of flash and RAM of a `memory.x`.
+fn lengths(memory: &str) -> Vec<u32> {
+    let number = |text: &str| match text.trim().strip_suffix('K') {
+        Some(kilobytes) => 1024 * kilobytes.parse::<u32>().unwrap(),
+        None => text.trim().parse().unwrap(),
+    };
+    let words = memory.lines().filter_map(|line| line.split_once("LENGTH =")?.1.split("/*").next());
+    words.map(number).collect()
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+fn digits() -> PathBuf {
+    root().join("models/digits-resnet/digits-resnet.kgl")
+}
+
+fn kinglet_new(folder: &Path, board: &str, model: &Path, more: &[&str]) -> Output {
+    let mut kinglet = Command::cargo_bin("kinglet").unwrap();
+    kinglet.arg("new").args(["--board", board, "--model"]).arg(model).arg(folder).args(more).output().unwrap()
+}
+
+/// What it says when it refuses; nothing is left behind.
+fn refusal(folder: &Path, board: &str, model: &Path, more: &[&str]) -> String {
+    let parent = folder.parent().unwrap();
+    let names = || fs::read_dir(parent).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
+    let before = names();
+    let output = kinglet_new(folder, board, model, more);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert_eq!(names(), before);
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn every_boards_project_is_whole() {
+    let place = tempfile::tempdir().unwrap();
+    for board in BOARDS {
+        let folder = place.path().join("apps").join(board.name);
+        let path = root().to_str().unwrap();
+        let output = kinglet_new(&folder, board.alias, &digits(), &["--path", path, "--name", "camera"]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
+
+        let manifest: toml::Table = toml::from_str(&read("Cargo.toml")).unwrap();
+        assert_eq!(manifest["package"]["name"].as_str(), Some("camera"));
+        let runtime = manifest["dependencies"]["kinglet"]["path"].as_str().unwrap();
+        assert!(Path::new(runtime).join("src/session.rs").exists());
+        let config: toml::Table = toml::from_str(&read(".cargo/config.toml")).unwrap();
+        assert_eq!(config["build"]["target"].as_str(), Some(board.target));
+        let runner =
+            board.chip.map_or_else(|| format!("-M {}", board.name), |chip| format!("probe-rs run --chip {chip}"));
+        assert!(read(".cargo/config.toml").contains(&runner));
+
+        // Of its first memory: the model is small.
+        assert_eq!(lengths(&read("memory.x")), [board.flash.len, board.ram[0].len]);
+        assert_eq!(fs::read(folder.join("digits-resnet.kgl")).unwrap(), fs::read(digits()).unwrap());
+        assert_eq!(fs::read(folder.join("image.bin")).unwrap().len(), 64);
+        assert!(read("README.md").contains("3,008"), "the arena is named");
+        for name in ["build.rs", "src/main.rs", "src/board.rs", "README.md", ".gitignore"] {
+            assert!(!read(name).contains("{{"), "{name} of {}", board.name);
+        }
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+            let plain = place.path().join("plain");
+            fs::create_dir_all(&plain).unwrap();
+            assert_eq!(mode(&folder), mode(&plain), "as readable as any other folder");
+        }
+    }
+    // An empty folder is as good as none; the published crate is taken when no checkout is given.
+    let empty = place.path().join("empty");
+    fs::create_dir(&empty).unwrap();
+    assert!(kinglet_new(&empty, "pico2", &digits(), &[]).status.success());
+    let manifest: toml::Table = toml::from_str(&fs::read_to_string(empty.join("Cargo.toml")).unwrap()).unwrap();
+    assert_eq!(manifest["dependencies"]["kinglet"]["version"].as_str(), Some(env!("CARGO_PKG_VERSION")));
+    assert_eq!(manifest["package"]["name"].as_str(), Some("empty"));
+}
+
+#[test]
+fn what_cannot_be_is_refused() {
+    let place = tempfile::tempdir().unwrap();
+    let app = place.path().join("app");
+    let big = root().join("models/signs-resnet50/signs-resnet50.kgl");
+    let says = refusal(&app, "nucleo-f446re", &big, &[]);
+    for figure in ["49,152 of code", "the board has 524,288", "8,192 of stack", "the board has 131,072"] {
+        assert!(says.contains(figure), "{says}");
+    }
+    assert!(refusal(&app, "arduino", &digits(), &[]).contains("nrf52840-dk"));
+    assert!(refusal(&app, "pico2", Path::new("none.kgl"), &[]).contains("none.kgl"));
+    let broken = place.path().join("broken.kgl");
+    fs::write(&broken, &fs::read(digits()).unwrap()[..1000]).unwrap();
+    assert!(refusal(&app, "pico2", &broken, &[]).contains("broken.kgl"));
+    assert!(refusal(&app, "pico2", &digits(), &["--name", "1st"]).contains("--name"));
+    assert!(
+        refusal(&app, "pico2", &digits(), &["--path", env!("CARGO_MANIFEST_DIR")]).contains("no checkout of Kinglet")
+    );
+    assert!(refusal(&app, "pico2", &digits(), &["--path", "nowhere"]).contains("nowhere"));
+    assert!(refusal(&broken, "pico2", &digits(), &["--name", "a"]).contains("is no folder"));
+    fs::create_dir(&app).unwrap();
+    fs::write(app.join("mine.txt"), "mine").unwrap();
+    assert!(refusal(&app, "pico2", &digits(), &[]).contains("is not empty"));
+    assert_eq!(fs::read_dir(&app).unwrap().count(), 1);
+}
+
+/// Cargo in a project, on the firmware's versions of everything and in its folder for what is built.
+fn cargo(folder: &Path, words: &[&str]) -> Output {
+    fs::copy(root().join("firmware/Cargo.lock"), folder.join("Cargo.lock")).unwrap();
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(words).arg("--target-dir").arg(root().join("target/firmware")).current_dir(folder);
+    for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "CARGO_TARGET_DIR"] {
+        cargo.env_remove(name);
+    }
+    let output = cargo.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+#[test]
+fn the_emulated_boards_project_runs_as_it_is() {
+    if !needs::devices() {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("new-digits");
+    let path = root().to_str().unwrap();
+    assert!(kinglet_new(&folder, "qemu", &digits(), &["--path", path]).status.success());
+    let output = cargo(&folder, &["run", "--release", "--quiet"]);
+    let said = String::from_utf8(output.stdout).unwrap();
+
+    let bytes = fs::read(digits()).unwrap();
+    let model = Model::new(&bytes).unwrap();
+    let mut memory = vec![0u128; model.arena_len().div_ceil(16)];
+    let mut session = Session::new(model, bytemuck::cast_slice_mut(&mut memory)).unwrap();
+    session.set_pixels(&fs::read(folder.join("image.bin")).unwrap()).unwrap();
+    session.run();
+    let lines = session.top_k::<3>().into_iter().map(|best| {
+        let percent = (session.probability(best.class) * 100.0 + 0.5) as u32;
+        format!("class {} ({}): {percent} %\n", best.class, session.model().label(best.class).unwrap_or("-"))
+    });
+    assert_eq!(said, lines.collect::<String>());
+}
+
+/// Over the HALs: those of boards whose crates the firmware has are built here, where most of it is built already.
+#[test]
+fn real_boards_projects_build() {
+    if !needs::devices() {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let path = root().to_str().unwrap();
+    for board in BOARDS.iter().filter(|board| board.chip.is_some()) {
+        let folder = place.path().join(format!("new-{}", board.name));
+        assert!(kinglet_new(&folder, board.name, &digits(), &["--path", path]).status.success());
+        cargo(&folder, &["build", "--release", "--quiet"]);
+        let program =
+            root().join("target/firmware").join(board.target).join("release").join(format!("new-{}", board.name));
+        let file = fs::read(program).unwrap();
+        let model = fs::read(digits()).unwrap();
+        assert!(file.windows(model.len()).any(|part| part == model), "{}: the model is in the program", board.name);
+    }
+    assert!(boards::named("nrf52840").unwrap().chip.is_some());
+}
