@@ -13,12 +13,17 @@ use float16::f16;
 pub use portable::Portable;
 
 pub use intrinsics::Dsp;
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+pub use intrinsics::Sse2;
 
 /// The backend that this build was compiled for.
 #[cfg(kinglet_dsp)]
 pub type Active = Dsp;
 /// The backend that this build was compiled for.
-#[cfg(not(kinglet_dsp))]
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+pub type Active = Sse2;
+/// The backend that this build was compiled for.
+#[cfg(not(any(kinglet_dsp, all(target_arch = "x86_64", target_feature = "sse2"))))]
 pub type Active = Portable;
 
 /// A rectangle of pixels of a tensor, seen from one channel on.

@@ -14,6 +14,8 @@ use super::{Buffers, Random};
 
 /// Rounds of random shapes and data.
 const ROUNDS: usize = 40;
+/// Sixteen channels of 255 pixels, all of them the least byte.
+static LEAST: [i8; 16 * 255] = [i8::MIN; 16 * 255];
 /// What outputs hold before; blocks that do nothing leave it.
 const UNTOUCHED: u32 = 0x1234_5678;
 
@@ -322,6 +324,15 @@ fn bytes(round: &mut Round) {
         bytes_a,
         step,
         1 + count * 7,
+        words_as_i32_mut(out).first_chunk_mut().unwrap()
+    ));
+    // Every fourth time the least sum that there is.
+    let (sixteens, apart, pixels) =
+        if number % 4 == 0 { (&LEAST[..], 16, 255) } else { (bytes_a, step, 1 + count * 7) };
+    both!(round, "sum16", 16, |out, Set| Set::sum16(
+        sixteens,
+        apart,
+        pixels,
         words_as_i32_mut(out).first_chunk_mut().unwrap()
     ));
     let k = if number % 3 == 0 { [3, 3] } else { [1 + round.random.below(5), 1 + round.random.below(5)] };

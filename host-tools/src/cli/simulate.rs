@@ -66,7 +66,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             (report.outputs, format!("{name}, {instructions} instructions per inference"))
         }
     };
-    println!("{}: {} inferences on {whereabouts} in {:.1?}", model.name(), images.len(), begin.elapsed());
+    let (count, elapsed) = (images.len(), begin.elapsed());
+    let rate = count as f64 / elapsed.as_secs_f64().max(f64::MIN_POSITIVE);
+    println!("{}: {count} inferences on {whereabouts} in {elapsed:.1?}, {rate:.0} a second", model.name());
 
     if let Some(path) = &args.output {
         let mut file = Vec::new();

@@ -125,32 +125,44 @@ fn columns<B: Blocks>(out: &mut [i8], line: &[i8], c: usize, taps: usize, len: u
     }
 }
 
-/// The sums of up to 16 channels over a rectangle of pixels, four channels at a time.
+/// The sums of up to 16 channels over a rectangle of pixels, sixteen or four channels at a time.
 pub fn sum<B: Blocks>(pixels: &Pixels<'_>, sums: &mut [i32]) {
     sums.fill(0);
     let Pixels { elements, first_row, kept_rows, rows, columns, row_pitch, pitch } = *pixels;
-    let (blocks, rest) = sums.as_chunks_mut::<4>();
-    let done = blocks.len().wrapping_mul(4);
+    let (wide, rest) = sums.as_chunks_mut::<16>();
+    let (blocks, rest) = rest.as_chunks_mut::<4>();
+    let wide_end = wide.len().wrapping_mul(16);
+    let end = wide_end.wrapping_add(blocks.len().wrapping_mul(4));
     for row in 0..rows {
         let row = first_row.wrapping_add(row);
         let row = if row < kept_rows { row } else { row.wrapping_sub(kept_rows) };
         let row = elements.get(row.wrapping_mul(row_pitch)..).unwrap_or_default();
+        let from = |channel: usize| row.get(channel..).unwrap_or_default();
+        for (block, sums) in wide.iter_mut().enumerate() {
+            row_by(from(block.wrapping_mul(16)), pitch, columns, |src, now| B::sum16(src, pitch, now, sums));
+        }
         for (block, sums) in blocks.iter_mut().enumerate() {
-            let mut src = row.get(block.wrapping_mul(4)..).unwrap_or_default();
-            let mut left = columns;
-            while left > 0 {
-                let now = left.min(255);
-                B::sum4(src, pitch, now, sums);
-                src = src.get(now.wrapping_mul(pitch)..).unwrap_or_default();
-                left = left.wrapping_sub(now);
-            }
+            let at = wide_end.wrapping_add(block.wrapping_mul(4));
+            row_by(from(at), pitch, columns, |src, now| B::sum4(src, pitch, now, sums));
         }
         for (channel, sum) in rest.iter_mut().enumerate() {
-            let mut src = row.get(done.wrapping_add(channel)..).unwrap_or_default();
+            let mut src = from(end.wrapping_add(channel));
             for _ in 0..columns {
                 *sum = sum.wrapping_add(src.first().copied().map_or(0, i32::from));
                 src = src.get(pitch..).unwrap_or_default();
             }
         }
+    }
+}
+
+/// A row of `columns` pixels, at most 255 at a time.
+#[inline(always)]
+fn row_by(row: &[i8], pitch: usize, columns: usize, mut add: impl FnMut(&[i8], usize)) {
+    let (mut src, mut left) = (row, columns);
+    while left > 0 {
+        let now = left.min(255);
+        add(src, now);
+        src = src.get(now.wrapping_mul(pitch)..).unwrap_or_default();
+        left = left.wrapping_sub(now);
     }
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::conv_gemm::Width;
 use super::conv_winograd2::When;
 use super::{Layer, Map, conv_gemm, conv_stride2, conv_winograd2, conv_winograd4, depthwise};
-use crate::kernels::Portable;
+use crate::kernels::{Active, Portable};
 use crate::quant::{Channel, Multiplier};
 use crate::window::Window;
 
@@ -64,6 +64,22 @@ fn run(
     algorithm(&case.input, &mut out, &mut scratch, 0..split);
     algorithm(&case.input, &mut out, &mut scratch, split..o.h);
     out
+}
+
+/// The outputs of an algorithm over the portable blocks, and over those of this host.
+macro_rules! run_on_both {
+    ($case:expr, $scratch:expr, |$set:ident| $algorithm:expr) => {
+        [
+            {
+                type $set = Portable;
+                run($case, $scratch, $algorithm)
+            },
+            {
+                type $set = Active;
+                run($case, $scratch, $algorithm)
+            },
+        ]
+    };
 }
 
 /// A byte, often an extreme one.
@@ -139,20 +155,22 @@ proptest! {
         prop_assume!(conv_gemm::supports(&case.layer, width));
         let packed = conv_gemm::pack(&case.layer, width, &case.weights, &case.channels);
         prop_assert_eq!(packed.len(), conv_gemm::packed_words(&case.layer, width));
-        let out = run(&case, conv_gemm::scratch_words(&case.layer, width), |input, output, scratch, rows| {
-            conv_gemm::run::<Portable, { crate::uses::ALL }>(&case.layer, width, &packed, input, output, scratch, rows);
+        let out = run_on_both!(&case, conv_gemm::scratch_words(&case.layer, width), |B| |input, output, scratch, rows| {
+            conv_gemm::run::<B, { crate::uses::ALL }>(&case.layer, width, &packed, input, output, scratch, rows);
         });
-        prop_assert_eq!(out, oracle(&case));
+        let expected = oracle(&case);
+        prop_assert_eq!(out, [expected.clone(), expected]);
     }
 
     #[test]
     fn gemm_is_the_convolution_with_any_constants(case in case(1..4, 1..3, false, true), width in width()) {
         prop_assume!(conv_gemm::supports(&case.layer, width));
         let packed = conv_gemm::pack(&case.layer, width, &case.weights, &case.channels);
-        let out = run(&case, conv_gemm::scratch_words(&case.layer, width), |input, output, scratch, rows| {
-            conv_gemm::run::<Portable, { crate::uses::ALL }>(&case.layer, width, &packed, input, output, scratch, rows);
+        let out = run_on_both!(&case, conv_gemm::scratch_words(&case.layer, width), |B| |input, output, scratch, rows| {
+            conv_gemm::run::<B, { crate::uses::ALL }>(&case.layer, width, &packed, input, output, scratch, rows);
         });
-        prop_assert_eq!(out, oracle(&case));
+        let expected = oracle(&case);
+        prop_assert_eq!(out, [expected.clone(), expected]);
     }
 
     #[test]
@@ -160,10 +178,11 @@ proptest! {
         prop_assume!(conv_winograd4::supports(&case.layer));
         let packed = conv_winograd4::pack(&case.layer, &case.weights, &case.channels).expect("constants qualify");
         prop_assert_eq!(packed.len(), conv_winograd4::packed_words(&case.layer));
-        let out = run(&case, conv_winograd4::scratch_words(&case.layer), |input, output, scratch, rows| {
-            conv_winograd4::run::<Portable>(&case.layer, &packed, input, output, scratch, rows);
+        let out = run_on_both!(&case, conv_winograd4::scratch_words(&case.layer), |B| |input, output, scratch, rows| {
+            conv_winograd4::run::<B>(&case.layer, &packed, input, output, scratch, rows);
         });
-        prop_assert_eq!(out, oracle(&case));
+        let expected = oracle(&case);
+        prop_assert_eq!(out, [expected.clone(), expected]);
     }
 
     #[test]
@@ -172,10 +191,11 @@ proptest! {
         let when = if chunk == 0 { When::Export } else { When::RunTime(chunk) };
         let packed = conv_winograd2::pack(&case.layer, when, &case.weights, &case.channels).expect("constants qualify");
         prop_assert_eq!(packed.len(), conv_winograd2::packed_words(&case.layer, when));
-        let out = run(&case, conv_winograd2::scratch_words(&case.layer, when), |input, output, scratch, rows| {
-            conv_winograd2::run::<Portable>(&case.layer, when, &packed, input, output, scratch, rows);
+        let out = run_on_both!(&case, conv_winograd2::scratch_words(&case.layer, when), |B| |input, output, scratch, rows| {
+            conv_winograd2::run::<B>(&case.layer, when, &packed, input, output, scratch, rows);
         });
-        prop_assert_eq!(out, oracle(&case));
+        let expected = oracle(&case);
+        prop_assert_eq!(out, [expected.clone(), expected]);
     }
 
     #[test]
@@ -183,10 +203,11 @@ proptest! {
         prop_assume!(conv_stride2::supports(&case.layer));
         let packed = conv_stride2::pack(&case.layer, &case.weights, &case.channels).expect("constants qualify");
         prop_assert_eq!(packed.len(), conv_stride2::packed_words(&case.layer));
-        let out = run(&case, conv_stride2::scratch_words(&case.layer), |input, output, scratch, rows| {
-            conv_stride2::run::<Portable>(&case.layer, &packed, input, output, scratch, rows);
+        let out = run_on_both!(&case, conv_stride2::scratch_words(&case.layer), |B| |input, output, scratch, rows| {
+            conv_stride2::run::<B>(&case.layer, &packed, input, output, scratch, rows);
         });
-        prop_assert_eq!(out, oracle(&case));
+        let expected = oracle(&case);
+        prop_assert_eq!(out, [expected.clone(), expected]);
     }
 
     #[test]
@@ -205,9 +226,10 @@ proptest! {
         }).collect();
         let packed = depthwise::pack(&case.layer, &weights, &case.channels).expect("constants qualify");
         prop_assert_eq!(packed.len(), depthwise::packed_words(&case.layer));
-        let out = run(&case, depthwise::scratch_words(&case.layer), |input, output, scratch, rows| {
-            depthwise::run::<Portable>(&case.layer, &packed, input, output, scratch, rows);
+        let out = run_on_both!(&case, depthwise::scratch_words(&case.layer), |B| |input, output, scratch, rows| {
+            depthwise::run::<B>(&case.layer, &packed, input, output, scratch, rows);
         });
-        prop_assert_eq!(out, oracle(&case));
+        let expected = oracle(&case);
+        prop_assert_eq!(out, [expected.clone(), expected]);
     }
 }

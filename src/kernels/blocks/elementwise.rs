@@ -44,14 +44,14 @@ pub fn clamp(data: &mut [i8], low: i8, high: i8) {
     data.iter_mut().for_each(|v| *v = (*v).max(low).min(high));
 }
 
-/// Whether `pixels` pixels of four channels, `step` bytes apart, lie within `src` bytes, and are at most 255.
-pub const fn sum_fits(src: usize, step: usize, pixels: usize) -> bool {
-    pixels > 0 && pixels <= 255 && (pixels - 1).saturating_mul(step).saturating_add(4) <= src
+/// Whether `pixels` pixels of `channels` channels, `step` bytes apart, lie within `src` bytes, and are at most 255.
+pub const fn sum_fits(src: usize, step: usize, pixels: usize, channels: usize) -> bool {
+    pixels > 0 && pixels <= 255 && (pixels - 1).saturating_mul(step).saturating_add(channels) <= src
 }
 
 /// Adds `pixels` pixels (1..=255) of four channels, `step` bytes apart, to `acc`.
 pub fn sum4(src: &[i8], step: usize, pixels: usize, acc: &mut [i32; 4]) {
-    if !sum_fits(src.len(), step, pixels) {
+    if !sum_fits(src.len(), step, pixels, 4) {
         return;
     }
     for pixel in 0..pixels {

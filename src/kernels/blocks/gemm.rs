@@ -104,9 +104,12 @@ pub const fn fits_out(blocks: usize, second: usize, out: usize) -> bool {
     blocks.wrapping_mul(4).saturating_add(second) <= out
 }
 
+/// Accumulators `[pixel][channel]` of two patches and the weights of one block.
+pub(crate) type Accumulators = [[i32; 4]; 2];
+
 /// Accumulators `[pixel][channel]` of one block of weights of 16 bits.
 #[inline(always)]
-fn block16(x: &[u32], w: &[u32]) -> [[i32; 4]; 2] {
+pub(super) fn block16(x: &[u32], w: &[u32]) -> Accumulators {
     let mut acc = [[0; 4]; 2];
     for (x, w) in x.as_chunks::<2>().0.iter().zip(w.as_chunks::<4>().0) {
         for (acc, &x) in acc.iter_mut().zip(x) {
@@ -120,7 +123,7 @@ fn block16(x: &[u32], w: &[u32]) -> [[i32; 4]; 2] {
 
 /// Accumulators `[pixel][channel]` of one block of weights of 8 bits.
 #[inline(always)]
-fn block8(x: &[u32], w: &[u32]) -> [[i32; 4]; 2] {
+fn block8(x: &[u32], w: &[u32]) -> Accumulators {
     let mut acc = [[0; 4]; 2];
     for (x, &[a, b]) in x.as_chunks::<2>().0.iter().zip(w.as_chunks::<2>().0) {
         let w = [even(a), odd(a), even(b), odd(b)];
@@ -134,7 +137,7 @@ fn block8(x: &[u32], w: &[u32]) -> [[i32; 4]; 2] {
 }
 
 #[inline(always)]
-fn quantized(acc: [[i32; 4]; 2], records: &[u32; 16], out: &mut [i8], at: usize, second: usize) {
+fn quantized(acc: Accumulators, records: &[u32; 16], out: &mut [i8], at: usize, second: usize) {
     for (acc, at) in acc.iter().zip([at, at.wrapping_add(second)]) {
         let out = out.get_mut(at..).unwrap_or_default();
         for ((&acc, record), out) in acc.iter().zip(records.as_chunks::<4>().0).zip(out) {
@@ -146,48 +149,60 @@ fn quantized(acc: [[i32; 4]; 2], records: &[u32; 16], out: &mut [i8], at: usize,
 /// `out[second * pixel + 4 * block + channel]` = the requantized product of `x` and `w`, a block per 16 words of
 /// `records`. `second` may be 0 when both pixels are the same.
 pub fn gemm16(x: &[u32], w: &[u32], records: &[u32], out: &mut [i8], second: usize) {
-    let (records, _) = records.as_chunks::<16>();
-    if !fits(x.len(), w.len(), records.len(), 4) || !fits_out(records.len(), second, out.len()) {
-        return;
-    }
-    let per_block = (x.len() / 2).wrapping_mul(4);
-    for (block, (records, w)) in records.iter().zip(pieces(w, per_block)).enumerate() {
-        quantized(block16(x, w), records, out, block.wrapping_mul(4), second);
-    }
+    requantized(x, w, 4, records, out, second, block16);
 }
 
 /// As [`gemm16`], with weights of 8 bits.
 pub fn gemm8(x: &[u32], w: &[u32], records: &[u32], out: &mut [i8], second: usize) {
-    let (records, _) = records.as_chunks::<16>();
-    if !fits(x.len(), w.len(), records.len(), 2) || !fits_out(records.len(), second, out.len()) {
-        return;
-    }
-    let per_block = (x.len() / 2).wrapping_mul(2);
-    for (block, (records, w)) in records.iter().zip(pieces(w, per_block)).enumerate() {
-        quantized(block8(x, w), records, out, block.wrapping_mul(4), second);
-    }
+    requantized(x, w, 2, records, out, second, block8);
 }
 
 /// `acc[block][pixel][channel]` = the product of `x` and `w`, a block per 8 words of `acc`.
 pub fn gemm16_acc(x: &[u32], w: &[u32], acc: &mut [i32]) {
-    let (acc, _) = acc.as_chunks_mut::<8>();
-    if !fits(x.len(), w.len(), acc.len(), 4) {
-        return;
-    }
-    let per_block = (x.len() / 2).wrapping_mul(4);
-    for (acc, w) in acc.iter_mut().zip(pieces(w, per_block)) {
-        acc.iter_mut().zip(block16(x, w).as_flattened()).for_each(|(to, &from)| *to = from);
-    }
+    accumulated(x, w, 4, acc, block16);
 }
 
 /// As [`gemm16_acc`], with weights of 8 bits.
 pub fn gemm8_acc(x: &[u32], w: &[u32], acc: &mut [i32]) {
-    let (acc, _) = acc.as_chunks_mut::<8>();
-    if !fits(x.len(), w.len(), acc.len(), 2) {
+    accumulated(x, w, 2, acc, block8);
+}
+
+/// [`gemm16`] or [`gemm8`] by an instruction set's own `block`, whose weights have `words` words to a pair.
+#[inline(always)]
+pub(crate) fn requantized(
+    x: &[u32],
+    w: &[u32],
+    words: usize,
+    records: &[u32],
+    out: &mut [i8],
+    second: usize,
+    block: impl Fn(&[u32], &[u32]) -> Accumulators,
+) {
+    let (records, _) = records.as_chunks::<16>();
+    if !fits(x.len(), w.len(), records.len(), words) || !fits_out(records.len(), second, out.len()) {
         return;
     }
-    let per_block = (x.len() / 2).wrapping_mul(2);
+    let per_block = (x.len() / 2).wrapping_mul(words);
+    for (index, (records, w)) in records.iter().zip(pieces(w, per_block)).enumerate() {
+        quantized(block(x, w), records, out, index.wrapping_mul(4), second);
+    }
+}
+
+/// The same for [`gemm16_acc`] and [`gemm8_acc`].
+#[inline(always)]
+pub(crate) fn accumulated(
+    x: &[u32],
+    w: &[u32],
+    words: usize,
+    acc: &mut [i32],
+    block: impl Fn(&[u32], &[u32]) -> Accumulators,
+) {
+    let (acc, _) = acc.as_chunks_mut::<8>();
+    if !fits(x.len(), w.len(), acc.len(), words) {
+        return;
+    }
+    let per_block = (x.len() / 2).wrapping_mul(words);
     for (acc, w) in acc.iter_mut().zip(pieces(w, per_block)) {
-        acc.iter_mut().zip(block8(x, w).as_flattened()).for_each(|(to, &from)| *to = from);
+        acc.iter_mut().zip(block(x, w).as_flattened()).for_each(|(to, &from)| *to = from);
     }
 }

@@ -185,4 +185,11 @@ pub trait Blocks {
     fn sum4(src: &[i8], step: usize, pixels: usize, acc: &mut [i32; 4]) {
         elementwise::sum4(src, step, pixels, acc);
     }
+
+    /// Adds up to 255 pixels of sixteen channels: [`elementwise::sum4`] of each four.
+    fn sum16(src: &[i8], step: usize, pixels: usize, acc: &mut [i32; 16]) {
+        for (block, acc) in acc.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+            Self::sum4(src.get(block.wrapping_mul(4)..).unwrap_or_default(), step, pixels, acc);
+        }
+    }
 }

@@ -3,7 +3,7 @@
 //! Transformed inputs are `v[position][channel pair][2 tiles]`, transformed weights `u[position][channel pair][4]` for
 //! four output channels, products `m[position][2 tiles][4 channels]`.
 
-use super::halves::mad;
+use super::gemm::{Accumulators, block16};
 use super::pieces::pieces;
 
 /// The columns of four channels that a vertical input transform reads.
@@ -115,28 +115,27 @@ impl<const N: usize> Table<N> {
     }
 }
 
-#[inline(always)]
-fn position(v: &[u32], u: &[u32], m: &mut [i32; 8]) {
-    let mut acc = [[0i32; 4]; 2];
-    for (v, u) in v.as_chunks::<2>().0.iter().zip(u.as_chunks::<4>().0) {
-        for (acc, &v) in acc.iter_mut().zip(v) {
-            for (acc, &u) in acc.iter_mut().zip(u) {
-                *acc = mad(*acc, v, u);
-            }
-        }
-    }
-    m.iter_mut().zip(acc.as_flattened()).for_each(|(to, &from)| *to = from);
-}
-
 /// `m[position][tile][channel]` = the sum over `pairs` channel pairs of `v` times `u`, a position per 8 words of `m`.
 pub fn products(v: &[u32], u: &[u32], m: &mut [i32], pairs: usize) {
+    positions_by(v, u, m, pairs, block16);
+}
+
+/// [`products`] by an instruction set's own `block`, two tiles times the weights of four channels at one position.
+#[inline(always)]
+pub(crate) fn positions_by(
+    v: &[u32],
+    u: &[u32],
+    m: &mut [i32],
+    pairs: usize,
+    block: impl Fn(&[u32], &[u32]) -> Accumulators,
+) {
     let (m, _) = m.as_chunks_mut::<8>();
     if !products_fit(v.len(), u.len(), m.len(), pairs) {
         return;
     }
     let (v_step, u_step) = (pairs.wrapping_mul(2), pairs.wrapping_mul(4));
     for (m, (v, u)) in m.iter_mut().zip(pieces(v, v_step).zip(pieces(u, u_step))) {
-        position(v, u, m);
+        m.iter_mut().zip(block(v, u).as_flattened()).for_each(|(to, &from)| *to = from);
     }
 }
 

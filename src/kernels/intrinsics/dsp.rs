@@ -149,6 +149,7 @@ mod asm {
         pub fn kinglet_helium_gemm_bytes_acc(x: *const u32, w: *const u32, acc: *mut i32, n: usize, steps: usize);
         pub fn kinglet_helium_patch_bytes(dst: *mut i8, src: *const i8, stride: usize, rows: usize, len: usize);
         pub fn kinglet_helium_add_linear(a: *mut i8, b: *const i8, constants: *const i32, n: usize);
+        pub fn kinglet_helium_sum16(src: *const i8, step: usize, pixels: usize, acc: *mut i32);
         pub fn kinglet_helium_products(v: *const u32, u: *const u32, m: *mut i32, quads: usize, positions: usize);
         pub fn kinglet_helium_w4_output(m: *const i32, r: *const u32, a: *mut i8, b: *mut i8, row: usize, pixel: usize);
         pub fn kinglet_helium_w4_output_relu(
@@ -707,9 +708,18 @@ impl Blocks for Dsp {
 
     #[inline(always)]
     fn sum4(src: &[i8], step: usize, pixels: usize, acc: &mut [i32; 4]) {
-        if elementwise::sum_fits(src.len(), step, pixels) {
+        if elementwise::sum_fits(src.len(), step, pixels, 4) {
             // SAFETY: `pixels` pixels, 1 to 255, of four channels lie within `src`.
             unsafe { asm::kinglet_sum(src.as_ptr(), step, pixels, acc.as_mut_ptr()) }
+        }
+    }
+
+    #[cfg(kinglet_helium)]
+    #[inline(always)]
+    fn sum16(src: &[i8], step: usize, pixels: usize, acc: &mut [i32; 16]) {
+        if elementwise::sum_fits(src.len(), step, pixels, 16) {
+            // SAFETY: `pixels` pixels, 1 to 255, of sixteen channels lie within `src`.
+            unsafe { asm::kinglet_helium_sum16(src.as_ptr(), step, pixels, acc.as_mut_ptr()) }
         }
     }
 }

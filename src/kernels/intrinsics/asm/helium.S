@@ -319,3 +319,31 @@
  bne 1b
  pop {r4-r6,pc}
  k_end kinglet_helium_patch_bytes
+
+@ helium_sum16(src, step, pixels, acc): sixteen channels of 1 to 255 pixels, whose sums fit 16 bits.
+ k_fn kinglet_helium_sum16
+ push {r4,lr}
+ sub sp,sp,#32
+ mov lr,r2
+ vmov.i16 q0,#0
+ vmov.i16 q1,#0
+1: vldrb.s16 q2,[r0]
+ vldrb.s16 q3,[r0,#8]
+ vadd.i16 q0,q0,q2
+ vadd.i16 q1,q1,q3
+ add r0,r0,r1
+ subs lr,lr,#1
+ bne 1b
+ vstrh.16 q0,[sp]
+ vstrh.16 q1,[sp,#16]
+ mov r4,sp
+ mov lr,#4
+2: vldrh.s32 q0,[r4],#8
+ vldrw.32 q1,[r3]
+ vadd.i32 q0,q0,q1
+ vstrw.32 q0,[r3],#16
+ subs lr,lr,#1
+ bne 2b
+ add sp,sp,#32
+ pop {r4,pc}
+ k_end kinglet_helium_sum16
