@@ -1,15 +1,28 @@
-//! The trainer's CPU dispatch: AVX2 with FMA where the processor has them, portable code elsewhere.
+//! The trainer's CPU dispatch: AVX-512, or AVX2 with FMA, where the processor has them, portable code elsewhere.
 //!
-//! This is the only module of the host tools with `unsafe`. What is computed is defined in `layers::blocks`; the
+//! This and its vectors are the only modules of the host tools with `unsafe`. What is computed is defined in `layers::blocks`; the
 //! functions here differ from it by the rounding of fused multiply-adds only.
 
 use crate::layers::blocks::{self, Outer, Row};
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod tiles;
 
 /// Whether the processor has AVX2 and FMA.
 #[cfg(target_arch = "x86_64")]
 fn has_avx2() -> bool {
     // The macro caches its answer.
     is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
+}
+
+/// Whether the processor has AVX-512.
+#[cfg(target_arch = "x86_64")]
+fn has_avx512() -> bool {
+    is_x86_feature_detected!("avx512f")
 }
 
 /// Work that [`run_widest`] compiles twice.
@@ -23,8 +36,8 @@ pub trait Work {
 pub fn run_widest(work: impl Work) {
     #[cfg(target_arch = "x86_64")]
     if has_avx2() {
-        // SAFETY: the processor has the features of `x86::with_avx2`.
-        return unsafe { x86::with_avx2(work) };
+        // SAFETY: the processor has the features.
+        return unsafe { avx2::run(work) };
     }
     work.run();
 }
@@ -81,8 +94,9 @@ pub fn row(row: &Row<'_, f32>, out: &mut [f32]) {
         // SAFETY: the processor has the features; the last elements that are read and written were checked.
         return unsafe {
             match row.block {
-                8 => x86::row::<1>(row, out.as_mut_ptr()),
-                16 => x86::row::<2>(row, out.as_mut_ptr()),
+                8 => avx2::row::<1>(row, out.as_mut_ptr()),
+                16 if has_avx512() => avx512::row::<1>(row, out.as_mut_ptr()),
+                16 => avx2::row::<2>(row, out.as_mut_ptr()),
                 _ => blocks::row(row, out),
             }
         };
@@ -106,182 +120,14 @@ pub fn outer(outer: &Outer<'_, f32>, out: &mut [f32]) {
         // SAFETY: the processor has the features; the last element that is read was checked, stores are.
         return unsafe {
             match outer.block {
-                8 => x86::outer::<1>(outer, out),
-                16 => x86::outer::<2>(outer, out),
+                8 => avx2::outer::<1>(outer, out),
+                16 if has_avx512() => avx512::outer::<1>(outer, out),
+                16 => avx2::outer::<2>(outer, out),
                 _ => blocks::outer(outer, out),
             }
         };
     }
     blocks::outer(outer, out);
-}
-
-#[cfg(target_arch = "x86_64")]
-mod x86 {
-    use std::arch::x86_64::*;
-
-    use super::{Outer, Row};
-    use crate::layers::blocks::Segment;
-
-    /// Elements of a vector.
-    const LANES: usize = 8;
-
-    #[target_feature(enable = "avx2,fma")]
-    pub fn with_avx2(work: impl super::Work) {
-        work.run();
-    }
-
-    /// Pixels or weight rows of the next tile: a tile of one vector needs more of them to keep the adders busy.
-    fn tile<const V: usize>(left: usize) -> usize {
-        match (V, left) {
-            (1, 0..=8) => left,
-            (1, 9 | 10) => 5,
-            (1, 11 | 13..=16) => 8,
-            (1, _) => 12,
-            (_, 0..=6) => left,
-            (_, 7 | 8) => 4,
-            (_, 9 | 10) => 5,
-            _ => 6,
-        }
-    }
-
-    /// # Safety
-    /// Every input and weight of the row lies in its slice, every output behind `out`, and the block has `V * LANES`
-    /// channels.
-    #[target_feature(enable = "avx2,fma")]
-    pub unsafe fn row<const V: usize>(row: &Row<'_, f32>, out: *mut f32) {
-        let mut pixel = 0;
-        while pixel < row.pixels {
-            let taken = tile::<V>(row.pixels - pixel);
-            // SAFETY: the tile's pixels are pixels of the row.
-            unsafe {
-                match taken {
-                    12 => row_tile::<12, V>(row, pixel, out),
-                    8 => row_tile::<8, V>(row, pixel, out),
-                    7 => row_tile::<7, V>(row, pixel, out),
-                    6 => row_tile::<6, V>(row, pixel, out),
-                    5 => row_tile::<5, V>(row, pixel, out),
-                    4 => row_tile::<4, V>(row, pixel, out),
-                    3 => row_tile::<3, V>(row, pixel, out),
-                    2 => row_tile::<2, V>(row, pixel, out),
-                    _ => row_tile::<1, V>(row, pixel, out),
-                }
-            }
-            pixel += taken.max(1);
-        }
-    }
-
-    /// # Safety
-    /// As [`row`], for the `P` pixels from `pixel` on.
-    #[target_feature(enable = "avx2,fma")]
-    #[inline]
-    unsafe fn row_tile<const P: usize, const V: usize>(row: &Row<'_, f32>, pixel: usize, out: *mut f32) {
-        let mut sums = [[_mm256_setzero_ps(); V]; P];
-        let step = row.x_step;
-        for &Segment { x, w, len } in row.segments {
-            // SAFETY: x + (pixel + p) * step + j and w + j * block + v are in range by the caller's promise.
-            unsafe {
-                let mut x = row.x.as_ptr().add(x + pixel * step);
-                let mut w = row.w.as_ptr().add(w);
-                for _ in 0..len {
-                    let weights: [__m256; V] = std::array::from_fn(|v| _mm256_loadu_ps(w.add(v * LANES)));
-                    for (p, sums) in sums.iter_mut().enumerate() {
-                        let input = _mm256_broadcast_ss(&*x.add(p * step));
-                        for (sum, weight) in sums.iter_mut().zip(weights) {
-                            *sum = _mm256_fmadd_ps(input, weight, *sum);
-                        }
-                    }
-                    x = x.add(1);
-                    w = w.add(V * LANES);
-                }
-            }
-        }
-        // Nothing below indexes the sums by a variable, or they would leave their registers, in the loop above too.
-        let left: [usize; V] = std::array::from_fn(|v| row.channels.saturating_sub(v * LANES));
-        for (p, sums) in sums.iter_mut().enumerate() {
-            for v in 0..V {
-                // SAFETY: the row's outputs lie in `out` by the caller's promise, and no others are touched.
-                unsafe {
-                    let out = out.add((pixel + p) * row.out_step + v * LANES);
-                    if left[v] >= LANES {
-                        if row.accumulate {
-                            sums[v] = _mm256_add_ps(_mm256_loadu_ps(out), sums[v]);
-                        }
-                        _mm256_storeu_ps(out, sums[v]);
-                    } else if left[v] > 0 {
-                        let mask = first_lanes(left[v]);
-                        if row.accumulate {
-                            sums[v] = _mm256_add_ps(_mm256_maskload_ps(out, mask), sums[v]);
-                        }
-                        _mm256_maskstore_ps(out, mask, sums[v]);
-                    }
-                }
-            }
-        }
-    }
-
-    /// A mask of the first `count` lanes.
-    #[target_feature(enable = "avx2,fma")]
-    #[inline]
-    fn first_lanes(count: usize) -> __m256i {
-        _mm256_cmpgt_epi32(_mm256_set1_epi32(count as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
-    }
-
-    /// # Safety
-    /// Every input and gradient of the work lies in its slice, and the block has `V * LANES` channels.
-    #[target_feature(enable = "avx2,fma")]
-    pub unsafe fn outer<const V: usize>(outer: &Outer<'_, f32>, out: &mut [f32]) {
-        let mut first = 0;
-        while first < outer.count {
-            let taken = tile::<V>(outer.count - first);
-            // SAFETY: the tile's weight rows are some of the work's.
-            unsafe {
-                match taken {
-                    12 => outer_tile::<12, V>(outer, first, out),
-                    8 => outer_tile::<8, V>(outer, first, out),
-                    7 => outer_tile::<7, V>(outer, first, out),
-                    6 => outer_tile::<6, V>(outer, first, out),
-                    5 => outer_tile::<5, V>(outer, first, out),
-                    4 => outer_tile::<4, V>(outer, first, out),
-                    3 => outer_tile::<3, V>(outer, first, out),
-                    2 => outer_tile::<2, V>(outer, first, out),
-                    _ => outer_tile::<1, V>(outer, first, out),
-                }
-            }
-            first += taken.max(1);
-        }
-    }
-
-    /// # Safety
-    /// As [`outer`], for the `R` weight rows from `first` on.
-    #[target_feature(enable = "avx2,fma")]
-    #[inline]
-    unsafe fn outer_tile<const R: usize, const V: usize>(outer: &Outer<'_, f32>, first: usize, out: &mut [f32]) {
-        let mut sums = [[_mm256_setzero_ps(); V]; R];
-        for row in 0..outer.rows {
-            // SAFETY: the last pixel of the last row is in range by the caller's promise.
-            unsafe {
-                let mut x = outer.x.as_ptr().add(row * outer.x_row + first);
-                let mut y = outer.y.as_ptr().add(row * outer.y_row);
-                for _ in 0..outer.pixels {
-                    let gradients: [__m256; V] = std::array::from_fn(|v| _mm256_loadu_ps(y.add(v * LANES)));
-                    for (r, sums) in sums.iter_mut().enumerate() {
-                        let input = _mm256_broadcast_ss(&*x.add(r));
-                        for (sum, gradient) in sums.iter_mut().zip(gradients) {
-                            *sum = _mm256_fmadd_ps(input, gradient, *sum);
-                        }
-                    }
-                    // Past the last pixel these pointers are never read.
-                    x = x.wrapping_add(outer.x_step);
-                    y = y.wrapping_add(outer.y_step);
-                }
-            }
-        }
-        let out = &mut out[first * V * LANES..][..R * V * LANES];
-        for (out, sum) in out.chunks_exact_mut(LANES).zip(sums.as_flattened()) {
-            // SAFETY: the chunk has LANES elements.
-            unsafe { _mm256_storeu_ps(out.as_mut_ptr(), _mm256_add_ps(_mm256_loadu_ps(out.as_ptr()), *sum)) };
-        }
-    }
 }
 
 #[cfg(test)]
@@ -342,6 +188,59 @@ mod tests {
             outer(&work, &mut found);
             blocks::outer(&work, &mut expected);
             close(&found, &expected)?;
+        }
+    }
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn vectors_of_both_lengths_give_the_same_bits() {
+        if !has_avx2() || !has_avx512() {
+            println!("skipped: this processor has no AVX-512");
+            return;
+        }
+        let (x, w) = (numbers(40 * 9 + 60, 3), numbers(60 * 16, 5));
+        let segments = [Segment { x: 1, w: 0, len: 27 }, Segment { x: 30, w: 27 * 16, len: 33 }];
+        for (pixels, channels) in (1..40).flat_map(|pixels| [1, 7, 8, 15, 16].map(|channels| (pixels, channels))) {
+            let (x_step, out_step) = (9, channels + 3);
+            let work = Row {
+                x: &x,
+                x_step,
+                w: &w,
+                block: 16,
+                segments: &segments,
+                pixels,
+                out_step,
+                channels,
+                accumulate: true,
+            };
+            let [mut a, mut b] = [7, 7].map(|factor| numbers((pixels - 1) * out_step + channels, factor));
+            // SAFETY: the processor has both; 39 pixels, 9 apart, and 63 elements after the last lie in `x`, 60 x 16 weights in `w`.
+            unsafe {
+                avx2::row::<2>(&work, a.as_mut_ptr());
+                avx512::row::<1>(&work, b.as_mut_ptr());
+            }
+            assert_eq!(a, b, "{pixels} pixels, {channels} channels");
+        }
+        for count in 1..40 {
+            let work = Outer {
+                x: &x,
+                x_row: 90,
+                x_step: 9,
+                y: &w,
+                y_row: 160,
+                y_step: 16,
+                rows: 3,
+                pixels: 9,
+                count,
+                block: 16,
+            };
+            let [mut a, mut b] = [7, 7].map(|factor| numbers(count * 16, factor));
+            // SAFETY: the processor has both; 3 rows of 9 pixels lie in `x` and in `w`.
+            unsafe {
+                avx2::outer::<2>(&work, &mut a);
+                avx512::outer::<1>(&work, &mut b);
+            }
+            assert_eq!(a, b, "{count} weight rows");
         }
     }
 
