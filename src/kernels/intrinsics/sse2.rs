@@ -143,7 +143,7 @@ mod tests {
 
     /// What every block makes of the same words: accumulators and outputs.
     fn all<B: Blocks>(pairs: usize, blocks: usize, data: &[u32]) -> (Vec<i32>, Vec<i8>, Vec<u32>) {
-        let [x, w, records] = [2 * pairs * blocks, 4 * pairs * blocks, 16 * blocks];
+        let [x, records] = [2 * pairs * blocks, 16 * blocks];
         let ((tiles, w), records) = (data.split_at(x), &data[..records]);
         let (x, w) = (&tiles[..2 * pairs], &w[..4 * pairs * blocks]);
         let mut acc = vec![0; 24 * blocks];
