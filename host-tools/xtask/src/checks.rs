@@ -31,7 +31,7 @@ fn formatting() -> Result<()> {
         return Ok(());
     }
     let mut cargo = command::cargo();
-    command::run(cargo.current_dir(firmware).args(["fmt", "--check"]))
+    command::run(cargo.current_dir(firmware).args(["fmt", "--all", "--check"]))
 }
 
 fn lints() -> Result<()> {
