@@ -82,7 +82,7 @@ mod tests {
 
     use super::*;
     use crate::graph;
-    use crate::train::{Recipe, RunFolder, Trainer};
+    use crate::train::{Qat, Recipe, RunFolder, Trainer};
 
     #[derive(Debug, Parser)]
     struct Line {
@@ -127,5 +127,37 @@ mod tests {
         )
         .unwrap();
         assert_eq!(std::fs::read(again.join("again.kgl")).unwrap(), bytes);
+    }
+
+    /// What was trained in int8 is shipped with its ranges: the model's accuracy is that of the last epoch.
+    #[test]
+    fn a_tuned_run_is_shipped_as_it_was_trained() {
+        let place = tempfile::tempdir().unwrap();
+        let run = RunFolder::new(&place.path().join("run"));
+        let qat = Some(Qat { epochs: Some(1), ..Qat::default() });
+        let recipe = Recipe { epochs: 1, qat, ..Recipe::for_network("digits-inception") };
+        let data = recipe.data.load().unwrap();
+        let data = crate::data::Dataset { train: data.train.select(&data.train.spaced(300)), ..data };
+        let mut trainer = Trainer::new(&recipe, &data).unwrap();
+        trainer.train(Some(&run), |_| {}).unwrap();
+        let trained = trainer.finish();
+        run.finish(&trained).unwrap();
+
+        let output = place.path().join("tuned");
+        let words =
+            ["publish".to_owned(), run.file("").display().to_string(), "-o".into(), output.display().to_string()];
+        super::run(&Line::try_parse_from(&words).unwrap().args).unwrap();
+        let card = std::fs::read_to_string(output.join("card.md")).unwrap();
+        let [float, int8] = [trained.float_accuracy().unwrap(), trained.accuracy()].map(|part| 100.0 * part);
+        for part in [
+            "1 epochs and 1 of quantization-aware training".to_string(),
+            format!("float, before quantization-aware training | {float:.2} %"),
+            format!("the exported model in the runtime | {int8:.2} %"),
+        ] {
+            assert!(card.contains(&part), "{part}: {card}");
+        }
+        let error = Line::try_parse_from(words.into_iter().chain(["--equalize".into()])).unwrap();
+        let error = super::run(&error.args).unwrap_err().to_string();
+        assert!(error.contains("--calibrate"), "{error}");
     }
 }
