@@ -11,6 +11,8 @@ mod validate;
 use kinglet::ops::Curve;
 use kinglet::{Activation, ChannelOrder, DType, QuantParams, Rounding, Shape, Window, f16};
 
+use crate::quantize::pieces::Pieces;
+
 pub use validate::NetworkError;
 
 /// Index of a tensor in [`Network::tensors`].
@@ -201,6 +203,8 @@ pub enum NodeOp {
         /// Fused activation.
         activation: Activation,
     },
+    /// Any function of one float16 element.
+    Piecewise(Pieces),
     /// From integers to float16, or back.
     Convert,
     /// The same elements under another shape.

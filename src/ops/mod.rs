@@ -270,4 +270,6 @@ operators! {
     convert::Convert = 19, 1, "CONVERT";
     /// Softmax over the channels of every pixel, of halves.
     softmax_float16::SoftmaxFloat16 = 20, 1, "SOFTMAX_FLOAT16";
+    /// Any function of one half, as a polynomial for each of several pieces.
+    piecewise::Piecewise<'m> = 21, 1, "PIECEWISE";
 }

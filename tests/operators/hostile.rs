@@ -5,8 +5,8 @@
 use kinglet::kernels::algorithms::{Layer, Map};
 use kinglet::ops::{
     Add, AveragePool2d, Concat, Constant, Conv2d, ConvAlgorithm, Convert, Curve, Dense, DepthwiseAlgorithm,
-    DepthwiseConv2d, Function, Lookup, MaxPool2d, Mean, Mul, Op, OpKind, Pad, Rescale, Reshape, Sigmoid, Softmax,
-    SoftmaxFloat16, SoftmaxInt16, Sub,
+    DepthwiseConv2d, Function, Lookup, MaxPool2d, Mean, Mul, Op, OpKind, Pad, Piecewise, Rescale, Reshape, Sigmoid,
+    Softmax, SoftmaxFloat16, SoftmaxInt16, Sub,
 };
 use kinglet::{
     Channel, Channels, Clamp, DType, Model, Multiplier, Padding, QuantParams, Rounding, Session, Shape, WideChannel,
@@ -186,6 +186,8 @@ fn float16_models() -> Vec<(OpKind, Vec<u8>)> {
         channels: channels(2),
     };
     let dense = Dense { rounding, clamp, weights: &weights[..240 * 7], channels: channels(1) };
+    const PIECES: [i16; 5] = [-31743, -16_000, 0, 700, 15_000];
+    let starts: Vec<u8> = PIECES.iter().flat_map(|start| start.to_le_bytes()).collect();
     let steps = [
         (Op::Conv2d(conv), same),
         (Op::DepthwiseConv2d(depthwise), (Shape::new(SHAPE.h, SHAPE.w, 12), REAL)),
@@ -202,6 +204,7 @@ fn float16_models() -> Vec<(OpKind, Vec<u8>)> {
         (Op::Reshape(Reshape), (Shape::vector(SHAPE.len()), REAL)),
         (Op::Pad(pad), (Pad::output_shape(SHAPE, pad.before, pad.after), REAL)),
         (Op::SoftmaxFloat16(SoftmaxFloat16 { beta: 1.5 }), same),
+        (Op::Piecewise(Piecewise { starts: &starts, polynomials: &biases[..16 * PIECES.len()] }), same),
     ];
     let mut models: Vec<_> =
         steps.iter().map(|(op, out)| (op.kind(), file_of(op, [DType::F16; 2], same, *out))).collect();

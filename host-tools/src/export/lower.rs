@@ -3,13 +3,14 @@
 use kinglet::kernels::algorithms::{Layer, Map, depthwise};
 use kinglet::ops::{
     Add, AveragePool2d, Concat, Constant, Conv2d, ConvAlgorithm, Convert, Dense, DepthwiseAlgorithm, DepthwiseConv2d,
-    Function, Lookup, MaxPool2d, Mean, Mul, Op, Pad, Rescale, Reshape, Sigmoid, Softmax, SoftmaxFloat16, SoftmaxInt16,
-    Sub,
+    Function, Lookup, MaxPool2d, Mean, Mul, Op, Pad, Piecewise, Rescale, Reshape, Sigmoid, Softmax, SoftmaxFloat16,
+    SoftmaxInt16, Sub,
 };
 use kinglet::{Activation, Channel, Channels, Clamp, DType, Multiplier, QuantParams, Rounding, WideChannel, f16};
 
 use super::{ExportError, curves};
 use crate::network::{ConstantFunction, FloatLayer, Network, Node, NodeOp, TensorInfo};
+use crate::quantize::pieces::Pieces;
 
 /// What an operator keeps in flash, in the runtime's layout.
 #[derive(Clone, Debug, Default)]
@@ -23,7 +24,7 @@ pub struct Constants {
     weights: Vec<i8>,
     channels: Vec<u8>,
     table: Option<Box<[i8; 256]>>,
-    /// Tables of functions of int16 elements.
+    /// Tables of functions of int16 elements, or of one of halves: starts of pieces and their polynomials.
     curves: Vec<u8>,
     /// Whether activations are int16, which only the direct algorithms take.
     wide: bool,
@@ -84,6 +85,10 @@ impl Constants {
             NodeOp::FloatConstant { data, .. } => constants.weights = halves(data),
             NodeOp::Sigmoid { .. } => constants.curves = curves::logistic().to_vec(),
             NodeOp::Softmax { .. } if constants.wide => constants.curves = curves::softmax(node.rounding),
+            NodeOp::Piecewise(Pieces { starts, polynomials }) => {
+                constants.curves = starts.iter().flat_map(|start| start.to_le_bytes()).collect();
+                constants.curves.extend(polynomials.iter().flatten().flat_map(|c| c.to_le_bytes()));
+            }
             NodeOp::Lookup { table } => {
                 let entries: &[i8; 256] = table.as_slice().try_into().map_err(|_| {
                     ExportError::node(node, format!("a lookup table has 256 entries, this one has {}", table.len()))
@@ -240,6 +245,11 @@ impl Constants {
                     }
                     FloatLayer::Dense => Op::Dense(Dense { rounding, clamp, weights, channels }),
                 }
+            }
+            NodeOp::Piecewise(pieces) => {
+                let starts = pieces.starts.len() * size_of::<i16>();
+                let (starts, polynomials) = self.curves.split_at_checked(starts).ok_or("the pieces are broken")?;
+                Op::Piecewise(Piecewise { starts, polynomials })
             }
             NodeOp::Convert => Op::Convert(Convert),
             NodeOp::Concat => Op::Concat(Concat),

@@ -4,13 +4,15 @@
 //! that file, while a wrong importer or quantizer needs the node.
 
 use kinglet::ops::{
-    Add, AveragePool2d, Concat, Constant, Conv2d, Dense, DepthwiseConv2d, Lookup, MaxPool2d, Mean, Mul, Pad, Softmax,
-    SoftmaxFloat16, SoftmaxInt16, Sub,
+    Add, AveragePool2d, Concat, Constant, Conv2d, Dense, DepthwiseConv2d, Lookup, MaxPool2d, Mean, Mul, Pad, Piecewise,
+    Softmax, SoftmaxFloat16, SoftmaxInt16, Sub,
 };
+use kinglet::kernels::float16::LARGEST;
 use kinglet::{DType, PixelTables, QuantParams, Rounding, Shape, Window};
 use thiserror::Error;
 
 use super::{FloatLayer, Network, Node, NodeOp, TensorId};
+use crate::quantize::pieces::Pieces;
 
 /// A network that breaks a rule.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -52,6 +54,7 @@ impl NodeOp {
             NodeOp::Float { layer: FloatLayer::DepthwiseConv2d(_), .. } => OpKind::DepthwiseConv2d,
             NodeOp::Float { layer: FloatLayer::Dense, .. } => OpKind::Dense,
             NodeOp::FloatConstant { .. } => OpKind::Constant,
+            NodeOp::Piecewise(_) => OpKind::Piecewise,
             NodeOp::Convert => OpKind::Convert,
         }
         .name()
@@ -208,7 +211,7 @@ impl Rules<'_> {
                     self.fail("inputs", "not float16 on one side, and only on one".into())
                 };
             }
-            NodeOp::Float { .. } | NodeOp::FloatConstant { .. } => DType::F16,
+            NodeOp::Float { .. } | NodeOp::FloatConstant { .. } | NodeOp::Piecewise(_) => DType::F16,
             NodeOp::Conv2d { .. }
             | NodeOp::DepthwiseConv2d { .. }
             | NodeOp::Dense { .. }
@@ -383,6 +386,18 @@ impl Rules<'_> {
                     self.count("data", data.len(), a.len().into())?;
                 }
                 self.finite("data", data.iter().map(|x| x.to_f32()))
+            }
+            NodeOp::Piecewise(Pieces { starts, polynomials }) => {
+                self.arity(1)?;
+                self.gives(Piecewise::output_shape(self.shape(0)))?;
+                self.count("polynomials", polynomials.len(), starts.len() as u64)?;
+                if starts.first() != Some(&(-LARGEST as i16)) || !starts.is_sorted_by(|a, b| a < b) {
+                    return self.fail("starts", format!("{starts:?}, expected rising ones, the first of them {}", -LARGEST));
+                }
+                match polynomials.iter().flatten().find(|c| !(c.abs() < Piecewise::LIMIT)) {
+                    Some(c) => self.fail("polynomials", format!("{c}, expected numbers below {:e}", Piecewise::LIMIT)),
+                    None => Ok(()),
+                }
             }
             NodeOp::Convert => {
                 self.arity(1)?;

@@ -3,14 +3,14 @@
 use kinglet::kernels::float16::ordinal;
 use kinglet::{ChannelOrder, DType, QuantParams, Rounding, Window, f16};
 
-use super::QuantizeError;
 use super::fold::{Folded, FoldedNode, FoldedOp, Weights};
+use super::{QuantizeError, pieces};
 use crate::network::{FloatLayer, Network, Node, NodeOp, Pixels, TensorInfo};
 
 /// The network whose every number is the nearest half.
 ///
 /// # Errors
-/// When a number is beyond the largest half, or an operator has no float16 form.
+/// When a number is beyond the largest half.
 pub fn emit(network: &Folded) -> Result<Network, QuantizeError> {
     let tensor = |value: usize| TensorInfo {
         name: network.value_name(value).to_string(),
@@ -64,7 +64,8 @@ pub fn op(node: &FoldedNode) -> Result<NodeOp, QuantizeError> {
         }
         // A pool over one pixel does nothing but clamp.
         FoldedOp::Activate => NodeOp::MaxPool { window: Window::global([1, 1]), activation },
-        FoldedOp::Function(_) => return Err(QuantizeError::NoFloat16(node.name.clone())),
+        // Folding fuses no activation into it.
+        FoldedOp::Function(function) => NodeOp::Piecewise(pieces::fit(|x| function.at(x))),
     })
 }
 

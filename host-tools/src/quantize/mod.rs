@@ -13,6 +13,7 @@ pub mod fold;
 pub mod forward;
 pub mod mixed;
 pub mod observe;
+pub mod pieces;
 pub mod ranges;
 pub mod report;
 pub mod scales;
@@ -83,9 +84,6 @@ pub enum QuantizeError {
     /// A node whose output is not finite on a calibration image.
     #[error("node `{0}` gives NaN or infinity on the calibration images")]
     Overflow(String),
-    /// A function of elements of which the runtime has no float16 form.
-    #[error("`{0}` has no float16 form: of functions of one element there are RELU and RELU6")]
-    NoFloat16(String),
     /// A network with trained ranges that lacks one, or has one that is none.
     #[error("`{0}` is not the range of a value, [least, greatest] with 0 between them: was the file changed?")]
     TrainedRange(String),

@@ -1,10 +1,12 @@
 //! int8 networks made float16 ones, so that every test of random networks is one of both.
 
-use kinglet::kernels::float16::ordinal;
-use kinglet::{Activation, DType, QuantParams, Rounding, Window, f16};
+use kinglet::kernels::float16::{LARGEST, ordinal};
+use kinglet::{Activation, DType, QuantParams, Rounding, f16};
 use kinglet_tools::network::{FloatLayer, Network, NodeOp};
+use kinglet_tools::quantize::pieces::Pieces;
 
-/// The same network in float16, with the numbers that its integers stand for. A table, which has no float16 form, becomes a RELU.
+/// The same network in float16, with the numbers that its integers stand for. A table becomes pieces with its entries as
+/// coefficients.
 pub fn halved(mut network: Network) -> Network {
     let scales: Vec<f32> = network.tensors.iter().map(|tensor| tensor.quant.scale).collect();
     for tensor in &mut network.tensors {
@@ -27,7 +29,12 @@ pub fn halved(mut network: Network) -> Network {
                 let data = data.iter().map(|&q| f16::from_f32(quant.dequantize(q.into()))).collect();
                 NodeOp::FloatConstant { function, data, activation }
             }
-            NodeOp::Lookup { .. } => NodeOp::MaxPool { window: Window::global([1, 1]), activation: Activation::Relu },
+            NodeOp::Lookup { table } => {
+                let starts = vec![-LARGEST as i16, ordinal(f16::from_f32(-1.25)) as i16, 0, 14_000];
+                let coefficient = |at: usize| f32::from(table[at % table.len()]) / 100.0;
+                let polynomials = (0..starts.len()).map(|i| [0, 1, 2, 3].map(|power| coefficient(64 * i + 17 * power)));
+                NodeOp::Piecewise(Pieces { polynomials: polynomials.collect(), starts })
+            }
             NodeOp::Pad { before, after, value } => {
                 let value = ordinal(f16::from_f32(f32::from(value) * input)) as i16;
                 NodeOp::Pad { before, after, value }

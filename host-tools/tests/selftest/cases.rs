@@ -2,7 +2,9 @@
 
 use kinglet::ops::Curve;
 use kinglet::{Activation, DType, Padding, QuantParams, Rounding, Shape, Window};
+use kinglet_tools::graph::{Function, Unary};
 use kinglet_tools::network::{ConstantFunction, Network, Node, NodeOp, TensorInfo};
+use kinglet_tools::quantize::pieces;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -305,6 +307,11 @@ fn float16() -> Vec<Network> {
         network.tensors[id] = end;
     }
     networks.push(network);
+    let curves = [("tanh, float16", Function::X.then(Unary::Tanh)), ("gelu, float16", Function::gelu(false))];
+    for (name, function) in curves {
+        let op = NodeOp::Piecewise(pieces::fit(|x| function.at(x)));
+        networks.push(halved(built(name, [3, 3, 5], |b| b.same_shape(op, &[0], INPUT))));
+    }
     networks
 }
 

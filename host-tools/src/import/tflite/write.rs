@@ -249,7 +249,7 @@ impl Writer<'_> {
                 let code = if *curve == Curve::Tanh { op::TANH } else { op::LOGISTIC };
                 self.operator(code, 3, vec![input], output, (0, vec![]));
             }
-            NodeOp::Float { .. } | NodeOp::FloatConstant { .. } | NodeOp::Convert => {
+            NodeOp::Float { .. } | NodeOp::FloatConstant { .. } | NodeOp::Piecewise(_) | NodeOp::Convert => {
                 return Err("it takes float16, which has no kernels there".into());
             }
             NodeOp::Reshape => {
