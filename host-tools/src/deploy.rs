@@ -8,6 +8,7 @@ use crate::export::{self, Exported};
 use crate::graph::{Graph, Params};
 use crate::network::Network;
 use crate::quantize::fold::Folded;
+use crate::quantize::mixed::Kept;
 use crate::quantize::{self, Prepared, QuantizeError, float16, mixed};
 
 /// Calibration images, unless the user says otherwise.
@@ -57,12 +58,20 @@ pub fn quantize(graph: &Graph, params: &Params, held_in: &Split, options: &Optio
     Ok(prepare(graph, params, held_in, options)?.network())
 }
 
-/// Quantizes a network but for the layers called `kept`, which stay in float16.
+/// Quantizes a network but for the layers that are `kept` in another form.
 ///
 /// # Errors
 /// As [`prepare()`] and [`float16()`], and when no layer has such a name.
-pub fn mixed(graph: &Graph, params: &Params, held_in: &Split, options: &Options, kept: &[String]) -> Result<Network> {
+pub fn mixed(graph: &Graph, params: &Params, held_in: &Split, options: &Options, kept: &Kept) -> Result<Network> {
     Ok(mixed::emit(&prepare(graph, params, held_in, options)?, kept)?)
+}
+
+/// Quantizes a network to int8 weights and int16 activations, whose ranges are best with nothing cut off.
+///
+/// # Errors
+/// As [`prepare()`].
+pub fn wide(graph: &Graph, params: &Params, held_in: &Split, options: &Options) -> Result<Network> {
+    Ok(prepare(graph, params, held_in, options)?.wide()?)
 }
 
 /// The network in float16: nothing is calibrated, and no images are needed.

@@ -9,6 +9,7 @@ use super::budgets::{Budgets, cost};
 use super::quantization::Dtype;
 use super::trained::{Opened, Trained};
 use crate::import::tflite;
+use crate::quantize::mixed::Kept;
 use crate::report::table::grouped;
 use crate::{deploy, export, files};
 
@@ -29,6 +30,9 @@ pub struct Args {
     /// Layers that stay in float16 in an int8 network, by the names that `kinglet quantize` lists.
     #[arg(long, value_name = "LAYERS", value_delimiter = ',', conflicts_with = "dtype")]
     keep_f16: Vec<String>,
+    /// Layers with int16 activations in an int8 network.
+    #[arg(long, value_name = "LAYERS", value_delimiter = ',', conflicts_with = "dtype")]
+    keep_16x8: Vec<String>,
     #[command(flatten)]
     budgets: Budgets,
 }
@@ -38,7 +42,7 @@ pub struct Args {
 enum Format {
     /// Kinglet's model file.
     Kgl,
-    /// TensorFlow Lite, int8; `kinglet import` makes the same model file of it.
+    /// TensorFlow Lite, int8 or 16x8; `kinglet import` makes the same model file of it.
     Tflite,
 }
 
@@ -49,9 +53,13 @@ enum Format {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let (folder, network) = match args.dtype {
         Dtype::Int8 => {
-            let Opened { folder, model, data, quantization, .. } = args.trained.open()?;
-            let (graph, params) = (&model.graph, &model.params);
-            (folder, deploy::mixed(graph, params, &data.train, &quantization, &args.keep_f16)?)
+            let Opened { folder, model, data, quantization, .. } = args.trained.open(args.dtype)?;
+            let kept = Kept { float16: args.keep_f16.clone(), wide: args.keep_16x8.clone() };
+            (folder, deploy::mixed(&model.graph, &model.params, &data.train, &quantization, &kept)?)
+        }
+        Dtype::Wide => {
+            let Opened { folder, model, data, quantization, .. } = args.trained.open(args.dtype)?;
+            (folder, deploy::wide(&model.graph, &model.params, &data.train, &quantization)?)
         }
         Dtype::F16 => {
             let (folder, model) = args.trained.weights()?;

@@ -84,7 +84,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The network of a float model: in float16, or in int8 with the scales that the file gives, and for the rest with scales from
+/// The network of a float model: in float16, in 16x8, or in int8 with the scales that the file gives, and for the rest with scales from
 /// calibration images.
 fn quantized(mut model: ImportedFloat, args: &Args) -> Result<Imported> {
     let channels = model.graph.input.c as usize;
@@ -97,6 +97,10 @@ fn quantized(mut model: ImportedFloat, args: &Args) -> Result<Imported> {
     ensure!(preprocess.is_valid(channels), "--mean and --std need one number, or {channels}; deviations are positive");
     model.graph.preprocess = preprocess;
     let has_scales = !model.quants.is_empty();
+    ensure!(
+        !(has_scales && args.dtype == Dtype::Wide),
+        "the model has scales for int8: --dtype 16x8 is for models without"
+    );
     let mut network = match &args.calibration {
         calibration if args.dtype == Dtype::F16 => {
             ensure!(calibration.is_none(), "float16 needs no calibration images");
@@ -106,9 +110,11 @@ fn quantized(mut model: ImportedFloat, args: &Args) -> Result<Imported> {
         None => return Err(ImportError::Float.into()),
         Some(path) => {
             let images = calibration::load(path, &model)?;
-            let (batches, options) = (calibration::batches(images.view()), args.quantization.options());
+            let (batches, options) = (calibration::batches(images.view()), args.quantization.options(args.dtype)?);
             if has_scales {
                 import::given::quantize_on(&model, batches, &options)?
+            } else if args.dtype == Dtype::Wide {
+                quantize::wide(&model.graph, &model.params, batches, &options)?
             } else {
                 quantize::quantize(&model.graph, &model.params, batches, &options)?
             }

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use ndarray::s;
 
 use super::budgets::Budgets;
+use super::quantization::Dtype;
 use super::trained::{Opened, Trained};
 use crate::card::Card;
 use crate::device::{self, Board};
@@ -41,7 +42,7 @@ pub struct Args {
 /// Names the file or the node that is wrong.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let name = args.output.file_name().context("the output folder needs a name")?.to_string_lossy();
-    let Opened { folder, mut recipe, model, data, quantization } = args.trained.open()?;
+    let Opened { folder, mut recipe, model, data, quantization } = args.trained.open(Dtype::Int8)?;
     let options = args.budgets.options();
     let exported = deploy::deploy(&model.graph, &model.params, &data.train, &quantization, &options)?;
     let mut card = Card::measure(&name, &recipe, &folder.history()?, &model, &exported.bytes, &data)?;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use ndarray::Axis;
 
+use super::quantization::Dtype;
 use super::trained::{Opened, Trained};
 use crate::quantize::report::{self, Report};
 use crate::report::noise;
@@ -33,7 +34,7 @@ pub struct Args {
 /// # Errors
 /// Names the file or the node that is wrong.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let Opened { model, data, quantization, .. } = args.trained.open()?;
+    let Opened { model, data, quantization, .. } = args.trained.open(Dtype::Int8)?;
     let prepared = deploy::prepare(&model.graph, &model.params, &data.train, &quantization)?;
     let some = data.test.select(&data.test.spaced(args.images.max(1)));
     let reals = quantize::reals(&model.graph.preprocess, some.images.view())?;

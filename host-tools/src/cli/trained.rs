@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use super::quantization::Quantization;
+use super::quantization::{Dtype, Quantization};
 use crate::data::Dataset;
 use crate::deploy;
 use crate::graph::{self, FloatModel};
@@ -46,18 +46,19 @@ impl Trained {
         Ok((folder, model))
     }
 
-    /// Reads recipe, weights and images.
+    /// Reads recipe, weights and images, for a network of type `dtype`.
     ///
     /// # Errors
-    /// Names the file that is wrong.
-    pub fn open(&self) -> Result<Opened> {
+    /// Names the file or the option that is wrong.
+    pub fn open(&self, dtype: Dtype) -> Result<Opened> {
+        let quantize = self.quantization.options(dtype)?;
         let (folder, model) = self.weights()?;
         let mut recipe = folder.recipe()?;
         if let Some(path) = &self.data {
             recipe.data.set_path(path);
         }
         let data = recipe.data.load()?;
-        let quantization = deploy::Options { images: self.calibration_images, quantize: self.quantization.options() };
+        let quantization = deploy::Options { images: self.calibration_images, quantize };
         Ok(Opened { folder, recipe, model, data, quantization })
     }
 }

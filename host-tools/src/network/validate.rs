@@ -3,11 +3,11 @@
 //! The runtime checks the same rules again when it reads the file that comes of it; but it can only name a byte of
 //! that file, while a wrong importer or quantizer needs the node.
 
+use kinglet::kernels::float16::LARGEST;
 use kinglet::ops::{
     Add, AveragePool2d, Concat, Constant, Conv2d, Dense, DepthwiseConv2d, Lookup, MaxPool2d, Mean, Mul, Pad, Piecewise,
     Softmax, SoftmaxFloat16, SoftmaxInt16, Sub,
 };
-use kinglet::kernels::float16::LARGEST;
 use kinglet::{DType, PixelTables, QuantParams, Rounding, Shape, Window};
 use thiserror::Error;
 
@@ -392,7 +392,8 @@ impl Rules<'_> {
                 self.gives(Piecewise::output_shape(self.shape(0)))?;
                 self.count("polynomials", polynomials.len(), starts.len() as u64)?;
                 if starts.first() != Some(&(-LARGEST as i16)) || !starts.is_sorted_by(|a, b| a < b) {
-                    return self.fail("starts", format!("{starts:?}, expected rising ones, the first of them {}", -LARGEST));
+                    return self
+                        .fail("starts", format!("{starts:?}, expected rising ones, the first of them {}", -LARGEST));
                 }
                 match polynomials.iter().flatten().find(|c| !(c.abs() < Piecewise::LIMIT)) {
                     Some(c) => self.fail("polynomials", format!("{c}, expected numbers below {:e}", Piecewise::LIMIT)),

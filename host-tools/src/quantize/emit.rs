@@ -15,6 +15,9 @@ const WEIGHT_MAX: f64 = 127.0;
 /// The largest magnitude of a bias: far enough from the accumulator's ends.
 const BIAS_MAX: f64 = (1 << 29) as f64;
 
+/// The same of an accumulator of 64 bits, which is multiplied by one of 15 bits.
+const WIDE_BIAS_MAX: f64 = (1u64 << 45) as f64;
+
 /// The integer network; `quants` has the quantization of every value.
 pub fn emit(network: &Folded, quants: &[QuantParams]) -> Network {
     let tensor = |value: usize| TensorInfo {
@@ -37,24 +40,16 @@ pub fn emit(network: &Folded, quants: &[QuantParams]) -> Network {
         input: 0,
         output: network.nodes.len(),
         labels: network.labels.clone(),
-        pixels: Some(pixels(network, quants[0])),
+        pixels: Some(pixels(network, quants[0], DType::I8)),
     }
 }
 
-fn op(node: &FoldedNode, input: QuantParams, output: QuantParams) -> NodeOp {
+/// The int8 form of a node.
+pub(super) fn op(node: &FoldedNode, input: QuantParams, output: QuantParams) -> NodeOp {
     let activation = node.activation;
     match &node.op {
-        FoldedOp::Conv2d(window, weights) => {
-            let Quantized { weights, weight_scales, bias } = Quantized::new(weights, input, output);
-            NodeOp::Conv2d { window: *window, weights, weight_scales, bias, activation }
-        }
-        FoldedOp::DepthwiseConv2d(window, weights) => {
-            let Quantized { weights, weight_scales, bias } = Quantized::new(weights, input, output);
-            NodeOp::DepthwiseConv2d { window: *window, weights, weight_scales, bias, activation }
-        }
-        FoldedOp::Dense(weights) => {
-            let Quantized { weights, weight_scales, bias } = Quantized::new(weights, input, output);
-            NodeOp::Dense { weights, weight_scales, bias, activation }
+        FoldedOp::Conv2d(_, weights) | FoldedOp::DepthwiseConv2d(_, weights) | FoldedOp::Dense(weights) => {
+            weighted(node, Quantized::new(weights, input, output, BIAS_MAX))
         }
         FoldedOp::MaxPool(window) => NodeOp::MaxPool { window: *window, activation },
         FoldedOp::AveragePool(window) => NodeOp::AveragePool { window: *window, activation },
@@ -75,6 +70,19 @@ fn op(node: &FoldedNode, input: QuantParams, output: QuantParams) -> NodeOp {
             NodeOp::Pad { before: [*top, *left, 0], after: [*bottom, *right, 0], value: output.zero_point as i16 }
         }
         FoldedOp::Activate | FoldedOp::Function(_) => NodeOp::Lookup { table: lookup(node, input, output) },
+    }
+}
+
+/// The form of a node with weights, for int8 and for int16 activations.
+pub(super) fn weighted(node: &FoldedNode, quantized: Quantized) -> NodeOp {
+    let Quantized { weights, weight_scales, bias } = quantized;
+    let activation = node.activation;
+    match &node.op {
+        FoldedOp::Conv2d(window, _) => NodeOp::Conv2d { window: *window, weights, weight_scales, bias, activation },
+        FoldedOp::DepthwiseConv2d(window, _) => {
+            NodeOp::DepthwiseConv2d { window: *window, weights, weight_scales, bias, activation }
+        }
+        _ => NodeOp::Dense { weights, weight_scales, bias, activation },
     }
 }
 
@@ -103,34 +111,44 @@ fn lookup(node: &FoldedNode, input: QuantParams, output: QuantParams) -> Vec<i8>
 
 /// The weights and the bias that a layer has after rounding, as real numbers.
 pub fn rounded(weights: &Weights, input: QuantParams, output: QuantParams) -> Weights {
-    let Quantized { weights: integers, weight_scales, bias } = Quantized::new(weights, input, output);
-    let mut rounded = weights.clone();
-    let (channels, each) = (weights.channels(), weights.weights.len() / weights.channels());
-    for (index, (weight, q)) in rounded.weights.iter_mut().zip(integers).enumerate() {
-        let channel = if weights.channels_last { index % channels } else { index / each };
-        *weight = f32::from(q) * weight_scales[channel];
-    }
-    for ((real, q), scale) in rounded.bias.iter_mut().zip(bias).zip(weight_scales) {
-        *real = (q as f64 * f64::from(scale) * f64::from(input.scale)) as f32;
-    }
-    rounded
+    Quantized::new(weights, input, output, BIAS_MAX).reals(weights, input)
 }
 
 /// Weights per output channel, and the bias in units of input scale times weight scale.
-struct Quantized {
-    weights: Vec<i8>,
-    weight_scales: Vec<f32>,
-    bias: Vec<i64>,
+pub(super) struct Quantized {
+    pub(super) weights: Vec<i8>,
+    pub(super) weight_scales: Vec<f32>,
+    pub(super) bias: Vec<i64>,
 }
 
 impl Quantized {
-    fn new(weights: &Weights, input: QuantParams, output: QuantParams) -> Self {
+    /// For int16 activations, of these quantizations.
+    pub(super) fn wide(weights: &Weights, input: QuantParams, output: QuantParams) -> Self {
+        Self::new(weights, input, output, WIDE_BIAS_MAX)
+    }
+
+    /// The numbers that the integers stand for, in the layout of `weights`.
+    pub(super) fn reals(self, weights: &Weights, input: QuantParams) -> Weights {
+        let Self { weights: integers, weight_scales, bias } = self;
+        let mut rounded = weights.clone();
+        let (channels, each) = (weights.channels(), weights.weights.len() / weights.channels());
+        for (index, (weight, q)) in rounded.weights.iter_mut().zip(integers).enumerate() {
+            let channel = if weights.channels_last { index % channels } else { index / each };
+            *weight = f32::from(q) * weight_scales[channel];
+        }
+        for ((real, q), scale) in rounded.bias.iter_mut().zip(bias).zip(weight_scales) {
+            *real = (q as f64 * f64::from(scale) * f64::from(input.scale)) as f32;
+        }
+        rounded
+    }
+
+    fn new(weights: &Weights, input: QuantParams, output: QuantParams, bias_max: f64) -> Self {
         let scale = |channel: usize| {
             let largest = weights.of(channel).fold(0.0, |max: f64, w| max.max(f64::from(w).abs()));
             let bias = f64::from(weights.bias[channel]).abs();
             // A channel of zeros still has a bias, to be told finely; and a large bias must fit.
             let finest = f64::from(output.scale) / f64::from(1 << 16);
-            let least = (bias / BIAS_MAX).max(finest) / f64::from(input.scale);
+            let least = (bias / bias_max).max(finest) / f64::from(input.scale);
             (largest / WEIGHT_MAX).max(least) as f32
         };
         let channels = weights.channels();
@@ -152,9 +170,9 @@ impl Quantized {
 }
 
 /// One table when all channels have the same, else one for each.
-fn pixels(network: &Folded, input: QuantParams) -> Pixels {
+pub(super) fn pixels(network: &Folded, input: QuantParams, dtype: DType) -> Pixels {
     let channels = network.input.c as usize;
-    let entry = |real: f32| quantize(real, input).clamp(DType::I8.min(), DType::I8.max()) as i16;
+    let entry = |real: f32| quantize(real, input).clamp(dtype.min(), dtype.max()) as i16;
     let mut tables: Vec<i16> = (0..channels).flat_map(|c| network.preprocess.table(c).map(entry)).collect();
     if tables.chunks(256).all(|table| table == &tables[..256]) {
         tables.truncate(256);

@@ -18,6 +18,7 @@ pub mod ranges;
 pub mod report;
 pub mod scales;
 pub mod trained;
+pub mod wide;
 
 use kinglet::QuantParams;
 use ndarray::{Array4, ArrayView4};
@@ -99,6 +100,9 @@ pub enum QuantizeError {
          `--calibrate METHOD` ranges are chosen anew"
     )]
     Trained(&'static str),
+    /// A layer that was named for two things.
+    #[error("`{0}` is to be both float16 and 16x8: one of them")]
+    NamedTwice(String),
     /// A layer that was named and is not there.
     #[error("no layer is called `{name}`: there are {names}")]
     UnknownLayer {
@@ -149,6 +153,19 @@ pub fn quantize(
     options: &Options,
 ) -> Result<Network, QuantizeError> {
     Ok(Prepared::new(graph, params, batches, options)?.network())
+}
+
+/// Quantizes `graph` to int8 weights and int16 activations.
+///
+/// # Errors
+/// As [`quantize()`].
+pub fn wide(
+    graph: &Graph,
+    params: &Params,
+    batches: impl IntoIterator<Item = Array4<f32>>,
+    options: &Options,
+) -> Result<Network, QuantizeError> {
+    Prepared::new(graph, params, batches, options)?.wide()
 }
 
 /// All that quantization decides, before anything is rounded.
@@ -223,6 +240,14 @@ impl Prepared {
     /// The integer network.
     pub fn network(&self) -> Network {
         emit::emit(&self.corrected, &self.quants)
+    }
+
+    /// The network with int16 activations: [`mixed::wide`].
+    ///
+    /// # Errors
+    /// As [`mixed::wide`].
+    pub fn wide(&self) -> Result<Network, QuantizeError> {
+        mixed::wide(self)
     }
 }
 

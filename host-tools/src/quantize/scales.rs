@@ -16,6 +16,9 @@ use super::observe::Histogram;
 use super::ranges::Method;
 use crate::graph::{Function, Unary};
 
+/// The quantization of a hyperbolic tangent.
+pub const TANH: QuantParams = QuantParams { scale: 1.0 / 128.0, zero_point: 0 };
+
 /// How ranges are chosen.
 ///
 /// In recipes and on the command line it is a word: `mse`, `auto`, `percentile:99.9`.
@@ -161,7 +164,7 @@ fn fixed(op: &FoldedOp) -> Option<QuantParams> {
     let is = |unary| *function == Function::X.then(unary);
     match () {
         () if is(Unary::Sigmoid) => Some(Softmax::OUTPUT),
-        () if is(Unary::Tanh) => Some(QuantParams { scale: 1.0 / 128.0, zero_point: 0 }),
+        () if is(Unary::Tanh) => Some(TANH),
         () => None,
     }
 }

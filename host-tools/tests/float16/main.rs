@@ -10,6 +10,7 @@ use kinglet_tools::graph::{Builder, Function, Params, Unary};
 use kinglet_tools::network::{ConstantFunction, FloatLayer, Network, Node, NodeOp, TensorInfo};
 use kinglet_tools::quantize::fake::Noise;
 use kinglet_tools::quantize::fold::Folded;
+use kinglet_tools::quantize::mixed::Kept;
 use kinglet_tools::quantize::{Prepared, QuantizeError, pieces};
 use kinglet_tools::simulate::{self, Images};
 use kinglet_tools::train::{Recipe, RunFolder};
@@ -294,7 +295,11 @@ fn curves() -> Vec<Curve> {
         (x().then(Unary::Tanh), f64::tanh, 24),
         (x().then(Unary::Sigmoid), sigmoid, 40),
         (x() * x().then(Unary::Sigmoid), |x| x / (1.0 + (-x).exp()), 48),
-        (Function::gelu(true), |x| 0.5 * x * (1.0 + (0.797_884_560_802_865_4 * (x + 0.044_715 * x * x * x)).tanh()), 48),
+        (
+            Function::gelu(true),
+            |x| 0.5 * x * (1.0 + (0.797_884_560_802_865_4 * (x + 0.044_715 * x * x * x)).tanh()),
+            48,
+        ),
         (Function::hard_swish(), |x| x * (x + 3.0).clamp(0.0, 6.0) / 6.0, 8),
         (Function::hard_sigmoid(0.2, 0.5), |x| (0.2 * x + 0.5).clamp(0.0, 1.0), 4),
         (Function::leaky_relu(0.1), |x| if x > 0.0 { x } else { 0.1 * x }, 2),
@@ -314,7 +319,9 @@ fn functions_of_every_half() {
     let ordinals: Vec<i32> = (-LARGEST..=LARGEST).collect();
     let input = Map {
         shape: [3, 19, ordinals.len().div_ceil(57)],
-        data: (0..ordinals.len().next_multiple_of(57)).map(|at| from_ordinal(ordinals[at % ordinals.len()]).to_f64()).collect(),
+        data: (0..ordinals.len().next_multiple_of(57))
+            .map(|at| from_ordinal(ordinals[at % ordinals.len()]).to_f64())
+            .collect(),
     };
     let mut errors = Vec::new();
     for (function, expected, most) in curves() {
@@ -368,10 +375,10 @@ fn networks_with_curves() {
         noise.decibels()
     };
     let float16 = run(&deploy::float16(&graph, &params).unwrap());
-    let int8 = run(&quantize::mixed::emit(&prepared, &[]).unwrap());
+    let int8 = run(&quantize::mixed::emit(&prepared, &Kept::default()).unwrap());
     let kept = |names: &[&str]| {
-        let names: Vec<String> = names.iter().map(|&name| name.into()).collect();
-        run(&quantize::mixed::emit(&prepared, &names).unwrap())
+        let float16 = names.iter().map(|&name| name.into()).collect();
+        run(&quantize::mixed::emit(&prepared, &Kept { float16, wide: Vec::new() }).unwrap())
     };
     let curves = kept(&["tanh", "sigmoid", "silu", "gelu"]);
     let all: Vec<&str> = prepared.float.nodes.iter().map(|node| node.name.as_str()).collect();
@@ -439,7 +446,7 @@ fn layers_stay_in_float16_within_an_int8_network() {
     let data = recipe.data.load().unwrap();
     let prepared = deploy::prepare(&trained.graph, &trained.params, &data.train, &deploy::Options::default()).unwrap();
     let run = |kept: &[String]| {
-        let network = quantize::mixed::emit(&prepared, kept).unwrap();
+        let network = quantize::mixed::emit(&prepared, &Kept { float16: kept.to_vec(), wide: Vec::new() }).unwrap();
         let bytes = export::to_bytes(&network, &export::Options::default()).unwrap().bytes;
         let model = Model::new(&bytes).unwrap();
         let outputs = simulate::run(model, &Images::Pixels(data.test.images.clone())).unwrap();
@@ -468,7 +475,7 @@ fn layers_stay_in_float16_within_an_int8_network() {
     let (all, conversions) = run(&names);
     // The input is int8 pixels still.
     assert!(conversions == 1 && noise(&all) < noise(&int8) / 4.0, "{conversions}: {} {}", noise(&all), noise(&int8));
-    let unknown = quantize::mixed::emit(&prepared, &["nothing".into()]);
+    let unknown = quantize::mixed::emit(&prepared, &Kept { float16: vec!["nothing".into()], wide: Vec::new() });
     assert!(matches!(unknown, Err(QuantizeError::UnknownLayer { name, .. }) if name == "nothing"));
 }
 
