@@ -21,4 +21,5 @@ mod simd;
 pub mod simulate;
 pub mod study;
 pub mod template;
+pub mod tradeoff;
 pub mod train;

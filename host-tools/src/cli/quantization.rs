@@ -1,6 +1,7 @@
 //! The options of every command that quantizes.
 
 use anyhow::{Result, ensure};
+use kinglet::DType;
 
 use crate::quantize::{self, Calibration, Method};
 
@@ -15,6 +16,46 @@ pub enum Dtype {
     /// int8 weights and int16 activations, TensorFlow Lite's 16x8: twice the arena, for networks that lose too much in int8.
     #[value(name = "16x8")]
     Wide,
+}
+
+impl Dtype {
+    /// What activations are.
+    pub fn activations(self) -> DType {
+        match self {
+            Dtype::Int8 => DType::I8,
+            Dtype::F16 => DType::F16,
+            Dtype::Wide => DType::I16,
+        }
+    }
+}
+
+/// What some layers of an int8 network may be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Wider {
+    /// Halves: weights take twice the bytes.
+    #[default]
+    F16,
+    /// int16 activations: weights stay as they are.
+    #[value(name = "16x8")]
+    Wide,
+}
+
+impl Wider {
+    /// What activations are.
+    pub fn activations(self) -> DType {
+        match self {
+            Wider::F16 => DType::F16,
+            Wider::Wide => DType::I16,
+        }
+    }
+
+    /// The option of `kinglet export` for it.
+    pub fn option(self) -> &'static str {
+        match self {
+            Wider::F16 => "--keep-f16",
+            Wider::Wide => "--keep-16x8",
+        }
+    }
 }
 
 /// How a float network becomes int8.

@@ -1,6 +1,6 @@
 //! The run folder that a command starts from, opened: what `export`, `publish` and `quantize` have in common.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
@@ -36,6 +36,11 @@ pub struct Opened {
 }
 
 impl Trained {
+    /// The folder, as it was given.
+    pub fn folder(&self) -> &Path {
+        &self.run
+    }
+
     /// Reads the weights alone.
     ///
     /// # Errors

@@ -1,3 +1,4 @@
+use kinglet::DType;
 use ndarray::{Array4, ArrayD, IxDyn, s};
 
 use super::fold::Folded;
@@ -233,7 +234,7 @@ fn equalization_keeps_the_function_and_saves_uneven_layers() {
     let reported = |equalize: bool| {
         let options = Options { equalize, ..Options::default() };
         let prepared = Prepared::new(&graph, &params, [reals.clone()], &options).unwrap();
-        report::measure(&prepared, &images, &[0; 32]).layers.last().unwrap().decibels
+        report::measure(&prepared, DType::I8, &images, &[0; 32]).layers.last().unwrap().decibels
     };
     assert!((reported(true) - with).abs() < 1e-6 && (reported(false) - without).abs() < 1e-6);
 }

@@ -9,8 +9,8 @@ use crate::quantize::report::{LayerReport, Report};
 /// Layers that stand out.
 const WORST: usize = 5;
 
-/// Signal to noise ratios of the layers of network `name` as SVG: of each value with everything quantized, and at the
-/// output with only that layer quantized. The worst of the latter stand out.
+/// Signal to noise ratios of the layers of network `name` as SVG: of each value with everything rounded, and at the
+/// output with only that layer rounded. The worst of the latter stand out.
 ///
 /// # Errors
 /// When it cannot be drawn.
@@ -33,7 +33,8 @@ fn draw(name: &str, report: &Report, svg: &mut String) -> Result<(), Box<dyn std
 
     let root = SVGBackend::with_string(svg, (960, 170 + 18 * layers.len() as u32)).into_drawing_area();
     root.fill(&WHITE)?;
-    let caption = format!("{name}: int8 against float, layer by layer ({} images)", report.images);
+    let activations = report.activations;
+    let caption = format!("{name}: {activations} against float, layer by layer ({} images)", report.images);
     let mut chart = ChartBuilder::on(&root)
         .caption(caption, (FONT, 18))
         .margin(12)
@@ -56,7 +57,7 @@ fn draw(name: &str, report: &Report, svg: &mut String) -> Result<(), Box<dyn std
         .axis_desc_style((FONT, 14))
         .draw()?;
     for (color, label, stand_out) in
-        [(SKY, "at the output, only this layer quantized", false), (VERMILION, "the same, the worst layers", true)]
+        [(SKY, "at the output, only this layer rounded", false), (VERMILION, "the same, the worst layers", true)]
     {
         let some = layers.iter().enumerate().filter(|(at, _)| order.contains(at) == stand_out);
         let bars = some.map(|(at, layer): (usize, &LayerReport)| {
@@ -76,7 +77,7 @@ fn draw(name: &str, report: &Report, svg: &mut String) -> Result<(), Box<dyn std
         .map(|(at, layer)| Circle::new((shown(layer.decibels), SegmentValue::CenterOf(row(at))), 3, BLACK.filled()));
     chart
         .draw_series(points)?
-        .label("this layer's values, everything quantized")
+        .label("this layer's values, everything rounded")
         .legend(|(x, y)| Circle::new((x + 7, y), 3, BLACK.filled()));
     legend(&mut chart, SeriesLabelPosition::LowerRight)?;
     root.present()?;

@@ -1,6 +1,7 @@
 //! Our own 16x8 quantizer: random networks against the float forward and, to the bit, against an oracle over wide integers; and the
 //! shipped networks, which must not lose what they know.
 
+mod fixes;
 mod oracle;
 
 use kinglet::kernels::{Active, Portable};

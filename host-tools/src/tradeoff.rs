@@ -1,0 +1,207 @@
+//! What a network is worth and what it takes, with some of its layers in more than int8: exported, and measured in the runtime.
+
+use std::str::FromStr;
+
+use anyhow::Result;
+use kinglet::{DType, Model};
+use ndarray::ArrayView2;
+use serde::Serialize;
+
+use crate::data::Split;
+use crate::export;
+use crate::network::Network;
+use crate::quantize::fake::Noise;
+use crate::quantize::fold::{FoldedOp, ValueId};
+use crate::quantize::mixed::{self, Kept};
+use crate::quantize::report::Report;
+use crate::quantize::{Prepared, float16};
+use crate::simulate::{self, Images};
+
+/// Decibels that it must gain to take the readers of a layer out of int8 with it.
+const WORTH: f64 = 1.0;
+
+/// Which layers are to be more than int8: so many of the worst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fix {
+    /// How many.
+    pub worst: usize,
+}
+
+impl FromStr for Fix {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let worst = text.strip_prefix("worst:").and_then(|count| count.parse().ok()).filter(|&count| count > 0);
+        Ok(Self { worst: worst.ok_or_else(|| format!("`{text}` is not worst:k, with the number of layers for k"))? })
+    }
+}
+
+/// One network, measured.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Measured {
+    /// What was done to it.
+    pub name: String,
+    /// The layers that are more than int8.
+    pub kept: Vec<String>,
+    /// Right answers of the exported model in the runtime, in percent.
+    pub accuracy: f64,
+    /// Signal to quantization noise in decibels, at the output before a softmax, in the runtime.
+    pub output_decibels: f64,
+    /// Bytes of weights and tables.
+    pub weight_bytes: usize,
+    /// Bytes of arena, the least there is a plan for.
+    pub arena_bytes: usize,
+    /// Multiply-accumulates over int8 activations.
+    pub macs_int8: u64,
+    /// Multiply-accumulates over int16 or float16 activations.
+    pub macs_wider: u64,
+}
+
+/// Measures networks on the same images.
+pub struct Bench<'b> {
+    prepared: &'b Prepared,
+    images: &'b Split,
+    /// What a softmax at the end reads, or the output, of every image in float.
+    scores: Vec<Vec<f32>>,
+}
+
+impl<'b> Bench<'b> {
+    /// On `images` with their labels; `reals` are the same images as numbers.
+    pub fn new(prepared: &'b Prepared, images: &'b Split, reals: &[Vec<f32>]) -> Self {
+        let scores = &without_softmax(prepared).float;
+        let scores = reals.iter().map(|image| scores.forward(image).pop().unwrap_or_default()).collect();
+        Self { prepared, images, scores }
+    }
+
+    /// The network with all activations of type `dtype`.
+    ///
+    /// # Errors
+    /// When it does not export.
+    pub fn whole(&self, dtype: DType) -> Result<Measured> {
+        let emit = |prepared: &Prepared| match dtype {
+            DType::I8 => Ok(prepared.network()),
+            DType::I16 => prepared.wide(),
+            _ => float16::emit(&prepared.float),
+        };
+        let name = format!("all {}", dtype.name());
+        self.measure(name, Vec::new(), &emit(self.prepared)?, &emit(&without_softmax(self.prepared))?)
+    }
+
+    /// The int8 network, with each of the worst layers of `report` in turn taken out of int8 too, up to those that `fix` names.
+    /// The layers that read one are taken with it where that gains more than a decibel: they get its output as it is then, while others
+    /// get it rounded to int8.
+    ///
+    /// # Errors
+    /// When one does not export.
+    pub fn fixed(&self, report: &Report, fix: Fix, dtype: DType) -> Result<Vec<Measured>> {
+        let mut steps: Vec<Measured> = Vec::new();
+        for layer in report.worst().into_iter().take(fix.worst) {
+            let with = |more: Vec<String>| {
+                let mut kept = steps.last().map_or_else(Vec::new, |step| step.kept.clone());
+                more.into_iter().for_each(|name| {
+                    if !kept.contains(&name) {
+                        kept.push(name)
+                    }
+                });
+                kept
+            };
+            let alone = with(vec![layer.name.clone()]);
+            let mut readers = self.readers(&layer.name);
+            readers.insert(0, layer.name.clone());
+            let readers = with(readers);
+            let mut step = self.mixed(&layer.name, alone, dtype)?;
+            if readers != step.kept {
+                let more = self.mixed(&layer.name, readers, dtype)?;
+                step = if more.output_decibels > step.output_decibels + WORTH { more } else { step };
+            }
+            steps.push(step);
+        }
+        Ok(steps)
+    }
+
+    /// The int8 network but for some layers.
+    fn mixed(&self, last: &str, kept: Vec<String>, dtype: DType) -> Result<Measured> {
+        let emit = |prepared: &Prepared| {
+            let there = |name: &&String| prepared.float.nodes.iter().any(|node| node.name == **name);
+            mixed::emit(prepared, &those(kept.iter().filter(there).cloned().collect(), dtype))
+        };
+        let (network, scores) = (emit(self.prepared)?, emit(&without_softmax(self.prepared))?);
+        self.measure(format!("+ {last}"), kept, &network, &scores)
+    }
+
+    /// The layers that read the output of layer `name`, also by way of others that only move it.
+    fn readers(&self, name: &str) -> Vec<String> {
+        let nodes = &self.prepared.float.nodes;
+        let mut values: Vec<ValueId> =
+            (1..).zip(nodes).filter(|(_, node)| node.name == name).map(|(id, _)| id).collect();
+        let mut readers = Vec::new();
+        // In the order of computation: what reads a value comes after it.
+        for (value, node) in (1..).zip(nodes) {
+            if node.inputs.iter().any(|input| values.contains(input)) {
+                readers.push(node.name.clone());
+                if node.keeps_quantization() {
+                    values.push(value);
+                }
+            }
+        }
+        readers
+    }
+
+    /// A network, and the same without its softmax.
+    fn measure(&self, name: String, kept: Vec<String>, network: &Network, scores: &Network) -> Result<Measured> {
+        let exported = export::to_bytes(network, &export::Options::default())?;
+        let model = Model::new(&exported.bytes).map_err(|error| anyhow::anyhow!("{error}"))?;
+        let outputs = simulate::run(model, &Images::Pixels(self.images.images.clone()))?;
+        let labels: Vec<usize> = self.images.labels.iter().map(|&label| label.into()).collect();
+        let macs = |wider: bool| {
+            let steps = model.steps().filter(|step| (step.tensors.a.dtype != DType::I8) == wider);
+            steps.map(|step| step.macs()).sum()
+        };
+        Ok(Measured {
+            name,
+            kept,
+            accuracy: simulate::accuracy(&outputs, &labels),
+            output_decibels: self.decibels(scores)?,
+            weight_bytes: model.weight_bytes(),
+            arena_bytes: model.arena_len(),
+            macs_int8: macs(false),
+            macs_wider: macs(true),
+        })
+    }
+
+    /// How near the outputs of a network are to the float network's.
+    fn decibels(&self, network: &Network) -> Result<f64> {
+        let exported = export::to_bytes(network, &export::Options::default())?;
+        let model = Model::new(&exported.bytes).map_err(|error| anyhow::anyhow!("{error}"))?;
+        let outputs = simulate::run(model, &Images::Pixels(self.images.images.clone()))?;
+        Ok(noise(&self.scores, outputs.mapv(|element| model.output().real(element)).view()).decibels())
+    }
+}
+
+/// The layers that are kept in activations of type `dtype`.
+pub fn those(names: Vec<String>, dtype: DType) -> Kept {
+    match dtype {
+        DType::F16 => Kept { float16: names, ..Kept::default() },
+        _ => Kept { wide: names, ..Kept::default() },
+    }
+}
+
+fn noise(scores: &[Vec<f32>], outputs: ArrayView2<'_, f32>) -> Noise {
+    let mut noise = Noise::default();
+    scores.iter().zip(outputs.rows()).for_each(|(scores, outputs)| noise.add(scores, &outputs.to_vec()));
+    noise
+}
+
+/// The network up to the softmax at its end, if there is one after something else.
+fn without_softmax(prepared: &Prepared) -> Prepared {
+    let mut scores = prepared.clone();
+    if let [.., last] = &prepared.float.nodes[1..]
+        && last.op == FoldedOp::Softmax
+        && last.inputs[0] + 1 == prepared.float.nodes.len()
+    {
+        scores.float.nodes.pop();
+        scores.corrected.nodes.pop();
+        scores.quants.pop();
+    }
+    scores
+}
