@@ -123,8 +123,7 @@ const fn is_limited(polynomial: &[u8; POLYNOMIAL]) -> bool {
     let mut rest: &[u8] = polynomial;
     while let [a, b, c, d, tail @ ..] = rest {
         let magnitude = f32::from_le_bytes([*a, *b, *c, *d]).abs();
-        // Not a number is below nothing.
-        if !(magnitude < Piecewise::LIMIT) {
+        if magnitude.is_nan() || magnitude >= Piecewise::LIMIT {
             return false;
         }
         rest = tail;

@@ -395,7 +395,7 @@ impl Rules<'_> {
                     return self
                         .fail("starts", format!("{starts:?}, expected rising ones, the first of them {}", -LARGEST));
                 }
-                match polynomials.iter().flatten().find(|c| !(c.abs() < Piecewise::LIMIT)) {
+                match polynomials.iter().flatten().find(|c| c.is_nan() || c.abs() >= Piecewise::LIMIT) {
                     Some(c) => self.fail("polynomials", format!("{c}, expected numbers below {:e}", Piecewise::LIMIT)),
                     None => Ok(()),
                 }

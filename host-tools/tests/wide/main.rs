@@ -2,10 +2,13 @@
 //! shipped networks, which must not lose what they know.
 
 mod fixes;
+#[path = "../needs/mod.rs"]
+mod needs;
 mod oracle;
 
 use kinglet::kernels::{Active, Portable};
 use kinglet::{DType, Model, Shape};
+use kinglet_tools::files::IntArray;
 use kinglet_tools::graph::{Builder, Function, Graph, NodeId, Op, Padding, Params, Unary, Window};
 use kinglet_tools::import::{self, tflite};
 use kinglet_tools::network::{Network, NodeOp};
@@ -312,12 +315,56 @@ fn layers_of_an_int8_network() {
     );
 }
 
-/// The shipped digits: no image of the whole test set lost, and the same model again by way of a TensorFlow Lite file.
+/// Float models of TensorFlow Lite and PyTorch, imported: the float network's classes, and scores that differ by what 8 bits of weights
+/// cost.
+#[test]
+fn imported_float_models() {
+    let Some(folder) = needs::shared("reference") else { return };
+    for (file, inputs, real) in [
+        ("torch_resnet8_float.onnx", "torch_resnet8_float.input.npy", None),
+        ("inception_cifar_float.tflite", "inception_cifar_int8.input.npy", Some((1.0 / 128.0, 0.0))),
+        ("mlperf_tiny_resnet8_float.tflite", "mlperf_tiny_resnet8_int8.input.npy", Some((1.0, 128.0))),
+    ] {
+        let bytes = std::fs::read(folder.join(file)).unwrap();
+        let options = import::Options { name: "net".into(), ..import::Options::default() };
+        let import::Model::Float(model) = import::read(&bytes, &options).unwrap() else { panic!("{file} is float") };
+        let inputs: Array4<f32> = match (real, folder.join(inputs)) {
+            (None, path) => import::calibration::load(&path, &model).unwrap(),
+            (Some((scale, offset)), path) => {
+                let IntArray::Signed(elements) = IntArray::read(&path).unwrap() else { panic!("{inputs} is int8") };
+                elements.mapv(|q| (f32::from(q) + offset) * scale).into_dimensionality().unwrap()
+            }
+        };
+        let folded = Folded::new(&model.graph, &model.params).unwrap();
+        let nothing = vec![None; folded.values()];
+        let batches = import::calibration::batches(inputs.view());
+        let prepared = Prepared::with_given(folded, &nothing, batches, &self::options()).unwrap();
+        let (_, outputs) = run(&prepared.wide().unwrap(), &inputs);
+        let float = decibels(&prepared.float, &inputs, &outputs);
+        let best = |scores: &[f32]| {
+            scores.iter().enumerate().fold(0, |best, (at, x)| if *x > scores[best] { at } else { best })
+        };
+        let same = inputs.axis_iter(Axis(0)).zip(outputs.rows()).filter(|(image, outputs)| {
+            let values = prepared.float.forward(&image.iter().copied().collect::<Vec<_>>());
+            best(values.last().unwrap()) == best(&outputs.to_vec())
+        });
+        let same = same.count();
+        println!("{file}: {same} of {} classes, {float:.1} dB", outputs.nrows());
+        assert!(same + 1 >= outputs.nrows() && float > 25.0, "{file}: {same} of {}, {float} dB", outputs.nrows());
+    }
+}
+
+/// The shipped networks whose data is there: no image of the whole test set lost, and the same model again by way of a TensorFlow
+/// Lite file.
 #[test]
 fn shipped_networks_keep_their_accuracy() {
-    for name in ["digits-resnet", "digits-inception"] {
+    for name in ["digits-resnet", "digits-inception", "signs-resnet50"] {
         let folder = RunFolder::new(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../models").join(name));
-        let recipe: Recipe = folder.recipe().unwrap();
+        let mut recipe: Recipe = folder.recipe().unwrap();
+        if name == "signs-resnet50" {
+            let Some(path) = needs::shared("data/sign-digits.tar") else { continue };
+            recipe.data.set_path(&path);
+        }
         let trained = graph::load(&folder.file("weights.safetensors")).unwrap();
         let data = recipe.data.load().unwrap();
         let quantization = deploy::Options { quantize: options(), ..deploy::Options::default() };
