@@ -315,7 +315,7 @@ fn layers_of_an_int8_network() {
     );
 }
 
-/// Float models of TensorFlow Lite and PyTorch, imported: the float network's classes, and scores that differ by what 8 bits of weights
+/// Float models of TensorFlow Lite and PyTorch, imported: the float network's classes but for near ties, and scores that differ by what 8 bits of weights
 /// cost.
 #[test]
 fn imported_float_models() {
@@ -341,6 +341,7 @@ fn imported_float_models() {
         let prepared = Prepared::with_given(folded, &nothing, batches, &self::options()).unwrap();
         let (_, outputs) = run(&prepared.wide().unwrap(), &inputs);
         let float = decibels(&prepared.float, &inputs, &outputs);
+        let int8 = decibels(&prepared.float, &inputs, &run(&prepared.network(), &inputs).1);
         let best = |scores: &[f32]| {
             scores.iter().enumerate().fold(0, |best, (at, x)| if *x > scores[best] { at } else { best })
         };
@@ -349,8 +350,12 @@ fn imported_float_models() {
             best(values.last().unwrap()) == best(&outputs.to_vec())
         });
         let same = same.count();
-        println!("{file}: {same} of {} classes, {float:.1} dB", outputs.nrows());
-        assert!(same + 1 >= outputs.nrows() && float > 25.0, "{file}: {same} of {}, {float} dB", outputs.nrows());
+        println!("{file}: {same} of {} classes, {float:.1} dB, in int8 {int8:.1}", outputs.nrows());
+        assert!(
+            same + 2 >= outputs.nrows() && float > 28.0 && float > int8,
+            "{file}: {same} of {}, {float} dB",
+            outputs.nrows()
+        );
     }
 }
 
