@@ -83,11 +83,13 @@ impl<'q> Mixed<'q> {
                 pixels: None,
             },
         };
-        for value in 0..network.values() {
-            let (dtype, quant) = (DType::I8, quants[value]);
-            let name = network.value_name(value).to_owned();
-            mixed.network.tensors.push(TensorInfo { name, shape: network.shape(value), dtype, quant });
-        }
+        let tensor = |value: ValueId| TensorInfo {
+            name: network.value_name(value).to_owned(),
+            shape: network.shape(value),
+            dtype: DType::I8,
+            quant: quants[value],
+        };
+        mixed.network.tensors = (0..network.values()).map(tensor).collect();
         mixed.network.pixels = Some(emit::pixels(network, mixed.quant(0, dtype), dtype));
         mixed.is(0, dtype);
         mixed

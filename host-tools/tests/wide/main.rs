@@ -6,7 +6,7 @@ mod fixes;
 mod needs;
 mod oracle;
 
-use kinglet::kernels::{Active, Portable};
+use kinglet::kernels::{Active, Backend, Portable};
 use kinglet::{DType, Model, Shape};
 use kinglet_tools::files::IntArray;
 use kinglet_tools::graph::{Builder, Function, Graph, NodeId, Op, Padding, Params, Unary, Window};
@@ -159,11 +159,17 @@ impl Seeds {
 
 /// What the exported model makes of images, by both backends.
 fn run(network: &Network, images: &Array4<f32>) -> (Array2<i16>, Array2<f32>) {
+    let found = run_on::<Portable>(network, images);
+    assert_eq!(found, run_on::<Active>(network, images));
+    found
+}
+
+/// The same by one of them: elements, and the numbers that they stand for.
+fn run_on<B: Backend>(network: &Network, images: &Array4<f32>) -> (Array2<i16>, Array2<f32>) {
     let bytes = export::to_bytes(network, &export::Options::default()).unwrap().bytes;
     let model = Model::new(&bytes).unwrap();
     let inputs = Images::quantize(images.clone().into_dyn(), &model).unwrap();
-    let outputs = simulate::run_on::<Portable>(model, &inputs).unwrap();
-    assert_eq!(outputs, simulate::run_on::<Active>(model, &inputs).unwrap());
+    let outputs = simulate::run_on::<B>(model, &inputs).unwrap();
     let reals = outputs.mapv(|element| model.output().real(element));
     (outputs, reals)
 }
@@ -339,9 +345,9 @@ fn imported_float_models() {
         let nothing = vec![None; folded.values()];
         let batches = import::calibration::batches(inputs.view());
         let prepared = Prepared::with_given(folded, &nothing, batches, &self::options()).unwrap();
-        let (_, outputs) = run(&prepared.wide().unwrap(), &inputs);
-        let float = decibels(&prepared.float, &inputs, &outputs);
-        let int8 = decibels(&prepared.float, &inputs, &run(&prepared.network(), &inputs).1);
+        let [outputs, int8] =
+            [prepared.wide().unwrap(), prepared.network()].map(|network| run_on::<Active>(&network, &inputs).1);
+        let [float, int8] = [&outputs, &int8].map(|outputs| decibels(&prepared.float, &inputs, outputs));
         let best = |scores: &[f32]| {
             scores.iter().enumerate().fold(0, |best, (at, x)| if *x > scores[best] { at } else { best })
         };
