@@ -131,6 +131,7 @@ impl<'m, const USES: u64> Model<'m, USES> {
     /// Checks operator, parameters and operands of a step.
     const fn check_step(&self, index: u32) -> Result<(), ModelError> {
         let record = attempt!(self.file.step(index));
+        attempt!(self.file.check_operands(&record));
         let step = attempt!(self.named_step(index));
         if let Err(fault) = step.op.check(&step.tensors) {
             return Err(ModelError::new(fault, record.at));

@@ -1,29 +1,31 @@
-//! Any bytes as a model file: refused, or run once without a panic.
+//! Model files, changed by their structure and sealed again: what `kinglet::Model::new` accepts runs as promised.
 #![no_main]
 
-use kinglet::{Model, Session};
+#[path = "../harness/mod.rs"]
+#[allow(dead_code)]
+mod harness;
 
-/// Models with a larger arena than this only cost time.
-const MAX_ARENA: usize = 1 << 22;
+use harness::random::Random;
+use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    // A model must be aligned; fuzzers give bytes anywhere.
-    let mut words = vec![0u128; bytes.len().div_ceil(16)];
-    for (word, chunk) in words.iter_mut().zip(bytes.chunks(16)) {
-        let mut aligned = [0; 16];
-        aligned[..chunk.len()].copy_from_slice(chunk);
-        *word = u128::from_le_bytes(aligned);
+fuzz_target!(|bytes: &[u8]| {
+    harness::model::check(bytes);
+});
+
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    let mut random = Random::new(seed);
+    let mut file = data[..size].to_vec();
+    if random.one_in(4) && harness::mutate::is_model(&file) {
+        // libFuzzer's own changes, which know the comparisons that failed; then the checksum.
+        let size = fuzzer_mutate(data, size, max_size);
+        file = data[..size].to_vec();
+        if size >= 128 {
+            harness::mutate::seal(&mut file);
+        }
+    } else {
+        harness::mutate::mutate(&mut file, &mut random);
     }
-    let aligned: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-    let Ok(model) = Model::new(&aligned[..bytes.len()]) else { return };
-    if model.arena_len() > MAX_ARENA || model.macs() > 1 << 24 {
-        return;
-    }
-    let mut arena = vec![0u8; model.arena_len() + 16];
-    let start = arena.as_ptr().align_offset(16);
-    if let Some(arena) = arena.get_mut(start..)
-        && let Ok(mut session) = Session::new(model, arena)
-    {
-        session.run();
-    }
+    let size = file.len().min(max_size);
+    data[..size].copy_from_slice(&file[..size]);
+    size
 });

@@ -2,14 +2,18 @@
 
 use std::fmt;
 use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use kinglet::{Model, Observer, Session, Shape, StepEvent};
-use ndarray::{ArrayD, IxDyn, OwnedRepr};
-use ndarray_npy::NpzReader;
+use zip::ZipArchive;
 
+use crate::files::{self, IntArray};
 use crate::simulate::{self, Images};
+
+/// The most bytes of an array.
+const MAX_LEN: u64 = 1 << 30;
 
 /// Where a step's output first differs from what was expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,8 +101,8 @@ impl Observer for Outputs {
 pub fn with_layers(model: Model<'_>, images: &Images, npz: &Path) -> Result<Comparison> {
     let outputs = run(model, images)?;
     let name = || format!("cannot read `{}`", npz.display());
-    let mut file = NpzReader::new(File::open(npz).with_context(name)?).with_context(name)?;
-    let keys: Vec<String> = file.names().with_context(name)?;
+    let mut file = ZipArchive::new(files::open(npz)?).with_context(name)?;
+    let keys: Vec<String> = file.file_names().map(str::to_owned).collect();
     let mut comparison = Comparison::default();
     for Layer { index, name: step, shape, elements: got } in outputs {
         let word = step.split(' ').next().unwrap_or_default();
@@ -108,11 +112,8 @@ pub fn with_layers(model: Model<'_>, images: &Images, npz: &Path) -> Result<Comp
         });
         let expected = match key {
             Some(key) => {
-                let narrow = file.by_name::<OwnedRepr<i8>, IxDyn>(key).map(|array| array.mapv(i16::from));
-                let array: ArrayD<i16> = narrow
-                    .or_else(|_| file.by_name::<OwnedRepr<i16>, IxDyn>(key))
-                    .with_context(|| format!("`{}`, array `{key}`, is neither int8 nor int16", npz.display()))?;
-                Some(array.iter().copied().collect::<Vec<_>>()).filter(|expected| expected.len() == got.len())
+                let array = array(&mut file, key).with_context(|| format!("`{}`, array `{key}`", npz.display()))?;
+                Some(array).filter(|expected| expected.len() == got.len())
             }
             None => None,
         };
@@ -129,6 +130,18 @@ pub fn with_layers(model: Model<'_>, images: &Images, npz: &Path) -> Result<Comp
     );
     comparison.different.sort_by_key(|difference| difference.index);
     Ok(comparison)
+}
+
+/// The elements of an array in the archive.
+fn array(archive: &mut ZipArchive<File>, key: &str) -> Result<Vec<i16>> {
+    let mut bytes = Vec::new();
+    // What the archive says of its length is not taken for granted.
+    archive.by_name(key)?.take(MAX_LEN).read_to_end(&mut bytes)?;
+    match IntArray::parse(&bytes)? {
+        IntArray::Signed(array) => Ok(array.into_iter().map(i16::from).collect()),
+        IntArray::Wide(array) => Ok(array.into_iter().collect()),
+        IntArray::Unsigned(_) => bail!("it is neither int8 nor int16"),
+    }
 }
 
 fn run(model: Model<'_>, images: &Images) -> Result<Vec<Layer>> {

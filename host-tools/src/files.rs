@@ -11,19 +11,38 @@ use ndarray_npy::{ReadableElement, ViewNpyError, ViewNpyExt};
 /// The largest file that is read into memory.
 pub const MAX_LEN: u64 = 4 << 30;
 
-/// The bytes of an ordinary file.
+/// An ordinary file, opened to be read.
 ///
 /// # Errors
 /// Names the file when it cannot be read, is a folder or a device, or is larger than [`MAX_LEN`].
-pub fn read(path: &Path) -> Result<Vec<u8>> {
+pub fn open(path: &Path) -> Result<File> {
     let name = || format!("cannot read `{}`", path.display());
-    let file = File::open(path).with_context(name)?;
-    let about = file.metadata().with_context(name)?;
+    // Asked before it is opened: opening a pipe would wait for its other end.
+    let about = std::fs::metadata(path).with_context(name)?;
     ensure!(about.is_file(), "`{}` is not a file", path.display());
     ensure!(about.len() <= MAX_LEN, "`{}` has {} bytes; the most is {MAX_LEN}", path.display(), about.len());
-    let mut bytes = Vec::with_capacity(about.len() as usize);
-    file.take(MAX_LEN).read_to_end(&mut bytes).with_context(name)?;
+    File::open(path).with_context(name)
+}
+
+/// The bytes of an ordinary file.
+///
+/// # Errors
+/// As [`open`].
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open(path)?
+        .take(MAX_LEN)
+        .read_to_end(&mut bytes)
+        .with_context(|| format!("cannot read `{}`", path.display()))?;
     Ok(bytes)
+}
+
+/// The text of an ordinary file.
+///
+/// # Errors
+/// As [`open`]; also when it is not UTF-8.
+pub fn read_text(path: &Path) -> Result<String> {
+    String::from_utf8(read(path)?).with_context(|| format!("`{}` is not UTF-8 text", path.display()))
 }
 
 /// Writes a file beside its place and moves it there when it is complete and on the disk. What is no file (`/dev/null`,
@@ -90,16 +109,23 @@ impl IntArray {
     /// Names the file when it cannot be read, is not in NumPy's format, is truncated, or holds other elements than
     /// int8, uint8 or int16.
     pub fn read(path: &Path) -> Result<Self> {
-        let bytes = read(path)?;
+        Self::parse(&read(path)?)
+            .with_context(|| format!("`{}` is not a .npy file of int8, uint8 or int16 elements", path.display()))
+    }
+
+    /// Takes a `.npy` file apart.
+    ///
+    /// # Errors
+    /// As [`IntArray::read`].
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
         // A view checks the length before anything of the claimed size is allocated.
-        match view::<i8>(&bytes) {
-            Err(ViewNpyError::WrongDescriptor(_)) => match view::<u8>(&bytes) {
-                Err(ViewNpyError::WrongDescriptor(_)) => view::<i16>(&bytes).map(Self::Wide),
+        Ok(match view::<i8>(bytes) {
+            Err(ViewNpyError::WrongDescriptor(_)) => match view::<u8>(bytes) {
+                Err(ViewNpyError::WrongDescriptor(_)) => view::<i16>(bytes).map(Self::Wide),
                 unsigned => unsigned.map(Self::Unsigned),
             },
             signed => signed.map(Self::Signed),
-        }
-        .with_context(|| format!("`{}` is not a .npy file of int8, uint8 or int16 elements", path.display()))
+        }?)
     }
 
     /// The dimensions.

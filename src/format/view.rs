@@ -309,6 +309,21 @@ impl<'m> File<'m> {
         })
     }
 
+    /// Checks that the operands of a step are tensors of the file.
+    pub(crate) const fn check_operands(&self, step: &StepRecord<'_>) -> Result<(), ModelError> {
+        use layout::step as record;
+        if step.a >= self.tensors {
+            return Err(ModelError::new(Fault::Operand, step.at + record::A));
+        }
+        if matches!(step.b, Some(b) if b >= self.tensors) {
+            return Err(ModelError::new(Fault::Operand, step.at + record::B));
+        }
+        if step.output >= self.tensors {
+            return Err(ModelError::new(Fault::Operand, step.at + record::OUTPUT));
+        }
+        Ok(())
+    }
+
     /// The name of step `index`.
     pub(crate) const fn step_name(&self, index: u32) -> Result<&'m str, ModelError> {
         self.string(self.record_at(Section::Steps, index, layout::step::SIZE) + layout::step::NAME)

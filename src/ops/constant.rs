@@ -6,9 +6,9 @@ use super::patch::copy_row;
 use super::{Add, Io, Mul, Operands, Sub, params};
 use crate::bytes::{Block, attempt};
 use crate::error::{Fault, ModelError};
-use crate::kernels::Backend;
+use crate::kernels::{Backend, float16};
 use crate::quant::{Clamp, weights};
-use crate::tensor::Shape;
+use crate::tensor::{DType, Shape};
 
 /// A product, a sum or a difference of a tensor and a constant with one element for each channel or for each element: a
 /// batch normalization that could not be folded, a mean image.
@@ -82,6 +82,8 @@ impl<'m> Constant<'m> {
         let (len, whole) = (self.data.len() as u64, input.shape.len() as u64 * input.dtype.size() as u64);
         let fits = len == input.pixel_bytes() as u64 || len == whole;
         attempt!(params::demand(fits, Fault::Weights));
+        let halves = output.dtype.same(DType::F16);
+        attempt!(params::demand(!halves || float16::are_finite(self.data), Fault::Weights));
         params::demand(Self::output_shape(input.shape).same(output.shape), Fault::ShapeRule)
     }
 
@@ -133,7 +135,7 @@ mod tests {
     use super::super::elementwise::tests::run;
     use super::*;
     use crate::quant::{Clamp, Rounding};
-    use crate::tensor::{DType, QuantParams};
+    use crate::tensor::QuantParams;
 
     /// The same as the operators of two tensors, for a constant of a pixel and of the whole shape.
     #[test]

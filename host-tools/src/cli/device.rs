@@ -1,6 +1,5 @@
 //! `kinglet device`: the boards, and running firmware images on emulated ones.
 
-use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -194,7 +193,7 @@ fn measure(models: &[PathBuf], boards: &[String]) -> Result<ExitCode> {
 }
 
 fn run_image(path: &Path, limit: Duration) -> Result<ExitCode> {
-    let bytes = fs::read(path).with_context(|| path.display().to_string())?;
+    let bytes = files::read(path)?;
     let elf = Elf::parse(bytes).with_context(|| path.display().to_string())?;
     let run = device::run(&elf, Path::new("."), limit, |line| println!("{line}"))?;
     let measured = Measurements::read(&run.log)?;

@@ -1,6 +1,5 @@
 //! PNG and JPEG files in folders or a tar archive.
 
-use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Component, Path, PathBuf};
 
@@ -9,10 +8,13 @@ use ndarray::Array4;
 use rayon::prelude::*;
 
 use super::source::Images;
-use super::{DataError, Dataset, Split, read, split_by_class};
+use super::{DataError, Dataset, Split, open_file, read, split_by_class};
 
 /// The most bytes of one image file in an archive.
 const MAX_LEN: u64 = 256 << 20;
+
+/// The most pixels that images are resized to, along a side.
+const MAX_EXTENT: u32 = 4096;
 
 /// An image file: its path inside the folder or archive, and its bytes or where to read them.
 struct Entry {
@@ -29,6 +31,9 @@ enum Bytes {
 /// Reads all images, in the order of their paths.
 pub fn load(source: &Images) -> Result<Dataset, DataError> {
     let broken = |reason: String| DataError::broken(&source.path, reason);
+    if let Some(extent) = source.size.iter().flatten().find(|extent| !(1..=MAX_EXTENT).contains(*extent)) {
+        return Err(broken(format!("`size` has {extent}; an extent is 1 to {MAX_EXTENT} pixels")));
+    }
     let mut entries = if source.path.is_dir() { folder(&source.path)? } else { archive(&source.path)? };
     entries.sort_by(|a, b| a.path.cmp(&b.path));
     let mut classes = source.classes.clone();
@@ -120,7 +125,7 @@ fn folder(root: &Path) -> Result<Vec<Entry>, DataError> {
 
 fn archive(path: &Path) -> Result<Vec<Entry>, DataError> {
     let broken = |e: std::io::Error| DataError::broken(path, e.to_string());
-    let mut archive = tar::Archive::new(BufReader::new(File::open(path).map_err(broken)?));
+    let mut archive = tar::Archive::new(BufReader::new(open_file(path)?));
     let mut entries = Vec::new();
     for entry in archive.entries().map_err(broken)? {
         let mut entry = entry.map_err(broken)?;

@@ -7,6 +7,7 @@ mod images;
 mod source;
 mod split;
 
+use std::fs::File;
 use std::path::Path;
 
 use ndarray::{Array4, Axis};
@@ -123,4 +124,9 @@ impl DataError {
 /// The bytes of a file.
 fn read(path: &Path) -> Result<Vec<u8>, DataError> {
     files::read(path).map_err(|e| DataError::broken(path, format!("{:#}", e.root_cause())))
+}
+
+/// A file, to be read piece by piece.
+fn open_file(path: &Path) -> Result<File, DataError> {
+    files::open(path).map_err(|e| DataError::broken(path, format!("{:#}", e.root_cause())))
 }

@@ -16,6 +16,7 @@ use ndarray::Array4;
 use serde::{Deserialize, Serialize};
 
 use super::{Board, Build, Inputs, Program, evaluate_with, peer, run};
+use crate::files;
 use crate::graph::{NetworkRecipe, Params, Preprocess};
 use crate::report::table::grouped;
 use crate::{export, plan, quantize};
@@ -93,7 +94,7 @@ impl Subject {
     /// # Errors
     /// When it cannot be read or is not valid.
     pub fn read(path: &Path) -> Result<Self> {
-        let bytes = fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+        let bytes = files::read(path)?;
         let model = Model::new(&bytes).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
         Ok(Self { name: model.name().to_owned(), bytes })
     }
@@ -333,7 +334,7 @@ pub fn rises(fresh: &[Row], committed: &[Row]) -> Vec<String> {
 /// # Errors
 /// When the file cannot be read or is no such table.
 pub fn read(path: &Path) -> Result<Vec<Row>> {
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    let text = files::read_text(path)?;
     serde_json::from_str(&text).with_context(|| path.display().to_string())
 }
 

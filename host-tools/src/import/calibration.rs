@@ -82,7 +82,7 @@ fn pictures(folder: &Path, shape: Shape) -> Result<Array4<u8>> {
     let mut pixels = Vec::new();
     let mut count = 0;
     for path in paths.iter().step_by(step) {
-        let picture = image::open(path).with_context(|| format!("`{}`", path.display()))?;
+        let picture = image::load_from_memory(&files::read(path)?).with_context(|| format!("`{}`", path.display()))?;
         let picture = picture.resize_exact(shape.w, shape.h, FilterType::Triangle);
         match shape.c {
             1 => pixels.extend(picture.to_luma8().into_raw()),

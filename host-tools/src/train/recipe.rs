@@ -9,6 +9,9 @@ use super::tuning::Qat;
 use crate::data::Source;
 use crate::graph::{NetworkRecipe, Preprocess};
 
+/// So that the images of all epochs can be counted.
+const MAX_EPOCHS: usize = 1_000_000;
+
 /// Everything that decides what comes out of training, on one machine to the bit.
 ///
 /// ```
@@ -102,8 +105,8 @@ impl Recipe {
     /// What is wrong with its numbers, if anything.
     pub(super) fn fault(&self, classes: usize) -> Option<String> {
         let fraction = |value: f32| (0.0..1.0).contains(&value);
-        if self.epochs == 0 || self.batch < 2 {
-            return Some("epochs must be at least 1 and batch at least 2".to_string());
+        if !(1..=MAX_EPOCHS).contains(&self.epochs) || self.batch < 2 {
+            return Some(format!("epochs must be 1 to {MAX_EPOCHS} and batch at least 2"));
         }
         if !fraction(self.label_smoothing) || !self.average.is_none_or(fraction) {
             return Some("label_smoothing and average must be in 0 to 1".to_string());

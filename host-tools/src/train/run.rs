@@ -103,7 +103,7 @@ impl RunFolder {
     pub fn history(&self) -> Result<Vec<Epoch>, TrainError> {
         let path = self.file("metrics.csv");
         let bad = |reason: String| TrainError::File { path: path.clone(), reason };
-        let text = std::fs::read_to_string(&path).map_err(|e| bad(e.to_string()))?;
+        let text = files::read_text(&path).map_err(|e| bad(format!("{:#}", e.root_cause())))?;
         history::from_csv(&text).map_err(|line| bad(format!("line {line}")))
     }
 
@@ -155,7 +155,7 @@ impl RunFolder {
 /// Names the file, and the line that is wrong.
 pub fn recipe_from(path: &Path) -> Result<Recipe, TrainError> {
     let bad = |reason: String| TrainError::File { path: path.to_path_buf(), reason };
-    let text = std::fs::read_to_string(path).map_err(|e| bad(e.to_string()))?;
+    let text = files::read_text(path).map_err(|e| bad(format!("{:#}", e.root_cause())))?;
     toml::from_str(&text).map_err(|e| bad(e.to_string()))
 }
 

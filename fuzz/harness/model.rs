@@ -1,0 +1,203 @@
+//! Any bytes as a model file: refused, or run in every way with one result.
+
+use kinglet::kernels::{Backend, Dsp, Portable};
+use kinglet::ops::Op;
+use kinglet::{DType, Fault, Guard, Model, Observer, Session, Step, StepEvent};
+
+use super::random::Random;
+
+/// Models that need more bytes of arena, or more operations, only cost time.
+const MAX_ARENA: usize = 1 << 20;
+const MAX_WORK: u64 = 1 << 22;
+/// Parameter blocks are shorter than this.
+const MAX_BLOCK: usize = 128;
+
+/// What became of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Refused(Fault),
+    /// Accepted; too much work to be run here.
+    Large,
+    /// Run; the CRC-32 of its output.
+    Ran(u32),
+}
+
+/// Judges a file; if it is accepted, runs it twice in one session under an observer and a guard, on other kernels, in two memories, in
+/// the smallest pieces, and on memory with other contents.
+///
+/// # Panics
+/// When a promise of `SECURITY.md` is broken.
+pub fn check(bytes: &[u8]) -> Verdict {
+    // Buffers are as long as they need to be and no longer, so that AddressSanitizer sees a read behind them.
+    let mut file = Buffer::new(bytes.len(), 0);
+    file.bytes().copy_from_slice(bytes);
+    let bytes: &[u8] = file.bytes();
+    let model = match Model::new(bytes) {
+        Ok(model) => model,
+        Err(error) => {
+            // A word that is missing from a parameter block may be one behind the file's end.
+            assert!((error.offset as usize) < bytes.len() + MAX_BLOCK, "{error:?} of {} bytes", bytes.len());
+            return Verdict::Refused(error.fault);
+        }
+    };
+    if model.arena_len() > MAX_ARENA || model.steps().map(|step| work(&step)).fold(0, u64::saturating_add) > MAX_WORK {
+        return Verdict::Large;
+    }
+    let sums: Vec<u32> = (0..model.step_count()).map(|index| model.step_checksum(index).expect("a step")).collect();
+    // Any bits but those of infinite halves and NaNs, whose results are not promised to be the same everywhere.
+    let mut random = Random::new(model.checksum());
+    let wild: Vec<u8> = (0..model.input().span()).map(|_| random.word() as u8).collect();
+    let mut input = wild.clone();
+    if model.input().dtype == DType::F16 {
+        input.iter_mut().skip(1).step_by(2).for_each(|high| *high &= !0x40);
+    }
+
+    let mut arena = Buffer::new(model.arena_len(), 0);
+    let mut session = Session::<Portable>::with_backend(model, arena.bytes()).expect("an arena of the length it asked for");
+    let mut run = || {
+        let mut watch = Watch { model, next: 0, rows: vec![0; model.step_count()] };
+        let mut guard = Guard::new(model, &sums).with(&mut watch);
+        session.set_input_bytes(&input).expect("as long as the input");
+        session.run_observed(&mut guard);
+        assert_eq!(guard.damaged(), None, "the guard");
+        watch.finish();
+        assert_eq!(session.next_step(), 0);
+        session.output_bytes().to_vec()
+    };
+    let output = run();
+    let finite = is_finite(&output, model.output().dtype);
+    assert!(finite, "a half that is infinite or no number, of {:?}", model.steps().last());
+    assert_eq!(run(), output, "the second inference");
+
+    assert_eq!(run_on::<Dsp>(model, &input, 0xA5), output, "the other kernels, in other memory");
+    assert_eq!(run_in_pieces(model, &input), output, "in pieces");
+    assert_eq!(run_split(model, &input), output, "in two memories");
+    run_wildly(model, &wild);
+    Verdict::Ran(kinglet::format::crc32(0, &output))
+}
+
+/// Operations of a step, about.
+fn work(step: &Step<'_>) -> u64 {
+    let (a, output) = (step.tensors.a.shape, step.tensors.output.shape);
+    let elements = u64::from(a.len()).max(output.len().into());
+    match &step.op {
+        Op::MaxPool2d(kinglet::ops::MaxPool2d { window, .. })
+        | Op::AveragePool2d(kinglet::ops::AveragePool2d { window, .. }) => {
+            let taps = u64::from(window.kernel[0].min(a.h)) * u64::from(window.kernel[1].min(a.w));
+            taps.saturating_mul(output.len().into()).max(elements)
+        }
+        _ => step.macs().max(elements),
+    }
+}
+
+/// Bytes at a multiple of 16, with nothing behind them as far as the allocator can do that.
+struct Buffer {
+    memory: Vec<u8>,
+    start: usize,
+    len: usize,
+}
+
+impl Buffer {
+    fn new(len: usize, fill: u8) -> Self {
+        let memory = vec![fill; len];
+        if memory.as_ptr().align_offset(16) == 0 {
+            return Self { memory, start: 0, len };
+        }
+        let memory = vec![fill; len + 15];
+        let start = memory.as_ptr().align_offset(16);
+        Self { memory, start, len }
+    }
+
+    fn bytes(&mut self) -> &mut [u8] {
+        &mut self.memory[self.start..][..self.len]
+    }
+}
+
+/// Sees that the steps are those of the model, each with all its rows once, in order.
+struct Watch<'m> {
+    model: Model<'m>,
+    /// The first step that is not complete.
+    next: usize,
+    /// Rows of each step that are there.
+    rows: Vec<u32>,
+}
+
+impl Observer for &mut Watch<'_> {
+    fn step(&mut self, event: &StepEvent<'_>) {
+        let step = self.model.step(event.index).expect("a step of the model");
+        assert_eq!((event.kind, event.name, *event.tensor), (step.kind(), step.name, step.tensors.output));
+        assert_eq!(event.rows.start, self.rows[event.index], "rows of step {}", event.index);
+        assert!(event.rows.end > event.rows.start && event.rows.end <= event.tensor.shape.h, "{:?}", event.rows);
+        self.rows[event.index] = event.rows.end;
+        let pixels = u64::from(event.rows.end - event.rows.start) * u64::from(event.tensor.shape.w);
+        assert_eq!(event.pixels().count() as u64, pixels, "pixels of step {}", event.index);
+        if event.is_last() && event.index == self.next {
+            while self.rows.get(self.next).is_some_and(|&rows| Some(rows) == height(&self.model, self.next)) {
+                self.next += 1;
+            }
+        }
+    }
+}
+
+fn height(model: &Model<'_>, step: usize) -> Option<u32> {
+    model.step(step).map(|step| step.tensors.output.shape.h)
+}
+
+impl Watch<'_> {
+    fn finish(&self) {
+        assert_eq!(self.next, self.model.step_count(), "steps that ran to their end");
+    }
+}
+
+fn is_finite(bytes: &[u8], dtype: DType) -> bool {
+    dtype != DType::F16 || bytes.iter().skip(1).step_by(2).all(|high| high & 0x7C != 0x7C)
+}
+
+/// An inference on the kernels `B`, in memory full of `fill`.
+fn run_on<B: Backend>(model: Model<'_>, input: &[u8], fill: u8) -> Vec<u8> {
+    let mut arena = Buffer::new(model.arena_len(), fill);
+    let mut session = Session::<B>::with_backend(model, arena.bytes()).expect("fits");
+    session.set_input_bytes(input).expect("as long as the input");
+    session.run();
+    session.output_bytes().to_vec()
+}
+
+/// An inference row by row, with as many pieces as the outputs have rows at most.
+fn run_in_pieces(model: Model<'_>, input: &[u8]) -> Vec<u8> {
+    let mut arena = Buffer::new(model.arena_len(), 0x5A);
+    let mut session = Session::<Portable>::with_backend(model, arena.bytes()).expect("fits");
+    session.set_input_bytes(input).expect("as long as the input");
+    let rows: u64 = model.steps().map(|step| u64::from(step.tensors.output.shape.h)).sum();
+    let mut pieces = 1;
+    while session.advance(&mut ()) {
+        pieces += 1;
+        assert!(pieces <= rows, "{pieces} pieces for {rows} rows");
+    }
+    session.output_bytes().to_vec()
+}
+
+/// An inference with the two memories of the arena apart.
+fn run_split(model: Model<'_>, input: &[u8]) -> Vec<u8> {
+    let (mut fast, mut slow) = (Buffer::new(model.fast_len(), 0xC3), Buffer::new(model.slow_len(), 0x3C));
+    let mut session = Session::<Portable>::split_with_backend(model, fast.bytes(), slow.bytes()).expect("fits");
+    session.set_input_bytes(input).expect("as long as the input");
+    session.run();
+    session.output_bytes().to_vec()
+}
+
+/// What only has to do no harm: any input bits, an inference that is abandoned, pixels, the best classes.
+fn run_wildly(model: Model<'_>, input: &[u8]) {
+    let mut arena = Buffer::new(model.arena_len(), 0xFF);
+    let mut session = Session::<Portable>::with_backend(model, arena.bytes()).expect("fits");
+    session.set_input_bytes(input).expect("as long as the input");
+    session.advance(&mut ());
+    session.restart();
+    session.run();
+    let pixels = vec![200; model.input().shape.len() as usize];
+    if session.set_pixels(&pixels).is_ok() {
+        session.run();
+    }
+    let best = session.top_k::<3>();
+    assert!(best.iter().all(|prediction| (prediction.class as u64) < u64::from(model.output().shape.len())));
+    (0..model.label_count()).for_each(|class| assert!(model.label(class).is_some()));
+}
