@@ -1,29 +1,34 @@
 //! Model files, changed by their structure and sealed again: what `kinglet::Model::new` accepts runs as promised.
 #![no_main]
 
-#[path = "../harness/mod.rs"]
-#[allow(dead_code)]
-mod harness;
+#[path = "../harness/model.rs"]
+mod model;
+#[path = "../harness/mutate.rs"]
+mod mutate;
+#[path = "../harness/random.rs"]
+mod random;
+#[path = "../harness/seeds.rs"]
+mod seeds;
 
-use harness::random::Random;
 use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
+use random::Random;
 
 fuzz_target!(|bytes: &[u8]| {
-    harness::model::check(bytes);
+    model::check(bytes);
 });
 
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
     let mut random = Random::new(seed);
     let mut file = data[..size].to_vec();
-    if random.one_in(4) && harness::mutate::is_model(&file) {
+    if random.one_in(4) && mutate::is_model(&file) {
         // libFuzzer's own changes, which know the comparisons that failed; then the checksum.
         let size = fuzzer_mutate(data, size, max_size);
         file = data[..size].to_vec();
         if size >= 128 {
-            harness::mutate::seal(&mut file);
+            mutate::seal(&mut file);
         }
     } else {
-        harness::mutate::mutate(&mut file, &mut random);
+        mutate::mutate(&mut file, &mut random);
     }
     let size = file.len().min(max_size);
     data[..size].copy_from_slice(&file[..size]);

@@ -6,8 +6,8 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
-use kinglet::device::link::Server;
 use kinglet::device::Clock;
+use kinglet::device::link::Server;
 use kinglet::{Model, Session};
 use kinglet_tools::data::{Dataset, Images, Source};
 use kinglet_tools::device::client::Client;
@@ -47,7 +47,8 @@ pub const READERS: [(&str, fn(&Desk, &[u8]) -> bool); 16] = [
 /// A folder to put files in, with whole ones beside those that are read.
 pub struct Desk {
     folder: tempfile::TempDir,
-    digits: Dataset,
+    /// Few images, which a checkpoint may be of.
+    pub digits: Dataset,
 }
 
 impl Desk {
@@ -150,7 +151,9 @@ fn npy(desk: &Desk, bytes: &[u8]) -> bool {
     let path = desk.file("array.npy", bytes);
     let model = Model::<'_>::new(seeds::model(0)).expect("a whole model");
     let Ok(array) = IntArray::read(&path) else { return false };
-    simulate::Images::new(array, &model).is_ok_and(|images| simulate::run(model, &images).is_ok());
+    if let Ok(images) = simulate::Images::new(array, &model) {
+        assert!(simulate::run(model, &images).is_ok());
+    }
     true
 }
 
@@ -208,7 +211,7 @@ struct Line(VecDeque<u8>);
 
 impl Read for Line {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        self.0.read(bytes)
+        io::Read::read(&mut self.0, bytes)
     }
 }
 
@@ -228,7 +231,7 @@ impl embedded_io::ErrorType for Line {
 
 impl embedded_io::Read for Line {
     fn read(&mut self, bytes: &mut [u8]) -> Result<usize, Self::Error> {
-        match self.0.read(bytes) {
+        match io::Read::read(&mut self.0, bytes) {
             Ok(0) | Err(_) => Err(embedded_io::ErrorKind::ConnectionReset),
             Ok(len) => Ok(len),
         }

@@ -53,7 +53,8 @@ pub fn check(bytes: &[u8]) -> Verdict {
     }
 
     let mut arena = Buffer::new(model.arena_len(), 0);
-    let mut session = Session::<Portable>::with_backend(model, arena.bytes()).expect("an arena of the length it asked for");
+    let mut session =
+        Session::<Portable>::with_backend(model, arena.bytes()).expect("an arena of the length it asked for");
     let mut run = || {
         let mut watch = Watch { model, next: 0, rows: vec![0; model.step_count()] };
         let mut guard = Guard::new(model, &sums).with(&mut watch);

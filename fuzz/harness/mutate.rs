@@ -10,24 +10,8 @@ use super::seeds;
 pub const MAX_LEN: usize = 1 << 17;
 
 /// Offsets and bounds that are seldom right.
-const EXTREMES: [u32; 16] = [
-    0,
-    1,
-    2,
-    3,
-    4,
-    8,
-    16,
-    0x7F,
-    0x80,
-    0xFFFF,
-    1 << 16,
-    1 << 20,
-    1 << 28,
-    i32::MAX as u32,
-    i32::MIN as u32,
-    u32::MAX,
-];
+const EXTREMES: [u32; 16] =
+    [0, 1, 2, 3, 4, 8, 16, 0x7F, 0x80, 0xFFFF, 1 << 16, 1 << 20, 1 << 28, i32::MAX as u32, i32::MIN as u32, u32::MAX];
 
 /// A file that is no model becomes one of the [`seeds`], one that is gets some of its words changed, by their meaning. Length and
 /// checksum are put right, but for one file in 64.
@@ -171,7 +155,12 @@ fn everywhere(file: &mut [u8], random: &mut Random) {
     let parameters = random.one_in(2).then(|| section(file, Section::Params).step_by(4));
     let fields = |at: usize| [0, 4, 8, tensor::PITCH as usize, tensor::ROWS as usize].map(|field| at + field);
     let words: Vec<usize> = all.into_iter().flat_map(fields).chain(parameters.into_iter().flatten()).collect();
-    words.into_iter().filter(|&at| get(file, at) == old).collect::<Vec<_>>().into_iter().for_each(|at| set(file, at, new));
+    words
+        .into_iter()
+        .filter(|&at| get(file, at) == old)
+        .collect::<Vec<_>>()
+        .into_iter()
+        .for_each(|at| set(file, at, new));
     // A larger tensor needs a larger arena; where the others lie is left to luck.
     let arena = get(file, header::ARENA as usize);
     set(file, header::ARENA as usize, arena.saturating_mul(1 + random.below(4) as u32));
@@ -195,7 +184,13 @@ fn another_type(file: &mut [u8], random: &mut Random) {
         }
         for field in [tensor::OFFSET, tensor::PITCH] {
             let bytes = get(file, at + field as usize);
-            let bytes = if old == 0 && dtype != 0 { bytes.wrapping_mul(2) } else if old != 0 && dtype == 0 { bytes / 2 } else { bytes };
+            let bytes = if old == 0 && dtype != 0 {
+                bytes.wrapping_mul(2)
+            } else if old != 0 && dtype == 0 {
+                bytes / 2
+            } else {
+                bytes
+            };
             set(file, at + field as usize, bytes);
         }
     }

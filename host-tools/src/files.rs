@@ -30,10 +30,7 @@ pub fn open(path: &Path) -> Result<File> {
 /// As [`open`].
 pub fn read(path: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    open(path)?
-        .take(MAX_LEN)
-        .read_to_end(&mut bytes)
-        .with_context(|| format!("cannot read `{}`", path.display()))?;
+    open(path)?.take(MAX_LEN).read_to_end(&mut bytes).with_context(|| format!("cannot read `{}`", path.display()))?;
     Ok(bytes)
 }
 

@@ -1,4 +1,6 @@
 //! Commands that are killed at any moment leave whole files or none, and training goes on as if nothing had happened.
+//!
+//! `KINGLET_KILLS=N` kills N times as often.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -43,6 +45,7 @@ fn text(path: &Path) -> &str {
 
 /// Kills `command -o output` at `times` moments between start and end. Whenever there is an output, it is the whole one.
 fn leaves_whole_files(words: &[&str], output: &Path, times: u32) {
+    let times = times * more();
     let mut took = whole(words);
     let expected = std::fs::read(output).unwrap();
     std::fs::remove_file(output).unwrap();
@@ -63,6 +66,11 @@ fn leaves_whole_files(words: &[&str], output: &Path, times: u32) {
         }
     }
     assert!(killed * 5 > times, "{killed} of {times} were killed");
+}
+
+/// How many times as often commands are killed as they are by themselves.
+fn more() -> u32 {
+    std::env::var("KINGLET_KILLS").ok().and_then(|times| times.parse().ok()).unwrap_or(1)
 }
 
 /// A short training that ran to its end.
@@ -96,9 +104,15 @@ fn a_training_that_is_killed_again_and_again_ends_the_same() {
     let place = tempfile::tempdir().unwrap();
     let run = trained(place.path());
     let expected = std::fs::read(run.join("weights.safetensors")).unwrap();
-    let often = place.path().join("often");
-    let start = ["train", "--network", "digits-resnet", "--epochs", EPOCHS, "--out", text(&often)];
-    let resume = ["train", "--resume", text(&often)];
+    let kills: u32 =
+        (0..more()).map(|time| killed_training(&expected, &place.path().join(format!("often-{time}")))).sum();
+    println!("killed {kills} times");
+}
+
+/// Kills and resumes a training in `often` until it has ended; how many times.
+fn killed_training(expected: &[u8], often: &Path) -> u32 {
+    let start = ["train", "--network", "digits-resnet", "--epochs", EPOCHS, "--out", text(often)];
+    let resume = ["train", "--resume", text(often)];
     let mut kills = 0;
     for round in 0.. {
         assert!(round < 400, "it gets nowhere");
@@ -112,4 +126,5 @@ fn a_training_that_is_killed_again_and_again_ends_the_same() {
     }
     assert!(kills >= 5, "{kills} kills");
     assert!(std::fs::read(often.join("weights.safetensors")).unwrap() == expected, "after {kills} kills");
+    kills
 }

@@ -219,7 +219,7 @@ mod tests {
         assert_eq!(data.test.image(0)[1..3], [0, 255]);
 
         let tar_path = root.path().join("all.tar");
-        let mut tar = tar::Builder::new(File::create(&tar_path).unwrap());
+        let mut tar = tar::Builder::new(std::fs::File::create(&tar_path).unwrap());
         for class in ["cat", "dog"] {
             tar.append_dir_all(format!("./{class}"), root.path().join(class)).unwrap();
         }

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Block, Builder, Graph, GraphError, Head, Preprocess, zoo};
 
+/// The most numbers of a network: a gigabyte in single precision, which no microcontroller has.
+const MAX_PARAMETERS: u64 = 1 << 28;
+
 /// Describes a network. Either `zoo` names one, or `blocks` lists its pieces.
 ///
 /// ```
@@ -96,6 +99,14 @@ impl NetworkRecipe {
         }
         net.dense("logits", x, labels.len() as u32, true)?;
         let mut graph = net.finish();
+        let lens = graph
+            .param_specs()
+            .into_iter()
+            .map(|spec| spec.dims.iter().fold(1, |len: u64, &extent| len.saturating_mul(extent as u64)));
+        let parameters = lens.fold(0, u64::saturating_add);
+        if parameters > MAX_PARAMETERS {
+            return Err(GraphError::Recipe(format!("{parameters} parameters; the most is {MAX_PARAMETERS}")));
+        }
         graph.labels = labels.to_vec();
         graph.preprocess = preprocess.clone();
         Ok(graph)

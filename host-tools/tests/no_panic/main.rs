@@ -30,6 +30,9 @@ features = ["device"]
 [dependencies.embedded-hal]
 version = "*"
 
+[dependencies.embedded-io]
+version = "*"
+
 [dependencies.embedded-storage]
 version = "*"
 

@@ -1,4 +1,5 @@
-//! A program that uses all of the runtime: checks a model file, takes an image, runs it, ranks its outputs, updates it in flash.
+//! A program that uses all of the runtime: checks a model file, takes an image, runs it under a guard, ranks its outputs, updates it in
+//! flash, and works it for a host over a line.
 #![no_std]
 #![no_main]
 
@@ -7,10 +8,12 @@ use core::convert::Infallible;
 use embedded_hal::delay::DelayNs;
 use embedded_hal::spi::{self, Operation, SpiDevice};
 use embedded_storage::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
+use kinglet::device::Clock;
 use kinglet::device::arducam::{Mega, Size};
 use kinglet::device::camera::{Crop, FrameSource, Lines, PixelFormat, capture};
+use kinglet::device::link::Server;
 use kinglet::slots::{SlotError, Slots};
-use kinglet::{Model, Session};
+use kinglet::{Guard, Model, Session};
 
 /// Flash at an address, for the linker only.
 struct Flash(&'static mut [u8]);
@@ -65,6 +68,43 @@ impl SpiDevice for Wires {
     }
 }
 
+/// A line that has been cut off after some bytes, and a clock that stands still.
+struct Line(&'static [u8]);
+
+impl embedded_io::ErrorType for Line {
+    type Error = embedded_io::ErrorKind;
+}
+
+impl embedded_io::Read for Line {
+    fn read(&mut self, bytes: &mut [u8]) -> Result<usize, Self::Error> {
+        match (self.0.split_first(), bytes.first_mut()) {
+            (Some((first, rest)), Some(byte)) => (*byte, self.0) = (*first, rest),
+            _ => return Err(embedded_io::ErrorKind::ConnectionReset),
+        }
+        Ok(1)
+    }
+}
+
+impl embedded_io::Write for Line {
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, Self::Error> {
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> Result<(), Self::Error> {
+        Ok(())
+    }
+}
+
+impl Clock for Line {
+    fn ticks(&mut self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn frequency(&self) -> u32 {
+        self.0.len() as u32
+    }
+}
+
 /// Takes no time.
 struct Now;
 
@@ -101,6 +141,7 @@ pub fn start(
     slow: Option<&'static mut [u8]>,
     flash: &'static mut [u8],
     pixels: &[u8],
+    (line, input, sums): (&'static [u8], &'static mut [u8], &'static mut [u32]),
 ) -> usize {
     #[cfg(feature = "panics")]
     assert_eq!(pixels.len(), file.len());
@@ -119,8 +160,15 @@ pub fn start(
     }
     session.step();
     while session.step_rows(pixels.len() as u32) {}
-    session.run();
+    let first = model.step_checksums::<4>();
+    let mut guard = Guard::new(model, &first);
+    session.run_observed(&mut guard);
+    if guard.damaged().is_some() {
+        return 4;
+    }
     let percent = session.probability(0) * 100.0;
     let best = session.top_k::<3>().iter().map(|best| best.class).sum::<usize>().wrapping_add(percent as usize);
-    best.wrapping_add(update(Flash(flash), file, pixels).map_or(0, |generation| generation as usize))
+    let updated = update(Flash(flash), file, pixels).map_or(0, |generation| generation as usize);
+    let error = Server::new(Line(line), Line(line), session, input, sums, "").serve();
+    best.wrapping_add(updated).wrapping_add(error as usize)
 }

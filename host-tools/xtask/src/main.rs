@@ -5,8 +5,11 @@ mod checks;
 mod command;
 mod demo;
 mod firmware;
+mod fuzz;
 mod miri;
+mod nightly;
 mod repo;
+mod sanitize;
 mod setup;
 mod stages;
 mod tests;
@@ -49,6 +52,23 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// The runtime's tests under AddressSanitizer, with all checks on; needs a nightly toolchain.
+    Sanitize {
+        /// Passed on to `cargo test`: `--test operators` runs some of them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Fuzz model files, imports and data under AddressSanitizer; needs cargo-fuzz and a nightly toolchain.
+    Fuzz {
+        /// What to fuzz; everything, one after the other, unless given.
+        target: Option<fuzz::Target>,
+        /// How long each takes.
+        #[arg(long, default_value_t = 10, value_name = "N")]
+        minutes: u32,
+        /// Passed on to libFuzzer, as `-- -jobs=4`.
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
     /// What CI runs: formatting, lints, documentation, then `test`.
     Ci(Installing),
 }
@@ -82,6 +102,8 @@ fn run(task: Task) -> Result<()> {
     match task {
         Task::Setup(how) => setup::run(how.no_install),
         Task::Miri { arguments } => miri::run(&arguments),
+        Task::Sanitize { arguments } => sanitize::run(&arguments),
+        Task::Fuzz { target, minutes, arguments } => fuzz::run(target, minutes, &arguments),
         Task::Demo { installing, arguments } => demo::run(installing.no_install, &arguments),
         Task::Bench { what: Bench::Device { installing, arguments } } => {
             bench::device(installing.no_install, &arguments)
