@@ -24,8 +24,11 @@ use super::seeds;
 /// Bytes of a record of CIFAR-10.
 const RECORD: usize = 3073;
 
+/// Whether a reader accepts these bytes.
+type Reader = fn(&Desk, &[u8]) -> bool;
+
 /// The readers, in the order of the byte that chooses one: the first of the file.
-pub const READERS: [(&str, fn(&Desk, &[u8]) -> bool); 16] = [
+pub const READERS: [(&str, Reader); 16] = [
     ("cifar", cifar),
     ("idx-images", |desk, bytes| idx(desk, "train-images-idx3-ubyte", bytes)),
     ("idx-labels", |desk, bytes| idx(desk, "t10k-labels-idx1-ubyte", bytes)),

@@ -26,7 +26,7 @@ type Put = fn(&Path);
 
 const BAD: [(&str, Put); 7] = [
     ("empty", |path| drop(File::create(path).unwrap())),
-    ("noise", |path| fs::write(path, (0..2000u32).map(|i| (i * i >> 3) as u8).collect::<Vec<_>>()).unwrap()),
+    ("noise", |path| fs::write(path, (0..2000u32).map(|i| ((i * i) >> 3) as u8).collect::<Vec<_>>()).unwrap()),
     ("huge", |path| File::create(path).unwrap().set_len(5 << 30).unwrap()),
     ("endless", |path| symlink("/dev/zero", path).unwrap()),
     ("a pipe", |path| assert!(Command::new("mkfifo").arg(path).status().unwrap().success())),

@@ -15,5 +15,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
     // Property tests look for their regressions' file; and nothing else leaves the interpreter.
     test.env("MIRIFLAGS", "-Zmiri-disable-isolation -Zmiri-strict-provenance");
     test.env("PROPTEST_DISABLE_FAILURE_PERSISTENCE", "true");
+    // Of property tests that set no number themselves.
+    test.env("PROPTEST_CASES", "4");
     command::run(&mut test)
 }
