@@ -71,8 +71,7 @@ fn check(file: &[u8]) -> Verdict {
 /// Each model changed again and again: what is accepted is changed further.
 #[test]
 fn changed_models_are_refused_or_run() {
-    let rounds = std::env::var("KINGLET_FUZZ_ROUNDS").ok().and_then(|rounds| rounds.parse().ok());
-    let rounds = rounds.unwrap_or(if cfg!(miri) { 1 } else { 40 });
+    let rounds = random::rounds(if cfg!(miri) { 1 } else { 40 });
     let (mut faults, mut ran, mut refused) = (Vec::new(), 0, 0);
     for index in (0..seeds::count()).step_by(if cfg!(miri) { 9 } else { 1 }) {
         let seed = seeds::model(index);

@@ -6,6 +6,7 @@ mod model;
 #[path = "../harness/mutate.rs"]
 mod mutate;
 #[path = "../harness/random.rs"]
+#[allow(dead_code)]
 mod random;
 #[path = "../harness/seeds.rs"]
 mod seeds;

@@ -1,5 +1,10 @@
 //! Numbers that look random: the same ones for the same seed, on every machine.
 
+/// How many changes of each file the tests make: `default`, or what `KINGLET_FUZZ_ROUNDS` says.
+pub fn rounds(default: u32) -> u32 {
+    std::env::var("KINGLET_FUZZ_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(default)
+}
+
 /// A linear congruential generator; its upper bits are used.
 pub struct Random(u64);
 

@@ -1,7 +1,8 @@
 //! The corpora of the fuzz targets `import` and `data`, on stable Rust: whole files of every kind are accepted, those that a fuzzer found
 //! and changes of them do no harm. `tests/fuzz_model.rs` does the same for model files.
 //!
-//! `KINGLET_BLESS=1` writes the whole files, and models of many plans for the target `model`, to `fuzz/corpus` anew.
+//! `KINGLET_BLESS=1` writes the whole files, and models of many plans for the target `model`, to `fuzz/corpus` anew;
+//! `KINGLET_FUZZ_ROUNDS=N` makes N changes of each.
 
 #[path = "../../fuzz/harness/mod.rs"]
 #[allow(dead_code)]
@@ -18,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use halved::halved;
 use harness::data::{Desk, READERS};
-use harness::random::Random;
+use harness::random::{Random, rounds};
 use harness::{data, import};
 use import_util::{small_network, small_onnx, tiny_network, widened};
 use kinglet::Model;
@@ -81,7 +82,7 @@ fn imports_do_no_harm() {
     assert!(refused > 3, "only {refused} are refused");
     for (name, bytes) in &whole {
         assert!(files.iter().any(|(file, bytes)| file == name && import::check(bytes)), "{name} is refused");
-        for seed in 0..400 {
+        for seed in 0..rounds(400) {
             import::check(&mutated(bytes, seed));
         }
     }
@@ -105,7 +106,7 @@ fn data_do_no_harm() {
     println!("{refused} of {} are refused", files.len());
     for (name, bytes) in &whole {
         assert!(files.iter().any(|(file, bytes)| file == name && data::check(&desk, bytes)), "{name} is refused");
-        for seed in 0..40 {
+        for seed in 0..rounds(40) {
             let mut changed = mutated(bytes, seed);
             changed.splice(..changed.len().min(1), bytes.first().copied());
             data::check(&desk, &changed);
