@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use kinglet::{DType, Model};
 use ndarray::{Array2, ArrayD};
-use ndarray_npy::{ViewNpyExt, WriteNpyExt};
+use ndarray_npy::WriteNpyExt;
 
 use crate::compare;
 use crate::device::{self, Board};
@@ -133,9 +133,7 @@ fn expected(path: &Path, model: &Model<'_>, count: usize) -> Result<Expected> {
 
 /// An array of float32, or `None` when the file holds something else.
 fn floats(path: &Path) -> Result<Option<ArrayD<f32>>> {
-    let bytes = files::read(path)?;
-    let view = ndarray::ArrayView::<f32, ndarray::IxDyn>::view_npy(&bytes);
-    Ok(view.ok().map(|view| view.as_standard_layout().into_owned()))
+    Ok(files::reals(&files::read(path)?))
 }
 
 fn rows<T>(array: ArrayD<T>, count: usize, classes: usize) -> Result<Array2<T>> {

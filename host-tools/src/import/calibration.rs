@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use image::imageops::FilterType;
 use kinglet::Shape;
-use ndarray::{Array4, ArrayD, ArrayView, ArrayView4, IxDyn};
-use ndarray_npy::ViewNpyExt;
+use ndarray::{Array4, ArrayD, ArrayView4};
 
 use super::ImportedFloat;
 use crate::files::{self, IntArray};
@@ -28,8 +27,8 @@ pub fn load(path: &Path, model: &ImportedFloat) -> Result<Array4<f32>> {
     }
     let bytes = files::read(path)?;
     let name = || format!("`{}`", path.display());
-    if let Ok(view) = ArrayView::<f32, IxDyn>::view_npy(&bytes) {
-        return channels_last(view.to_owned(), model).with_context(name);
+    if let Some(reals) = files::reals(&bytes) {
+        return channels_last(reals, model).with_context(name);
     }
     match IntArray::read(path)? {
         IntArray::Unsigned(pixels) => {
