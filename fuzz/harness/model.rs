@@ -1,6 +1,6 @@
 //! Any bytes as a model file: refused, or run in every way with one result.
 
-use kinglet::kernels::{Backend, Dsp, Portable};
+use kinglet::kernels::{Active, Backend, Dsp, Portable};
 use kinglet::ops::Op;
 use kinglet::{DType, Fault, Guard, Model, Observer, Session, Step, StepEvent};
 
@@ -70,7 +70,8 @@ pub fn check(bytes: &[u8]) -> Verdict {
     assert!(finite, "a half that is infinite or no number, of {:?}", model.steps().last());
     assert_eq!(run(), output, "the second inference");
 
-    assert_eq!(run_on::<Dsp>(model, &input, 0xA5), output, "the other kernels, in other memory");
+    assert_eq!(run_on::<Dsp>(model, &input, 0xA5), output, "the kernels of DSP instructions, in other memory");
+    assert_eq!(run_on::<Active>(model, &input, 0xA5), output, "the kernels of this machine");
     assert_eq!(run_in_pieces(model, &input), output, "in pieces");
     assert_eq!(run_split(model, &input), output, "in two memories");
     run_wildly(model, &wild);

@@ -248,7 +248,7 @@ fn other_parameters(file: &mut [u8], random: &mut Random) {
             set(file, one + field as usize, new);
         }
         if random.one_in(2) {
-            set(file, one + step::OP as usize, 1 + random.below(21) as u32);
+            set(file, one + step::OP as usize, 1 + random.below(24) as u32);
         }
     }
 }
