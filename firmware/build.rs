@@ -6,16 +6,21 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs, process};
 
-const BOARDS: &[&str] = &[
-    "mps2-an385",
-    "mps2-an386",
-    "mps2-an500",
-    "mps2-an505",
-    "mps3-an547",
-    "lm3s6965evb",
-    "microbit",
-    "olimex-stm32-h405",
-    "netduinoplus2",
+/// The boards, each with the target that it takes.
+const BOARDS: &[(&str, &str)] = &[
+    ("mps2-an385", "thumbv6m-none-eabi"),
+    ("mps2-an386", "thumbv7em-none-eabihf"),
+    ("mps2-an500", "thumbv7em-none-eabihf"),
+    ("mps2-an505", "thumbv8m.main-none-eabihf"),
+    ("mps3-an547", "thumbv8m.main-none-eabihf"),
+    ("lm3s6965evb", "thumbv7m-none-eabi"),
+    ("microbit", "thumbv6m-none-eabi"),
+    ("olimex-stm32-h405", "thumbv7em-none-eabihf"),
+    ("netduinoplus2", "thumbv7em-none-eabihf"),
+    ("nucleo-f446re", "thumbv7em-none-eabihf"),
+    ("nucleo-h743zi", "thumbv7em-none-eabihf"),
+    ("nrf52840-dk", "thumbv7em-none-eabihf"),
+    ("pico2", "thumbv8m.main-none-eabihf"),
 ];
 
 /// The model when `KINGLET_MODEL` is not set.
@@ -51,18 +56,28 @@ fn main() {
     fs::write(out.join("images.bin"), images(&root)).unwrap_or_else(|e| fail(&e.to_string()));
 }
 
-/// The one board whose feature is on.
+/// The one board whose feature is on, for the target that it takes.
 fn board() -> &'static str {
     let on = |board: &str| {
         let name = board.to_uppercase().replace('-', "_");
         env::var_os(format!("CARGO_FEATURE_{name}")).is_some()
     };
-    let chosen: Vec<_> = BOARDS.iter().filter(|board| on(board)).collect();
-    match chosen[..] {
+    let chosen: Vec<_> = BOARDS.iter().filter(|(board, _)| on(board)).collect();
+    let names = |boards: &mut dyn Iterator<Item = &&str>| boards.copied().collect::<Vec<_>>().join(", ");
+    let &(board, target) = match chosen[..] {
         [board] => board,
-        [] => fail(&format!("choose a board: `--features BOARD`, where BOARD is one of {}", BOARDS.join(", "))),
-        _ => fail(&format!("more than one board chosen: {chosen:?}")),
+        [] => {
+            let all = names(&mut BOARDS.iter().map(|(board, _)| board));
+            fail(&format!("choose a board: `--features BOARD`, where BOARD is one of {all}"))
+        }
+        _ => fail(&format!("more than one board chosen: {}", names(&mut chosen.iter().map(|(board, _)| board)))),
+    };
+    let given = env::var("TARGET").unwrap_or_default();
+    // A core runs the code of smaller ones too, but not of larger ones.
+    if given != target {
+        fail(&format!("{board} takes `--target {target}`, not {given}"));
     }
+    board
 }
 
 /// The absolute path of the model file. Without one, the programs that need it do not compile: `model!` says why.

@@ -261,6 +261,11 @@ impl<'m, const USES: u64> Model<'m, USES> {
         self.file.checksum()
     }
 
+    /// The model file.
+    pub const fn as_bytes(&self) -> &'m [u8] {
+        self.file.bytes()
+    }
+
     /// Bytes of the model file.
     pub const fn file_len(&self) -> usize {
         self.file.len() as usize

@@ -1,6 +1,8 @@
 //! The arena of the model that is built in: in RAM, or, when it was exported for two memories, in RAM and in the slower
 //! memory of the board.
 
+use core::sync::atomic::{AtomicBool, Ordering};
+
 use kinglet::kernels::Active;
 use kinglet::{Model, Session};
 
@@ -42,6 +44,28 @@ pub fn session<const USES: u64>(
     report::model(&model);
     let session = if model.fast_len() > 0 { Session::split(model, ram, slow) } else { Session::new(model, ram) };
     session.inspect_err(|error| defmt::error!("{}", error)).ok()
+}
+
+/// All of the slow memory that no static takes, as zeros, from a multiple of 16 bytes on. Once: `None` when it was taken before.
+pub fn rest() -> Option<&'static mut [u8]> {
+    /// A load and a store, for Cortex-M0 has no swap; there is but one thread.
+    static TAKEN: AtomicBool = AtomicBool::new(false);
+    unsafe extern "C" {
+        static mut _slow_end: u32;
+        static mut _slow_limit: u32;
+    }
+    if TAKEN.load(Ordering::Relaxed) {
+        return None;
+    }
+    TAKEN.store(true, Ordering::Relaxed);
+    let (start, end) = (&raw mut _slow_end, &raw mut _slow_limit);
+    let len = (end as usize).saturating_sub(start as usize);
+    // SAFETY: the linker script puts the first symbol after all statics of this memory, at a multiple of 16, and the second at the memory's
+    // end; the stack is not between them, and this is the only reference, for it is made once. The bytes are written before they are read.
+    unsafe {
+        start.cast::<u8>().write_bytes(0, len);
+        Some(core::slice::from_raw_parts_mut(start.cast(), len))
+    }
 }
 
 /// Fills the slow memory's statics with zeros, as the start-up code does with those in RAM. Call it before they are used.

@@ -25,15 +25,19 @@ pub const UNEXPECTED_EXCEPTION: i32 = 103;
 /// Set by the first fault: a second one, while the first is being reported, reports nothing.
 static FAULTED: AtomicBool = AtomicBool::new(false);
 
-/// Ends the program: under QEMU with an exit code, on a board by waiting forever.
+/// Ends the program: under QEMU and a debugger with an exit code, on a board alone by waiting forever.
 pub fn exit(code: i32) -> ! {
-    #[cfg(feature = "qemu")]
-    semihosting::process::exit(code);
-    #[cfg(not(feature = "qemu"))]
-    loop {
-        let _ = code;
-        cortex_m::asm::wfi();
+    #[cfg(feature = "hardware")]
+    {
+        // What the debugger has not fetched yet.
+        defmt::flush();
+        if !cortex_m::peripheral::DCB::is_debugger_attached() {
+            loop {
+                cortex_m::asm::wfi();
+            }
+        }
     }
+    semihosting::process::exit(code)
 }
 
 /// Whether this is the first fault. A load and a store, for Cortex-M0 has no swap.

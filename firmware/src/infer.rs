@@ -23,7 +23,10 @@ pub fn infer<const USES: u64>(model: Model<'static, USES>, arena: Bytes, frame: 
     if let Some(images) = crate::host::HostImages::open() {
         return classify(&mut session, images, frame);
     }
+    #[cfg(feature = "qemu")]
     defmt::error!("no images: build with KINGLET_IMAGES=images.npy, or put inputs.bin into the working directory");
+    #[cfg(not(feature = "qemu"))]
+    defmt::error!("no images: build with KINGLET_IMAGES=images.npy");
     fault::BAD_INPUT
 }
 

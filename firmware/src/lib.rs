@@ -23,6 +23,8 @@ pub mod report;
 pub mod selftest;
 pub mod stack;
 
+#[cfg(feature = "hardware")]
+use defmt_rtt as _;
 #[cfg(feature = "qemu")]
 use defmt_semihosting as _;
 

@@ -7,7 +7,7 @@ use crate::images::{Embedded, Header, Kind, Source, feed};
 use crate::report::{self, Record};
 use crate::{clock, fault};
 
-/// Logs stack, instructions and checksums for the first embedded image, or for an image of zeros when none was
+/// Logs stack, instructions (cycles on a board) and checksums for the first embedded image, or for an image of zeros when none was
 /// built in, and what it costs to watch over the weights; the exit code.
 ///
 /// `frame` has room for one image; `records` and `sums`, the steps' checksums, are as many as the model has steps.
@@ -37,7 +37,7 @@ pub fn profile<const USES: u64>(
     let _ = feed(&mut session, header.kind, frame);
     let mut guard = Guard::new(model, sums);
     clock::start();
-    defmt::info!("guarded instructions={=u32}", clock::count(|| session.run_observed(&mut guard)));
+    defmt::info!("guarded {=str}={=u32}", clock::UNIT, clock::count(|| session.run_observed(&mut guard)));
     if let Some(step) = guard.damaged() {
         defmt::error!("the weights of step {=usize} have changed", step);
         return fault::FAILED;

@@ -11,9 +11,14 @@ use crate::{board, clock, stack};
 
 /// Board and backend.
 pub fn board() {
+    #[cfg(not(feature = "hardware"))]
+    let (key, value) = ("icount_shift", board::ICOUNT_SHIFT);
+    #[cfg(feature = "hardware")]
+    let (key, value) = ("hz", board::core_hz());
     defmt::info!(
-        "board icount_shift={=u32} stack={=u32} backend={=str} name={=str}",
-        board::ICOUNT_SHIFT,
+        "board {=str}={=u32} stack={=u32} backend={=str} name={=str}",
+        key,
+        value,
         stack::size(),
         Active::NAME,
         board::NAME
@@ -35,7 +40,7 @@ pub fn model<const USES: u64>(model: &Model<'_, USES>) {
 /// What a step came to; one per step of a model, in a `static`, to be no part of the measured stack.
 #[derive(Debug)]
 pub struct Record {
-    instructions: AtomicU32,
+    counted: AtomicU32,
     checksum: AtomicU32,
 }
 
@@ -43,11 +48,11 @@ impl Record {
     /// Nothing yet.
     #[allow(clippy::new_without_default)] // for statics
     pub const fn new() -> Self {
-        Self { instructions: AtomicU32::new(0), checksum: AtomicU32::new(0) }
+        Self { counted: AtomicU32::new(0), checksum: AtomicU32::new(0) }
     }
 }
 
-/// Measures an inference with the input that `feed` gives and logs it: stack, instructions as a whole, instructions and
+/// Measures an inference with the input that `feed` gives and logs it: stack, instructions (cycles on a board) as a whole, and with the
 /// checksum of each step.
 ///
 /// `feed` is called before each of three runs: the first with the clock stopped, so that no interrupt adds to the
@@ -64,15 +69,16 @@ pub fn measure<const USES: u64>(
 
     feed(session);
     clock::start();
-    defmt::info!("inference instructions={=u32}", clock::count(|| session.run()));
+    defmt::info!("inference {=str}={=u32}", clock::UNIT, clock::count(|| session.run()));
 
     feed(session);
     session.run_observed(&mut Profiler { records, overhead: clock::overhead() });
     for (step, record) in session.model().steps().zip(records) {
         defmt::info!(
-            "step index={=usize} instructions={=u32} macs={=u64} checksum={=u32:#010x} op={=str} name={=str}",
+            "step index={=usize} {=str}={=u32} macs={=u64} checksum={=u32:#010x} op={=str} name={=str}",
             step.index,
-            record.instructions.load(Ordering::Relaxed),
+            clock::UNIT,
+            record.counted.load(Ordering::Relaxed),
             step.macs(),
             record.checksum.load(Ordering::Relaxed),
             step.kind().name(),
@@ -95,9 +101,9 @@ impl Observer for Profiler<'_> {
     fn step(&mut self, event: &StepEvent<'_>) {
         let Some(record) = self.records.get(event.index) else { return };
         // Loads and stores, for Cortex-M0 has no more; there is but one thread.
-        let before = if event.rows.start == 0 { 0 } else { record.instructions.load(Ordering::Relaxed) };
-        let instructions = clock::instructions(event.ticks).saturating_sub(self.overhead);
-        record.instructions.store(before.wrapping_add(instructions), Ordering::Relaxed);
+        let before = if event.rows.start == 0 { 0 } else { record.counted.load(Ordering::Relaxed) };
+        let counted = clock::counted(event.ticks).saturating_sub(self.overhead);
+        record.counted.store(before.wrapping_add(counted), Ordering::Relaxed);
         let before = if event.rows.start == 0 { 0 } else { record.checksum.load(Ordering::Relaxed) };
         record.checksum.store(event.checksum(before), Ordering::Relaxed);
     }

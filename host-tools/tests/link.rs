@@ -13,14 +13,15 @@ use std::thread;
 use std::time::Duration;
 
 use assert_cmd::Command;
-use common::{arena, seal};
+use common::{Block, arena, seal};
 use embedded_io::ErrorKind;
 use kinglet::device::Clock;
 use kinglet::device::link::Server;
+use kinglet::device::load::{Loader, needed};
 use kinglet::{Model, Session};
 use kinglet_tools::data::{Dataset, Split};
-use kinglet_tools::device::BOARDS;
 use kinglet_tools::device::client::{Client, evaluate};
+use kinglet_tools::device::emulated_boards;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -131,26 +132,44 @@ impl Clock for Fives {
     }
 }
 
-/// A device in a thread, which is reset after every `reset` bytes, and the line to it.
-fn device(bytes: Vec<u8>, rate: f64, reset: usize) -> HostEnd {
+/// A device in a thread, which is reset after every `reset` bytes, and the line to it. `run` is what it does from one reset to the next.
+fn device_that(mut run: impl FnMut(&mut DeviceEnd) + Send + 'static, rate: f64, reset: usize) -> HostEnd {
     let (to_device, received) = channel();
     let (sent, from_device) = channel();
     thread::spawn(move || {
         let mut end = DeviceEnd { received, sent, left: 0 };
-        let model = Model::new(&bytes).unwrap();
         // Until the host is gone; what arrives while it restarts waits in the channel.
         loop {
             end.left = reset;
-            let mut memory = Vec::new();
-            let session = Session::new(model, arena(&mut memory, model.arena_len())).unwrap();
-            let (mut input, mut sums) = ([0; 64], vec![0; model.step_count()]);
-            Server::new(&mut end, Fives(0), session, &mut input, &mut sums, "a thread").serve();
+            run(&mut end);
             if end.left > 0 {
                 return;
             }
         }
     });
     HostEnd { received: from_device, sent: to_device, rng: ChaCha8Rng::seed_from_u64(3), rate }
+}
+
+/// A device that holds this model.
+fn device(bytes: Vec<u8>, rate: f64, reset: usize) -> HostEnd {
+    let run = move |end: &mut DeviceEnd| {
+        let model = Model::new(&bytes).unwrap();
+        let mut memory = Vec::new();
+        let session = Session::new(model, arena(&mut memory, model.arena_len())).unwrap();
+        let (mut input, mut sums) = ([0; 64], vec![0; model.step_count()]);
+        Server::new(end, Fives(0), session, &mut input, &mut sums, "a thread").serve();
+    };
+    device_that(run, rate, reset)
+}
+
+/// A device with this much memory for models; reset, it holds none.
+fn loader(room: usize, rate: f64, reset: usize) -> HostEnd {
+    let run = move |end: &mut DeviceEnd| {
+        let mut memory = Vec::new();
+        let mut sums = [0; 256];
+        Loader::new(end, Fives(0), arena(&mut memory, room), &mut sums, "a thread").serve();
+    };
+    device_that(run, rate, reset)
 }
 
 #[test]
@@ -200,6 +219,67 @@ fn the_step_that_differs_is_named() {
     assert!(found.iter().all(|&step| step < model.step_count()), "{found:?}");
 }
 
+/// Whatever becomes of pieces of the file on the way, and however often the device is reset, it runs that model in the end.
+#[test]
+fn models_are_sent_over_a_bad_line() {
+    for (rate, reset) in [(0.0, usize::MAX), (0.002, usize::MAX), (0.0, 4001), (0.001, 6007)] {
+        let mut client = Client::new(loader(20_000, rate, reset));
+        for block in [Block::in_place(), Block::streamed()] {
+            let bytes = block.to_bytes();
+            let model = Model::new(&bytes).unwrap();
+            let mut memory = Vec::new();
+            let mut session = Session::new(model, arena(&mut memory, model.arena_len())).unwrap();
+            let mut arrived = 0;
+            client.send(&bytes, |bytes| arrived = bytes).unwrap();
+            assert_eq!(arrived, bytes.len());
+            for seed in 0..6 {
+                let pixels: Vec<u8> = (0..model.input().shape.len()).map(|i| (i * (seed * 2 + 7)) as u8).collect();
+                let (_, difference) = client.compare(&mut session, &pixels).unwrap();
+                assert_eq!(difference, None, "{rate} {reset}");
+            }
+        }
+        assert_eq!(client.retries() == 0, rate == 0.0 && reset == usize::MAX, "{rate} {reset}");
+    }
+}
+
+#[test]
+fn a_device_that_takes_models_is_evaluated_with_any() {
+    let bytes = std::fs::read(model_path()).unwrap();
+    let model = Model::new(&bytes).unwrap();
+    let (clean, reset) = (usize::MAX, 33_003);
+    for (reset, retries) in [(clean, false), (reset, true)] {
+        let found = evaluate(loader(40_000, 0.0, reset), model, &images(60), || {}).unwrap();
+        assert_eq!((found.equal, found.difference, found.retries > 0), (60, None, retries));
+        assert_eq!((found.device.model.as_str(), found.device.about.room), ("digits-resnet", 40_000));
+    }
+}
+
+#[test]
+fn models_that_cannot_run_are_refused() {
+    let bytes = std::fs::read(model_path()).unwrap();
+    let model = Model::new(&bytes).unwrap();
+    let says = |error: anyhow::Error, what: &str| assert!(error.to_string().contains(what), "{error}");
+    // Too large for the file; large enough for it, but not for the arena.
+    for room in [bytes.len() - 1, bytes.len() + 64] {
+        says(
+            Client::new(loader(room, 0.0, usize::MAX)).send(&bytes, |_| {}).unwrap_err(),
+            "bytes of memory, and there are",
+        );
+        let error = evaluate(loader(room, 0.0, usize::MAX), model, &images(1), || {}).unwrap_err();
+        says(error, &format!("takes {} bytes of memory", needed(&model)));
+    }
+    assert!(evaluate(loader(needed(&model) as usize, 0.0, usize::MAX), model, &images(1), || {}).is_ok());
+    // What is no model never runs, nor does what ran before.
+    let mut client = Client::new(loader(40_000, 0.0, usize::MAX));
+    client.send(&bytes, |_| {}).unwrap();
+    let mut bent = bytes.clone();
+    bent[bytes.len() / 2] ^= 1;
+    says(client.send(&bent, |_| {}).unwrap_err(), "invalid at byte");
+    says(Client::new(loader(40_000, 0.0, usize::MAX)).infer(&[0; 64], 10).unwrap_err(), "holds no model");
+    // A model that is built in stays.
+    says(Client::new(device(bytes.clone(), 0.0, usize::MAX)).send(&bytes, |_| {}).unwrap_err(), "no such command");
+}
+
 #[test]
 fn a_silent_line_is_given_up() {
     let (sent, _kept) = channel();
@@ -214,12 +294,20 @@ fn emulated_boards_are_evaluated() {
     if !needs::devices() {
         return;
     }
-    for board in BOARDS.iter().filter(|board| board.serial.is_some()) {
-        let mut kinglet = Command::cargo_bin("kinglet").unwrap();
-        kinglet.args(["device", "eval", "--images", "20", "--qemu", board.name]).arg(model_path());
-        let output = kinglet.output().unwrap();
-        let text = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
-        assert!(text.contains("agreement  20 of 20") && text.contains(board.name), "{text}");
+    for board in emulated_boards() {
+        evaluate_emulated(board.name, &[]);
     }
+    // By way of the line, on a board of each kind of memory: one, and two.
+    for board in ["mps2-an386", "mps3-an547", "lm3s6965evb"] {
+        evaluate_emulated(board, &["--load"]);
+    }
+}
+
+fn evaluate_emulated(board: &str, more: &[&str]) {
+    let mut kinglet = Command::cargo_bin("kinglet").unwrap();
+    kinglet.args(["device", "eval", "--images", "20", "--qemu", board]).args(more).arg(model_path());
+    let output = kinglet.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("agreement  20 of 20") && text.contains(board), "{text}");
 }

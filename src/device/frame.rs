@@ -1,7 +1,7 @@
 //! Frames on a serial line: up to [`PAYLOAD`] bytes and their CRC-32, between end marks that occur nowhere inside (SLIP, RFC 1055). Whatever
 //! noise a line adds or bytes it loses, a receiver is in step again after the next end mark, and takes no damaged frame.
 
-use embedded_io::Write;
+use embedded_io::{Read, Write};
 use heapless::Vec;
 
 use crate::format::crc32;
@@ -55,6 +55,24 @@ impl Decoder {
         self.escaped = false;
         self.damaged |= self.bytes.push(byte).is_err();
         None
+    }
+}
+
+/// Waits for the next whole frame: its payload. What is damaged or no frame is passed over.
+///
+/// # Errors
+/// Those of the line.
+pub fn receive<L: Read>(line: &mut L, decoder: &mut Decoder) -> Result<Vec<u8, PAYLOAD>, L::Error> {
+    loop {
+        let mut byte = [0];
+        if line.read(&mut byte)? == 0 {
+            continue;
+        }
+        let [byte] = byte;
+        if let Some(payload) = decoder.push(byte) {
+            // No longer than a decoder takes.
+            return Ok(Vec::from_slice(payload).unwrap_or_default());
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! A model on a device, worked from a host over a serial line: inputs come, outputs and checksums go.
 //!
 //! The host asks and the device answers, a [`frame`] each. A question is a number of the host's choice, a command, and its arguments; the
-//! answer begins with that number and command, or with the number and [`REFUSED`] when the question cannot be answered. Words are little-endian.
+//! answer begins with that number and command, or is that number, [`REFUSED`], and a [`Refusal`]. Words are little-endian.
 //! Asking twice does no harm, so a host that gets no answer asks again: lost bytes, noise and resets cost time, and nothing else.
 //!
 //! | command | arguments | answer |
@@ -11,20 +11,25 @@
 //! | [`RUN`] | CRC-32 of the input | ticks of the inference (8 bytes), CRC-32 of the output |
 //! | [`OUTPUT`] | offset (4 bytes) | bytes of the output |
 //! | [`CHECKSUMS`] | step (4 bytes) | CRC-32 of that step's output and of those after it |
+//! | [`LOAD`] | bytes of a model file (4 bytes), their CRC-32 | |
+//! | [`PART`] | offset (4 bytes), bytes of the model file | |
+//! | [`START`] | CRC-32 of the model file | |
 //!
 //! The input is pixels, `H x W x C` bytes. The device keeps it beside the arena, and runs it only when its CRC-32 is the host's: after a reset it is
-//! not, and the host writes it again.
+//! not, and the host writes it again. So it is with model files, by the last three commands: they are for devices with [`About::room`], which
+//! [`load`](super::load) serves.
 
+use embedded_hal::digital::OutputPin;
 use embedded_io::{Read, Write};
 
-use super::Clock;
 use super::frame::{self, Decoder, PAYLOAD};
+use super::{Clock, NoPin};
 use crate::format::crc32;
 use crate::kernels::Backend;
 use crate::{Observer, Session, StepEvent};
 
 /// The version of this protocol.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 /// Who are you?
 pub const HELLO: u8 = 1;
 /// Here is a part of the input.
@@ -35,18 +40,80 @@ pub const RUN: u8 = 3;
 pub const OUTPUT: u8 = 4;
 /// What came out of each step?
 pub const CHECKSUMS: u8 = 5;
-/// Instead of the command: the question cannot be answered, because its arguments do not fit, or the input is another one.
+/// I shall send a model file.
+pub const LOAD: u8 = 6;
+/// Here is a part of the model file.
+pub const PART: u8 = 7;
+/// The model file is complete: run that model from now on.
+pub const START: u8 = 8;
+/// Instead of the command: the question cannot be answered. A [`Refusal`] says why.
 pub const REFUSED: u8 = 0x80;
 
 /// Bytes of an answer before its data: number and command.
 pub const HEAD: usize = 2;
-/// Bytes of the input in a question: the head and the offset go before them.
+/// Bytes of the input, or of a model file, in a question: the head and the offset go before them.
 pub const CHUNK: usize = PAYLOAD - HEAD - 4;
+
+/// Why a question cannot be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Refusal {
+    /// The device has no such command, or its arguments do not fit.
+    Unfit,
+    /// The input or the model file that the device holds is not that of the host: send it again.
+    Lost,
+    /// The device holds no model.
+    NoModel,
+    /// There is not enough memory.
+    Room {
+        /// Bytes that are needed.
+        needed: u32,
+        /// Bytes that there are.
+        given: u32,
+    },
+    /// The model file is not valid for the device's runtime.
+    Invalid {
+        /// The byte of the file that shows it.
+        at: u32,
+    },
+}
+
+impl Refusal {
+    /// Bytes of it: a code and two words.
+    pub const LEN: usize = 9;
+
+    /// As it is sent.
+    pub fn to_bytes(self) -> [u8; Self::LEN] {
+        let (code, a, b) = match self {
+            Refusal::Unfit => (0, 0, 0),
+            Refusal::Lost => (1, 0, 0),
+            Refusal::NoModel => (2, 0, 0),
+            Refusal::Room { needed, given } => (3, needed, given),
+            Refusal::Invalid { at } => (4, at, 0),
+        };
+        let ([a0, a1, a2, a3], [b0, b1, b2, b3]) = (u32::to_le_bytes(a), u32::to_le_bytes(b));
+        [code, a0, a1, a2, a3, b0, b1, b2, b3]
+    }
+
+    /// As it was sent; `None` when it is of another version.
+    pub fn from_bytes(bytes: &[u8; Self::LEN]) -> Option<Self> {
+        let [code, a0, a1, a2, a3, b0, b1, b2, b3] = *bytes;
+        let (a, b) = (u32::from_le_bytes([a0, a1, a2, a3]), u32::from_le_bytes([b0, b1, b2, b3]));
+        match code {
+            0 => Some(Refusal::Unfit),
+            1 => Some(Refusal::Lost),
+            2 => Some(Refusal::NoModel),
+            3 => Some(Refusal::Room { needed: a, given: b }),
+            4 => Some(Refusal::Invalid { at: a }),
+            _ => None,
+        }
+    }
+}
 
 /// What a device says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct About {
-    /// The CRC-32 of the model file, as in its header.
+    /// The CRC-32 of the model file, as in its header; 0 when there is no model.
     pub model: u32,
     /// Bytes of an input.
     pub input_len: u32,
@@ -56,16 +123,18 @@ pub struct About {
     pub steps: u32,
     /// Ticks per second of its clock.
     pub frequency: u32,
+    /// Bytes of memory for models that come over the line; 0 when the model is built in for good.
+    pub room: u32,
 }
 
 impl About {
     /// Bytes of it: the protocol's version, then its words.
-    pub const LEN: usize = 21;
+    pub const LEN: usize = 25;
 
     /// As it is sent.
     pub fn to_bytes(self) -> [u8; Self::LEN] {
         let mut bytes = [VERSION; Self::LEN];
-        let words = [self.model, self.input_len, self.output_len, self.steps, self.frequency];
+        let words = [self.model, self.input_len, self.output_len, self.steps, self.frequency, self.room];
         for (to, word) in bytes.iter_mut().skip(1).zip(words.into_iter().flat_map(u32::to_le_bytes)) {
             *to = word;
         }
@@ -77,11 +146,77 @@ impl About {
         let [VERSION, words @ ..] = bytes else { return None };
         let mut words = words.chunks_exact(4).map(|word| word.try_into().map_or(0, u32::from_le_bytes));
         let mut next = || words.next().unwrap_or(0);
-        Some(Self { model: next(), input_len: next(), output_len: next(), steps: next(), frequency: next() })
+        Some(Self {
+            model: next(),
+            input_len: next(),
+            output_len: next(),
+            steps: next(),
+            frequency: next(),
+            room: next(),
+        })
     }
 }
 
-/// The device's side.
+/// Answers a question: with nothing, or with the reason why it is refused.
+///
+/// # Errors
+/// Those of the line.
+pub(super) fn respond<L: Write>(
+    line: &mut L,
+    [number, command]: [u8; HEAD],
+    answer: Result<(), Refusal>,
+) -> Result<(), L::Error> {
+    match answer {
+        Ok(()) => frame::send(line, &[&[number, command]]),
+        Err(refusal) => frame::send(line, &[&[number, REFUSED], &refusal.to_bytes()]),
+    }
+}
+
+/// Answers [`HELLO`].
+///
+/// # Errors
+/// Those of the line.
+pub(super) fn introduce<L: Write>(
+    line: &mut L,
+    head: [u8; HEAD],
+    about: About,
+    names: [&str; 2],
+) -> Result<(), L::Error> {
+    // Names of boards and models are short; of longer ones the beginning will do.
+    let [board, model] = names.map(|name| {
+        let name = name.as_bytes();
+        name.get(..48).unwrap_or(name)
+    });
+    let parts = [&head, &about.to_bytes()[..], &[board.len() as u8], board, &[model.len() as u8], model];
+    frame::send(line, &parts)
+}
+
+/// The first word of a question's arguments, and the bytes after it.
+pub(super) fn first_word(arguments: &[u8]) -> Option<(u32, &[u8])> {
+    arguments.split_first_chunk().map(|(word, rest)| (u32::from_le_bytes(*word), rest))
+}
+
+/// The question that announces a model file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Announcement {
+    /// Number and command.
+    pub head: [u8; HEAD],
+    /// Bytes of the file.
+    pub len: u32,
+    /// Their CRC-32.
+    pub check: u32,
+}
+
+impl Announcement {
+    /// Reads the arguments of [`LOAD`].
+    pub fn read(head: [u8; HEAD], arguments: &[u8]) -> Option<Self> {
+        let (len, rest) = first_word(arguments)?;
+        let (check, _) = first_word(rest)?;
+        Some(Self { head, len, check })
+    }
+}
+
+/// The device's side, around a model that is built in.
 ///
 /// ```no_run
 /// # use kinglet::device::{Clock, link::Server};
@@ -91,17 +226,20 @@ impl About {
 /// # }
 /// ```
 #[derive(Debug)]
-pub struct Server<'b, 'm, L, C, B, const USES: u64> {
-    line: L,
-    clock: C,
-    session: Session<'m, B, USES>,
-    input: &'b mut [u8],
+pub struct Server<'b, 'm, L, C, B, P, const USES: u64> {
+    pub(super) line: L,
+    pub(super) clock: C,
+    pub(super) session: Session<'m, B, USES>,
+    pub(super) input: &'b mut [u8],
     /// The CRC-32 of each step's output in the last inference.
-    sums: &'b mut [u32],
-    board: &'b str,
+    pub(super) sums: &'b mut [u32],
+    pub(super) board: &'b str,
+    pub(super) pin: P,
+    /// When the model came over the line: bytes of memory for one, and the CRC-32 of its file.
+    pub(super) loaded: Option<(u32, u32)>,
 }
 
-impl<'b, 'm, L: Read + Write, C: Clock, B: Backend, const USES: u64> Server<'b, 'm, L, C, B, USES> {
+impl<'b, 'm, L: Read + Write, C: Clock, B: Backend, const USES: u64> Server<'b, 'm, L, C, B, NoPin, USES> {
     /// `input` has room for the model's pixels, `sums` for as many checksums as it has steps; what is missing is refused to the
     /// host, or left out.
     pub const fn new(
@@ -112,9 +250,17 @@ impl<'b, 'm, L: Read + Write, C: Clock, B: Backend, const USES: u64> Server<'b, 
         sums: &'b mut [u32],
         board: &'b str,
     ) -> Self {
-        Self { line, clock, session, input, sums, board }
+        Self { line, clock, session, input, sums, board, pin: NoPin, loaded: None }
     }
 
+    /// With a pin that is high while an inference runs.
+    pub fn trigger<P: OutputPin>(self, pin: P) -> Server<'b, 'm, L, C, B, P, USES> {
+        let Self { line, clock, session, input, sums, board, pin: NoPin, loaded } = self;
+        Server { line, clock, session, input, sums, board, pin, loaded }
+    }
+}
+
+impl<L: Read + Write, C: Clock, B: Backend, P: OutputPin, const USES: u64> Server<'_, '_, L, C, B, P, USES> {
     /// Answers questions until the line fails.
     ///
     /// # Errors
@@ -122,46 +268,56 @@ impl<'b, 'm, L: Read + Write, C: Clock, B: Backend, const USES: u64> Server<'b, 
     pub fn serve(&mut self) -> L::Error {
         let mut decoder = Decoder::default();
         loop {
-            let mut byte = [0];
-            let result = match self.line.read(&mut byte) {
-                Ok(0) => Ok(()),
-                Ok(_) => match decoder.push(byte[0]) {
-                    Some([number, command, arguments @ ..]) => self.answer(*number, *command, arguments),
-                    _ => Ok(()),
-                },
-                Err(error) => Err(error),
-            };
-            if let Err(error) = result {
+            // A model that is built in gives way to no other.
+            if let Err(error) = self.until_announced(&mut decoder) {
                 return error;
             }
         }
     }
 
-    fn answer(&mut self, number: u8, command: u8, arguments: &[u8]) -> Result<(), L::Error> {
-        let head = [number, command];
-        let word = arguments.first_chunk().map(|word| u32::from_le_bytes(*word));
-        let done = match (command, word) {
-            (HELLO, _) => return self.introduce(head),
-            (WRITE, Some(offset)) => {
-                let bytes = arguments.get(4..).unwrap_or_default();
-                let place = self.input.get_mut(offset as usize..).and_then(|rest| rest.get_mut(..bytes.len()));
-                place.map(|place| place.iter_mut().zip(bytes).for_each(|(to, &from)| *to = from)).is_some()
+    /// Answers questions until another model is announced, when this one came over the line.
+    ///
+    /// # Errors
+    /// Those of the line.
+    pub(super) fn until_announced(&mut self, decoder: &mut Decoder) -> Result<Announcement, L::Error> {
+        loop {
+            let question = frame::receive(&mut self.line, decoder)?;
+            let [number, command, arguments @ ..] = question.as_slice() else { continue };
+            let head = [*number, *command];
+            match Announcement::read(head, arguments) {
+                Some(announced) if *command == LOAD && self.loaded.is_some() => return Ok(announced),
+                _ => self.answer(head, arguments)?,
             }
-            (RUN, Some(check)) => match self.run(check) {
+        }
+    }
+
+    fn answer(&mut self, head: [u8; HEAD], arguments: &[u8]) -> Result<(), L::Error> {
+        let [_, command] = head;
+        let done = match (command, first_word(arguments)) {
+            (HELLO, _) => {
+                let (about, name) = (self.about(), self.session.model().name());
+                return introduce(&mut self.line, head, about, [self.board, name]);
+            }
+            (WRITE, Some((offset, bytes))) => {
+                let place = self.input.get_mut(offset as usize..).and_then(|rest| rest.get_mut(..bytes.len()));
+                let written = place.map(|place| place.iter_mut().zip(bytes).for_each(|(to, &from)| *to = from));
+                written.ok_or(Refusal::Unfit)
+            }
+            (RUN, Some((check, _))) => match self.run(check) {
                 Some((ticks, check)) => {
                     let parts = [&head[..], &ticks.to_le_bytes(), &check.to_le_bytes()];
                     return frame::send(&mut self.line, &parts);
                 }
-                None => false,
+                None => Err(Refusal::Lost),
             },
-            (OUTPUT, Some(offset)) => match self.session.output_bytes().get(offset as usize..) {
+            (OUTPUT, Some((offset, _))) => match self.session.output_bytes().get(offset as usize..) {
                 Some(rest) => {
                     let some = rest.get(..PAYLOAD - HEAD).unwrap_or(rest);
                     return frame::send(&mut self.line, &[&head, some]);
                 }
-                None => false,
+                None => Err(Refusal::Unfit),
             },
-            (CHECKSUMS, Some(first)) => match self.sums.get(first as usize..) {
+            (CHECKSUMS, Some((first, _))) => match self.sums.get(first as usize..) {
                 Some(rest) => {
                     let mut bytes = heapless::Vec::<u8, { PAYLOAD - HEAD }>::new();
                     for sum in rest.iter().take((PAYLOAD - HEAD) / 4) {
@@ -170,29 +326,31 @@ impl<'b, 'm, L: Read + Write, C: Clock, B: Backend, const USES: u64> Server<'b, 
                     }
                     return frame::send(&mut self.line, &[&head, &bytes]);
                 }
-                None => false,
+                None => Err(Refusal::Unfit),
             },
-            _ => false,
+            // It runs already: the answer to this question was lost.
+            (START, Some((check, _))) => match self.loaded {
+                Some((_, held)) if held == check => Ok(()),
+                Some(_) => Err(Refusal::Lost),
+                None => Err(Refusal::Unfit),
+            },
+            // A part that was sent twice, of the file that runs, or of one whose announcement was lost.
+            (PART, _) if self.loaded.is_some() => Err(Refusal::Lost),
+            _ => Err(Refusal::Unfit),
         };
-        frame::send(&mut self.line, &[&[number, if done { command } else { REFUSED }]])
+        respond(&mut self.line, head, done)
     }
 
-    fn introduce(&mut self, head: [u8; HEAD]) -> Result<(), L::Error> {
+    fn about(&self) -> About {
         let model = self.session.model();
-        let about = About {
+        About {
             model: model.checksum(),
             input_len: model.input().shape.len(),
             output_len: model.output().span(),
             steps: model.step_count() as u32,
             frequency: self.clock.frequency(),
-        };
-        // Names of boards and models are short; of longer ones the beginning will do.
-        let [board, model] = [self.board, model.name()].map(|name| {
-            let name = name.as_bytes();
-            name.get(..48).unwrap_or(name)
-        });
-        let parts = [&head, &about.to_bytes()[..], &[board.len() as u8], board, &[model.len() as u8], model];
-        frame::send(&mut self.line, &parts)
+            room: self.loaded.map_or(0, |(room, _)| room),
+        }
     }
 
     /// Runs the input if it is the one with this CRC-32: the ticks that it took, and the CRC-32 of the output.
@@ -205,9 +363,13 @@ impl<'b, 'm, L: Read + Write, C: Clock, B: Backend, const USES: u64> Server<'b, 
         self.session.set_pixels(input).ok()?;
         self.session.run_observed(&mut Sums(self.sums));
         self.session.set_pixels(input).ok()?;
+        // An inference does not depend on the pin.
+        let _ = self.pin.set_high();
         let before = self.clock.ticks();
         self.session.run();
-        Some((self.clock.ticks().saturating_sub(before), crc32(0, self.session.output_bytes())))
+        let ticks = self.clock.ticks().saturating_sub(before);
+        let _ = self.pin.set_low();
+        Some((ticks, crc32(0, self.session.output_bytes())))
     }
 }
 

@@ -1,6 +1,8 @@
 //! A pin for a scope, a logic analyser or a power analyser.
 
-use embedded_hal::digital::OutputPin;
+use core::convert::Infallible;
+
+use embedded_hal::digital::{ErrorType, OutputPin};
 
 use crate::{Observer, StepEvent};
 
@@ -12,6 +14,24 @@ pub enum When {
     Steps,
     /// The pin is high while this step runs, counted from 0. A step of a chain runs in pieces, and so is each a pulse.
     Step(usize),
+}
+
+/// No pin, where one could be.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoPin;
+
+impl ErrorType for NoPin {
+    type Error = Infallible;
+}
+
+impl OutputPin for NoPin {
+    fn set_low(&mut self) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    fn set_high(&mut self) -> Result<(), Infallible> {
+        Ok(())
+    }
 }
 
 /// An observer that drives a pin, and tells another observer all it sees. What the pin has to say of failures is ignored: an

@@ -112,6 +112,11 @@ impl<'m> File<'m> {
         Ok(file)
     }
 
+    /// All of it.
+    pub(crate) const fn bytes(&self) -> &'m [u8] {
+        self.bytes
+    }
+
     const fn word(&self, at: u32) -> Result<u32, ModelError> {
         match u32_at(self.bytes, at as usize) {
             Some(word) => Ok(word),

@@ -2,7 +2,7 @@
 #![no_std]
 #![no_main]
 use kinglet::{Arena, Session};
-use kinglet_firmware as board; // start-up, log and exit of the emulated boards: yours come with your HAL
+use kinglet_firmware as board; // start-up, log and exit of the boards in firmware/src/board: those of others come with their HAL
 
 board::model!(static MODEL); // kinglet::model!(static MODEL = "digits.kgl"), checked by the compiler
 static ARENA: Arena<{ MODEL.arena_len() }> = Arena::new();

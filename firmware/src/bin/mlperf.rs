@@ -24,7 +24,7 @@ fn main() -> ! {
     };
     let Some(session) = arena::session(MODEL, arena) else { fault::exit(fault::BAD_INPUT) };
     clock::start();
-    let mut monitor = Mlperf::new(line, Lap(clock::SysTick), session, input, board::NAME, TASK);
+    let mut monitor = Mlperf::new(line, Lap(clock::Ticks), session, input, board::NAME, TASK);
     monitor.serve();
     fault::exit(fault::FAILED)
 }

@@ -14,12 +14,12 @@ fn main() -> ! {
     // The entry point is called once, and cortex-m-rt makes this a static of it.
     static mut SUMS: [u32; MODEL.step_count()] = [0; MODEL.step_count()];
     start();
-    let (Some(arena), Some(input), Some(line)) = (kinglet_firmware::arena!(MODEL), INPUT.take(), board::serial())
-    else {
+    let (Some(arena), Some(input)) = (kinglet_firmware::arena!(MODEL), INPUT.take()) else {
         fault::exit(fault::FAILED)
     };
+    let (Some(line), Some(pin)) = (board::serial(), board::trigger()) else { fault::exit(fault::FAILED) };
     let Some(session) = arena::session(MODEL, arena) else { fault::exit(fault::BAD_INPUT) };
     clock::start();
-    Server::new(line, clock::SysTick, session, input, SUMS, board::NAME).serve();
+    Server::new(line, clock::Ticks, session, input, SUMS, board::NAME).trigger(pin).serve();
     fault::exit(fault::FAILED)
 }

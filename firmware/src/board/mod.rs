@@ -2,10 +2,11 @@
 //!
 //! A board module has
 //! - `NAME`: the board's name, which is that of its feature, of its memory map and (emulated) of its QEMU machine;
-//! - `SYSTICK_HZ`: the frequency of SysTick when the processor clock feeds it;
-//! - `ICOUNT_SHIFT`: what QEMU is to be given, see [`clock`](crate::clock);
 //! - `init()`: what must happen before anything else;
-//! - with the feature `serial`, `serial()`: the serial line, once.
+//! - emulated, `SYSTICK_HZ`: the frequency of SysTick when the processor clock feeds it, and `ICOUNT_SHIFT`: what QEMU is to
+//!   be given, see [`clock`](crate::clock);
+//! - on the desk, `core_hz()`: the core's frequency, and `trigger()`: a pin for a scope, once;
+//! - with the feature `serial`, `serial()`: the serial line, to be taken once.
 
 macro_rules! boards {
     ($($feature:literal $module:ident;)*) => {
@@ -28,10 +29,30 @@ boards! {
     "microbit" microbit;
     "olimex-stm32-h405" olimex_stm32_h405;
     "netduinoplus2" netduinoplus2;
+    "nucleo-f446re" nucleo_f446re;
+    "nucleo-h743zi" nucleo_h743zi;
+    "nrf52840-dk" nrf52840_dk;
+    "pico2" pico2;
 }
 
-#[cfg(feature = "stm32f405")]
-mod stm32f405;
+#[cfg(feature = "cmsdk-uart")]
+mod cmsdk_uart;
+#[cfg(feature = "nrf-uart")]
+mod nrf_uart;
+#[cfg(any(feature = "stm32f4", feature = "hardware"))]
+mod once;
+#[cfg(feature = "lm3s6965evb")]
+mod pl011;
+#[cfg(feature = "polled")]
+mod polled;
+#[cfg(feature = "stm32f4")]
+mod stm32f4;
+
+/// Boards of which nobody has a trace to look at have no trigger pin.
+#[cfg(all(feature = "serial", not(any(feature = "stm32f4", feature = "hardware"))))]
+pub fn trigger() -> Option<kinglet::device::NoPin> {
+    Some(kinglet::device::NoPin)
+}
 
 /// Bytes of [`KINGLET_BOARD`].
 const NAME_LEN: usize = 32;

@@ -11,8 +11,8 @@ use kinglet::Model;
 
 use crate::data::{Source, Split};
 use crate::device::bench::{self, Subject};
-use crate::device::client::{self, Evaluation};
-use crate::device::{self, BOARDS, Board, Build, Elf, Emulated, Measurements, Program};
+use crate::device::client::{self, Client, Evaluation};
+use crate::device::{self, BOARDS, Board, Build, Elf, Emulated, Measurements, Program, Runs, fit};
 use crate::files;
 use crate::report::progress::styled;
 
@@ -27,6 +27,21 @@ pub struct Args {
 enum Command {
     /// List the boards that the firmware is built for.
     Boards,
+    /// Build programs for boards and show what they take of each memory; fails when one does not fit or would not start.
+    Fit {
+        /// The boards; all unless given.
+        #[arg(long, value_name = "NAME")]
+        board: Vec<String>,
+        /// The programs; all that there are for a board unless given.
+        #[arg(long, value_name = "NAME")]
+        program: Vec<String>,
+        /// The model that is built in, which must fit: digits-resnet unless given.
+        #[arg(long, value_name = "FILE")]
+        model: Option<PathBuf>,
+        /// Shows too which of the models in `models/` fit, in the program `infer`.
+        #[arg(long)]
+        shipped: bool,
+    },
     /// Count the instructions of models and single kernels on every board, and write `firmware/BENCH.md` and `firmware/bench.json`.
     Bench {
         /// Measures this model file instead, and prints its table.
@@ -38,19 +53,16 @@ enum Command {
     },
     /// Run images through a model on a device, over its serial line, and compare every output and step with the host.
     ///
-    /// The device runs the firmware's program `serve` with this model; `--qemu` builds it and starts the board in QEMU.
+    /// The device runs the firmware's program `serve` with this model, or `receive`, to which it is sent; `--qemu` builds the program and
+    /// starts the board in QEMU.
     Eval {
-        /// The model file that the device holds.
+        /// The model file.
         model: PathBuf,
-        /// The device's serial port, like /dev/ttyACM0 or COM3.
-        #[arg(long, value_name = "PORT", required_unless_present = "qemu", conflicts_with = "qemu")]
-        port: Option<String>,
-        /// The port's speed.
-        #[arg(long, default_value_t = 115_200)]
-        baud: u32,
-        /// An emulated board instead of a port.
-        #[arg(long, value_name = "BOARD")]
-        qemu: Option<String>,
+        #[command(flatten)]
+        line: Line,
+        /// With `--qemu`: send the model to the program `receive` instead of building it into `serve`.
+        #[arg(long, requires = "qemu")]
+        load: bool,
         /// The images, of which those held out are run: a folder or .tar of images, or a folder of CIFAR-10's batches or IDX files; the
         /// embedded digits unless given.
         #[arg(long, value_name = "PATH")]
@@ -59,51 +71,98 @@ enum Command {
         #[arg(long, value_name = "N")]
         images: Option<usize>,
     },
-    /// Run a firmware image in QEMU and show its log; the exit code is the firmware's. What `cargo run` in firmware/ calls.
+    /// Send a model to a device over its serial line, without flashing: it keeps the model in RAM, and runs it from then on.
+    ///
+    /// The device runs the firmware's program `receive`; `--qemu` builds it and starts the board in QEMU, where the model is gone with the board at
+    /// the end: `eval --qemu BOARD --load` goes on with it.
+    Load {
+        /// The model file.
+        model: PathBuf,
+        #[command(flatten)]
+        line: Line,
+    },
+    /// Run a firmware image and show its log; the exit code is the firmware's. What `cargo run` in firmware/ calls.
+    ///
+    /// In QEMU, or, when the image is for a board that QEMU does not emulate, on the board: probe-rs flashes it.
     Run {
         /// The image: an ELF file.
         elf: PathBuf,
-        /// End it after this many seconds.
+        /// In QEMU: end it after this many seconds.
         #[arg(long, default_value_t = 600)]
         limit: u64,
     },
 }
 
+/// Where a device is.
+#[derive(Debug, clap::Args)]
+struct Line {
+    /// The device's serial port, like /dev/ttyACM0 or COM3.
+    #[arg(long, value_name = "PORT", required_unless_present = "qemu", conflicts_with = "qemu")]
+    port: Option<String>,
+    /// The port's speed.
+    #[arg(long, default_value_t = 115_200)]
+    baud: u32,
+    /// An emulated board instead of a port.
+    #[arg(long, value_name = "BOARD")]
+    qemu: Option<String>,
+}
+
+/// A line to a device, whichever it is.
+trait Device: Read + Write {}
+
+impl<L: Read + Write> Device for L {}
+
+impl Line {
+    /// Opens the port, or builds `program`, with `model` in it if it holds one, and starts it in QEMU.
+    fn open(&self, program: Program, model: &Path) -> Result<Box<dyn Device>> {
+        if let Some(port) = &self.port {
+            let line = serialport::new(port, self.baud).timeout(TICK).open().with_context(|| port.clone())?;
+            return Ok(Box::new(line));
+        }
+        let board = Board::named(self.qemu.as_deref().unwrap_or_default())?;
+        board.serial()?;
+        let model = program.holds_a_model().then_some(model);
+        // Of all operators, 256 KB of flash hold only what is built for size.
+        let small = model.is_none() && board.flash <= 256 * 1024;
+        let line = Emulated::start(&Build { board, program, model, images: None, small }.run()?)?;
+        line.set_timeout(TICK)?;
+        Ok(Box::new(line))
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors
-/// When the image is not Kinglet's firmware, or QEMU is missing, or the time is up.
+/// When the image is not Kinglet's firmware, or QEMU or probe-rs is missing, or the time is up.
 pub fn run(args: &Args) -> Result<ExitCode> {
     match &args.command {
         Command::Boards => {
-            println!("{:<18} {:<32} {:<28} {:>8} {:>8}", "board", "core", "target", "flash", "RAM");
+            println!("{:<18} {:<31} {:<26} {:>8} {:>8}  runs", "board", "core", "target", "flash", "RAM");
             for board in BOARDS {
                 let kb = |bytes: u32| format!("{} KB", bytes / 1024);
                 let (flash, ram) = (kb(board.flash), kb(board.ram));
-                println!("{:<18} {:<32} {:<28} {flash:>8} {ram:>8}", board.name, board.core, board.target);
+                let runs = match board.runs {
+                    Runs::Emulated { .. } => "in QEMU".to_owned(),
+                    Runs::OnDesk { chip } => format!("on the board, flashed by probe-rs as {chip}"),
+                };
+                println!("{:<18} {:<31} {:<26} {flash:>8} {ram:>8}  {runs}", board.name, board.core, board.target);
             }
             Ok(ExitCode::SUCCESS)
         }
+        Command::Fit { board, program, model, shipped } => fits(board, program, model.as_deref(), *shipped),
         Command::Bench { model, board } => measure(model, board),
-        Command::Eval { model, port, baud, qemu, data, images } => {
+        Command::Eval { model, line, load, data, images } => {
             let bytes = files::read(model)?;
             let parsed = Model::new(&bytes).with_context(|| model.display().to_string())?;
             let split = held_out(&parsed, data.as_deref(), *images)?;
-            let evaluation = match (port, qemu) {
-                (Some(port), _) => {
-                    let line = serialport::new(port, *baud).timeout(TICK).open().with_context(|| port.clone())?;
-                    evaluate(line, parsed, &split)?
-                }
-                (None, board) => {
-                    let board = Board::named(board.as_deref().unwrap_or_default())?;
-                    let build =
-                        Build { board, program: Program::Serve, model: Some(model), images: None, small: false };
-                    let line = Emulated::start(&build.run()?)?;
-                    line.set_timeout(TICK)?;
-                    evaluate(line, parsed, &split)?
-                }
-            };
-            Ok(show(&evaluation))
+            let program = if *load { Program::Receive } else { Program::Serve };
+            Ok(show(&evaluate(line.open(program, model)?, parsed, &split)?))
+        }
+        Command::Load { model, line } => {
+            let bytes = files::read(model)?;
+            let parsed = Model::new(&bytes).with_context(|| model.display().to_string())?;
+            load(&mut Client::new(line.open(Program::Receive, model)?), parsed)?;
+            Ok(ExitCode::SUCCESS)
         }
         Command::Run { elf, limit } => run_image(elf, Duration::from_secs(*limit)),
     }
@@ -125,6 +184,27 @@ fn held_out(model: &Model<'_>, path: Option<&Path>, count: Option<usize>) -> Res
         bail!("{}: images of {:?}, {} takes {wanted:?}", data.name, data.image_shape(), model.name());
     }
     Ok(data.test.select(&data.test.spaced(count.unwrap_or(usize::MAX))))
+}
+
+/// Sends a model, and says what became of it.
+fn load(client: &mut Client<impl Read + Write>, model: Model<'_>) -> Result<()> {
+    let device = client.hello()?;
+    let style = "{bar:30} {bytes} of {total_bytes} | {bytes_per_sec} | ready in {eta}";
+    let bar = styled(ProgressBar::new(model.file_len() as u64), style);
+    let device = client::load(client, &device, model, |arrived| bar.set_position(arrived as u64));
+    let took = bar.elapsed();
+    bar.finish_and_clear();
+    let device = device?;
+    let (needed, room) = (kinglet::device::load::needed(&model), device.about.room);
+    println!("{} runs {} ({:08x})", device.board, device.model, device.about.model);
+    println!(
+        "sent       {} bytes in {:.1} s, {} questions asked again",
+        model.file_len(),
+        took.as_secs_f64(),
+        client.retries()
+    );
+    println!("memory     {needed} of {room} bytes: file, arena and input");
+    Ok(())
 }
 
 fn evaluate(line: impl Read + Write, model: Model<'_>, images: &Split) -> Result<Evaluation> {
@@ -153,6 +233,35 @@ fn show(found: &Evaluation) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Builds programs, and shows what they take.
+fn fits(boards: &[String], programs: &[String], model: Option<&Path>, shipped: bool) -> Result<ExitCode> {
+    let boards: Vec<_> = match boards {
+        [] => BOARDS.iter().collect(),
+        some => some.iter().map(|name| Board::named(name)).collect::<Result<_>>()?,
+    };
+    let programs: Vec<_> = match programs {
+        // What the bench of single kernels takes is its data.
+        [] => Program::ALL.into_iter().filter(|&program| program != Program::Kernels).collect(),
+        some => some.iter().map(|name| Program::named(name)).collect::<Result<_>>()?,
+    };
+    let models = bench::shipped_paths()?;
+    let default = models.iter().find(|path| path.ends_with("digits-resnet.kgl"));
+    let model =
+        model.or(default.map(PathBuf::as_path)).context("there is no models/digits-resnet/digits-resnet.kgl")?;
+    let mut all = Vec::new();
+    for board in boards {
+        eprintln!("{}", board.name);
+        all.extend(fit::measure(board, &programs, model)?);
+        if shipped {
+            for model in &models {
+                all.push(fit::infer(board, model)?);
+            }
+        }
+    }
+    print!("{}", fit::to_markdown(&all));
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Measures the models on the boards, or refreshes the tables.
@@ -195,6 +304,10 @@ fn measure(models: &[PathBuf], boards: &[String]) -> Result<ExitCode> {
 fn run_image(path: &Path, limit: Duration) -> Result<ExitCode> {
     let bytes = files::read(path)?;
     let elf = Elf::parse(bytes).with_context(|| path.display().to_string())?;
+    if let Runs::OnDesk { chip } = elf.board.runs {
+        let status = device::flash(path, chip)?;
+        return Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from));
+    }
     let run = device::run(&elf, Path::new("."), limit, |line| println!("{line}"))?;
     let measured = Measurements::read(&run.log)?;
     if !measured.steps.is_empty() {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -105,6 +105,14 @@ impl Subject {
 /// # Errors
 /// When one cannot be read.
 pub fn shipped() -> Result<Vec<Subject>> {
+    shipped_paths()?.iter().map(|path| Subject::read(path)).collect()
+}
+
+/// Their files.
+///
+/// # Errors
+/// When a folder cannot be read.
+pub fn shipped_paths() -> Result<Vec<PathBuf>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("host-tools has no parent folder")?;
     let mut paths = Vec::new();
     for folder in fs::read_dir(root.join("models"))? {
@@ -117,7 +125,7 @@ pub fn shipped() -> Result<Vec<Subject>> {
     }
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "kgl"));
     paths.sort();
-    paths.iter().map(|path| Subject::read(path)).collect()
+    Ok(paths)
 }
 
 /// What ResNet-8 may take.

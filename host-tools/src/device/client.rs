@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use kinglet::device::frame::{self, Decoder};
-use kinglet::device::link::{self, About, CHUNK, HEAD, Sums};
+use kinglet::device::link::{self, About, CHUNK, HEAD, Refusal, Sums};
+use kinglet::device::load;
 use kinglet::format::crc32;
 use kinglet::{Model, Session};
 
@@ -16,6 +17,8 @@ use crate::simulate::{best_class, to_elements};
 const ANSWER: Duration = Duration::from_millis(500);
 /// How long the first inference may take; later ones four times the longest so far.
 const INFERENCE: Duration = Duration::from_secs(60);
+/// How long checking a model and its checksum may take.
+const START: Duration = Duration::from_secs(10);
 /// How often a question is asked, and an inference begun, before the device is given up.
 const ATTEMPTS: usize = 20;
 
@@ -28,8 +31,10 @@ pub struct Client<L> {
     /// Of the last question.
     number: u8,
     longest: Option<Duration>,
-    /// Questions that were asked again, and inferences that were begun again.
+    /// Questions that were asked again, and inferences and models that were begun again.
     retries: usize,
+    /// The model file that was sent, to be sent again when the device was reset.
+    sent: Option<Vec<u8>>,
 }
 
 /// What a device says of itself.
@@ -55,7 +60,7 @@ pub struct Inference {
 impl<L: Read + Write> Client<L> {
     /// On a line.
     pub fn new(line: L) -> Self {
-        Self { line, decoder: Decoder::default(), number: 0, longest: None, retries: 0 }
+        Self { line, decoder: Decoder::default(), number: 0, longest: None, retries: 0, sent: None }
     }
 
     /// Asks the device what it is.
@@ -63,7 +68,8 @@ impl<L: Read + Write> Client<L> {
     /// # Errors
     /// When nothing answers, or what does speaks another protocol.
     pub fn hello(&mut self) -> Result<Introduction> {
-        let answer = self.ask(link::HELLO, &[], ANSWER)?.context("the device refused to introduce itself")?;
+        let answer = self.ask(link::HELLO, &[], ANSWER)?;
+        let answer = answer.map_err(|refusal| refused("to introduce itself", refusal))?;
         let broken = || format!("the device's introduction is not of protocol version {}", link::VERSION);
         let (about, names) = answer.split_first_chunk::<{ About::LEN }>().with_context(broken)?;
         let about = About::from_bytes(about).with_context(broken)?;
@@ -84,39 +90,57 @@ impl<L: Read + Write> Client<L> {
     /// When the device does not answer, or refuses the input again and again.
     pub fn infer(&mut self, pixels: &[u8], output_len: usize) -> Result<Inference> {
         for _ in 0..ATTEMPTS {
-            if let Some(inference) = self.try_infer(pixels, output_len)? {
-                return Ok(inference);
+            match self.try_infer(pixels, output_len)? {
+                Ok(inference) => return Ok(inference),
+                // It has been reset, and its memory is empty.
+                Err(Refusal::Lost) => {}
+                Err(Refusal::NoModel) if self.sent.is_some() => {
+                    if let Some(file) = self.sent.take() {
+                        self.send(&file, |_| {})?;
+                    }
+                }
+                Err(refusal) => return Err(refused("an inference", refusal)),
             }
-            // It has been reset, and its memory is empty.
             self.retries += 1;
         }
         bail!("the device lost its input or its output {ATTEMPTS} times in a row");
     }
 
-    fn try_infer(&mut self, pixels: &[u8], output_len: usize) -> Result<Option<Inference>> {
+    fn try_infer(&mut self, pixels: &[u8], output_len: usize) -> Result<Result<Inference, Refusal>> {
         for (index, chunk) in pixels.chunks(CHUNK).enumerate() {
             let offset = ((index * CHUNK) as u32).to_le_bytes();
-            let written = self.ask(link::WRITE, &[&offset, chunk], ANSWER)?;
-            ensure!(written.is_some(), "the device has no room for an input of {} bytes", pixels.len());
+            match self.ask(link::WRITE, &[&offset, chunk], ANSWER)? {
+                Ok(_) => {}
+                Err(Refusal::Unfit) => bail!("the device has no room for an input of {} bytes", pixels.len()),
+                Err(refusal) => return Ok(Err(refusal)),
+            }
         }
         let limit = self.longest.map_or(INFERENCE, |longest| 4 * longest + ANSWER);
         let begin = Instant::now();
-        let Some(answer) = self.ask(link::RUN, &[&crc32(0, pixels).to_le_bytes()], limit)? else { return Ok(None) };
+        let answer = match self.ask(link::RUN, &[&crc32(0, pixels).to_le_bytes()], limit)? {
+            Ok(answer) => answer,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
         let took = begin.elapsed().min(limit);
         self.longest = Some(self.longest.map_or(took, |longest| longest.max(took)));
         let (ticks, check) = answer.split_first_chunk().context("the answer to an inference is short")?;
         let check: &[u8; 4] = check.first_chunk().context("the answer to an inference is short")?;
         let (ticks, check) = (u64::from_le_bytes(*ticks), u32::from_le_bytes(*check));
-        let Some(output) = self.read(link::OUTPUT, output_len, 1)? else { return Ok(None) };
-        Ok((crc32(0, &output) == check).then_some(Inference { output, ticks }))
+        Ok(match self.read(link::OUTPUT, output_len, 1)? {
+            Ok(output) if crc32(0, &output) == check => Ok(Inference { output, ticks }),
+            // What is there is of another inference.
+            Ok(_) => Err(Refusal::Lost),
+            Err(refusal) => Err(refusal),
+        })
     }
 
-    /// The CRC-32 of each step's output in the last inference.
+    /// The CRC-32 of each step's output in the last inference, of as many steps as the device has room for.
     ///
     /// # Errors
     /// When the device does not answer.
     pub fn checksums(&mut self, steps: usize) -> Result<Vec<u32>> {
-        let bytes = self.read(link::CHECKSUMS, 4 * steps, 4)?.context("the device keeps no checksums")?;
+        let bytes = self.read(link::CHECKSUMS, 4 * steps, 4)?;
+        let bytes = bytes.map_err(|refusal| refused("the steps' checksums", refusal))?;
         Ok(bytes.chunks_exact(4).filter_map(|word| word.try_into().ok()).map(u32::from_le_bytes).collect())
     }
 
@@ -136,26 +160,61 @@ impl<L: Read + Write> Client<L> {
         Ok((inference, step.or(output)))
     }
 
-    /// Questions that were asked again, and inferences that were begun again.
+    /// Sends a model file, which the device runs from then on. `each` is told of the bytes that have arrived.
+    ///
+    /// # Errors
+    /// When the device does not answer, takes no models, or has not enough memory for this one.
+    pub fn send(&mut self, file: &[u8], mut each: impl FnMut(usize)) -> Result<()> {
+        for _ in 0..ATTEMPTS {
+            match self.try_send(file, &mut each)? {
+                Ok(()) => {
+                    self.sent = Some(file.to_vec());
+                    return Ok(());
+                }
+                Err(Refusal::Lost) => self.retries += 1,
+                Err(refusal) => return Err(refused("the model", refusal)),
+            }
+        }
+        bail!("the device lost the model {ATTEMPTS} times in a row");
+    }
+
+    fn try_send(&mut self, file: &[u8], each: &mut impl FnMut(usize)) -> Result<Result<(), Refusal>> {
+        let check = crc32(0, file).to_le_bytes();
+        if let Err(refusal) = self.ask(link::LOAD, &[&(file.len() as u32).to_le_bytes(), &check], ANSWER)? {
+            return Ok(Err(refusal));
+        }
+        for (index, chunk) in file.chunks(CHUNK).enumerate() {
+            let offset = index * CHUNK;
+            if let Err(refusal) = self.ask(link::PART, &[&(offset as u32).to_le_bytes(), chunk], ANSWER)? {
+                return Ok(Err(refusal));
+            }
+            each(offset + chunk.len());
+        }
+        Ok(self.ask(link::START, &[&check], START)?.map(|_| ()))
+    }
+
+    /// Questions that were asked again, and inferences and models that were begun again.
     pub fn retries(&self) -> usize {
         self.retries
     }
 
     /// Reads `len` bytes in pieces; `unit` bytes are one of what the command counts.
-    fn read(&mut self, command: u8, len: usize, unit: usize) -> Result<Option<Vec<u8>>> {
+    fn read(&mut self, command: u8, len: usize, unit: usize) -> Result<Result<Vec<u8>, Refusal>> {
         let mut bytes = Vec::new();
         while bytes.len() < len {
             let offset = ((bytes.len() / unit) as u32).to_le_bytes();
-            let Some(some) = self.ask(command, &[&offset], ANSWER)? else { return Ok(None) };
-            ensure!(!some.is_empty(), "the device gave {} of {len} bytes", bytes.len());
-            bytes.extend(some);
+            match self.ask(command, &[&offset], ANSWER)? {
+                Ok(some) if some.is_empty() => break,
+                Ok(some) => bytes.extend(some),
+                Err(refusal) => return Ok(Err(refusal)),
+            }
         }
         bytes.truncate(len);
-        Ok(Some(bytes))
+        Ok(Ok(bytes))
     }
 
-    /// Asks until there is an answer; its data, or `None` when the device refuses.
-    fn ask(&mut self, command: u8, arguments: &[&[u8]], limit: Duration) -> Result<Option<Vec<u8>>> {
+    /// Asks until there is an answer: its data, or why the device refuses.
+    fn ask(&mut self, command: u8, arguments: &[&[u8]], limit: Duration) -> Result<Result<Vec<u8>, Refusal>> {
         for attempt in 0..ATTEMPTS {
             self.retries += usize::from(attempt > 0);
             self.number = self.number.wrapping_add(1);
@@ -168,8 +227,11 @@ impl<L: Read + Write> Client<L> {
             while let Some(answer) = self.receive(end)? {
                 // An answer to an earlier question may still come in.
                 match answer.split_first_chunk::<HEAD>() {
-                    Some(([number, link::REFUSED], _)) if *number == self.number => return Ok(None),
-                    Some((received, data)) if *received == head => return Ok(Some(data.to_vec())),
+                    Some(([number, link::REFUSED], reason)) if *number == self.number => {
+                        let reason = reason.first_chunk().and_then(Refusal::from_bytes);
+                        return Ok(Err(reason.context("the device refuses for a reason of another protocol version")?));
+                    }
+                    Some((received, data)) if *received == head => return Ok(Ok(data.to_vec())),
                     _ => {}
                 }
             }
@@ -193,6 +255,23 @@ impl<L: Read + Write> Client<L> {
             }
         }
         Ok(None)
+    }
+}
+
+/// What to say of a refusal.
+fn refused(what: &str, refusal: Refusal) -> anyhow::Error {
+    match refusal {
+        Refusal::Unfit => anyhow::anyhow!("the device refuses {what}: its program has no such command"),
+        Refusal::Lost => anyhow::anyhow!("the device refuses {what}: it has lost what was sent"),
+        Refusal::NoModel => {
+            anyhow::anyhow!("the device refuses {what}: it holds no model; `kinglet device load` sends one")
+        }
+        Refusal::Room { needed, given } => {
+            anyhow::anyhow!("the device refuses {what}: it takes {needed} bytes of memory, and there are {given}")
+        }
+        Refusal::Invalid { at } => {
+            anyhow::anyhow!("the device refuses {what}: its runtime, of another version, finds it invalid at byte {at}")
+        }
     }
 }
 
@@ -226,10 +305,40 @@ impl Evaluation {
     }
 }
 
-/// Runs `images` on the device at the other end of `line`, which must hold `model`, and on the host. `each` is told of every image.
+/// Sends a model to a device that introduced itself as `device`, unless it holds that one: what it says of itself then. `each` is told of the
+/// bytes of the file that have arrived.
 ///
 /// # Errors
-/// When the device does not answer, holds another model, or images are not of its input's size.
+/// When the device does not answer, takes no models, or has not enough memory.
+pub fn load<L: Read + Write>(
+    client: &mut Client<L>,
+    device: &Introduction,
+    model: Model<'_>,
+    each: impl FnMut(usize),
+) -> Result<Introduction> {
+    let Introduction { about, board, model: held } = device;
+    ensure!(
+        about.room > 0,
+        "{board} holds {held} ({:08x}), not {} ({:08x}): flash it with this model, or with the program `receive`, which takes any",
+        about.model,
+        model.name(),
+        model.checksum()
+    );
+    let needed = load::needed(&model);
+    ensure!(
+        needed <= about.room,
+        "{} takes {needed} bytes of memory (file, arena and input), {board} has {} for models",
+        model.name(),
+        about.room
+    );
+    client.send(model.as_bytes(), each)?;
+    client.hello()
+}
+
+/// Runs `images` on the device at the other end of `line`, which must hold `model` or take it, and on the host. `each` is told of every image.
+///
+/// # Errors
+/// When the device does not answer, holds another model and takes none, or images are not of its input's size.
 pub fn evaluate(
     line: impl Read + Write,
     model: Model<'_>,
@@ -237,16 +346,13 @@ pub fn evaluate(
     mut each: impl FnMut(),
 ) -> Result<Evaluation> {
     let mut client = Client::new(line);
-    let device = client.hello()?;
-    ensure!(
-        device.about.model == model.checksum(),
-        "{} holds {} ({:08x}), not {} ({:08x}): flash it with this model first",
-        device.board,
-        device.model,
-        device.about.model,
-        model.name(),
-        model.checksum()
-    );
+    let mut device = client.hello()?;
+    if device.about.model != model.checksum() {
+        device = load(&mut client, &device, model, |_| {})?;
+    } else if device.about.room > 0 {
+        // Somebody else sent it.
+        client.sent = Some(model.as_bytes().to_vec());
+    }
     let mut memory = vec![0u128; model.arena_len().div_ceil(16)];
     let mut session = Session::new(model, bytemuck::cast_slice_mut(&mut memory))?;
     let mut found = Evaluation { device, images: 0, correct: 0, equal: 0, difference: None, ticks: 0, retries: 0 };

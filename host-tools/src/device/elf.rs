@@ -1,6 +1,6 @@
 //! A firmware image as the linker left it.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use object::elf::SHF_ALLOC;
 use object::{Object, ObjectSection, ObjectSegment, ObjectSymbol, SectionFlags};
 
@@ -24,6 +24,19 @@ pub struct Sizes {
     pub statics: u32,
     /// Bytes of RAM set aside for the stack.
     pub stack: u32,
+    /// Bytes of statics in the second memory: the slow part of an arena.
+    pub slow: u32,
+}
+
+/// The memories that an image was linked for (`firmware/memory`), in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memories {
+    /// Flash, or what stands in for it.
+    pub flash: u32,
+    /// RAM, that of the stack included.
+    pub ram: u32,
+    /// A second memory; 0 where there is none.
+    pub slow: u32,
 }
 
 impl Elf {
@@ -51,14 +64,52 @@ impl Elf {
     pub fn sizes(&self) -> Result<Sizes> {
         let file = object::File::parse(&*self.bytes)?;
         let flash = file.segments().map(|segment| segment.file_range().1).sum::<u64>();
-        let statics: u64 = file
-            .sections()
-            .filter(|section| matches!(section.name(), Ok(".data" | ".bss" | ".uninit")))
-            .map(|section| section.size())
-            .sum();
-        let address = |name| file.symbol_by_name(name).map(|symbol| symbol.address()).unwrap_or(0);
-        let stack = address("_stack_start").saturating_sub(address("_stack_end"));
-        Ok(Sizes { flash: flash as u32, statics: statics as u32, stack: stack as u32 })
+        let size = |names: &[&str]| -> u64 {
+            let named = |section: &object::Section<'_, '_>| section.name().is_ok_and(|name| names.contains(&name));
+            file.sections().filter(named).map(|section| section.size()).sum()
+        };
+        let (statics, slow) = (size(&[".data", ".bss", ".uninit"]), size(&[".slow"]));
+        // Where there is no second memory, its statics are in RAM.
+        let (statics, slow) = if symbol(&file, "_slow_size") == 0 { (statics + slow, 0) } else { (statics, slow) };
+        let stack = symbol(&file, "_stack_start").saturating_sub(symbol(&file, "_stack_end"));
+        Ok(Sizes { flash: flash as u32, statics: statics as u32, stack: stack as u32, slow: slow as u32 })
+    }
+
+    /// The memories that the image was linked for.
+    ///
+    /// # Errors
+    /// When the file is broken.
+    pub fn memories(&self) -> Result<Memories> {
+        let file = object::File::parse(&*self.bytes)?;
+        let [flash, ram, slow] = ["_flash_size", "_ram_size", "_slow_size"].map(|name| symbol(&file, name) as u32);
+        Ok(Memories { flash, ram, slow })
+    }
+
+    /// Whether the chip starts the image: the vectors are where the core looks for them, and on chips whose boot ROM wants a description of the
+    /// image, that is where it looks.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn check_starts(&self) -> Result<()> {
+        let file = object::File::parse(&*self.bytes)?;
+        let origin = symbol(&file, "_flash_origin");
+        let start = file
+            .segments()
+            .find(|segment| segment.address() == origin)
+            .with_context(|| format!("the image does not begin at {origin:#x}, where the core starts"))?
+            .data()?;
+        let words: Vec<u32> = start.as_chunks().0.iter().map(|&word| u32::from_le_bytes(word)).collect();
+        let [stack, reset, ..] = words[..] else { bail!("the image has no vectors") };
+        ensure!(u64::from(stack) == symbol(&file, "_stack_start"), "the first vector is no stack: {stack:#x}");
+        let code = origin..origin + symbol(&file, "_flash_size");
+        ensure!(reset % 2 == 1 && code.contains(&reset.into()), "the reset vector is no code: {reset:#x}");
+        if self.board.needs_image_block {
+            // The specification of the RP2350's boot ROM: a block within the first 4 KB, here of one item and alone.
+            const IMAGE: [u32; 5] = [0xFFFF_DED3, 0x1021_0142, 0x0000_01FF, 0, 0xAB12_3579];
+            let first = &words[..words.len().min(1024)];
+            ensure!(first.windows(5).any(|block| block == IMAGE), "the boot ROM finds no description of the image");
+        }
+        Ok(())
     }
 
     /// Whether `part` is in the image exactly once, at a multiple of 16 in memory: how a model should be built in.
@@ -84,4 +135,9 @@ impl Elf {
             _ => bail!("the firmware holds the model {} times", addresses.len()),
         }
     }
+}
+
+/// A symbol's address, which is the value of those that the linker scripts define; 0 when there is none.
+fn symbol(file: &object::File<'_>, name: &str) -> u64 {
+    file.symbol_by_name(name).map_or(0, |symbol| symbol.address())
 }

@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
@@ -14,6 +14,8 @@ use super::elf::Elf;
 /// The firmware's programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Program {
+    /// One digit: the program that the README shows.
+    Hello,
     /// Predictions for a set of images.
     Infer,
     /// Every image's output, every byte, with measurements of the first.
@@ -32,13 +34,16 @@ pub enum Program {
     Mlperf,
     /// Runs the model for a host over the serial line. For boards that have one.
     Serve,
+    /// Runs whatever model a host sends over the serial line. For boards that have one, and memory for a model.
+    Receive,
     /// Fails in a chosen way, for the tests of the fault handlers.
     Crash,
 }
 
 impl Program {
     /// Every program.
-    pub const ALL: [Program; 10] = [
+    pub const ALL: [Program; 12] = [
+        Program::Hello,
         Program::Infer,
         Program::Eval,
         Program::Profile,
@@ -48,20 +53,22 @@ impl Program {
         Program::Kernels,
         Program::Mlperf,
         Program::Serve,
+        Program::Receive,
         Program::Crash,
     ];
 
     /// Whether a model is built in.
     #[must_use]
     pub const fn holds_a_model(self) -> bool {
-        use Program::{Bare, Eval, Infer, Mlperf, Profile, Serve};
-        matches!(self, Infer | Eval | Profile | Bare | Mlperf | Serve)
+        use Program::{Bare, Eval, Hello, Infer, Mlperf, Profile, Serve};
+        matches!(self, Hello | Infer | Eval | Profile | Bare | Mlperf | Serve)
     }
 
     /// The binary's name.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Program::Hello => "hello",
             Program::Infer => "infer",
             Program::Eval => "eval",
             Program::Profile => "profile",
@@ -71,7 +78,33 @@ impl Program {
             Program::Kernels => "kernels",
             Program::Mlperf => "mlperf",
             Program::Serve => "serve",
+            Program::Receive => "receive",
             Program::Crash => "crash",
+        }
+    }
+
+    /// The program called `name`.
+    ///
+    /// # Errors
+    /// When there is none; the message names those that there are.
+    pub fn named(name: &str) -> Result<Self> {
+        Self::ALL.into_iter().find(|program| program.name() == name).with_context(|| {
+            let names = Self::ALL.map(Self::name).join(", ");
+            format!("no program called `{name}`; there are {names}")
+        })
+    }
+
+    /// Whether there is such a program for a board.
+    #[must_use]
+    pub fn is_for(self, board: &Board) -> bool {
+        match self {
+            // They work on files of the host.
+            Program::Eval | Program::Crash => board.is_emulated(),
+            // All operators, and room for a model in RAM.
+            Program::Receive => board.ram >= 64 * 1024,
+            // The data of layers of usual size.
+            Program::Kernels => board.ram > 64 * 1024,
+            _ => true,
         }
     }
 
@@ -112,6 +145,15 @@ impl Build<'_> {
     /// When the firmware's sources, cargo or the target are missing, and when compilation fails: a model that does
     /// not fit the board or is not valid is a compilation error too. Cargo's messages are part of the error.
     pub fn run(&self) -> Result<Elf> {
+        let mut built = self.run_all(&[self.program])?;
+        built.pop().context("cargo built nothing")
+    }
+
+    /// As [`Build::run`], for several programs, side by side, in place of [`Build::program`].
+    ///
+    /// # Errors
+    /// As [`Build::run`], when one of them cannot be built.
+    pub fn run_all(&self, programs: &[Program]) -> Result<Vec<Elf>> {
         let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("host-tools has no parent folder")?;
         let firmware = root.join("firmware");
@@ -129,8 +171,10 @@ impl Build<'_> {
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo.current_dir(&firmware).args(["build", "--locked", "--color", "never"]);
         cargo.args(["--profile", if self.small { "small" } else { "release" }]);
-        let features = format!("{}{}", self.board.name, self.program.features());
-        cargo.args(["--bin", self.program.name(), "--features", &features, "--target", self.board.target]);
+        let features: String = programs.iter().map(|program| program.features()).collect();
+        let features = format!("{}{features}", self.board.name);
+        cargo.args(["--features", &features, "--target", self.board.target]);
+        cargo.args(programs.iter().flat_map(|program| ["--bin", program.name()]));
         cargo.arg("--target-dir").arg(&target_dir);
         if let Some(cpu) = self.board.cpu {
             // Cargo splits a target's name at its dots, so the key must not be quoted.
@@ -154,26 +198,27 @@ impl Build<'_> {
         }
         let output = cargo.output().context("cannot start cargo")?;
         if !output.status.success() {
-            bail!("{}", self.explain(&String::from_utf8_lossy(&output.stderr)));
+            bail!("{}", self.explain(programs, &String::from_utf8_lossy(&output.stderr)));
         }
-        let path = self.path(&target_dir);
-        let bytes = fs::read(&path).with_context(|| format!("{}", path.display()))?;
-        let elf = Elf::parse(bytes)?;
-        if let (true, Some(model)) = (self.program.holds_a_model(), model) {
-            elf.check_contains(&fs::read(model)?)?;
-        }
-        Ok(elf)
-    }
-
-    fn path(&self, target_dir: &Path) -> PathBuf {
         let profile = if self.small { "small" } else { "release" };
-        target_dir.join(self.board.target).join(profile).join(self.program.name())
+        let folder = target_dir.join(self.board.target).join(profile);
+        let load = |program: &Program| {
+            let path = folder.join(program.name());
+            let bytes = fs::read(&path).with_context(|| format!("{}", path.display()))?;
+            let elf = Elf::parse(bytes)?;
+            if let (true, Some(model)) = (program.holds_a_model(), &model) {
+                elf.check_contains(&fs::read(model)?)?;
+            }
+            Ok(elf)
+        };
+        programs.iter().map(load).collect()
     }
 
     /// What went wrong, and what to do about it when that is known.
-    fn explain(&self, cargo: &str) -> String {
+    fn explain(&self, programs: &[Program], cargo: &str) -> String {
         let Board { name, target, .. } = self.board;
-        let what = format!("building the firmware ({}) for {name} failed", self.program.name());
+        let programs: Vec<_> = programs.iter().map(|program| program.name()).collect();
+        let what = format!("building the firmware ({}) for {name} failed", programs.join(", "));
         if cargo.contains("target may not be installed") || cargo.contains("can't find crate for `core`") {
             return format!("{what}: the Rust target {target} is not installed; `cargo xtask setup` installs it");
         }

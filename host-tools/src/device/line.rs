@@ -30,12 +30,12 @@ impl Emulated {
     /// # Errors
     /// When the board has no serial line here, or QEMU is missing or does not start.
     pub fn start(elf: &Elf) -> Result<Self> {
-        let Some(port) = elf.board.serial else { bail!("{} has no serial line in QEMU", elf.board.name) };
+        let port = elf.board.serial()?;
         let image = tempfile::Builder::new().prefix("firmware-").suffix(".elf").tempfile()?;
         fs::write(image.path(), &elf.bytes)?;
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         listener.set_nonblocking(true)?;
-        let mut command = qemu::command(elf.board);
+        let mut command = qemu::command(elf.board)?;
         for _ in 0..port {
             command.args(["-serial", "null"]);
         }

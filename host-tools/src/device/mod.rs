@@ -1,4 +1,4 @@
-//! Devices: builds the firmware for a board, runs it in QEMU, and reads back what it computed and measured.
+//! Devices: builds the firmware for a board, runs it in QEMU, and reads back what it computed and measured; flashes real boards.
 //!
 //! [`evaluate`] does all of it for a model and its inputs. The emulated core runs the same instructions as the real
 //! one, so that output bytes, stack depth and instruction counts are true; time is not emulated.
@@ -8,8 +8,10 @@ mod board;
 pub mod client;
 mod elf;
 mod firmware;
+pub mod fit;
 mod line;
 mod peer;
+mod probe;
 mod qemu;
 mod report;
 
@@ -20,10 +22,11 @@ use anyhow::{Context, Result, bail, ensure};
 use kinglet::{DType, Model};
 use ndarray::{Array2, ArrayView4};
 
-pub use board::{BOARDS, Board};
-pub use elf::{Elf, Sizes};
+pub use board::{BOARDS, Board, Runs, emulated_boards};
+pub use elf::{Elf, Memories, Sizes};
 pub use firmware::{Build, Program};
 pub use line::Emulated;
+pub use probe::flash;
 pub use qemu::{LogLine, Run, run};
 pub use report::{Measurements, StepReport};
 
@@ -92,10 +95,11 @@ impl Inputs<'_> {
 /// a second run gives the same numbers.
 ///
 /// # Errors
-/// When the model is not valid, images do not fit it, the firmware does not build or does not fit the board, QEMU is missing,
+/// When the model is not valid, images do not fit it, QEMU does not emulate the board, the firmware does not build or does not fit the board, QEMU is missing,
 /// or the program ends with an error or not within `limit`.
 pub fn evaluate(board: &'static Board, model: &[u8], inputs: Inputs<'_>, limit: Duration) -> Result<DeviceReport> {
     check(model, inputs)?;
+    board.icount_shift()?;
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("model.kgl");
     fs::write(&path, model)?;

@@ -50,14 +50,14 @@ impl std::fmt::Display for LogLine {
 /// Runs `elf` in QEMU, in `folder`, whose files the firmware may read and write. `each` sees every log line as it comes.
 ///
 /// # Errors
-/// When QEMU is missing, or the run takes longer than `limit` and is ended, or the log cannot be decoded. An exit code other
+/// When QEMU is missing or does not emulate the board, or the run takes longer than `limit` and is ended, or the log cannot be decoded. An exit code other
 /// than 0 is not an error here.
 pub fn run(elf: &Elf, folder: &Path, limit: Duration, each: impl FnMut(&LogLine) + Send) -> Result<Run> {
     // Beside the folder's files, under a name that the firmware does not use.
     let image = tempfile::Builder::new().prefix("firmware-").suffix(".elf").tempfile()?;
     fs::write(image.path(), &elf.bytes)?;
     let start = Instant::now();
-    let mut command = command(elf.board);
+    let mut command = command(elf.board)?;
     command.args(["-serial", "null", "-kernel"]).arg(image.path()).current_dir(folder);
     let mut child = spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))?;
     let stdout = child.stdout.take().context("QEMU's output")?;
@@ -81,12 +81,12 @@ pub fn run(elf: &Elf, folder: &Path, limit: Duration, each: impl FnMut(&LogLine)
 }
 
 /// QEMU for a board, without its serial line and image.
-pub(super) fn command(board: &Board) -> Command {
+pub(super) fn command(board: &Board) -> Result<Command> {
     let mut command = Command::new("qemu-system-arm");
-    command.args(["-M", board.machine, "-display", "none", "-monitor", "none"]);
-    command.args(["-icount", &format!("shift={}", board.icount_shift)]);
+    command.args(["-M", board.name, "-display", "none", "-monitor", "none"]);
+    command.args(["-icount", &format!("shift={}", board.icount_shift()?)]);
     command.args(["-semihosting-config", "enable=on,target=native"]);
-    command
+    Ok(command)
 }
 
 /// Starts QEMU.

@@ -75,7 +75,7 @@ impl Measurements {
                 "board" => {
                     found.board = value(line, "name")?.into();
                     found.backend = value(line, "backend")?.into();
-                    let given = Board::named(&found.board)?.icount_shift;
+                    let given = Board::named(&found.board)?.icount_shift()?;
                     let expected: u32 = number(line, "icount_shift")?;
                     ensure!(given == expected, "the firmware counts with `-icount shift={expected}`, not {given}");
                 }

@@ -1,4 +1,4 @@
-//! `cargo xtask ci`: formatting, lints and documentation, then every test.
+//! `cargo xtask ci`: formatting, lints and documentation, the firmware of boards on the desk, then every test.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use crate::firmware::{self, Firmware};
 use crate::setup::TARGETS;
 use crate::stages::Stages;
 use crate::tests::workspace;
-use crate::{command, repo, setup, tests};
+use crate::{boards, command, repo, setup, tests};
 
 pub fn run(no_install: bool) -> Result<()> {
     let mut stages = Stages::default();
@@ -19,6 +19,7 @@ pub fn run(no_install: bool) -> Result<()> {
     stages.run("documentation", || {
         command::run(workspace().env("RUSTDOCFLAGS", "-D warnings").args(["doc", "--workspace", "--no-deps"]))
     })?;
+    firmware::stage(&mut stages, "firmware for boards on the desk", |_| boards::check())?;
     tests::all(&mut stages)?;
     stages.summary();
     Ok(())

@@ -1,6 +1,7 @@
 //! Project tasks: what the README and CI call. `cargo xtask help` lists them.
 
 mod bench;
+mod boards;
 mod checks;
 mod command;
 mod demo;
@@ -43,6 +44,14 @@ enum Task {
     Bench {
         #[command(subcommand)]
         what: Bench,
+    },
+    /// Build the firmware for every board, and show what it takes of each memory; fails when a program does not fit or would not start.
+    Boards {
+        #[command(flatten)]
+        installing: Installing,
+        /// Passed on to `kinglet device fit`, as `--board NAME`; without any, every program, and every shipped model.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
     },
     /// Every test: host, no_std builds, firmware, emulated boards.
     Test(Installing),
@@ -109,6 +118,7 @@ fn run(task: Task) -> Result<()> {
             bench::device(installing.no_install, &arguments)
         }
         Task::Bench { what: Bench::Train { peer } } => bench::train(peer),
+        Task::Boards { installing, arguments } => boards::run(installing.no_install, &arguments),
         Task::Test(how) => tests::run(how.no_install),
         Task::Ci(how) => checks::run(how.no_install),
     }

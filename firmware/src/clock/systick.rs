@@ -85,13 +85,16 @@ pub fn now() -> u32 {
     }
 }
 
-/// SysTick as a [`Clock`](kinglet::device::Clock). After [`start`]. On the chip its ticks are cycles.
+/// What the clock counts.
+pub const UNIT: &str = "instructions";
+
+/// SysTick as a [`Clock`](kinglet::device::Clock). After [`start`].
 #[cfg(feature = "serial")]
 #[derive(Clone, Copy, Debug)]
-pub struct SysTick;
+pub struct Ticks;
 
 #[cfg(feature = "serial")]
-impl kinglet::device::Clock for SysTick {
+impl kinglet::device::Clock for Ticks {
     fn ticks(&mut self) -> u64 {
         loop {
             let wraps = KINGLET_SYSTICK_WRAPS.load(Ordering::Acquire);
@@ -109,41 +112,7 @@ impl kinglet::device::Clock for SysTick {
 
 /// The instructions that took `ticks`.
 #[inline(never)]
-pub fn instructions(ticks: u32) -> u32 {
+pub fn counted(ticks: u32) -> u32 {
     // Else the compiler may move the division to where the result is used: into the next measurement.
     black_box(((u64::from(black_box(ticks)) * SECOND + PER_INSTRUCTION / 2) / PER_INSTRUCTION) as u32)
-}
-
-/// Instructions between two calls of [`now`] in a row: what measuring adds to a measurement.
-pub fn overhead() -> u32 {
-    let before = now();
-    instructions(now().wrapping_sub(before))
-}
-
-/// Instructions that `work` takes, without what measuring adds. After [`start`].
-#[inline(always)]
-pub fn count(work: impl FnOnce()) -> u32 {
-    let overhead = overhead();
-    let before = now();
-    work();
-    instructions(now().wrapping_sub(before)).saturating_sub(overhead)
-}
-
-/// Executes exactly `4 * turns + 1` instructions (`turns` at least 1), to check the clock against.
-#[inline(never)]
-pub fn spin(turns: u32) {
-    // SAFETY: counts a register down; touches neither memory nor the stack.
-    unsafe {
-        core::arch::asm!(
-            "movs {n}, {turns}",
-            "2:",
-            "nop",
-            "nop",
-            "subs {n}, #1",
-            "bne 2b",
-            n = out(reg) _,
-            turns = in(reg) turns,
-            options(nomem, nostack),
-        );
-    }
 }
