@@ -2,7 +2,7 @@ use super::*;
 use crate::data::{Dataset, Source};
 use crate::deploy;
 use crate::graph::{Block, NetworkRecipe, Norm};
-use crate::simulate;
+use crate::{quantize, simulate};
 
 /// A few digits and a small network: seconds, even unoptimized.
 fn tiny() -> (Recipe, Dataset) {
@@ -252,4 +252,29 @@ fn divergence_of_quantization_aware_training_names_a_layer_too() {
     let error = trainer.train(None, |_| ()).unwrap_err();
     let TrainError::Diverged { layer, epoch: 2, .. } = &error else { panic!("{error}") };
     assert!(!layer.is_empty() && error.to_string().contains("step"), "{error}");
+}
+
+/// Ranges that cut off a tenth of all numbers ruin the network; ranges and weights find back in training.
+#[test]
+fn quantization_aware_training_mends_what_calibration_breaks() {
+    let digits = Recipe::for_network("digits-resnet");
+    let network = NetworkRecipe { width: Some(0.5), ..digits.network };
+    let recipe = Recipe { epochs: 4, network, augment: Augment::default(), ..digits };
+    let data = recipe.data.load().unwrap();
+    let float = train(&recipe, &data);
+    let calibrate: quantize::Calibration = "percentile:90".parse().unwrap();
+    let options = quantize::Options { calibration: calibrate, ..quantize::Options::default() };
+    let options = deploy::Options { quantize: options, ..deploy::Options::default() };
+    let network = deploy::quantize(&float.graph, &float.params, &data.train, &options).unwrap();
+    let exported = crate::export::to_bytes(&network, &crate::export::Options::default()).unwrap();
+    let model = kinglet::Model::new(&exported.bytes).unwrap();
+    let outputs = simulate::run(model, &simulate::Images::Pixels(data.test.images.clone())).unwrap();
+    let labels: Vec<usize> = data.test.labels.iter().map(|&label| label.into()).collect();
+    let broken = simulate::accuracy(&outputs, &labels) / 100.0;
+
+    let qat = Some(Qat { epochs: Some(2), calibrate, ..Qat::default() });
+    let mut trainer = Trainer::tune(&Recipe { qat, ..recipe }, &data, &float.model(), float.history.clone()).unwrap();
+    trainer.train(None, |_| ()).unwrap();
+    let (float, mended) = (float.accuracy(), trainer.finish().accuracy());
+    assert!(broken < float - 0.3 && mended > float - 0.02, "float {float}, int8 {broken}, trained {mended}");
 }
