@@ -63,14 +63,15 @@ impl Elf {
     /// When the file is broken.
     pub fn sizes(&self) -> Result<Sizes> {
         let file = object::File::parse(&*self.bytes)?;
-        let flash = file.segments().map(|segment| segment.file_range().1).sum::<u64>();
+        let flash = file.segments().fold(0, |sum: u64, segment| sum.saturating_add(segment.file_range().1));
         let size = |names: &[&str]| -> u64 {
             let named = |section: &object::Section<'_, '_>| section.name().is_ok_and(|name| names.contains(&name));
-            file.sections().filter(named).map(|section| section.size()).sum()
+            file.sections().filter(named).fold(0, |sum, section| sum.saturating_add(section.size()))
         };
         let (statics, slow) = (size(&[".data", ".bss", ".uninit"]), size(&[".slow"]));
         // Where there is no second memory, its statics are in RAM.
-        let (statics, slow) = if symbol(&file, "_slow_size") == 0 { (statics + slow, 0) } else { (statics, slow) };
+        let (statics, slow) =
+            if symbol(&file, "_slow_size") == 0 { (statics.saturating_add(slow), 0) } else { (statics, slow) };
         let stack = symbol(&file, "_stack_start").saturating_sub(symbol(&file, "_stack_end"));
         Ok(Sizes { flash: flash as u32, statics: statics as u32, stack: stack as u32, slow: slow as u32 })
     }
@@ -101,7 +102,7 @@ impl Elf {
         let words: Vec<u32> = start.as_chunks().0.iter().map(|&word| u32::from_le_bytes(word)).collect();
         let [stack, reset, ..] = words[..] else { bail!("the image has no vectors") };
         ensure!(u64::from(stack) == symbol(&file, "_stack_start"), "the first vector is no stack: {stack:#x}");
-        let code = origin..origin + symbol(&file, "_flash_size");
+        let code = origin..origin.saturating_add(symbol(&file, "_flash_size"));
         ensure!(reset % 2 == 1 && code.contains(&reset.into()), "the reset vector is no code: {reset:#x}");
         if self.board.needs_image_block {
             // The specification of the RP2350's boot ROM: a block within the first 4 KB, here of one item and alone.
