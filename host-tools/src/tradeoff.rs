@@ -89,44 +89,41 @@ impl<'b> Bench<'b> {
 
     /// The int8 network, with each of the worst layers of `report` in turn taken out of int8 too, up to those that `fix` names.
     /// The layers that read one are taken with it where that gains more than a decibel: they get its output as it is then, while others
-    /// get it rounded to int8.
+    /// get it rounded to int8. What an earlier layer took with it makes no step of its own.
     ///
     /// # Errors
     /// When one does not export.
     pub fn fixed(&self, report: &Report, fix: Fix, dtype: DType) -> Result<Vec<Measured>> {
         let mut steps: Vec<Measured> = Vec::new();
+        let mut kept: Vec<String> = Vec::new();
         for layer in report.worst().into_iter().take(fix.worst) {
-            let with = |more: Vec<String>| {
-                let mut kept = steps.last().map_or_else(Vec::new, |step| step.kept.clone());
-                more.into_iter().for_each(|name| {
-                    if !kept.contains(&name) {
-                        kept.push(name)
-                    }
-                });
-                kept
-            };
-            let alone = with(vec![layer.name.clone()]);
+            if kept.contains(&layer.name) {
+                continue;
+            }
+            let mut step = self.mixed(&kept, vec![layer.name.clone()], dtype)?;
             let mut readers = self.readers(&layer.name);
-            readers.insert(0, layer.name.clone());
-            let readers = with(readers);
-            let mut step = self.mixed(&layer.name, alone, dtype)?;
-            if readers != step.kept {
-                let more = self.mixed(&layer.name, readers, dtype)?;
+            readers.retain(|reader| !kept.contains(reader));
+            if !readers.is_empty() {
+                readers.insert(0, layer.name.clone());
+                let more = self.mixed(&kept, readers, dtype)?;
                 step = if more.output_decibels > step.output_decibels + WORTH { more } else { step };
             }
+            kept.clone_from(&step.kept);
             steps.push(step);
         }
         Ok(steps)
     }
 
-    /// The int8 network but for some layers.
-    fn mixed(&self, last: &str, kept: Vec<String>, dtype: DType) -> Result<Measured> {
+    /// The int8 network but for the layers that are `kept` and some `more`.
+    fn mixed(&self, kept: &[String], more: Vec<String>, dtype: DType) -> Result<Measured> {
+        let name = format!("+ {}", more.join(", "));
+        let kept = [kept, &more].concat();
         let emit = |prepared: &Prepared| {
             let there = |name: &&String| prepared.float.nodes.iter().any(|node| node.name == **name);
             mixed::emit(prepared, &those(kept.iter().filter(there).cloned().collect(), dtype))
         };
         let (network, scores) = (emit(self.prepared)?, emit(&without_softmax(self.prepared))?);
-        self.measure(format!("+ {last}"), kept, &network, &scores)
+        self.measure(name, kept, &network, &scores)
     }
 
     /// The layers that read the output of layer `name`, also by way of others that only move it.
