@@ -1,6 +1,6 @@
 //! Models that come over the line: a device that is flashed once, and runs from RAM what a host sends.
 //!
-//! The file comes in pieces, by the commands [`LOAD`], [`PART`] and [`START`] of [`link`](super::link), and runs only when its CRC-32 is the host's and
+//! The file comes in pieces, by the commands [`LOAD`], [`PART`] and [`START`] of [`link`], and runs only when its CRC-32 is the host's and
 //! [`Model::new`] finds it valid: whatever a line does to it on the way, and whoever sends it. From then on the device answers as
 //! [`Server`] does. The next file is written over it.
 

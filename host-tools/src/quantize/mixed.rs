@@ -53,7 +53,7 @@ pub fn emit(prepared: &Prepared, kept: &Kept) -> Result<Network, QuantizeError> 
 /// float16.
 ///
 /// # Errors
-/// As [`emit`], but for names.
+/// As [`emit()`], but for names.
 pub fn wide(prepared: &Prepared) -> Result<Network, QuantizeError> {
     Mixed::new(prepared, DType::I16).emit(prepared, |_| DType::I16)
 }
