@@ -43,7 +43,8 @@ fn draw(name: &str, report: &Report, svg: &mut String) -> Result<(), Box<dyn std
         // Room for the legend to the right of the bars.
         .build_cartesian_2d(0.0..most * 1.6, (0..layers.len()).into_segmented())?;
     let label = |row: &SegmentValue<usize>| match row {
-        SegmentValue::CenterOf(row) => layers.get(layers.len() - 1 - row).map_or(String::new(), |l| l.name.clone()),
+        // The axis also asks for the row past the last one.
+        SegmentValue::CenterOf(row) => layers.iter().rev().nth(*row).map_or(String::new(), |layer| layer.name.clone()),
         _ => String::new(),
     };
     chart
