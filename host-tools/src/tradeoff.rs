@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use anyhow::Result;
 use kinglet::{DType, Model};
-use ndarray::ArrayView2;
+use ndarray::Array2;
 use serde::Serialize;
 
 use crate::data::Split;
@@ -14,7 +14,7 @@ use crate::quantize::fake::Noise;
 use crate::quantize::fold::{FoldedOp, ValueId};
 use crate::quantize::mixed::{self, Kept};
 use crate::quantize::report::Report;
-use crate::quantize::{Prepared, float16};
+use crate::quantize::{Prepared, QuantizeError, float16};
 use crate::simulate::{self, Images};
 
 /// Decibels that it must gain to take the readers of a layer out of int8 with it.
@@ -61,6 +61,8 @@ pub struct Measured {
 pub struct Bench<'b> {
     prepared: &'b Prepared,
     images: &'b Split,
+    /// The network up to the softmax at its end, if it ends in one.
+    scored: Option<Prepared>,
     /// What a softmax at the end reads, or the output, of every image in float.
     scores: Vec<Vec<f32>>,
 }
@@ -68,9 +70,10 @@ pub struct Bench<'b> {
 impl<'b> Bench<'b> {
     /// On `images` with their labels; `reals` are the same images as numbers.
     pub fn new(prepared: &'b Prepared, images: &'b Split, reals: &[Vec<f32>]) -> Self {
-        let scores = &without_softmax(prepared).float;
-        let scores = reals.iter().map(|image| scores.forward(image).pop().unwrap_or_default()).collect();
-        Self { prepared, images, scores }
+        let scored = without_softmax(prepared);
+        let float = &scored.as_ref().unwrap_or(prepared).float;
+        let scores = reals.iter().map(|image| float.forward(image).pop().unwrap_or_default()).collect();
+        Self { prepared, images, scored, scores }
     }
 
     /// The network with all activations of type `dtype`.
@@ -84,7 +87,7 @@ impl<'b> Bench<'b> {
             _ => float16::emit(&prepared.float),
         };
         let name = format!("all {}", dtype.name());
-        self.measure(name, Vec::new(), &emit(self.prepared)?, &emit(&without_softmax(self.prepared))?)
+        self.measure(name, Vec::new(), emit)
     }
 
     /// The int8 network, with each of the worst layers of `report` in turn taken out of int8 too, up to those that `fix` names.
@@ -122,8 +125,7 @@ impl<'b> Bench<'b> {
             let there = |name: &&String| prepared.float.nodes.iter().any(|node| node.name == **name);
             mixed::emit(prepared, &those(kept.iter().filter(there).cloned().collect(), dtype))
         };
-        let (network, scores) = (emit(self.prepared)?, emit(&without_softmax(self.prepared))?);
-        self.measure(name, kept, &network, &scores)
+        self.measure(name, kept.clone(), emit)
     }
 
     /// The layers that read the output of layer `name`, also by way of others that only move it.
@@ -144,34 +146,51 @@ impl<'b> Bench<'b> {
         readers
     }
 
-    /// A network, and the same without its softmax.
-    fn measure(&self, name: String, kept: Vec<String>, network: &Network, scores: &Network) -> Result<Measured> {
-        let exported = export::to_bytes(network, &export::Options::default())?;
-        let model = Model::new(&exported.bytes).map_err(|error| anyhow::anyhow!("{error}"))?;
-        let outputs = simulate::run(model, &Images::Pixels(self.images.images.clone()))?;
-        let labels: Vec<usize> = self.images.labels.iter().map(|&label| label.into()).collect();
-        let macs = |wider: bool| {
-            let steps = model.steps().filter(|step| (step.tensors.a.dtype != DType::I8) == wider);
-            steps.map(|step| step.macs()).sum()
-        };
-        Ok(Measured {
-            name,
-            kept,
-            accuracy: simulate::accuracy(&outputs, &labels),
-            output_decibels: self.decibels(scores)?,
-            weight_bytes: model.weight_bytes(),
-            arena_bytes: model.arena_len(),
-            macs_int8: macs(false),
-            macs_wider: macs(true),
-        })
+    /// The network that `emit` makes. How near its scores are to the float network's is seen before its softmax.
+    fn measure(
+        &self,
+        name: String,
+        kept: Vec<String>,
+        emit: impl Fn(&Prepared) -> Result<Network, QuantizeError>,
+    ) -> Result<Measured> {
+        let measured = self.run(&emit(self.prepared)?, |model, outputs| {
+            let labels: Vec<usize> = self.images.labels.iter().map(|&label| label.into()).collect();
+            let macs = |wider: bool| {
+                let steps = model.steps().filter(|step| (step.tensors.a.dtype != DType::I8) == wider);
+                steps.map(|step| step.macs()).sum()
+            };
+            Measured {
+                name,
+                kept,
+                accuracy: simulate::accuracy(outputs, &labels),
+                output_decibels: self.decibels(model, outputs),
+                weight_bytes: model.weight_bytes(),
+                arena_bytes: model.arena_len(),
+                macs_int8: macs(false),
+                macs_wider: macs(true),
+            }
+        })?;
+        let Some(scored) = &self.scored else { return Ok(measured) };
+        let output_decibels = self.run(&emit(scored)?, |model, outputs| self.decibels(model, outputs))?;
+        Ok(Measured { output_decibels, ..measured })
     }
 
-    /// How near the outputs of a network are to the float network's.
-    fn decibels(&self, network: &Network) -> Result<f64> {
+    /// What `look` makes of a network's exported model, and of its outputs for every image in the runtime.
+    fn run<T>(&self, network: &Network, look: impl FnOnce(&Model<'_>, &Array2<i16>) -> T) -> Result<T> {
         let exported = export::to_bytes(network, &export::Options::default())?;
         let model = Model::new(&exported.bytes).map_err(|error| anyhow::anyhow!("{error}"))?;
         let outputs = simulate::run(model, &Images::Pixels(self.images.images.clone()))?;
-        Ok(noise(&self.scores, outputs.mapv(|element| model.output().real(element)).view()).decibels())
+        Ok(look(&model, &outputs))
+    }
+
+    /// How near the outputs of a model are to the float network's scores.
+    fn decibels(&self, model: &Model<'_>, outputs: &Array2<i16>) -> f64 {
+        let output = model.output();
+        let mut noise = Noise::default();
+        for (scores, outputs) in self.scores.iter().zip(outputs.rows()) {
+            noise.add(scores, &outputs.iter().map(|&element| output.real(element)).collect::<Vec<_>>());
+        }
+        noise.decibels()
     }
 }
 
@@ -183,22 +202,15 @@ pub fn those(names: Vec<String>, dtype: DType) -> Kept {
     }
 }
 
-fn noise(scores: &[Vec<f32>], outputs: ArrayView2<'_, f32>) -> Noise {
-    let mut noise = Noise::default();
-    scores.iter().zip(outputs.rows()).for_each(|(scores, outputs)| noise.add(scores, &outputs.to_vec()));
-    noise
-}
-
 /// The network up to the softmax at its end, if there is one after something else.
-fn without_softmax(prepared: &Prepared) -> Prepared {
-    let mut scores = prepared.clone();
-    if let [.., last] = &prepared.float.nodes[1..]
-        && last.op == FoldedOp::Softmax
-        && last.inputs[0] + 1 == prepared.float.nodes.len()
-    {
-        scores.float.nodes.pop();
-        scores.corrected.nodes.pop();
-        scores.quants.pop();
+fn without_softmax(prepared: &Prepared) -> Option<Prepared> {
+    let [.., last] = prepared.float.nodes.get(1..)? else { return None };
+    if last.op != FoldedOp::Softmax || last.inputs[0] + 1 != prepared.float.nodes.len() {
+        return None;
     }
-    scores
+    let mut scores = prepared.clone();
+    scores.float.nodes.pop();
+    scores.corrected.nodes.pop();
+    scores.quants.pop();
+    Some(scores)
 }
