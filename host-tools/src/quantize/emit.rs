@@ -169,13 +169,16 @@ impl Quantized {
     }
 }
 
-/// One table when all channels have the same, else one for each.
+/// What pixels become in elements of type `dtype`.
 pub(super) fn pixels(network: &Folded, input: QuantParams, dtype: DType) -> Pixels {
-    let channels = network.input.c as usize;
     let entry = |real: f32| quantize(real, input).clamp(dtype.min(), dtype.max()) as i16;
-    let mut tables: Vec<i16> = (0..channels).flat_map(|c| network.preprocess.table(c).map(entry)).collect();
+    joined(network, (0..network.input.c as usize).flat_map(|c| network.preprocess.table(c).map(entry)).collect())
+}
+
+/// One of the `tables` of all channels when they are the same, else all.
+pub(super) fn joined(network: &Folded, mut tables: Vec<i16>) -> Pixels {
     if tables.chunks(256).all(|table| table == &tables[..256]) {
         tables.truncate(256);
     }
-    Pixels { order: if channels == 3 { ChannelOrder::Rgb } else { ChannelOrder::Grey }, tables }
+    Pixels { order: if network.input.c == 3 { ChannelOrder::Rgb } else { ChannelOrder::Grey }, tables }
 }

@@ -1,7 +1,7 @@
 //! From a folded network to the network in float16: weights and activations as halves, sums and biases in single precision.
 
 use kinglet::kernels::float16::ordinal;
-use kinglet::{ChannelOrder, DType, QuantParams, Rounding, Window, f16};
+use kinglet::{DType, QuantParams, Rounding, Window, f16};
 
 use super::fold::{Folded, FoldedNode, FoldedOp, Weights};
 use super::{QuantizeError, pieces};
@@ -47,25 +47,14 @@ pub fn op(node: &FoldedNode) -> Result<NodeOp, QuantizeError> {
         FoldedOp::Conv2d(window, weights) => float(FloatLayer::Conv2d(*window), weights)?,
         FoldedOp::DepthwiseConv2d(window, weights) => float(FloatLayer::DepthwiseConv2d(*window), weights)?,
         FoldedOp::Dense(weights) => float(FloatLayer::Dense, weights)?,
-        FoldedOp::MaxPool(window) => NodeOp::MaxPool { window: *window, activation },
-        FoldedOp::AveragePool(window) => NodeOp::AveragePool { window: *window, activation },
-        FoldedOp::Mean => NodeOp::Mean,
-        FoldedOp::Add => NodeOp::Add { activation },
-        FoldedOp::Sub => NodeOp::Sub { activation },
-        FoldedOp::Mul => NodeOp::Mul { activation },
         FoldedOp::Constant(function, numbers) => {
             NodeOp::FloatConstant { function: *function, data: halves(numbers, &node.name)?, activation }
-        }
-        FoldedOp::Concat => NodeOp::Concat,
-        FoldedOp::Softmax => NodeOp::Softmax { beta: 1.0 },
-        FoldedOp::Reshape => NodeOp::Reshape,
-        FoldedOp::Pad([top, left], [bottom, right]) => {
-            NodeOp::Pad { before: [*top, *left, 0], after: [*bottom, *right, 0], value: 0 }
         }
         // A pool over one pixel does nothing but clamp.
         FoldedOp::Activate => NodeOp::MaxPool { window: Window::global([1, 1]), activation },
         // Folding fuses no activation into it.
         FoldedOp::Function(function) => NodeOp::Piecewise(pieces::fit(|x| function.at(x))),
+        _ => super::emit::op(node, QuantParams::REAL, QuantParams::REAL),
     })
 }
 
@@ -77,13 +66,9 @@ fn halves(numbers: &[f32], name: &str) -> Result<Vec<f16>, QuantizeError> {
     }
 }
 
-/// One table when all channels have the same, else one for each.
+/// What pixels become: ordinals of halves.
 fn pixels(network: &Folded) -> Result<Pixels, QuantizeError> {
-    let channels = network.input.c as usize;
-    let numbers: Vec<f32> = (0..channels).flat_map(|c| network.preprocess.table(c)).collect();
-    let mut tables: Vec<i16> = halves(&numbers, "the input")?.into_iter().map(|x| ordinal(x) as i16).collect();
-    if tables.chunks(256).all(|table| table == &tables[..256]) {
-        tables.truncate(256);
-    }
-    Ok(Pixels { order: if channels == 3 { ChannelOrder::Rgb } else { ChannelOrder::Grey }, tables })
+    let numbers: Vec<f32> = (0..network.input.c as usize).flat_map(|c| network.preprocess.table(c)).collect();
+    let tables = halves(&numbers, "the input")?.into_iter().map(|x| ordinal(x) as i16).collect();
+    Ok(super::emit::joined(network, tables))
 }
