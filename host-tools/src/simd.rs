@@ -4,6 +4,7 @@
 //! functions here differ from it by the rounding of fused multiply-adds only.
 
 use crate::layers::blocks::{self, Outer, Row};
+use crate::layers::transforms::{self, PLANES, Run};
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -11,6 +12,8 @@ mod avx2;
 mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod tiles;
+#[cfg(target_arch = "x86_64")]
+mod winograd;
 
 /// Whether the processor has AVX2 and FMA.
 #[cfg(target_arch = "x86_64")]
@@ -130,6 +133,69 @@ pub fn outer(outer: &Outer<'_, f32>, out: &mut [f32]) {
     blocks::outer(outer, out);
 }
 
+/// Transforms the inputs of neighbouring tiles, see [`transforms::input`].
+///
+/// # Panics
+/// When a row or the last plane is too short.
+pub fn winograd_input(run: Run, rows: [&[f32]; 4], out: &mut [f32]) {
+    #[cfg(target_arch = "x86_64")]
+    if has_avx2() {
+        assert!(rows.iter().all(|row| pixels_fit(run, 2, row)) && planes_fit(run, out));
+        let (rows, out) = (rows.map(<[f32]>::as_ptr), out.as_mut_ptr());
+        // SAFETY: the processor has the features; the last elements that are read and written were checked.
+        return unsafe { if has_avx512() { avx512::input(run, rows, out) } else { avx2::input(run, rows, out) } };
+    }
+    transforms::input(run, rows, out);
+}
+
+/// Transforms the output gradients of neighbouring tiles, see [`transforms::gradient`].
+///
+/// # Panics
+/// When a row or the last plane is too short.
+pub fn winograd_gradient(run: Run, rows: [&[f32]; 2], out: &mut [f32]) {
+    #[cfg(target_arch = "x86_64")]
+    if has_avx2() {
+        assert!(rows.iter().all(|row| pixels_fit(run, 0, row)) && planes_fit(run, out));
+        let (rows, out) = (rows.map(<[f32]>::as_ptr), out.as_mut_ptr());
+        // SAFETY: as in `winograd_input`.
+        return unsafe { if has_avx512() { avx512::gradient(run, rows, out) } else { avx2::gradient(run, rows, out) } };
+    }
+    transforms::gradient(run, rows, out);
+}
+
+/// Transforms the products of neighbouring tiles back, see [`transforms::output`].
+///
+/// # Panics
+/// When a row or the last plane is too short.
+pub fn winograd_output(run: Run, products: &[f32], rows: [&mut [f32]; 2], accumulate: bool) {
+    #[cfg(target_arch = "x86_64")]
+    if has_avx2() {
+        assert!(rows.iter().all(|row| pixels_fit(run, 0, row)) && planes_fit(run, products));
+        let (products, rows) = (products.as_ptr(), rows.map(<[f32]>::as_mut_ptr));
+        // SAFETY: as in `winograd_input`.
+        return unsafe {
+            if has_avx512() {
+                avx512::output(run, products, rows, accumulate);
+            } else {
+                avx2::output(run, products, rows, accumulate);
+            }
+        };
+    }
+    transforms::output(run, products, rows, accumulate);
+}
+
+/// Whether a row has two pixels for each tile, and so many more.
+#[cfg(target_arch = "x86_64")]
+fn pixels_fit(run: Run, more: usize, row: &[f32]) -> bool {
+    run.tiles.saturating_mul(2).saturating_add(more).saturating_mul(run.channels) <= row.len()
+}
+
+/// Whether the last plane has a pixel for each tile.
+#[cfg(target_arch = "x86_64")]
+fn planes_fit(run: Run, planes: &[f32]) -> bool {
+    run.tiles.saturating_mul(run.channels).saturating_add(run.plane.saturating_mul(PLANES - 1)) <= planes.len()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -191,6 +257,33 @@ mod tests {
         }
     }
 
+    proptest! {
+        #[test]
+        fn winograd_transforms_equal_the_portable_ones(tiles in 1usize..7, eights in 1usize..6, gap in 0usize..40, accumulate: bool) {
+            let channels = 8 * eights;
+            let run = Run { tiles, channels, plane: tiles * channels + gap };
+            let planes = 15 * run.plane + tiles * channels;
+            let x: [Vec<f32>; 4] = [3, 5, 7, 9].map(|factor| numbers((2 * tiles + 2) * channels, factor));
+            let rows = [&x[0][..], &x[1], &x[2], &x[3]];
+
+            let [mut found, mut expected] = [11, 11].map(|factor| numbers(planes, factor));
+            winograd_input(run, rows, &mut found);
+            transforms::input(run, rows, &mut expected);
+            prop_assert_eq!(&found, &expected);
+
+            winograd_gradient(run, [rows[1], rows[2]], &mut found);
+            transforms::gradient(run, [rows[1], rows[2]], &mut expected);
+            prop_assert_eq!(&found, &expected);
+
+            let mut outputs = [x[..2].to_vec(), x[..2].to_vec()];
+            for (transform, outputs) in [winograd_output, transforms::output::<f32>].into_iter().zip(&mut outputs) {
+                let [upper, lower] = &mut outputs[..] else { unreachable!() };
+                transform(run, &found, [upper, lower], accumulate);
+            }
+            prop_assert_eq!(&outputs[0], &outputs[1]);
+        }
+    }
+
     #[test]
     #[cfg(target_arch = "x86_64")]
     fn vectors_of_both_lengths_give_the_same_bits() {
@@ -241,6 +334,23 @@ mod tests {
                 avx512::outer::<1>(&work, &mut b);
             }
             assert_eq!(a, b, "{count} weight rows");
+        }
+        for channels in [8, 16, 24, 40] {
+            let run = Run { tiles: 3, channels, plane: 3 * channels + 5 };
+            let x = numbers(11 * channels, 3);
+            let rows = [0, 1, 2, 3].map(|row| x[row * channels..].as_ptr());
+            let mut planes = [7, 7].map(|factor| numbers(15 * run.plane + 3 * channels, factor));
+            let mut out = [7, 7].map(|factor| numbers(12 * channels, factor));
+            // SAFETY: the processor has both; rows have 8 pixels, planes 3, and two rows of outputs 6 each.
+            unsafe {
+                avx2::input(run, rows, planes[0].as_mut_ptr());
+                avx512::input(run, rows, planes[1].as_mut_ptr());
+                let [short, long] = out.each_mut().map(|out| out.split_at_mut(6 * channels));
+                avx2::output(run, planes[0].as_ptr(), [short.0.as_mut_ptr(), short.1.as_mut_ptr()], true);
+                avx512::output(run, planes[1].as_ptr(), [long.0.as_mut_ptr(), long.1.as_mut_ptr()], true);
+            }
+            assert_eq!(planes[0], planes[1], "{channels} channels");
+            assert_eq!(out[0], out[1], "{channels} channels");
         }
     }
 

@@ -19,6 +19,8 @@ mod pool;
 mod real;
 mod schedule;
 mod shaping;
+pub(crate) mod transforms;
+mod winograd;
 
 use kinglet::Shape;
 use ndarray::Array4;
@@ -62,6 +64,7 @@ pub(crate) fn image_mut<T>(batch: &mut Array4<T>, index: usize) -> &mut [T] {
 pub(crate) struct Scratch<T> {
     a: Vec<T>,
     b: Vec<T>,
+    rows: Vec<T>,
     segments: Vec<blocks::Segment>,
 }
 
@@ -129,6 +132,9 @@ pub(crate) fn layer_of<T: Real>(op: &Op, inputs: &[Shape], output: Shape) -> Opt
     let input = *inputs.first()?;
     Some(match op.clone() {
         Op::Input | Op::BatchNorm { .. } => return None,
+        Op::Conv2d { window, bias, .. } if winograd::suits(window, input, output) => {
+            Box::new(winograd::Winograd::new(window, input, output, bias))
+        }
         Op::Conv2d { window, bias, .. } => Box::new(conv::Conv2d::new(window, input, output, bias)),
         Op::DepthwiseConv2d { window, multiplier, bias } => {
             Box::new(depthwise::Depthwise::new(window, input, output, multiplier, bias))

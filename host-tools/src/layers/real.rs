@@ -3,6 +3,7 @@
 use ndarray::NdFloat;
 
 use super::blocks::{self, Outer, Row};
+use super::transforms::{self, Run};
 use crate::simd;
 
 /// A float type that the layers compute in.
@@ -20,6 +21,21 @@ pub trait Real: NdFloat + Default + std::iter::Sum {
     /// One tile of a weight gradient, see `Outer`.
     fn outer(outer: &Outer<'_, Self>, out: &mut [Self]) {
         blocks::outer(outer, out);
+    }
+
+    /// Winograd's transform of inputs, see `transforms::input`.
+    fn winograd_input(run: Run, rows: [&[Self]; 4], out: &mut [Self]) {
+        transforms::input(run, rows, out);
+    }
+
+    /// Winograd's transform of gradients, see `transforms::gradient`.
+    fn winograd_gradient(run: Run, rows: [&[Self]; 2], out: &mut [Self]) {
+        transforms::gradient(run, rows, out);
+    }
+
+    /// Winograd's transform of products, see `transforms::output`.
+    fn winograd_output(run: Run, products: &[Self], rows: [&mut [Self]; 2], accumulate: bool) {
+        transforms::output(run, products, rows, accumulate);
     }
 }
 
@@ -48,5 +64,17 @@ impl Real for f32 {
 
     fn outer(outer: &Outer<'_, Self>, out: &mut [Self]) {
         simd::outer(outer, out);
+    }
+
+    fn winograd_input(run: Run, rows: [&[Self]; 4], out: &mut [Self]) {
+        simd::winograd_input(run, rows, out);
+    }
+
+    fn winograd_gradient(run: Run, rows: [&[Self]; 2], out: &mut [Self]) {
+        simd::winograd_gradient(run, rows, out);
+    }
+
+    fn winograd_output(run: Run, products: &[Self], rows: [&mut [Self]; 2], accumulate: bool) {
+        simd::winograd_output(run, products, rows, accumulate);
     }
 }

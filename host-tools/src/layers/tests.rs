@@ -105,6 +105,15 @@ fn convolution_gradients() {
             }));
         }
     }
+    for padding in [Padding::Same, Padding::Valid] {
+        // Winograd's algorithm; of the tiles at the ends half lies outside the map.
+        check(&around(Shape::new(11, 9, 3), |net, x| {
+            let x = net.conv2d("first", x, 24, [1, 1], [1, 1], padding, false)?;
+            let x = net.conv2d("second", x, 16, [3, 3], [1, 1], padding, true)?;
+            let x = net.conv2d("third", x, 40, [3, 3], [1, 1], Padding::Same, false)?;
+            net.global_average_pool("mean", x)
+        }));
+    }
     let uneven = Op::Conv2d { window: window([4, 3], [2, 1], [3, 0], [1, 2]), filters: 2, bias: false };
     check(&around(Shape::new(5, 5, 17), |net, x| net.add_node("uneven", uneven.clone(), &[x])));
 }
@@ -244,19 +253,33 @@ proptest! {
     ) {
         let window = window([kernel.0, kernel.1], [stride.0, stride.1],
             [pad.0.min(kernel.0 - 1), pad.1.min(kernel.1 - 1)], [pad.2.min(kernel.0 - 1), pad.3.min(kernel.1 - 1)]);
-        prop_assume!(window.output([size.0, size.1]).is_some());
-        let mut net = Builder::new("t", Shape::new(size.0, size.1, cin)).unwrap();
-        net.add_node("conv", Op::Conv2d { window, filters, bias: false }, &[NodeId(0)]).unwrap();
-        let graph = net.finish();
-        let params = Params::init(&graph, 3);
-        let dims = (2, size.0 as usize, size.1 as usize, cin as usize);
-        let values = numbers(4, dims.0 * dims.1 * dims.2 * dims.3).into_iter().map(|v| v as f32).collect();
-        let x = Array4::from_shape_vec(dims, values).unwrap();
-        let found = super::forward(&graph, &params, &x.view()).unwrap().pop().unwrap();
-        let weight = params.get("conv.weight").unwrap().as_slice().unwrap();
-        let expected = definition(&x, weight, &window, filters as usize);
-        for (found, expected) in found.iter().zip(&expected) {
-            prop_assert!((found - expected).abs() < 1e-4, "{found} against {expected}");
-        }
+        check_forward(window, Shape::new(size.0, size.1, cin), filters)?;
     }
+
+    #[test]
+    fn winograd_convolution_matches_its_definition(
+        size in (8u32..24, 8u32..24), cin in 2u32..6, filters in 2u32..6, pad in (0u32..3, 0u32..3, 0u32..3, 0u32..3),
+    ) {
+        let window = window([3, 3], [1, 1], [pad.0, pad.1], [pad.2, pad.3]);
+        check_forward(window, Shape::new(size.0, size.1, 8 * cin), 8 * filters)?;
+    }
+}
+
+/// Compares a convolution with its definition.
+fn check_forward(window: Window, shape: Shape, filters: u32) -> Result<(), TestCaseError> {
+    prop_assume!(window.output([shape.h, shape.w]).is_some());
+    let mut net = Builder::new("t", shape).unwrap();
+    net.add_node("conv", Op::Conv2d { window, filters, bias: false }, &[NodeId(0)]).unwrap();
+    let graph = net.finish();
+    let params = Params::init(&graph, 3);
+    let dims = (2, shape.h as usize, shape.w as usize, shape.c as usize);
+    let values = numbers(4, dims.0 * dims.1 * dims.2 * dims.3).into_iter().map(|v| v as f32).collect();
+    let x = Array4::from_shape_vec(dims, values).unwrap();
+    let found = super::forward(&graph, &params, &x.view()).unwrap().pop().unwrap();
+    let weight = params.get("conv.weight").unwrap().as_slice().unwrap();
+    let expected = definition(&x, weight, &window, filters as usize);
+    for (found, expected) in found.iter().zip(&expected) {
+        prop_assert!((found - expected).abs() < 1e-4, "{found} against {expected}");
+    }
+    Ok(())
 }

@@ -8,6 +8,7 @@ type Vector = __m256;
 const LANES: usize = 8;
 
 super::tiles::tiles!("avx2,fma");
+super::winograd::transforms!("avx2,fma");
 
 /// Runs `work`, compiled for these vectors as far as it is inlined.
 #[target_feature(enable = "avx2,fma")]
@@ -25,6 +26,12 @@ fn zero() -> Vector {
 #[inline]
 fn add(a: Vector, b: Vector) -> Vector {
     _mm256_add_ps(a, b)
+}
+
+#[target_feature(enable = "avx2,fma")]
+#[inline]
+fn subtract(a: Vector, b: Vector) -> Vector {
+    _mm256_sub_ps(a, b)
 }
 
 #[target_feature(enable = "avx2,fma")]

@@ -8,6 +8,7 @@ type Vector = __m512;
 const LANES: usize = 16;
 
 super::tiles::tiles!("avx512f");
+super::winograd::transforms!("avx512f");
 
 #[target_feature(enable = "avx512f")]
 #[inline]
@@ -19,6 +20,12 @@ fn zero() -> Vector {
 #[inline]
 fn add(a: Vector, b: Vector) -> Vector {
     _mm512_add_ps(a, b)
+}
+
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn subtract(a: Vector, b: Vector) -> Vector {
+    _mm512_sub_ps(a, b)
 }
 
 #[target_feature(enable = "avx512f")]
