@@ -204,3 +204,17 @@ fn recipes_of_nonsense() {
         assert!(said.contains(field), "{field}: {said}");
     }
 }
+
+#[test]
+fn a_reader_that_went_away_is_no_error_and_a_full_disk_is_one() {
+    let zoo = |stdout: Stdio| Command::new(env!("CARGO_BIN_EXE_kinglet")).arg("zoo").stdout(stdout).output().unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let gone = zoo(writer.into());
+    assert!(gone.status.success() && gone.stderr.is_empty(), "{gone:?}");
+    if cfg!(target_os = "linux") {
+        let full = zoo(File::options().write(true).open("/dev/full").unwrap().into());
+        assert_eq!(full.status.code(), Some(1));
+        assert!(String::from_utf8_lossy(&full.stderr).contains("standard output"), "{full:?}");
+    }
+}

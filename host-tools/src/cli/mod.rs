@@ -1,5 +1,9 @@
 //! The command line: a thin layer, one file per command. Results go to stdout, progress and errors to stderr.
 
+// First, for its macros.
+#[macro_use]
+mod print;
+
 mod bench;
 mod budgets;
 mod demo;
