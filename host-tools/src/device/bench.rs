@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use kinglet::Model;
 use kinglet::kernels::algorithms::Core;
+use kinglet::{DType, Model, f16};
 use ndarray::Array4;
 use serde::{Deserialize, Serialize};
 
@@ -19,24 +19,24 @@ use super::{Board, Build, Inputs, Program, evaluate_with, peer, run};
 use crate::files;
 use crate::graph::{NetworkRecipe, Params, Preprocess};
 use crate::report::table::grouped;
-use crate::{export, plan, quantize};
+use crate::{deploy, export, plan, quantize};
 
 /// What refreshes the committed tables.
 pub const REFRESH: &str = "cargo xtask bench device";
 
-/// A board with the budgets that ResNet-8 is measured with, and whether shipped models and single kernels are.
-type Plan = (&'static str, &'static [Budget], bool, bool);
+/// A board with the budgets that ResNet-8 is measured with, and whether single kernels are measured on it.
+type Plan = (&'static str, &'static [Budget], bool);
 
-/// What is measured where: one board for each core, and for Armv6-M code that does not fit the microbit the M3's machine. The
-/// lm3s6965evb has 256 KB of flash and no memory for the bench of single kernels.
+/// What is measured where, beside the shipped models that fit: one board for each core, and for Armv6-M code that does not fit the
+/// microbit the M3's machine. The lm3s6965evb has 256 KB of flash and no memory for the bench of single kernels.
 const PLANS: [Plan; 7] = [
-    ("mps2-an386", &[Budget::Least, Budget::More, Budget::Any, Budget::Streamed, Budget::Whole], true, true),
-    ("mps3-an547", &[Budget::Least], true, true),
-    ("mps2-an385", &[Budget::Any], false, true),
-    ("mps2-an500", &[Budget::Any], true, true),
-    ("mps2-an505", &[Budget::Any], true, true),
-    ("lm3s6965evb", &[Budget::Least], true, false),
-    ("microbit", &[], true, false),
+    ("mps2-an386", &[Budget::Least, Budget::More, Budget::Any, Budget::Streamed, Budget::Whole, Budget::Float16], true),
+    ("mps3-an547", &[Budget::Least, Budget::Float16], true),
+    ("mps2-an385", &[Budget::Any], true),
+    ("mps2-an500", &[Budget::Any, Budget::Float16], true),
+    ("mps2-an505", &[Budget::Any, Budget::Float16], true),
+    ("lm3s6965evb", &[Budget::Least], false),
+    ("microbit", &[], false),
 ];
 
 /// The boards that are measured.
@@ -141,6 +141,8 @@ pub enum Budget {
     Streamed,
     /// As little arena as can be without streaming, weights keep their size.
     Whole,
+    /// In float16, with 96 KiB of arena: elements are twice as large as in the others.
+    Float16,
 }
 
 impl Budget {
@@ -152,16 +154,21 @@ impl Budget {
             Budget::Any => "resnet8 any flash",
             Budget::Streamed => "resnet8 least RAM",
             Budget::Whole => "resnet8 least RAM, not streamed",
+            Budget::Float16 => "resnet8 float16",
         }
     }
 
     fn options(self, core: Core) -> export::Options {
         let flash = match self {
             Budget::More => 180 * 1024,
-            Budget::Any => 1 << 20,
+            Budget::Any | Budget::Float16 => 1 << 20,
             Budget::Least | Budget::Streamed | Budget::Whole => 89_088,
         };
-        let ram = (!matches!(self, Budget::Streamed | Budget::Whole)).then_some(48 * 1024);
+        let ram = match self {
+            Budget::Streamed | Budget::Whole => None,
+            Budget::Float16 => Some(96 * 1024),
+            Budget::Least | Budget::More | Budget::Any => Some(48 * 1024),
+        };
         let streaming = if self == Budget::Whole { plan::Streaming::Off } else { plan::Streaming::Full };
         let plan = plan::Options { ram, streaming, ..plan::Options::default() };
         export::Options { plan, flash: Some(flash), core, ..export::Options::default() }
@@ -181,7 +188,11 @@ pub fn resnet8(budget: Budget, core: Core) -> Result<Subject> {
     let images = Array4::from_shape_fn(dim, |(n, y, x, c)| {
         ((n * 7919 + y * 104_729 + x * 1_299_709 + c * 15_485_863) % 997) as f32 / 997.0
     });
-    let network = quantize::quantize(&graph, &Params::init(&graph, 3), [images], &quantize::Options::default())?;
+    let params = Params::init(&graph, 3);
+    let network = match budget {
+        Budget::Float16 => deploy::float16(&graph, &params)?,
+        _ => quantize::quantize(&graph, &params, [images], &quantize::Options::default())?,
+    };
     let bytes = export::to_bytes(&network, &budget.options(core))?.bytes;
     Ok(Subject { name: budget.name().to_owned(), bytes })
 }
@@ -212,7 +223,13 @@ pub fn measure(board: &'static Board, subject: &Subject) -> Result<Vec<Row>> {
     let model = Model::new(&subject.bytes).map_err(|error| anyhow::anyhow!("{}: {error}", subject.name))?;
     let shape = model.input().shape;
     let dim = (1, shape.h as usize, shape.w as usize, shape.c as usize);
-    let image = Array4::from_shape_fn(dim, |(_, y, x, c)| i16::from((y * 57 + x * 31 + c * 13) as i8));
+    let image = Array4::from_shape_fn(dim, |(_, y, x, c)| {
+        let v = (y * 57 + x * 31 + c * 13) as i8;
+        match model.input().dtype {
+            DType::F16 => f16::from_f32(f32::from(v) / 128.0).to_bits().cast_signed(),
+            _ => i16::from(v),
+        }
+    });
     let report = evaluate_with(&build(Program::Eval)?, &subject.bytes, Inputs::Quantized(image.view()), LIMIT)?;
 
     let flash = |program| Ok::<u32, anyhow::Error>(build(program)?.sizes()?.flash);
@@ -226,6 +243,8 @@ pub fn measure(board: &'static Board, subject: &Subject) -> Result<Vec<Row>> {
         peer_instructions,
         bytes,
     };
+    // The other engine was counted in int8.
+    let same = |peer: Option<u64>| peer.filter(|_| model.input().dtype == DType::I8);
     let measured = &report.measured;
     let mut rows: Vec<_> = measured
         .steps
@@ -233,12 +252,12 @@ pub fn measure(board: &'static Board, subject: &Subject) -> Result<Vec<Row>> {
         .zip(model.steps())
         .map(|(found, step)| {
             let layer = format!("{} {} {}", found.index, found.op, found.name);
-            row(&layer, found.macs, found.instructions, peer::layer(board.name, &step), None)
+            row(&layer, found.macs, found.instructions, same(peer::layer(board.name, &step)), None)
         })
         .collect();
     let bytes =
         Bytes { arena: measured.arena_bytes, stack: measured.stack_bytes, code, weights: measured.weight_bytes };
-    let whole = subject.name.starts_with("resnet8").then(|| peer::resnet8(board.name)).flatten();
+    let whole = same(subject.name.starts_with("resnet8").then(|| peer::resnet8(board.name)).flatten());
     rows.push(row("total", measured.macs, measured.instructions, whole, Some(bytes)));
     Ok(rows)
 }
@@ -281,9 +300,9 @@ pub fn kernels(board: &'static Board) -> Result<Vec<Row>> {
 /// As [`measure`], and when nothing is measured on this board. Models that do not fit it are passed over.
 pub fn all(board: &str, mut progress: impl FnMut(&str)) -> Result<Vec<Row>> {
     let plan = PLANS.iter().find(|plan| plan.0 == board);
-    let (name, budgets, with_shipped, with_kernels) = plan.with_context(|| format!("no bench on `{board}`"))?;
+    let (name, budgets, with_kernels) = plan.with_context(|| format!("no bench on `{board}`"))?;
     let board = Board::named(name)?;
-    let mut subjects = if *with_shipped { shipped()? } else { Vec::new() };
+    let mut subjects = shipped()?;
     for &budget in *budgets {
         subjects.push(resnet8(budget, core(board))?);
     }
