@@ -6,6 +6,7 @@ use super::patch::Inside;
 use super::{Io, Operands, params};
 use crate::bytes::{Block, attempt};
 use crate::error::{Fault, ModelError};
+use crate::kernels::blocks::requantize;
 use crate::kernels::{BLOCK, Backend};
 use crate::quant::{Channel, Clamp, Multiplier, OutputStage, Rounding};
 use crate::tensor::{QuantParams, Shape};
@@ -83,13 +84,27 @@ impl Mean {
         let channel = Channel { bias: offset, factor: self.factor };
         let clamp = Clamp::full(output.dtype);
         let stage = OutputStage { rounding: self.rounding, zero_point: output.quant.zero_point, clamp };
+        // All channels share the factor: what the five instructions need of it is found once.
+        let bound = i64::from(inside.len()) * 256;
+        let constants = match self.rounding {
+            Rounding::Double => {
+                requantize::constants(self.factor.multiplier, self.factor.shift, stage.zero_point, bound)
+            }
+            _ => None,
+        };
         for block in output.channel_blocks(BLOCK as u32) {
             let mut sums = [0; BLOCK];
             let sums = sums.get_mut(..block.len()).unwrap_or_default();
             B::sum(&inside.pixels_of(&input, io.memory.read(input.region()), block.start), sums);
             let out = io.memory.write(output.region().part(block.start, block.len() as u32));
             for (out, &mut sum) in out.iter_mut().zip(sums) {
-                *out = stage.apply(sum, channel);
+                *out = match constants {
+                    Some((c, s)) => {
+                        let doubled = sum.wrapping_add(offset).wrapping_shl(1);
+                        requantize::fast(doubled, self.factor.multiplier, c, s)
+                    }
+                    None => stage.apply(sum, channel),
+                };
             }
         }
     }

@@ -128,7 +128,11 @@ fn columns<B: Blocks>(out: &mut [i8], line: &[i8], c: usize, taps: usize, len: u
 /// The sums of up to 16 channels over a rectangle of pixels, sixteen or four channels at a time.
 pub fn sum<B: Blocks>(pixels: &Pixels<'_>, sums: &mut [i32]) {
     sums.fill(0);
-    let Pixels { elements, first_row, kept_rows, rows, columns, row_pitch, pitch } = *pixels;
+    let Pixels { elements, first_row, kept_rows, mut rows, mut columns, row_pitch, pitch } = *pixels;
+    // Rows without gaps are one.
+    if row_pitch == columns.wrapping_mul(pitch) && first_row.saturating_add(rows) <= kept_rows {
+        (rows, columns) = (rows.min(1), columns.saturating_mul(rows));
+    }
     let (wide, rest) = sums.as_chunks_mut::<16>();
     let (blocks, rest) = rest.as_chunks_mut::<4>();
     let wide_end = wide.len().wrapping_mul(16);

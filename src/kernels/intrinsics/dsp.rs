@@ -148,23 +148,22 @@ mod asm {
         );
         pub fn kinglet_helium_gemm_bytes_acc(x: *const u32, w: *const u32, acc: *mut i32, n: usize, steps: usize);
         pub fn kinglet_helium_patch_bytes(dst: *mut i8, src: *const i8, stride: usize, rows: usize, len: usize);
-        pub fn kinglet_helium_add_linear(a: *mut i8, b: *const i8, constants: *const i32, n: usize);
+        pub fn kinglet_helium_patch(
+            dst: *mut u32,
+            src: *const i8,
+            stride: usize,
+            rows: usize,
+            words: usize,
+            second: isize,
+        );
         pub fn kinglet_helium_sum16(src: *const i8, step: usize, pixels: usize, acc: *mut i32);
         pub fn kinglet_helium_products(v: *const u32, u: *const u32, m: *mut i32, quads: usize, positions: usize);
-        pub fn kinglet_helium_w4_output(m: *const i32, r: *const u32, a: *mut i8, b: *mut i8, row: usize, pixel: usize);
-        pub fn kinglet_helium_w4_output_relu(
-            m: *const i32,
-            r: *const u32,
-            a: *mut i8,
-            b: *mut i8,
-            row: usize,
-            pixel: usize,
-        );
     }
 
-    // On a core with Helium, blocks in vector instructions take the place of some.
+    // On a core with Helium, blocks in vector instructions take the place of some: of all with a `link_name` here.
     #[cfg_attr(kinglet_helium, allow(dead_code))]
     unsafe extern "C" {
+        #[cfg_attr(kinglet_helium, link_name = "kinglet_helium_gemm16")]
         pub fn kinglet_gemm16(
             x: *const u32,
             w: *const u32,
@@ -174,6 +173,7 @@ mod asm {
             n: usize,
             d: usize,
         );
+        #[cfg_attr(kinglet_helium, link_name = "kinglet_helium_gemm8")]
         pub fn kinglet_gemm8(
             x: *const u32,
             w: *const u32,
@@ -183,7 +183,9 @@ mod asm {
             n: usize,
             d: usize,
         );
+        #[cfg_attr(kinglet_helium, link_name = "kinglet_helium_gemm16_acc")]
         pub fn kinglet_gemm16_acc(x: *const u32, w: *const u32, acc: *mut i32, zero: usize, pairs: usize, n: usize);
+        #[cfg_attr(kinglet_helium, link_name = "kinglet_helium_gemm8_acc")]
         pub fn kinglet_gemm8_acc(x: *const u32, w: *const u32, acc: *mut i32, zero: usize, pairs: usize, n: usize);
         pub fn kinglet_patch(
             dst: *mut u32,
@@ -206,7 +208,9 @@ mod asm {
             missing: u32,
         );
         pub fn kinglet_w4_horizontal(t: *const u32, v: *mut u32, pairs: usize, bytes: usize);
+        #[cfg_attr(kinglet_helium, link_name = "kinglet_helium_w4_output")]
         pub fn kinglet_w4_output(m: *const i32, r: *const u32, a: *mut i8, b: *mut i8, row: usize, pixel: usize);
+        #[cfg_attr(kinglet_helium, link_name = "kinglet_helium_w4_output_relu")]
         pub fn kinglet_w4_output_relu(m: *const i32, r: *const u32, a: *mut i8, b: *mut i8, row: usize, pixel: usize);
         pub fn kinglet_w2_vertical(rows: *const *const i8, t: *mut u32, step: usize, n: usize, fill: u32, missing: u32);
         pub fn kinglet_w2_vertical_masked(
@@ -231,11 +235,16 @@ mod asm {
         );
         pub fn kinglet_s2_horizontal(t: *const u32, v: *mut u32, pairs: usize, bytes: usize, slots: *const u32);
         pub fn kinglet_s2_output(m: *const i32, r: *const u32, a: *mut i8, b: *mut i8, row: usize, pixel: usize);
+        #[cfg_attr(kinglet_helium, link_name = "kinglet_helium_depthwise")]
         pub fn kinglet_depthwise(src: *const i8, arguments: *mut super::Depthwise);
+        #[cfg_attr(kinglet_helium, link_name = "kinglet_helium_depthwise3")]
         pub fn kinglet_depthwise3(src: *const i8, arguments: *mut super::Depthwise);
         pub fn kinglet_dot4(x: *const i8, w: *const *const i8, words: usize, sums: *mut i32);
+        #[cfg_attr(kinglet_helium, link_name = "kinglet_helium_add_linear")]
         pub fn kinglet_add_linear(a: *mut i8, b: *const i8, constants: *const i32, n: usize);
+        #[cfg_attr(kinglet_helium, link_name = "kinglet_helium_max3")]
         pub fn kinglet_max3(out: *mut i8, a: *const i8, b: *const i8, c: *const i8, n: usize);
+        #[cfg_attr(kinglet_helium, link_name = "kinglet_helium_clamp")]
         pub fn kinglet_clamp(data: *mut i8, n: usize, low: u32, high: u32);
         pub fn kinglet_copy(dst: *mut i8, src: *const i8, n: usize);
         pub fn kinglet_sum(src: *const i8, step: usize, pixels: usize, acc: *mut i32);
@@ -261,6 +270,12 @@ struct Depthwise {
     groups: usize,
 }
 
+/// How many of `n` elements a block over bytes takes: with Helium all, else a multiple of `step`, which is a power of two.
+#[cfg(kinglet_dsp)]
+const fn in_vectors(n: usize, step: usize) -> usize {
+    if cfg!(kinglet_helium) { n } else { n & !(step - 1) }
+}
+
 /// The addresses of rows.
 #[cfg(kinglet_dsp)]
 #[inline(always)]
@@ -279,6 +294,10 @@ impl Blocks for Dsp {
             // SAFETY: both patches lie within `src` and their pairs within `dst`; the rest bytes fit the block's stack.
             unsafe {
                 let at = src.as_ptr().add(first);
+                #[cfg(kinglet_helium)]
+                if len % 4 == 0 {
+                    return asm::kinglet_helium_patch(dst.as_mut_ptr(), at, stride, rows, len / 4, second);
+                }
                 asm::kinglet_patch(dst.as_mut_ptr(), at, stride, rows, len / 4, len % 4, second);
             }
         }
@@ -447,13 +466,6 @@ impl Blocks for Dsp {
             // SAFETY: 36 positions, records of 4 channels and 4x4 pixels of both tiles lie within the slices.
             unsafe {
                 let (a, b) = (out.as_mut_ptr().add(tiles.at[0]), out.as_mut_ptr().add(tiles.at[1]));
-                #[cfg(kinglet_helium)]
-                if relu {
-                    asm::kinglet_helium_w4_output_relu(m.as_ptr(), records.as_ptr(), a, b, tiles.row, tiles.pixel);
-                } else {
-                    asm::kinglet_helium_w4_output(m.as_ptr(), records.as_ptr(), a, b, tiles.row, tiles.pixel);
-                }
-                #[cfg(not(kinglet_helium))]
                 if relu {
                     asm::kinglet_w4_output_relu(m.as_ptr(), records.as_ptr(), a, b, tiles.row, tiles.pixel);
                 } else {
@@ -585,12 +597,7 @@ impl Blocks for Dsp {
         let whole = a.len().min(b.len()) & !7;
         if whole > 0 {
             // SAFETY: `whole` elements, a multiple of 8 and not 0, lie within both slices.
-            unsafe {
-                #[cfg(kinglet_helium)]
-                asm::kinglet_helium_add_linear(a.as_mut_ptr(), b.as_ptr(), constants.as_ptr(), whole);
-                #[cfg(not(kinglet_helium))]
-                asm::kinglet_add_linear(a.as_mut_ptr(), b.as_ptr(), constants.as_ptr(), whole);
-            }
+            unsafe { asm::kinglet_add_linear(a.as_mut_ptr(), b.as_ptr(), constants.as_ptr(), whole) }
         }
         let (a, b) = (a.get_mut(whole..).unwrap_or_default(), b.get(whole..).unwrap_or_default());
         elementwise::add_linear(a, b, constants);
@@ -598,10 +605,9 @@ impl Blocks for Dsp {
 
     #[inline(always)]
     fn max3(out: &mut [i8], a: &[i8], b: &[i8], c: &[i8]) {
-        let n = out.len().min(a.len()).min(b.len()).min(c.len());
-        let whole = n & !7;
+        let whole = in_vectors(out.len().min(a.len()).min(b.len()).min(c.len()), 8);
         if whole > 0 {
-            // SAFETY: `whole` elements, a multiple of 8 and not 0, lie within all four slices.
+            // SAFETY: `whole` elements, not 0 and as many as the block takes, lie within all four slices.
             unsafe { asm::kinglet_max3(out.as_mut_ptr(), a.as_ptr(), b.as_ptr(), c.as_ptr(), whole) }
         }
         let (a, b, c) = (a.get(whole..), b.get(whole..), c.get(whole..));
@@ -611,11 +617,11 @@ impl Blocks for Dsp {
 
     #[inline(always)]
     fn max_into(acc: &mut [i8], a: &[i8], b: &[i8]) {
-        let whole = acc.len().min(a.len()).min(b.len()) & !7;
+        let whole = in_vectors(acc.len().min(a.len()).min(b.len()), 8);
         if whole > 0 {
             let to = acc.as_mut_ptr();
-            // SAFETY: `whole` elements, a multiple of 8 and not 0, lie within all three slices; the block reads a word
-            // of each before it writes that word.
+            // SAFETY: `whole` elements, not 0 and as many as the block takes, lie within all three slices; the block reads a
+            // word or vector of each before it writes that word or vector.
             unsafe { asm::kinglet_max3(to, to, a.as_ptr(), b.as_ptr(), whole) }
         }
         let (a, b) = (a.get(whole..).unwrap_or_default(), b.get(whole..).unwrap_or_default());
@@ -624,10 +630,10 @@ impl Blocks for Dsp {
 
     #[inline(always)]
     fn clamp(data: &mut [i8], low: i8, high: i8) {
-        let whole = data.len() & !3;
+        let whole = in_vectors(data.len(), 4);
         if whole > 0 {
             let word = |v: i8| u32::from(v as u8).wrapping_mul(0x0101_0101);
-            // SAFETY: `whole` elements, a multiple of 4 and not 0, lie within `data`.
+            // SAFETY: `whole` elements, not 0 and as many as the block takes, lie within `data`.
             unsafe { asm::kinglet_clamp(data.as_mut_ptr(), whole, word(low), word(high)) }
         }
         elementwise::clamp(data.get_mut(whole..).unwrap_or_default(), low, high);
