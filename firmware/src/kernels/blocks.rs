@@ -7,8 +7,9 @@ use kinglet::kernels::blocks::winograd::Table;
 use kinglet::kernels::blocks::{Blocks, Columns, Tiles};
 use kinglet::kernels::float16::{Bounds, narrow, widen};
 use kinglet::kernels::intrinsics::cast::{as_f16_mut, as_u8, words_as_i8, words_as_i8_mut, words_as_i32_mut};
-use kinglet::kernels::{Active, Backend, Portable};
-use kinglet::{Activation, Clamp, DType, QuantParams, f16};
+use kinglet::kernels::{Active, AddTerms, Backend, Portable};
+use kinglet::quant::OutputStage;
+use kinglet::{Activation, Clamp, DType, Multiplier, QuantParams, Rounding, f16};
 
 use super::{Buffers, Random};
 
@@ -300,6 +301,27 @@ fn bytes(round: &mut Round) {
             &bytes_w[s..s + n + f],
             &[records[0] as i32, records[4] as i32, records[8] as i32],
         )
+    });
+    // The sum by the book, now and then with left shifts or rounded once.
+    let factor = |i: usize| Multiplier {
+        multiplier: (records[16 + 4 * i] >> 1) as i32,
+        shift: if number % 5 == 4 { 1 } else { -((records[17 + 4 * i] & 31) as i32 & if i == 2 { 31 } else { 7 }) },
+    };
+    let stage = OutputStage {
+        rounding: if number % 7 == 6 { Rounding::Single } else { Rounding::Double },
+        zero_point: bytes_w[2].into(),
+        clamp: Clamp { min: bytes_w[3].min(bytes_w[4]).into(), max: bytes_w[3].max(bytes_w[4]).into() },
+    };
+    let terms = AddTerms {
+        zero_points: [bytes_w[0].into(), bytes_w[1].into()],
+        factors: [factor(0), factor(1)],
+        output_factor: factor(2),
+        stage,
+        linear: None,
+    };
+    both!(round, "add", 40, |out, Set| {
+        out[..40].copy_from_slice(&a[..40]);
+        Set::add(&mut words_as_i8_mut(out)[3..3 + n], &bytes_w[s..s + n + f], &terms)
     });
     both!(round, "max_into", 40, |out, Set| {
         out[..40].copy_from_slice(&a[..40]);

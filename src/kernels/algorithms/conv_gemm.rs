@@ -1,7 +1,6 @@
 //! Convolution as a matrix product, 2 pixels x 4 channels at a time: any kernel, stride and number of channels.
 //!
 //! Two patches of the input are widened to pairs and multiplied with all blocks of output channels. Rows that touch
-//! Two patches of the input are widened to pairs and multiplied with all blocks of output channels. Rows that touch
 //! padding, and inputs whose pixels do not follow each other, go through a padded line buffer, some columns at a time;
 //! so every row runs the same loop, without a test for borders. On cores with products of bytes nothing is widened, see
 //! [`gemm_bytes`].

@@ -11,7 +11,11 @@ use crate::kernels::blocks::Blocks;
 use crate::kernels::blocks::float16::{self, LANES, Layer};
 #[cfg(all(kinglet_dsp, kinglet_fpu))]
 use crate::kernels::float16::{dot_1x4, f16};
+#[cfg(kinglet_helium)]
+use crate::kernels::{AddTerms, portable};
 use crate::kernels::{Backend, Pixels};
+#[cfg(kinglet_helium)]
+use crate::quant::{OutputStage, Rounding};
 
 /// The blocks of the Arm DSP instructions, or the portable definitions where there are none.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +70,38 @@ impl Backend for Dsp {
     #[inline]
     fn sum(pixels: &Pixels<'_>, sums: &mut [i32]) {
         pool::sum::<Self>(pixels, sums);
+    }
+
+    #[cfg(kinglet_helium)]
+    #[inline]
+    fn add(left: &mut [i8], right: &[i8], terms: &AddTerms) {
+        let (n, [a, b], out) = (left.len().min(right.len()), terms.factors, terms.output_factor);
+        let shifts = [a.shift, b.shift, out.shift];
+        if let Some(constants) = &terms.linear {
+            Self::add_by_line(left, right, terms, constants);
+        } else if terms.stage.rounding == Rounding::Double && shifts.iter().all(|shift| (-31..=0).contains(shift)) {
+            let ([zero_a, zero_b], OutputStage { zero_point, clamp, .. }) = (terms.zero_points, terms.stage);
+            let [shift_a, shift_b, shift] = shifts;
+            let arguments = [
+                zero_a,
+                zero_b,
+                a.multiplier,
+                b.multiplier,
+                out.multiplier,
+                zero_point,
+                shift_a,
+                shift_b,
+                shift,
+                clamp.min,
+                clamp.max,
+            ];
+            if n > 0 {
+                // SAFETY: `n` elements, not 0, lie within both slices; the block reads the words that it names.
+                unsafe { asm::kinglet_helium_add(left.as_mut_ptr(), right.as_ptr(), arguments.as_ptr(), n) }
+            }
+        } else {
+            portable::add(left, right, terms);
+        }
     }
 }
 
@@ -148,6 +184,7 @@ mod asm {
         );
         pub fn kinglet_helium_gemm_bytes_acc(x: *const u32, w: *const u32, acc: *mut i32, n: usize, steps: usize);
         pub fn kinglet_helium_patch_bytes(dst: *mut i8, src: *const i8, stride: usize, rows: usize, len: usize);
+        pub fn kinglet_helium_add(a: *mut i8, b: *const i8, terms: *const i32, n: usize);
         pub fn kinglet_helium_patch(
             dst: *mut u32,
             src: *const i8,
@@ -222,6 +259,7 @@ mod asm {
             missing: u32,
         );
         pub fn kinglet_w2_horizontal(t: *const u32, v: *mut u32, pairs: usize, bytes: usize);
+        #[cfg_attr(kinglet_helium, link_name = "kinglet_helium_w2_output")]
         pub fn kinglet_w2_output(m: *const i32, r: *const u32, a: *mut i8, b: *mut i8, row: usize, pixel: usize);
         pub fn kinglet_w2_weights(src: *const u32, u: *mut u32, bytes: usize, groups: usize);
         pub fn kinglet_s2_vertical(rows: *const *const i8, t: *mut u32, step: usize, n: usize, fill: u32, missing: u32);
@@ -234,6 +272,7 @@ mod asm {
             missing: u32,
         );
         pub fn kinglet_s2_horizontal(t: *const u32, v: *mut u32, pairs: usize, bytes: usize, slots: *const u32);
+        #[cfg_attr(kinglet_helium, link_name = "kinglet_helium_s2_output")]
         pub fn kinglet_s2_output(m: *const i32, r: *const u32, a: *mut i8, b: *mut i8, row: usize, pixel: usize);
         #[cfg_attr(kinglet_helium, link_name = "kinglet_helium_depthwise")]
         pub fn kinglet_depthwise(src: *const i8, arguments: *mut super::Depthwise);

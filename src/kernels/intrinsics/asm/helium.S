@@ -203,6 +203,47 @@
  pop {r4,pc}
  k_end kinglet_helium_add_linear
 
+@ \y times \m over 2^31, rounded, then over 2 to the power of what \s is the negative of, rounded half away from zero. Clobbers q2.
+ .macro k_h_rescale y m s
+ vqrdmulh.s32 \y,\y,\m
+ vand q2,\y,\s
+ vshr.s32 q2,q2,#31
+ vqadd.s32 \y,\y,q2
+ vrshl.s32 \y,\y,\s
+ .endm
+
+@ helium_add(a, b, terms, n): a = a + b with rescaling, n elements, not 0. Terms: zero points of a and b, their factors and that
+@ of the sum, the zero point of the sum, the three shifts, least and greatest sum.
+ k_fn kinglet_helium_add
+ push {r4-r11,lr}
+ vpush {d8-d15}
+ ldmia r2!,{r4-r9}
+ ldmia r2,{r2,r10,r11,r12,lr}
+ vdup.32 q4,r2
+ vdup.32 q5,r10
+ vdup.32 q6,r11
+ vdup.32 q3,r12
+ vdup.32 q7,lr
+ dlstp.32 lr,r3
+1: vldrb.s32 q0,[r0]
+ vldrb.s32 q1,[r1],#4
+ vsub.i32 q0,q0,r4
+ vsub.i32 q1,q1,r5
+ vshl.i32 q0,q0,#20
+ vshl.i32 q1,q1,#20
+ k_h_rescale q0 r6 q4
+ k_h_rescale q1 r7 q5
+ vadd.i32 q0,q0,q1
+ k_h_rescale q0 r8 q6
+ vadd.i32 q0,q0,r9
+ vmax.s32 q0,q0,q3
+ vmin.s32 q0,q0,q7
+ vstrb.32 q0,[r0],#4
+ letp lr,1b
+ vpop {d8-d15}
+ pop {r4-r11,pc}
+ k_end kinglet_helium_add
+
 @ The accumulators of 2 pixels x 4 channels: r0-r6 of pixel 0, r8-lr of pixel 1. x at [sp], steps at [sp,#\steps], weights from
 @ r5 on. Clobbers r1, r3, r7, q0-q3.
  .macro k_h_bytes steps
@@ -242,10 +283,8 @@
  vneg.s32 \s,\s
  .endm
 
-@ Requantizes \y with 2 * bias, m, c, -s in \b, \m, \c, \s and stores it. Clobbers \t.
- .macro k_h_store y b m c s t at
- vshl.i32 \y,\y,#1
- vadd.i32 \y,\y,\b
+@ Requantizes \y = 2 * (accumulator + bias) with m, c, -s in \m, \c, \s and stores it. Clobbers \t.
+ .macro k_h_finish y m c s t at
  vshr.s32 \t,\y,#31
  vadd.i32 \t,\t,\c
  vrmulh.s32 \y,\y,\m
@@ -254,6 +293,13 @@
  vqmovnb.s32 \y,\y
  vqmovnb.s16 \y,\y
  vstrb.32 \y,[\at]
+ .endm
+
+@ The same of an accumulator, with 2 * bias in \b.
+ .macro k_h_store y b m c s t at
+ vshl.i32 \y,\y,#1
+ vadd.i32 \y,\y,\b
+ k_h_finish \y \m \c \s \t \at
  .endm
 
 @ helium_gemm_bytes(x, w, records, out, steps, blocks, second)
@@ -701,3 +747,101 @@
  vpop {d8-d15}
  pop {r4-r11,pc}
  k_end kinglet_helium_depthwise3
+
+@ Position \p of tile \t.
+ .macro k_h_load q p t
+ vldrw.u32 \q,[r0,#32*(\p)+16*\t]
+ .endm
+
+@ Column \j of tile \t, vertically: the upper pixel's \y, the lower one's \z. Clobbers q0-q3.
+ .macro k_h_w2_column j t y z
+ k_h_load q0 \j \t
+ k_h_load q1 \j+4 \t
+ k_h_load q2 \j+8 \t
+ k_h_load q3 \j+12 \t
+ vadd.i32 q0,q0,q1
+ vsub.i32 q1,q1,q2
+ vadd.i32 \y,q0,q2
+ vsub.i32 \z,q1,q3
+ .endm
+
+@ Pixels (0, 0), (0, 1), (1, 0), (1, 1) of tile \t in q4-q7, 4 times.
+ .macro k_h_w2 t
+ k_h_w2_column 0 \t q4 q6
+ k_h_w2_column 1 \t q5 q7
+ vadd.i32 q4,q4,q5
+ vadd.i32 q6,q6,q7
+ k_h_w2_column 2 \t q0 q1
+ vadd.i32 q4,q4,q0
+ vadd.i32 q6,q6,q1
+ vsub.i32 q5,q5,q0
+ vsub.i32 q7,q7,q1
+ k_h_w2_column 3 \t q0 q1
+ vsub.i32 q5,q5,q0
+ vsub.i32 q7,q7,q1
+ .irp y,q4,q5,q6,q7
+ vshr.s32 \y,\y,#1
+ .endr
+ .endm
+
+@ The same for stride 2, once.
+ .macro k_h_s2 t
+ k_h_load q0 8 \t
+ k_h_load q1 4 \t
+ k_h_load q2 7 \t
+ vadd.i32 q4,q1,q0
+ vsub.i32 q6,q0,q2
+ k_h_load q0 5 \t
+ k_h_load q1 0 \t
+ k_h_load q2 2 \t
+ vadd.i32 q1,q1,q0
+ vsub.i32 q2,q0,q2
+ k_h_load q0 6 \t
+ k_h_load q3 1 \t
+ k_h_load q5 3 \t
+ vadd.i32 q3,q3,q0
+ vsub.i32 q0,q0,q5
+ vsub.i32 q5,q4,q3
+ vsub.i32 q7,q6,q0
+ vadd.i32 q4,q4,q1
+ vadd.i32 q6,q6,q2
+ .irp y,q4,q5,q6,q7
+ vshl.i32 \y,\y,#1
+ .endr
+ .endm
+
+@ Requantizes twice the accumulators q4-q7 and stores them from \out on. Clobbers q0-q3.
+ .macro k_h_four out
+ vld40.32 {q0,q1,q2,q3},[r1]
+ vld41.32 {q0,q1,q2,q3},[r1]
+ vld42.32 {q0,q1,q2,q3},[r1]
+ vld43.32 {q0,q1,q2,q3},[r1]
+ .irp y,q4,q5,q6,q7
+ vadd.i32 \y,\y,q0
+ .endr
+ k_h_shifts q3 q0
+ add r6,\out,r4
+ k_h_finish q4 q1 q2 q3 q0 \out
+ add \out,\out,r5
+ k_h_finish q6 q1 q2 q3 q0 r6
+ add r6,r6,r5
+ k_h_finish q5 q1 q2 q3 q0 \out
+ k_h_finish q7 q1 q2 q3 q0 r6
+ .endm
+
+@ output(m, records, out of tile 0, out of tile 1, row pitch, pixel pitch): 2 x 2 pixels of 4 channels of 2 tiles.
+ .macro k_h2_output name transform
+ k_fn \name
+ push {r4-r6,lr}
+ vpush {d8-d15}
+ ldrd r4,r5,[sp,#80]
+ \transform 0
+ k_h_four r2
+ \transform 1
+ k_h_four r3
+ vpop {d8-d15}
+ pop {r4-r6,pc}
+ k_end \name
+ .endm
+ k_h2_output kinglet_helium_w2_output k_h_w2
+ k_h2_output kinglet_helium_s2_output k_h_s2
