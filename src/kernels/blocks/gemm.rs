@@ -136,8 +136,9 @@ fn block8(x: &[u32], w: &[u32]) -> Accumulators {
     acc
 }
 
+/// Requantizes four channels of two pixels, and stores them from `at` on, and `second` further.
 #[inline(always)]
-fn quantized(acc: Accumulators, records: &[u32; 16], out: &mut [i8], at: usize, second: usize) {
+pub(crate) fn quantized(acc: Accumulators, records: &[u32; 16], out: &mut [i8], at: usize, second: usize) {
     for (acc, at) in acc.iter().zip([at, at.wrapping_add(second)]) {
         let out = out.get_mut(at..).unwrap_or_default();
         for ((&acc, record), out) in acc.iter().zip(records.as_chunks::<4>().0).zip(out) {
@@ -149,12 +150,16 @@ fn quantized(acc: Accumulators, records: &[u32; 16], out: &mut [i8], at: usize, 
 /// `out[second * pixel + 4 * block + channel]` = the requantized product of `x` and `w`, a block per 16 words of
 /// `records`. `second` may be 0 when both pixels are the same.
 pub fn gemm16(x: &[u32], w: &[u32], records: &[u32], out: &mut [i8], second: usize) {
-    requantized(x, w, 4, records, out, second, block16);
+    requantized(x, w, 4, records, out, second, |x, w, records, out, at| {
+        quantized(block16(x, w), records, out, at, second);
+    });
 }
 
 /// As [`gemm16`], with weights of 8 bits.
 pub fn gemm8(x: &[u32], w: &[u32], records: &[u32], out: &mut [i8], second: usize) {
-    requantized(x, w, 2, records, out, second, block8);
+    requantized(x, w, 2, records, out, second, |x, w, records, out, at| {
+        quantized(block8(x, w), records, out, at, second);
+    });
 }
 
 /// `acc[block][pixel][channel]` = the product of `x` and `w`, a block per 8 words of `acc`.
@@ -167,7 +172,8 @@ pub fn gemm8_acc(x: &[u32], w: &[u32], acc: &mut [i32]) {
     accumulated(x, w, 2, acc, block8);
 }
 
-/// [`gemm16`] or [`gemm8`] by an instruction set's own `block`, whose weights have `words` words to a pair.
+/// [`gemm16`] or [`gemm8`] by an instruction set's own `block`, whose weights have `words` words to a pair: it gets the records of
+/// four channels, and where the first of them goes.
 #[inline(always)]
 pub(crate) fn requantized(
     x: &[u32],
@@ -176,7 +182,7 @@ pub(crate) fn requantized(
     records: &[u32],
     out: &mut [i8],
     second: usize,
-    block: impl Fn(&[u32], &[u32]) -> Accumulators,
+    block: impl Fn(&[u32], &[u32], &[u32; 16], &mut [i8], usize),
 ) {
     let (records, _) = records.as_chunks::<16>();
     if !fits(x.len(), w.len(), records.len(), words) || !fits_out(records.len(), second, out.len()) {
@@ -184,7 +190,7 @@ pub(crate) fn requantized(
     }
     let per_block = (x.len() / 2).wrapping_mul(words);
     for (index, (records, w)) in records.iter().zip(pieces(w, per_block)).enumerate() {
-        quantized(block(x, w), records, out, index.wrapping_mul(4), second);
+        block(x, w, records, out, index.wrapping_mul(4));
     }
 }
 

@@ -8,6 +8,8 @@ pub(super) mod halves;
 pub mod once;
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 mod sse2;
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+mod sse2_output;
 
 pub use dsp::Dsp;
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]

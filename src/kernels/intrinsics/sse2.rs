@@ -7,9 +7,10 @@ use core::arch::x86_64::{
     _mm_srai_epi16, _mm_storeu_si128, _mm_unpackhi_epi32, _mm_unpacklo_epi32,
 };
 
+use super::sse2_output;
 use crate::kernels::Backend;
 use crate::kernels::blocks::gemm::{self, Accumulators};
-use crate::kernels::blocks::{Blocks, halves, winograd};
+use crate::kernels::blocks::{Blocks, Tiles, halves, winograd};
 
 /// The blocks of an x86-64.
 #[derive(Clone, Copy, Debug)]
@@ -31,11 +32,17 @@ impl Blocks for Sse2 {
     }
 
     fn gemm16(x: &[u32], w: &[u32], records: &[u32], out: &mut [i8], second: usize) {
-        gemm::requantized(x, w, 4, records, out, second, block16);
+        gemm::requantized(x, w, 4, records, out, second, |x, w, records, out, at| {
+            // SAFETY: the target has SSE2.
+            unsafe { sse2_output::quantized(product16(x, w), records, out, at, second) }
+        });
     }
 
     fn gemm8(x: &[u32], w: &[u32], records: &[u32], out: &mut [i8], second: usize) {
-        gemm::requantized(x, w, 2, records, out, second, block8);
+        gemm::requantized(x, w, 2, records, out, second, |x, w, records, out, at| {
+            // SAFETY: the target has SSE2.
+            unsafe { sse2_output::quantized(product8(x, w), records, out, at, second) }
+        });
     }
 
     fn gemm16_acc(x: &[u32], w: &[u32], acc: &mut [i32]) {
@@ -53,34 +60,41 @@ impl Blocks for Sse2 {
     fn products_table<const N: usize>(v: &[u32], u: &[u32], m: &mut [i32], table: &winograd::Table<N>) {
         winograd::products_by::<Self, N>(v, u, m, table);
     }
+
+    fn w4_output(m: &[i32], records: &[u32], relu: bool, out: &mut [i8], tiles: Tiles) {
+        sse2_output::winograd4(m, records, relu, out, tiles);
+    }
 }
 
-/// Two pairs of two pixels, times two pairs of four channels as `$widen` makes them of so many words of weights.
+/// `$product` is two pairs of two pixels, times two pairs of four channels as `$widen` makes them of so many words of weights;
+/// `$block` the same in words.
 macro_rules! block {
-    ($name:ident, $words:literal, $widen:expr) => {
-        #[inline(always)]
-        fn $name(x: &[u32], w: &[u32]) -> Accumulators {
-            #[target_feature(enable = "sse2")]
-            fn product(x: &[u32], w: &[u32]) -> Accumulators {
-                let [mut first, mut second] = [_mm_setzero_si128(); 2];
-                for (x, w) in x.as_chunks::<4>().0.iter().zip(w.as_chunks::<$words>().0) {
-                    let x = four(*x);
-                    let [a, b] = $widen(w);
-                    first = _mm_add_epi32(first, _mm_madd_epi16(_mm_shuffle_epi32::<0b00_00_00_00>(x), a));
-                    second = _mm_add_epi32(second, _mm_madd_epi16(_mm_shuffle_epi32::<0b01_01_01_01>(x), a));
-                    first = _mm_add_epi32(first, _mm_madd_epi16(_mm_shuffle_epi32::<0b10_10_10_10>(x), b));
-                    second = _mm_add_epi32(second, _mm_madd_epi16(_mm_shuffle_epi32::<0b11_11_11_11>(x), b));
-                }
-                [words(first), words(second)]
+    ($block:ident, $product:ident, $words:literal, $widen:expr) => {
+        #[inline]
+        #[target_feature(enable = "sse2")]
+        fn $product(x: &[u32], w: &[u32]) -> [__m128i; 2] {
+            let [mut first, mut second] = [_mm_setzero_si128(); 2];
+            for (x, w) in x.as_chunks::<4>().0.iter().zip(w.as_chunks::<$words>().0) {
+                let x = four(*x);
+                let [a, b] = $widen(w);
+                first = _mm_add_epi32(first, _mm_madd_epi16(_mm_shuffle_epi32::<0b00_00_00_00>(x), a));
+                second = _mm_add_epi32(second, _mm_madd_epi16(_mm_shuffle_epi32::<0b01_01_01_01>(x), a));
+                first = _mm_add_epi32(first, _mm_madd_epi16(_mm_shuffle_epi32::<0b10_10_10_10>(x), b));
+                second = _mm_add_epi32(second, _mm_madd_epi16(_mm_shuffle_epi32::<0b11_11_11_11>(x), b));
             }
+            [first, second]
+        }
+
+        #[inline(always)]
+        fn $block(x: &[u32], w: &[u32]) -> Accumulators {
             // SAFETY: the target has SSE2.
-            unsafe { product(x, w) }
+            unsafe { $product(x, w).map(|acc| words(acc)) }
         }
     };
 }
 
-block!(block16, 8, |&[a, b, c, d, e, f, g, h]: &[u32; 8]| [four([a, b, c, d]), four([e, f, g, h])]);
-block!(block8, 4, |w: &[u32; 4]| {
+block!(block16, product16, 8, |&[a, b, c, d, e, f, g, h]: &[u32; 8]| [four([a, b, c, d]), four([e, f, g, h])]);
+block!(block8, product8, 4, |w: &[u32; 4]| {
     let [even, odd] = widen(four(*w));
     [_mm_unpacklo_epi32(even, odd), _mm_unpackhi_epi32(even, odd)]
 });
@@ -116,14 +130,14 @@ fn widen(bytes: __m128i) -> [__m128i; 2] {
 /// Four words as one vector: a load.
 #[inline]
 #[target_feature(enable = "sse2")]
-fn four([a, b, c, d]: [u32; 4]) -> __m128i {
+pub(super) fn four([a, b, c, d]: [u32; 4]) -> __m128i {
     _mm_set_epi32(d as i32, c as i32, b as i32, a as i32)
 }
 
 /// A vector as four words: a store.
 #[inline]
 #[target_feature(enable = "sse2")]
-fn words(vector: __m128i) -> [i32; 4] {
+pub(super) fn words(vector: __m128i) -> [i32; 4] {
     let mut words = [0; 4];
     // SAFETY: the array has the 16 bytes of a vector.
     unsafe { _mm_storeu_si128(words.as_mut_ptr().cast(), vector) };
@@ -141,10 +155,21 @@ mod tests {
         prop_oneof![3 => any::<u32>(), 1 => Just(0x8000_8000), 1 => Just(0x8080_8080), 1 => Just(0x7f80_807f)]
     }
 
+    /// A record: most as an exporter would write it, some of any words.
+    fn records(words: &[u32]) -> Vec<u32> {
+        let record = |&[bias, m, c, s]: &[u32; 4]| match s % 8 {
+            0 => [bias, m, c, s],
+            // Results that do not saturate.
+            1..=4 => [bias, 1 << 30 | m >> 2, c, 20 + s % 12],
+            _ => [bias, m, c, s % 64],
+        };
+        words.as_chunks::<4>().0.iter().flat_map(record).collect()
+    }
+
     /// What every block makes of the same words: accumulators and outputs.
     fn all<B: Blocks>(pairs: usize, blocks: usize, data: &[u32]) -> (Vec<i32>, Vec<i8>, Vec<u32>) {
         let [x, records] = [2 * pairs * blocks, 16 * blocks];
-        let ((tiles, w), records) = (data.split_at(x), &data[..records]);
+        let ((tiles, w), records) = (data.split_at(x), &self::records(&data[..records]));
         let (x, w) = (&tiles[..2 * pairs], &w[..4 * pairs * blocks]);
         let mut acc = vec![0; 24 * blocks];
         let [first, second, third] = [0, 1, 2].map(|block| 8 * block * blocks..8 * (block + 1) * blocks);
@@ -165,6 +190,26 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 5 } else { 500 }))]
+        #[test]
+        fn winograd_outputs_are_their_definition(
+            m in prop::collection::vec(word(), 288),
+            small in 0u32..24,
+            words in prop::collection::vec(word(), 32),
+            relu: bool,
+            at in (0usize..9, 200usize..220),
+        ) {
+            let m: Vec<i32> = m.into_iter().map(|m| m as i32 >> small).collect();
+            // `{m, c, s, b, b22, b32, b23, b33}`, of records `{b, m, c, s}` and more.
+            let records: Vec<u32> = records(&words[..16]).as_chunks::<4>().0.iter().zip(words[16..].as_chunks::<4>().0)
+                .flat_map(|([b, m, c, s], [b22, b32, b23, b33])| [*m, *c, *s, *b, *b22, *b32, *b23, *b33])
+                .collect();
+            let tiles = Tiles { at: [at.0, at.1], row: 40, pixel: 5 };
+            let [mut found, mut expected] = [vec![1; 400], vec![1; 400]];
+            Sse2::w4_output(&m, &records, relu, &mut found, tiles);
+            Portable::w4_output(&m, &records, relu, &mut expected, tiles);
+            prop_assert_eq!(found, expected);
+        }
+
         #[test]
         fn blocks_are_their_definitions(
             pairs in (1usize..20).prop_map(|half| 2 * half),
