@@ -66,38 +66,50 @@ impl Blocks for Sse2 {
     }
 }
 
-/// `$product` is two pairs of two pixels, times two pairs of four channels as `$widen` makes them of so many words of weights;
-/// `$block` the same in words.
-macro_rules! block {
-    ($block:ident, $product:ident, $words:literal, $widen:expr) => {
-        #[inline]
-        #[target_feature(enable = "sse2")]
-        fn $product(x: &[u32], w: &[u32]) -> [__m128i; 2] {
-            let [mut first, mut second] = [_mm_setzero_si128(); 2];
-            for (x, w) in x.as_chunks::<4>().0.iter().zip(w.as_chunks::<$words>().0) {
-                let x = four(*x);
-                let [a, b] = $widen(w);
-                first = _mm_add_epi32(first, _mm_madd_epi16(_mm_shuffle_epi32::<0b00_00_00_00>(x), a));
-                second = _mm_add_epi32(second, _mm_madd_epi16(_mm_shuffle_epi32::<0b01_01_01_01>(x), a));
-                first = _mm_add_epi32(first, _mm_madd_epi16(_mm_shuffle_epi32::<0b10_10_10_10>(x), b));
-                second = _mm_add_epi32(second, _mm_madd_epi16(_mm_shuffle_epi32::<0b11_11_11_11>(x), b));
-            }
-            [first, second]
-        }
-
-        #[inline(always)]
-        fn $block(x: &[u32], w: &[u32]) -> Accumulators {
-            // SAFETY: the target has SSE2.
-            unsafe { $product(x, w).map(|acc| words(acc)) }
-        }
-    };
+/// Accumulators of two pixels and four channels, weights of 16 bits.
+#[inline]
+#[target_feature(enable = "sse2")]
+fn product16(x: &[u32], w: &[u32]) -> [__m128i; 2] {
+    let [mut first, mut second] = [_mm_setzero_si128(); 2];
+    for (x, &[a, b, c, d, e, f, g, h]) in x.as_chunks::<4>().0.iter().zip(w.as_chunks::<8>().0) {
+        let (x, a, b) = (four(*x), four([a, b, c, d]), four([e, f, g, h]));
+        first = _mm_add_epi32(first, _mm_madd_epi16(_mm_shuffle_epi32::<0b00_00_00_00>(x), a));
+        second = _mm_add_epi32(second, _mm_madd_epi16(_mm_shuffle_epi32::<0b01_01_01_01>(x), a));
+        first = _mm_add_epi32(first, _mm_madd_epi16(_mm_shuffle_epi32::<0b10_10_10_10>(x), b));
+        second = _mm_add_epi32(second, _mm_madd_epi16(_mm_shuffle_epi32::<0b11_11_11_11>(x), b));
+    }
+    [first, second]
 }
 
-block!(block16, product16, 8, |&[a, b, c, d, e, f, g, h]: &[u32; 8]| [four([a, b, c, d]), four([e, f, g, h])]);
-block!(block8, product8, 4, |w: &[u32; 4]| {
-    let [even, odd] = widen(four(*w));
-    [_mm_unpacklo_epi32(even, odd), _mm_unpackhi_epi32(even, odd)]
-});
+/// The same with weights of 8 bits, which are left in the order that widening them gives: channels 0 and 2 of two pairs in one
+/// vector, 1 and 3 in the other.
+#[inline]
+#[target_feature(enable = "sse2")]
+fn product8(x: &[u32], w: &[u32]) -> [__m128i; 2] {
+    let mut acc = [[_mm_setzero_si128(); 2]; 2];
+    for (x, w) in x.as_chunks::<4>().0.iter().zip(w.as_chunks::<4>().0) {
+        let (x, w) = (four(*x), widen(four(*w)));
+        let pixels = [_mm_shuffle_epi32::<0b10_10_00_00>(x), _mm_shuffle_epi32::<0b11_11_01_01>(x)];
+        for (acc, x) in acc.iter_mut().zip(pixels) {
+            for (acc, w) in acc.iter_mut().zip(w) {
+                *acc = _mm_add_epi32(*acc, _mm_madd_epi16(x, w));
+            }
+        }
+    }
+    acc.map(|[even, odd]| _mm_add_epi32(_mm_unpacklo_epi32(even, odd), _mm_unpackhi_epi32(even, odd)))
+}
+
+#[inline(always)]
+fn block16(x: &[u32], w: &[u32]) -> Accumulators {
+    // SAFETY: the target has SSE2.
+    unsafe { product16(x, w).map(|acc| words(acc)) }
+}
+
+#[inline(always)]
+fn block8(x: &[u32], w: &[u32]) -> Accumulators {
+    // SAFETY: the target has SSE2.
+    unsafe { product8(x, w).map(|acc| words(acc)) }
+}
 
 /// Widens two patches of rows that are multiples of 8 bytes; their place was checked.
 #[target_feature(enable = "sse2")]
