@@ -380,7 +380,8 @@ pub fn to_markdown(rows: &[Row]) -> String {
     let mut text = format!(
         "# Executed instructions\n\n\
          Written by `{REFRESH}`; `bench.json` holds the same rows. Counted by QEMU (`-icount`), the same on every run; not cycles. CMSIS-NN: July 2026,\n\
-         `arm-none-eabi-gcc` 12.2, counted alike. Code is the runtime's, without model, start-up and logging. On mps2-an385 the code is Armv6-M's.\n\n\
+         `arm-none-eabi-gcc` 12.2, counted alike. Code is the runtime's, without model, start-up and logging. On mps2-an385 the code is Armv6-M's. Shipped\n\
+         models are packed for the M4, also where they run on others.\n\n\
          ## Models\n\n\
          | board | model | instructions | per MAC | CMSIS-NN | times faster | arena | stack | code | weights |\n\
          |---|---|---|---|---|---|---|---|---|---|\n"
