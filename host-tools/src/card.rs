@@ -34,6 +34,8 @@ pub struct Card {
     pub float_accuracy: f64,
     /// Right answers of the exported model, in percent.
     pub int8_accuracy: f64,
+    /// The same of models in wider activations: what they are, as `--dtype` calls it, and right answers in percent.
+    pub wider: Vec<(String, f64)>,
     /// Trained numbers.
     pub parameters: usize,
     /// Multiply-accumulates of an inference.
@@ -81,6 +83,7 @@ impl Card {
             tuned,
             float_accuracy: 100.0 * float_accuracy,
             int8_accuracy: simulate::accuracy(&outputs, &labels),
+            wider: Vec::new(),
             parameters: float.graph.trainable_len(),
             macs: model.macs(),
             flash: [model.file_len(), model.weight_bytes()],
@@ -107,6 +110,9 @@ impl fmt::Display for Card {
         let before = if self.tuned.is_some() { ", before quantization-aware training" } else { "" };
         writeln!(f, "| accuracy, held out, float{before} | {:.2} % |", self.float_accuracy)?;
         writeln!(f, "| accuracy, held out, int8, the exported model in the runtime | {:.2} % |", self.int8_accuracy)?;
+        for (dtype, accuracy) in &self.wider {
+            writeln!(f, "| the same with `--dtype {dtype}` | {accuracy:.2} % |")?;
+        }
         writeln!(f, "| parameters | {} |", number(self.parameters))?;
         writeln!(f, "| multiply-accumulates | {} |", grouped(self.macs))?;
         writeln!(f, "| flash, model file | {} bytes, of which weights {} |", number(*file), number(*weights))?;

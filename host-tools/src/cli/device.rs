@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use indicatif::ProgressBar;
 use kinglet::Model;
 
-use crate::data::{Source, Split};
+use super::held_out::HeldOut;
+use crate::data::Split;
 use crate::device::bench::{self, Subject};
 use crate::device::client::{self, Client, Evaluation};
 use crate::device::{self, BOARDS, Board, Build, Elf, Emulated, Measurements, Program, Runs, fit};
@@ -63,13 +64,8 @@ enum Command {
         /// With `--qemu`: send the model to the program `receive` instead of building it into `serve`.
         #[arg(long, requires = "qemu")]
         load: bool,
-        /// The images, of which those held out are run: a folder or .tar of images, or a folder of CIFAR-10's batches or IDX files; the
-        /// embedded digits unless given.
-        #[arg(long, value_name = "PATH")]
-        data: Option<PathBuf>,
-        /// At most so many images, evenly spaced.
-        #[arg(long, value_name = "N")]
-        images: Option<usize>,
+        #[command(flatten)]
+        held_out: HeldOut,
     },
     /// Send a model to a device over its serial line, without flashing: it keeps the model in RAM, and runs it from then on.
     ///
@@ -151,10 +147,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         }
         Command::Fit { board, program, model, shipped } => fits(board, program, model.as_deref(), *shipped),
         Command::Bench { model, board } => measure(model, board),
-        Command::Eval { model, line, load, data, images } => {
+        Command::Eval { model, line, load, held_out } => {
             let bytes = files::read(model)?;
             let parsed = Model::new(&bytes).with_context(|| model.display().to_string())?;
-            let split = held_out(&parsed, data.as_deref(), *images)?;
+            let split = held_out.read(&parsed)?;
             let program = if *load { Program::Receive } else { Program::Serve };
             Ok(show(&evaluate(line.open(program, model)?, parsed, &split)?))
         }
@@ -170,21 +166,6 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 
 /// How long a read of a device's line waits.
 const TICK: Duration = Duration::from_millis(10);
-
-/// Held-out images of the model's size.
-fn held_out(model: &Model<'_>, path: Option<&Path>, count: Option<usize>) -> Result<Split> {
-    let shape = model.input().shape;
-    let mut source = path.map_or(Source::Digits, Source::at);
-    if let Source::Images(images) = &mut source {
-        (images.size, images.gray) = (Some([shape.h, shape.w]), shape.c == 1);
-    }
-    let data = source.load()?;
-    let wanted = [shape.h, shape.w, shape.c].map(|extent| extent as usize);
-    if data.image_shape() != wanted {
-        bail!("{}: images of {:?}, {} takes {wanted:?}", data.name, data.image_shape(), model.name());
-    }
-    Ok(data.test.select(&data.test.spaced(count.unwrap_or(usize::MAX))))
-}
 
 /// Sends a model, and says what became of it.
 fn load(client: &mut Client<impl Read + Write>, model: Model<'_>) -> Result<()> {

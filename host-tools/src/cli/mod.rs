@@ -8,7 +8,9 @@ mod bench;
 mod budgets;
 mod demo;
 mod device;
+mod eval;
 mod export;
+mod held_out;
 mod import;
 mod inspect;
 mod new;
@@ -44,6 +46,8 @@ enum Command {
     Bench(bench::Args),
     /// Train two small networks and run them on an emulated Cortex-M4.
     Demo(demo::Args),
+    /// Count how many held-out images models get right, in the runtime on the host.
+    Eval(eval::Args),
     /// Quantize a trained network and write a model file.
     Export(export::Args),
     /// List boards; run firmware images on emulated ones.
@@ -85,6 +89,7 @@ pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Bench(args) => bench::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Eval(args) => eval::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Device(args) => device::run(&args),
         Command::Import(args) => import::run(&args),

@@ -1,80 +1,179 @@
 //! The method of each range chosen by what matters: the error at the network's output.
+//!
+//! What one range costs depends on all others: while outliers are cut off nowhere, there is little gained by cutting them off in
+//! one place. So the search starts from the one method that is best for all ranges alike, goes through them in the order of
+//! computation, and changes what makes the output better. In the end what it found has to be better than each method by
+//! itself on images that it did not see.
 
 use kinglet::QuantParams;
 use rayon::prelude::*;
 
-use super::fake::Noise;
+use super::fake::{self, Noise};
 use super::fold::{Folded, FoldedOp, ValueId};
 use super::forward::Values;
-use super::observe::Histogram;
 use super::ranges::Method;
-use super::scales::affine;
 
-/// What is tried for each group of values.
-const METHODS: [Method; 5] =
+/// What is tried for each group of values; of equals the first is taken.
+pub const METHODS: [Method; 5] =
     [Method::MinMax, Method::Mse, Method::Entropy, Method::Percentile(99.99), Method::Percentile(99.9)];
 
-/// Chooses one group's range after the other, in the order of computation; those before it are rounded already.
-pub struct Search<'n> {
-    network: &'n Folded,
-    /// The value that is compared: the output, or what softmax makes it of.
-    judged: ValueId,
-    /// Each image's output in float.
-    float: Vec<Vec<f32>>,
-    /// Each image's values, with the ranges that are chosen.
-    values: Vec<Values>,
-    chosen: Vec<Option<QuantParams>>,
+/// Bytes that the values of the images may take which the search sees.
+const MEMORY: usize = 1 << 30;
+
+/// Values that share a quantization.
+pub struct Group {
+    /// Which, in the order of computation.
+    pub members: Vec<ValueId>,
+    /// What each of [`METHODS`] proposes; or one quantization, where there is nothing to choose.
+    pub proposals: Vec<QuantParams>,
+    /// Whether the network's output is among them, which every method by itself leaves whole.
+    pub is_output: bool,
 }
 
-impl<'n> Search<'n> {
-    /// Nothing is chosen yet; `images` are H x W x C numbers each.
-    pub fn new(network: &'n Folded, images: &[Vec<f32>]) -> Self {
-        let last = network.nodes.len();
-        let judged = match &network.nodes[last - 1] {
-            node if node.op == FoldedOp::Softmax => node.inputs[0],
-            _ => last,
+impl Group {
+    /// The proposal of a method when it is taken for all groups alike.
+    fn alike(&self, method: usize) -> usize {
+        if self.is_output || method >= self.proposals.len() { 0 } else { method }
+    }
+}
+
+/// For each group the proposal to take, judged by `images`, H x W x C numbers each.
+///
+/// On every other image, those that the search does not see, no method by itself has a smaller [`loss`].
+pub fn choose(network: &Folded, groups: &[Group], images: &[Vec<f32>]) -> Vec<usize> {
+    let alike = |method| groups.iter().map(|group| group.alike(method)).collect();
+    let mut choices: Vec<Vec<usize>> = (0..METHODS.len()).map(alike).collect();
+    choices.dedup();
+    let [seen, unseen] = parts(network, images);
+    if seen.is_empty() {
+        return choices.remove(0);
+    }
+    let search = Search { network, groups, judged: judged(network) };
+    let best = |choices: &[Vec<usize>], images: &[&Vec<f32>]| {
+        let losses = choices.iter().map(|choice| search.loss(choice, images));
+        let least = losses.enumerate().min_by(|a, b| a.1.total_cmp(&b.1));
+        choices[least.map_or(0, |(at, _)| at)].clone()
+    };
+    choices.push(search.refine(best(&choices, &seen), &seen));
+    best(&choices, if unseen.is_empty() { &seen } else { &unseen })
+}
+
+/// The images that the search sees, as many as there is memory for, and those that it does not see.
+pub fn parts<'i>(network: &Folded, images: &'i [Vec<f32>]) -> [Vec<&'i Vec<f32>>; 2] {
+    let elements: usize = (0..network.values()).map(|value| network.shape(value).len() as usize).sum();
+    let most = (MEMORY / (elements.max(1) * size_of::<f32>())).max(8);
+    let part = |first: usize| images.iter().skip(first).step_by(2).take(most).collect();
+    [part(0), part(1)]
+}
+
+/// The value that is compared: the output, or what softmax makes it of.
+fn judged(network: &Folded) -> ValueId {
+    let last = network.nodes.len();
+    match &network.nodes[last - 1] {
+        node if node.op == FoldedOp::Softmax => node.inputs[0],
+        _ => last,
+    }
+}
+
+/// How wrong an output is: from 0 to 1, which is a stranger's. Each image counts alike, so that one with a large output,
+/// which may well be an outlier itself, does not decide for all.
+fn wrong(float: &[f32], rounded: &[f32]) -> f64 {
+    let mut noise = Noise::default();
+    noise.add(float, rounded);
+    if noise.noise == 0.0 { 0.0 } else { noise.noise / (noise.signal + noise.noise) }
+}
+
+/// The mean over `images` of how wrong the output is when values and weights are rounded as `quants` say, from 0 to 1.
+pub fn loss(network: &Folded, quants: &[QuantParams], images: &[&Vec<f32>]) -> f64 {
+    let (rounded, judged) = (fake::network(network, quants), judged(network));
+    let quants: Vec<_> = quants.iter().copied().map(Some).collect();
+    let each: Vec<f64> = images
+        .par_iter()
+        .map(|image| {
+            let float = network.forward(image);
+            wrong(&float[judged], &rounded_values(&rounded, image, &quants)[judged])
+        })
+        .collect();
+    mean(&each)
+}
+
+/// All values of an image, rounded.
+fn rounded_values(network: &Folded, image: &[f32], quants: &[Option<QuantParams>]) -> Values {
+    let mut values = vec![Vec::new(); network.values()];
+    values[0] = image.to_vec();
+    network.recompute(&mut values, 0, quants);
+    values
+}
+
+/// Summed in the order of the images, so that threads change nothing.
+fn mean(each: &[f64]) -> f64 {
+    each.iter().sum::<f64>() / each.len().max(1) as f64
+}
+
+struct Search<'n> {
+    network: &'n Folded,
+    groups: &'n [Group],
+    judged: ValueId,
+}
+
+impl Search<'_> {
+    /// The quantization of every value.
+    fn quants(&self, choice: &[usize]) -> Vec<QuantParams> {
+        let mut quants = vec![QuantParams { scale: 1.0, zero_point: 0 }; self.network.values()];
+        for (group, &at) in self.groups.iter().zip(choice) {
+            group.members.iter().for_each(|&member| quants[member] = group.proposals[at]);
+        }
+        quants
+    }
+
+    fn loss(&self, choice: &[usize], images: &[&Vec<f32>]) -> f64 {
+        loss(self.network, &self.quants(choice), images)
+    }
+
+    /// Changes one group's proposal after the other where that makes the output better, all others being as they are.
+    fn refine(&self, mut choice: Vec<usize>, images: &[&Vec<f32>]) -> Vec<usize> {
+        let quants = self.quants(&choice);
+        // Biases are rounded as at the start: their steps are so small that it makes no difference to this.
+        let rounded = fake::network(self.network, &quants);
+        let mut quants: Vec<_> = quants.into_iter().map(Some).collect();
+        let float: Vec<Vec<f32>> =
+            images.par_iter().map(|image| self.network.forward(image).swap_remove(self.judged)).collect();
+        let mut values: Vec<Values> = images.par_iter().map(|image| rounded_values(&rounded, image, &quants)).collect();
+        let lost = |values: &[Values]| {
+            let each = values.par_iter().zip(&float).map(|(values, float)| wrong(float, &values[self.judged]));
+            mean(&each.collect::<Vec<_>>())
         };
-        let values: Vec<Values> = images.par_iter().map(|image| network.forward(image)).collect();
-        let float = values.iter().map(|values| values[judged].clone()).collect();
-        Self { network, judged, float, values, chosen: vec![None; network.values()] }
-    }
-
-    /// Fixes the quantization of a group.
-    pub fn fix(&mut self, members: &[ValueId], quant: QuantParams) {
-        members.iter().for_each(|&member| self.chosen[member] = Some(quant));
-        let (network, chosen, first) = (self.network, &self.chosen, members[0]);
-        self.values.par_iter_mut().for_each(|values| network.recompute(values, first, chosen));
-    }
-
-    /// The range, of all that the methods propose, with the least error at the output.
-    pub fn choose(&self, members: &[ValueId], seen: &[&Histogram]) -> (f64, f64) {
-        let mut ranges: Vec<(f64, f64)> = Vec::new();
-        for method in METHODS {
-            let range = method.range(seen);
-            if !ranges.contains(&range) {
-                ranges.push(range);
+        let mut least = lost(&values);
+        for (group, chosen) in self.groups.iter().zip(&mut choice) {
+            let first = group.members[0];
+            let mut tried = vec![group.proposals[*chosen]];
+            for (at, &proposal) in group.proposals.iter().enumerate() {
+                if tried.contains(&proposal) {
+                    continue;
+                }
+                tried.push(proposal);
+                let mut others = quants.clone();
+                group.members.iter().for_each(|&member| others[member] = Some(proposal));
+                let each: Vec<f64> = values
+                    .par_iter()
+                    .zip(&float)
+                    .map(|(values, float)| {
+                        let mut values = values.clone();
+                        rounded.recompute(&mut values, first, &others);
+                        wrong(float, &values[self.judged])
+                    })
+                    .collect();
+                let loss = mean(&each);
+                if loss < least {
+                    (least, *chosen) = (loss, at);
+                }
+            }
+            let proposal = Some(group.proposals[*chosen]);
+            if quants[first] != proposal {
+                group.members.iter().for_each(|&member| quants[member] = proposal);
+                values.par_iter_mut().for_each(|values| rounded.recompute(values, first, &quants));
             }
         }
-        if ranges.len() == 1 || self.values.is_empty() {
-            return ranges[0];
-        }
-        let losses = ranges.into_iter().map(|range| (self.loss(members, affine(range.0, range.1)), range));
-        losses.min_by(|a, b| a.0.total_cmp(&b.0)).expect("there is at least one").1
-    }
-
-    /// The squared error of the output when a group has this quantization.
-    fn loss(&self, members: &[ValueId], quant: QuantParams) -> f64 {
-        let mut chosen = self.chosen.clone();
-        members.iter().for_each(|&member| chosen[member] = Some(quant));
-        let noise = |(values, float): (&Values, &Vec<f32>)| {
-            let mut values = values.clone();
-            self.network.recompute(&mut values, members[0], &chosen);
-            let mut noise = Noise::default();
-            noise.add(float, &values[self.judged]);
-            noise
-        };
-        // Summed in the order of the images, so that threads change nothing.
-        let each: Vec<Noise> = self.values.par_iter().zip(&self.float).map(noise).collect();
-        each.into_iter().fold(Noise::default(), Noise::and).noise
+        choice
     }
 }

@@ -45,7 +45,7 @@ pub struct Options {
 }
 
 /// Images that are kept for what cannot be told from histograms.
-const KEPT: usize = 32;
+const KEPT: usize = 128;
 
 /// What stops quantization.
 #[derive(Debug, Error)]

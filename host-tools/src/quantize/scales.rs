@@ -10,7 +10,7 @@ use kinglet::{DType, QuantParams};
 use serde::{Deserialize, Serialize};
 
 use super::QuantizeError;
-use super::auto::Search;
+use super::auto::{self, Group};
 use super::fold::{Folded, FoldedOp, ValueId};
 use super::observe::Histogram;
 use super::ranges::Method;
@@ -27,7 +27,7 @@ pub const TANH: QuantParams = QuantParams { scale: 1.0 / 128.0, zero_point: 0 };
 pub enum Calibration {
     /// By one method for all.
     Fixed(Method),
-    /// For each tensor by the method that leaves the least error at the network's output.
+    /// For each tensor by the method that leaves the least error at the network's output: [`auto`].
     Auto,
 }
 
@@ -77,12 +77,6 @@ impl FromStr for Calibration {
     }
 }
 
-/// A [`Calibration`] at work.
-enum Chooser<'n> {
-    Fixed(Method),
-    Auto(Search<'n>),
-}
-
 /// Quantization of every value; `images` (H x W x C numbers each) are what [`Calibration::Auto`] judges by. Values with a
 /// quantization in `given` keep it, and so do those that share it; see [`settle`].
 ///
@@ -95,54 +89,59 @@ pub fn choose(
     images: &[Vec<f32>],
     given: &[Option<QuantParams>],
 ) -> Result<Vec<QuantParams>, QuantizeError> {
-    let mut chooser = match calibration {
-        Calibration::Auto => Chooser::Auto(Search::new(network, images)),
-        Calibration::Fixed(method) => Chooser::Fixed(method),
-    };
-    let groups = groups(network);
-    let mut chosen: Vec<Option<QuantParams>> = vec![None; network.values()];
-    for value in (0..network.values()).filter(|&value| groups[value] == value) {
-        let members: Vec<ValueId> = (0..network.values()).filter(|&other| groups[other] == value).collect();
-        let is_softmax = |&value: &ValueId| value > 0 && network.nodes[value - 1].op == FoldedOp::Softmax;
-        if let Some(&softmax) = members.iter().find(|value| is_softmax(value)) {
-            let moves = |&value: &ValueId| value > 0 && network.nodes[value - 1].keeps_quantization();
-            if let Some(&other) = members.iter().find(|value| !is_softmax(value) && !moves(value)) {
-                let name = |value| network.value_name(value).to_string();
-                return Err(QuantizeError::Softmax { softmax: name(softmax), joined: name(other) });
-            }
-            chosen[value] = Some(Softmax::OUTPUT);
-            continue;
-        }
-        if let Some(quant) = given[value] {
-            if let Chooser::Auto(search) = &mut chooser {
-                search.fix(&members, quant);
-            }
-            chosen[value] = Some(quant);
-            continue;
-        }
-        // TensorFlow Lite fixes these ranges too, where nothing else shares them.
-        if let ([value], Some(quant)) = (&members[..], value.checked_sub(1).and_then(|n| fixed(&network.nodes[n].op))) {
-            if let Chooser::Auto(search) = &mut chooser {
-                search.fix(&members, quant);
-            }
-            chosen[*value] = Some(quant);
-            continue;
-        }
+    let of = groups(network);
+    let mut groups: Vec<Group> = Vec::new();
+    for value in (0..network.values()).filter(|&value| of[value] == value) {
+        let members: Vec<ValueId> = (0..network.values()).filter(|&other| of[other] == value).collect();
+        let is_output = members.contains(&network.nodes.len());
         let seen: Vec<&Histogram> = members.iter().map(|&member| &histograms[member]).collect();
-        // The ends keep all that they can say: pixels of any image, and the order of any scores.
-        let is_end = members.contains(&0) || members.contains(&network.nodes.len());
-        let (min, max) = match &chooser {
-            _ if is_end => Method::MinMax.range(&seen),
-            Chooser::Fixed(method) => method.range(&seen),
-            Chooser::Auto(search) => search.choose(&members, &seen),
+        let range = |method: Method| {
+            let (min, max) = method.range(&seen);
+            affine(min, max)
         };
-        let quant = affine(min, max);
-        if let Chooser::Auto(search) = &mut chooser {
-            search.fix(&members, quant);
-        }
-        chosen[value] = Some(quant);
+        let proposals = match (settled(network, &members, given)?, calibration) {
+            (Some(quant), _) => vec![quant],
+            // All that pixels can become.
+            (None, _) if value == 0 => vec![range(Method::MinMax)],
+            (None, Calibration::Auto) => auto::METHODS.into_iter().map(range).collect(),
+            // The scores keep their order, whatever they are.
+            (None, Calibration::Fixed(_)) if is_output => vec![range(Method::MinMax)],
+            (None, Calibration::Fixed(method)) => vec![range(method)],
+        };
+        groups.push(Group { members, proposals, is_output });
     }
-    Ok(groups.iter().map(|&group| chosen[group].expect("every group was chosen for")).collect())
+    let chosen = match calibration {
+        Calibration::Auto => auto::choose(network, &groups, images),
+        Calibration::Fixed(_) => vec![0; groups.len()],
+    };
+    let mut quants = vec![None; network.values()];
+    for (group, at) in groups.iter().zip(chosen) {
+        group.members.iter().for_each(|&member| quants[member] = Some(group.proposals[at]));
+    }
+    Ok(quants.into_iter().map(|quant| quant.expect("every value is in a group")).collect())
+}
+
+/// The quantization of a group where that does not depend on what was seen.
+fn settled(
+    network: &Folded,
+    members: &[ValueId],
+    given: &[Option<QuantParams>],
+) -> Result<Option<QuantParams>, QuantizeError> {
+    let is_softmax = |&value: &ValueId| value > 0 && network.nodes[value - 1].op == FoldedOp::Softmax;
+    if let Some(&softmax) = members.iter().find(|value| is_softmax(value)) {
+        let moves = |&value: &ValueId| value > 0 && network.nodes[value - 1].keeps_quantization();
+        if let Some(&other) = members.iter().find(|value| !is_softmax(value) && !moves(value)) {
+            let name = |value| network.value_name(value).to_string();
+            return Err(QuantizeError::Softmax { softmax: name(softmax), joined: name(other) });
+        }
+        return Ok(Some(Softmax::OUTPUT));
+    }
+    // TensorFlow Lite fixes the ranges of some curves too, where nothing else shares them.
+    let curve = match members {
+        [value] => value.checked_sub(1).and_then(|node| fixed(&network.nodes[node].op)),
+        _ => None,
+    };
+    Ok(given[members[0]].or(curve))
 }
 
 /// Gives all values that share a quantization the one that is given for one of them: that of the last concatenation, which

@@ -1,5 +1,6 @@
 use kinglet::DType;
 use ndarray::{Array4, ArrayD, IxDyn, s};
+use proptest::prelude::*;
 
 use super::fold::Folded;
 use super::*;
@@ -21,7 +22,12 @@ fn pixels(count: usize, shape: Shape) -> Array4<u8> {
 
 /// Parameters with batch normalizations that are far from the identity.
 fn params(graph: &Graph) -> Params {
-    let mut params = Params::init(graph, 11);
+    seeded(graph, 11)
+}
+
+/// The same with weights of another seed.
+fn seeded(graph: &Graph, seed: u64) -> Params {
+    let mut params = Params::init(graph, seed);
     for spec in graph.param_specs() {
         let wave = |i: usize, phase: f32| (i as f32 * 1.7 + phase).sin();
         let values = params.get_mut(&spec.name).unwrap();
@@ -274,11 +280,51 @@ fn calibrations_have_names() {
     assert!("percentile:3".parse::<Calibration>().unwrap_err().contains("min-max"));
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+    /// Whatever the network and however odd some of the images: on images that the search did not see, its ranges are as good as
+    /// those of the best method by itself.
+    #[test]
+    fn auto_is_never_worse_than_a_method(seed in any::<u64>(), count in 2usize..40, odd in 0usize..4, factor in 1f32..40.0) {
+        let mut net = Builder::new("net", Shape::new(6, 6, 2)).unwrap();
+        let a = net.conv2d("a", net.input(), 6, [3, 3], [1, 1], Padding::Same, true).unwrap();
+        let a = net.relu("a_relu", a).unwrap();
+        let b = net.conv2d("b", a, 6, [3, 3], [1, 1], Padding::Same, true).unwrap();
+        let b = net.add("sum", a, b).unwrap();
+        let pool = net.max_pool("pool", a, [3, 3], [1, 1], Padding::Same).unwrap();
+        let joint = net.concat("joint", &[pool, b]).unwrap();
+        let mean = net.add_node("mean", Op::GlobalAveragePool, &[joint]).unwrap();
+        let logits = net.dense("logits", mean, 5, true).unwrap();
+        if seed % 2 == 0 {
+            net.add_node("softmax", Op::Softmax, &[logits]).unwrap();
+        }
+        let mut graph = net.finish();
+        graph.preprocess = Preprocess { mean: vec![0.2, 0.4], std: vec![0.3, 0.2] };
+        let params = seeded(&graph, seed);
+        let mut reals = reals(&graph.preprocess, pixels(count, graph.input).view()).unwrap();
+        for mut image in reals.outer_iter_mut().skip(seed as usize % 7).step_by(7).take(odd) {
+            image.mapv_inplace(|x| x * factor);
+        }
+        let folded = Folded::new(&graph, &params).unwrap();
+        let images: Vec<Vec<f32>> = reals.outer_iter().map(|image| image.iter().copied().collect()).collect();
+        let [_, unseen] = auto::parts(&folded, &images);
+        let loss = |calibration| {
+            let options = Options { calibration, ..Options::default() };
+            let prepared = Prepared::new(&graph, &params, [reals.clone()], &options).unwrap();
+            auto::loss(&folded, &prepared.quants, &unseen)
+        };
+        let found = loss(Calibration::Auto);
+        for method in auto::METHODS {
+            let alone = loss(Calibration::Fixed(method));
+            prop_assert!(found <= alone, "{found}, {method:?} {alone}");
+        }
+    }
+}
+
 /// Images are spaced evenly however many there are, and all of few are kept.
 #[test]
 fn kept_images_are_spread_over_all() {
-    for (count, first) in
-        [(1, vec![0]), (5, vec![0, 1, 2, 3, 4]), (512, vec![0, 16, 32]), (100_000, vec![0, 4096, 8192])]
+    for (count, first) in [(1, vec![0]), (5, vec![0, 1, 2, 3, 4]), (512, vec![0, 4, 8]), (100_000, vec![0, 1024, 2048])]
     {
         let mut kept = Kept::default();
         (0..count).for_each(|image| kept.add(|| vec![image as f32]));
