@@ -255,7 +255,12 @@ impl Tensor {
 
     /// Whether all elements are kept and contiguous.
     pub const fn is_dense(&self) -> bool {
-        self.place.pitch == self.pixel_bytes() && self.is_whole()
+        self.has_dense_rows() && self.is_whole()
+    }
+
+    /// Whether the pixels of a row follow each other without gaps, as in a line buffer and unlike in a part of a joint tensor.
+    pub const fn has_dense_rows(&self) -> bool {
+        self.place.pitch == self.pixel_bytes()
     }
 
     /// Whether all rows are kept.

@@ -162,7 +162,7 @@ impl Add {
         };
         for y in rows.start..rows.end.min(output.shape.h) {
             copy_row(io.memory, &over, &output, y);
-            if other.is_dense() && output.is_dense() {
+            if other.has_dense_rows() && output.has_dense_rows() {
                 row::<B, USES>(io, &other, &output, (y, 0), output.shape.w, &terms);
             } else {
                 (0..output.shape.w).for_each(|x| row::<B, USES>(io, &other, &output, (y, x), 1, &terms));

@@ -133,7 +133,7 @@ pub(super) fn copy_row(memory: &mut Memory<'_>, input: &Tensor, output: &Tensor,
         let (from, to) = memory.read_write(input.pixels(y, x, pixels), output.pixels(y, x, pixels));
         copy(to, from);
     };
-    if input.is_dense() && output.is_dense() {
+    if input.has_dense_rows() && output.has_dense_rows() {
         copy_pixels(0, output.shape.w);
     } else {
         (0..output.shape.w).for_each(|x| copy_pixels(x, 1));
