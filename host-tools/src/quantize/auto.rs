@@ -14,8 +14,14 @@ use super::forward::Values;
 use super::ranges::Method;
 
 /// What is tried for each group of values; of equals the first is taken.
-pub const METHODS: [Method; 5] =
-    [Method::MinMax, Method::Mse, Method::Entropy, Method::Percentile(99.99), Method::Percentile(99.9)];
+pub const METHODS: [Method; 6] = [
+    Method::MinMax,
+    Method::Mse,
+    Method::Entropy,
+    Method::Percentile(99.99),
+    Method::Percentile(99.9),
+    Method::Percentile(99.0),
+];
 
 /// Bytes that the values of the images may take which the search sees.
 const MEMORY: usize = 1 << 30;
