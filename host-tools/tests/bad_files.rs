@@ -114,6 +114,8 @@ fn models_and_arrays() {
         &["import", imported, "--labels", name, "-o", out],
         &["import", float, "--calibration", name, "-o", out],
         &["sign", model, "--key", name, "-o", out],
+        &["eval", name],
+        &["eval", model, "--data", name],
         &["device", "run", name],
         &["device", "bench", "--model", name],
         &["device", "eval", name, "--qemu", "mps2-an386"],
