@@ -49,6 +49,15 @@ fn main() {
         println!("cargo:rustc-link-arg-bins={argument}");
     }
 
+    if env::var_os("CARGO_FEATURE_KEEP").is_some() {
+        let path = out.join("keep.x");
+        // The end of what cortex-m-rt puts into flash: the initial values of statics are the last of it.
+        let end = "__sidata + (__edata - __sdata)";
+        let check = format!("ASSERT({end} <= _models, \"the program reaches into the flash that is for models\");\n");
+        fs::write(&path, check).unwrap_or_else(|e| fail(&e.to_string()));
+        println!("cargo:rustc-link-arg-bin=keep=-Tkeep.x");
+    }
+
     if let Some(model) = model(&root) {
         println!("cargo:rerun-if-changed={}", model.display());
         println!("cargo:rustc-env=KINGLET_MODEL={}", model.display());

@@ -6,8 +6,9 @@
 //! [`Slots::active`] reads both slots through and takes the newest that is whole, so that a page that went bad later is
 //! no end either.
 //!
-//! It works on any flash behind [`NorFlash`], with write and read units of up to 64 bytes. Where flash is mapped into
-//! memory, a model runs in place: `Model::new(stored.slice(FLASH)?)`.
+//! It works on any flash behind [`NorFlash`], with write and read units of up to 64 bytes. Where flash is [`Mapped`] into
+//! memory, a model runs in place: `Model::new(stored.slice(slots.flash().mapped())?)`. With the feature `device`, `device::load`
+//! takes updates over a serial line.
 
 use core::fmt;
 
@@ -72,6 +73,18 @@ impl<E: fmt::Debug> fmt::Display for SlotError<E> {
 
 impl<E: fmt::Debug> core::error::Error for SlotError<E> {}
 
+/// Flash that can be read like memory.
+pub trait Mapped {
+    /// All of it, from its offset 0 on. It starts at a multiple of 16 bytes.
+    fn mapped(&self) -> &[u8];
+}
+
+impl<F: Mapped> Mapped for &mut F {
+    fn mapped(&self) -> &[u8] {
+        (**self).mapped()
+    }
+}
+
 /// A model in a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -84,7 +97,8 @@ pub struct Stored {
     pub len: u32,
     /// Counts updates.
     pub generation: u32,
-    crc: u32,
+    /// Their CRC-32.
+    pub crc: u32,
 }
 
 impl Stored {
@@ -127,6 +141,11 @@ impl<F: NorFlash> Slots<F> {
     }
 
     /// The flash.
+    pub const fn flash(&self) -> &F {
+        &self.flash
+    }
+
+    /// The flash, given back.
     pub fn release(self) -> F {
         self.flash
     }
@@ -297,15 +316,15 @@ impl<F: NorFlash> Update<'_, F> {
     /// # Errors
     /// When bytes are missing, when flash holds something else than was written, or when it is no model.
     pub fn finish(self) -> Result<Stored, SlotError<F::Error>> {
-        self.finish_if(|_| true)
+        self.finish_if(|_, _| true)
     }
 
-    /// As [`Update::finish`], when `check` agrees. Where flash is mapped into memory, this is the place for
-    /// `Model::new(stored.slice(FLASH)?).is_ok()`, and for a signature.
+    /// As [`Update::finish`], when `check` agrees. Where flash is [`Mapped`] into memory, this is the place for
+    /// `Model::new(stored.slice(flash.mapped())?).is_ok()`, and for a signature.
     ///
     /// # Errors
     /// As [`Update::finish`], and [`SlotError::Refused`].
-    pub fn finish_if(self, check: impl FnOnce(&Stored) -> bool) -> Result<Stored, SlotError<F::Error>> {
+    pub fn finish_if(self, check: impl FnOnce(&Stored, &F) -> bool) -> Result<Stored, SlotError<F::Error>> {
         if self.missing() > 0 {
             return Err(SlotError::Length { expected: self.target.len, written: self.written });
         }
@@ -316,7 +335,7 @@ impl<F: NorFlash> Update<'_, F> {
         if !sums.is_model(self.target.len) {
             return Err(SlotError::NotAModel);
         }
-        if !check(&self.target) {
+        if !check(&self.target, &self.slots.flash) {
             return Err(SlotError::Refused);
         }
         let Stored { slot, len, generation, crc, .. } = self.target;

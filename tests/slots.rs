@@ -1,102 +1,13 @@
 //! Updates of models in flash: whatever happens at whatever moment, a whole model is there afterwards.
 
 mod common;
+#[path = "common/flash.rs"]
+mod flash;
 
-use embedded_storage::nor_flash::{ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash};
+use flash::{ERASE, Fault, Flash, SIZE, SLOT};
 use kinglet::Model;
-use kinglet::slots::{SlotError, Slots};
+use kinglet::slots::{Mapped, SlotError, Slots};
 use proptest::prelude::*;
-
-const ERASE: usize = 256;
-const SLOT: u32 = 16 * ERASE as u32;
-const SIZE: usize = 2 * SLOT as usize + 2 * ERASE;
-
-/// What a simulated flash can complain about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
-    /// The power went.
-    Power,
-    /// Not as NOR flash wants it: out of range, misaligned, or written twice.
-    Misuse,
-}
-
-impl NorFlashError for Fault {
-    fn kind(&self) -> NorFlashErrorKind {
-        NorFlashErrorKind::Other
-    }
-}
-
-/// NOR flash whose power goes after so many operations (one per unit that is written, one per sector that is erased).
-/// The operation that is cut short is left half done.
-#[derive(Debug)]
-struct Flash<const WRITE: usize> {
-    bytes: Vec<u8>,
-    left: u64,
-    done: u64,
-}
-
-impl<const WRITE: usize> Flash<WRITE> {
-    fn new() -> Self {
-        // As it comes from a factory that tests its flash: neither erased nor anything else.
-        Self { bytes: (0..SIZE).map(|at| ((at * 131) >> 3) as u8).collect(), left: u64::MAX, done: 0 }
-    }
-
-    /// Does one operation on `range`: all of it, or half of it and no more.
-    fn operate(&mut self, at: usize, len: usize, change: impl Fn(usize, &mut u8)) -> Result<(), Fault> {
-        if self.left == 0 {
-            return Err(Fault::Power);
-        }
-        self.left -= 1;
-        self.done += 1;
-        let last = self.left == 0;
-        let half = if last { len / 2 } else { len };
-        self.bytes[at..at + half].iter_mut().enumerate().for_each(|(i, byte)| change(i, byte));
-        if last { Err(Fault::Power) } else { Ok(()) }
-    }
-}
-
-impl<const WRITE: usize> ErrorType for &mut Flash<WRITE> {
-    type Error = Fault;
-}
-
-impl<const WRITE: usize> ReadNorFlash for &mut Flash<WRITE> {
-    const READ_SIZE: usize = 1;
-
-    fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Fault> {
-        let from = self.bytes.get(offset as usize..).and_then(|rest| rest.get(..bytes.len())).ok_or(Fault::Misuse)?;
-        bytes.copy_from_slice(from);
-        Ok(())
-    }
-
-    fn capacity(&self) -> usize {
-        self.bytes.len()
-    }
-}
-
-impl<const WRITE: usize> NorFlash for &mut Flash<WRITE> {
-    const WRITE_SIZE: usize = WRITE;
-    const ERASE_SIZE: usize = ERASE;
-
-    fn erase(&mut self, from: u32, to: u32) -> Result<(), Fault> {
-        let (from, to) = (from as usize, to as usize);
-        if !from.is_multiple_of(ERASE) || !to.is_multiple_of(ERASE) || to > self.bytes.len() {
-            return Err(Fault::Misuse);
-        }
-        (from..to).step_by(ERASE).try_for_each(|at| self.operate(at, ERASE, |_, byte| *byte = 0xFF))
-    }
-
-    fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Fault> {
-        let at = offset as usize;
-        let target = self.bytes.get(at..at + bytes.len()).ok_or(Fault::Misuse)?;
-        if !at.is_multiple_of(WRITE) || !bytes.len().is_multiple_of(WRITE) || target.iter().any(|byte| *byte != 0xFF) {
-            return Err(Fault::Misuse);
-        }
-        for (index, unit) in bytes.chunks(WRITE).enumerate() {
-            self.operate(at + index * WRITE, WRITE, |i, byte| *byte &= unit[i])?;
-        }
-        Ok(())
-    }
-}
 
 /// Two models of different lengths; what follows the second is a signature, for all that slots know.
 fn models() -> [Vec<u8>; 2] {
@@ -121,7 +32,7 @@ fn update<const WRITE: usize>(flash: &mut Flash<WRITE>, model: &[u8], chunk: usi
 /// The bytes of the model in use.
 fn active<const WRITE: usize>(flash: &mut Flash<WRITE>) -> Option<Vec<u8>> {
     let stored = slots(flash).active().expect("flash can be read")?;
-    stored.slice(&flash.bytes).map(<[u8]>::to_vec)
+    stored.slice(flash.mapped()).map(<[u8]>::to_vec)
 }
 
 /// The power goes at every single operation of an update; afterwards the old or the new model is in use, and the update
@@ -131,12 +42,12 @@ fn survives_power_loss<const WRITE: usize>() {
     let mut before = Flash::<WRITE>::new();
     update(&mut before, &old, 1000).unwrap();
     before.done = 0;
-    let mut after = Flash::<WRITE> { bytes: before.bytes.clone(), left: u64::MAX, done: 0 };
+    let mut after = before.copy(u64::MAX);
     update(&mut after, &new, 999).unwrap();
     let total = after.done;
     assert_eq!(active(&mut after).unwrap(), new);
     for left in (1..=total).step_by(if cfg!(miri) { 211 } else { 1 }) {
-        let mut flash = Flash::<WRITE> { bytes: before.bytes.clone(), left, done: 0 };
+        let mut flash = before.copy(left);
         assert_eq!(update(&mut flash, &new, 999), Err(SlotError::Flash(Fault::Power)), "{left}");
         flash.left = u64::MAX;
         let found = active(&mut flash).expect("a model is left");
@@ -215,7 +126,7 @@ fn what_is_no_model_is_never_committed() {
     let mut slots = slots(&mut flash);
     let mut update = slots.begin(good.len() as u32).unwrap();
     update.write(&good).unwrap();
-    assert_eq!(update.finish_if(|stored| stored.generation > 2), Err(SlotError::Refused));
+    assert_eq!(update.finish_if(|stored, _| stored.generation > 2), Err(SlotError::Refused));
     assert_eq!(active(&mut flash).unwrap(), good);
 }
 

@@ -4,9 +4,12 @@
 
 #[path = "../../tests/common/mod.rs"]
 mod common;
+#[path = "../../tests/common/flash.rs"]
+mod flash;
 mod needs;
 
 use std::io::{self, Read, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
@@ -15,9 +18,11 @@ use std::time::Duration;
 use assert_cmd::Command;
 use common::{Block, arena, seal};
 use embedded_io::ErrorKind;
+use flash::{ERASE, Flash, SLOT};
 use kinglet::device::Clock;
 use kinglet::device::link::Server;
 use kinglet::device::load::{Loader, needed};
+use kinglet::slots::Slots;
 use kinglet::{Model, Session};
 use kinglet_tools::data::{Dataset, Split};
 use kinglet_tools::device::client::{Client, evaluate};
@@ -172,6 +177,33 @@ fn loader(room: usize, rate: f64, reset: usize) -> HostEnd {
     device_that(run, rate, reset)
 }
 
+/// A device with two places for models in flash, whose power goes after so many operations of its flash, and so many after the next start. Once it
+/// has had a model, it has one at every start.
+fn keeper(
+    room: usize,
+    rate: f64,
+    reset: usize,
+    cuts: impl IntoIterator<Item = u64, IntoIter: Send> + 'static,
+) -> HostEnd {
+    let mut flash = Flash::<4>::new();
+    flash.gone = || resume_unwind(Box::new("the power went"));
+    let (mut cuts, mut had) = (cuts.into_iter(), false);
+    let run = move |end: &mut DeviceEnd| {
+        flash.left = cuts.next().unwrap_or(u64::MAX);
+        let mut slots = Slots::new(&mut flash, ERASE as u32, SLOT).unwrap();
+        let has = slots.active().unwrap().is_some();
+        assert!(has || !had, "the model is gone");
+        had = has;
+        let mut memory = Vec::new();
+        let mut sums = [0; 256];
+        let mut loader = Loader::new(&mut *end, Fives(0), arena(&mut memory, room), &mut sums, "a thread").keep(slots);
+        if catch_unwind(AssertUnwindSafe(|| loader.serve())).is_err() {
+            end.left = 0;
+        }
+    };
+    device_that(run, rate, reset)
+}
+
 #[test]
 fn everything_arrives_over_a_bad_line() {
     let bytes = std::fs::read(model_path()).unwrap();
@@ -278,6 +310,84 @@ fn models_that_cannot_run_are_refused() {
     says(Client::new(loader(40_000, 0.0, usize::MAX)).infer(&[0; 64], 10).unwrap_err(), "holds no model");
     // A model that is built in stays.
     says(Client::new(device(bytes.clone(), 0.0, usize::MAX)).send(&bytes, |_| {}).unwrap_err(), "no such command");
+}
+
+/// Runs a model on a device that has it, and on the host.
+fn runs(line: &mut HostEnd, model: Model<'_>) {
+    // A client that has sent no model, and so does not send it again.
+    let mut client = Client::new(line);
+    let about = client.hello().unwrap().about;
+    assert_eq!((about.model, about.room, about.flash), (model.checksum(), 4096, SLOT - 128));
+    let mut memory = Vec::new();
+    let mut session = Session::new(model, arena(&mut memory, model.arena_len())).unwrap();
+    let pixels: Vec<u8> = (0..model.input().shape.len()).map(|i| (i * 7) as u8).collect();
+    assert_eq!(client.compare(&mut session, &pixels).unwrap().1, None);
+}
+
+/// Whatever the line does and whenever the power goes, the model that was sent runs in the end, and after the next reset too.
+#[test]
+fn models_outlast_resets_in_flash() {
+    let cuts = || (1..).map(|start: u64| 97 * start * start % 1400);
+    for (rate, reset, cuts) in [
+        (0.0, usize::MAX, Vec::new()),
+        (0.002, usize::MAX, Vec::new()),
+        (0.0, 4001, Vec::new()),
+        (0.0005, 9001, cuts().take(6).collect::<Vec<_>>()),
+    ] {
+        let mut line = keeper(4096, rate, reset, cuts);
+        for block in [Block::in_place(), Block::streamed(), Block::in_place()] {
+            let bytes = block.to_bytes();
+            line.rate = rate;
+            Client::new(&mut line).send(&bytes, |_| {}).unwrap();
+            line.rate = 0.0;
+            for _ in 0..3 {
+                runs(&mut line, Model::new(&bytes).unwrap());
+            }
+        }
+    }
+}
+
+/// Every so many operations of the update of one model by another.
+#[test]
+fn the_power_may_go_at_any_moment_of_an_update() {
+    let [old, new] = [Block::in_place(), Block::streamed()].map(|block| block.to_bytes());
+    let sectors = |len: usize| (len + 128).div_ceil(ERASE);
+    let operations = |len: usize| sectors(len) + len.div_ceil(64) * 16 + 16 + 1;
+    let (first, all) = (operations(old.len()), operations(old.len()) + operations(new.len()));
+    for moment in (first + 1..all).step_by(all / 7).chain([all]) {
+        let mut line = keeper(4096, 0.0, usize::MAX, [moment as u64]);
+        Client::new(&mut line).send(&old, |_| {}).unwrap();
+        let mut client = Client::new(&mut line);
+        client.send(&new, |_| {}).unwrap();
+        assert!(client.retries() > 0, "{moment} of {all}");
+        runs(&mut line, Model::new(&new).unwrap());
+    }
+}
+
+#[test]
+fn what_cannot_run_replaces_no_model_in_flash() {
+    let good = Block::in_place().to_bytes();
+    let mut line = keeper(4096, 0.0, usize::MAX, []);
+    Client::new(&mut line).send(&good, |_| {}).unwrap();
+    let mut refused = |bytes: &[u8], what: &str| {
+        let error = Client::new(&mut line).send(bytes, |_| {}).unwrap_err().to_string();
+        assert!(error.contains(what), "{error}");
+        runs(&mut line, Model::new(&good).unwrap());
+    };
+    refused(&vec![0; SLOT as usize], &format!("it takes {SLOT} bytes of memory, and there are {}", SLOT - 128));
+    let mut bent = Block::streamed().to_bytes();
+    let middle = bent.len() / 2;
+    bent[middle] ^= 1;
+    refused(&bent, "invalid at byte");
+    // A whole file, whose checksum is right, but which the runtime finds invalid.
+    bent = Block::streamed().to_bytes();
+    bent[4] ^= 0x40;
+    seal(&mut bent);
+    refused(&bent, "invalid at byte");
+    // An arena larger than the memory.
+    let mut apart = Block::apart();
+    apart.arena_len = 8192;
+    refused(&apart.to_bytes(), "bytes of memory, and there are 4096");
 }
 
 #[test]

@@ -17,7 +17,7 @@
 //!
 //! The input is pixels, `H x W x C` bytes. The device keeps it beside the arena, and runs it only when its CRC-32 is the host's: after a reset it is
 //! not, and the host writes it again. So it is with model files, by the last three commands: they are for devices with [`About::room`], which
-//! [`load`](super::load) serves.
+//! [`load`](super::load) serves. Their parts come in order, and a device that has erased flash for them may answer [`LOAD`] only after seconds.
 
 use embedded_hal::digital::OutputPin;
 use embedded_io::{Read, Write};
@@ -29,7 +29,7 @@ use crate::kernels::Backend;
 use crate::{Observer, Session, StepEvent};
 
 /// The version of this protocol.
-pub const VERSION: u8 = 2;
+pub const VERSION: u8 = 3;
 /// Who are you?
 pub const HELLO: u8 = 1;
 /// Here is a part of the input.
@@ -76,6 +76,8 @@ pub enum Refusal {
         /// The byte of the file that shows it.
         at: u32,
     },
+    /// The flash cannot be erased, or does not hold what was written.
+    Flash,
 }
 
 impl Refusal {
@@ -90,6 +92,7 @@ impl Refusal {
             Refusal::NoModel => (2, 0, 0),
             Refusal::Room { needed, given } => (3, needed, given),
             Refusal::Invalid { at } => (4, at, 0),
+            Refusal::Flash => (5, 0, 0),
         };
         let ([a0, a1, a2, a3], [b0, b1, b2, b3]) = (u32::to_le_bytes(a), u32::to_le_bytes(b));
         [code, a0, a1, a2, a3, b0, b1, b2, b3]
@@ -105,6 +108,7 @@ impl Refusal {
             2 => Some(Refusal::NoModel),
             3 => Some(Refusal::Room { needed: a, given: b }),
             4 => Some(Refusal::Invalid { at: a }),
+            5 => Some(Refusal::Flash),
             _ => None,
         }
     }
@@ -123,18 +127,22 @@ pub struct About {
     pub steps: u32,
     /// Ticks per second of its clock.
     pub frequency: u32,
-    /// Bytes of memory for models that come over the line; 0 when the model is built in for good.
+    /// Bytes of memory for models that come over the line: for arena and input, and for the file too when there is no flash for it. 0 when
+    /// the model is built in for good.
     pub room: u32,
+    /// Bytes of flash for the file of a model that comes over the line, where it outlasts resets; 0 when it is kept in memory.
+    pub flash: u32,
 }
 
 impl About {
     /// Bytes of it: the protocol's version, then its words.
-    pub const LEN: usize = 25;
+    pub const LEN: usize = 29;
 
     /// As it is sent.
     pub fn to_bytes(self) -> [u8; Self::LEN] {
         let mut bytes = [VERSION; Self::LEN];
-        let words = [self.model, self.input_len, self.output_len, self.steps, self.frequency, self.room];
+        let Self { model, input_len, output_len, steps, frequency, room, flash } = self;
+        let words = [model, input_len, output_len, steps, frequency, room, flash];
         for (to, word) in bytes.iter_mut().skip(1).zip(words.into_iter().flat_map(u32::to_le_bytes)) {
             *to = word;
         }
@@ -153,6 +161,7 @@ impl About {
             steps: next(),
             frequency: next(),
             room: next(),
+            flash: next(),
         })
     }
 }
@@ -235,8 +244,19 @@ pub struct Server<'b, 'm, L, C, B, P, const USES: u64> {
     pub(super) sums: &'b mut [u32],
     pub(super) board: &'b str,
     pub(super) pin: P,
-    /// When the model came over the line: bytes of memory for one, and the CRC-32 of its file.
-    pub(super) loaded: Option<(u32, u32)>,
+    /// When the model came over the line.
+    pub(super) loaded: Option<Loaded>,
+}
+
+/// What a device says of a model that came over the line.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Loaded {
+    /// [`About::room`].
+    pub room: u32,
+    /// [`About::flash`].
+    pub flash: u32,
+    /// The CRC-32 of the model file.
+    pub check: u32,
 }
 
 impl<'b, 'm, L: Read + Write, C: Clock, B: Backend, const USES: u64> Server<'b, 'm, L, C, B, NoPin, USES> {
@@ -330,7 +350,7 @@ impl<L: Read + Write, C: Clock, B: Backend, P: OutputPin, const USES: u64> Serve
             },
             // It runs already: the answer to this question was lost.
             (START, Some((check, _))) => match self.loaded {
-                Some((_, held)) if held == check => Ok(()),
+                Some(loaded) if loaded.check == check => Ok(()),
                 Some(_) => Err(Refusal::Lost),
                 None => Err(Refusal::Unfit),
             },
@@ -349,7 +369,8 @@ impl<L: Read + Write, C: Clock, B: Backend, P: OutputPin, const USES: u64> Serve
             output_len: model.output().span(),
             steps: model.step_count() as u32,
             frequency: self.clock.frequency(),
-            room: self.loaded.map_or(0, |(room, _)| room),
+            room: self.loaded.map_or(0, |loaded| loaded.room),
+            flash: self.loaded.map_or(0, |loaded| loaded.flash),
         }
     }
 

@@ -1,50 +1,70 @@
-//! Models that come over the line: a device that is flashed once, and runs from RAM what a host sends.
+//! Models that come over the line: a device that is flashed once, and runs what a host sends, from RAM or from flash.
 //!
 //! The file comes in pieces, by the commands [`LOAD`], [`PART`] and [`START`] of [`link`], and runs only when its CRC-32 is the host's and
 //! [`Model::new`] finds it valid: whatever a line does to it on the way, and whoever sends it. From then on the device answers as
-//! [`Server`] does. The next file is written over it.
+//! [`Server`] does, until another is announced.
+//!
+//! In RAM the next file is written over it, and a reset takes it away. With [`Loader::keep`] it goes to the one of two [`Slots`] in
+//! flash that is not in use, is checked there, and only then takes the other's place: whenever the power goes, the newest model that is whole
+//! runs from the next start on, in place.
 
 use embedded_hal::digital::OutputPin;
 use embedded_io::{Read, Write};
+use embedded_storage::nor_flash::NorFlash;
 
 use super::frame::{self, Decoder};
-use super::link::{self, About, Announcement, HEAD, HELLO, LOAD, PART, Refusal, START, Server};
+use super::link::{self, About, Announcement, HELLO, LOAD, Loaded, PART, Refusal, START, Server};
+use super::store::{Held, Incoming, Ram, Store};
 use super::{Clock, NoPin};
-use crate::format::crc32;
+use crate::slots::{Mapped, Slots};
 use crate::{Model, Session};
 
 /// What arenas and model files are aligned to.
 const ALIGNMENT: u32 = 16;
 
-/// Bytes of memory that a [`Loader`] needs for a model: its file, its arena and an input.
-pub fn needed<const USES: u64>(model: &Model<'_, USES>) -> u32 {
-    let [file, arena, input] = parts(model);
-    file.saturating_add(arena).saturating_add(input)
+/// `len`, aligned.
+pub(super) const fn aligned(len: u32) -> u32 {
+    match len.checked_next_multiple_of(ALIGNMENT) {
+        Some(len) => len,
+        None => u32::MAX,
+    }
 }
 
-/// The file's bytes and the arena's, aligned, and the input's.
-fn parts<const USES: u64>(model: &Model<'_, USES>) -> [u32; 3] {
-    let aligned = |len: usize| (len as u32).checked_next_multiple_of(ALIGNMENT).unwrap_or(u32::MAX);
-    [aligned(model.file_len()), aligned(model.arena_len()), model.input().shape.len()]
+/// Bytes of memory that a [`Loader`] needs for a model in RAM: its file, its arena and an input.
+pub fn needed<const USES: u64>(model: &Model<'_, USES>) -> u32 {
+    aligned(model.file_len() as u32).saturating_add(working(model))
+}
+
+/// Bytes of memory that a [`Loader`] needs for a model in flash: its arena and an input.
+pub fn working<const USES: u64>(model: &Model<'_, USES>) -> u32 {
+    aligned(model.arena_len() as u32).saturating_add(model.input().shape.len())
 }
 
 /// The device's side, around whatever model a host sends.
 ///
 /// ```no_run
 /// # use kinglet::device::{Clock, load::Loader};
+/// # use kinglet::slots::{Mapped, Slots};
 /// # fn demo(line: impl embedded_io::Read + embedded_io::Write, clock: impl Clock) {
 /// static MEMORY: kinglet::Arena<100_000> = kinglet::Arena::new();
 /// let mut sums = [0; 256];
 /// let error = Loader::new(line, clock, MEMORY.take().unwrap(), &mut sums, "my-board").serve();
 /// # }
+/// # fn kept(line: impl embedded_io::Read + embedded_io::Write, clock: impl Clock, memory: &mut [u8], sums: &mut [u32],
+/// #     flash: impl embedded_storage::nor_flash::NorFlash + Mapped) -> Option<()> {
+/// // Or in flash, from its offset 256 K on:
+/// let slots = Slots::new(flash, 0x4_0000, 0x2_0000).ok()?;
+/// let error = Loader::new(line, clock, memory, sums, "my-board").keep(slots).serve();
+/// # None }
 /// ```
 #[derive(Debug)]
-pub struct Loader<'b, L, C, P = NoPin> {
+pub struct Loader<'b, L, C, S = Ram, P = NoPin> {
     line: L,
     clock: C,
     memory: &'b mut [u8],
     sums: &'b mut [u32],
     board: &'b str,
+    store: S,
     pin: P,
 }
 
@@ -52,17 +72,25 @@ impl<'b, L: Read + Write, C: Clock> Loader<'b, L, C> {
     /// `memory` is for model files, with arena and input: [`needed`] bytes of them, at a multiple of 16 bytes, as
     /// [`Arena::take`](crate::Arena::take) gives it; `sums` keeps the checksums of as many steps.
     pub const fn new(line: L, clock: C, memory: &'b mut [u8], sums: &'b mut [u32], board: &'b str) -> Self {
-        Self { line, clock, memory, sums, board, pin: NoPin }
+        Self { line, clock, memory, sums, board, store: Ram::new(), pin: NoPin }
     }
 
-    /// With a pin that is high while an inference runs.
-    pub fn trigger<P: OutputPin>(self, pin: P) -> Loader<'b, L, C, P> {
-        let Self { line, clock, memory, sums, board, pin: NoPin } = self;
-        Loader { line, clock, memory, sums, board, pin }
+    /// Keeps model files in flash; memory is for arena and input alone, [`working`] bytes.
+    pub fn keep<F: NorFlash + Mapped>(self, slots: Slots<F>) -> Loader<'b, L, C, Slots<F>> {
+        let Self { line, clock, memory, sums, board, .. } = self;
+        Loader { line, clock, memory, sums, board, store: slots, pin: NoPin }
     }
 }
 
-impl<L: Read + Write, C: Clock, P: OutputPin> Loader<'_, L, C, P> {
+impl<'b, L, C, S> Loader<'b, L, C, S> {
+    /// With a pin that is high while an inference runs.
+    pub fn trigger<P: OutputPin>(self, pin: P) -> Loader<'b, L, C, S, P> {
+        let Self { line, clock, memory, sums, board, store, pin: NoPin } = self;
+        Loader { line, clock, memory, sums, board, store, pin }
+    }
+}
+
+impl<L: Read + Write, C: Clock, S: Store, P: OutputPin> Loader<'_, L, C, S, P> {
     /// Answers questions until the line fails.
     ///
     /// # Errors
@@ -76,115 +104,101 @@ impl<L: Read + Write, C: Clock, P: OutputPin> Loader<'_, L, C, P> {
 
     fn serve_all(&mut self) -> Result<core::convert::Infallible, L::Error> {
         let mut decoder = Decoder::default();
-        let mut file = None;
+        let mut next = None;
         loop {
-            let (head, complete) = self.gather(&mut decoder, &mut file)?;
-            match self.run(head, complete, &mut decoder)? {
-                Ok(next) => {
-                    file = None;
-                    self.announce(next, &mut file)?;
-                }
-                Err(refusal) => link::respond(&mut self.line, head, Err(refusal))?,
+            let announced = match next {
+                Some(announced) => announced,
+                None => self.until_announced(&mut decoder)?,
+            };
+            next = self.take(announced, &mut decoder)?;
+        }
+    }
+
+    /// Runs the model that is there, if there is one, until a file is announced.
+    fn until_announced(&mut self, decoder: &mut Decoder) -> Result<Announcement, L::Error> {
+        let (about, flash) = (self.about(), self.store.flash());
+        if let Some((session, input, check)) = self.store.held(self.memory).and_then(open) {
+            let mut server = Server {
+                line: &mut self.line,
+                clock: &mut self.clock,
+                session,
+                input,
+                sums: &mut *self.sums,
+                board: self.board,
+                pin: &mut self.pin,
+                loaded: Some(Loaded { room: about.room, flash, check }),
+            };
+            return server.until_announced(decoder);
+        }
+        loop {
+            let question = frame::receive(&mut self.line, decoder)?;
+            let [number, command, arguments @ ..] = question.as_slice() else { continue };
+            let head = [*number, *command];
+            match (*command, Announcement::read(head, arguments)) {
+                (LOAD, Some(announced)) => return Ok(announced),
+                (HELLO, _) => link::introduce(&mut self.line, head, about, [self.board, ""])?,
+                // Of a file whose announcement was lost, or that a reset took.
+                (PART | START, _) => link::respond(&mut self.line, head, Err(Refusal::Lost))?,
+                _ => link::respond(&mut self.line, head, Err(Refusal::NoModel))?,
             }
         }
     }
 
-    /// Takes the pieces of a file, until it is complete and undamaged: it, and the question that wants it run.
-    fn gather(
-        &mut self,
-        decoder: &mut Decoder,
-        file: &mut Option<Announcement>,
-    ) -> Result<([u8; HEAD], Announcement), L::Error> {
+    /// Takes the pieces of a file until it is there or refused; or until another is announced: that announcement.
+    fn take(&mut self, announced: Announcement, decoder: &mut Decoder) -> Result<Option<Announcement>, L::Error> {
+        let about = self.about();
+        let mut incoming = match self.store.begin(self.memory, announced.len) {
+            Ok(incoming) => incoming,
+            Err(refusal) => {
+                link::respond(&mut self.line, announced.head, Err(refusal))?;
+                return Ok(None);
+            }
+        };
+        link::respond(&mut self.line, announced.head, Ok(()))?;
         loop {
             let question = frame::receive(&mut self.line, decoder)?;
             let [number, command, arguments @ ..] = question.as_slice() else { continue };
             let head = [*number, *command];
             let answer = match (*command, link::first_word(arguments)) {
                 (HELLO, _) => {
-                    let about = self.about();
                     link::introduce(&mut self.line, head, about, [self.board, ""])?;
                     continue;
                 }
                 (LOAD, _) => match Announcement::read(head, arguments) {
-                    Some(announced) => {
-                        self.announce(announced, file)?;
-                        continue;
-                    }
+                    // Asked again: what has come of it is good.
+                    Some(again) if (again.len, again.check) == (announced.len, announced.check) => Ok(()),
+                    Some(other) => return Ok(Some(other)),
                     None => Err(Refusal::Unfit),
                 },
-                (PART, Some((offset, bytes))) => self.keep(*file, offset, bytes),
-                (START, Some((check, _))) => match *file {
-                    Some(file) if file.check == check && self.is_whole(file) => return Ok((head, file)),
+                (PART, Some((offset, bytes))) => match incoming.written() {
+                    written if offset == written => incoming.write(bytes),
+                    // Sent again.
+                    written if offset.saturating_add(bytes.len() as u32) <= written => Ok(()),
                     _ => Err(Refusal::Lost),
                 },
+                (START, Some((check, _))) => {
+                    link::respond(&mut self.line, head, incoming.finish(check))?;
+                    return Ok(None);
+                }
                 _ => Err(Refusal::NoModel),
             };
             link::respond(&mut self.line, head, answer)?;
         }
     }
 
-    /// Answers [`LOAD`].
-    fn announce(&mut self, announced: Announcement, file: &mut Option<Announcement>) -> Result<(), L::Error> {
-        let (needed, given) = (announced.len, self.memory.len() as u32);
-        let answer = if needed <= given { Ok(()) } else { Err(Refusal::Room { needed, given }) };
-        *file = answer.ok().map(|()| announced);
-        link::respond(&mut self.line, announced.head, answer)
-    }
-
-    /// Keeps a piece of the file.
-    fn keep(&mut self, file: Option<Announcement>, offset: u32, bytes: &[u8]) -> Result<(), Refusal> {
-        let file = file.ok_or(Refusal::Lost)?;
-        let room = self.memory.get_mut(..file.len as usize).ok_or(Refusal::Lost)?;
-        let place = room.get_mut(offset as usize..).and_then(|rest| rest.get_mut(..bytes.len()));
-        let place = place.ok_or(Refusal::Unfit)?;
-        place.iter_mut().zip(bytes).for_each(|(to, &from)| *to = from);
-        Ok(())
-    }
-
-    fn is_whole(&self, file: Announcement) -> bool {
-        self.memory.get(..file.len as usize).is_some_and(|bytes| crc32(0, bytes) == file.check)
-    }
-
+    /// What it says of itself without a model.
     fn about(&self) -> About {
-        let (frequency, room) = (self.clock.frequency(), self.memory.len() as u32);
-        About { model: 0, input_len: 0, output_len: 0, steps: 0, frequency, room }
+        let (frequency, room, flash) = (self.clock.frequency(), self.memory.len() as u32, self.store.flash());
+        About { model: 0, input_len: 0, output_len: 0, steps: 0, frequency, room, flash }
     }
+}
 
-    /// Runs the model of a whole file, until the next one is announced: that announcement. When it cannot be run, the reason.
-    fn run(
-        &mut self,
-        head: [u8; HEAD],
-        file: Announcement,
-        decoder: &mut Decoder,
-    ) -> Result<Result<Announcement, Refusal>, L::Error> {
-        let room = self.memory.len() as u32;
-        let (bytes, rest) =
-            match self.memory.split_at_mut_checked((file.len as usize).next_multiple_of(ALIGNMENT as usize)) {
-                Some((bytes, rest)) => (&*bytes, rest),
-                None => return Ok(Err(Refusal::Room { needed: file.len.saturating_add(ALIGNMENT), given: room })),
-            };
-        let model: Model<'_> = match Model::new(bytes.get(..file.len as usize).unwrap_or(bytes)) {
-            Ok(model) => model,
-            Err(error) => return Ok(Err(Refusal::Invalid { at: error.offset })),
-        };
-        let too_large = Ok(Err(Refusal::Room { needed: needed(&model), given: room }));
-        let [_, arena, input_len] = parts(&model);
-        let Some((arena, input)) = rest.split_at_mut_checked(arena as usize) else { return too_large };
-        if input.len() < input_len as usize {
-            return too_large;
-        }
-        let Ok(session) = Session::new(model, arena) else { return too_large };
-        let mut server = Server {
-            line: &mut self.line,
-            clock: &mut self.clock,
-            session,
-            input,
-            sums: &mut *self.sums,
-            board: self.board,
-            pin: &mut self.pin,
-            loaded: Some((room, file.check)),
-        };
-        link::respond(&mut server.line, head, Ok(()))?;
-        server.until_announced(decoder).map(Ok)
-    }
+/// A session of a model file, memory for its input, and the file's CRC-32; none when a model that was kept by other firmware cannot run with
+/// this one.
+fn open(held: Held<'_>) -> Option<(Session<'_>, &mut [u8], u32)> {
+    let Held { file, check, rest } = held;
+    let model: Model<'_> = Model::new(file).ok()?;
+    let (arena, input) = rest.split_at_mut_checked(aligned(model.arena_len() as u32) as usize)?;
+    let input = input.get_mut(..model.input().shape.len() as usize)?;
+    Some((Session::new(model, arena).ok()?, input, check))
 }

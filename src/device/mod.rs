@@ -8,6 +8,7 @@ pub mod frame;
 pub mod link;
 pub mod load;
 pub mod mlperf;
+mod store;
 mod trigger;
 
 pub use mlperf::{Lap, Mlperf, Pulse, Timestamp};

@@ -6,7 +6,8 @@
 //! - emulated, `SYSTICK_HZ`: the frequency of SysTick when the processor clock feeds it, and `ICOUNT_SHIFT`: what QEMU is to
 //!   be given, see [`clock`](crate::clock);
 //! - on the desk, `core_hz()`: the core's frequency, and `trigger()`: a pin for a scope, once;
-//! - with the feature `serial`, `serial()`: the serial line, to be taken once.
+//! - with the feature `serial`, `serial()`: the serial line, to be taken once;
+//! - with the feature `keep`, `models()`: the places in flash for models that come over the line, once.
 
 macro_rules! boards {
     ($($feature:literal $module:ident;)*) => {
@@ -47,6 +48,8 @@ mod pl011;
 mod polled;
 #[cfg(feature = "stm32f4")]
 mod stm32f4;
+#[cfg(all(feature = "stm32f4", feature = "keep"))]
+mod stm32f4_flash;
 
 /// Boards of which nobody has a trace to look at have no trigger pin.
 #[cfg(all(feature = "serial", not(any(feature = "stm32f4", feature = "hardware"))))]

@@ -9,6 +9,8 @@ use stm32f4xx_hal::serial;
 
 use super::once::Once;
 use super::polled::Polled;
+#[cfg(feature = "keep")]
+pub use super::stm32f4_flash::models;
 use super::{CORE_MHZ, HSE_MHZ, IS_OSCILLATOR};
 
 /// The core's frequency, and SysTick's on its clock.
@@ -41,6 +43,8 @@ pub fn init() {
     TRIGGER.put(pins.pa5.into_push_pull_output());
     let line = parts.USART2.serial((pins.pa2, pins.pa3), 115_200.bps(), &mut rcc);
     SERIAL.put(line.ok().map(Polled));
+    #[cfg(feature = "keep")]
+    super::stm32f4_flash::init(parts.FLASH);
 }
 
 /// The serial line; once.

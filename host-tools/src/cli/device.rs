@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use indicatif::ProgressBar;
 use kinglet::Model;
+use kinglet::device::load::{needed, working};
 
 use super::held_out::HeldOut;
 use crate::data::Split;
@@ -54,7 +55,7 @@ enum Command {
     },
     /// Run images through a model on a device, over its serial line, and compare every output and step with the host.
     ///
-    /// The device runs the firmware's program `serve` with this model, or `receive`, to which it is sent; `--qemu` builds the program and
+    /// The device runs the firmware's program `serve` with this model, or `receive` or `keep`, to which it is sent; `--qemu` builds the program and
     /// starts the board in QEMU.
     Eval {
         /// The model file.
@@ -67,9 +68,10 @@ enum Command {
         #[command(flatten)]
         held_out: HeldOut,
     },
-    /// Send a model to a device over its serial line, without flashing: it keeps the model in RAM, and runs it from then on.
+    /// Send a model to a device over its serial line, without flashing its program anew, and run it from then on.
     ///
-    /// The device runs the firmware's program `receive`; `--qemu` builds it and starts the board in QEMU, where the model is gone with the board at
+    /// The device runs the firmware's program `receive`, which keeps it in RAM, or `keep`, which writes it to the one of two places in flash that is not
+    /// in use and runs it from every start on. `--qemu` builds `receive` and starts the board in QEMU, where the model is gone with the board at
     /// the end: `eval --qemu BOARD --load` goes on with it.
     Load {
         /// The model file.
@@ -176,7 +178,6 @@ fn load(client: &mut Client<impl Read + Write>, model: Model<'_>) -> Result<()> 
     let took = bar.elapsed();
     bar.finish_and_clear();
     let device = device?;
-    let (needed, room) = (kinglet::device::load::needed(&model), device.about.room);
     println!("{} runs {} ({:08x})", device.board, device.model, device.about.model);
     println!(
         "sent       {} bytes in {:.1} s, {} questions asked again",
@@ -184,7 +185,14 @@ fn load(client: &mut Client<impl Read + Write>, model: Model<'_>) -> Result<()> 
         took.as_secs_f64(),
         client.retries()
     );
-    println!("memory     {needed} of {room} bytes: file, arena and input");
+    let room = device.about.room;
+    match device.about.flash {
+        0 => println!("memory     {} of {room} bytes: file, arena and input; a reset takes it away", needed(&model)),
+        flash => {
+            println!("flash      {} of {flash} bytes: the file; it runs from every start on", model.file_len());
+            println!("memory     {} of {room} bytes: arena and input", working(&model));
+        }
+    }
     Ok(())
 }
 

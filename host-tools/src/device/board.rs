@@ -19,6 +19,8 @@ pub struct Board {
     pub ram: u32,
     /// Whether the chip's boot ROM wants a block that describes the image.
     pub needs_image_block: bool,
+    /// Whether the firmware writes models to its flash.
+    pub keeps_models: bool,
     /// How its firmware is run.
     pub runs: Runs,
 }
@@ -58,7 +60,17 @@ pub const BOARDS: &[Board] = &[
     board("microbit", "Cortex-M0", "thumbv6m-none-eabi", 256 * K, 16 * K, emulated(8, 0)),
     stm32f405("olimex-stm32-h405"),
     stm32f405("netduinoplus2"),
-    board("nucleo-f446re", "Cortex-M4F (STM32F446)", "thumbv7em-none-eabihf", 512 * K, 128 * K, desk("STM32F446RETx")),
+    Board {
+        keeps_models: true,
+        ..board(
+            "nucleo-f446re",
+            "Cortex-M4F (STM32F446)",
+            "thumbv7em-none-eabihf",
+            512 * K,
+            128 * K,
+            desk("STM32F446RETx"),
+        )
+    },
     board("nucleo-h743zi", "Cortex-M7F (STM32H743)", "thumbv7em-none-eabihf", 2 * M, 128 * K, desk("STM32H743ZITx")),
     board("nrf52840-dk", "Cortex-M4F (nRF52840)", "thumbv7em-none-eabihf", M, 256 * K, desk("nRF52840_xxAA")),
     Board {
@@ -75,7 +87,7 @@ const fn board(
     ram: u32,
     runs: Runs,
 ) -> Board {
-    Board { name, core, target, cpu: None, flash, ram, needs_image_block: false, runs }
+    Board { name, core, target, cpu: None, flash, ram, needs_image_block: false, keeps_models: false, runs }
 }
 
 const fn emulated(icount_shift: u32, serial: u32) -> Runs {

@@ -272,6 +272,9 @@ fn refused(what: &str, refusal: Refusal) -> anyhow::Error {
         Refusal::Invalid { at } => {
             anyhow::anyhow!("the device refuses {what}: its runtime, of another version, finds it invalid at byte {at}")
         }
+        Refusal::Flash => {
+            anyhow::anyhow!("the device refuses {what}: its flash cannot be erased, or does not hold what is written")
+        }
     }
 }
 
@@ -319,15 +322,21 @@ pub fn load<L: Read + Write>(
     let Introduction { about, board, model: held } = device;
     ensure!(
         about.room > 0,
-        "{board} holds {held} ({:08x}), not {} ({:08x}): flash it with this model, or with the program `receive`, which takes any",
+        "{board} holds {held} ({:08x}), not {} ({:08x}): flash it with this model, or with the program `receive` or `keep`, which take any",
         about.model,
         model.name(),
         model.checksum()
     );
-    let needed = load::needed(&model);
+    let (needed, what) = if about.flash > 0 {
+        let (len, room) = (model.file_len(), about.flash);
+        ensure!(len <= room as usize, "{} is a file of {len} bytes, {board} has {room} of flash for one", model.name());
+        (load::working(&model), "arena and input")
+    } else {
+        (load::needed(&model), "file, arena and input")
+    };
     ensure!(
         needed <= about.room,
-        "{} takes {needed} bytes of memory (file, arena and input), {board} has {} for models",
+        "{} takes {needed} bytes of memory ({what}), {board} has {} for models",
         model.name(),
         about.room
     );

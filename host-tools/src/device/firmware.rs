@@ -36,13 +36,15 @@ pub enum Program {
     Serve,
     /// Runs whatever model a host sends over the serial line. For boards that have one, and memory for a model.
     Receive,
+    /// As [`Program::Receive`], but the model is kept in flash, where it outlasts resets. For boards whose flash the firmware can write.
+    Keep,
     /// Fails in a chosen way, for the tests of the fault handlers.
     Crash,
 }
 
 impl Program {
     /// Every program.
-    pub const ALL: [Program; 12] = [
+    pub const ALL: [Program; 13] = [
         Program::Hello,
         Program::Infer,
         Program::Eval,
@@ -54,6 +56,7 @@ impl Program {
         Program::Mlperf,
         Program::Serve,
         Program::Receive,
+        Program::Keep,
         Program::Crash,
     ];
 
@@ -79,6 +82,7 @@ impl Program {
             Program::Mlperf => "mlperf",
             Program::Serve => "serve",
             Program::Receive => "receive",
+            Program::Keep => "keep",
             Program::Crash => "crash",
         }
     }
@@ -102,6 +106,7 @@ impl Program {
             Program::Eval | Program::Crash => board.is_emulated(),
             // All operators, and room for a model in RAM.
             Program::Receive => board.ram >= 64 * 1024,
+            Program::Keep => board.keeps_models,
             // The data of layers of usual size.
             Program::Kernels => board.ram > 64 * 1024,
             _ => true,

@@ -135,6 +135,7 @@ mod tests {
         let is_for = |program: Program, board| program.is_for(Board::named(board).unwrap());
         assert!(is_for(Program::Eval, "microbit") && !is_for(Program::Eval, "pico2"));
         assert!(is_for(Program::Receive, "lm3s6965evb") && !is_for(Program::Receive, "microbit"));
+        assert!(is_for(Program::Keep, "nucleo-f446re") && !is_for(Program::Keep, "olimex-stm32-h405"));
         assert!(Program::ALL.iter().all(|&program| Program::named(program.name()).unwrap() == program));
     }
 }

@@ -1,5 +1,5 @@
 //! A program that uses all of the runtime: checks a model file, takes an image, runs it under a guard, ranks its outputs, updates it in
-//! flash, and works it for a host over a line.
+//! flash, works it for a host over a line, and takes others over that line, into memory and into flash.
 #![no_std]
 #![no_main]
 
@@ -12,7 +12,8 @@ use kinglet::device::Clock;
 use kinglet::device::arducam::{Mega, Size};
 use kinglet::device::camera::{Crop, FrameSource, Lines, PixelFormat, capture};
 use kinglet::device::link::Server;
-use kinglet::slots::{SlotError, Slots};
+use kinglet::device::load::Loader;
+use kinglet::slots::{Mapped, SlotError, Slots};
 use kinglet::{Guard, Model, Session};
 
 /// Flash at an address, for the linker only.
@@ -47,6 +48,12 @@ impl NorFlash for Flash {
     fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Infallible> {
         self.0.iter_mut().skip(offset as usize).zip(bytes).for_each(|(to, from)| *to = *from);
         Ok(())
+    }
+}
+
+impl Mapped for Flash {
+    fn mapped(&self) -> &[u8] {
+        self.0
     }
 }
 
@@ -119,13 +126,14 @@ fn photograph(wires: Wires, format: PixelFormat, session: &mut Session<'_>) -> b
     capture(&mut camera, crop, &mut Lines::<192, 96>::new(), session).is_ok()
 }
 
-/// The update of a model.
-fn update(flash: Flash, model: &[u8], pixels: &[u8]) -> Result<u32, SlotError<Infallible>> {
+/// The update of a model: its generation, and the slots.
+fn update(flash: Flash, model: &[u8], pixels: &[u8]) -> Result<(u32, Slots<Flash>), SlotError<Infallible>> {
     let mut slots = Slots::new(flash, pixels.len() as u32, model.len() as u32)?;
     let old = slots.active()?.map_or(0, |stored| stored.generation);
     let mut update = slots.begin(model.len() as u32)?;
     update.write(model)?;
-    Ok(update.finish_if(|stored| stored.generation != old)?.generation)
+    let generation = update.finish_if(|stored, _| stored.generation != old)?.generation;
+    Ok((generation, slots))
 }
 
 #[panic_handler]
@@ -168,7 +176,10 @@ pub fn start(
     }
     let percent = session.probability(0) * 100.0;
     let best = session.top_k::<3>().iter().map(|best| best.class).sum::<usize>().wrapping_add(percent as usize);
-    let updated = update(Flash(flash), file, pixels).map_or(0, |generation| generation as usize);
-    let error = Server::new(Line(line), Line(line), session, input, sums, "").serve();
-    best.wrapping_add(updated).wrapping_add(error as usize)
+    let Ok((updated, slots)) = update(Flash(flash), file, pixels) else { return 5 };
+    let served = Server::new(Line(line), Line(line), session, input, sums, "").serve();
+    let loaded = Loader::new(Line(line), Line(line), input, sums, "").serve();
+    let kept = Loader::new(Line(line), Line(line), input, sums, "").keep(slots).serve();
+    let ends = [served, loaded, kept].map(|error| error as usize).iter().sum::<usize>();
+    best.wrapping_add(updated as usize).wrapping_add(ends)
 }

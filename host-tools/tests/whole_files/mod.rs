@@ -125,7 +125,7 @@ fn firmware() -> Vec<u8> {
 
 /// What a device answers to the first question.
 fn introduction() -> Vec<u8> {
-    let about = About { model: 1, input_len: 3, output_len: 4, steps: 3, frequency: 1000, room: 0 };
+    let about = About { model: 1, input_len: 3, output_len: 4, steps: 3, frequency: 1000, room: 0, flash: 0 };
     let mut line = Vec::new();
     frame::send(&mut line, &[&[1, HELLO], &about.to_bytes(), &[1, b'b', 1, b'm']]).unwrap();
     line
