@@ -5,6 +5,7 @@
 //! computation, and changes what makes the output better. In the end what it found has to be better than each method by
 //! itself on images that it did not see.
 
+use indicatif::{ProgressBar, ProgressIterator};
 use kinglet::QuantParams;
 use rayon::prelude::*;
 
@@ -12,6 +13,7 @@ use super::fake::{self, Noise};
 use super::fold::{Folded, FoldedOp, ValueId};
 use super::forward::Values;
 use super::ranges::Method;
+use crate::report::progress::styled;
 
 /// What is tried for each group of values; of equals the first is taken.
 pub const METHODS: [Method; 6] = [
@@ -150,7 +152,11 @@ impl Search<'_> {
             mean(&each.collect::<Vec<_>>())
         };
         let mut least = lost(&values);
-        for (group, chosen) in self.groups.iter().zip(&mut choice) {
+        let bar = styled(
+            ProgressBar::new(self.groups.len() as u64),
+            "ranges {bar:30} {pos} of {len} | {per_sec} | ready in {eta}",
+        );
+        for (group, chosen) in self.groups.iter().zip(&mut choice).progress_with(bar.clone()) {
             let first = group.members[0];
             let mut tried = vec![group.proposals[*chosen]];
             for (at, &proposal) in group.proposals.iter().enumerate() {
@@ -180,6 +186,7 @@ impl Search<'_> {
                 values.par_iter_mut().for_each(|values| rounded.recompute(values, first, &quants));
             }
         }
+        bar.finish_and_clear();
         choice
     }
 }
