@@ -107,6 +107,8 @@ fn a_session_of_the_official_runner() {
         assert_eq!(runner.send("db load 0"), ["e-[Command 'db load' must be >0 bytes]"]);
         assert_eq!(runner.send("infer 0"), ["e-[Inference iterations must be >0]"]);
         assert_eq!(runner.send("who are you"), ["e-[Unknown command: who]"]);
-        assert!(runner.infer(1, 0).1.abs_diff(one) <= 2);
+        let again = runner.infer(1, 0).1;
+        // When the line's bytes arrive is the host's affair, and moves the laps by some microseconds.
+        assert!(again.abs_diff(one) < one / 10, "{one} us for one inference, {again} after errors");
     }
 }
