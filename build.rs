@@ -14,7 +14,7 @@ const HELIUM: &str = "vmladava.s16 r0, q0, q1";
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-changed=src/kernels/intrinsics/asm");
+    println!("cargo:rerun-if-changed=src/sys/asm");
     println!("cargo:rerun-if-env-changed=KINGLET_DSP");
     println!("cargo:rerun-if-env-changed=KINGLET_HELIUM");
     println!("cargo:rustc-check-cfg=cfg(kinglet_dsp, kinglet_fpu, kinglet_helium, kinglet_short_multiply)");

@@ -1,7 +1,7 @@
 //! The one buffer that a session works in.
 
-use crate::kernels::intrinsics::once::Once;
 use crate::model::Model;
+use crate::sys::once::Once;
 
 /// `N` bytes for a session, 16-byte aligned, taken once.
 ///

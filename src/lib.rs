@@ -21,6 +21,7 @@ mod session;
 #[cfg(feature = "signed")]
 pub mod signed;
 pub mod slots;
+pub mod sys;
 pub mod tensor;
 mod topk;
 pub mod uses;

@@ -8,7 +8,7 @@
 use core::ops::Range;
 
 use crate::kernels::float16::f16;
-use crate::kernels::intrinsics::cast;
+use crate::sys::cast;
 use crate::tensor::Tensor;
 
 /// A range of bytes of the arena.

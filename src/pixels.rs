@@ -6,7 +6,7 @@
 use crate::bytes::{slice, u32_at};
 use crate::error::{Fault, ModelError};
 use crate::format::layout::preprocess as record;
-use crate::kernels::intrinsics::cast;
+use crate::sys::cast;
 use crate::tensor::{DType, Tensor};
 
 /// What the channels of a pixel mean, in their order.

@@ -4,7 +4,7 @@
 //! arithmetic here wraps, so that debug and release builds agree.
 
 use crate::kernels::float16::{self, f16};
-use crate::kernels::intrinsics::cast;
+use crate::sys::cast;
 use crate::tensor::{DType, QuantParams};
 
 /// How a scaled accumulator is rounded to the output's integers.

@@ -7,11 +7,11 @@ use crate::chain::Chain;
 use crate::error::SessionError;
 use crate::format::crc32;
 use crate::kernels::float16::f16;
-use crate::kernels::intrinsics::cast;
 use crate::kernels::{Active, Backend};
 use crate::memory::{Memory, Region};
 use crate::model::{Model, Step};
 use crate::ops::{Io, OpKind};
+use crate::sys::cast;
 use crate::tensor::{DType, Tensor};
 use crate::uses;
 

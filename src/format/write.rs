@@ -2,10 +2,10 @@
 
 use super::layout::{self, NONE, SECTION_ALIGN, Section, header};
 use super::view::checksum;
-use crate::kernels::intrinsics::cast;
 use crate::memory::Region;
 use crate::ops::Op;
 use crate::pixels::PixelTables;
+use crate::sys::cast;
 use crate::tensor::Tensor;
 
 /// A planned model, ready to be written.

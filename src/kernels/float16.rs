@@ -5,8 +5,8 @@
 
 pub use half::f16;
 
-use super::intrinsics::halves;
 use crate::quant::Clamp;
+use crate::sys;
 use crate::tensor::DType;
 
 /// The ordinal of the greatest finite half, 65504; that of the least is its negative.
@@ -34,13 +34,13 @@ pub const fn from_ordinal(ordinal: i32) -> f16 {
 /// The same number in single precision.
 #[inline]
 pub fn widen(x: f16) -> f32 {
-    halves::widen(x)
+    sys::half::widen(x)
 }
 
 /// The nearest half, of two the even one; infinite from 65520 on.
 #[inline]
 pub fn narrow(x: f32) -> f16 {
-    halves::narrow(x)
+    sys::half::narrow(x)
 }
 
 /// The range of an operator's output, in numbers: what rounds its results.

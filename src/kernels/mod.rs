@@ -6,15 +6,14 @@
 pub mod algorithms;
 pub mod blocks;
 pub mod float16;
-pub mod intrinsics;
 mod portable;
 
 use float16::f16;
 pub use portable::Portable;
 
-pub use intrinsics::Dsp;
+pub use crate::sys::Dsp;
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-pub use intrinsics::Sse2;
+pub use crate::sys::Sse2;
 
 /// The backend that this build was compiled for.
 #[cfg(kinglet_dsp)]

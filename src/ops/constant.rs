@@ -66,7 +66,7 @@ impl<'m> Constant<'m> {
             Function::SubFrom(_) => 3,
         };
         writer.words([code, self.zero_point as u32]);
-        writer.data(crate::kernels::intrinsics::cast::as_u8(self.data));
+        writer.data(crate::sys::cast::as_u8(self.data));
         match &self.function {
             Function::Mul(mul) => mul.encode(writer),
             Function::Add(add) => add.encode(writer),
@@ -99,7 +99,7 @@ impl<'m> Constant<'m> {
     params::pointwise!();
 
     pub(super) const fn constants(&self) -> [&'m [u8]; 2] {
-        [crate::kernels::intrinsics::cast::as_u8(self.data), &[]]
+        [crate::sys::cast::as_u8(self.data), &[]]
     }
 
     #[inline(never)]

@@ -10,7 +10,7 @@ use crate::error::{Fault, ModelError};
 use crate::kernels::Backend;
 pub use crate::kernels::algorithms::ConvAlgorithm;
 use crate::kernels::algorithms::{Layer, conv_gemm};
-use crate::kernels::intrinsics::cast;
+use crate::sys::cast;
 use crate::memory::Region;
 use crate::quant::{self, Channels, Clamp, OutputStage, Rounding};
 use crate::tensor::{DType, Shape, Tensor};
@@ -68,7 +68,7 @@ impl<'m> Conv2d<'m> {
         writer.words([self.algorithm.code()]);
         writer.words(params::window_words(&self.window));
         writer.words([1, 1, self.rounding.code(), self.clamp.min as u32, self.clamp.max as u32]);
-        writer.data(crate::kernels::intrinsics::cast::as_u8(self.weights));
+        writer.data(crate::sys::cast::as_u8(self.weights));
         writer.data(self.channels.bytes());
     }
 
@@ -124,7 +124,7 @@ impl<'m> Conv2d<'m> {
     }
 
     pub(super) const fn constants(&self) -> [&'m [u8]; 2] {
-        [crate::kernels::intrinsics::cast::as_u8(self.weights), self.channels.bytes()]
+        [crate::sys::cast::as_u8(self.weights), self.channels.bytes()]
     }
 
     /// Whether packed weights ask for requantization by the book.

@@ -45,7 +45,7 @@ impl<'m> Dense<'m> {
     #[cfg(feature = "std")]
     pub(super) fn encode(&self, writer: &mut crate::format::Writer) {
         writer.words([0, self.rounding.code(), self.clamp.min as u32, self.clamp.max as u32]);
-        writer.data(crate::kernels::intrinsics::cast::as_u8(self.weights));
+        writer.data(crate::sys::cast::as_u8(self.weights));
         writer.data(self.channels.bytes());
     }
 
@@ -77,7 +77,7 @@ impl<'m> Dense<'m> {
     }
 
     pub(super) const fn constants(&self) -> [&'m [u8]; 2] {
-        [crate::kernels::intrinsics::cast::as_u8(self.weights), self.channels.bytes()]
+        [crate::sys::cast::as_u8(self.weights), self.channels.bytes()]
     }
 
     #[inline(never)]

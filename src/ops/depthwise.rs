@@ -7,7 +7,7 @@ use super::{Io, Operands, params};
 use crate::bytes::{Block, attempt};
 use crate::error::{Fault, ModelError};
 use crate::kernels::algorithms::{Layer, depthwise as packed};
-use crate::kernels::intrinsics::cast;
+use crate::sys::cast;
 use crate::kernels::{BLOCK, Backend};
 use crate::quant::{self, Channel, Channels, Clamp, OutputStage, Rounding};
 use crate::tensor::{DType, Shape};
@@ -74,7 +74,7 @@ impl<'m> DepthwiseConv2d<'m> {
         writer.words([matches!(self.algorithm, DepthwiseAlgorithm::Packed) as u32]);
         writer.words(params::window_words(&self.window));
         writer.words([1, 1, self.rounding.code(), self.clamp.min as u32, self.clamp.max as u32]);
-        writer.data(crate::kernels::intrinsics::cast::as_u8(self.weights));
+        writer.data(crate::sys::cast::as_u8(self.weights));
         writer.data(self.channels.bytes());
     }
 
@@ -130,7 +130,7 @@ impl<'m> DepthwiseConv2d<'m> {
     }
 
     pub(super) const fn constants(&self) -> [&'m [u8]; 2] {
-        [crate::kernels::intrinsics::cast::as_u8(self.weights), self.channels.bytes()]
+        [crate::sys::cast::as_u8(self.weights), self.channels.bytes()]
     }
 
     #[inline(never)]

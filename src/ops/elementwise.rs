@@ -6,8 +6,8 @@ use super::patch::copy_row;
 use super::{Io, Operands, params};
 use crate::bytes::attempt;
 use crate::error::Fault;
-use crate::kernels::intrinsics::cast;
 use crate::memory::Element;
+use crate::sys::cast;
 use crate::tensor::{Shape, Tensor};
 
 /// The shape rule: the second operand has the first one's shape, or is one pixel with as many channels, or a single

@@ -7,7 +7,7 @@ use super::{Io, Operands, params};
 use crate::bytes::{Block, attempt};
 use crate::error::{Fault, ModelError};
 use crate::kernels::Backend;
-use crate::kernels::intrinsics::cast;
+use crate::sys::cast;
 use crate::tensor::Shape;
 
 /// Any function of one int8 element: LOGISTIC, TANH, HARD_SWISH, LEAKY_RELU, RELU that is not fused, QUANTIZE from

@@ -7,7 +7,7 @@ use super::{Io, Operands, params};
 use crate::bytes::{Block, attempt};
 use crate::error::{Fault, ModelError};
 use crate::kernels::{Backend, float16};
-use crate::kernels::intrinsics::cast;
+use crate::sys::cast;
 use crate::quant::Clamp;
 use crate::tensor::{DType, Shape};
 use crate::window::Reach;

@@ -3,8 +3,8 @@
 use kinglet::kernels::algorithms::pool::MaxPool;
 use kinglet::kernels::algorithms::{ConvAlgorithm, Layer, Map, depthwise};
 use kinglet::kernels::blocks::Blocks;
-use kinglet::kernels::intrinsics::cast::words_as_i8_mut;
 use kinglet::kernels::{Active, Backend, Pixels};
+use kinglet::sys::cast::words_as_i8_mut;
 use kinglet::uses::ALL;
 use kinglet::{Padding, Window};
 

@@ -6,9 +6,9 @@ use kinglet::kernels::blocks::gemm::Rows;
 use kinglet::kernels::blocks::winograd::Table;
 use kinglet::kernels::blocks::{Blocks, Columns, Tiles};
 use kinglet::kernels::float16::{Bounds, narrow, widen};
-use kinglet::kernels::intrinsics::cast::{as_f16_mut, as_u8, words_as_i8, words_as_i8_mut, words_as_i32_mut};
 use kinglet::kernels::{Active, AddTerms, Backend, Portable};
 use kinglet::quant::OutputStage;
+use kinglet::sys::cast::{as_f16_mut, as_u8, words_as_i8, words_as_i8_mut, words_as_i32_mut};
 use kinglet::{Activation, Clamp, DType, Multiplier, QuantParams, Rounding, f16};
 
 use super::{Buffers, Random};

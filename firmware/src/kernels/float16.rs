@@ -2,9 +2,9 @@
 
 use kinglet::kernels::Active;
 use kinglet::kernels::algorithms::ConvAlgorithm;
-use kinglet::kernels::intrinsics::cast::{as_u8, as_u8_mut, words_as_i8, words_as_i8_mut};
 use kinglet::memory::{Memory, Region};
 use kinglet::ops::{Conv2d, Io, Op, OpKind, Operands};
+use kinglet::sys::cast::{as_u8, as_u8_mut, words_as_i8, words_as_i8_mut};
 use kinglet::{Activation, Channels, Clamp, DType, Padding, Place, QuantParams, Rounding, Shape, Tensor, Window, uses};
 
 use super::Buffers;

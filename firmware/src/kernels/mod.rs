@@ -6,7 +6,7 @@ mod blocks;
 mod float16;
 
 use kinglet::Arena;
-use kinglet::kernels::intrinsics::cast::{as_i8_mut, i8_as_words_mut};
+use kinglet::sys::cast::{as_i8_mut, i8_as_words_mut};
 
 use crate::{clock, fault, report};
 

@@ -17,8 +17,8 @@ use crate::kernels::blocks::elementwise::copy;
 use crate::kernels::blocks::gemm::{MAX_REST, Rows, patch_pairs};
 use crate::kernels::blocks::gemm_bytes;
 use crate::kernels::blocks::pieces::{every, pieces, pieces_mut};
-use crate::kernels::intrinsics::cast;
 use crate::quant::{Channel, Clamp, Multiplier, OutputStage, Rounding};
+use crate::sys::cast;
 use crate::uses;
 
 /// The flag of packed weights whose requantization is done by the book.

@@ -17,7 +17,7 @@ use crate::kernels::blocks::elementwise::copy;
 use crate::kernels::blocks::halves::word;
 use crate::kernels::blocks::pieces::{every, pieces, pieces_mut};
 use crate::kernels::blocks::{Blocks, Tiles};
-use crate::kernels::intrinsics::cast;
+use crate::sys::cast;
 
 /// Rows of four channels in a tile's reach: offsets, column step, columns, fill word, missing rows.
 pub(super) struct Reach {

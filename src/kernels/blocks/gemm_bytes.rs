@@ -6,7 +6,7 @@
 use super::elementwise::copy;
 use super::pieces::pieces;
 use super::requantize::with_record;
-use crate::kernels::intrinsics::cast;
+use crate::sys::cast;
 
 /// Bytes of a patch that are multiplied at a time.
 pub const STEP: usize = 16;

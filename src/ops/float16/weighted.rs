@@ -8,9 +8,9 @@ use crate::kernels::Backend;
 use crate::kernels::blocks::float16::{LANES, Layer, Pixels};
 use crate::kernels::blocks::pieces::every;
 use crate::kernels::float16::{Bounds, f16, widen};
-use crate::kernels::intrinsics::cast;
 use crate::memory::Element;
 use crate::quant::{Channels, Clamp};
+use crate::sys::cast;
 use crate::tensor::Tensor;
 use crate::window::Window;
 

@@ -193,7 +193,7 @@ mod tests {
         let (wide, narrow) = out.split_at_mut(8 * blocks);
         B::gemm16(x, w, records, wide, 4 * blocks);
         B::gemm8(x, w, records, narrow, 4 * blocks);
-        let bytes = crate::kernels::intrinsics::cast::words_as_i8(data);
+        let bytes = crate::sys::cast::words_as_i8(data);
         let shape = gemm::Rows::new(blocks, 4 * pairs, 4 * pairs + 1);
         let mut patches = vec![1; 2 * gemm::patch_pairs(blocks, 4 * pairs)];
         B::patch(&mut patches, bytes, [3, 0], &shape);

@@ -1,10 +1,9 @@
-//! The only room with `unsafe`: instructions of Arm and of hosts, the casts between byte slices and typed ones, and a `static`
-//! that can be taken once.
+//! All the `unsafe` of the runtime: casts between slices, a `static` that is taken once, and the instructions of Arm and of x86-64.
 #![allow(unsafe_code)]
 
 pub mod cast;
 mod dsp;
-pub(super) mod halves;
+pub(crate) mod half;
 pub mod once;
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 mod sse2;
