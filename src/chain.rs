@@ -11,6 +11,7 @@ use crate::bytes::attempt;
 use crate::error::{Fault, ModelError};
 use crate::format::File;
 use crate::ops::Op;
+use crate::uses::Linked;
 use crate::window::Reach;
 
 /// The most steps of a chain.
@@ -109,7 +110,7 @@ impl Chain {
     }
 
     /// The chain that starts with step `first`, nothing of it done.
-    pub(crate) const fn open<const USES: u64>(file: &File<'_>, first: u32) -> Result<Self, ModelError> {
+    pub(crate) const fn open<L: Linked>(file: &File<'_>, first: u32) -> Result<Self, ModelError> {
         let mut chain = Self::new();
         let moment = file.moment(first);
         let mut outputs = [u32::MAX; MAX_CHAIN];
@@ -117,7 +118,7 @@ impl Chain {
         let mut index = first;
         while index < file.steps && file.moment(index) == moment {
             let step = attempt!(file.step(index));
-            let op = attempt!(Op::decode::<USES>(step.op, step.at, step.params));
+            let op = attempt!(Op::decode::<L>(step.op, step.at, step.params));
             let output = attempt!(file.tensor(step.output));
             let a = attempt!(Input::new(file, step.a, op.reach(0), &outputs));
             let b = match step.b {

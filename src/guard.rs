@@ -2,6 +2,7 @@
 
 use crate::model::Model;
 use crate::session::{Observer, StepEvent};
+use crate::uses::Linked;
 
 /// An [`Observer`] that compares, after each step, the CRC-32 of all that the step read of the model file with what it was
 /// when the file was checked: a bit that flips in flash or in RAM afterwards is caught in the inference that it spoils.
@@ -22,14 +23,14 @@ use crate::session::{Observer, StepEvent};
 /// assert_eq!(guard.damaged(), None);
 /// ```
 #[derive(Debug)]
-pub struct Guard<'a, const USES: u64, O = ()> {
-    model: Model<'a, USES>,
+pub struct Guard<'a, L: Linked, O = ()> {
+    model: Model<'a, L>,
     sums: &'a [u32],
     damaged: Option<usize>,
     then: O,
 }
 
-impl<const USES: u64> Model<'_, USES> {
+impl<L: Linked> Model<'_, L> {
     /// [`Model::step_checksum`] of the first `N` steps, for a [`Guard`]: as a `static` it is computed while
     /// compiling.
     pub const fn step_checksums<const N: usize>(&self) -> [u32; N] {
@@ -44,19 +45,19 @@ impl<const USES: u64> Model<'_, USES> {
     }
 }
 
-impl<'a, const USES: u64> Guard<'a, USES> {
+impl<'a, L: Linked> Guard<'a, L> {
     /// A guard over a model whose [`Model::step_checksums`] were `sums`. Steps that `sums` leaves out count as damaged.
-    pub const fn new(model: Model<'a, USES>, sums: &'a [u32]) -> Self {
+    pub const fn new(model: Model<'a, L>, sums: &'a [u32]) -> Self {
         Self { model, sums, damaged: None, then: () }
     }
 
     /// The same, and each step is handed on to `observer`.
-    pub fn with<O: Observer>(self, observer: O) -> Guard<'a, USES, O> {
+    pub fn with<O: Observer>(self, observer: O) -> Guard<'a, L, O> {
         Guard { model: self.model, sums: self.sums, damaged: self.damaged, then: observer }
     }
 }
 
-impl<const USES: u64, O> Guard<'_, USES, O> {
+impl<L: Linked, O> Guard<'_, L, O> {
     /// The first step, counted from 0, that was run with other bytes than were checked, if any was: outputs since then are
     /// not to be trusted. The guard keeps it until it is asked to [`forget`](Guard::forget).
     pub const fn damaged(&self) -> Option<usize> {
@@ -69,7 +70,7 @@ impl<const USES: u64, O> Guard<'_, USES, O> {
     }
 }
 
-impl<const USES: u64, O: Observer> Observer for Guard<'_, USES, O> {
+impl<L: Linked, O: Observer> Observer for Guard<'_, L, O> {
     fn begin(&mut self, index: usize) {
         self.then.begin(index);
     }

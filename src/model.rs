@@ -1,6 +1,7 @@
 //! A model file that has been checked as a whole, and what can be asked of it.
 
 use core::fmt;
+use core::marker::PhantomData;
 
 use crate::bytes::attempt;
 use crate::chain::Chain;
@@ -12,7 +13,7 @@ use crate::ops::{Op, OpKind, Operands};
 use crate::pixels::PixelTables;
 use crate::plan;
 use crate::tensor::Tensor;
-use crate::uses;
+use crate::uses::{Dynamic, Linked, Set};
 
 /// A checked model. It borrows the file and copies nothing: weights stay where they are.
 ///
@@ -24,14 +25,15 @@ use crate::uses;
 /// }
 /// ```
 ///
-/// `USES` is what its operators, algorithms and element types may be, see [`uses`](crate::uses): everything, unless the
+/// `L` says which operators, algorithms and element types it may have, see [`uses`](crate::uses): all, unless the
 /// compiler knows the model, as with [`model!`](crate::model!).
 #[derive(Clone, Copy)]
-pub struct Model<'m, const USES: u64 = { uses::ALL }> {
+pub struct Model<'m, L: Linked = Dynamic> {
     file: File<'m>,
+    linked: PhantomData<L>,
 }
 
-impl<const USES: u64> fmt::Debug for Model<'_, USES> {
+impl<L: Linked> fmt::Debug for Model<'_, L> {
     /// The name and the sizes, not the bytes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Model")
@@ -90,24 +92,24 @@ impl<'m> Model<'m> {
         Self::limited(bytes)
     }
 
-    /// What the model in `bytes` uses, for the type of [`model!`](crate::model!); 0 when it is not valid.
+    /// What the model in `bytes` uses, for the type of [`model!`](crate::model!); nothing when it is not valid.
     #[doc(hidden)]
-    pub const fn uses_of(bytes: &'m [u8]) -> u64 {
+    pub const fn uses_of(bytes: &'m [u8]) -> Set {
         match File::peek(bytes) {
-            Ok(file) => Self { file }.uses(),
-            Err(_) => 0,
+            Ok(file) => Self { file, linked: PhantomData }.uses(),
+            Err(_) => Set::NONE,
         }
     }
 }
 
-impl<'m, const USES: u64> Model<'m, USES> {
-    /// As [`Model::new`], of a program that links `USES` only: a model received over the air, for one that is part of the
+impl<'m, L: Linked> Model<'m, L> {
+    /// As [`Model::new`], of a program that links `L` only: a model received over the air, for one that is part of the
     /// program.
     ///
     /// # Errors
-    /// As [`Model::new`]; [`Fault::NotLinked`] when the model needs more than `USES`.
+    /// As [`Model::new`]; [`Fault::NotLinked`] when the model needs more than `L`.
     pub const fn limited(bytes: &'m [u8]) -> Result<Self, ModelError> {
-        let model = Self { file: attempt!(File::open(bytes)) };
+        let model = Self { file: attempt!(File::open(bytes)), linked: PhantomData };
         let mut index = 0;
         while index < model.file.tensors {
             attempt!(model.file.tensor(index));
@@ -118,7 +120,7 @@ impl<'m, const USES: u64> Model<'m, USES> {
             attempt!(model.check_step(index));
             index += 1;
         }
-        attempt!(plan::verify::<USES>(&model.file));
+        attempt!(plan::verify::<L>(&model.file));
         attempt!(model.check_ends());
         Ok(model)
     }
@@ -136,7 +138,7 @@ impl<'m, const USES: u64> Model<'m, USES> {
         if let Err(fault) = step.op.check(&step.tensors) {
             return Err(ModelError::new(fault, record.at));
         }
-        if !uses::has(USES, self.uses_of_step(&step)) {
+        if !L::SET.contains(&self.uses_of_step(&step)) {
             return Err(ModelError::new(Fault::NotLinked, record.at));
         }
         if step.scratch.len < step.op.scratch_len(&step.tensors) {
@@ -145,19 +147,12 @@ impl<'m, const USES: u64> Model<'m, USES> {
         Ok(())
     }
 
-    const fn uses_of_step(&self, step: &Step<'_>) -> u64 {
-        let Operands { a, b, output } = &step.tensors;
-        let mut bits = uses::of(&step.op) | uses::dtype(a.dtype) | uses::dtype(output.dtype);
-        if let Some(b) = b {
-            bits |= uses::dtype(b.dtype);
+    const fn uses_of_step(&self, step: &Step<'_>) -> Set {
+        Set {
+            overlays: step.is_overlaid(),
+            chains: !self.runs_in_order(step),
+            ..step.op.uses(&step.tensors)
         }
-        if matches!(step.op, Op::Dense(_)) && !a.is_contiguous() {
-            bits |= uses::GATHER;
-        }
-        if step.is_overlaid() {
-            bits |= uses::OVERLAYS;
-        }
-        if self.runs_in_order(step) { bits } else { bits | uses::CHAINS }
     }
 
     /// Whether the steps of the step's moment can run one after the other, each as a whole: there is but one, or their outputs have
@@ -199,7 +194,7 @@ impl<'m, const USES: u64> Model<'m, USES> {
             index: index as usize,
             name: "",
             moment: record.moment,
-            op: attempt!(Op::decode::<USES>(record.op, record.at, record.params)),
+            op: attempt!(Op::decode::<L>(record.op, record.at, record.params)),
             tensors: Operands {
                 a: attempt!(self.file.tensor(record.a)),
                 b: match record.b {
@@ -342,14 +337,14 @@ impl<'m, const USES: u64> Model<'m, USES> {
         if index >= self.step_count() {
             return None;
         }
-        match Chain::open::<USES>(&self.file, index as u32) {
+        match Chain::open::<L>(&self.file, index as u32) {
             Ok(chain) => Some(chain),
             Err(_) => None,
         }
     }
 
     /// All steps in the order of execution.
-    pub fn steps(&self) -> impl Iterator<Item = Step<'m>> + use<'m, USES> {
+    pub fn steps(&self) -> impl Iterator<Item = Step<'m>> + use<'m, L> {
         let model = *self;
         (0..self.step_count()).map_while(move |index| model.step(index))
     }
@@ -428,18 +423,18 @@ impl<'m, const USES: u64> Model<'m, USES> {
     }
 
     /// The operators, algorithms and element types that the model uses, see [`uses`](crate::uses).
-    pub const fn uses(&self) -> u64 {
-        let (mut bits, mut index) = (0, 0);
+    pub const fn uses(&self) -> Set {
+        let (mut set, mut index) = (Set::NONE, 0);
         while let Some(step) = self.step(index) {
-            bits |= self.uses_of_step(&step);
+            set = set.union(self.uses_of_step(&step));
             index += 1;
         }
-        bits
+        set
     }
 
     /// The same model, for code that takes models of every kind, and then links all that there is.
     pub const fn unlimited(self) -> Model<'m> {
-        Model { file: self.file }
+        Model { file: self.file, linked: PhantomData }
     }
 
     /// The model of [`model!`](crate::model!): stops compilation with the fault's text.
@@ -477,9 +472,19 @@ impl<'m, const USES: u64> Model<'m, USES> {
 #[macro_export]
 macro_rules! model {
     ($(#[$attribute:meta])* $visibility:vis static $name:ident = $path:expr $(,)?) => {
+        #[doc = "What the model uses."]
+        #[derive(Clone, Copy, Debug)]
+        #[allow(non_camel_case_types)]
+        $visibility enum $name {}
+
+        #[allow(long_running_const_eval)]
+        impl $crate::uses::Linked for $name {
+            const SET: $crate::uses::Set = $crate::Model::uses_of(include_bytes!($path));
+        }
+
         #[allow(long_running_const_eval)]
         $(#[$attribute])*
-        $visibility static $name: $crate::Model<'static, { $crate::Model::uses_of(include_bytes!($path)) }> = {
+        $visibility static $name: $crate::Model<'static, $name> = {
             static BYTES: &$crate::Aligned<[u8]> = &$crate::Aligned(*include_bytes!($path));
             $crate::Model::expect(&BYTES.0)
         };

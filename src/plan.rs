@@ -21,12 +21,13 @@ use crate::format::{File, StepRecord};
 use crate::memory::Region;
 use crate::ops::Op;
 use crate::tensor::Tensor;
+use crate::uses::Linked;
 
 /// Scratch starts at multiples of this many bytes.
 pub const SCRATCH_ALIGN: u32 = 16;
 
 /// Checks the plan of a file whose tensors and steps decode.
-pub(crate) const fn verify<const USES: u64>(file: &File<'_>) -> Result<(), ModelError> {
+pub(crate) const fn verify<L: Linked>(file: &File<'_>) -> Result<(), ModelError> {
     attempt!(check_moments(file));
     let mut index = 0;
     while index < file.tensors {
@@ -47,7 +48,7 @@ pub(crate) const fn verify<const USES: u64>(file: &File<'_>) -> Result<(), Model
     while index < file.steps {
         attempt!(check_scratch(file, index));
         if index == 0 || file.moment(index) != file.moment(index - 1) {
-            attempt!(check_chain::<USES>(file, index));
+            attempt!(check_chain::<L>(file, index));
         }
         index += 1;
     }
@@ -228,11 +229,11 @@ const fn check_scratch(file: &File<'_>, index: u32) -> Result<(), ModelError> {
 }
 
 /// Runs the schedule of the chain that starts with step `first` and checks every call.
-const fn check_chain<const USES: u64>(file: &File<'_>, first: u32) -> Result<(), ModelError> {
-    let mut chain = attempt!(Chain::open::<USES>(file, first));
+const fn check_chain<L: Linked>(file: &File<'_>, first: u32) -> Result<(), ModelError> {
+    let mut chain = attempt!(Chain::open::<L>(file, first));
     attempt!(check_operands(file, first, &chain));
     while let Some(call) = chain.next() {
-        attempt!(check_call::<USES>(file, first, &chain, call));
+        attempt!(check_call::<L>(file, first, &chain, call));
         chain.advance(call);
     }
     if chain.is_done() { Ok(()) } else { Err(ModelError::new(Fault::Chain, attempt!(file.step(first)).at)) }
@@ -263,7 +264,7 @@ const fn check_operands(file: &File<'_>, first: u32, chain: &Chain) -> Result<()
 }
 
 /// Checks that the rows that `call` writes are needed by no step of the chain any more.
-const fn check_call<const USES: u64>(file: &File<'_>, first: u32, chain: &Chain, call: Call) -> Result<(), ModelError> {
+const fn check_call<L: Linked>(file: &File<'_>, first: u32, chain: &Chain, call: Call) -> Result<(), ModelError> {
     let step = attempt!(file.step(first + call.link as u32));
     let output = attempt!(file.tensor(step.output));
     // Blocks of rows do not wrap around the end of a line buffer: `check_operands` has asked.
@@ -279,7 +280,7 @@ const fn check_call<const USES: u64>(file: &File<'_>, first: u32, chain: &Chain,
                 let tensor = attempt!(file.tensor(input));
                 let from = if index != call.link {
                     link.needs_from(operand, link.done)
-                } else if attempt!(reuses::<USES>(&reader, operand, &tensor, &output)) {
+                } else if attempt!(reuses::<L>(&reader, operand, &tensor, &output)) {
                     link.needs_from(operand, call.end)
                 } else {
                     link.needs_from(operand, call.start)
@@ -297,7 +298,7 @@ const fn check_call<const USES: u64>(file: &File<'_>, first: u32, chain: &Chain,
 }
 
 /// Whether `step` may write `output` exactly over `input`, its operand `operand`.
-const fn reuses<const USES: u64>(
+const fn reuses<L: Linked>(
     step: &StepRecord<'_>,
     operand: usize,
     input: &Tensor,
@@ -305,7 +306,7 @@ const fn reuses<const USES: u64>(
 ) -> Result<bool, ModelError> {
     // An operand that is used twice cannot be overwritten while its other use reads it.
     let twice = matches!(step.b, Some(b) if b == step.a);
-    let op = attempt!(Op::decode::<USES>(step.op, step.at, step.params));
+    let op = attempt!(Op::decode::<L>(step.op, step.at, step.params));
     Ok(!twice && op.in_place(operand as u32) && same_bytes(input, output))
 }
 

@@ -13,7 +13,7 @@ use crate::model::{Model, Step};
 use crate::ops::{Io, OpKind};
 use crate::sys::cast;
 use crate::tensor::{DType, Tensor};
-use crate::uses;
+use crate::uses::{Dynamic, Linked};
 
 /// A model, an arena, and how far the current inference has come.
 ///
@@ -30,8 +30,8 @@ use crate::uses;
 /// # Ok(()) }
 /// ```
 #[derive(Debug)]
-pub struct Session<'a, B = Active, const USES: u64 = { uses::ALL }> {
-    model: Model<'a, USES>,
+pub struct Session<'a, B = Active, L: Linked = Dynamic> {
+    model: Model<'a, L>,
     memory: Memory<'a>,
     next: usize,
     /// Rows that the next step has computed: not 0 only between the pieces of a step, see [`Session::step_rows`].
@@ -112,14 +112,14 @@ impl Observer for () {
     fn step(&mut self, _: &StepEvent<'_>) {}
 }
 
-impl<'a, const USES: u64> Session<'a, Active, USES> {
+impl<'a, L: Linked> Session<'a, Active, L> {
     /// A session on the backend that this program was compiled for.
     ///
     /// # Errors
     /// When `arena` is shorter than [`Model::arena_len`] or not 16-byte aligned, as that of
     /// [`Arena::take`](crate::Arena::take) is, or when the model's bytes are not 4-byte aligned, as those of
     /// [`model!`](crate::model!) are.
-    pub fn new(model: Model<'a, USES>, arena: &'a mut [u8]) -> Result<Self, SessionError> {
+    pub fn new(model: Model<'a, L>, arena: &'a mut [u8]) -> Result<Self, SessionError> {
         Self::with_backend(model, arena)
     }
 
@@ -128,17 +128,17 @@ impl<'a, const USES: u64> Session<'a, Active, USES> {
     ///
     /// # Errors
     /// As [`Session::new`], of each of both.
-    pub fn split(model: Model<'a, USES>, fast: &'a mut [u8], slow: &'a mut [u8]) -> Result<Self, SessionError> {
+    pub fn split(model: Model<'a, L>, fast: &'a mut [u8], slow: &'a mut [u8]) -> Result<Self, SessionError> {
         Self::split_with_backend(model, fast, slow)
     }
 }
 
-impl<'a, B: Backend, const USES: u64> Session<'a, B, USES> {
+impl<'a, B: Backend, L: Linked> Session<'a, B, L> {
     /// A session on a backend of choice, for simulators and tests: all give the same bytes.
     ///
     /// # Errors
     /// As [`Session::new`].
-    pub fn with_backend(model: Model<'a, USES>, arena: &'a mut [u8]) -> Result<Self, SessionError> {
+    pub fn with_backend(model: Model<'a, L>, arena: &'a mut [u8]) -> Result<Self, SessionError> {
         let memory = Memory::new(taken(arena, model.arena_len())?);
         Self::over(model, memory)
     }
@@ -148,7 +148,7 @@ impl<'a, B: Backend, const USES: u64> Session<'a, B, USES> {
     /// # Errors
     /// As [`Session::split`].
     pub fn split_with_backend(
-        model: Model<'a, USES>,
+        model: Model<'a, L>,
         fast: &'a mut [u8],
         slow: &'a mut [u8],
     ) -> Result<Self, SessionError> {
@@ -156,7 +156,7 @@ impl<'a, B: Backend, const USES: u64> Session<'a, B, USES> {
         Self::over(model, memory)
     }
 
-    fn over(model: Model<'a, USES>, memory: Memory<'a>) -> Result<Self, SessionError> {
+    fn over(model: Model<'a, L>, memory: Memory<'a>) -> Result<Self, SessionError> {
         if !model.is_aligned() {
             return Err(SessionError::ModelMisaligned);
         }
@@ -164,7 +164,7 @@ impl<'a, B: Backend, const USES: u64> Session<'a, B, USES> {
     }
 
     /// The model.
-    pub fn model(&self) -> &Model<'a, USES> {
+    pub fn model(&self) -> &Model<'a, L> {
         &self.model
     }
 
@@ -315,9 +315,9 @@ impl<'a, B: Backend, const USES: u64> Session<'a, B, USES> {
 
     /// As [`Session::step_rows`], under an observer.
     pub fn step_rows_observed(&mut self, rows: u32, observer: &mut impl Observer) -> bool {
-        if !uses::has(USES, uses::CHAINS) || self.chain.is_none() {
+        if !L::SET.chains || self.chain.is_none() {
             let Some(step) = self.model.nameless_step(self.next) else { return self.go_on(1) };
-            if !uses::has(USES, uses::CHAINS) || self.model.moment(self.next.wrapping_add(1)) != step.moment {
+            if !L::SET.chains || self.model.moment(self.next.wrapping_add(1)) != step.moment {
                 return self.run_alone(&step, rows, observer);
             }
             self.chain = self.model.chain(self.next);
@@ -334,7 +334,7 @@ impl<'a, B: Backend, const USES: u64> Session<'a, B, USES> {
     /// whether there is more.
     fn run_alone(&mut self, step: &Step<'_>, rows: u32, observer: &mut impl Observer) -> bool {
         let height = step.tensors.output.shape.h;
-        let overlaid = uses::has(USES, uses::OVERLAYS) && step.is_overlaid();
+        let overlaid = L::SET.overlays && step.is_overlaid();
         let block = if !overlaid && rows >= height {
             height
         } else {
@@ -392,7 +392,7 @@ impl<'a, B: Backend, const USES: u64> Session<'a, B, USES> {
         observer.begin(step.index);
         let before = observer.now();
         let mut io = Io { memory: &mut self.memory, tensors: step.tensors, scratch: step.scratch };
-        step.op.run_one_of::<B, USES>(&mut io, rows.clone());
+        step.op.run_one_of::<B, L>(&mut io, rows.clone());
         let ticks = observer.now().wrapping_sub(before);
         if !observer.observes() {
             return;

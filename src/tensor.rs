@@ -1,6 +1,7 @@
 //! What a tensor is: shape, element type, quantization, and its place in the arena.
 
 use crate::kernels::float16;
+use crate::uses::Codes;
 
 /// The shape of one image or feature map, `H x W x C` (NHWC with N = 1).
 ///
@@ -149,6 +150,8 @@ impl DType {
         }
     }
 }
+
+const _: () = assert!(Codes::distinct(&[DType::I8.code(), DType::I16.code(), DType::F16.code()]));
 
 /// Affine quantization of a whole tensor: `real = (q - zero_point) * scale`.
 #[derive(Clone, Copy, Debug, PartialEq)]

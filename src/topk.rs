@@ -8,7 +8,7 @@ use crate::kernels::float16::{self, f16};
 use crate::ops::OpKind;
 use crate::session::Session;
 use crate::tensor::DType;
-use crate::uses;
+use crate::uses::Linked;
 
 /// A class and its score.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ fn best_of<const K: usize>(scores: impl Iterator<Item = i16>) -> Vec<Prediction,
     best
 }
 
-impl<B: Backend, const USES: u64> Session<'_, B, USES> {
+impl<B: Backend, L: Linked> Session<'_, B, L> {
     /// The `K` best classes of the last inference, best first.
     pub fn top_k<const K: usize>(&self) -> Vec<Prediction, K> {
         best_of(self.scores())
@@ -53,7 +53,7 @@ impl<B: Backend, const USES: u64> Session<'_, B, USES> {
     /// The output's elements, of whichever integer type; the ordinals of halves.
     fn scores(&self) -> impl Iterator<Item = i16> {
         let dtype = self.model().output().dtype;
-        let halves = const { uses::has(USES, uses::dtype(DType::F16)) } && dtype.same(DType::F16);
+        let halves = const { L::SET.dtypes.has(DType::F16.code()) } && dtype.same(DType::F16);
         let size = dtype.size() as usize;
         self.output_bytes().chunks(size.max(1)).map(move |element| match *element {
             [low, high] if halves => float16::ordinal(f16::from_ne_bytes([low, high])) as i16,
@@ -67,7 +67,7 @@ impl<B: Backend, const USES: u64> Session<'_, B, USES> {
     /// softmax of its outputs with an approximate exponential, good to about a percent.
     pub fn probability(&self, class: usize) -> f32 {
         let output = self.model().output();
-        let halves = const { uses::has(USES, uses::dtype(DType::F16)) } && output.dtype.same(DType::F16);
+        let halves = const { L::SET.dtypes.has(DType::F16.code()) } && output.dtype.same(DType::F16);
         let Some(score) = self.scores().nth(class) else {
             return 0.0;
         };

@@ -1,66 +1,146 @@
-//! What a model uses, as a set of bits: a program that knows its models while it is compiled links no more than that.
+//! What a model uses, and so what a program links that knows its models while it is compiled.
 //!
-//! [`Model`](crate::Model) and [`Session`](crate::Session) carry such a set in their type. [`model!`](crate::model!)
-//! finds it while compiling, and every dispatch asks [`has`] first, so that the compiler drops what no model uses.
+//! [`Model`](crate::Model) and [`Session`](crate::Session) carry a type that is [`Linked`]: every dispatch asks its [`Set`]
+//! first, in a constant, so that the compiler drops what no model uses. [`model!`](crate::model!) finds the set.
 
-use crate::ops::{ConvAlgorithm, DepthwiseAlgorithm, Op, OpKind};
-use crate::tensor::DType;
+/// Members of one registry, by their codes in a model file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Codes(u64);
 
-/// Everything: a program with this set runs every model.
-pub const ALL: u64 = u64::MAX;
+impl Codes {
+    /// One past the highest code.
+    pub const LIMIT: u32 = u64::BITS;
 
-/// Steps of one moment run interleaved, see [`chain`](crate::chain).
-pub const CHAINS: u64 = 1 << 63;
+    /// No member.
+    pub const NONE: Self = Self(0);
 
-/// Some output lies over an input that its step still needs.
-pub const OVERLAYS: u64 = 1 << 62;
+    /// Every member.
+    pub const ALL: Self = Self(u64::MAX);
 
-/// An operator.
-pub const fn operator(kind: OpKind) -> u64 {
-    1 << (kind.code() % 32)
-}
+    /// Whether each of a registry's codes has a place of its own: registries assert it while they are compiled.
+    pub const fn distinct(mut codes: &[u32]) -> bool {
+        let mut seen = Self::NONE;
+        while let [code, rest @ ..] = codes {
+            if *code >= Self::LIMIT || seen.has(*code) {
+                return false;
+            }
+            seen = seen.union(Self::of(*code));
+            codes = rest;
+        }
+        true
+    }
 
-/// An algorithm of convolution.
-pub const fn convolution(algorithm: ConvAlgorithm) -> u64 {
-    1 << (32 + algorithm.code() % 8)
-}
+    /// The member with `code`; past the [`LIMIT`](Self::LIMIT) every member, which only a program with all of them has.
+    pub const fn of(code: u32) -> Self {
+        if code < Self::LIMIT { Self(1 << code) } else { Self::ALL }
+    }
 
-/// An algorithm of depthwise convolution.
-pub const fn depthwise(algorithm: DepthwiseAlgorithm) -> u64 {
-    match algorithm {
-        DepthwiseAlgorithm::Direct => 1 << 40,
-        DepthwiseAlgorithm::Packed => 1 << 41,
+    /// The members of either.
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// The members that are not in `other`.
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// Whether every member of `part` is in it.
+    #[inline(always)]
+    pub const fn contains(self, part: Self) -> bool {
+        part.0 & !self.0 == 0
+    }
+
+    /// Whether the member with `code` is in it.
+    #[inline(always)]
+    pub const fn has(self, code: u32) -> bool {
+        self.contains(Self::of(code))
     }
 }
 
-/// Requantization by the book in a packed convolution, for constants that its fast form is not exact for.
-pub const EXACT: u64 = 1 << 42;
-
-/// An addition that no linear form is right for.
-pub const SCALED_ADD: u64 = 1 << 43;
-
-/// A fully connected layer whose input has gaps between its pixels.
-pub const GATHER: u64 = 1 << 44;
-
-/// An element type of activations.
-pub const fn dtype(dtype: DType) -> u64 {
-    1 << (48 + dtype.code() % 8)
+/// A part of the runtime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Set {
+    /// Operators: [`OpKind::code`](crate::ops::OpKind::code).
+    pub operators: Codes,
+    /// Algorithms of convolution: [`ConvAlgorithm::id`](crate::ops::ConvAlgorithm::id).
+    pub convolutions: Codes,
+    /// Algorithms of depthwise convolution: [`DepthwiseAlgorithm::code`](crate::ops::DepthwiseAlgorithm::code).
+    pub depthwise: Codes,
+    /// Element types of activations: [`DType::code`](crate::DType::code).
+    pub dtypes: Codes,
+    /// Reference requantization in a packed convolution, for constants that its fast form is not exact for.
+    pub exact: bool,
+    /// Additions that no linear form is right for.
+    pub scaled_add: bool,
+    /// Fully connected layers whose input has gaps between its pixels.
+    pub gather: bool,
+    /// Outputs that lie over an input that their step still needs.
+    pub overlays: bool,
+    /// Row streaming: steps of one time slot run interleaved, see [`chain`](crate::chain).
+    pub chains: bool,
 }
 
-/// Whether `part` is wholly among `uses`.
-#[inline(always)]
-pub const fn has(uses: u64, part: u64) -> bool {
-    part & !uses == 0
+impl Set {
+    /// Nothing.
+    pub const NONE: Self = Self::filled(Codes::NONE, false);
+
+    /// The whole runtime.
+    pub const ALL: Self = Self::filled(Codes::ALL, true);
+
+    const fn filled(codes: Codes, flag: bool) -> Self {
+        Self {
+            operators: codes,
+            convolutions: codes,
+            depthwise: codes,
+            dtypes: codes,
+            exact: flag,
+            scaled_add: flag,
+            gather: flag,
+            overlays: flag,
+            chains: flag,
+        }
+    }
+
+    /// What is in either.
+    pub const fn union(self, other: Self) -> Self {
+        Self {
+            operators: self.operators.union(other.operators),
+            convolutions: self.convolutions.union(other.convolutions),
+            depthwise: self.depthwise.union(other.depthwise),
+            dtypes: self.dtypes.union(other.dtypes),
+            exact: self.exact || other.exact,
+            scaled_add: self.scaled_add || other.scaled_add,
+            gather: self.gather || other.gather,
+            overlays: self.overlays || other.overlays,
+            chains: self.chains || other.chains,
+        }
+    }
+
+    /// Whether all of `part` is in it.
+    pub const fn contains(&self, part: &Self) -> bool {
+        self.operators.contains(part.operators)
+            && self.convolutions.contains(part.convolutions)
+            && self.depthwise.contains(part.depthwise)
+            && self.dtypes.contains(part.dtypes)
+            && (self.exact || !part.exact)
+            && (self.scaled_add || !part.scaled_add)
+            && (self.gather || !part.gather)
+            && (self.overlays || !part.overlays)
+            && (self.chains || !part.chains)
+    }
 }
 
-/// What an operator uses.
-pub(crate) const fn of(op: &Op<'_>) -> u64 {
-    let algorithm = match op {
-        Op::Conv2d(op) if op.is_exact() => convolution(op.algorithm) | EXACT,
-        Op::Conv2d(op) => convolution(op.algorithm),
-        Op::Add(op) if op.linear.is_none() => SCALED_ADD,
-        Op::DepthwiseConv2d(op) => depthwise(op.algorithm),
-        _ => 0,
-    };
-    operator(op.kind()) | algorithm
+/// A type that says what its program links. [`model!`](crate::model!) makes one of each model; [`Dynamic`] links all.
+pub trait Linked: Copy + 'static {
+    /// What is linked.
+    const SET: Set;
+}
+
+/// Links the whole runtime: for models that the compiler does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dynamic;
+
+impl Linked for Dynamic {
+    const SET: Set = Set::ALL;
 }

@@ -1,5 +1,6 @@
 //! Several models take turns in one arena, whose length the compiler knows.
 
+use kinglet::uses::Linked;
 use kinglet::{Arena, Model, Session, arena_len};
 
 mod common;
@@ -10,7 +11,7 @@ kinglet::model!(static INCEPTION = concat!(env!("CARGO_MANIFEST_DIR"), "/models/
 const LEN: usize = arena_len(&[&RESNET.unlimited(), &INCEPTION.unlimited()]);
 static ARENA: Arena<LEN> = Arena::for_models(&[&RESNET.unlimited(), &INCEPTION.unlimited()]);
 
-fn output<const USES: u64>(model: Model<'_, USES>, arena: &mut [u8], seed: usize) -> Vec<i8> {
+fn output<L: Linked>(model: Model<'_, L>, arena: &mut [u8], seed: usize) -> Vec<i8> {
     let pixels: Vec<u8> = (0..64).map(|at| (at * 37 + seed * 101) as u8).collect();
     let mut session = Session::new(model, arena).unwrap();
     session.set_pixels(&pixels).unwrap();
@@ -19,7 +20,7 @@ fn output<const USES: u64>(model: Model<'_, USES>, arena: &mut [u8], seed: usize
 }
 
 /// The same in memory that nothing else has used.
-fn alone<const USES: u64>(model: Model<'_, USES>, seed: usize) -> Vec<i8> {
+fn alone<L: Linked>(model: Model<'_, L>, seed: usize) -> Vec<i8> {
     let mut memory = Vec::new();
     output(model, common::arena(&mut memory, model.arena_len()), seed)
 }

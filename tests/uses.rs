@@ -2,14 +2,15 @@
 
 use kinglet::ops::{ConvAlgorithm, OpKind};
 use kinglet::tensor::DType;
-use kinglet::{Aligned, Fault, Model, Session, uses};
+use kinglet::uses::{Codes, Linked, Set};
+use kinglet::{Aligned, Fault, Model, Session};
 
 mod common;
 
 kinglet::model!(static DIGITS = concat!(env!("CARGO_MANIFEST_DIR"), "/models/digits-inception/digits-inception.kgl"));
 
 /// The outputs of a model for a few inputs.
-fn outputs<const USES: u64>(model: Model<'_, USES>) -> Vec<Vec<i8>> {
+fn outputs<L: Linked>(model: Model<'_, L>) -> Vec<Vec<i8>> {
     let mut memory = Vec::new();
     let mut session = Session::new(model, common::arena(&mut memory, model.arena_len())).unwrap();
     let image = |seed: usize| {
@@ -20,54 +21,79 @@ fn outputs<const USES: u64>(model: Model<'_, USES>) -> Vec<Vec<i8>> {
     (0..4).map(image).collect()
 }
 
-/// What a program that links all but `WITHOUT` says of a model.
-fn limited<const USES: u64>(bytes: &[u8]) -> Result<(), Fault> {
-    Model::<USES>::limited(bytes).map(|_| ()).map_err(|error| error.fault)
+/// The parts that [`common::Block`] uses.
+const USED: Set = Set {
+    operators: Codes::of(OpKind::Conv2d.code())
+        .union(Codes::of(OpKind::Add.code()))
+        .union(Codes::of(OpKind::Mean.code())),
+    convolutions: Codes::of(ConvAlgorithm::Direct.id()),
+    dtypes: Codes::of(DType::I8.code()),
+    scaled_add: true,
+    ..Set::NONE
+};
+
+/// Types that link a part of the runtime.
+macro_rules! linked {
+    ($($name:ident = $set:expr;)*) => {$(
+        #[derive(Clone, Copy)]
+        struct $name;
+
+        impl Linked for $name {
+            const SET: Set = $set;
+        }
+    )*};
+}
+
+linked! {
+    Used = USED;
+    NoAdd = Set { operators: USED.operators.without(Codes::of(OpKind::Add.code())), ..USED };
+    NoDirect = Set { convolutions: Codes::NONE, ..USED };
+    NoInt8 = Set { dtypes: Codes::NONE, ..USED };
+    NoScaledAdd = Set { scaled_add: false, ..USED };
+    Streamed = Set { chains: true, overlays: true, ..USED };
+}
+
+/// What a program that links a part of the runtime says of a model.
+fn limited<L: Linked>(bytes: &[u8]) -> Result<(), Fault> {
+    Model::<L>::limited(bytes).map(|_| ()).map_err(|error| error.fault)
 }
 
 #[test]
 fn a_part_of_the_runtime_gives_the_same_bytes() {
     assert_eq!(DIGITS.uses(), DIGITS.unlimited().uses());
-    assert!(!uses::has(DIGITS.uses(), uses::operator(OpKind::Softmax)), "not all is used, or this test shows nothing");
+    let softmax = OpKind::Softmax.code();
+    assert!(!DIGITS.uses().operators.has(softmax), "not all is used, or this test shows nothing");
     assert_eq!(outputs(DIGITS), outputs(DIGITS.unlimited()));
 }
 
 #[test]
 fn what_is_not_linked_is_refused() {
     let block = common::Block::in_place().to_bytes();
-    let all = Model::new(&block).unwrap().uses();
-    let parts = [
-        uses::operator(OpKind::Conv2d),
-        uses::operator(OpKind::Add),
-        uses::operator(OpKind::Mean),
-        uses::convolution(ConvAlgorithm::Direct),
-        uses::SCALED_ADD,
-        uses::dtype(DType::I8),
-    ];
-    assert_eq!(all, parts.iter().fold(0, |all, part| all | part));
-    const USED: u64 = uses::operator(OpKind::Conv2d)
-        | uses::operator(OpKind::Add)
-        | uses::operator(OpKind::Mean)
-        | uses::convolution(ConvAlgorithm::Direct)
-        | uses::SCALED_ADD
-        | uses::dtype(DType::I8);
-    assert_eq!(limited::<USED>(&block), Ok(()));
-    const NO_ADD: u64 = USED & !uses::operator(OpKind::Add);
-    const NO_DIRECT: u64 = USED & !uses::convolution(ConvAlgorithm::Direct);
-    const NO_INT8: u64 = USED & !uses::dtype(DType::I8);
-    for refused in [limited::<NO_ADD>, limited::<NO_DIRECT>, limited::<NO_INT8>] {
+    assert_eq!(Model::new(&block).unwrap().uses(), USED);
+    assert_eq!(limited::<Used>(&block), Ok(()));
+    for refused in [limited::<NoAdd>, limited::<NoDirect>, limited::<NoInt8>, limited::<NoScaledAdd>] {
         assert_eq!(refused(&block), Err(Fault::NotLinked));
     }
     // The same steps, row by row.
     let streamed = common::Block::streamed().to_bytes();
-    assert_eq!(limited::<USED>(&streamed), Err(Fault::NotLinked));
-    assert_eq!(limited::<{ USED | uses::CHAINS | uses::OVERLAYS }>(&streamed), Ok(()));
+    assert_eq!(limited::<Used>(&streamed), Err(Fault::NotLinked));
+    assert_eq!(limited::<Streamed>(&streamed), Ok(()));
+}
+
+/// A registry that outgrows the set, or gives a code away twice, does not compile; a code without a place is refused.
+#[test]
+fn a_set_does_not_run_out_in_silence() {
+    assert!(Codes::distinct(&[0, 7, Codes::LIMIT - 1]));
+    assert!(!Codes::distinct(&[0, 7, 0]));
+    assert!(!Codes::distinct(&[Codes::LIMIT]));
+    let all_but_one = Codes::ALL.without(Codes::of(0));
+    assert!(!all_but_one.has(Codes::LIMIT) && !all_but_one.has(2 * Codes::LIMIT));
 }
 
 /// What `model!` asks before the file is checked: it must not stop at a broken one.
 #[test]
 fn a_broken_file_uses_nothing() {
-    assert_eq!((Model::uses_of(&[]), Model::uses_of(b"KNGL")), (0, 0));
+    assert_eq!((Model::uses_of(&[]), Model::uses_of(b"KNGL")), (Set::NONE, Set::NONE));
     let aligned = Aligned(*b"not a model");
-    assert_eq!(Model::uses_of(&aligned.0), 0);
+    assert_eq!(Model::uses_of(&aligned.0), Set::NONE);
 }

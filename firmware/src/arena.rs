@@ -4,6 +4,7 @@
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use kinglet::kernels::Active;
+use kinglet::uses::Linked;
 use kinglet::{Model, Session};
 
 use crate::report;
@@ -12,12 +13,12 @@ use crate::report;
 pub type Bytes = [&'static mut [u8]; 2];
 
 /// Bytes in RAM: the fast part of the arena, or all of it when it is not split.
-pub const fn ram_len<const USES: u64>(model: &Model<'_, USES>) -> usize {
+pub const fn ram_len<L: Linked>(model: &Model<'_, L>) -> usize {
     if model.fast_len() > 0 { model.fast_len() } else { model.arena_len() }
 }
 
 /// Bytes in the slow memory.
-pub const fn slow_len<const USES: u64>(model: &Model<'_, USES>) -> usize {
+pub const fn slow_len<L: Linked>(model: &Model<'_, L>) -> usize {
     if model.fast_len() > 0 { model.slow_len() } else { 0 }
 }
 
@@ -36,10 +37,10 @@ macro_rules! arena {
 }
 
 /// Logs board and model, and opens a session on an arena of [`arena!`](crate::arena!); when that cannot be, logs why.
-pub fn session<const USES: u64>(
-    model: Model<'static, USES>,
+pub fn session<L: Linked>(
+    model: Model<'static, L>,
     [ram, slow]: Bytes,
-) -> Option<Session<'static, Active, USES>> {
+) -> Option<Session<'static, Active, L>> {
     report::board();
     report::model(&model);
     let session = if model.fast_len() > 0 { Session::split(model, ram, slow) } else { Session::new(model, ram) };

@@ -11,8 +11,8 @@ use crate::{fault, report};
 /// Reads `inputs.bin`, writes `outputs.bin`, and measures the first inference; the exit code.
 ///
 /// `frame` has room for one image; `records` are as many as the model has steps.
-pub fn evaluate<const USES: u64>(
-    model: Model<'static, USES>,
+pub fn evaluate<L: Linked>(
+    model: Model<'static, L>,
     arena: Bytes,
     frame: &mut [u8],
     records: &[Record],

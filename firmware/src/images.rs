@@ -4,6 +4,7 @@
 //! then the images one after the other, `H x W x C` bytes each.
 
 use kinglet::kernels::Active;
+use kinglet::uses::Linked;
 use kinglet::{Session, SessionError, Tensor};
 
 /// What the bytes of an image are.
@@ -104,8 +105,8 @@ impl Source for Embedded {
 ///
 /// # Errors
 /// When it is not as long as the model's input.
-pub fn feed<const USES: u64>(
-    session: &mut Session<'_, Active, USES>,
+pub fn feed<L: Linked>(
+    session: &mut Session<'_, Active, L>,
     kind: Kind,
     image: &[u8],
 ) -> Result<(), SessionError> {

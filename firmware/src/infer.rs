@@ -1,6 +1,7 @@
 //! Classifies images and logs what it makes of them.
 
 use kinglet::kernels::Active;
+use kinglet::uses::Linked;
 use kinglet::{Model, Session};
 
 use crate::arena::{Bytes, session};
@@ -14,7 +15,7 @@ const BEST: usize = 3;
 /// `inputs.bin`; the exit code.
 ///
 /// `frame` has room for one image.
-pub fn infer<const USES: u64>(model: Model<'static, USES>, arena: Bytes, frame: &mut [u8]) -> i32 {
+pub fn infer<L: Linked>(model: Model<'static, L>, arena: Bytes, frame: &mut [u8]) -> i32 {
     let Some(mut session) = session(model, arena) else { return fault::BAD_INPUT };
     if let Some(images) = Embedded::open() {
         return classify(&mut session, images, frame);
@@ -30,8 +31,8 @@ pub fn infer<const USES: u64>(model: Model<'static, USES>, arena: Bytes, frame: 
     fault::BAD_INPUT
 }
 
-fn classify<const USES: u64>(
-    session: &mut Session<'_, Active, USES>,
+fn classify<L: Linked>(
+    session: &mut Session<'_, Active, L>,
     mut images: impl Source,
     frame: &mut [u8],
 ) -> i32 {

@@ -1,5 +1,6 @@
 //! Measures one inference, step by step.
 
+use kinglet::uses::Linked;
 use kinglet::{Guard, Model};
 
 use crate::arena::{Bytes, session};
@@ -11,8 +12,8 @@ use crate::{clock, fault};
 /// built in, and what it costs to watch over the weights; the exit code.
 ///
 /// `frame` has room for one image; `records` and `sums`, the steps' checksums, are as many as the model has steps.
-pub fn profile<const USES: u64>(
-    model: Model<'static, USES>,
+pub fn profile<L: Linked>(
+    model: Model<'static, L>,
     arena: Bytes,
     frame: &mut [u8],
     records: &[Record],

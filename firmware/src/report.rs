@@ -5,6 +5,7 @@
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use kinglet::kernels::{Active, Backend};
+use kinglet::uses::Linked;
 use kinglet::{Model, Observer, Session, StepEvent};
 
 use crate::{board, clock, stack};
@@ -26,7 +27,7 @@ pub fn board() {
 }
 
 /// The model's figures.
-pub fn model<const USES: u64>(model: &Model<'_, USES>) {
+pub fn model<L: Linked>(model: &Model<'_, L>) {
     defmt::info!(
         "model steps={=usize} arena={=usize} weights={=usize} macs={=u64} name={=str}",
         model.step_count(),
@@ -57,10 +58,10 @@ impl Record {
 ///
 /// `feed` is called before each of three runs: the first with the clock stopped, so that no interrupt adds to the
 /// stack; the second without an observer; the third observed. `records` are as many as the model has steps.
-pub fn measure<const USES: u64>(
-    session: &mut Session<'_, Active, USES>,
+pub fn measure<L: Linked>(
+    session: &mut Session<'_, Active, L>,
     records: &[Record],
-    mut feed: impl FnMut(&mut Session<'_, Active, USES>),
+    mut feed: impl FnMut(&mut Session<'_, Active, L>),
 ) {
     feed(session);
     stack::paint();

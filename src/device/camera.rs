@@ -27,6 +27,7 @@ use crate::kernels::Backend;
 use crate::pixels::ChannelOrder;
 use crate::session::Session;
 use crate::tensor::Shape;
+use crate::uses::Linked;
 
 /// The bytes of a line's pixels, from the left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -279,7 +280,7 @@ enum Wanted {
 }
 
 impl Wanted {
-    fn of<B: Backend, const USES: u64>(session: &Session<'_, B, USES>) -> Option<Self> {
+    fn of<B: Backend, L: Linked>(session: &Session<'_, B, L>) -> Option<Self> {
         let model = session.model();
         let order = model.pixels().map(|tables| tables.order);
         match (model.input().shape.c, order) {
@@ -344,11 +345,11 @@ fn add<const C: usize>(sums: &mut [u32], crop: Crop, weight: u32, pixel: impl Fn
 ///
 /// # Errors
 /// The camera's, and what does not fit: see [`CaptureError`]. The input is then filled in part.
-pub fn capture<S: FrameSource, B: Backend, const USES: u64, const LINE: usize, const ROW: usize>(
+pub fn capture<S: FrameSource, B: Backend, L: Linked, const LINE: usize, const ROW: usize>(
     source: &mut S,
     crop: Crop,
     lines: &mut Lines<LINE, ROW>,
-    session: &mut Session<'_, B, USES>,
+    session: &mut Session<'_, B, L>,
 ) -> Result<(), CaptureError<S::Error>> {
     let (frame, input) = (source.frame(), session.model().input().shape);
     if !crop.is_within(frame) {

@@ -26,6 +26,7 @@ use super::frame::{self, Decoder, PAYLOAD};
 use super::{Clock, NoPin};
 use crate::format::crc32;
 use crate::kernels::Backend;
+use crate::uses::Linked;
 use crate::{Observer, Session, StepEvent};
 
 /// The version of this protocol.
@@ -235,10 +236,10 @@ impl Announcement {
 /// # }
 /// ```
 #[derive(Debug)]
-pub struct Server<'b, 'm, L, C, B, P, const USES: u64> {
+pub struct Server<'b, 'm, L, C, B, P, M: Linked> {
     pub(super) line: L,
     pub(super) clock: C,
-    pub(super) session: Session<'m, B, USES>,
+    pub(super) session: Session<'m, B, M>,
     pub(super) input: &'b mut [u8],
     /// The CRC-32 of each step's output in the last inference.
     pub(super) sums: &'b mut [u32],
@@ -259,13 +260,13 @@ pub(super) struct Loaded {
     pub check: u32,
 }
 
-impl<'b, 'm, L: Read + Write, C: Clock, B: Backend, const USES: u64> Server<'b, 'm, L, C, B, NoPin, USES> {
+impl<'b, 'm, L: Read + Write, C: Clock, B: Backend, M: Linked> Server<'b, 'm, L, C, B, NoPin, M> {
     /// `input` has room for the model's pixels, `sums` for as many checksums as it has steps; what is missing is refused to the
     /// host, or left out.
     pub const fn new(
         line: L,
         clock: C,
-        session: Session<'m, B, USES>,
+        session: Session<'m, B, M>,
         input: &'b mut [u8],
         sums: &'b mut [u32],
         board: &'b str,
@@ -274,13 +275,13 @@ impl<'b, 'm, L: Read + Write, C: Clock, B: Backend, const USES: u64> Server<'b, 
     }
 
     /// With a pin that is high while an inference runs.
-    pub fn trigger<P: OutputPin>(self, pin: P) -> Server<'b, 'm, L, C, B, P, USES> {
+    pub fn trigger<P: OutputPin>(self, pin: P) -> Server<'b, 'm, L, C, B, P, M> {
         let Self { line, clock, session, input, sums, board, pin: NoPin, loaded } = self;
         Server { line, clock, session, input, sums, board, pin, loaded }
     }
 }
 
-impl<L: Read + Write, C: Clock, B: Backend, P: OutputPin, const USES: u64> Server<'_, '_, L, C, B, P, USES> {
+impl<L: Read + Write, C: Clock, B: Backend, P: OutputPin, M: Linked> Server<'_, '_, L, C, B, P, M> {
     /// Answers questions until the line fails.
     ///
     /// # Errors

@@ -17,6 +17,7 @@ use super::link::{self, About, Announcement, HELLO, LOAD, Loaded, PART, Refusal,
 use super::store::{Held, Incoming, Ram, Store};
 use super::{Clock, NoPin};
 use crate::slots::{Mapped, Slots};
+use crate::uses::Linked;
 use crate::{Model, Session};
 
 /// What arenas and model files are aligned to.
@@ -31,12 +32,12 @@ pub(super) const fn aligned(len: u32) -> u32 {
 }
 
 /// Bytes of memory that a [`Loader`] needs for a model in RAM: its file, its arena and an input.
-pub fn needed<const USES: u64>(model: &Model<'_, USES>) -> u32 {
+pub fn needed<L: Linked>(model: &Model<'_, L>) -> u32 {
     aligned(model.file_len() as u32).saturating_add(working(model))
 }
 
 /// Bytes of memory that a [`Loader`] needs for a model in flash: its arena and an input.
-pub fn working<const USES: u64>(model: &Model<'_, USES>) -> u32 {
+pub fn working<L: Linked>(model: &Model<'_, L>) -> u32 {
     aligned(model.arena_len() as u32).saturating_add(model.input().shape.len())
 }
 

@@ -16,6 +16,7 @@ use heapless::Vec;
 use super::Clock;
 use crate::Session;
 use crate::kernels::Backend;
+use crate::uses::Linked;
 
 /// The most bytes of a command, without its `%`.
 const COMMAND_LEN: usize = 80;
@@ -55,7 +56,7 @@ pub trait Subject {
     fn probability(&self, class: usize) -> f32;
 }
 
-impl<B: Backend, const USES: u64> Subject for Session<'_, B, USES> {
+impl<B: Backend, L: Linked> Subject for Session<'_, B, L> {
     fn input_len(&self) -> usize {
         self.model().input().shape.len() as usize
     }

@@ -9,7 +9,7 @@ use crate::error::{Fault, ModelError};
 use crate::kernels::{AddTerms, Backend};
 use crate::quant::{Clamp, Multiplier, OutputStage, Rounding};
 use crate::tensor::{DType, QuantParams, Shape, Tensor};
-use crate::uses;
+use crate::uses::Linked;
 use crate::window::Reach;
 
 /// The sum of two tensors of the same shape, each with its own scale, and an activation.
@@ -150,7 +150,7 @@ impl Add {
     }
 
     #[inline(never)]
-    pub(super) fn run<B: Backend, const USES: u64>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+    pub(super) fn run<B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         let Operands { a, b: Some(b), output } = io.tensors else { return };
         let mut terms = self.terms([a.quant.zero_point, b.quant.zero_point], output.quant.zero_point);
         // The sum is taken in place, over the operand that lies where the output lies.
@@ -163,16 +163,16 @@ impl Add {
         for y in rows.start..rows.end.min(output.shape.h) {
             copy_row(io.memory, &over, &output, y);
             if other.has_dense_rows() && output.has_dense_rows() {
-                row::<B, USES>(io, &other, &output, (y, 0), output.shape.w, &terms);
+                row::<B, L>(io, &other, &output, (y, 0), output.shape.w, &terms);
             } else {
-                (0..output.shape.w).for_each(|x| row::<B, USES>(io, &other, &output, (y, x), 1, &terms));
+                (0..output.shape.w).for_each(|x| row::<B, L>(io, &other, &output, (y, x), 1, &terms));
             }
         }
     }
 }
 
 /// Adds `pixels` contiguous pixels of `other` to those of `output`.
-fn row<B: Backend, const USES: u64>(
+fn row<B: Backend, L: Linked>(
     io: &mut Io<'_, '_>,
     other: &Tensor,
     output: &Tensor,
@@ -183,7 +183,7 @@ fn row<B: Backend, const USES: u64>(
     let (right, left) = io.memory.read_write(other.pixels(y, x, pixels), output.pixels(y, x, pixels));
     match &terms.linear {
         Some(constants) => B::add_by_line(left, right, terms, constants),
-        None if uses::has(USES, uses::SCALED_ADD) => B::add(left, right, terms),
+        None if L::SET.scaled_add => B::add(left, right, terms),
         None => {}
     }
 }

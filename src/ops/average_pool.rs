@@ -10,6 +10,7 @@ use crate::kernels::{BLOCK, Backend};
 use crate::quant::Clamp;
 use crate::tensor::Shape;
 use crate::window::{Reach, Window};
+use crate::uses::Linked;
 
 /// The average over a window, rounded half away from zero; positions outside the input are not counted.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -64,7 +65,7 @@ impl AveragePool2d {
     }
 
     #[inline(never)]
-    pub(super) fn run<B: Backend, const USES: u64>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+    pub(super) fn run<B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         let Operands { a: input, output, .. } = io.tensors;
         for y in rows.start..rows.end.min(output.shape.h) {
             for x in 0..output.shape.w {

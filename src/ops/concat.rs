@@ -8,6 +8,7 @@ use crate::bytes::{Block, attempt};
 use crate::error::{Fault, ModelError};
 use crate::kernels::Backend;
 use crate::tensor::Shape;
+use crate::uses::Linked;
 
 /// Copies one part of a concatenation along the channels into the joint tensor.
 ///
@@ -42,7 +43,7 @@ impl Concat {
     }
 
     #[inline(never)]
-    pub(super) fn run<B: Backend, const USES: u64>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+    pub(super) fn run<B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         let Operands { a, output, .. } = io.tensors;
         (rows.start..rows.end.min(output.shape.h)).for_each(|y| copy_row(io.memory, &a, &output, y));
     }

@@ -9,6 +9,7 @@ use crate::error::{Fault, ModelError};
 use crate::kernels::{Backend, float16};
 use crate::quant::{Clamp, weights};
 use crate::tensor::{DType, Shape};
+use crate::uses::Linked;
 
 /// A product, a sum or a difference of a tensor and a constant with one element for each channel or for each element: a
 /// batch normalization that could not be folded, a mean image.
@@ -103,7 +104,7 @@ impl<'m> Constant<'m> {
     }
 
     #[inline(never)]
-    pub(super) fn run<B: Backend, const USES: u64>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+    pub(super) fn run<B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         let Operands { a, output, .. } = io.tensors;
         let (input, result) = (a.quant.zero_point, output.quant.zero_point);
         let zeros = [input, self.zero_point, result];

@@ -14,7 +14,7 @@ use crate::sys::cast;
 use crate::memory::Region;
 use crate::quant::{self, Channels, Clamp, OutputStage, Rounding};
 use crate::tensor::{DType, Shape, Tensor};
-use crate::uses;
+use crate::uses::Linked;
 use crate::window::{Reach, Window};
 
 /// Elements under a window.
@@ -144,10 +144,10 @@ impl<'m> Conv2d<'m> {
     }
 
     #[inline(never)]
-    pub(super) fn run<B: Backend, const USES: u64>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+    pub(super) fn run<B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         match self.algorithm {
             ConvAlgorithm::Direct => {
-                if uses::has(USES, uses::convolution(ConvAlgorithm::Direct)) {
+                if L::SET.convolutions.has(ConvAlgorithm::Direct.id()) {
                     self.run_direct::<B>(io, rows);
                 }
             }
@@ -158,7 +158,7 @@ impl<'m> Conv2d<'m> {
                 let (input, output, scratch) =
                     io.memory.read_write2(input.region(), output.region(), io.scratch);
                 let scratch = cast::i8_as_words_mut(scratch);
-                algorithm.run::<B, USES>(&layer, cast::i8_as_words(self.weights), input, output, scratch, rows);
+                algorithm.run::<B, L>(&layer, cast::i8_as_words(self.weights), input, output, scratch, rows);
             }
         }
     }

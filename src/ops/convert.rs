@@ -10,6 +10,7 @@ use crate::kernels::float16::{Bounds, f16, widen};
 use crate::memory::Element;
 use crate::quant::{Clamp, quantize};
 use crate::tensor::{DType, Shape, Tensor};
+use crate::uses::Linked;
 
 /// Integers as the halves nearest to the real numbers that they stand for, or halves as the integers that stand for the
 /// numbers nearest to them, half away from zero: QUANTIZE and DEQUANTIZE.
@@ -43,7 +44,7 @@ impl Convert {
     }
 
     #[inline(never)]
-    pub(super) fn run<B: Backend, const USES: u64>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+    pub(super) fn run<B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         let Operands { a, output, .. } = io.tensors;
         for y in rows.start..rows.end.min(output.shape.h) {
             for x in 0..output.shape.w {

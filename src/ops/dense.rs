@@ -10,7 +10,7 @@ use crate::error::{Fault, ModelError};
 use crate::kernels::Backend;
 use crate::quant::{self, Channels, Clamp, OutputStage, Rounding};
 use crate::tensor::Shape;
-use crate::uses;
+use crate::uses::Linked;
 use crate::window::{Reach, Window};
 
 /// The fully connected layer: every unit sees every element of the input, flattened.
@@ -81,13 +81,13 @@ impl<'m> Dense<'m> {
     }
 
     #[inline(never)]
-    pub(super) fn run<B: Backend, const USES: u64>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+    pub(super) fn run<B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         if rows.is_empty() {
             return;
         }
         let Operands { a: input, output, .. } = io.tensors;
         let mut from = input.region();
-        if uses::has(USES, uses::GATHER) && !input.is_contiguous() {
+        if L::SET.gather && !input.is_contiguous() {
             from = io.scratch.part(0, input.shape.len());
             let whole = Window::global([input.shape.h, input.shape.w]);
             gather(io.memory, &input, &whole, 0, (0, 0), from);

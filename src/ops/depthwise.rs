@@ -11,7 +11,7 @@ use crate::sys::cast;
 use crate::kernels::{BLOCK, Backend};
 use crate::quant::{self, Channel, Channels, Clamp, OutputStage, Rounding};
 use crate::tensor::{DType, Shape};
-use crate::uses;
+use crate::uses::Linked;
 use crate::window::{Reach, Window};
 
 /// How a depthwise convolution is computed, and with it how its weights are packed. Both give the same bits.
@@ -24,6 +24,16 @@ pub enum DepthwiseAlgorithm {
     /// Two pixels and four channels at a time, one output channel for each input channel:
     /// [`packed`](crate::kernels::algorithms::depthwise).
     Packed,
+}
+
+impl DepthwiseAlgorithm {
+    /// The code in a model file.
+    pub const fn code(self) -> u32 {
+        match self {
+            DepthwiseAlgorithm::Direct => 0,
+            DepthwiseAlgorithm::Packed => 1,
+        }
+    }
 }
 
 /// Depthwise convolution. Output channel `i * multiplier + j` sees input channel `i` only.
@@ -134,10 +144,10 @@ impl<'m> DepthwiseConv2d<'m> {
     }
 
     #[inline(never)]
-    pub(super) fn run<B: Backend, const USES: u64>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+    pub(super) fn run<B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         let Operands { a: input, output, .. } = io.tensors;
         let is_packed = matches!(self.algorithm, DepthwiseAlgorithm::Packed);
-        if is_packed && uses::has(USES, uses::depthwise(DepthwiseAlgorithm::Packed)) {
+        if is_packed && L::SET.depthwise.has(DepthwiseAlgorithm::Packed.code()) {
             let layer = Layer::of(&self.window, self.clamp, &input, &output);
             let rows = rows.start as usize..rows.end.min(output.shape.h) as usize;
             let (input, output, scratch) = io.memory.read_write2(input.region(), output.region(), io.scratch);
@@ -145,7 +155,7 @@ impl<'m> DepthwiseConv2d<'m> {
             packed::run::<B>(&layer, cast::i8_as_words(self.weights), input, output, scratch, rows);
             return;
         }
-        if is_packed || !uses::has(USES, uses::depthwise(DepthwiseAlgorithm::Direct)) {
+        if is_packed || !L::SET.depthwise.has(DepthwiseAlgorithm::Direct.code()) {
             return;
         }
         let zero_point = output.quant.zero_point;

@@ -9,6 +9,7 @@ use crate::error::{Fault, ModelError};
 use crate::kernels::Backend;
 use crate::sys::cast;
 use crate::tensor::Shape;
+use crate::uses::Linked;
 
 /// Any function of one int8 element: LOGISTIC, TANH, HARD_SWISH, LEAKY_RELU, RELU that is not fused, QUANTIZE from
 /// int8 to int8, arithmetic with a single constant. Whoever writes the model computes the 256 entries.
@@ -50,7 +51,7 @@ impl<'m> Lookup<'m> {
     }
 
     #[inline(never)]
-    pub(super) fn run<B: Backend, const USES: u64>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+    pub(super) fn run<B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         let Operands { a, output, .. } = io.tensors;
         for y in rows.start..rows.end.min(output.shape.h) {
             copy_row(io.memory, &a, &output, y);

@@ -11,6 +11,7 @@ use crate::kernels::algorithms::pool::MaxPool;
 use crate::quant::Clamp;
 use crate::tensor::{DType, Shape};
 use crate::window::{Reach, Window};
+use crate::uses::Linked;
 
 /// The maximum over a window; positions outside the input do not take part.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -79,7 +80,7 @@ impl MaxPool2d {
     }
 
     #[inline(never)]
-    pub(super) fn run<B: Backend, const USES: u64>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+    pub(super) fn run<B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         let pool = self.pool(&io.tensors);
         let Operands { a: input, output, .. } = io.tensors;
         let rows = rows.start as usize..rows.end.min(output.shape.h) as usize;

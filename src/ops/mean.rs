@@ -11,6 +11,7 @@ use crate::kernels::{BLOCK, Backend};
 use crate::quant::{Channel, Clamp, Multiplier, OutputStage, Rounding};
 use crate::tensor::{QuantParams, Shape};
 use crate::window::{Reach, Window};
+use crate::uses::Linked;
 
 /// The mean of all pixels. Unlike an average pool it rescales, and rounds as a requantization does.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -74,7 +75,7 @@ impl Mean {
     }
 
     #[inline(never)]
-    pub(super) fn run<B: Backend, const USES: u64>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+    pub(super) fn run<B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         if rows.is_empty() {
             return;
         }

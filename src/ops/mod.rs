@@ -13,7 +13,7 @@
 //! - `macs(&Operands)`: multiply-accumulate operations of one run;
 //! - `constants()`: its weights and tables in the file;
 //! - `run`, which computes rows `rows` of the output. It cannot fail: everything was checked before. Where it chooses between
-//!   algorithms or element types it asks `USES` first, see [`uses`].
+//!   algorithms or element types it asks [`Linked::SET`] first, see [`uses`](crate::uses).
 
 // Every operator's `run` has a backend, also those that need no primitive.
 #![allow(clippy::extra_unused_type_parameters)]
@@ -25,7 +25,7 @@ use crate::error::{Fault, ModelError};
 use crate::kernels::Backend;
 use crate::memory::{Memory, Region};
 use crate::tensor::{DType, Tensor};
-use crate::uses;
+use crate::uses::{Codes, Dynamic, Linked, Set};
 use crate::window::Reach;
 
 pub use constant::Function;
@@ -70,6 +70,7 @@ macro_rules! operators {
     ($($(#[$doc:meta])* $module:ident :: $op:ident $(<$life:lifetime>)? = $code:literal, $inputs:literal, $name:literal;)*) => {
         $(mod $module;)*
         $(pub use $module::$op;)*
+        const _: () = assert!(Codes::distinct(&[$($code),*]), "two operators with one code, or one that has no place in a set");
 
         /// An operator with its parameters; weights and tables borrow the model file.
         #[derive(Clone, Copy, Debug, PartialEq)]
@@ -112,15 +113,15 @@ macro_rules! operators {
                 match self { $(Op::$op(_) => OpKind::$op,)* }
             }
 
-            /// Reads operator `code`, one of `USES`, with the parameters in `block`.
+            /// Reads operator `code`, if the program links it, with the parameters in `block`.
             #[allow(clippy::manual_range_patterns)]
-            pub(crate) const fn decode<const USES: u64>(
+            pub(crate) const fn decode<L: Linked>(
                 code: u32,
                 code_at: u32,
                 block: Block<'m>,
             ) -> Result<Self, ModelError> {
                 match code {
-                    $($code if uses::has(USES, uses::operator(OpKind::$op)) => Ok(Op::$op(attempt!($op::decode(block)))),)*
+                    $($code if L::SET.operators.has($code) => Ok(Op::$op(attempt!($op::decode(block)))),)*
                     $($code)|* => Err(ModelError::new(Fault::NotLinked, code_at)),
                     _ => Err(ModelError::new(Fault::Operator, code_at)),
                 }
@@ -174,25 +175,25 @@ macro_rules! operators {
                 (first.len() as u32).saturating_add(second.len() as u32)
             }
 
-            fn run_rows<B: Backend, const USES: u64>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+            fn run_rows<B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
                 let [int8, int16, halves] = const {
                     [
-                        uses::has(USES, uses::dtype(DType::I8)),
-                        uses::has(USES, uses::dtype(DType::I16)),
-                        uses::has(USES, uses::dtype(DType::F16)),
+                        L::SET.dtypes.has(DType::I8.code()),
+                        L::SET.dtypes.has(DType::I16.code()),
+                        L::SET.dtypes.has(DType::F16.code()),
                     ]
                 };
-                if int16 && io.tensors.a.dtype.same(DType::I16) && wide::run::<USES>(self, io, rows.clone()) {
+                if int16 && io.tensors.a.dtype.same(DType::I16) && wide::run::<L>(self, io, rows.clone()) {
                     return;
                 }
-                if halves && io.tensors.a.dtype.same(DType::F16) && float16::run::<B, USES>(self, io, rows.clone()) {
+                if halves && io.tensors.a.dtype.same(DType::F16) && float16::run::<B, L>(self, io, rows.clone()) {
                     return;
                 }
                 match self {
                     $(Op::$op(op)
-                        if uses::has(USES, uses::operator(OpKind::$op)) && (int8 || !wide::takes(OpKind::$op)) =>
+                        if L::SET.operators.has($code) && (int8 || !wide::takes(OpKind::$op)) =>
                     {
-                        op.run::<B, USES>(io, rows)
+                        op.run::<B, L>(io, rows)
                     })*
                     _ => {}
                 }
@@ -204,19 +205,43 @@ macro_rules! operators {
 impl Op<'_> {
     /// Computes rows `rows` of the output.
     pub fn run<B: Backend>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
-        self.run_one_of::<B, { uses::ALL }>(io, rows);
+        self.run_one_of::<B, Dynamic>(io, rows);
     }
 
-    /// The same in a program that runs nothing but `USES`; what is not among them does nothing.
-    pub fn run_one_of<B: Backend, const USES: u64>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
-        if uses::has(USES, uses::OVERLAYS)
+    /// The same in a program that links no more than `L` says.
+    pub fn run_one_of<B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+        if L::SET.overlays
             && let Some((op, tensors)) = overlay::narrowed(self, &io.tensors, &rows)
         {
             let rows = 0..tensors.output.shape.h;
-            op.run_rows::<B, USES>(&mut Io { memory: &mut *io.memory, tensors, scratch: io.scratch }, rows);
+            op.run_rows::<B, L>(&mut Io { memory: &mut *io.memory, tensors, scratch: io.scratch }, rows);
         } else {
-            self.run_rows::<B, USES>(io, rows);
+            self.run_rows::<B, L>(io, rows);
         }
+    }
+
+    /// What the operator needs of the runtime to work on `tensors`.
+    pub(crate) const fn uses(&self, tensors: &Operands) -> Set {
+        let Operands { a, b, output } = tensors;
+        let mut set = Set {
+            operators: Codes::of(self.kind().code()),
+            dtypes: Codes::of(a.dtype.code()).union(Codes::of(output.dtype.code())),
+            ..Set::NONE
+        };
+        if let Some(b) = b {
+            set.dtypes = set.dtypes.union(Codes::of(b.dtype.code()));
+        }
+        match self {
+            Op::Conv2d(op) => {
+                set.convolutions = Codes::of(op.algorithm.id());
+                set.exact = op.is_exact();
+            }
+            Op::DepthwiseConv2d(op) => set.depthwise = Codes::of(op.algorithm.code()),
+            Op::Dense(_) => set.gather = !a.is_contiguous(),
+            Op::Add(op) => set.scaled_add = op.linear.is_none(),
+            _ => {}
+        }
+        set
     }
 
     /// Rows of the output that `run` prefers to compute at a time; line buffers keep a multiple of them.

@@ -9,6 +9,7 @@ use crate::kernels::Backend;
 use crate::quant::{Clamp, Multiplier, Rounding, requantize};
 use crate::tensor::{QuantParams, Shape};
 use crate::window::Reach;
+use crate::uses::Linked;
 
 /// The product of two tensors and an activation. The second may be one pixel that scales every pixel of the first, as
 /// in squeeze-and-excitation blocks.
@@ -99,7 +100,7 @@ impl Mul {
     }
 
     #[inline(never)]
-    pub(super) fn run<B: Backend, const USES: u64>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+    pub(super) fn run<B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         let Operands { a, b: Some(b), output } = io.tensors else { return };
         // In place over whichever operand lies where the output lies; the product does not mind the order.
         let (over, other) = if b.same_place(&output) && !a.same_place(&output) { (b, a) } else { (a, b) };

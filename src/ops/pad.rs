@@ -11,6 +11,7 @@ use crate::sys::cast;
 use crate::quant::Clamp;
 use crate::tensor::{DType, Shape};
 use crate::window::Reach;
+use crate::uses::Linked;
 
 /// Padding with a constant, normally the zero point, in height, width and channels.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -82,7 +83,7 @@ impl Pad {
     }
 
     #[inline(never)]
-    pub(super) fn run<B: Backend, const USES: u64>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+    pub(super) fn run<B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         let Operands { a: input, output, .. } = io.tensors;
         let [top, left, front] = self.before;
         for y in rows.start..rows.end.min(output.shape.h) {

@@ -13,6 +13,7 @@ use crate::kernels::Backend;
 use crate::kernels::float16::{Bounds, LARGEST, f16, from_ordinal, ordinal, widen};
 use crate::memory::Element;
 use crate::tensor::{DType, Shape};
+use crate::uses::Linked;
 
 /// Bytes of the place where a piece starts.
 const START: usize = 2;
@@ -88,7 +89,7 @@ impl<'m> Piecewise<'m> {
     }
 
     #[inline(never)]
-    pub(super) fn run<B: Backend, const USES: u64>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+    pub(super) fn run<B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         let Operands { a, output, .. } = io.tensors;
         for y in rows.start..rows.end.min(output.shape.h) {
             copy_row(io.memory, &a, &output, y);

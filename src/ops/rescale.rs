@@ -10,6 +10,7 @@ use crate::kernels::Backend;
 use crate::memory::Element;
 use crate::quant::{Clamp, Multiplier, Rounding, requantize};
 use crate::tensor::{DType, Shape, Tensor};
+use crate::uses::Linked;
 
 /// QUANTIZE between int8 and int16 and from int16 to int16, and of int16 RELU, RELU6 and LEAKY_RELU, which are no table of
 /// 256 entries there: `clamp(round(factor * (input - zero point)) + zero point)`.
@@ -67,7 +68,7 @@ impl Rescale {
     }
 
     #[inline(never)]
-    pub(super) fn run<B: Backend, const USES: u64>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+    pub(super) fn run<B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         let Operands { a, output, .. } = io.tensors;
         for y in rows.start..rows.end.min(output.shape.h) {
             let in_place = a.dtype.same(output.dtype);

@@ -10,6 +10,7 @@ use crate::kernels::Backend;
 use crate::memory::Region;
 use crate::tensor::Tensor;
 use crate::window::Reach;
+use crate::uses::Linked;
 
 /// The same elements, in the same order, under another shape.
 ///
@@ -52,7 +53,7 @@ impl Reshape {
     }
 
     #[inline(never)]
-    pub(super) fn run<B: Backend, const USES: u64>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+    pub(super) fn run<B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         let Operands { a, output, .. } = io.tensors;
         let row = output.shape.w.wrapping_mul(output.pixel_bytes());
         let mut at = rows.start.wrapping_mul(row);

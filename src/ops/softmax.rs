@@ -9,6 +9,7 @@ use crate::error::{Fault, ModelError};
 use crate::kernels::Backend;
 use crate::quant::{Multiplier, rounding_divide_by_pot as divide, rounding_doubling_high_mul as multiply};
 use crate::tensor::{QuantParams, Shape};
+use crate::uses::Linked;
 
 /// Integer bits of the scaled differences that are exponentiated: Q5.26.
 const DIFF_BITS: i32 = 5;
@@ -77,7 +78,7 @@ impl Softmax {
     }
 
     #[inline(never)]
-    pub(super) fn run<B: Backend, const USES: u64>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+    pub(super) fn run<B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         let Operands { a, output, .. } = io.tensors;
         for y in rows.start..rows.end.min(output.shape.h) {
             copy_row(io.memory, &a, &output, y);

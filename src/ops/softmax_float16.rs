@@ -10,6 +10,7 @@ use crate::kernels::Backend;
 use crate::kernels::float16::{Bounds, f16, from_ordinal, ordinal, widen};
 use crate::memory::Element;
 use crate::tensor::{DType, Shape};
+use crate::uses::Linked;
 
 /// Exponentials of a pixel that are kept; those of more channels are taken twice.
 const KEPT: usize = 16;
@@ -55,7 +56,7 @@ impl SoftmaxFloat16 {
     }
 
     #[inline(never)]
-    pub(super) fn run<B: Backend, const USES: u64>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+    pub(super) fn run<B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         let Operands { a, output, .. } = io.tensors;
         for y in rows.start..rows.end.min(output.shape.h) {
             copy_row(io.memory, &a, &output, y);

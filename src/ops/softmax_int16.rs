@@ -10,6 +10,7 @@ use crate::kernels::Backend;
 use crate::memory::Element;
 use crate::quant::{Multiplier, Rounding, requantize};
 use crate::tensor::{DType, QuantParams, Shape};
+use crate::uses::Linked;
 
 /// Bytes of a table.
 const TABLE: usize = 2 * 513;
@@ -69,7 +70,7 @@ impl<'m> SoftmaxInt16<'m> {
     }
 
     #[inline(never)]
-    pub(super) fn run<B: Backend, const USES: u64>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+    pub(super) fn run<B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         let Operands { a, output, .. } = io.tensors;
         for y in rows.start..rows.end.min(output.shape.h) {
             copy_row(io.memory, &a, &output, y);

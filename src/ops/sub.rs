@@ -9,6 +9,7 @@ use crate::kernels::{AddTerms, Backend};
 use crate::quant::{Clamp, Multiplier, Rounding, requantize};
 use crate::tensor::{DType, QuantParams, Shape};
 use crate::window::Reach;
+use crate::uses::Linked;
 
 /// The difference `a - b` of two tensors, each with its own scale, and an activation.
 ///
@@ -123,7 +124,7 @@ impl Sub {
     }
 
     #[inline(never)]
-    pub(super) fn run<B: Backend, const USES: u64>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+    pub(super) fn run<B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         let Operands { a, b: Some(b), output } = io.tensors else { return };
         let zero_points = [a.quant.zero_point, b.quant.zero_point, output.quant.zero_point];
         elementwise::combine(io, (&a, &b, &output), rows, |left: i8, right| self.apply(left, right, zero_points));

@@ -5,7 +5,7 @@ use kinglet::kernels::algorithms::{ConvAlgorithm, Layer, Map, depthwise};
 use kinglet::kernels::blocks::Blocks;
 use kinglet::kernels::{Active, Backend, Pixels};
 use kinglet::sys::cast::words_as_i8_mut;
-use kinglet::uses::ALL;
+use kinglet::uses::Dynamic;
 use kinglet::{Padding, Window};
 
 use super::{Buffers, Random};
@@ -60,7 +60,7 @@ fn convolution(buffers: &mut Buffers, name: &str, layer: &Layer, algorithm: Conv
     let taps = layer.window.taps_len() as usize;
     let macs = o.h * o.w * o.c * layer.input.c * taps;
     let (packed, input, output) = (&**weights, &*words_as_i8_mut(input), words_as_i8_mut(output));
-    count(name, label, macs, || algorithm.run::<Active, ALL>(layer, packed, input, output, scratch, 0..o.h));
+    count(name, label, macs, || algorithm.run::<Active, Dynamic>(layer, packed, input, output, scratch, 0..o.h));
 }
 
 /// Measures all kernels.

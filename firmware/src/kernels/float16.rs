@@ -5,13 +5,23 @@ use kinglet::kernels::algorithms::ConvAlgorithm;
 use kinglet::memory::{Memory, Region};
 use kinglet::ops::{Conv2d, Io, Op, OpKind, Operands};
 use kinglet::sys::cast::{as_u8, as_u8_mut, words_as_i8, words_as_i8_mut};
-use kinglet::{Activation, Channels, Clamp, DType, Padding, Place, QuantParams, Rounding, Shape, Tensor, Window, uses};
+use kinglet::uses::{Codes, Linked, Set};
+use kinglet::{Activation, Channels, Clamp, DType, Padding, Place, QuantParams, Rounding, Shape, Tensor, Window};
 
 use super::Buffers;
 use super::bench::count;
 
 /// Nothing but convolutions of halves: the rest of the runtime would change what the compiler makes of the other kernels.
-const HALVES: u64 = uses::operator(OpKind::Conv2d) | uses::dtype(DType::F16);
+#[derive(Clone, Copy)]
+struct Halves;
+
+impl Linked for Halves {
+    const SET: Set = Set {
+        operators: Codes::of(OpKind::Conv2d.code()),
+        dtypes: Codes::of(DType::F16.code()),
+        ..Set::NONE
+    };
+}
 
 /// A convolution of halves. Weights and elements are whatever lies there, but for an exponent that makes them small.
 fn convolution(buffers: &mut Buffers, name: &str, [h, w, c]: [u32; 3], channels: u32, kernel: u32) {
@@ -47,7 +57,7 @@ fn convolution(buffers: &mut Buffers, name: &str, [h, w, c]: [u32; 3], channels:
     let mut memory = Memory::split(fast, slow);
     let mut io = Io { memory: &mut memory, tensors, scratch };
     let macs = op.macs(&tensors) as usize;
-    count(name, "float16", macs, || op.run_one_of::<Active, HALVES>(&mut io, 0..h));
+    count(name, "float16", macs, || op.run_one_of::<Active, Halves>(&mut io, 0..h));
 }
 
 /// Measures the convolutions of halves. Without a floating-point unit they take some hundred times as much, and are of no use.

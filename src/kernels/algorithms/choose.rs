@@ -6,7 +6,7 @@ use super::conv_gemm::Width;
 use super::conv_winograd2::When;
 use super::{Layer, conv_gemm, conv_stride2, conv_winograd2, conv_winograd4};
 use crate::kernels::blocks::Blocks;
-use crate::uses;
+use crate::uses::{Codes, Linked};
 
 /// How a convolution is computed, and with it how its weights are packed. Every algorithm gives the same bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -36,6 +36,18 @@ pub enum ConvAlgorithm {
     Stride2,
 }
 
+const _: () = {
+    use ConvAlgorithm::*;
+    let run_time = Winograd2AtRunTime { tile_rows: 1 };
+    let all = [Direct, Gemm8, Gemm16, GemmBytes, Winograd2, run_time, Winograd4, Stride2];
+    let (mut ids, mut at) = ([0; 8], 0);
+    while at < ids.len() {
+        ids[at] = all[at].id();
+        at += 1;
+    }
+    assert!(Codes::distinct(&ids));
+};
+
 impl ConvAlgorithm {
     /// The code in a model file.
     pub const fn code(self) -> u32 {
@@ -49,6 +61,11 @@ impl ConvAlgorithm {
             ConvAlgorithm::Stride2 => 6,
             ConvAlgorithm::GemmBytes => 7,
         }
+    }
+
+    /// The code without the algorithm's parameters.
+    pub const fn id(self) -> u32 {
+        self.code() & 0xff
     }
 
     /// The algorithm of a code in a model file.
@@ -123,9 +140,9 @@ impl ConvAlgorithm {
         words.saturating_mul(4)
     }
 
-    /// Computes output rows `rows` by an algorithm among `USES`; [`ConvAlgorithm::Direct`] does nothing here, its operator
+    /// Computes output rows `rows` by an algorithm that the program links; [`ConvAlgorithm::Direct`] does nothing here, its operator
     /// computes it.
-    pub fn run<B: Blocks, const USES: u64>(
+    pub fn run<B: Blocks, L: Linked>(
         self,
         layer: &Layer,
         packed: &[u32],
@@ -134,31 +151,28 @@ impl ConvAlgorithm {
         scratch: &mut [u32],
         rows: Range<usize>,
     ) {
-        const fn linked(uses: u64, algorithm: ConvAlgorithm) -> bool {
-            uses::has(uses, uses::convolution(algorithm))
-        }
         use ConvAlgorithm::{Gemm8, Gemm16, GemmBytes, Stride2, Winograd2, Winograd2AtRunTime, Winograd4};
         match self {
-            Gemm8 if const { linked(USES, Gemm8) } => {
-                conv_gemm::run::<B, USES>(layer, Width::Narrow, packed, input, output, scratch, rows);
+            Gemm8 if const { L::SET.convolutions.has(Gemm8.id()) } => {
+                conv_gemm::run::<B, L>(layer, Width::Narrow, packed, input, output, scratch, rows);
             }
-            Gemm16 if const { linked(USES, Gemm16) } => {
-                conv_gemm::run::<B, USES>(layer, Width::Wide, packed, input, output, scratch, rows);
+            Gemm16 if const { L::SET.convolutions.has(Gemm16.id()) } => {
+                conv_gemm::run::<B, L>(layer, Width::Wide, packed, input, output, scratch, rows);
             }
-            GemmBytes if const { linked(USES, GemmBytes) } => {
-                conv_gemm::run::<B, USES>(layer, Width::Bytes, packed, input, output, scratch, rows);
+            GemmBytes if const { L::SET.convolutions.has(GemmBytes.id()) } => {
+                conv_gemm::run::<B, L>(layer, Width::Bytes, packed, input, output, scratch, rows);
             }
-            Winograd2 if const { linked(USES, Winograd2) } => {
+            Winograd2 if const { L::SET.convolutions.has(Winograd2.id()) } => {
                 conv_winograd2::run::<B>(layer, When::Export, packed, input, output, scratch, rows);
             }
-            Winograd2AtRunTime { tile_rows } if const { linked(USES, Winograd2AtRunTime { tile_rows: 1 }) } => {
+            Winograd2AtRunTime { tile_rows } if const { L::SET.convolutions.has(Winograd2AtRunTime { tile_rows: 1 }.id()) } => {
                 let when = When::RunTime(tile_rows as usize);
                 conv_winograd2::run::<B>(layer, when, packed, input, output, scratch, rows);
             }
-            Winograd4 if const { linked(USES, Winograd4) } => {
+            Winograd4 if const { L::SET.convolutions.has(Winograd4.id()) } => {
                 conv_winograd4::run::<B>(layer, packed, input, output, scratch, rows);
             }
-            Stride2 if const { linked(USES, Stride2) } => {
+            Stride2 if const { L::SET.convolutions.has(Stride2.id()) } => {
                 conv_stride2::run::<B>(layer, packed, input, output, scratch, rows);
             }
             _ => {}

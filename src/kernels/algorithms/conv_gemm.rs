@@ -19,7 +19,7 @@ use crate::kernels::blocks::gemm_bytes;
 use crate::kernels::blocks::pieces::{every, pieces, pieces_mut};
 use crate::quant::{Channel, Clamp, Multiplier, OutputStage, Rounding};
 use crate::sys::cast;
-use crate::uses;
+use crate::uses::Linked;
 
 /// The flag of packed weights whose requantization is done by the book.
 pub(crate) const EXACT: u32 = Packed::EXACT;
@@ -36,14 +36,14 @@ pub enum Width {
 }
 
 impl Width {
-    /// Whether a program that links `uses` has this width.
-    const fn is_among(self, uses: u64) -> bool {
+    /// Whether the program has this width.
+    const fn is_linked<L: Linked>(self) -> bool {
         let algorithm = match self {
             Width::Wide => ConvAlgorithm::Gemm16,
             Width::Narrow => ConvAlgorithm::Gemm8,
             Width::Bytes => ConvAlgorithm::GemmBytes,
         };
-        uses::has(uses, uses::convolution(algorithm))
+        L::SET.convolutions.has(algorithm.id())
     }
 
     const fn words_per_pair(self) -> usize {
@@ -57,12 +57,12 @@ impl Width {
 
     /// Two patches for the products.
     #[inline(always)]
-    fn patch<B: Blocks, const USES: u64>(self, x: &mut [u32], src: &[i8], at: [usize; 2], shape: &Rows) {
+    fn patch<B: Blocks, L: Linked>(self, x: &mut [u32], src: &[i8], at: [usize; 2], shape: &Rows) {
         match self {
-            Width::Bytes if Width::Bytes.is_among(USES) => {
+            Width::Bytes if Width::Bytes.is_linked::<L>() => {
                 B::patch_bytes(x, src, at[0], at[1], shape.stride(), shape.rows(), shape.len())
             }
-            Width::Wide | Width::Narrow if Width::Wide.is_among(USES) || Width::Narrow.is_among(USES) => {
+            Width::Wide | Width::Narrow if Width::Wide.is_linked::<L>() || Width::Narrow.is_linked::<L>() => {
                 B::patch(x, src, at, shape);
             }
             _ => {}
@@ -71,12 +71,12 @@ impl Width {
 
     /// The products of two patches with some blocks.
     #[inline(always)]
-    fn multiply<B: Blocks, const USES: u64>(self, x: &[u32], part: &Part<'_>, out: &mut [i8], second: usize) {
+    fn multiply<B: Blocks, L: Linked>(self, x: &[u32], part: &Part<'_>, out: &mut [i8], second: usize) {
         let Part { records, weights } = *part;
         match self {
-            Width::Wide if Width::Wide.is_among(USES) => B::gemm16(x, weights, records, out, second),
-            Width::Narrow if Width::Narrow.is_among(USES) => B::gemm8(x, weights, records, out, second),
-            Width::Bytes if Width::Bytes.is_among(USES) => B::gemm_bytes(x, weights, records, out, second),
+            Width::Wide if Width::Wide.is_linked::<L>() => B::gemm16(x, weights, records, out, second),
+            Width::Narrow if Width::Narrow.is_linked::<L>() => B::gemm8(x, weights, records, out, second),
+            Width::Bytes if Width::Bytes.is_linked::<L>() => B::gemm_bytes(x, weights, records, out, second),
             _ => {}
         }
     }
@@ -145,8 +145,8 @@ pub const fn scratch_words(layer: &Layer, width: Width) -> usize {
     patch_words(layer, width).saturating_mul(2).saturating_add(line_words(layer, tile_columns(layer)))
 }
 
-/// Computes output rows `rows`, by widths and a requantization among `USES`.
-pub fn run<B: Blocks, const USES: u64>(
+/// Computes output rows `rows`, by what the program links.
+pub fn run<B: Blocks, L: Linked>(
     layer: &Layer,
     width: Width,
     packed: &[u32],
@@ -177,13 +177,13 @@ pub fn run<B: Blocks, const USES: u64>(
                 // The last pixel of an odd row is computed twice, into the same place.
                 let apart = usize::from(column.wrapping_add(1) < end);
                 let at = [first, first.wrapping_add(apart.wrapping_mul(step))];
-                width.patch::<B, USES>(x, src, at, &shape);
+                width.patch::<B, L>(x, src, at, &shape);
                 let out = out.get_mut(column.wrapping_mul(layer.output.pitch)..).unwrap_or_default();
                 let second = apart.wrapping_mul(layer.output.pitch);
-                if uses::has(USES, uses::EXACT) && packed.flags & Packed::EXACT != 0 {
-                    exact::<B, USES>(layer, width, &packed, x, out, second);
+                if L::SET.exact && packed.flags & Packed::EXACT != 0 {
+                    exact::<B, L>(layer, width, &packed, x, out, second);
                 } else {
-                    fast::<B, USES>(layer, width, &parts, x, out, second);
+                    fast::<B, L>(layer, width, &parts, x, out, second);
                 }
                 first = first.wrapping_add(step.wrapping_mul(2));
                 column = column.wrapping_add(2);
@@ -228,7 +228,7 @@ fn direct<'a>(layer: &Layer, y: usize, column: usize, input: &'a [i8]) -> Option
 }
 
 #[inline(always)]
-fn fast<B: Blocks, const USES: u64>(
+fn fast<B: Blocks, L: Linked>(
     layer: &Layer,
     width: Width,
     [whole, last]: &[Part<'_>; 2],
@@ -239,28 +239,21 @@ fn fast<B: Blocks, const USES: u64>(
     let channels = layer.output.c;
     if channels < 4 {
         let mut few = [0i8; 8];
-        width.multiply::<B, USES>(x, last, &mut few, 4);
+        width.multiply::<B, L>(x, last, &mut few, 4);
         for (to, from) in [(0, 0), (second, 4)] {
             let to = out.get_mut(to..).unwrap_or_default();
             copy(to.get_mut(..channels).unwrap_or_default(), few.get(from..).unwrap_or_default());
         }
         return;
     }
-    width.multiply::<B, USES>(x, whole, out, second);
+    width.multiply::<B, L>(x, whole, out, second);
     if !channels.is_multiple_of(4) {
-        width.multiply::<B, USES>(x, last, out.get_mut(channels.wrapping_sub(4)..).unwrap_or_default(), second);
+        width.multiply::<B, L>(x, last, out.get_mut(channels.wrapping_sub(4)..).unwrap_or_default(), second);
     }
 }
 
 /// The same with requantization by the book.
-fn exact<B: Blocks, const USES: u64>(
-    layer: &Layer,
-    width: Width,
-    packed: &Packed,
-    x: &[u32],
-    out: &mut [i8],
-    second: usize,
-) {
+fn exact<B: Blocks, L: Linked>(layer: &Layer, width: Width, packed: &Packed, x: &[u32], out: &mut [i8], second: usize) {
     let channels = layer.output.c;
     let clamp = Clamp { min: i32::from(layer.low), max: i32::from(layer.high) };
     let stage = OutputStage { rounding: Rounding::Double, zero_point: i32::from(layer.zero_out), clamp };
@@ -269,9 +262,9 @@ fn exact<B: Blocks, const USES: u64>(
     for (block, (records, weights)) in blocks.enumerate() {
         let mut acc = [0i32; 8];
         match width {
-            Width::Wide if Width::Wide.is_among(USES) => B::gemm16_acc(x, weights, &mut acc),
-            Width::Narrow if Width::Narrow.is_among(USES) => B::gemm8_acc(x, weights, &mut acc),
-            Width::Bytes if Width::Bytes.is_among(USES) => B::gemm_bytes_acc(x, weights, &mut acc),
+            Width::Wide if Width::Wide.is_linked::<L>() => B::gemm16_acc(x, weights, &mut acc),
+            Width::Narrow if Width::Narrow.is_linked::<L>() => B::gemm8_acc(x, weights, &mut acc),
+            Width::Bytes if Width::Bytes.is_linked::<L>() => B::gemm_bytes_acc(x, weights, &mut acc),
             _ => {}
         }
         let first = block_start(block, channels);

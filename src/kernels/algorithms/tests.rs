@@ -7,6 +7,7 @@ use super::conv_winograd2::When;
 use super::{Layer, Map, conv_gemm, conv_stride2, conv_winograd2, conv_winograd4, depthwise};
 use crate::kernels::{Active, Portable};
 use crate::quant::{Channel, Multiplier};
+use crate::uses::Dynamic;
 use crate::window::Window;
 
 /// A convolution with its data.
@@ -156,7 +157,7 @@ proptest! {
         let packed = conv_gemm::pack(&case.layer, width, &case.weights, &case.channels);
         prop_assert_eq!(packed.len(), conv_gemm::packed_words(&case.layer, width));
         let out = run_on_both!(&case, conv_gemm::scratch_words(&case.layer, width), |B| |input, output, scratch, rows| {
-            conv_gemm::run::<B, { crate::uses::ALL }>(&case.layer, width, &packed, input, output, scratch, rows);
+            conv_gemm::run::<B, Dynamic>(&case.layer, width, &packed, input, output, scratch, rows);
         });
         let expected = oracle(&case);
         prop_assert_eq!(out, [expected.clone(), expected]);
@@ -167,7 +168,7 @@ proptest! {
         prop_assume!(conv_gemm::supports(&case.layer, width));
         let packed = conv_gemm::pack(&case.layer, width, &case.weights, &case.channels);
         let out = run_on_both!(&case, conv_gemm::scratch_words(&case.layer, width), |B| |input, output, scratch, rows| {
-            conv_gemm::run::<B, { crate::uses::ALL }>(&case.layer, width, &packed, input, output, scratch, rows);
+            conv_gemm::run::<B, Dynamic>(&case.layer, width, &packed, input, output, scratch, rows);
         });
         let expected = oracle(&case);
         prop_assert_eq!(out, [expected.clone(), expected]);

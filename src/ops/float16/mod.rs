@@ -14,7 +14,7 @@ use super::{Io, Op, OpKind};
 use crate::kernels::Backend;
 use crate::kernels::blocks::float16::LANES;
 use crate::tensor::Tensor;
-use crate::uses;
+use crate::uses::Linked;
 
 /// Bytes of scratch that a convolution into `output` takes for each element under its window: four numbers in single
 /// precision, for as many pixels, or a half where the output is one pixel wide.
@@ -23,10 +23,10 @@ pub(super) const fn element_bytes(output: &Tensor) -> u64 {
 }
 
 /// Computes rows `rows` of an output, if the operator is one that [`wide::takes`](super::wide::takes) names.
-pub(super) fn run<B: Backend, const USES: u64>(op: &Op<'_>, io: &mut Io<'_, '_>, rows: Range<u32>) -> bool {
+pub(super) fn run<B: Backend, L: Linked>(op: &Op<'_>, io: &mut Io<'_, '_>, rows: Range<u32>) -> bool {
     macro_rules! linked {
         ($kind:ident, $run:expr) => {
-            if uses::has(USES, uses::operator(OpKind::$kind)) {
+            if L::SET.operators.has(OpKind::$kind.code()) {
                 $run
             }
         };

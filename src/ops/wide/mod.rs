@@ -10,7 +10,7 @@ mod weighted;
 use core::ops::Range;
 
 use super::{Io, Op, OpKind};
-use crate::uses;
+use crate::uses::Linked;
 
 /// Whether the operator's arithmetic on int16 elements is here; the others see to it themselves.
 pub(super) const fn takes(kind: OpKind) -> bool {
@@ -30,10 +30,10 @@ pub(super) const fn takes(kind: OpKind) -> bool {
 }
 
 /// Computes rows `rows` of an output, if the operator is one that [`takes`] names.
-pub(super) fn run<const USES: u64>(op: &Op<'_>, io: &mut Io<'_, '_>, rows: Range<u32>) -> bool {
+pub(super) fn run<L: Linked>(op: &Op<'_>, io: &mut Io<'_, '_>, rows: Range<u32>) -> bool {
     macro_rules! linked {
         ($kind:ident, $run:expr) => {
-            if uses::has(USES, uses::operator(OpKind::$kind)) {
+            if L::SET.operators.has(OpKind::$kind.code()) {
                 $run
             }
         };

@@ -10,6 +10,7 @@ use core::sync::atomic::{AtomicI32, Ordering};
 
 use cortex_m_rt::{entry, exception};
 use kinglet::kernels::Active;
+use kinglet::uses::Linked;
 use kinglet::{Arena, Session};
 use kinglet_cooperative::{Lateness, Motor, exit, instructions, now, since_tick, start, tick};
 
@@ -39,7 +40,7 @@ fn SysTick() {
 }
 
 /// Runs a piece; whether there is another one.
-fn run<const USES: u64>(session: &mut Session<'_, Active, USES>, piece: Piece) -> bool {
+fn run<L: Linked>(session: &mut Session<'_, Active, L>, piece: Piece) -> bool {
     match piece {
         Piece::Inference => {
             session.run();
