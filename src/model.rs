@@ -148,11 +148,7 @@ impl<'m, L: Linked> Model<'m, L> {
     }
 
     const fn uses_of_step(&self, step: &Step<'_>) -> Set {
-        Set {
-            overlays: step.is_overlaid(),
-            chains: !self.runs_in_order(step),
-            ..step.op.uses(&step.tensors)
-        }
+        Set { overlays: step.is_overlaid(), chains: !self.runs_in_order(step), ..step.op.uses(&step.tensors) }
     }
 
     /// Whether the steps of the step's moment can run one after the other, each as a whole: there is but one, or their outputs have

@@ -37,10 +37,7 @@ macro_rules! arena {
 }
 
 /// Logs board and model, and opens a session on an arena of [`arena!`](crate::arena!); when that cannot be, logs why.
-pub fn session<L: Linked>(
-    model: Model<'static, L>,
-    [ram, slow]: Bytes,
-) -> Option<Session<'static, Active, L>> {
+pub fn session<L: Linked>(model: Model<'static, L>, [ram, slow]: Bytes) -> Option<Session<'static, Active, L>> {
     report::board();
     report::model(&model);
     let session = if model.fast_len() > 0 { Session::split(model, ram, slow) } else { Session::new(model, ram) };

@@ -11,12 +11,7 @@ use crate::{fault, report};
 /// Reads `inputs.bin`, writes `outputs.bin`, and measures the first inference; the exit code.
 ///
 /// `frame` has room for one image; `records` are as many as the model has steps.
-pub fn evaluate<L: Linked>(
-    model: Model<'static, L>,
-    arena: Bytes,
-    frame: &mut [u8],
-    records: &[Record],
-) -> i32 {
+pub fn evaluate<L: Linked>(model: Model<'static, L>, arena: Bytes, frame: &mut [u8], records: &[Record]) -> i32 {
     let Some(mut session) = session(model, arena) else { return fault::BAD_INPUT };
     let (Some(mut images), Some(mut outputs)) = (HostImages::open(), HostOutputs::create()) else {
         defmt::error!("cannot open inputs.bin (an image set) or outputs.bin in the working directory");

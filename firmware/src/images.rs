@@ -105,11 +105,7 @@ impl Source for Embedded {
 ///
 /// # Errors
 /// When it is not as long as the model's input.
-pub fn feed<L: Linked>(
-    session: &mut Session<'_, Active, L>,
-    kind: Kind,
-    image: &[u8],
-) -> Result<(), SessionError> {
+pub fn feed<L: Linked>(session: &mut Session<'_, Active, L>, kind: Kind, image: &[u8]) -> Result<(), SessionError> {
     match kind {
         Kind::Pixels => session.set_pixels(image),
         Kind::Quantized => session.set_input_bytes(image),

@@ -31,11 +31,7 @@ pub fn infer<L: Linked>(model: Model<'static, L>, arena: Bytes, frame: &mut [u8]
     fault::BAD_INPUT
 }
 
-fn classify<L: Linked>(
-    session: &mut Session<'_, Active, L>,
-    mut images: impl Source,
-    frame: &mut [u8],
-) -> i32 {
+fn classify<L: Linked>(session: &mut Session<'_, Active, L>, mut images: impl Source, frame: &mut [u8]) -> i32 {
     let header = images.header();
     let Some(frame) = header.fit(&session.model().input(), frame) else { return fault::BAD_INPUT };
     for index in 0..header.count {

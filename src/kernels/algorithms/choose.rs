@@ -165,7 +165,9 @@ impl ConvAlgorithm {
             Winograd2 if const { L::SET.convolutions.has(Winograd2.id()) } => {
                 conv_winograd2::run::<B>(layer, When::Export, packed, input, output, scratch, rows);
             }
-            Winograd2AtRunTime { tile_rows } if const { L::SET.convolutions.has(Winograd2AtRunTime { tile_rows: 1 }.id()) } => {
+            Winograd2AtRunTime { tile_rows }
+                if const { L::SET.convolutions.has(Winograd2AtRunTime { tile_rows: 1 }.id()) } =>
+            {
                 let when = When::RunTime(tile_rows as usize);
                 conv_winograd2::run::<B>(layer, when, packed, input, output, scratch, rows);
             }
