@@ -1,6 +1,7 @@
 //! Runs every image of the host through a model and writes every output byte back.
 
 use kinglet::Model;
+use kinglet::uses::Linked;
 
 use crate::arena::{Bytes, session};
 use crate::host::{HostImages, HostOutputs};

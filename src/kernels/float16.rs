@@ -104,7 +104,7 @@ pub(crate) const fn are_biases(bytes: &[u8], channels: u32) -> bool {
 
 /// The products of a patch with four channels' weights, added to `sums` one element after the other.
 #[inline]
-pub(super) fn dot_1x4(patch: &[f16], [w0, w1, w2, w3]: [&[f16]; 4], sums: &mut [f32; 4]) {
+pub(crate) fn dot_1x4(patch: &[f16], [w0, w1, w2, w3]: [&[f16]; 4], sums: &mut [f32; 4]) {
     let [mut s0, mut s1, mut s2, mut s3] = *sums;
     for ((((&x, &w0), &w1), &w2), &w3) in patch.iter().zip(w0).zip(w1).zip(w2).zip(w3) {
         let x = widen(x);
