@@ -3,7 +3,7 @@
 use kinglet::Padding;
 use serde::{Deserialize, Serialize};
 
-use super::{Builder, GraphError, NodeId};
+use super::{Builder, GraphError, NodeId, merge};
 
 /// What follows a convolution.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +65,14 @@ pub enum Block {
         /// What follows the convolution.
         #[serde(default)]
         norm: Norm,
+    },
+    /// 3x3 convolution that is trained as parallel branches ([`merge`](super::merge())), ReLU.
+    Rep {
+        /// Output channels.
+        filters: u32,
+        /// Stride in both directions.
+        #[serde(default = "one")]
+        stride: u32,
     },
     /// Depthwise 3x3, normalization, ReLU, pointwise, normalization, ReLU.
     Separable {
@@ -160,11 +168,13 @@ struct Conv {
     stride: u32,
     norm: Norm,
     relu: bool,
+    /// Whether it is trained as parallel branches, even if the network is not.
+    branched: bool,
 }
 
 impl Conv {
     const fn new(filters: u32, kernel: u32, stride: u32) -> Self {
-        Self { filters, kernel, stride, norm: Norm::Batch, relu: true }
+        Self { filters, kernel, stride, norm: Norm::Batch, relu: true, branched: false }
     }
 
     const fn linear(self) -> Self {
@@ -186,6 +196,7 @@ impl Block {
         let mut block = self.clone();
         match &mut block {
             Block::Conv { filters, .. }
+            | Block::Rep { filters, .. }
             | Block::Separable { filters, .. }
             | Block::Residual { filters, .. }
             | Block::Bottleneck { filters, .. }
@@ -200,6 +211,15 @@ impl Block {
         block
     }
 
+    /// The block as it is after training, when parallel branches are merged.
+    #[must_use]
+    pub(super) fn merged(&self) -> Self {
+        match *self {
+            Block::Rep { filters, stride } => Block::Conv { filters, kernel: 3, stride, norm: Norm::Batch },
+            _ => self.clone(),
+        }
+    }
+
     /// Adds the block's nodes after `input`, named `name` or `name_part`; gives its output.
     ///
     /// # Errors
@@ -208,6 +228,9 @@ impl Block {
         match *self {
             Block::Conv { filters, kernel, stride, norm } => {
                 net.conv_unit(name, input, Conv { norm, ..Conv::new(filters, kernel, stride) })
+            }
+            Block::Rep { filters, stride } => {
+                net.conv_unit(name, input, Conv { branched: true, ..Conv::new(filters, 3, stride) })
             }
             Block::Separable { filters, stride } => {
                 let depth = format!("{name}_depth");
@@ -264,15 +287,33 @@ impl Block {
 }
 
 impl Builder {
-    /// Convolution, normalization if any, ReLU if any; named `name`, `name_bn`, `name_relu`.
+    /// Convolution, normalization if any, ReLU if any; named `name`, `name_bn`, `name_relu`. Before the ReLU, the other
+    /// branches of a convolution that is trained as several are added.
     fn conv_unit(&mut self, name: &str, input: NodeId, conv: Conv) -> Result<NodeId, GraphError> {
-        let Conv { filters, kernel, stride, norm, relu } = conv;
+        let Conv { filters, kernel, stride, norm, relu, branched } = conv;
         let bias = norm == Norm::None;
         let mut x = self.conv2d(name, input, filters, [kernel; 2], [stride; 2], Padding::Same, bias)?;
         if norm == Norm::Batch {
-            x = self.batch_norm(&format!("{name}_bn"), x)?;
+            x = self.batch_norm(&merge::norm(name), x)?;
+            if (branched || self.branched) && kernel > 1 {
+                x = self.with_branches(name, input, x, conv)?;
+            }
         }
         if relu { self.relu(&format!("{name}_relu"), x) } else { Ok(x) }
+    }
+
+    /// Adds to `x`, the normalized convolution `name`, a normalized 1x1 convolution and, where the shape stays, the
+    /// normalized input.
+    fn with_branches(&mut self, name: &str, input: NodeId, x: NodeId, conv: Conv) -> Result<NodeId, GraphError> {
+        let point = merge::point(name);
+        let side = self.conv2d(&point, input, conv.filters, [1, 1], [conv.stride; 2], Padding::Same, false)?;
+        let side = self.batch_norm(&merge::norm(&point), side)?;
+        let sum = self.add(&format!("{name}_sum"), x, side)?;
+        if !self.shape(input).same(self.shape(x)) {
+            return Ok(sum);
+        }
+        let same = self.batch_norm(&merge::identity(name), input)?;
+        self.add(&format!("{name}_all"), sum, same)
     }
 
     /// An Inception branch: a 1x1 bottleneck of `reduce` filters (none when 0) before `conv`.

@@ -27,6 +27,8 @@ pub const EPSILON: f32 = 1e-5;
 pub struct Builder {
     graph: Graph,
     names: HashSet<String>,
+    /// Whether blocks train their convolutions as parallel branches.
+    pub(super) branched: bool,
 }
 
 impl Builder {
@@ -46,7 +48,7 @@ impl Builder {
             labels: Vec::new(),
             preprocess: Preprocess::unit(input.c as usize),
         };
-        Ok(Self { graph, names: HashSet::from(["input".to_string()]) })
+        Ok(Self { graph, names: HashSet::from(["input".to_string()]), branched: false })
     }
 
     /// The input node.

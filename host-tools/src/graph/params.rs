@@ -145,6 +145,30 @@ impl Params {
     }
 }
 
+/// What a batch normalization does to each channel: `factor * x + offset`.
+pub(crate) struct Line {
+    pub factors: Vec<f64>,
+    pub offsets: Vec<f64>,
+}
+
+impl Line {
+    /// That of the batch normalization `name`.
+    ///
+    /// # Errors
+    /// When a parameter is missing.
+    pub fn of(name: &str, epsilon: f32, params: &Params) -> Result<Self, GraphError> {
+        let values = |suffix: &str| {
+            let array = params.require(&format!("{name}.{suffix}"))?;
+            Ok::<Vec<f64>, GraphError>(array.iter().map(|&x| x.into()).collect())
+        };
+        let (gamma, beta, mean, variance) = (values("gamma")?, values("beta")?, values("mean")?, values("variance")?);
+        let factor = |(gamma, variance): (&f64, &f64)| gamma / (variance + f64::from(epsilon)).sqrt();
+        let factors: Vec<f64> = gamma.iter().zip(&variance).map(factor).collect();
+        let offsets = beta.iter().zip(&mean).zip(&factors).map(|((beta, mean), factor)| beta - mean * factor).collect();
+        Ok(Self { factors, offsets })
+    }
+}
+
 fn constant(spec: &ParamSpec) -> ArrayD<f32> {
     let one = [".gamma", ".variance", ".constant"].iter().any(|suffix| spec.name.ends_with(suffix));
     ArrayD::from_elem(IxDyn(&spec.dims), if one { 1.0 } else { 0.0 })

@@ -41,6 +41,10 @@ pub struct NetworkRecipe {
     /// The pieces, in order, without the classifier.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub blocks: Vec<Block>,
+    /// Trains every convolution with batch normalization, but for 1x1, as parallel branches that are merged into one
+    /// afterwards ([`merge`](super::merge())).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reparameterize: bool,
     /// How feature maps become class scores.
     #[serde(default)]
     pub head: Head,
@@ -55,6 +59,12 @@ impl NetworkRecipe {
     /// The network's name.
     pub fn name(&self) -> &str {
         self.name.as_deref().or(self.zoo.as_deref()).unwrap_or("network")
+    }
+
+    /// The network as it is after training: without parallel branches.
+    #[must_use]
+    pub fn merged(&self) -> Self {
+        Self { reparameterize: false, blocks: self.blocks.iter().map(Block::merged).collect(), ..self.clone() }
     }
 
     /// `H x W x C` of one image.
@@ -90,6 +100,7 @@ impl NetworkRecipe {
             return Err(GraphError::Recipe(reason));
         }
         let mut net = Builder::new(self.name(), input)?;
+        net.branched = self.reparameterize;
         let mut x = net.input();
         for (index, block) in blocks.iter().enumerate() {
             x = block.scaled(width).build(&mut net, &format!("b{}", index + 1), x)?;

@@ -8,7 +8,7 @@ use ndarray::{ArrayD, IxDyn};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
-use super::{Graph, GraphError, NetworkRecipe, Params, Preprocess};
+use super::{Graph, GraphError, NetworkRecipe, Params, Preprocess, merge};
 use crate::files;
 
 /// Value of the metadata key `format`.
@@ -40,7 +40,7 @@ pub fn save(path: &Path, model: &FloatModel) -> Result<(), GraphError> {
     write(path, &model.params, metadata)
 }
 
-/// Reads what [`save`] wrote.
+/// Reads what [`save`] wrote; parallel branches are merged.
 ///
 /// # Errors
 /// Names the file, and what is wrong with it.
@@ -54,8 +54,7 @@ pub fn load(path: &Path) -> Result<FloatModel, GraphError> {
     let labels: Vec<String> = parse(path, "labels", field("labels")?)?;
     let preprocess: Preprocess = parse(path, "preprocess", field("preprocess")?)?;
     let graph = recipe.build(&labels, &preprocess)?;
-    params.check(&graph)?;
-    Ok(FloatModel { recipe, graph, params })
+    merge(&FloatModel { recipe, graph, params })
 }
 
 /// Writes arrays and metadata as safetensors, atomically.

@@ -195,6 +195,11 @@ fn residual_and_inception_block_gradients() {
     check(&around(shape, |net, x| inception.build(net, "inception", x)));
     inception = Block::Inception { one: 2, three_reduce: 0, three: 3, five_reduce: 0, five: 2, pool: 0, without: None };
     check(&around(shape, |net, x| inception.build(net, "naive", x)));
+    // Branches that are merged after training, with and without the input among them.
+    check(&around(shape, |net, x| {
+        let x = Block::Rep { filters: 4, stride: 2 }.build(net, "smaller", x)?;
+        Block::Rep { filters: 4, stride: 1 }.build(net, "same", x)
+    }));
 }
 
 #[test]

@@ -8,9 +8,8 @@ use rayon::prelude::*;
 
 use super::integers::{Integers, Place};
 use super::ranges::Ranges;
-use crate::graph::{Graph, GraphError, NodeId, Op, ParamSpec, Params};
+use crate::graph::{Graph, GraphError, Line, NodeId, Op, ParamSpec, Params};
 use crate::layers::{self, Loss, Slot};
-use crate::quantize::fold::batch_norm_factors;
 use crate::quantize::{self, QuantizeError, trained};
 
 /// Chunks of a batch.
@@ -191,7 +190,7 @@ impl Unfolding<'_> {
         match node.op {
             Op::BatchNorm { epsilon } => {
                 self.put(&format!("{}.beta", node.name), offsets);
-                let factors = batch_norm_factors(&node.name, epsilon, self.params)?;
+                let factors = Line::of(&node.name, epsilon, self.params)?.factors;
                 self.factors.iter_mut().zip(factors).for_each(|(all, factor)| *all *= factor);
             }
             Op::Conv2d { .. } | Op::DepthwiseConv2d { .. } | Op::Dense { .. } => {

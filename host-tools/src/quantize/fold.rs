@@ -8,7 +8,7 @@ use kinglet::{Activation, Shape, Window};
 use ndarray::ArrayD;
 
 use super::QuantizeError;
-use crate::graph::{Function, Graph, GraphError, NodeId, Op, Params, Preprocess};
+use crate::graph::{Function, Graph, GraphError, Line, NodeId, Op, Params, Preprocess};
 use crate::network::ConstantFunction;
 
 /// A value of a folded network: 0 is the input, `i + 1` the output of node `i`.
@@ -308,13 +308,10 @@ impl Folding<'_> {
     }
 
     fn batch_norm(&mut self, id: NodeId, epsilon: f32, alone: bool) -> Result<ValueId, QuantizeError> {
-        let values = |suffix| Ok::<Vec<f64>, GraphError>(self.param(id, suffix)?.iter().map(|&x| x.into()).collect());
-        let (beta, mean) = (values("beta")?, values("mean")?);
-        let factors = batch_norm_factors(&self.graph.node(id).name, epsilon, self.params)?;
+        let Line { factors, offsets } = Line::of(&self.graph.node(id).name, epsilon, self.params)?;
         if let Some(channel) = factors.iter().position(|factor| !factor.is_finite()) {
             return Err(QuantizeError::Weights(format!("{}.variance[{channel}]", self.graph.node(id).name)));
         }
-        let offsets: Vec<f64> = beta.iter().zip(&mean).zip(&factors).map(|((b, m), f)| b - m * f).collect();
         if alone
             && let Some(node) = self.before(id)
             && let Some(weights) = node.op.weights_mut()
@@ -326,15 +323,4 @@ impl Folding<'_> {
         let weights = Weights { weights: factors.iter().map(|&x| x as f32).collect(), bias, channels_last: true };
         Ok(self.push(id, FoldedOp::DepthwiseConv2d(Window::global([1, 1]), weights), Activation::None))
     }
-}
-
-/// What the batch normalization `name` multiplies each channel with.
-///
-/// # Errors
-/// When a parameter is missing.
-pub(crate) fn batch_norm_factors(name: &str, epsilon: f32, params: &Params) -> Result<Vec<f64>, GraphError> {
-    let (gamma, variance) = (params.require(&format!("{name}.gamma"))?, params.require(&format!("{name}.variance"))?);
-    let factor =
-        |(gamma, variance): (&f32, &f32)| f64::from(*gamma) / (f64::from(*variance) + f64::from(epsilon)).sqrt();
-    Ok(gamma.iter().zip(variance).map(factor).collect())
 }

@@ -57,7 +57,7 @@ pub enum Event<'a> {
 /// A trained network.
 #[derive(Clone, Debug)]
 pub struct Trained {
-    /// The graph, with labels and preprocessing.
+    /// The graph, with labels and preprocessing, without parallel branches.
     pub graph: Graph,
     /// Weights and running statistics.
     pub params: Params,
@@ -82,7 +82,7 @@ impl Trained {
 
     /// Network and numbers, ready to be saved.
     pub fn model(&self) -> FloatModel {
-        FloatModel { recipe: self.recipe.network.clone(), graph: self.graph.clone(), params: self.params.clone() }
+        FloatModel { recipe: self.recipe.network.merged(), graph: self.graph.clone(), params: self.params.clone() }
     }
 }
 

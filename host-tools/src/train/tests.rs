@@ -43,6 +43,18 @@ fn learns_and_repeats_bit_for_bit_on_any_number_of_threads() {
     assert_ne!(other.params, trained.params);
 }
 
+/// Stops in the middle: as soon as an epoch's checkpoint is there, the next one, `thrown`, is thrown away.
+fn stop_at(trainer: &mut Trainer<'_>, folder: &RunFolder, thrown: usize) {
+    let stop = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        trainer.train(Some(folder), |event| {
+            if matches!(event, Event::Epoch(epoch) if epoch.epoch == thrown) {
+                std::panic::resume_unwind(Box::new("stopped"));
+            }
+        })
+    }));
+    assert!(stop.is_err());
+}
+
 #[test]
 fn a_resumed_run_equals_an_uninterrupted_one() {
     let (mut recipe, data) = tiny();
@@ -62,15 +74,7 @@ fn a_resumed_run_equals_an_uninterrupted_one() {
         let folder = tempfile::tempdir().unwrap();
         let folder = RunFolder::new(folder.path());
         let mut trainer = Trainer::new(&recipe, &data).unwrap();
-        // Stop it in the middle: as soon as an epoch's checkpoint is there, the next one is thrown away.
-        let stop = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            trainer.train(Some(&folder), |event| {
-                if matches!(event, Event::Epoch(epoch) if epoch.epoch == thrown) {
-                    std::panic::resume_unwind(Box::new("stopped"));
-                }
-            })
-        }));
-        assert!(stop.is_err());
+        stop_at(&mut trainer, &folder, thrown);
         let mut resumed = folder.resume(&data).unwrap();
         assert_eq!(resumed.history.len(), thrown - 1);
         resumed.train(Some(&folder), |_| ()).unwrap();
@@ -94,6 +98,38 @@ fn a_resumed_run_equals_an_uninterrupted_one() {
         let stored = crate::graph::load(&folder.file("weights.safetensors")).unwrap();
         assert_eq!((stored.params, stored.graph), (whole.params, whole.graph));
     }
+}
+
+/// What is trained as parallel branches is stored, tuned and shipped as the plain network, and says the same.
+#[test]
+fn branches_are_merged_when_training_ends() {
+    let (recipe, data) = tiny();
+    let network = NetworkRecipe { reparameterize: true, ..recipe.network.clone() };
+    let recipe = Recipe { epochs: 3, network, ..recipe };
+    let float = train(&recipe, &data);
+    let plain = Trainer::new(&Recipe { network: recipe.network.merged(), ..recipe.clone() }, &data).unwrap();
+    assert_eq!(&float.graph, plain.graph());
+    let merged = accuracy(&float.graph, &float.params, &data.test).unwrap();
+    assert!((merged - float.accuracy()).abs() < 1.5 / data.test.len() as f64, "{merged}");
+
+    let folder = tempfile::tempdir().unwrap();
+    let run = RunFolder::new(folder.path());
+    run.finish(&float).unwrap();
+    let model = crate::graph::load(&run.file("weights.safetensors")).unwrap();
+    assert_eq!((model.params, model.recipe), (float.params.clone(), recipe.network.merged()));
+    assert_eq!(run.recipe().unwrap().network, recipe.network);
+
+    // Quantization-aware training goes on without branches, at once, from a run and from a checkpoint.
+    let recipe = Recipe { qat: Some(Qat { epochs: Some(2), ..Qat::default() }), ..recipe };
+    let whole = train(&recipe, &data);
+    let mut tuned = Trainer::tune(&recipe, &data, &float.model(), float.history.clone()).unwrap();
+    tuned.train(None, |_| ()).unwrap();
+    assert_eq!(tuned.finish().params, whole.params);
+    let mut tuned = Trainer::tune(&recipe, &data, &float.model(), float.history.clone()).unwrap();
+    stop_at(&mut tuned, &run, 5);
+    let mut resumed = run.resume(&data).unwrap();
+    resumed.train(None, |_| ()).unwrap();
+    assert_eq!(resumed.finish().params, whole.params);
 }
 
 #[test]

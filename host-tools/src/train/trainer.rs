@@ -12,7 +12,7 @@ use super::optimizer::Memory;
 use super::{Epoch, Event, Recipe, RunFolder, TrainError, Trained};
 use crate::data::{Dataset, Split};
 use crate::deploy;
-use crate::graph::{FloatModel, Graph, Params, Preprocess};
+use crate::graph::{self, FloatModel, Graph, GraphError, Params, Preprocess};
 use crate::layers::{self, Net};
 use crate::qat;
 use crate::quantize::{self, trained};
@@ -74,20 +74,36 @@ impl<'d> Trainer<'d> {
         }
         let qat = Some(recipe.qat.clone().unwrap_or_default());
         let mut trainer = Self::new(&Recipe { qat, ..recipe.clone() }, data)?;
-        if *trainer.graph() != model.graph {
+        let model = graph::merge(model)?;
+        if trainer.merged_graph()? != model.graph {
             return Err(TrainError::Recipe(format!("the network is not the recipe's `{}`", trainer.graph().name)));
         }
         trainer.history = history;
-        trainer.begin_tuning(model.params.clone())?;
+        trainer.begin_tuning(model.params)?;
         Ok(trainer)
     }
 
-    /// Goes over to integers, with ranges that are chosen on training images.
+    /// The network without parallel branches.
+    fn merged_graph(&self) -> Result<Graph, GraphError> {
+        let Graph { labels, preprocess, .. } = self.graph();
+        self.recipe.network.merged().build(labels, preprocess)
+    }
+
+    /// The network and its numbers, without parallel branches.
+    fn merged(&self) -> Result<FloatModel, GraphError> {
+        let (recipe, graph, params) = (self.recipe.network.clone(), self.graph().clone(), self.params());
+        match self.net {
+            Engine::Float(_) => graph::merge(&FloatModel { recipe, graph, params }),
+            Engine::Int8(_) => Ok(FloatModel { recipe: recipe.merged(), graph, params }),
+        }
+    }
+
+    /// Goes over to integers, with ranges that are chosen on training images. The network is without branches.
     fn begin_tuning(&mut self, mut params: Params) -> Result<(), TrainError> {
         let qat = self.recipe.qat.clone().unwrap_or_default();
         let quantize = quantize::Options { calibration: qat.calibrate, ..quantize::Options::default() };
         let options = deploy::Options { images: qat.calibration_images, quantize };
-        let prepared = deploy::prepare(self.net.graph(), &params, &self.data.train, &options)?;
+        let prepared = deploy::prepare(&self.merged_graph()?, &params, &self.data.train, &options)?;
         for (value, quant) in prepared.quants.iter().enumerate() {
             let ends = [kinglet::DType::I8.min(), kinglet::DType::I8.max()].map(|q| quant.dequantize(q));
             trained::insert(&mut params, prepared.float.value_name(value), ends);
@@ -98,7 +114,7 @@ impl<'d> Trainer<'d> {
     /// Goes on in integers, after so many epochs in float, with the numbers and ranges of `params`.
     pub(super) fn tune_from(&mut self, params: &Params, float_epochs: usize) -> Result<(), TrainError> {
         let rate = self.recipe.qat.clone().unwrap_or_default().range_rate;
-        let net = qat::Net::new(self.net.graph(), params, rate)?;
+        let net = qat::Net::new(&self.merged_graph()?, params, rate)?;
         self.average = self.recipe.average.map(|_| net.params());
         self.net = Engine::Int8(Box::new(net));
         self.memory = Memory::default();
@@ -161,7 +177,7 @@ impl<'d> Trainer<'d> {
             if self.recipe.qat.is_none() || self.float_epochs.is_some() {
                 break;
             }
-            self.begin_tuning(self.params())?;
+            self.begin_tuning(self.merged()?.params)?;
         }
         progress(Event::End);
         Ok(())
@@ -307,10 +323,12 @@ impl<'d> Trainer<'d> {
     }
 
     /// The result.
+    ///
+    /// # Panics
+    /// Never: a network in training has all its parameters.
     pub fn finish(self) -> Trained {
-        let params = self.params();
-        let (graph, float_epochs) = (self.net.graph().clone(), self.float_epochs);
-        Trained { graph, params, history: self.history, recipe: self.recipe, float_epochs }
+        let FloatModel { graph, params, .. } = self.merged().expect("a network in training has all its parameters");
+        Trained { graph, params, history: self.history, recipe: self.recipe, float_epochs: self.float_epochs }
     }
 }
 
