@@ -125,8 +125,12 @@ mod tests {
         ];
         // Even and odd extents are padded differently at stride 2.
         for (input, reparameterize) in [([8, 9, 3], false), ([8, 9, 3], true), ([7, 6, 1], true)] {
-            let recipe =
-                NetworkRecipe { input: Some(input), blocks: blocks.clone(), reparameterize, ..NetworkRecipe::default() };
+            let recipe = NetworkRecipe {
+                input: Some(input),
+                blocks: blocks.clone(),
+                reparameterize,
+                ..NetworkRecipe::default()
+            };
             let branched = model(recipe);
             let merged = merge(&branched).unwrap();
             assert!(branched.graph.find("b2_identity").is_some() && merged.graph.find("b2_identity").is_none());
