@@ -4,6 +4,7 @@ mod bench;
 mod boards;
 mod checks;
 mod command;
+mod count;
 mod demo;
 mod firmware;
 mod fuzz;
@@ -78,6 +79,8 @@ enum Task {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// Lines of code by room, and public items of the runtime.
+    Count,
     /// What CI runs: formatting, lints, documentation, then `test`.
     Ci(Installing),
 }
@@ -120,6 +123,7 @@ fn run(task: Task) -> Result<()> {
         Task::Bench { what: Bench::Train { peer } } => bench::train(peer),
         Task::Boards { installing, arguments } => boards::run(installing.no_install, &arguments),
         Task::Test(how) => tests::run(how.no_install),
+        Task::Count => count::run(),
         Task::Ci(how) => checks::run(how.no_install),
     }
 }

@@ -14,6 +14,26 @@ pub fn root() -> PathBuf {
     package.ancestors().nth(2).map(Path::to_path_buf).unwrap_or(package)
 }
 
+/// The files below a folder of the repository (or one file) with one of these endings, by their paths in the repository, in order;
+/// without what was built.
+pub fn files(folder: impl AsRef<Path>, endings: &[&str]) -> std::io::Result<Vec<PathBuf>> {
+    if root().join(&folder).is_file() {
+        return Ok(vec![folder.as_ref().to_path_buf()]);
+    }
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(root().join(&folder))? {
+        let (entry, path) = entry.map(|entry| (entry.file_type(), folder.as_ref().join(entry.file_name())))?;
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        if entry?.is_dir() {
+            files.extend(if path.ends_with("target") { Vec::new() } else { self::files(&path, endings)? });
+        } else if ending.is_some_and(|ending| endings.contains(&ending)) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
 /// A fresh, empty folder for intermediate files, under the root's ignored `target`.
 pub fn scratch(name: &str) -> std::io::Result<PathBuf> {
     let folder = root().join("target/xtask").join(name);
