@@ -3,20 +3,21 @@
 //! The planner in the host tools searches; this file only checks, so that a plan need not be trusted. With the
 //! file's own words, a plan is safe when:
 //!
-//! 1. Every tensor has exactly one producer: the caller (the input), one step, or its *parts* (a joint tensor).
+//! 1. Every tensor has exactly one producer: the caller (an input), one step, or its *parts* (a joint tensor).
 //! 2. A step reads only tensors that are completely written (`ready`) before its moment, or that an earlier step of
 //!    its chain produces, and that are still alive (`last`).
 //! 3. The parts of a joint tensor tile its channels exactly, with its pitch, and live as long as it does.
-//! 4. Tensors that live at the same moment share no byte, unless one is a part of the other, or a chain writes an
-//!    output over an input that dies there, row by row over what is no longer needed.
+//! 4. Tensors that live at the same moment share no byte, unless one is a part of the other, or one dies at the moment
+//!    whose steps write the other over it.
 //! 5. A step's scratch shares no byte with any living tensor.
-//! 6. Everything lies inside the arena, and nothing across the border of its two memories, if it has two.
-//! 7. The steps of a chain never wait for each other, and no line buffer loses a row that is still needed.
+//! 6. Every call keeps its hands off what is needed: see [`check_call`], the one rule for all regions that a call touches.
+//! 7. Everything lies inside the arena, and nothing across the border of its two memories, if it has two.
+//! 8. The steps of a chain never wait for each other, and no line buffer loses a row that is still needed.
 
 use crate::bytes::attempt;
-use crate::chain::{Call, Chain};
+use crate::chain::{Call, Chain, MAX_CHAIN};
 use crate::error::{Fault, ModelError};
-use crate::format::layout::{header, step as step_record, tensor as record};
+use crate::format::layout::{MAX_COUNT, header, step as step_record, tensor as record};
 use crate::format::{File, StepRecord};
 use crate::memory::Region;
 use crate::ops::Op;
@@ -29,21 +30,9 @@ pub const SCRATCH_ALIGN: u32 = 16;
 /// Checks the plan of a file whose tensors and steps decode.
 pub(crate) const fn verify<L: Linked>(file: &File<'_>) -> Result<(), ModelError> {
     attempt!(check_moments(file));
-    let mut index = 0;
-    while index < file.tensors {
-        attempt!(check_producer(file, index));
-        index += 1;
-    }
+    let written = attempt!(check_producers(file));
     attempt!(check_output(file));
-    let mut later = 0;
-    while later < file.tensors {
-        let mut earlier = 0;
-        while earlier < later {
-            attempt!(check_pair(file, earlier, later));
-            earlier += 1;
-        }
-        later += 1;
-    }
+    attempt!(check_pairs(file, &written));
     let mut index = 0;
     while index < file.steps {
         attempt!(check_scratch(file, index));
@@ -53,6 +42,19 @@ pub(crate) const fn verify<L: Linked>(file: &File<'_>) -> Result<(), ModelError>
         index += 1;
     }
     Ok(())
+}
+
+/// A set of tensors.
+struct TensorSet([u32; MAX_COUNT as usize / 32]);
+
+impl TensorSet {
+    const fn has(&self, index: u32) -> bool {
+        self.0[(index % MAX_COUNT / 32) as usize] >> (index % 32) & 1 == 1
+    }
+
+    const fn add(&mut self, index: u32) {
+        self.0[(index % MAX_COUNT / 32) as usize] |= 1 << (index % 32);
+    }
 }
 
 /// Whether moments count from 1 without gaps.
@@ -69,70 +71,83 @@ const fn check_moments(file: &File<'_>) -> Result<(), ModelError> {
     Ok(())
 }
 
-/// Whether tensor `index` has exactly one producer, and the moments that follow from it.
-const fn check_producer(file: &File<'_>, index: u32) -> Result<(), ModelError> {
-    let tensor = attempt!(file.tensor(index));
-    let at = file.tensor_at(index);
-    let lifetime = Err(ModelError::new(Fault::Lifetime, at + record::FIRST));
-    if tensor.first > tensor.ready || tensor.ready > tensor.last || tensor.last > file.end() {
-        return lifetime;
-    }
-    if !tensor.is_whole() && (tensor.first != tensor.last || tensor.joint.is_some()) {
-        return lifetime;
-    }
-    // Parts are checked with their joint tensor, so it must be there.
-    if matches!(tensor.joint, Some(joint) if joint >= file.tensors) {
-        return Err(ModelError::new(Fault::Operand, at + record::JOINT));
-    }
-    let mut producers = 0;
-    if index == file.input {
-        producers += 1;
-        if tensor.ready != 0 {
-            return lifetime;
+/// Whether every tensor has exactly one producer, and the moments that follow from it; those that a step writes.
+const fn check_producers(file: &File<'_>) -> Result<TensorSet, ModelError> {
+    let mut written = TensorSet([0; MAX_COUNT as usize / 32]);
+    let mut index = 0;
+    while index < file.steps {
+        let step = attempt!(file.step(index));
+        let output = attempt!(file.tensor(step.output));
+        let at_once = output.first == step.moment && output.ready == step.moment;
+        if !at_once || written.has(step.output) || step.output == file.input {
+            return Err(lifetime(file, step.output));
         }
+        written.add(step.output);
+        index += 1;
     }
-    let mut step = 0;
-    while step < file.steps {
-        if attempt!(file.step(step)).output == index {
-            producers += 1;
-            if tensor.first != file.moment(step) || tensor.ready != file.moment(step) {
-                return lifetime;
+    let mut joints = TensorSet([0; MAX_COUNT as usize / 32]);
+    let mut index = 0;
+    while index < file.tensors {
+        let tensor = attempt!(file.tensor(index));
+        if tensor.first > tensor.ready || tensor.ready > tensor.last || tensor.last > file.end() {
+            return Err(lifetime(file, index));
+        }
+        if !tensor.is_whole() && (tensor.first != tensor.last || tensor.joint.is_some()) {
+            return Err(lifetime(file, index));
+        }
+        if let Some(joint) = tensor.joint {
+            attempt!(check_part(file, index, &tensor, joint));
+            joints.add(joint);
+        }
+        // Parts come before their joint tensor, so that all that it has are known here.
+        let is_input = index == file.input;
+        if joints.has(index) {
+            if is_input || written.has(index) {
+                return Err(lifetime(file, index));
             }
+            attempt!(check_joint(file, index, &tensor));
+        } else if is_input {
+            if tensor.ready != 0 {
+                return Err(lifetime(file, index));
+            }
+        } else if !written.has(index) {
+            return Err(lifetime(file, index));
         }
-        step += 1;
+        index += 1;
     }
-    if attempt!(check_parts(file, index, &tensor)) {
-        producers += 1;
-    }
-    if producers != 1 {
-        return lifetime;
-    }
-    Ok(())
+    Ok(written)
 }
 
-/// Whether the tensor is a joint one; if it is, its parts must tile it.
-const fn check_parts(file: &File<'_>, index: u32, joint: &Tensor) -> Result<bool, ModelError> {
+const fn lifetime(file: &File<'_>, tensor: u32) -> ModelError {
+    ModelError::new(Fault::Lifetime, file.tensor_at(tensor) + record::FIRST)
+}
+
+/// Whether tensor `index` can be a part of tensor `joint`, which comes behind it, so that no tensor is, by a ring, a part of
+/// itself.
+const fn check_part(file: &File<'_>, index: u32, part: &Tensor, joint: u32) -> Result<(), ModelError> {
+    let at = file.tensor_at(index) + record::JOINT;
+    if joint <= index || joint >= file.tensors {
+        return Err(ModelError::new(Fault::Operand, at));
+    }
+    let joint = attempt!(file.tensor(joint));
+    if !is_part(part, &joint) {
+        return Err(ModelError::new(Fault::Operand, at));
+    }
+    if part.last == joint.last { Ok(()) } else { Err(ModelError::new(Fault::Lifetime, at)) }
+}
+
+/// Whether the parts of tensor `index` tile it.
+const fn check_joint(file: &File<'_>, index: u32, joint: &Tensor) -> Result<(), ModelError> {
     let (mut bytes, mut first, mut ready) = (0u32, u32::MAX, 0);
     let mut other = 0;
-    while other < file.tensors {
-        let part = attempt!(file.tensor(other));
-        if matches!(part.joint, Some(joint) if joint == index) {
-            let at = file.tensor_at(other) + record::JOINT;
-            // Joints come after their parts, so that no tensor is, by a ring, a part of itself.
-            if other >= index || !is_part(&part, joint) {
-                return Err(ModelError::new(Fault::Operand, at));
-            }
-            if part.last != joint.last {
-                return Err(ModelError::new(Fault::Lifetime, at));
-            }
+    while other < index {
+        if file.joint(other) == index {
+            let part = attempt!(file.tensor(other));
             bytes = bytes.saturating_add(part.pixel_bytes());
             first = if part.first < first { part.first } else { first };
             ready = if part.ready > ready { part.ready } else { ready };
         }
         other += 1;
-    }
-    if bytes == 0 {
-        return Ok(false);
     }
     // Parts are pairwise disjoint (checked with the other pairs), so equal sums mean that they tile.
     if bytes != joint.pixel_bytes() || !joint.is_whole() {
@@ -141,7 +156,7 @@ const fn check_parts(file: &File<'_>, index: u32, joint: &Tensor) -> Result<bool
     if first != joint.first || ready != joint.ready {
         return Err(ModelError::new(Fault::Lifetime, file.tensor_at(index) + record::FIRST));
     }
-    Ok(true)
+    Ok(())
 }
 
 /// Whether `part` has the pixels, type, quantization and pitch of `joint` and lies within its channels.
@@ -165,24 +180,35 @@ const fn check_output(file: &File<'_>) -> Result<(), ModelError> {
     Ok(())
 }
 
-/// Whether two tensors that live at the same moment keep apart.
-const fn check_pair(file: &File<'_>, earlier: u32, later: u32) -> Result<(), ModelError> {
-    let ((first_a, last_a), (first_b, last_b)) = (file.moments(earlier), file.moments(later));
-    if last_a < first_b || last_b < first_a {
-        return Ok(());
-    }
-    let (a, b) = (attempt!(file.tensor(earlier)), attempt!(file.tensor(later)));
-    let apart = match (a.joint, b.joint) {
-        (None, None) => {
-            !a.region().overlaps(b.region())
-                || attempt!(hands_over(file, &a, later, &b))
-                || attempt!(hands_over(file, &b, earlier, &a))
+/// Whether all tensors that live at the same moment keep apart.
+const fn check_pairs(file: &File<'_>, written: &TensorSet) -> Result<(), ModelError> {
+    let mut later = 0;
+    while later < file.tensors {
+        let b = attempt!(file.tensor(later));
+        let mut earlier = 0;
+        while earlier < later {
+            let (first, last) = file.moments(earlier);
+            if first <= b.last && b.first <= last {
+                let a = attempt!(file.tensor(earlier));
+                let apart = match (a.joint, b.joint) {
+                    (None, None) => {
+                        !a.region().overlaps(b.region())
+                            || hands_over(&a, &b) && written.has(later)
+                            || hands_over(&b, &a) && written.has(earlier)
+                    }
+                    // Siblings share rows but not channels. Other parts lie inside their joint, which is checked itself.
+                    (Some(x), Some(y)) if x == y => !channels(&a).overlaps(channels(&b)),
+                    _ => true,
+                };
+                if !apart {
+                    return Err(ModelError::new(Fault::Overlap, file.tensor_at(later) + record::OFFSET));
+                }
+            }
+            earlier += 1;
         }
-        // Siblings share rows but not channels. Other parts lie inside their joint, which is checked itself.
-        (Some(x), Some(y)) if x == y => !channels(&a).overlaps(channels(&b)),
-        _ => true,
-    };
-    if apart { Ok(()) } else { Err(ModelError::new(Fault::Overlap, file.tensor_at(later) + record::OFFSET)) }
+        later += 1;
+    }
+    Ok(())
 }
 
 /// The bytes of the first pixel.
@@ -190,20 +216,10 @@ const fn channels(tensor: &Tensor) -> Region {
     Region { offset: tensor.place.offset, len: tensor.pixel_bytes() }
 }
 
-/// Whether `from` is complete before, and dies at, the moment whose steps write `to` as a whole: then `to` may take
-/// over its bytes, as far as [`check_chain`] finds them no longer needed.
-const fn hands_over(file: &File<'_>, from: &Tensor, index: u32, to: &Tensor) -> Result<bool, ModelError> {
-    if from.last != to.first || from.ready >= to.first {
-        return Ok(false);
-    }
-    let mut step = 0;
-    while step < file.steps {
-        if attempt!(file.step(step)).output == index {
-            return Ok(true);
-        }
-        step += 1;
-    }
-    Ok(false)
+/// Whether `from` is complete before, and dies at, the moment at which `to` comes to life: then a step that writes `to` may
+/// take over its bytes, as far as [`check_call`] finds them no longer needed.
+const fn hands_over(from: &Tensor, to: &Tensor) -> bool {
+    from.last == to.first && from.ready < to.first
 }
 
 /// Checks that a step's scratch keeps off everything alive.
@@ -231,16 +247,21 @@ const fn check_scratch(file: &File<'_>, index: u32) -> Result<(), ModelError> {
 /// Runs the schedule of the chain that starts with step `first` and checks every call.
 const fn check_chain<L: Linked>(file: &File<'_>, first: u32) -> Result<(), ModelError> {
     let mut chain = attempt!(Chain::open::<L>(file, first));
-    attempt!(check_operands(file, first, &chain));
+    let clashes = attempt!(check_operands(file, first, &chain));
     while let Some(call) = chain.next() {
-        attempt!(check_call::<L>(file, first, &chain, call));
+        let clashes = clashes[call.link % MAX_CHAIN];
+        if clashes != 0 {
+            attempt!(check_call::<L>(file, first, &chain, call, clashes));
+        }
         chain.advance(call);
     }
     if chain.is_done() { Ok(()) } else { Err(ModelError::new(Fault::Chain, attempt!(file.step(first)).at)) }
 }
 
-/// Checks that every operand of a chain's steps is complete before it, or produced by an earlier step of it.
-const fn check_operands(file: &File<'_>, first: u32, chain: &Chain) -> Result<(), ModelError> {
+/// Checks that every operand of a chain's steps is complete before it, or produced by an earlier step of it. For each step the
+/// operands, bit 2 x step + operand, that share bytes with its output: those that each call has to be checked for.
+const fn check_operands(file: &File<'_>, first: u32, chain: &Chain) -> Result<[u16; MAX_CHAIN], ModelError> {
+    let mut clashes = [0; MAX_CHAIN];
     let mut index = 0;
     while let Some(link) = chain.link(index) {
         let step = attempt!(file.step(first + index as u32));
@@ -255,16 +276,40 @@ const fn check_operands(file: &File<'_>, first: u32, chain: &Chain) -> Result<()
                 if !there || tensor.last < step.moment {
                     return Err(ModelError::new(Fault::Lifetime, step.at));
                 }
+                let mut writer = 0;
+                while writer < chain.len() {
+                    let output = attempt!(file.step(first + writer as u32)).output;
+                    // Parts of one joint tensor share no byte, though their rows interleave. To the operator that
+                    // reads one and writes the other, each is one slice.
+                    let interleaved = writer != index && file.root(input) == file.root(output);
+                    if input != output && !interleaved && tensor.region().overlaps(attempt!(file.tensor(output)).region()) {
+                        clashes[writer % MAX_CHAIN] |= 1 << (2 * index + operand);
+                    }
+                    writer += 1;
+                }
             }
             operand += 1;
         }
         index += 1;
     }
-    Ok(())
+    Ok(clashes)
 }
 
-/// Checks that the rows that `call` writes are needed by no step of the chain any more.
-const fn check_call<L: Linked>(file: &File<'_>, first: u32, chain: &Chain, call: Call) -> Result<(), ModelError> {
+/// The one rule for every pair of regions that a call touches, whoever produced them. The rows that it writes share no byte
+///
+/// - with the rows that it reads, except in place: element over element, by an operator that can do so. An operator takes the rows
+///   of an operand as one slice, so that the bytes between the pixels of a part count as read;
+/// - with rows that a later call of the chain reads.
+///
+/// That its scratch shares no byte with either is [`check_scratch`]'s business. `clashes` are the operands for which all this does
+/// not follow from where the tensors lie as wholes.
+const fn check_call<L: Linked>(
+    file: &File<'_>,
+    first: u32,
+    chain: &Chain,
+    call: Call,
+    clashes: u16,
+) -> Result<(), ModelError> {
     let step = attempt!(file.step(first + call.link as u32));
     let output = attempt!(file.tensor(step.output));
     // Blocks of rows do not wrap around the end of a line buffer: `check_operands` has asked.
@@ -274,8 +319,8 @@ const fn check_call<L: Linked>(file: &File<'_>, first: u32, chain: &Chain, call:
         let reader = attempt!(file.step(first + index as u32));
         let mut operand = 0;
         while operand < 2 {
-            if let Some(input) = reader.input(operand)
-                && !link.is_produced(operand)
+            if clashes >> (2 * index + operand) & 1 == 1
+                && let Some(input) = reader.input(operand)
             {
                 let tensor = attempt!(file.tensor(input));
                 let from = if index != call.link {

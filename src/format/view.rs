@@ -212,6 +212,23 @@ impl<'m> File<'m> {
         }
     }
 
+    /// The joint tensor that tensor `index` is a part of, undecoded; [`NONE`] for one that is none, and past the end.
+    pub(crate) const fn joint(&self, index: u32) -> u32 {
+        match self.word(self.tensor_at(index) + layout::tensor::JOINT) {
+            Ok(joint) if index < self.tensors => joint,
+            _ => NONE,
+        }
+    }
+
+    /// The outermost joint tensor that tensor `index` lies in, or itself. Joint tensors come behind their parts.
+    pub(crate) const fn root(&self, index: u32) -> u32 {
+        let mut root = index;
+        while self.joint(root) != NONE && self.joint(root) > root {
+            root = self.joint(root);
+        }
+        root
+    }
+
     /// Decodes tensor record `index` and checks each field by itself.
     pub(crate) const fn tensor(&self, index: u32) -> Result<Tensor, ModelError> {
         use layout::tensor as record;
