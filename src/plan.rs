@@ -282,7 +282,10 @@ const fn check_operands(file: &File<'_>, first: u32, chain: &Chain) -> Result<[u
                     // Parts of one joint tensor share no byte, though their rows interleave. To the operator that
                     // reads one and writes the other, each is one slice.
                     let interleaved = writer != index && file.root(input) == file.root(output);
-                    if input != output && !interleaved && tensor.region().overlaps(attempt!(file.tensor(output)).region()) {
+                    if input != output
+                        && !interleaved
+                        && tensor.region().overlaps(attempt!(file.tensor(output)).region())
+                    {
                         clashes[writer % MAX_CHAIN] |= 1 << (2 * index + operand);
                     }
                     writer += 1;

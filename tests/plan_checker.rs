@@ -68,7 +68,8 @@ fn networks() -> Vec<Network> {
             let sibling = vec![node(first, &[0], 1), node(second, &[1], 2), node(Kind::Copy, &[3], 4)];
             all.extend([sides, sibling].map(|nodes| Network { joint: joint(), nodes }));
             let joint = vec![None, Some((3, 0)), Some((3, 1)), None, None, None];
-            let across = vec![node(first, &[0], 1), node(Kind::Copy, &[1], 4), node(second, &[4], 2), node(Kind::Max, &[1], 5)];
+            let across =
+                vec![node(first, &[0], 1), node(Kind::Copy, &[1], 4), node(second, &[4], 2), node(Kind::Max, &[1], 5)];
             all.push(Network { joint, nodes: across });
         }
     }
@@ -163,7 +164,9 @@ impl Kind {
         let clamp = Clamp { min: -128, max: 127 };
         match self {
             Kind::Copy => Op::Concat(Concat),
-            Kind::Max => Op::MaxPool2d(MaxPool2d { window: Window::new([3, 1], [1, 1], Padding::Same, [ROWS, 1]), clamp }),
+            Kind::Max => {
+                Op::MaxPool2d(MaxPool2d { window: Window::new([3, 1], [1, 1], Padding::Same, [ROWS, 1]), clamp })
+            }
             Kind::Sum => Op::Add(Add::new(QUANT, QUANT, QUANT, DType::I8, Rounding::Double, clamp).unwrap()),
         }
     }
@@ -241,11 +244,14 @@ impl Plan {
         });
         let mut first = 0;
         while first < self.moments.len() {
-            let chain: Vec<usize> = (first..self.moments.len()).filter(|&i| self.moments[i] == self.moments[first]).collect();
+            let chain: Vec<usize> =
+                (first..self.moments.len()).filter(|&i| self.moments[i] == self.moments[first]).collect();
             first += chain.len();
             let mut done = vec![0; chain.len()];
             while done.iter().any(|&rows| rows < ROWS) {
-                let Some(next) = (0..chain.len()).rev().find(|&link| self.may_run(&chain, &done, link)) else { return true };
+                let Some(next) = (0..chain.len()).rev().find(|&link| self.may_run(&chain, &done, link)) else {
+                    return true;
+                };
                 let node = &self.network.nodes[chain[next]];
                 // A step by itself runs as a whole, unless its output pushes an input's rows out of the way.
                 let over = |&input: &usize| {
@@ -275,9 +281,7 @@ impl Plan {
         let lost = (y + 1).saturating_sub(self.tensors[node.output].place.rows);
         let needed = |(other, &step): (usize, &usize)| {
             let reader = &self.network.nodes[step];
-            reader.inputs.contains(&node.output)
-                && done[other] < ROWS
-                && reader.kind.rows(done[other]).start < lost
+            reader.inputs.contains(&node.output) && done[other] < ROWS && reader.kind.rows(done[other]).start < lost
         };
         y < ROWS && node.inputs.iter().all(there) && !(lost > 0 && chain.iter().enumerate().any(needed))
     }
@@ -322,7 +326,10 @@ impl Plan {
             x.first <= y.last && y.first <= x.last && self.clash(a, b) && !over(a, b) && !over(b, a)
         };
         roots.iter().any(|&a| roots.iter().any(|&b| b < a && pair(a, b)))
-            || network.nodes.iter().any(|node| node.inputs.iter().any(|&i| network.root(i).0 == network.root(node.output).0))
+            || network
+                .nodes
+                .iter()
+                .any(|node| node.inputs.iter().any(|&i| network.root(i).0 == network.root(node.output).0))
     }
 }
 
