@@ -2,6 +2,17 @@
 
 use crate::error::{Fault, ModelError};
 
+/// `match` on a `Result` inside a `const fn`, where `?` is not allowed.
+macro_rules! attempt {
+    ($result:expr) => {
+        match $result {
+            Ok(value) => value,
+            Err(error) => return Err(error),
+        }
+    };
+}
+pub(crate) use attempt;
+
 /// The little-endian word at `at`, or `None` when it does not lie within `bytes`.
 pub(crate) const fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     match slice(bytes, at, 4) {
@@ -24,13 +35,14 @@ pub(crate) const fn slice(bytes: &[u8], at: usize, len: usize) -> Option<&[u8]> 
     }
 }
 
-/// A part of a model file that knows where in the file it lies, so that its errors can say so.
+/// A part of a model file that is read word by word, and knows where in the file it is, so that errors can say so.
 #[derive(Clone, Copy, Debug)]
 pub struct Block<'m> {
     file: &'m [u8],
     offset: u32,
     len: u32,
     weights: &'m [u8],
+    next: u32,
 }
 
 impl<'m> Block<'m> {
@@ -40,7 +52,7 @@ impl<'m> Block<'m> {
     /// [`Fault::Truncated`] when they do not lie within the file.
     pub(crate) const fn new(file: &'m [u8], offset: u32, len: u32, weights: &'m [u8]) -> Result<Self, ModelError> {
         match slice(file, offset as usize, len as usize) {
-            Some(_) => Ok(Self { file, offset, len, weights }),
+            Some(_) => Ok(Self { file, offset, len, weights, next: 0 }),
             None => Err(ModelError::new(Fault::Truncated, offset)),
         }
     }
@@ -53,58 +65,64 @@ impl<'m> Block<'m> {
         }
     }
 
-    /// Byte offset in the file of word `index`.
-    pub(crate) const fn offset_of(&self, index: u32) -> u32 {
-        self.offset.saturating_add(index.saturating_mul(4))
+    /// Byte offset in the file of the next word.
+    pub(crate) const fn at(&self) -> u32 {
+        self.offset.saturating_add(self.next.saturating_mul(4))
     }
 
-    /// Word `index` of the block.
+    /// The next word.
     ///
     /// # Errors
     /// [`Fault::Truncated`] past the end of the block.
-    pub(crate) const fn word(&self, index: u32) -> Result<u32, ModelError> {
-        let at = self.offset_of(index);
-        if index >= self.len / 4 {
+    pub(crate) const fn word(&mut self) -> Result<u32, ModelError> {
+        let at = self.at();
+        if self.next >= self.len / 4 {
             return Err(ModelError::new(Fault::Truncated, at));
         }
+        self.next += 1;
         match u32_at(self.file, at as usize) {
             Some(word) => Ok(word),
             None => Err(ModelError::new(Fault::Truncated, at)),
         }
     }
 
-    /// An error about word `index`.
-    pub(crate) const fn error(&self, index: u32, fault: Fault) -> ModelError {
-        ModelError::new(fault, self.offset_of(index))
-    }
-
-    /// The weights that words `index` (offset in the weights section) and `index + 1` (bytes) name, aligned to
-    /// `align`.
+    /// The weights that the next two words name, offset in the weights section and bytes, aligned to `align`.
     ///
     /// # Errors
     /// [`Fault::Weights`] when they are misaligned or leave the section.
-    pub(crate) const fn data(&self, index: u32, align: u32) -> Result<&'m [u8], ModelError> {
-        let (offset, len) = match (self.word(index), self.word(index + 1)) {
-            (Ok(offset), Ok(len)) => (offset, len),
-            (Err(e), _) | (_, Err(e)) => return Err(e),
-        };
-        if align == 0 || offset % align != 0 {
-            return Err(self.error(index, Fault::Weights));
-        }
+    pub(crate) const fn data(&mut self, align: u32) -> Result<&'m [u8], ModelError> {
+        let at = self.at();
+        let (offset, len) = (attempt!(self.word()), attempt!(self.word()));
         match slice(self.weights, offset as usize, len as usize) {
-            Some(data) => Ok(data),
-            None => Err(self.error(index, Fault::Weights)),
+            Some(data) if offset.is_multiple_of(align) => Ok(data),
+            _ => Err(ModelError::new(Fault::Weights, at)),
         }
     }
 }
 
-/// `match` on a `Result` inside a `const fn`, where `?` is not allowed.
-macro_rules! attempt {
-    ($result:expr) => {
-        match $result {
-            Ok(value) => value,
-            Err(error) => return Err(error),
-        }
-    };
+/// The parameter blocks and weights of a model file that is being written: what [`Block`]s are read from.
+#[cfg(feature = "std")]
+#[derive(Debug, Default)]
+pub struct Writer {
+    pub(crate) params: Vec<u8>,
+    pub(crate) weights: Vec<u8>,
 }
-pub(crate) use attempt;
+
+#[cfg(feature = "std")]
+impl Writer {
+    /// Every weights entry starts at a multiple of this many bytes, so that kernels may load words.
+    pub const WEIGHT_ALIGN: usize = 16;
+
+    /// Appends words to the current parameter block.
+    pub fn words<const N: usize>(&mut self, words: [u32; N]) {
+        self.params.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+    }
+
+    /// Appends `data` to the weights section, 16-byte aligned, and its offset there and length to the current
+    /// parameter block.
+    pub fn data(&mut self, data: &[u8]) {
+        self.weights.resize(self.weights.len().next_multiple_of(Self::WEIGHT_ALIGN), 0);
+        self.words([self.weights.len() as u32, data.len() as u32]);
+        self.weights.extend_from_slice(data);
+    }
+}

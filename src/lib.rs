@@ -8,11 +8,13 @@ pub mod chain;
 #[cfg(feature = "device")]
 pub mod device;
 pub mod error;
+mod float16;
 pub mod format;
 mod guard;
 pub mod kernels;
 pub mod memory;
 mod model;
+mod numbers;
 pub mod ops;
 pub mod pixels;
 pub mod plan;

@@ -7,9 +7,8 @@
 
 use core::ops::Range;
 
-use crate::kernels::float16::f16;
+use crate::float16::{self, f16};
 use crate::sys::cast;
-use crate::tensor::Tensor;
 
 /// A range of bytes of the arena.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,35 +59,6 @@ impl Region {
     }
 }
 
-impl Tensor {
-    /// The bytes from the first element to the last, holes of a view included.
-    pub const fn region(&self) -> Region {
-        Region { offset: self.place.offset, len: self.span() }
-    }
-
-    /// The bytes of rows `first..first + rows`, from the first element to the last; in a line buffer they must not
-    /// wrap around its end.
-    pub const fn rows(&self, first: u32, rows: u32) -> Region {
-        let row = self.shape.w.wrapping_mul(self.place.pitch);
-        self.region().part(self.slot(first).wrapping_mul(row), rows.wrapping_mul(row))
-    }
-
-    /// The kept row, from 0, that holds row `y`.
-    pub(crate) const fn slot(&self, y: u32) -> u32 {
-        match y.checked_rem(self.place.rows) {
-            Some(slot) if !self.is_whole() => slot,
-            _ => y,
-        }
-    }
-
-    /// The bytes of `pixels` pixels of row `y` from column `x`, from the first element to the last.
-    pub const fn pixels(&self, y: u32, x: u32, pixels: u32) -> Region {
-        let pixel = self.slot(y).wrapping_mul(self.shape.w).wrapping_add(x);
-        let len = pixels.saturating_sub(1).saturating_mul(self.place.pitch).saturating_add(self.pixel_bytes());
-        self.region().part(pixel.wrapping_mul(self.place.pitch), len)
-    }
-}
-
 /// An element type as Rust's numbers.
 pub(crate) trait Element: Copy {
     /// The elements in `bytes`; none when they are misaligned.
@@ -96,6 +66,12 @@ pub(crate) trait Element: Copy {
 
     /// The elements in `bytes`, writable; none when they are misaligned.
     fn of_mut(bytes: &mut [i8]) -> &mut [Self];
+
+    /// The integer that stands for the element, in the order of the numbers.
+    fn ordinal(self) -> i32;
+
+    /// The element of an integer that stands for one.
+    fn from_ordinal(ordinal: i32) -> Self;
 }
 
 impl Element for i8 {
@@ -107,6 +83,16 @@ impl Element for i8 {
     #[inline]
     fn of_mut(bytes: &mut [i8]) -> &mut [Self] {
         bytes
+    }
+
+    #[inline]
+    fn ordinal(self) -> i32 {
+        self.into()
+    }
+
+    #[inline]
+    fn from_ordinal(ordinal: i32) -> Self {
+        ordinal as Self
     }
 }
 
@@ -120,6 +106,16 @@ impl Element for i16 {
     fn of_mut(bytes: &mut [i8]) -> &mut [Self] {
         cast::as_i16_mut(bytes)
     }
+
+    #[inline]
+    fn ordinal(self) -> i32 {
+        self.into()
+    }
+
+    #[inline]
+    fn from_ordinal(ordinal: i32) -> Self {
+        ordinal as Self
+    }
 }
 
 impl Element for f16 {
@@ -131,6 +127,16 @@ impl Element for f16 {
     #[inline]
     fn of_mut(bytes: &mut [i8]) -> &mut [Self] {
         cast::as_f16_mut(bytes)
+    }
+
+    #[inline]
+    fn ordinal(self) -> i32 {
+        float16::ordinal(self)
+    }
+
+    #[inline]
+    fn from_ordinal(ordinal: i32) -> Self {
+        float16::from_ordinal(ordinal)
     }
 }
 

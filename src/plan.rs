@@ -355,11 +355,5 @@ const fn reuses<L: Linked>(
     // An operand that is used twice cannot be overwritten while its other use reads it.
     let twice = matches!(step.b, Some(b) if b == step.a);
     let op = attempt!(Op::decode::<L>(step.op, step.at, step.params));
-    Ok(!twice && op.in_place(operand as u32) && same_bytes(input, output))
-}
-
-/// Whether both tensors have the same elements in the same bytes, perhaps under another shape.
-pub(crate) const fn same_bytes(a: &Tensor, b: &Tensor) -> bool {
-    let reshaped = a.is_dense() && b.is_dense() && a.shape.len() == b.shape.len() && a.dtype.same(b.dtype);
-    a.place.offset == b.place.offset && (a.same_place(b) || reshaped)
+    Ok(!twice && op.in_place(operand as u32) && input.same_bytes(output))
 }

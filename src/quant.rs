@@ -3,8 +3,7 @@
 //! Everything follows TensorFlow Lite bit for bit where TensorFlow Lite is defined; where it would overflow, the
 //! arithmetic here wraps, so that debug and release builds agree.
 
-use crate::kernels::float16::{self, f16};
-use crate::sys::cast;
+use crate::float16::{self, f16};
 use crate::tensor::{DType, QuantParams};
 
 /// How a scaled accumulator is rounded to the output's integers.
@@ -397,27 +396,27 @@ impl<'m> Channels<'m> {
     }
 }
 
-/// The last stage of every operator with weights: bias, scale, round, add the zero point, clamp.
+/// The last stage of an integer operator: scale, round, add the zero point, clamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutputStage {
     /// How the scaled accumulator is rounded.
     pub rounding: Rounding,
     /// The output's zero point.
     pub zero_point: i32,
-    /// The activation range, within that of an `i8`.
+    /// The activation range.
     pub clamp: Clamp,
 }
 
 impl OutputStage {
-    /// The output of a channel whose products sum to `acc`.
+    /// `acc` times `factor`, in the output's range.
+    #[inline]
+    pub const fn scale(&self, acc: i32, factor: Multiplier) -> i32 {
+        self.clamp.apply(requantize(acc, factor, self.rounding).wrapping_add(self.zero_point))
+    }
+
+    /// The int8 output of a channel whose products sum to `acc`.
     #[inline]
     pub const fn apply(&self, acc: i32, channel: Channel) -> i8 {
-        let scaled = requantize(acc.wrapping_add(channel.bias), channel.factor, self.rounding);
-        self.clamp.apply(scaled.wrapping_add(self.zero_point)) as i8
+        self.scale(acc.wrapping_add(channel.bias), channel.factor) as i8
     }
-}
-
-/// Weights as they lie in a model file.
-pub(crate) const fn weights(bytes: &[u8]) -> &[i8] {
-    cast::as_i8(bytes)
 }

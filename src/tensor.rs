@@ -1,6 +1,9 @@
 //! What a tensor is: shape, element type, quantization, and its place in the arena.
 
-use crate::kernels::float16;
+use core::ops::Range;
+
+use crate::float16;
+use crate::memory::Region;
 use crate::uses::Codes;
 
 /// The shape of one image or feature map, `H x W x C` (NHWC with N = 1).
@@ -278,5 +281,64 @@ impl Tensor {
             && self.place.rows == other.place.rows
             && self.shape.same(other.shape)
             && self.dtype.same(other.dtype)
+    }
+
+    /// Whether both have the same elements in the same bytes, perhaps under another shape.
+    pub(crate) const fn same_bytes(&self, other: &Self) -> bool {
+        let dense = self.is_dense() && other.is_dense() && self.dtype.same(other.dtype);
+        let reshaped = dense && self.shape.len() == other.shape.len();
+        self.place.offset == other.place.offset && (self.same_place(other) || reshaped)
+    }
+
+    /// Whether `output` lies on bytes of this input other than exactly in place.
+    pub(crate) const fn is_overlaid_by(&self, output: &Self) -> bool {
+        self.region().overlaps(output.region()) && !self.same_bytes(output)
+    }
+
+    /// Whether all elements are one stretch of bytes: pixel by pixel, or only one pixel.
+    pub(crate) const fn is_contiguous(&self) -> bool {
+        self.is_dense() || (self.shape.h == 1 && self.shape.w == 1)
+    }
+
+    /// The bytes from the first element to the last, holes of a view included.
+    pub const fn region(&self) -> Region {
+        Region { offset: self.place.offset, len: self.span() }
+    }
+
+    /// The bytes of rows `first..first + rows`, from the first element to the last; in a line buffer they must not
+    /// wrap around its end.
+    pub const fn rows(&self, first: u32, rows: u32) -> Region {
+        let row = self.shape.w.wrapping_mul(self.place.pitch);
+        self.region().part(self.slot(first).wrapping_mul(row), rows.wrapping_mul(row))
+    }
+
+    /// The kept row, from 0, that holds row `y`.
+    pub(crate) const fn slot(&self, y: u32) -> u32 {
+        match y.checked_rem(self.place.rows) {
+            Some(slot) if !self.is_whole() => slot,
+            _ => y,
+        }
+    }
+
+    /// The bytes of `pixels` pixels of row `y` from column `x`, from the first element to the last.
+    pub const fn pixels(&self, y: u32, x: u32, pixels: u32) -> Region {
+        let pixel = self.slot(y).wrapping_mul(self.shape.w).wrapping_add(x);
+        let len = pixels.saturating_sub(1).saturating_mul(self.place.pitch).saturating_add(self.pixel_bytes());
+        self.region().part(pixel.wrapping_mul(self.place.pitch), len)
+    }
+
+    /// The tensor of rows `rows`; they must not wrap around the end of a line buffer.
+    pub(crate) fn only(&self, rows: Range<u32>) -> Self {
+        let mut tensor = *self;
+        tensor.shape.h = rows.end.saturating_sub(rows.start);
+        tensor.place.offset = self.rows(rows.start, 1).offset;
+        tensor.place.rows = tensor.shape.h;
+        tensor
+    }
+
+    /// The channels in blocks of `size`, the last one possibly shorter.
+    pub(crate) fn channel_blocks(&self, size: u32) -> impl Iterator<Item = Range<u32>> {
+        let channels = self.shape.c;
+        (0..channels).step_by((size as usize).max(1)).map(move |start| start..start.saturating_add(size).min(channels))
     }
 }

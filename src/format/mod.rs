@@ -9,4 +9,4 @@ mod write;
 pub use crc::crc32;
 pub(crate) use view::{File, StepRecord};
 #[cfg(feature = "std")]
-pub use write::{ModelSpec, StepSpec, Writer};
+pub use write::{ModelSpec, StepSpec};

@@ -2,6 +2,7 @@
 
 use super::layout::{self, NONE, SECTION_ALIGN, Section, header};
 use super::view::checksum;
+use crate::bytes::Writer;
 use crate::memory::Region;
 use crate::ops::Op;
 use crate::pixels::PixelTables;
@@ -129,30 +130,5 @@ impl Strings {
             self.bytes.extend_from_slice(text.as_bytes());
             [start, text.len() as u32]
         })
-    }
-}
-
-/// Collects the parameter blocks and weights of a model file.
-#[derive(Debug, Default)]
-pub struct Writer {
-    params: Vec<u8>,
-    weights: Vec<u8>,
-}
-
-impl Writer {
-    /// Every weights entry starts at a multiple of this many bytes, so that kernels may load words.
-    pub const WEIGHT_ALIGN: usize = 16;
-
-    /// Appends words to the current parameter block.
-    pub fn words<const N: usize>(&mut self, words: [u32; N]) {
-        push(&mut self.params, words);
-    }
-
-    /// Appends `data` to the weights section, 16-byte aligned, and its offset there and length to the current
-    /// parameter block.
-    pub fn data(&mut self, data: &[u8]) {
-        self.weights.resize(self.weights.len().next_multiple_of(Self::WEIGHT_ALIGN), 0);
-        self.words([self.weights.len() as u32, data.len() as u32]);
-        self.weights.extend_from_slice(data);
     }
 }

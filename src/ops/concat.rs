@@ -2,11 +2,14 @@
 
 use core::ops::Range;
 
+use super::encoding::encoding;
+use super::members::{pointwise, without};
 use super::patch::copy_row;
-use super::{Io, Operands, params};
-use crate::bytes::{Block, attempt};
-use crate::error::{Fault, ModelError};
+use super::{Io, Operands, rules};
+use crate::bytes::attempt;
+use crate::error::Fault;
 use crate::kernels::Backend;
+use crate::numbers::Numbers;
 use crate::tensor::Shape;
 use crate::uses::Linked;
 
@@ -17,6 +20,8 @@ use crate::uses::Linked;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Concat;
 
+encoding!(Concat {});
+
 impl Concat {
     /// The shape rule of the whole concatenation, for two parts: same height and width, channels add up. `None` when
     /// they do not go together.
@@ -24,26 +29,17 @@ impl Concat {
         if a.h == b.h && a.w == b.w { Some(Shape::new(a.h, a.w, a.c.saturating_add(b.c))) } else { None }
     }
 
-    pub(super) const fn decode(_block: Block<'_>) -> Result<Self, ModelError> {
-        Ok(Self)
-    }
-
-    #[cfg(feature = "std")]
-    pub(super) fn encode(&self, _writer: &mut crate::format::Writer) {}
-
     pub(super) const fn check(&self, tensors: &Operands) -> Result<(), Fault> {
-        attempt!(params::same_quant(&tensors.a, &tensors.output));
-        params::demand(tensors.a.shape.same(tensors.output.shape), Fault::ShapeRule)
+        attempt!(rules::same_quant(&tensors.a, &tensors.output));
+        rules::shape(Some(tensors.a.shape), &tensors.output)
     }
 
-    params::pointwise!();
+    pointwise!();
 
-    pub(super) const fn constants(&self) -> [&'static [u8]; 2] {
-        [&[], &[]]
-    }
+    without!(constants);
 
     #[inline(never)]
-    pub(super) fn run<B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+    pub(super) fn run<N: Numbers, B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         let Operands { a, output, .. } = io.tensors;
         (rows.start..rows.end.min(output.shape.h)).for_each(|y| copy_row(io.memory, &a, &output, y));
     }

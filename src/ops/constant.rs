@@ -2,12 +2,17 @@
 
 use core::ops::Range;
 
-use super::patch::copy_row;
-use super::{Add, Io, Mul, Operands, Sub, params};
+use super::members::pointwise;
+use super::{Add, Io, Mul, Operands, Sub, elementwise, encoding, rules};
 use crate::bytes::{Block, attempt};
+#[cfg(feature = "std")]
+use crate::bytes::Writer;
 use crate::error::{Fault, ModelError};
-use crate::kernels::{Backend, float16};
-use crate::quant::{Clamp, weights};
+use crate::float16;
+use crate::kernels::Backend;
+use crate::numbers::{Numbers, combine};
+use crate::quant::Clamp;
+use crate::sys::cast;
 use crate::tensor::{DType, Shape};
 use crate::uses::Linked;
 
@@ -42,32 +47,32 @@ impl<'m> Constant<'m> {
         input
     }
 
-    pub(super) const fn decode(block: Block<'m>) -> Result<Self, ModelError> {
-        const PARAMS: u32 = 4;
-        let function = match attempt!(block.word(0)) {
-            0 => Function::Mul(attempt!(Mul::decode_at(&block, PARAMS))),
-            1 => Function::Add(attempt!(Add::decode_at(&block, PARAMS))),
-            2 => Function::Sub(attempt!(Sub::decode_at(&block, PARAMS))),
-            3 => Function::SubFrom(attempt!(Sub::decode_at(&block, PARAMS))),
-            _ => return Err(block.error(0, Fault::Algorithm)),
+    pub(super) const fn decode(block: &mut Block<'m>) -> Result<Self, ModelError> {
+        let at = block.at();
+        let code = attempt!(block.word());
+        let zero_point = attempt!(encoding::integer::read(block));
+        let data = attempt!(encoding::weights::read(block));
+        let function = match code {
+            0 => Function::Mul(attempt!(Mul::decode(block))),
+            1 => Function::Add(attempt!(Add::decode(block))),
+            2 => Function::Sub(attempt!(Sub::decode(block))),
+            3 => Function::SubFrom(attempt!(Sub::decode(block))),
+            _ => return Err(ModelError::new(Fault::Algorithm, at)),
         };
-        let zero_point = attempt!(block.word(1)) as i32;
-        if zero_point < i8::MIN as i32 || zero_point > i8::MAX as i32 {
-            return Err(block.error(1, Fault::ZeroPoint));
-        }
-        Ok(Self { function, zero_point, data: weights(attempt!(block.data(2, 1))) })
+        Ok(Self { function, zero_point, data })
     }
 
     #[cfg(feature = "std")]
-    pub(super) fn encode(&self, writer: &mut crate::format::Writer) {
+    pub(super) fn encode(&self, writer: &mut Writer) {
         let code = match self.function {
             Function::Mul(_) => 0,
             Function::Add(_) => 1,
             Function::Sub(_) => 2,
             Function::SubFrom(_) => 3,
         };
-        writer.words([code, self.zero_point as u32]);
-        writer.data(crate::sys::cast::as_u8(self.data));
+        writer.words([code]);
+        encoding::integer::write(writer, self.zero_point);
+        encoding::weights::write(writer, self.data);
         match &self.function {
             Function::Mul(mul) => mul.encode(writer),
             Function::Add(add) => add.encode(writer),
@@ -77,15 +82,15 @@ impl<'m> Constant<'m> {
 
     pub(super) const fn check(&self, tensors: &Operands) -> Result<(), Fault> {
         let (input, output) = (&tensors.a, &tensors.output);
-        attempt!(params::same_type(input, output));
-        attempt!(params::demand(output.dtype.has_zero_point(self.zero_point), Fault::ZeroPoint));
-        attempt!(params::demand(self.clamp().is_valid(output.dtype), Fault::Clamp));
+        attempt!(rules::same_type(input, output));
+        attempt!(rules::demand(output.dtype.has_zero_point(self.zero_point), Fault::ZeroPoint));
+        attempt!(rules::demand(self.clamp().is_valid(output.dtype), Fault::Clamp));
         let (len, whole) = (self.data.len() as u64, input.shape.len() as u64 * input.dtype.size() as u64);
         let fits = len == input.pixel_bytes() as u64 || len == whole;
-        attempt!(params::demand(fits, Fault::Weights));
+        attempt!(rules::demand(fits, Fault::Weights));
         let halves = output.dtype.same(DType::F16);
-        attempt!(params::demand(!halves || float16::are_finite(self.data), Fault::Weights));
-        params::demand(Self::output_shape(input.shape).same(output.shape), Fault::ShapeRule)
+        attempt!(rules::demand(!halves || float16::are_finite(self.data), Fault::Weights));
+        rules::shape(Some(Self::output_shape(input.shape)), output)
     }
 
     /// The activation range.
@@ -97,34 +102,35 @@ impl<'m> Constant<'m> {
         }
     }
 
-    params::pointwise!();
+    pointwise!();
 
     pub(super) const fn constants(&self) -> [&'m [u8]; 2] {
-        [crate::sys::cast::as_u8(self.data), &[]]
+        [cast::as_u8(self.data), &[]]
     }
 
     #[inline(never)]
-    pub(super) fn run<B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
-        let Operands { a, output, .. } = io.tensors;
-        let (input, result) = (a.quant.zero_point, output.quant.zero_point);
-        let zeros = [input, self.zero_point, result];
-        let channels = output.shape.c as usize;
-        let each_pixel = self.data.len() > channels;
-        for y in rows.start..rows.end.min(output.shape.h) {
-            copy_row(io.memory, &a, &output, y);
-            for x in 0..output.shape.w {
-                let pixel = if each_pixel { y.wrapping_mul(output.shape.w).wrapping_add(x) as usize } else { 0 };
-                let constants = self.data.get(pixel.wrapping_mul(channels)..).unwrap_or_default();
-                let elements = io.memory.write(output.pixels(y, x, 1));
-                let pairs = elements.iter_mut().zip(constants);
-                match &self.function {
-                    Function::Add(add) => B::add(elements, constants, &add.terms([input, self.zero_point], result)),
-                    Function::Mul(mul) => pairs.for_each(|(x, &c)| *x = mul.apply((*x).into(), c.into(), zeros) as i8),
-                    Function::Sub(sub) => pairs.for_each(|(x, &c)| *x = sub.apply(*x, c, zeros)),
-                    Function::SubFrom(sub) => {
-                        pairs.for_each(|(x, &c)| *x = sub.apply(c, *x, [self.zero_point, input, result]));
-                    }
-                }
+    pub(super) fn run<N: Numbers, B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+        let zero_point = io.tensors.output.quant.zero_point;
+        let zero_points = [io.tensors.a.quant.zero_point, self.zero_point];
+        let [input, constant] = zero_points;
+        match &self.function {
+            Function::Add(add) => {
+                let terms = add.terms(zero_points, zero_point);
+                elementwise::combine_constants(io, self.data, rows, |x, c| N::sum::<B>(x, c, &terms));
+            }
+            Function::Mul(mul) => {
+                let product = mul.product::<N>(zero_points, zero_point);
+                elementwise::combine_constants(io, self.data, rows, |x, c| combine(x, c, &product));
+            }
+            Function::Sub(sub) => {
+                let terms = sub.terms(zero_points, zero_point);
+                let difference = N::difference(&terms);
+                elementwise::combine_constants(io, self.data, rows, |x, c| combine(x, c, &difference));
+            }
+            Function::SubFrom(sub) => {
+                let terms = sub.terms([constant, input], zero_point);
+                let difference = N::difference(&terms);
+                elementwise::combine_constants(io, self.data, rows, |x, c| combine(x, c, |x, c| difference(c, x)));
             }
         }
     }

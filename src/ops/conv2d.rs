@@ -2,25 +2,23 @@
 
 use core::ops::Range;
 
+use super::encoding::encoding;
 use super::matmul::Weights;
+use super::members::windowed;
 use super::patch::gather;
-use super::{Io, Operands, float16, params};
-use crate::bytes::{Block, attempt};
-use crate::error::{Fault, ModelError};
+use super::{Io, Operands, lanes, rules};
+use crate::bytes::attempt;
+use crate::error::Fault;
 use crate::kernels::Backend;
 pub use crate::kernels::algorithms::ConvAlgorithm;
 use crate::kernels::algorithms::{Layer, conv_gemm};
+use crate::memory::{Element, Region};
+use crate::numbers::Numbers;
+use crate::quant::{Channels, Clamp, OutputStage, Rounding};
 use crate::sys::cast;
-use crate::memory::Region;
-use crate::quant::{self, Channels, Clamp, OutputStage, Rounding};
 use crate::tensor::{DType, Shape, Tensor};
 use crate::uses::Linked;
-use crate::window::{Reach, Window};
-
-/// Elements under a window.
-pub(super) const fn patch_len(window: &Window, inputs: u32) -> u64 {
-    window.taps_len() as u64 * inputs as u64
-}
+use crate::window::Window;
 
 /// 2-D convolution: `clamp(requantize(bias + sum of weight * input) + zero point)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -39,6 +37,15 @@ pub struct Conv2d<'m> {
     pub channels: Channels<'m>,
 }
 
+encoding!(Conv2d<'m> {
+    algorithm: conv_algorithm,
+    window: window,
+    [undilated] rounding: weighted_rounding,
+    clamp: clamp,
+    weights: weights,
+    channels: channels,
+});
+
 impl<'m> Conv2d<'m> {
     /// The shape rule: the output of `channels` channels for `input`, `None` when the window does not fit.
     pub const fn output_shape(input: Shape, window: &Window, channels: u32) -> Option<Shape> {
@@ -48,86 +55,52 @@ impl<'m> Conv2d<'m> {
         }
     }
 
-    pub(super) const fn decode(block: Block<'m>) -> Result<Self, ModelError> {
-        let Some(algorithm) = ConvAlgorithm::from_code(attempt!(block.word(0))) else {
-            return Err(block.error(0, Fault::Algorithm));
-        };
-        attempt!(params::no_dilation(&block, 9));
-        Ok(Self {
-            algorithm,
-            window: attempt!(params::window(&block, 1)),
-            rounding: attempt!(params::weighted_rounding(&block, 11)),
-            clamp: attempt!(params::clamp(&block, 12)),
-            weights: quant::weights(attempt!(block.data(14, 4))),
-            channels: attempt!(params::channels(&block, 16)),
-        })
-    }
-
-    #[cfg(feature = "std")]
-    pub(super) fn encode(&self, writer: &mut crate::format::Writer) {
-        writer.words([self.algorithm.code()]);
-        writer.words(params::window_words(&self.window));
-        writer.words([1, 1, self.rounding.code(), self.clamp.min as u32, self.clamp.max as u32]);
-        writer.data(crate::sys::cast::as_u8(self.weights));
-        writer.data(self.channels.bytes());
-    }
-
     pub(super) const fn check(&self, tensors: &Operands) -> Result<(), Fault> {
         let (input, output) = (&tensors.a, &tensors.output);
         let direct = matches!(self.algorithm, ConvAlgorithm::Direct);
-        attempt!(params::weighted(tensors, self.rounding, self.weights, &self.channels, direct));
-        attempt!(params::demand(self.clamp.is_valid(output.dtype), Fault::Clamp));
-        let outputs = params::outputs(&self.channels, output);
-        match Self::output_shape(input.shape, &self.window, outputs) {
-            Some(shape) if shape.same(output.shape) => {}
-            _ => return Err(Fault::ShapeRule),
-        }
-        if matches!(self.algorithm, ConvAlgorithm::Direct) {
-            let len = outputs as u64 * patch_len(&self.window, input.shape.c) * params::weight_size(input.dtype);
-            return params::demand(self.weights.len() as u64 == len, Fault::Weights);
+        attempt!(rules::weighted(tensors, self.rounding, self.weights, &self.channels, direct));
+        attempt!(rules::demand(self.clamp.is_valid(output.dtype), Fault::Clamp));
+        let outputs = rules::outputs(&self.channels, output);
+        attempt!(rules::shape(Self::output_shape(input.shape, &self.window, outputs), output));
+        if direct {
+            let len = outputs as u64 * self.patch_len(input) * rules::weight_size(input.dtype);
+            return rules::demand(self.weights.len() as u64 == len, Fault::Weights);
         }
         // Packed weights hold constants for double rounding.
-        attempt!(params::demand(matches!(self.rounding, Rounding::Double), Fault::Rounding));
+        attempt!(rules::demand(matches!(self.rounding, Rounding::Double), Fault::Rounding));
         let layer = self.layer(tensors);
-        attempt!(params::demand(self.algorithm.supports(&layer), Fault::Algorithm));
-        params::demand(self.weights.len() == self.algorithm.packed_bytes(&layer), Fault::Weights)
+        attempt!(rules::demand(self.algorithm.supports(&layer), Fault::Algorithm));
+        rules::demand(self.weights.len() == self.algorithm.packed_bytes(&layer), Fault::Weights)
     }
 
     pub(super) const fn scratch_len(&self, tensors: &Operands) -> u32 {
-        match self.algorithm {
-            ConvAlgorithm::Direct => {
-                // Two patches of bytes, one of 16-bit elements, or what halves take.
-                let bytes = if tensors.a.dtype.same(DType::F16) { float16::element_bytes(&tensors.output) } else { 2 };
-                if bytes == 2 && self.reads_in_place(tensors) {
-                    return 0;
-                }
-                let len = bytes * patch_len(&self.window, tensors.a.shape.c);
-                if len > u32::MAX as u64 { u32::MAX } else { len as u32 }
-            }
-            algorithm => {
-                let len = algorithm.scratch_bytes(&self.layer(tensors));
-                if len > u32::MAX as usize { u32::MAX } else { len as u32 }
-            }
-        }
+        let Operands { a: input, output, .. } = tensors;
+        let len = match self.algorithm {
+            ConvAlgorithm::Direct if takes_lanes(output) => lanes::BYTES * self.patch_len(input),
+            ConvAlgorithm::Direct if self.reads_in_place(tensors) => 0,
+            // Two patches of bytes, or one of 16-bit elements.
+            ConvAlgorithm::Direct => 2 * self.patch_len(input),
+            algorithm => algorithm.scratch_bytes(&self.layer(tensors)) as u64,
+        };
+        if len > u32::MAX as u64 { u32::MAX } else { len as u32 }
     }
 
-    pub(super) const fn in_place(&self, _operand: u32) -> bool {
-        false
-    }
-
-    pub(super) const fn reach(&self, _operand: u32) -> Reach {
-        Reach::of(&self.window)
-    }
+    windowed!();
 
     pub(super) const fn macs(&self, tensors: &Operands) -> u64 {
-        patch_len(&self.window, tensors.a.shape.c).saturating_mul(tensors.output.shape.len() as u64)
+        self.patch_len(&tensors.a).saturating_mul(tensors.output.shape.len() as u64)
     }
 
     pub(super) const fn constants(&self) -> [&'m [u8]; 2] {
-        [crate::sys::cast::as_u8(self.weights), self.channels.bytes()]
+        [cast::as_u8(self.weights), self.channels.bytes()]
     }
 
-    /// Whether packed weights ask for requantization by the book.
+    /// Elements under the window.
+    pub(super) const fn patch_len(&self, input: &Tensor) -> u64 {
+        self.window.taps_len() as u64 * input.shape.c as u64
+    }
+
+    /// Whether packed weights ask for the reference requantization.
     pub(crate) const fn is_exact(&self) -> bool {
         use ConvAlgorithm::{Gemm8, Gemm16, GemmBytes};
         matches!(self.algorithm, Gemm8 | Gemm16 | GemmBytes)
@@ -135,32 +108,11 @@ impl<'m> Conv2d<'m> {
     }
 
     /// Whether every patch lies in the input as it is, one stretch of bytes: then nothing is gathered.
-    pub(super) const fn reads_in_place(&self, tensors: &Operands) -> bool {
+    const fn reads_in_place(&self, tensors: &Operands) -> bool {
         let (input, window) = (&tensors.a, &self.window);
         let [rows, columns] = window.kernel;
-        let one_stretch =
-            window.taps_len() == 1 || (input.is_dense() && (rows == 1 || columns == input.shape.w));
+        let one_stretch = window.taps_len() == 1 || (input.is_dense() && (rows == 1 || columns == input.shape.w));
         one_stretch && !window.is_padded()
-    }
-
-    #[inline(never)]
-    pub(super) fn run<B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
-        match self.algorithm {
-            ConvAlgorithm::Direct => {
-                if L::SET.convolutions.has(ConvAlgorithm::Direct.id()) {
-                    self.run_direct::<B>(io, rows);
-                }
-            }
-            algorithm => {
-                let Operands { a: input, output, .. } = io.tensors;
-                let layer = self.layer(&io.tensors);
-                let rows = rows.start as usize..rows.end.min(output.shape.h) as usize;
-                let (input, output, scratch) =
-                    io.memory.read_write2(input.region(), output.region(), io.scratch);
-                let scratch = cast::i8_as_words_mut(scratch);
-                algorithm.run::<B, L>(&layer, cast::i8_as_words(self.weights), input, output, scratch, rows);
-            }
-        }
     }
 
     /// The layer as the algorithms see it.
@@ -168,51 +120,73 @@ impl<'m> Conv2d<'m> {
         Layer::of(&self.window, self.clamp, &tensors.a, &tensors.output)
     }
 
-    fn run_direct<B: Backend>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+    #[inline(never)]
+    pub(super) fn run<N: Numbers, B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         let Operands { a: input, output, .. } = io.tensors;
-        let k = patch_len(&self.window, input.shape.c) as u32;
-        let weights = Weights { weights: self.weights, channels: self.channels, k: k as usize };
-        let zero_point = output.quant.zero_point;
-        let stage = OutputStage { rounding: self.rounding, zero_point, clamp: self.clamp };
-        let in_place = self.reads_in_place(&io.tensors);
-        for y in rows.start..rows.end.min(output.shape.h) {
-            let mut x = 0;
-            while x < output.shape.w {
-                let pixels = if output.shape.w - x >= 2 { 2 } else { 1 };
-                let (patches, pitch) = if in_place {
-                    self.patches_in(&input, y, x, pixels, k)
-                } else {
-                    for pixel in 0..pixels {
-                        let patch = io.scratch.part(pixel.wrapping_mul(k), k);
-                        let at = (y, x.wrapping_add(pixel));
-                        gather(io.memory, &input, &self.window, input.quant.zero_point as i8, at, patch);
-                    }
-                    (io.scratch.part(0, k.wrapping_mul(pixels)), k)
-                };
-                let (patches, out) = io.memory.read_write(patches, output.pixels(y, x, pixels));
-                let c = output.shape.c as usize;
-                if pixels == 2 {
-                    // Where nothing is gathered, neighboring patches may share elements.
-                    let first = patches.get(..k as usize).unwrap_or_default();
-                    let second = patches.get(pitch as usize..).unwrap_or_default();
-                    let (out, next) = out.split_at_mut_checked(output.place.pitch as usize).unwrap_or_default();
-                    let out = out.get_mut(..c).unwrap_or_default();
-                    weights.two::<B>([first, second], [out, next], &stage);
-                } else {
-                    weights.one::<B>(patches, out, &stage);
-                }
-                x += pixels;
+        match self.algorithm {
+            ConvAlgorithm::Direct if !L::SET.convolutions.has(ConvAlgorithm::Direct.id()) => io.broken(),
+            ConvAlgorithm::Direct if matches!(N::DTYPE, DType::F16) && takes_lanes(&output) => {
+                lanes::run::<B>(self, io, rows);
+            }
+            ConvAlgorithm::Direct => self.run_direct::<N, B>(io, rows),
+            algorithm => {
+                let layer = self.layer(&io.tensors);
+                let rows = rows.start as usize..rows.end.min(output.shape.h) as usize;
+                let (input, output, scratch) = io.memory.read_write2(input.region(), output.region(), io.scratch);
+                let scratch = cast::i8_as_words_mut(scratch);
+                algorithm.run::<B, L>(&layer, cast::i8_as_words(self.weights), input, output, scratch, rows);
             }
         }
     }
 
-    /// The stretch of the input that holds the patches, of `k` bytes, of `pixels` output pixels from `(y, x)`, and the
+    fn run_direct<N: Numbers, B: Backend>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+        let Operands { a: input, output, .. } = io.tensors;
+        let stage = OutputStage { rounding: self.rounding, zero_point: output.quant.zero_point, clamp: self.clamp };
+        let weights = Weights::<N>::new(self.weights, self.channels, stage, self.patch_len(&input) as usize);
+        let bytes = (self.patch_len(&input) as u32).wrapping_mul(input.dtype.size());
+        let in_place = self.reads_in_place(&io.tensors);
+        for y in rows.start..rows.end.min(output.shape.h) {
+            let mut x = 0;
+            while x < output.shape.w {
+                let pixels = N::PATCHES.min(output.shape.w.wrapping_sub(x));
+                let (patches, pitch) = if in_place {
+                    self.patches_in(&input, y, x, pixels, bytes)
+                } else {
+                    for pixel in 0..pixels {
+                        let patch = io.scratch.part(pixel.wrapping_mul(bytes), bytes);
+                        let at = (y, x.wrapping_add(pixel));
+                        gather(io.memory, &input, &self.window, input.quant.zero_point as i8, at, patch);
+                    }
+                    (io.scratch.part(0, bytes.wrapping_mul(pixels)), bytes)
+                };
+                let (patches, out) = io.memory.read_write(patches, output.pixels(y, x, pixels));
+                if N::PATCHES == 2 && pixels == 2 {
+                    // Where nothing is gathered, neighboring patches may share elements.
+                    let second = patches.get(pitch as usize..).unwrap_or_default();
+                    let (out, next) = out.split_at_mut_checked(output.place.pitch as usize).unwrap_or_default();
+                    let out = out.get_mut(..output.pixel_bytes() as usize).unwrap_or_default();
+                    let outs = [N::Element::of_mut(out), N::Element::of_mut(next)];
+                    weights.two::<B>([patches, second].map(N::Element::of), outs);
+                } else {
+                    weights.one::<B>(N::Element::of(patches), N::Element::of_mut(out));
+                }
+                x = x.wrapping_add(pixels);
+            }
+        }
+    }
+
+    /// The stretch of the input that holds the patches, of `bytes` bytes, of `pixels` output pixels from `(y, x)`, and the
     /// bytes from one patch to the next.
-    pub(super) fn patches_in(&self, input: &Tensor, y: u32, x: u32, pixels: u32, k: u32) -> (Region, u32) {
+    fn patches_in(&self, input: &Tensor, y: u32, x: u32, pixels: u32, bytes: u32) -> (Region, u32) {
         let [down, right] = self.window.stride;
         let pitch = right.wrapping_mul(input.place.pitch);
         let first = input.slot(y.wrapping_mul(down)).wrapping_mul(input.shape.w).wrapping_add(x.wrapping_mul(right));
-        let len = pixels.saturating_sub(1).wrapping_mul(pitch).wrapping_add(k);
+        let len = pixels.saturating_sub(1).wrapping_mul(pitch).wrapping_add(bytes);
         (input.region().part(first.wrapping_mul(input.place.pitch), len), pitch)
     }
+}
+
+/// Whether a convolution computes several pixels of `output` at a time, a lane for each.
+const fn takes_lanes(output: &Tensor) -> bool {
+    output.dtype.same(DType::F16) && output.shape.w > 1
 }

@@ -2,17 +2,21 @@
 
 use core::ops::Range;
 
+use super::encoding::encoding;
+use super::members::windowed;
 use super::patch::gather;
-use super::{Io, Operands, params};
-use crate::bytes::{Block, attempt};
-use crate::error::{Fault, ModelError};
+use super::{Io, Operands, rules};
+use crate::bytes::attempt;
+use crate::error::Fault;
 use crate::kernels::algorithms::{Layer, depthwise as packed};
-use crate::sys::cast;
 use crate::kernels::{BLOCK, Backend};
-use crate::quant::{self, Channel, Channels, Clamp, OutputStage, Rounding};
-use crate::tensor::{DType, Shape};
+use crate::memory::Element;
+use crate::numbers::Numbers;
+use crate::quant::{Channels, Clamp, OutputStage, Rounding};
+use crate::sys::cast;
+use crate::tensor::Shape;
 use crate::uses::Linked;
-use crate::window::{Reach, Window};
+use crate::window::Window;
 
 /// How a depthwise convolution is computed, and with it how its weights are packed. Both give the same bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -34,6 +38,15 @@ impl DepthwiseAlgorithm {
             DepthwiseAlgorithm::Packed => 1,
         }
     }
+
+    /// The algorithm of a code in a model file.
+    pub const fn from_code(code: u32) -> Option<Self> {
+        match code {
+            0 => Some(DepthwiseAlgorithm::Direct),
+            1 => Some(DepthwiseAlgorithm::Packed),
+            _ => None,
+        }
+    }
 }
 
 /// Depthwise convolution. Output channel `i * multiplier + j` sees input channel `i` only.
@@ -53,6 +66,15 @@ pub struct DepthwiseConv2d<'m> {
     pub channels: Channels<'m>,
 }
 
+encoding!(DepthwiseConv2d<'m> {
+    algorithm: depthwise_algorithm,
+    window: window,
+    [undilated] rounding: weighted_rounding,
+    clamp: clamp,
+    weights: weights,
+    channels: channels,
+});
+
 impl<'m> DepthwiseConv2d<'m> {
     /// The shape rule: `multiplier` output channels for each input channel, `None` when the window does not fit.
     pub const fn output_shape(input: Shape, window: &Window, multiplier: u32) -> Option<Shape> {
@@ -62,144 +84,97 @@ impl<'m> DepthwiseConv2d<'m> {
         }
     }
 
-    pub(super) const fn decode(block: Block<'m>) -> Result<Self, ModelError> {
-        let algorithm = match attempt!(block.word(0)) {
-            0 => DepthwiseAlgorithm::Direct,
-            1 => DepthwiseAlgorithm::Packed,
-            _ => return Err(block.error(0, Fault::Algorithm)),
-        };
-        attempt!(params::no_dilation(&block, 9));
-        Ok(Self {
-            algorithm,
-            window: attempt!(params::window(&block, 1)),
-            rounding: attempt!(params::weighted_rounding(&block, 11)),
-            clamp: attempt!(params::clamp(&block, 12)),
-            weights: quant::weights(attempt!(block.data(14, 4))),
-            channels: attempt!(params::channels(&block, 16)),
-        })
-    }
-
-    #[cfg(feature = "std")]
-    pub(super) fn encode(&self, writer: &mut crate::format::Writer) {
-        writer.words([matches!(self.algorithm, DepthwiseAlgorithm::Packed) as u32]);
-        writer.words(params::window_words(&self.window));
-        writer.words([1, 1, self.rounding.code(), self.clamp.min as u32, self.clamp.max as u32]);
-        writer.data(crate::sys::cast::as_u8(self.weights));
-        writer.data(self.channels.bytes());
-    }
-
     pub(super) const fn check(&self, tensors: &Operands) -> Result<(), Fault> {
         let (input, output) = (&tensors.a, &tensors.output);
         let direct = matches!(self.algorithm, DepthwiseAlgorithm::Direct);
-        attempt!(params::weighted(tensors, self.rounding, self.weights, &self.channels, direct));
-        let outputs = params::outputs(&self.channels, output);
-        attempt!(params::demand(self.clamp.is_valid(output.dtype), Fault::Clamp));
-        if input.shape.c == 0 || !outputs.is_multiple_of(input.shape.c) {
-            return Err(Fault::ShapeRule);
+        attempt!(rules::weighted(tensors, self.rounding, self.weights, &self.channels, direct));
+        attempt!(rules::demand(self.clamp.is_valid(output.dtype), Fault::Clamp));
+        let outputs = rules::outputs(&self.channels, output);
+        attempt!(rules::demand(input.shape.c != 0 && outputs.is_multiple_of(input.shape.c), Fault::ShapeRule));
+        attempt!(rules::demand(outputs == output.shape.c, Fault::ShapeRule));
+        attempt!(rules::shape(Self::output_shape(input.shape, &self.window, multiplier(tensors)), output));
+        if direct {
+            let len = self.window.taps_len() as u64 * output.shape.c as u64 * rules::weight_size(input.dtype);
+            return rules::demand(self.weights.len() as u64 == len, Fault::Weights);
         }
-        match Self::output_shape(input.shape, &self.window, multiplier(tensors)) {
-            Some(shape) if shape.same(output.shape) && shape.c == outputs => {}
-            _ => return Err(Fault::ShapeRule),
-        }
-        if matches!(self.algorithm, DepthwiseAlgorithm::Packed) {
-            // Packed weights hold constants for double rounding.
-            attempt!(params::demand(matches!(self.rounding, Rounding::Double), Fault::Rounding));
-            let layer = Layer::of(&self.window, self.clamp, &tensors.a, &tensors.output);
-            attempt!(params::demand(packed::supports(&layer), Fault::Algorithm));
-            let len = packed::packed_words(&layer).saturating_mul(4);
-            return params::demand(self.weights.len() == len, Fault::Weights);
-        }
-        let len = self.window.taps_len() as u64 * output.shape.c as u64 * params::weight_size(input.dtype);
-        params::demand(self.weights.len() as u64 == len, Fault::Weights)
+        // Packed weights hold constants for double rounding.
+        attempt!(rules::demand(matches!(self.rounding, Rounding::Double), Fault::Rounding));
+        let layer = self.layer(tensors);
+        attempt!(rules::demand(packed::supports(&layer), Fault::Algorithm));
+        rules::demand(self.weights.len() == packed::packed_words(&layer).saturating_mul(4), Fault::Weights)
     }
 
-    /// A patch, and of int8 elements, when there is more than one output channel for each input channel, a patch that
-    /// repeats them.
     pub(super) const fn scratch_len(&self, tensors: &Operands) -> u32 {
-        if matches!(self.algorithm, DepthwiseAlgorithm::Packed) {
-            let layer = Layer::of(&self.window, self.clamp, &tensors.a, &tensors.output);
-            let len = packed::scratch_words(&layer).saturating_mul(4);
-            return if len > u32::MAX as usize { u32::MAX } else { len as u32 };
-        }
-        let (input, output) = (tensors.a.pixel_bytes() as u64, tensors.output.shape.c as u64);
-        let repeated = if multiplier(tensors) == 1 || !tensors.a.dtype.same(DType::I8) { 0 } else { output };
-        let len = (input + repeated) * self.window.taps_len() as u64;
+        let len = match self.algorithm {
+            DepthwiseAlgorithm::Direct => tensors.a.pixel_bytes() as u64 * self.window.taps_len() as u64,
+            DepthwiseAlgorithm::Packed => packed::scratch_words(&self.layer(tensors)) as u64 * 4,
+        };
         if len > u32::MAX as u64 { u32::MAX } else { len as u32 }
     }
 
-    pub(super) const fn in_place(&self, _operand: u32) -> bool {
-        false
+    const fn layer(&self, tensors: &Operands) -> Layer {
+        Layer::of(&self.window, self.clamp, &tensors.a, &tensors.output)
     }
 
-    pub(super) const fn reach(&self, _operand: u32) -> Reach {
-        Reach::of(&self.window)
-    }
+    windowed!();
 
     pub(super) const fn macs(&self, tensors: &Operands) -> u64 {
         (self.window.taps_len() as u64).saturating_mul(tensors.output.shape.len() as u64)
     }
 
     pub(super) const fn constants(&self) -> [&'m [u8]; 2] {
-        [crate::sys::cast::as_u8(self.weights), self.channels.bytes()]
+        [cast::as_u8(self.weights), self.channels.bytes()]
     }
 
     #[inline(never)]
-    pub(super) fn run<B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
-        let Operands { a: input, output, .. } = io.tensors;
-        let is_packed = matches!(self.algorithm, DepthwiseAlgorithm::Packed);
-        if is_packed && L::SET.depthwise.has(DepthwiseAlgorithm::Packed.code()) {
-            let layer = Layer::of(&self.window, self.clamp, &input, &output);
-            let rows = rows.start as usize..rows.end.min(output.shape.h) as usize;
-            let (input, output, scratch) = io.memory.read_write2(input.region(), output.region(), io.scratch);
-            let scratch = cast::i8_as_words_mut(scratch);
-            packed::run::<B>(&layer, cast::i8_as_words(self.weights), input, output, scratch, rows);
-            return;
-        }
-        if is_packed || !L::SET.depthwise.has(DepthwiseAlgorithm::Direct.code()) {
-            return;
-        }
-        let zero_point = output.quant.zero_point;
-        let stage = OutputStage { rounding: self.rounding, zero_point, clamp: self.clamp };
-        let multiplier = multiplier(&io.tensors);
-        let patch_len = self.window.taps_len().saturating_mul(input.shape.c);
-        let gathered = io.scratch.part(0, patch_len);
-        let repeated = io.scratch.part(patch_len, patch_len.saturating_mul(multiplier));
-        for y in rows.start..rows.end.min(output.shape.h) {
-            for x in 0..output.shape.w {
-                gather(io.memory, &input, &self.window, input.quant.zero_point as i8, (y, x), gathered);
-                let mut patch = gathered;
-                if multiplier != 1 {
-                    let (from, to) = io.memory.read_write(gathered, repeated);
-                    for (to, &from) in to.chunks_mut((multiplier as usize).max(1)).zip(from) {
-                        to.fill(from);
-                    }
-                    patch = repeated;
-                }
-                let (patch, out) = io.memory.read_write(patch, output.pixels(y, x, 1));
-                self.pixel::<B>(patch, out, &stage);
+    pub(super) fn run<N: Numbers, B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+        match self.algorithm {
+            algorithm if !L::SET.depthwise.has(algorithm.code()) => io.broken(),
+            DepthwiseAlgorithm::Direct => self.run_direct::<N>(io, rows),
+            DepthwiseAlgorithm::Packed => {
+                let Operands { a: input, output, .. } = io.tensors;
+                let layer = self.layer(&io.tensors);
+                let rows = rows.start as usize..rows.end.min(output.shape.h) as usize;
+                let (input, output, scratch) = io.memory.read_write2(input.region(), output.region(), io.scratch);
+                let scratch = cast::i8_as_words_mut(scratch);
+                packed::run::<B>(&layer, cast::i8_as_words(self.weights), input, output, scratch, rows);
             }
         }
     }
 
-    /// All channels of one output pixel, from a patch of as many channels.
-    fn pixel<B: Backend>(&self, patch: &[i8], out: &mut [i8], stage: &OutputStage) {
-        let pitch = self.channels.len();
-        let blocks = out.chunks_mut(BLOCK).zip(self.channels.entries().chunks(BLOCK));
-        for (block, (out, channels)) in blocks.enumerate() {
-            let at = block.wrapping_mul(BLOCK);
-            let mut sums = [0; BLOCK];
-            let sums = sums.get_mut(..out.len()).unwrap_or_default();
-            let patch = patch.get(at..).unwrap_or_default();
-            B::multiply_taps(patch, self.weights.get(at..).unwrap_or_default(), pitch, sums);
-            for ((out, &mut sum), channel) in out.iter_mut().zip(sums).zip(channels) {
-                *out = stage.apply(sum, Channel::from_bytes(channel));
+    fn run_direct<N: Numbers>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+        let Operands { a: input, output, .. } = io.tensors;
+        let stage = OutputStage { rounding: self.rounding, zero_point: output.quant.zero_point, clamp: self.clamp };
+        let stage = N::stage(stage, self.channels);
+        let weights = N::Weight::of(self.weights);
+        let pitches = [input.shape.c as usize, output.shape.c as usize];
+        let multiplier = multiplier(&io.tensors) as usize;
+        // Channels side by side, or one by one when several share their input channel.
+        let size = if multiplier == 1 { BLOCK } else { 1 };
+        let patch = io.scratch.part(0, self.window.taps_len().saturating_mul(input.pixel_bytes()));
+        for y in rows.start..rows.end.min(output.shape.h) {
+            for x in 0..output.shape.w {
+                gather(io.memory, &input, &self.window, input.quant.zero_point as i8, (y, x), patch);
+                let (patch, out) = io.memory.read_write(patch, output.pixels(y, x, 1));
+                let patch = N::Element::of(patch);
+                for (block, out) in N::Element::of_mut(out).chunks_mut(size).enumerate() {
+                    let first = block.wrapping_mul(size);
+                    let patch = patch.get(first.checked_div(multiplier).unwrap_or(0)..).unwrap_or_default();
+                    let mut sums = [N::Sum::default(); BLOCK];
+                    let sums = sums.get_mut(..out.len()).unwrap_or_default();
+                    (first..).zip(&mut *sums).for_each(|(channel, sum)| *sum = N::start(&stage, channel));
+                    N::multiply_taps(patch, weights.get(first..).unwrap_or_default(), pitches, sums);
+                    for (channel, (out, &mut sum)) in (first..).zip(out.iter_mut().zip(sums)) {
+                        *out = N::finish(&stage, channel, sum);
+                    }
+                }
             }
         }
     }
 }
 
 /// Output channels for each input channel.
-pub(super) const fn multiplier(tensors: &Operands) -> u32 {
+const fn multiplier(tensors: &Operands) -> u32 {
     match tensors.output.shape.c.checked_div(tensors.a.shape.c) {
         Some(multiplier) => multiplier,
         None => 0,

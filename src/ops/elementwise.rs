@@ -1,13 +1,12 @@
-//! Functions of two elements, with the second operand's pixels or its only pixel.
+//! Functions of one element or of two, pixel by pixel.
 
 use core::ops::Range;
 
 use super::patch::copy_row;
-use super::{Io, Operands, params};
+use super::{Io, Operands, rules};
 use crate::bytes::attempt;
 use crate::error::Fault;
 use crate::memory::Element;
-use crate::sys::cast;
 use crate::tensor::{Shape, Tensor};
 
 /// The shape rule: the second operand has the first one's shape, or is one pixel with as many channels, or a single
@@ -18,56 +17,81 @@ pub(super) const fn broadcast(a: Shape, b: Shape) -> Option<Shape> {
 }
 
 /// Demands operands of one type that fit together.
-pub(super) const fn check(a: &Tensor, b: &Tensor, output: &Tensor) -> Result<(), Fault> {
-    attempt!(params::same_type(a, output));
-    attempt!(params::same_type(b, output));
-    match broadcast(a.shape, b.shape) {
-        Some(shape) if shape.same(output.shape) => Ok(()),
-        _ => Err(Fault::ShapeRule),
+pub(super) const fn check(tensors: &Operands) -> Result<(), Fault> {
+    let Operands { a, b: Some(b), output } = tensors else { return Err(Fault::Operand) };
+    attempt!(rules::same_type(a, output));
+    attempt!(rules::same_type(b, output));
+    rules::shape(broadcast(a.shape, b.shape), output)
+}
+
+/// The operands as `(over, other)` for a commutative function, and whether they are exchanged: it is taken in place over the
+/// operand that shares the output's bytes.
+pub(super) const fn in_place_first(a: Tensor, b: Tensor, output: &Tensor) -> (Tensor, Tensor, bool) {
+    if b.same_place(output) && !a.same_place(output) { (b, a, true) } else { (a, b, false) }
+}
+
+/// `f(pixel)` on each pixel of rows `rows` of the output, which first holds the input's.
+pub(super) fn each_pixel<E: Element>(io: &mut Io<'_, '_>, rows: Range<u32>, mut f: impl FnMut(&mut [E])) {
+    let Operands { a, output, .. } = io.tensors;
+    for y in rows.start..rows.end.min(output.shape.h) {
+        copy_row(io.memory, &a, &output, y);
+        (0..output.shape.w).for_each(|x| f(E::of_mut(io.memory.write(output.pixels(y, x, 1)))));
     }
 }
 
-/// `output = f(left, right)` for rows `rows`, taken in place over `left`.
-pub(super) fn combine<E: Element>(
-    io: &mut Io<'_, '_>,
-    (left, right, output): (&Tensor, &Tensor, &Tensor),
-    rows: Range<u32>,
-    f: impl Fn(E, E) -> E,
-) {
-    let one_pixel = right.shape.h == 1 && right.shape.w == 1;
+/// `output = f(input)` for rows `rows`, from one element type to another.
+pub(super) fn convert<A: Element, B: Element>(io: &mut Io<'_, '_>, rows: Range<u32>, f: impl Fn(A) -> B) {
+    let Operands { a, output, .. } = io.tensors;
     for y in rows.start..rows.end.min(output.shape.h) {
-        copy_row(io.memory, left, output, y);
         for x in 0..output.shape.w {
-            let from = if one_pixel { right.pixels(0, 0, 1) } else { right.pixels(y, x, 1) };
-            let (right, out) = io.memory.read_write(from, output.pixels(y, x, 1));
-            let (right, out) = (E::of(right), E::of_mut(out));
-            match right {
-                [only] => out.iter_mut().for_each(|out| *out = f(*out, *only)),
-                _ => out.iter_mut().zip(right).for_each(|(out, &right)| *out = f(*out, right)),
-            }
+            let (from, to) = io.memory.read_write(a.pixels(y, x, 1), output.pixels(y, x, 1));
+            B::of_mut(to).iter_mut().zip(A::of(from)).for_each(|(to, &from)| *to = f(from));
         }
     }
 }
 
-/// `output = f(input, constant)` for rows `rows`; `data` is the bytes of constants of two bytes, one for each channel or for
-/// each element.
+/// `f(output, right)` for rows `rows`, on as many pixels at a time as both have side by side, where the output first holds
+/// `left`; `right` may be a single pixel for all.
+pub(super) fn combine<E: Element>(
+    io: &mut Io<'_, '_>,
+    (left, right): (&Tensor, &Tensor),
+    rows: Range<u32>,
+    f: impl Fn(&mut [E], &[E]),
+) {
+    let output = io.tensors.output;
+    let one_pixel = right.shape.h == 1 && right.shape.w == 1;
+    let side_by_side = !one_pixel && right.has_dense_rows() && output.has_dense_rows();
+    let pixels = if side_by_side { output.shape.w } else { 1 };
+    for y in rows.start..rows.end.min(output.shape.h) {
+        copy_row(io.memory, left, &output, y);
+        let mut x = 0;
+        while x < output.shape.w {
+            let from = if one_pixel { right.pixels(0, 0, 1) } else { right.pixels(y, x, pixels) };
+            let (right, out) = io.memory.read_write(from, output.pixels(y, x, pixels));
+            f(E::of_mut(out), E::of(right));
+            x = x.wrapping_add(pixels);
+        }
+    }
+}
+
+/// `f(output, constants)` for each pixel of rows `rows`, where the output first holds the input and `data` is constants for each
+/// channel or for each element.
 pub(super) fn combine_constants<E: Element>(
     io: &mut Io<'_, '_>,
     data: &[i8],
     rows: Range<u32>,
-    f: impl Fn(E, [u8; 2]) -> E,
+    f: impl Fn(&mut [E], &[E]),
 ) {
     let Operands { a, output, .. } = io.tensors;
-    let (data, _) = cast::as_u8(data).as_chunks::<2>();
-    let channels = output.shape.c as usize;
+    let (data, channels) = (E::of(data), output.shape.c as usize);
     let each_pixel = data.len() > channels;
     for y in rows.start..rows.end.min(output.shape.h) {
         copy_row(io.memory, &a, &output, y);
         for x in 0..output.shape.w {
             let pixel = if each_pixel { y.wrapping_mul(output.shape.w).wrapping_add(x) as usize } else { 0 };
-            let constants = data.get(pixel.wrapping_mul(channels)..).unwrap_or_default();
-            let elements = E::of_mut(io.memory.write(output.pixels(y, x, 1)));
-            elements.iter_mut().zip(constants).for_each(|(x, &constant)| *x = f(*x, constant));
+            let start = pixel.wrapping_mul(channels);
+            let constants = data.get(start..start.wrapping_add(channels)).unwrap_or_default();
+            f(E::of_mut(io.memory.write(output.pixels(y, x, 1))), constants);
         }
     }
 }

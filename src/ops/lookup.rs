@@ -2,13 +2,15 @@
 
 use core::ops::Range;
 
-use super::patch::copy_row;
-use super::{Io, Operands, params};
-use crate::bytes::{Block, attempt};
-use crate::error::{Fault, ModelError};
+use super::encoding::encoding;
+use super::members::pointwise;
+use super::{Io, Operands, elementwise, rules};
+use crate::bytes::attempt;
+use crate::error::Fault;
 use crate::kernels::Backend;
+use crate::numbers::Numbers;
 use crate::sys::cast;
-use crate::tensor::Shape;
+use crate::tensor::{DType, Shape};
 use crate::uses::Linked;
 
 /// Any function of one int8 element: LOGISTIC, TANH, HARD_SWISH, LEAKY_RELU, RELU that is not fused, QUANTIZE from
@@ -19,48 +21,32 @@ pub struct Lookup<'m> {
     pub table: &'m [i8; 256],
 }
 
+encoding!(Lookup<'m> { table: entries });
+
 impl<'m> Lookup<'m> {
     /// The shape rule: the input's.
     pub const fn output_shape(input: Shape) -> Shape {
         input
     }
 
-    pub(super) const fn decode(block: Block<'m>) -> Result<Self, ModelError> {
-        let bytes = attempt!(block.data(0, 1));
-        match (cast::as_i8(bytes).first_chunk(), bytes.len()) {
-            (Some(table), 256) => Ok(Self { table }),
-            _ => Err(block.error(0, Fault::Weights)),
-        }
-    }
-
-    #[cfg(feature = "std")]
-    pub(super) fn encode(&self, writer: &mut crate::format::Writer) {
-        writer.data(cast::as_u8(self.table));
-    }
-
     pub(super) const fn check(&self, tensors: &Operands) -> Result<(), Fault> {
-        attempt!(params::int8(&tensors.a));
-        attempt!(params::int8(&tensors.output));
-        params::demand(Self::output_shape(tensors.a.shape).same(tensors.output.shape), Fault::ShapeRule)
+        attempt!(rules::of_type(&tensors.output, DType::I8));
+        rules::shape(Some(Self::output_shape(tensors.a.shape)), &tensors.output)
     }
 
-    params::pointwise!();
+    pointwise!();
 
     pub(super) const fn constants(&self) -> [&'m [u8]; 2] {
         [cast::as_u8(self.table), &[]]
     }
 
     #[inline(never)]
-    pub(super) fn run<B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
-        let Operands { a, output, .. } = io.tensors;
-        for y in rows.start..rows.end.min(output.shape.h) {
-            copy_row(io.memory, &a, &output, y);
-            for x in 0..output.shape.w {
-                for element in io.memory.write(output.pixels(y, x, 1)) {
-                    *element = self.table.get(usize::from(*element as u8)).copied().unwrap_or(*element);
-                }
+    pub(super) fn run<N: Numbers, B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+        elementwise::each_pixel::<i8>(io, rows, |pixel| {
+            for element in pixel {
+                *element = self.table.get(usize::from(*element as u8)).copied().unwrap_or(*element);
             }
-        }
+        });
     }
 }
 

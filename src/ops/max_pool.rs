@@ -2,15 +2,17 @@
 
 use core::ops::Range;
 
-use super::{Io, Operands, params};
-use crate::bytes::{Block, attempt};
-use crate::error::{Fault, ModelError};
+use super::encoding::encoding;
+use super::members::{windowed, without};
+use super::{Io, Operands, pooling, rules};
+use crate::error::Fault;
 use crate::kernels::Backend;
 use crate::kernels::algorithms::Map;
 use crate::kernels::algorithms::pool::MaxPool;
+use crate::numbers::Numbers;
 use crate::quant::Clamp;
 use crate::tensor::{DType, Shape};
-use crate::window::{Reach, Window};
+use crate::window::Window;
 use crate::uses::Linked;
 
 /// The maximum over a window; positions outside the input do not take part.
@@ -22,27 +24,16 @@ pub struct MaxPool2d {
     pub clamp: Clamp,
 }
 
+encoding!(MaxPool2d { window: window, clamp: clamp });
+
 impl MaxPool2d {
     /// The shape rule, `None` when the window does not fit.
     pub const fn output_shape(input: Shape, window: &Window) -> Option<Shape> {
-        params::pooled(input, window)
-    }
-
-    pub(super) const fn decode(block: Block<'_>) -> Result<Self, ModelError> {
-        Ok(Self {
-            window: attempt!(params::window(&block, 0)),
-            clamp: attempt!(params::clamp(&block, params::WINDOW_WORDS)),
-        })
-    }
-
-    #[cfg(feature = "std")]
-    pub(super) fn encode(&self, writer: &mut crate::format::Writer) {
-        writer.words(params::window_words(&self.window));
-        writer.words([self.clamp.min as u32, self.clamp.max as u32]);
+        rules::pooled(input, window)
     }
 
     pub(super) const fn check(&self, tensors: &Operands) -> Result<(), Fault> {
-        params::check_pool(tensors, &self.window, self.clamp)
+        rules::check_pool(tensors, &self.window, self.clamp)
     }
 
     pub(super) const fn scratch_len(&self, tensors: &Operands) -> u32 {
@@ -53,6 +44,7 @@ impl MaxPool2d {
         if len > u32::MAX as usize { u32::MAX } else { len as u32 }
     }
 
+    /// The pool as the int8 algorithm sees it.
     const fn pool(&self, tensors: &Operands) -> MaxPool {
         MaxPool {
             input: Map::of(&tensors.a),
@@ -63,24 +55,14 @@ impl MaxPool2d {
         }
     }
 
-    pub(super) const fn in_place(&self, _operand: u32) -> bool {
-        false
-    }
-
-    pub(super) const fn reach(&self, _operand: u32) -> Reach {
-        Reach::of(&self.window)
-    }
-
-    pub(super) const fn macs(&self, _tensors: &Operands) -> u64 {
-        0
-    }
-
-    pub(super) const fn constants(&self) -> [&'static [u8]; 2] {
-        [&[], &[]]
-    }
+    windowed!();
+    without!(macs, constants);
 
     #[inline(never)]
-    pub(super) fn run<B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+    pub(super) fn run<N: Numbers, B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+        if !matches!(N::DTYPE, DType::I8) {
+            return pooling::maxima::<N::Element>(io, &self.window, self.clamp, rows);
+        }
         let pool = self.pool(&io.tensors);
         let Operands { a: input, output, .. } = io.tensors;
         let rows = rows.start as usize..rows.end.min(output.shape.h) as usize;

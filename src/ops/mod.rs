@@ -1,19 +1,22 @@
 //! The operators, one file each: parameters, encoding, shape rule, scratch, in-place rule, cost, and `run`.
 //!
-//! Adding an operator touches its own file, and one line in each of the two registries below (the `operators!`
-//! list; the host tools' lowering).
+//! Adding an operator to the runtime touches its own file and one line in the registry below, which names the element types that
+//! its input may have.
 //!
-//! Every operator file has the same members:
+//! Every operator file has the same members; [`members`] has what many of them share:
 //!
-//! - `decode(Block)`, a `const fn` that reads and checks the parameters, and `encode(&mut Writer)`, its inverse;
-//! - `check(&Operands)`, a `const fn`: the shape rule, the element types and the quantization of the operands;
-//! - `scratch_len(&Operands)`, a `const fn`: bytes of scratch that `run` needs, the same on every backend;
+//! - `encoding!`, its parameters in the order of the file;
+//! - `check(&Operands)`: the shape rule, the element types and the quantization of the operands;
+//! - `scratch_len(&Operands)`: bytes of scratch that `run` needs, the same on every backend;
 //! - `in_place(operand)`: whether the output may lie exactly where that operand lies;
-//! - `reach(operand)`: which rows of that operand an output row needs, so that steps can be chained;
+//! - `reach(operand)`: which rows of that operand an output row needs, for row streaming;
+//! - `window_mut()`: the window of an operator that reads its input through one;
 //! - `macs(&Operands)`: multiply-accumulate operations of one run;
 //! - `constants()`: its weights and tables in the file;
-//! - `run`, which computes rows `rows` of the output. It cannot fail: everything was checked before. Where it chooses between
-//!   algorithms or element types it asks [`Linked::SET`] first, see [`uses`](crate::uses).
+//! - `run`, which computes rows `rows` of the output in the arithmetic `N` of the input's elements. It cannot fail: everything was
+//!   checked before. Where it chooses between algorithms it asks [`Linked::SET`] first, see [`uses`](crate::uses).
+//!
+//! All but `run` are `const fn`s, because models are verified in the compiler.
 
 // Every operator's `run` has a backend, also those that need no primitive.
 #![allow(clippy::extra_unused_type_parameters)]
@@ -24,9 +27,10 @@ use crate::bytes::{Block, attempt};
 use crate::error::{Fault, ModelError};
 use crate::kernels::Backend;
 use crate::memory::{Memory, Region};
-use crate::tensor::{DType, Tensor};
+use crate::numbers::{Float16, Int8, Int16, Numbers};
+use crate::tensor::Tensor;
 use crate::uses::{Codes, Dynamic, Linked, Set};
-use crate::window::Reach;
+use crate::window::{Reach, Window};
 
 pub use constant::Function;
 pub use conv2d::ConvAlgorithm;
@@ -34,13 +38,14 @@ pub use depthwise::DepthwiseAlgorithm;
 pub use sigmoid::Curve;
 
 mod elementwise;
-mod float16;
+mod encoding;
+mod lanes;
 mod matmul;
+mod members;
 mod overlay;
-mod params;
 mod patch;
 mod pooling;
-mod wide;
+mod rules;
 
 /// The tensors that a step works on: one or two inputs and an output.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -65,9 +70,25 @@ pub struct Io<'r, 'a> {
     pub scratch: Region,
 }
 
-/// The registry: `module::Type = code, inputs, "NAME"`.
+impl Io<'_, '_> {
+    /// The second input, of an operator that has two.
+    fn b(&mut self) -> Tensor {
+        self.tensors.b.unwrap_or_else(|| {
+            self.broken();
+            Tensor::EMPTY
+        })
+    }
+
+    /// Notes that a step does not go with what was verified.
+    fn broken(&mut self) {
+        debug_assert!(false, "a step that was never verified: {:?}", self.tensors);
+    }
+}
+
+/// The registry: `module::Type = code, inputs, "NAME", [types of the first input]`.
 macro_rules! operators {
-    ($($(#[$doc:meta])* $module:ident :: $op:ident $(<$life:lifetime>)? = $code:literal, $inputs:literal, $name:literal;)*) => {
+    ($($(#[$doc:meta])* $module:ident :: $op:ident $(<$life:lifetime>)? = $code:literal, $inputs:literal, $name:literal,
+        [$($numbers:ident),*];)*) => {
         $(mod $module;)*
         $(pub use $module::$op;)*
         const _: () = assert!(Codes::distinct(&[$($code),*]), "two operators with one code, or one that has no place in a set");
@@ -118,10 +139,10 @@ macro_rules! operators {
             pub(crate) const fn decode<L: Linked>(
                 code: u32,
                 code_at: u32,
-                block: Block<'m>,
+                mut block: Block<'m>,
             ) -> Result<Self, ModelError> {
                 match code {
-                    $($code if L::SET.operators.has($code) => Ok(Op::$op(attempt!($op::decode(block)))),)*
+                    $($code if L::SET.operators.has($code) => Ok(Op::$op(attempt!($op::decode(&mut block)))),)*
                     $($code)|* => Err(ModelError::new(Fault::NotLinked, code_at)),
                     _ => Err(ModelError::new(Fault::Operator, code_at)),
                 }
@@ -129,7 +150,7 @@ macro_rules! operators {
 
             /// Appends the parameters to a file that is being written.
             #[cfg(feature = "std")]
-            pub fn encode(&self, writer: &mut crate::format::Writer) {
+            pub fn encode(&self, writer: &mut crate::bytes::Writer) {
                 match self { $(Op::$op(op) => op.encode(writer),)* }
             }
 
@@ -141,7 +162,12 @@ macro_rules! operators {
                 if tensors.b.is_some() != (self.kind().inputs() == 2) {
                     return Err(Fault::Operand);
                 }
-                match self { $(Op::$op(op) => op.check(tensors),)* }
+                match self {
+                    $(Op::$op(op) => {
+                        let known = false $(|| tensors.a.dtype.same($numbers::DTYPE))*;
+                        if known { op.check(tensors) } else { Err(Fault::QuantRule) }
+                    })*
+                }
             }
 
             /// Bytes of scratch that a run needs, the same on every backend.
@@ -175,27 +201,20 @@ macro_rules! operators {
                 (first.len() as u32).saturating_add(second.len() as u32)
             }
 
+            /// The window through which it reads its input, if it has one.
+            const fn window_mut(&mut self) -> Option<&mut Window> {
+                match self { $(Op::$op(op) => op.window_mut(),)* }
+            }
+
             fn run_rows<B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
-                let [int8, int16, halves] = const {
-                    [
-                        L::SET.dtypes.has(DType::I8.code()),
-                        L::SET.dtypes.has(DType::I16.code()),
-                        L::SET.dtypes.has(DType::F16.code()),
-                    ]
-                };
-                if int16 && io.tensors.a.dtype.same(DType::I16) && wide::run::<L>(self, io, rows.clone()) {
-                    return;
-                }
-                if halves && io.tensors.a.dtype.same(DType::F16) && float16::run::<B, L>(self, io, rows.clone()) {
-                    return;
-                }
                 match self {
-                    $(Op::$op(op)
-                        if L::SET.operators.has($code) && (int8 || !wide::takes(OpKind::$op)) =>
-                    {
-                        op.run::<B, L>(io, rows)
-                    })*
-                    _ => {}
+                    $(Op::$op(op) if L::SET.operators.has($code) => match io.tensors.a.dtype {
+                        $($numbers::DTYPE if L::SET.dtypes.has($numbers::DTYPE.code()) => {
+                            op.run::<$numbers, B, L>(io, rows);
+                        })*
+                        _ => io.broken(),
+                    },)*
+                    _ => io.broken(),
                 }
             }
         }
@@ -255,46 +274,46 @@ impl Op<'_> {
 
 operators! {
     /// 2-D convolution.
-    conv2d::Conv2d<'m> = 1, 1, "CONV_2D";
+    conv2d::Conv2d<'m> = 1, 1, "CONV_2D", [Int8, Int16, Float16];
     /// Convolution of each channel by itself.
-    depthwise::DepthwiseConv2d<'m> = 2, 1, "DEPTHWISE_CONV_2D";
+    depthwise::DepthwiseConv2d<'m> = 2, 1, "DEPTHWISE_CONV_2D", [Int8, Int16, Float16];
     /// Fully connected layer.
-    dense::Dense<'m> = 3, 1, "FULLY_CONNECTED";
+    dense::Dense<'m> = 3, 1, "FULLY_CONNECTED", [Int8, Int16, Float16];
     /// Maximum over a window.
-    max_pool::MaxPool2d = 4, 1, "MAX_POOL_2D";
+    max_pool::MaxPool2d = 4, 1, "MAX_POOL_2D", [Int8, Int16, Float16];
     /// Average over a window.
-    average_pool::AveragePool2d = 5, 1, "AVERAGE_POOL_2D";
+    average_pool::AveragePool2d = 5, 1, "AVERAGE_POOL_2D", [Int8, Int16, Float16];
     /// Mean over height and width, with rescaling.
-    mean::Mean = 6, 1, "MEAN";
+    mean::Mean = 6, 1, "MEAN", [Int8, Int16, Float16];
     /// Sum of two tensors, with rescaling.
-    add::Add = 7, 2, "ADD";
+    add::Add = 7, 2, "ADD", [Int8, Int16, Float16];
     /// One part of a concatenation, copied into its channels of the joint tensor. Parts that a kernel writes
     /// in place need no step.
-    concat::Concat = 8, 1, "CONCATENATION";
+    concat::Concat = 8, 1, "CONCATENATION", [Int8, Int16, Float16];
     /// Softmax over the channels of every pixel.
-    softmax::Softmax = 9, 1, "SOFTMAX";
+    softmax::Softmax = 9, 1, "SOFTMAX", [Int8];
     /// The same elements under another shape.
-    reshape::Reshape = 10, 1, "RESHAPE";
+    reshape::Reshape = 10, 1, "RESHAPE", [Int8, Int16, Float16];
     /// Padding with a constant, normally the zero point.
-    pad::Pad = 11, 1, "PAD";
+    pad::Pad = 11, 1, "PAD", [Int8, Int16, Float16];
     /// Any function of one element, as a table.
-    lookup::Lookup<'m> = 12, 1, "LOOKUP";
+    lookup::Lookup<'m> = 12, 1, "LOOKUP", [Int8];
     /// Product of two tensors, with rescaling.
-    mul::Mul = 13, 2, "MUL";
+    mul::Mul = 13, 2, "MUL", [Int8, Int16, Float16];
     /// Difference of two tensors, with rescaling.
-    sub::Sub = 14, 2, "SUB";
+    sub::Sub = 14, 2, "SUB", [Int8, Int16, Float16];
     /// Product, sum or difference of a tensor and a constant.
-    constant::Constant<'m> = 15, 1, "CONSTANT";
+    constant::Constant<'m> = 15, 1, "CONSTANT", [Int8, Int16, Float16];
     /// The same numbers with another scale or type, times a slope where they are negative.
-    rescale::Rescale = 16, 1, "RESCALE";
+    rescale::Rescale = 16, 1, "RESCALE", [Int8, Int16];
     /// The logistic function or the hyperbolic tangent of int16 elements.
-    sigmoid::Sigmoid<'m> = 17, 1, "SIGMOID";
+    sigmoid::Sigmoid<'m> = 17, 1, "SIGMOID", [Int16];
     /// Softmax over the channels of every pixel, of int16 elements.
-    softmax_int16::SoftmaxInt16<'m> = 18, 1, "SOFTMAX_INT16";
+    softmax_int16::SoftmaxInt16<'m> = 18, 1, "SOFTMAX_INT16", [Int16];
     /// The same numbers as halves, or halves as quantized integers.
-    convert::Convert = 19, 1, "CONVERT";
+    convert::Convert = 19, 1, "CONVERT", [Int8, Int16, Float16];
     /// Softmax over the channels of every pixel, of halves.
-    softmax_float16::SoftmaxFloat16 = 20, 1, "SOFTMAX_FLOAT16";
+    softmax_float16::SoftmaxFloat16 = 20, 1, "SOFTMAX_FLOAT16", [Float16];
     /// Any function of one half, as a polynomial for each of several pieces.
-    piecewise::Piecewise<'m> = 21, 1, "PIECEWISE";
+    piecewise::Piecewise<'m> = 21, 1, "PIECEWISE", [Float16];
 }

@@ -2,11 +2,14 @@
 
 use core::ops::Range;
 
-use super::{Io, Operands, elementwise, params};
-use crate::bytes::{Block, attempt};
-use crate::error::{Fault, ModelError};
+use super::encoding::encoding;
+use super::members::without;
+use super::{Io, Operands, elementwise, rules};
+use crate::bytes::attempt;
+use crate::error::Fault;
 use crate::kernels::Backend;
-use crate::quant::{Clamp, Multiplier, Rounding, requantize};
+use crate::numbers::{Numbers, combine};
+use crate::quant::{Clamp, Multiplier, OutputStage, Rounding};
 use crate::tensor::{QuantParams, Shape};
 use crate::window::Reach;
 use crate::uses::Linked;
@@ -23,8 +26,9 @@ pub struct Mul {
     pub clamp: Clamp,
 }
 
-impl Mul {
+encoding!(Mul { rounding: rounding, factor: multiplier, clamp: clamp });
 
+impl Mul {
     /// The product of tensors quantized with `a` and `b` into one quantized with `output`, with the multiplier that
     /// TensorFlow Lite computes. `None` when the ratio of scales is not a valid factor.
     pub const fn new(
@@ -45,33 +49,9 @@ impl Mul {
         elementwise::broadcast(a, b)
     }
 
-    pub(super) const fn decode(block: Block<'_>) -> Result<Self, ModelError> {
-        Self::decode_at(&block, 0)
-    }
-
-    pub(super) const fn decode_at(block: &Block<'_>, at: u32) -> Result<Self, ModelError> {
-        Ok(Self {
-            rounding: attempt!(params::rounding(block, at)),
-            factor: attempt!(params::multiplier(block, at + 1)),
-            clamp: attempt!(params::clamp(block, at + 3)),
-        })
-    }
-
-    #[cfg(feature = "std")]
-    pub(super) fn encode(&self, writer: &mut crate::format::Writer) {
-        let Self { rounding, factor, clamp } = self;
-        writer.words([rounding.code(), factor.multiplier as u32, factor.shift as u32]);
-        writer.words([clamp.min as u32, clamp.max as u32]);
-    }
-
     pub(super) const fn check(&self, tensors: &Operands) -> Result<(), Fault> {
-        let Some(b) = &tensors.b else { return Err(Fault::Operand) };
-        attempt!(params::demand(self.clamp.is_valid(tensors.output.dtype), Fault::Clamp));
-        elementwise::check(&tensors.a, b, &tensors.output)
-    }
-
-    pub(super) const fn scratch_len(&self, _tensors: &Operands) -> u32 {
-        0
+        attempt!(rules::demand(self.clamp.is_valid(tensors.output.dtype), Fault::Clamp));
+        elementwise::check(tensors)
     }
 
     pub(super) const fn in_place(&self, operand: u32) -> bool {
@@ -83,31 +63,24 @@ impl Mul {
         if operand == 0 { Reach::POINT } else { Reach::WHOLE }
     }
 
-    pub(super) const fn macs(&self, _tensors: &Operands) -> u64 {
-        0
+    /// The arithmetic of operands and an output with these zero points.
+    pub(super) fn product<N: Numbers>(
+        &self,
+        zero_points: [i32; 2],
+        zero_point: i32,
+    ) -> impl Fn(N::Element, N::Element) -> N::Element {
+        N::product(zero_points, self.factor, OutputStage { rounding: self.rounding, zero_point, clamp: self.clamp })
     }
 
-    pub(super) const fn constants(&self) -> [&'static [u8]; 2] {
-        [&[], &[]]
-    }
-
-    /// One product; zero points are those of both operands and of the output.
-    #[inline]
-    pub(super) const fn apply(&self, left: i32, right: i32, zero_points: [i32; 3]) -> i32 {
-        let [left_zero, right_zero, output_zero] = zero_points;
-        let product = left.wrapping_sub(left_zero).wrapping_mul(right.wrapping_sub(right_zero));
-        self.clamp.apply(requantize(product, self.factor, self.rounding).wrapping_add(output_zero))
-    }
+    without!(scratch_len, window_mut, macs, constants);
 
     #[inline(never)]
-    pub(super) fn run<B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
-        let Operands { a, b: Some(b), output } = io.tensors else { return };
-        // In place over whichever operand lies where the output lies; the product does not mind the order.
-        let (over, other) = if b.same_place(&output) && !a.same_place(&output) { (b, a) } else { (a, b) };
-        let zero_points = [over.quant.zero_point, other.quant.zero_point, output.quant.zero_point];
-        elementwise::combine(io, (&over, &other, &output), rows, |left: i8, right| {
-            self.apply(left.into(), right.into(), zero_points) as i8
-        });
+    pub(super) fn run<N: Numbers, B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+        let Operands { a, output, .. } = io.tensors;
+        let (over, other, _) = elementwise::in_place_first(a, io.b(), &output);
+        let zero_points = [over.quant.zero_point, other.quant.zero_point];
+        let product = self.product::<N>(zero_points, output.quant.zero_point);
+        elementwise::combine(io, (&over, &other), rows, |left, right| combine(left, right, &product));
     }
 }
 

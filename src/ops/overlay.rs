@@ -7,25 +7,7 @@
 use core::ops::Range;
 
 use super::{Op, Operands};
-use crate::plan::same_bytes;
-use crate::tensor::Tensor;
 use crate::window::Window;
-
-impl Tensor {
-    /// Whether `output` lies on bytes of this input other than exactly in place.
-    pub(crate) const fn is_overlaid_by(&self, output: &Self) -> bool {
-        self.region().overlaps(output.region()) && !same_bytes(self, output)
-    }
-
-    /// The tensor of rows `rows`; they must not wrap around the end of a line buffer.
-    fn only(&self, rows: Range<u32>) -> Self {
-        let mut tensor = *self;
-        tensor.shape.h = rows.end.saturating_sub(rows.start);
-        tensor.place.offset = self.rows(rows.start, 1).offset;
-        tensor.place.rows = tensor.shape.h;
-        tensor
-    }
-}
 
 impl Window {
     /// The window for output rows `rows` only, and the input rows that it then covers.
@@ -52,13 +34,7 @@ pub(super) fn narrowed<'m>(op: &Op<'m>, tensors: &Operands, rows: &Range<u32>) -
         return None;
     }
     let mut narrow = *op;
-    let window = match &mut narrow {
-        Op::Conv2d(op) => &mut op.window,
-        Op::DepthwiseConv2d(op) => &mut op.window,
-        Op::MaxPool2d(op) => &mut op.window,
-        Op::AveragePool2d(op) => &mut op.window,
-        _ => return None,
-    };
+    let window = narrow.window_mut()?;
     let (cut, input_rows) = window.only(rows, a.shape.h);
     *window = cut;
     Some((narrow, Operands { a: a.only(input_rows), b: None, output: output.only(rows.clone()) }))

@@ -1,7 +1,5 @@
 //! Gathering what a window covers into scratch, and copying between tensors.
 
-use core::ops::Range;
-
 use super::Io;
 use crate::kernels::Pixels;
 use crate::memory::{Memory, Region};
@@ -108,19 +106,6 @@ impl Inside {
             row_pitch: input.shape.w.wrapping_mul(input.place.pitch) as usize,
             pitch: input.place.pitch as usize,
         }
-    }
-}
-
-impl Tensor {
-    /// Whether all elements are one stretch of bytes: pixel by pixel, or only one pixel.
-    pub(crate) const fn is_contiguous(&self) -> bool {
-        self.is_dense() || (self.shape.h == 1 && self.shape.w == 1)
-    }
-
-    /// The channels in blocks of `size`, the last one possibly shorter.
-    pub(super) fn channel_blocks(&self, size: u32) -> impl Iterator<Item = Range<u32>> {
-        let channels = self.shape.c;
-        (0..channels).step_by((size as usize).max(1)).map(move |start| start..start.saturating_add(size).min(channels))
     }
 }
 

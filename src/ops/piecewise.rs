@@ -5,13 +5,15 @@
 
 use core::ops::Range;
 
-use super::patch::copy_row;
-use super::{Io, Operands, params};
-use crate::bytes::{Block, attempt};
-use crate::error::{Fault, ModelError};
+use super::encoding::encoding;
+use super::members::pointwise;
+use super::{Io, Operands, elementwise, rules};
+use crate::bytes::attempt;
+use crate::error::Fault;
+use crate::float16::{LARGEST, f16, from_ordinal, ordinal, widen};
 use crate::kernels::Backend;
-use crate::kernels::float16::{Bounds, LARGEST, f16, from_ordinal, ordinal, widen};
-use crate::memory::Element;
+use crate::kernels::float16::Bounds;
+use crate::numbers::Numbers;
 use crate::tensor::{DType, Shape};
 use crate::uses::Linked;
 
@@ -35,6 +37,8 @@ pub struct Piecewise<'m> {
     pub polynomials: &'m [u8],
 }
 
+encoding!(Piecewise<'m> { starts: list, polynomials: list });
+
 impl<'m> Piecewise<'m> {
     /// Magnitudes of coefficients are below this.
     pub const LIMIT: f32 = f32::from_bits((127 + 72) << 23);
@@ -44,23 +48,10 @@ impl<'m> Piecewise<'m> {
         input
     }
 
-    pub(super) const fn decode(block: Block<'m>) -> Result<Self, ModelError> {
-        let starts = attempt!(block.data(0, START as u32));
-        let polynomials = attempt!(block.data(2, 4));
-        Ok(Self { starts, polynomials })
-    }
-
-    #[cfg(feature = "std")]
-    pub(super) fn encode(&self, writer: &mut crate::format::Writer) {
-        writer.data(self.starts);
-        writer.data(self.polynomials);
-    }
-
     pub(super) const fn check(&self, tensors: &Operands) -> Result<(), Fault> {
-        attempt!(params::of_type(&tensors.a, DType::F16));
-        attempt!(params::of_type(&tensors.output, DType::F16));
-        attempt!(params::demand(self.is_valid(), Fault::Weights));
-        params::demand(Self::output_shape(tensors.a.shape).same(tensors.output.shape), Fault::ShapeRule)
+        attempt!(rules::of_type(&tensors.output, DType::F16));
+        attempt!(rules::demand(self.is_valid(), Fault::Weights));
+        rules::shape(Some(Self::output_shape(tensors.a.shape)), &tensors.output)
     }
 
     /// Whether there is a polynomial for each start, starts rise from the least half on, and coefficients are below the limit.
@@ -82,22 +73,17 @@ impl<'m> Piecewise<'m> {
         starts.is_empty() && polynomials.is_empty() && before.is_some()
     }
 
-    params::pointwise!();
+    pointwise!();
 
     pub(super) const fn constants(&self) -> [&'m [u8]; 2] {
         [self.starts, self.polynomials]
     }
 
     #[inline(never)]
-    pub(super) fn run<B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
-        let Operands { a, output, .. } = io.tensors;
-        for y in rows.start..rows.end.min(output.shape.h) {
-            copy_row(io.memory, &a, &output, y);
-            for x in 0..output.shape.w {
-                let pixel = f16::of_mut(io.memory.write(output.pixels(y, x, 1)));
-                pixel.iter_mut().for_each(|element| *element = self.at(*element));
-            }
-        }
+    pub(super) fn run<N: Numbers, B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+        elementwise::each_pixel::<f16>(io, rows, |pixel| {
+            pixel.iter_mut().for_each(|element| *element = self.at(*element));
+        });
     }
 
     /// The function of one element.

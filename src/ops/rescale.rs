@@ -2,12 +2,14 @@
 
 use core::ops::Range;
 
-use super::patch::copy_row;
-use super::{Io, Operands, params};
-use crate::bytes::{Block, attempt};
-use crate::error::{Fault, ModelError};
+use super::encoding::encoding;
+use super::members::{pointwise, without};
+use super::{Io, Operands, elementwise, rules};
+use crate::bytes::attempt;
+use crate::error::Fault;
 use crate::kernels::Backend;
 use crate::memory::Element;
+use crate::numbers::Numbers;
 use crate::quant::{Clamp, Multiplier, Rounding, requantize};
 use crate::tensor::{DType, Shape, Tensor};
 use crate::uses::Linked;
@@ -26,28 +28,17 @@ pub struct Rescale {
     pub clamp: Clamp,
 }
 
+encoding!(Rescale {
+    rounding: rounding,
+    factor: multiplier,
+    negative_factor: multiplier,
+    clamp: clamp,
+});
+
 impl Rescale {
     /// The shape rule: the input's.
     pub const fn output_shape(input: Shape) -> Shape {
         input
-    }
-
-    pub(super) const fn decode(block: Block<'_>) -> Result<Self, ModelError> {
-        Ok(Self {
-            rounding: attempt!(params::rounding(&block, 0)),
-            factor: attempt!(params::multiplier(&block, 1)),
-            negative_factor: attempt!(params::multiplier(&block, 3)),
-            clamp: attempt!(params::clamp(&block, 5)),
-        })
-    }
-
-    #[cfg(feature = "std")]
-    pub(super) fn encode(&self, writer: &mut crate::format::Writer) {
-        writer.words([self.rounding.code()]);
-        for factor in [self.factor, self.negative_factor] {
-            writer.words([factor.multiplier as u32, factor.shift as u32]);
-        }
-        writer.words([self.clamp.min as u32, self.clamp.max as u32]);
     }
 
     pub(super) const fn check(&self, tensors: &Operands) -> Result<(), Fault> {
@@ -55,43 +46,25 @@ impl Rescale {
         let (from, to) = (tensors.a.dtype, tensors.output.dtype);
         let int8 = from.same(DType::I8) && to.same(DType::I8);
         let halves = from.same(DType::F16) || to.same(DType::F16);
-        attempt!(params::demand(!int8 && !halves, Fault::QuantRule));
-        attempt!(params::demand(self.clamp.is_valid(tensors.output.dtype), Fault::Clamp));
-        params::demand(Self::output_shape(tensors.a.shape).same(tensors.output.shape), Fault::ShapeRule)
+        attempt!(rules::demand(!int8 && !halves, Fault::QuantRule));
+        attempt!(rules::demand(self.clamp.is_valid(tensors.output.dtype), Fault::Clamp));
+        rules::shape(Some(Self::output_shape(tensors.a.shape)), &tensors.output)
     }
 
     // In place when both have one type: elements then keep their bytes.
-    params::pointwise!();
+    pointwise!();
 
-    pub(super) const fn constants(&self) -> [&'static [u8]; 2] {
-        [&[], &[]]
-    }
+    without!(constants);
 
     #[inline(never)]
-    pub(super) fn run<B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+    pub(super) fn run<N: Numbers, B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         let Operands { a, output, .. } = io.tensors;
-        for y in rows.start..rows.end.min(output.shape.h) {
-            let in_place = a.dtype.same(output.dtype);
-            if in_place {
-                copy_row(io.memory, &a, &output, y);
-            }
-            for x in 0..output.shape.w {
-                let to = output.pixels(y, x, 1);
-                if in_place {
-                    let elements = i16::of_mut(io.memory.write(to));
-                    elements.iter_mut().for_each(|q| *q = self.apply((*q).into(), &a, &output) as i16);
-                    continue;
-                }
-                let (from, to) = io.memory.read_write(a.pixels(y, x, 1), to);
-                match output.dtype {
-                    DType::I8 => to.iter_mut().zip(i16::of(from)).for_each(|(to, &q)| {
-                        *to = self.apply(q.into(), &a, &output) as i8;
-                    }),
-                    _ => i16::of_mut(to).iter_mut().zip(from).for_each(|(to, &q)| {
-                        *to = self.apply(q.into(), &a, &output) as i16;
-                    }),
-                }
-            }
+        match output.dtype {
+            DType::I8 => elementwise::convert(io, rows, |q: N::Element| self.apply(q.ordinal(), &a, &output) as i8),
+            _ if a.dtype.same(output.dtype) => elementwise::each_pixel::<i16>(io, rows, |pixel| {
+                pixel.iter_mut().for_each(|q| *q = self.apply((*q).into(), &a, &output) as i16);
+            }),
+            _ => elementwise::convert(io, rows, |q: N::Element| self.apply(q.ordinal(), &a, &output) as i16),
         }
     }
 

@@ -2,12 +2,15 @@
 
 use core::ops::Range;
 
+use super::encoding::encoding;
+use super::members::without;
 use super::patch::copy;
-use super::{Io, Operands, params};
-use crate::bytes::{Block, attempt};
-use crate::error::{Fault, ModelError};
+use super::{Io, Operands, rules};
+use crate::bytes::attempt;
+use crate::error::Fault;
 use crate::kernels::Backend;
 use crate::memory::Region;
+use crate::numbers::Numbers;
 use crate::tensor::Tensor;
 use crate::window::Reach;
 use crate::uses::Linked;
@@ -18,21 +21,12 @@ use crate::uses::Linked;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Reshape;
 
+encoding!(Reshape {});
+
 impl Reshape {
-    pub(super) const fn decode(_block: Block<'_>) -> Result<Self, ModelError> {
-        Ok(Self)
-    }
-
-    #[cfg(feature = "std")]
-    pub(super) fn encode(&self, _writer: &mut crate::format::Writer) {}
-
     pub(super) const fn check(&self, tensors: &Operands) -> Result<(), Fault> {
-        attempt!(params::same_quant(&tensors.a, &tensors.output));
-        params::demand(tensors.a.shape.len() == tensors.output.shape.len(), Fault::ShapeRule)
-    }
-
-    pub(super) const fn scratch_len(&self, _tensors: &Operands) -> u32 {
-        0
+        attempt!(rules::same_quant(&tensors.a, &tensors.output));
+        rules::demand(tensors.a.shape.len() == tensors.output.shape.len(), Fault::ShapeRule)
     }
 
     /// In place when both are contiguous: elements then keep their bytes.
@@ -44,16 +38,10 @@ impl Reshape {
         Reach::WHOLE
     }
 
-    pub(super) const fn macs(&self, _tensors: &Operands) -> u64 {
-        0
-    }
-
-    pub(super) const fn constants(&self) -> [&'static [u8]; 2] {
-        [&[], &[]]
-    }
+    without!(scratch_len, window_mut, macs, constants);
 
     #[inline(never)]
-    pub(super) fn run<B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+    pub(super) fn run<N: Numbers, B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         let Operands { a, output, .. } = io.tensors;
         let row = output.shape.w.wrapping_mul(output.pixel_bytes());
         let mut at = rows.start.wrapping_mul(row);

@@ -2,12 +2,13 @@
 
 use core::ops::Range;
 
-use super::patch::copy_row;
-use super::{Io, Operands, params};
-use crate::bytes::{Block, attempt};
-use crate::error::{Fault, ModelError};
+use super::encoding::encoding;
+use super::members::pointwise;
+use super::{Io, Operands, elementwise, rules};
+use crate::bytes::attempt;
+use crate::error::Fault;
 use crate::kernels::Backend;
-use crate::memory::Element;
+use crate::numbers::Numbers;
 use crate::tensor::{DType, Shape};
 use crate::uses::Linked;
 
@@ -18,6 +19,25 @@ pub enum Curve {
     Logistic,
     /// `tanh(x)`, which is `2 * logistic(2x) - 1`.
     Tanh,
+}
+
+impl Curve {
+    /// The code in a model file.
+    pub const fn code(self) -> u32 {
+        match self {
+            Curve::Logistic => 0,
+            Curve::Tanh => 1,
+        }
+    }
+
+    /// The function of a code in a model file.
+    pub const fn from_code(code: u32) -> Option<Self> {
+        match code {
+            0 => Some(Curve::Logistic),
+            1 => Some(Curve::Tanh),
+            _ => None,
+        }
+    }
 }
 
 /// LOGISTIC or TANH of int16 elements; the output has scale 2^-15.
@@ -32,57 +52,32 @@ pub struct Sigmoid<'m> {
     pub table: &'m [u8; 512],
 }
 
+encoding!(Sigmoid<'m> { curve: curve, scale: words, table: table });
+
 impl<'m> Sigmoid<'m> {
     /// The shape rule: the input's.
     pub const fn output_shape(input: Shape) -> Shape {
         input
     }
 
-    pub(super) const fn decode(block: Block<'m>) -> Result<Self, ModelError> {
-        let curve = match attempt!(block.word(0)) {
-            0 => Curve::Logistic,
-            1 => Curve::Tanh,
-            _ => return Err(block.error(0, Fault::Algorithm)),
-        };
-        let scale = [attempt!(block.word(1)), attempt!(block.word(2))];
-        if scale[0] > u16::MAX as u32 || scale[1] > 31 {
-            return Err(block.error(1, Fault::Multiplier));
-        }
-        let table = attempt!(block.data(3, 1));
-        match (table.first_chunk(), table.len()) {
-            (Some(table), 512) => Ok(Self { curve, scale, table }),
-            _ => Err(block.error(3, Fault::Weights)),
-        }
-    }
-
-    #[cfg(feature = "std")]
-    pub(super) fn encode(&self, writer: &mut crate::format::Writer) {
-        writer.words([matches!(self.curve, Curve::Tanh) as u32, self.scale[0], self.scale[1]]);
-        writer.data(self.table);
-    }
-
     pub(super) const fn check(&self, tensors: &Operands) -> Result<(), Fault> {
-        attempt!(params::of_type(&tensors.a, DType::I16));
-        attempt!(params::of_type(&tensors.output, DType::I16));
-        params::demand(Self::output_shape(tensors.a.shape).same(tensors.output.shape), Fault::ShapeRule)
+        attempt!(rules::of_type(&tensors.output, DType::I16));
+        let [multiplier, shift] = self.scale;
+        attempt!(rules::demand(multiplier <= u16::MAX as u32 && shift <= 31, Fault::Multiplier));
+        rules::shape(Some(Self::output_shape(tensors.a.shape)), &tensors.output)
     }
 
-    params::pointwise!();
+    pointwise!();
 
     pub(super) const fn constants(&self) -> [&'m [u8]; 2] {
         [self.table, &[]]
     }
 
     #[inline(never)]
-    pub(super) fn run<B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
-        let Operands { a, output, .. } = io.tensors;
-        for y in rows.start..rows.end.min(output.shape.h) {
-            copy_row(io.memory, &a, &output, y);
-            for x in 0..output.shape.w {
-                let pixel = i16::of_mut(io.memory.write(output.pixels(y, x, 1)));
-                pixel.iter_mut().for_each(|element| *element = self.apply(*element));
-            }
-        }
+    pub(super) fn run<N: Numbers, B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+        elementwise::each_pixel::<i16>(io, rows, |pixel| {
+            pixel.iter_mut().for_each(|element| *element = self.apply(*element));
+        });
     }
 
     /// The function of one element.

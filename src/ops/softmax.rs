@@ -2,13 +2,15 @@
 
 use core::ops::Range;
 
-use super::patch::copy_row;
-use super::{Io, Operands, params};
-use crate::bytes::{Block, attempt};
-use crate::error::{Fault, ModelError};
+use super::encoding::encoding;
+use super::members::{pointwise, without};
+use super::{Io, Operands, elementwise, rules};
+use crate::bytes::attempt;
+use crate::error::Fault;
 use crate::kernels::Backend;
+use crate::numbers::Numbers;
 use crate::quant::{Multiplier, rounding_divide_by_pot as divide, rounding_doubling_high_mul as multiply};
-use crate::tensor::{QuantParams, Shape};
+use crate::tensor::{DType, QuantParams, Shape};
 use crate::uses::Linked;
 
 /// Integer bits of the scaled differences that are exponentiated: Q5.26.
@@ -25,6 +27,8 @@ pub struct Softmax {
     /// Differences from the largest input below this one, which is not positive, give a probability of 0.
     pub diff_min: i32,
 }
+
+encoding!(Softmax { factor: multiplier, diff_min: integer });
 
 impl Softmax {
     /// The quantization of the output.
@@ -50,40 +54,20 @@ impl Softmax {
         input
     }
 
-    pub(super) const fn decode(block: Block<'_>) -> Result<Self, ModelError> {
-        let factor = attempt!(params::multiplier(&block, 0));
-        let diff_min = attempt!(block.word(2)) as i32;
-        if factor.shift < 0 || diff_min > 0 {
-            return Err(block.error(0, Fault::Multiplier));
-        }
-        Ok(Self { factor, diff_min })
-    }
-
-    #[cfg(feature = "std")]
-    pub(super) fn encode(&self, writer: &mut crate::format::Writer) {
-        writer.words([self.factor.multiplier as u32, self.factor.shift as u32, self.diff_min as u32]);
-    }
-
     pub(super) const fn check(&self, tensors: &Operands) -> Result<(), Fault> {
-        attempt!(params::int8(&tensors.a));
-        attempt!(params::int8(&tensors.output));
-        attempt!(params::demand(tensors.output.quant.same(Self::OUTPUT), Fault::QuantRule));
-        params::demand(Self::output_shape(tensors.a.shape).same(tensors.output.shape), Fault::ShapeRule)
+        attempt!(rules::of_type(&tensors.output, DType::I8));
+        attempt!(rules::demand(self.factor.shift >= 0 && self.diff_min <= 0, Fault::Multiplier));
+        attempt!(rules::demand(tensors.output.quant.same(Self::OUTPUT), Fault::QuantRule));
+        rules::shape(Some(Self::output_shape(tensors.a.shape)), &tensors.output)
     }
 
-    params::pointwise!();
+    pointwise!();
 
-    pub(super) const fn constants(&self) -> [&'static [u8]; 2] {
-        [&[], &[]]
-    }
+    without!(constants);
 
     #[inline(never)]
-    pub(super) fn run<B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
-        let Operands { a, output, .. } = io.tensors;
-        for y in rows.start..rows.end.min(output.shape.h) {
-            copy_row(io.memory, &a, &output, y);
-            (0..output.shape.w).for_each(|x| self.pixel(io.memory.write(output.pixels(y, x, 1))));
-        }
+    pub(super) fn run<N: Numbers, B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+        elementwise::each_pixel::<i8>(io, rows, |pixel| self.pixel(pixel));
     }
 
     /// Replaces logits by probabilities.

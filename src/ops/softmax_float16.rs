@@ -2,13 +2,15 @@
 
 use core::ops::Range;
 
-use super::patch::copy_row;
-use super::{Io, Operands, params};
-use crate::bytes::{Block, attempt};
-use crate::error::{Fault, ModelError};
+use super::encoding::encoding;
+use super::members::{pointwise, without};
+use super::{Io, Operands, elementwise, rules};
+use crate::bytes::attempt;
+use crate::error::Fault;
+use crate::float16::{f16, from_ordinal, ordinal, widen};
 use crate::kernels::Backend;
-use crate::kernels::float16::{Bounds, f16, from_ordinal, ordinal, widen};
-use crate::memory::Element;
+use crate::kernels::float16::Bounds;
+use crate::numbers::Numbers;
 use crate::tensor::{DType, Shape};
 use crate::uses::Linked;
 
@@ -22,6 +24,8 @@ pub struct SoftmaxFloat16 {
     pub beta: f32,
 }
 
+encoding!(SoftmaxFloat16 { beta: float });
+
 impl SoftmaxFloat16 {
     /// The shape rule: the input's.
     pub const fn output_shape(input: Shape) -> Shape {
@@ -33,35 +37,19 @@ impl SoftmaxFloat16 {
         self.beta > 0.0 && self.beta.is_finite()
     }
 
-    pub(super) const fn decode(block: Block<'_>) -> Result<Self, ModelError> {
-        let softmax = Self { beta: f32::from_bits(attempt!(block.word(0))) };
-        if softmax.is_valid() { Ok(softmax) } else { Err(block.error(0, Fault::Multiplier)) }
-    }
-
-    #[cfg(feature = "std")]
-    pub(super) fn encode(&self, writer: &mut crate::format::Writer) {
-        writer.words([self.beta.to_bits()]);
-    }
-
     pub(super) const fn check(&self, tensors: &Operands) -> Result<(), Fault> {
-        attempt!(params::of_type(&tensors.a, DType::F16));
-        attempt!(params::of_type(&tensors.output, DType::F16));
-        params::demand(Self::output_shape(tensors.a.shape).same(tensors.output.shape), Fault::ShapeRule)
+        attempt!(rules::of_type(&tensors.output, DType::F16));
+        attempt!(rules::demand(self.is_valid(), Fault::Multiplier));
+        rules::shape(Some(Self::output_shape(tensors.a.shape)), &tensors.output)
     }
 
-    params::pointwise!();
+    pointwise!();
 
-    pub(super) const fn constants(&self) -> [&'static [u8]; 2] {
-        [&[], &[]]
-    }
+    without!(constants);
 
     #[inline(never)]
-    pub(super) fn run<B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
-        let Operands { a, output, .. } = io.tensors;
-        for y in rows.start..rows.end.min(output.shape.h) {
-            copy_row(io.memory, &a, &output, y);
-            (0..output.shape.w).for_each(|x| self.pixel(f16::of_mut(io.memory.write(output.pixels(y, x, 1)))));
-        }
+    pub(super) fn run<N: Numbers, B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+        elementwise::each_pixel::<f16>(io, rows, |pixel| self.pixel(pixel));
     }
 
     /// Replaces logits by probabilities.

@@ -2,12 +2,13 @@
 
 use core::ops::Range;
 
-use super::patch::copy_row;
-use super::{Io, Operands, params};
-use crate::bytes::{Block, attempt};
-use crate::error::{Fault, ModelError};
+use super::encoding::encoding;
+use super::members::pointwise;
+use super::{Io, Operands, elementwise, rules};
+use crate::bytes::attempt;
+use crate::error::Fault;
 use crate::kernels::Backend;
-use crate::memory::Element;
+use crate::numbers::Numbers;
 use crate::quant::{Multiplier, Rounding, requantize};
 use crate::tensor::{DType, QuantParams, Shape};
 use crate::uses::Linked;
@@ -28,6 +29,8 @@ pub struct SoftmaxInt16<'m> {
     pub reciprocal: &'m [u8; TABLE],
 }
 
+encoding!(SoftmaxInt16<'m> { factor: multiplier, exp: table, reciprocal: table });
+
 impl<'m> SoftmaxInt16<'m> {
     /// The factor for an input quantized with `input`, as TensorFlow Lite computes it. `None` when `beta` is negative
     /// or not a number.
@@ -40,42 +43,20 @@ impl<'m> SoftmaxInt16<'m> {
         input
     }
 
-    pub(super) const fn decode(block: Block<'m>) -> Result<Self, ModelError> {
-        let (exp, reciprocal) = (attempt!(block.data(2, 1)), attempt!(block.data(4, 1)));
-        match (exp.first_chunk(), reciprocal.first_chunk()) {
-            (Some(first), Some(second)) if exp.len() == TABLE && reciprocal.len() == TABLE => {
-                Ok(Self { factor: attempt!(params::multiplier(&block, 0)), exp: first, reciprocal: second })
-            }
-            _ => Err(block.error(2, Fault::Weights)),
-        }
-    }
-
-    #[cfg(feature = "std")]
-    pub(super) fn encode(&self, writer: &mut crate::format::Writer) {
-        writer.words([self.factor.multiplier as u32, self.factor.shift as u32]);
-        writer.data(self.exp);
-        writer.data(self.reciprocal);
-    }
-
     pub(super) const fn check(&self, tensors: &Operands) -> Result<(), Fault> {
-        attempt!(params::of_type(&tensors.a, DType::I16));
-        attempt!(params::of_type(&tensors.output, DType::I16));
-        params::demand(Self::output_shape(tensors.a.shape).same(tensors.output.shape), Fault::ShapeRule)
+        attempt!(rules::of_type(&tensors.output, DType::I16));
+        rules::shape(Some(Self::output_shape(tensors.a.shape)), &tensors.output)
     }
 
-    params::pointwise!();
+    pointwise!();
 
     pub(super) const fn constants(&self) -> [&'m [u8]; 2] {
         [self.exp, self.reciprocal]
     }
 
     #[inline(never)]
-    pub(super) fn run<B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
-        let Operands { a, output, .. } = io.tensors;
-        for y in rows.start..rows.end.min(output.shape.h) {
-            copy_row(io.memory, &a, &output, y);
-            (0..output.shape.w).for_each(|x| self.pixel(i16::of_mut(io.memory.write(output.pixels(y, x, 1)))));
-        }
+    pub(super) fn run<N: Numbers, B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+        elementwise::each_pixel::<i16>(io, rows, |pixel| self.pixel(pixel));
     }
 
     /// Replaces logits by probabilities.

@@ -2,11 +2,14 @@
 
 use core::ops::Range;
 
-use super::{Io, Operands, elementwise, params};
-use crate::bytes::{Block, attempt};
-use crate::error::{Fault, ModelError};
+use super::encoding::encoding;
+use super::members::without;
+use super::{Io, Operands, elementwise, rules};
+use crate::bytes::attempt;
+use crate::error::Fault;
 use crate::kernels::{AddTerms, Backend};
-use crate::quant::{Clamp, Multiplier, Rounding, requantize};
+use crate::numbers::{Numbers, combine};
+use crate::quant::{Clamp, Multiplier, OutputStage, Rounding};
 use crate::tensor::{DType, QuantParams, Shape};
 use crate::window::Reach;
 use crate::uses::Linked;
@@ -26,6 +29,13 @@ pub struct Sub {
     /// The activation range.
     pub clamp: Clamp,
 }
+
+encoding!(Sub {
+    rounding: rounding,
+    factors: multipliers,
+    output_factor: multiplier,
+    clamp: clamp,
+});
 
 impl Sub {
     /// The difference of tensors of type `dtype` quantized with `a` and `b` into one quantized with `output`, with the multipliers that
@@ -55,36 +65,9 @@ impl Sub {
         elementwise::broadcast(a, b)
     }
 
-    pub(super) const fn decode(block: Block<'_>) -> Result<Self, ModelError> {
-        Self::decode_at(&block, 0)
-    }
-
-    pub(super) const fn decode_at(block: &Block<'_>, at: u32) -> Result<Self, ModelError> {
-        Ok(Self {
-            rounding: attempt!(params::rounding(block, at)),
-            factors: [attempt!(params::multiplier(block, at + 1)), attempt!(params::multiplier(block, at + 3))],
-            output_factor: attempt!(params::multiplier(block, at + 5)),
-            clamp: attempt!(params::clamp(block, at + 7)),
-        })
-    }
-
-    #[cfg(feature = "std")]
-    pub(super) fn encode(&self, writer: &mut crate::format::Writer) {
-        writer.words([self.rounding.code()]);
-        for factor in self.factors.into_iter().chain([self.output_factor]) {
-            writer.words([factor.multiplier as u32, factor.shift as u32]);
-        }
-        writer.words([self.clamp.min as u32, self.clamp.max as u32]);
-    }
-
     pub(super) const fn check(&self, tensors: &Operands) -> Result<(), Fault> {
-        let Some(b) = &tensors.b else { return Err(Fault::Operand) };
-        attempt!(params::demand(self.clamp.is_valid(tensors.output.dtype), Fault::Clamp));
-        elementwise::check(&tensors.a, b, &tensors.output)
-    }
-
-    pub(super) const fn scratch_len(&self, _tensors: &Operands) -> u32 {
-        0
+        attempt!(rules::demand(self.clamp.is_valid(tensors.output.dtype), Fault::Clamp));
+        elementwise::check(tensors)
     }
 
     pub(super) const fn in_place(&self, operand: u32) -> bool {
@@ -96,38 +79,25 @@ impl Sub {
         if operand == 0 { Reach::POINT } else { Reach::WHOLE }
     }
 
-    pub(super) const fn macs(&self, _tensors: &Operands) -> u64 {
-        0
+    /// The constants of the arithmetic, for operands and an output with these zero points.
+    pub(super) const fn terms(&self, zero_points: [i32; 2], output_zero_point: i32) -> AddTerms {
+        AddTerms {
+            zero_points,
+            factors: self.factors,
+            output_factor: self.output_factor,
+            stage: OutputStage { rounding: self.rounding, zero_point: output_zero_point, clamp: self.clamp },
+            linear: None,
+        }
     }
 
-    pub(super) const fn constants(&self) -> [&'static [u8]; 2] {
-        [&[], &[]]
-    }
-
-    /// One difference; zero points are those of both operands and of the output.
-    #[inline]
-    pub(super) const fn apply(&self, left: i8, right: i8, zero_points: [i32; 3]) -> i8 {
-        self.wide(left as i32, right as i32, zero_points, AddTerms::LEFT_SHIFT) as i8
-    }
-
-    /// As [`Sub::apply`], of elements of any type, for which `shift` is [`AddTerms::left_shift`].
-    #[inline]
-    pub(super) const fn wide(&self, left: i32, right: i32, zero_points: [i32; 3], shift: u32) -> i32 {
-        let [left_zero, right_zero, output_zero] = zero_points;
-        let [left_factor, right_factor] = self.factors;
-        let left = left.wrapping_sub(left_zero).wrapping_shl(shift);
-        let right = right.wrapping_sub(right_zero).wrapping_shl(shift);
-        let left = requantize(left, left_factor, self.rounding);
-        let right = requantize(right, right_factor, self.rounding);
-        let difference = requantize(left.wrapping_sub(right), self.output_factor, self.rounding);
-        self.clamp.apply(difference.wrapping_add(output_zero))
-    }
+    without!(scratch_len, window_mut, macs, constants);
 
     #[inline(never)]
-    pub(super) fn run<B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
-        let Operands { a, b: Some(b), output } = io.tensors else { return };
-        let zero_points = [a.quant.zero_point, b.quant.zero_point, output.quant.zero_point];
-        elementwise::combine(io, (&a, &b, &output), rows, |left: i8, right| self.apply(left, right, zero_points));
+    pub(super) fn run<N: Numbers, B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+        let (a, b) = (io.tensors.a, io.b());
+        let terms = self.terms([a.quant.zero_point, b.quant.zero_point], io.tensors.output.quant.zero_point);
+        let difference = N::difference(&terms);
+        elementwise::combine(io, (&a, &b), rows, |left, right| combine(left, right, &difference));
     }
 }
 

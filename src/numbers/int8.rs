@@ -1,0 +1,99 @@
+//! Int8: TensorFlow Lite's quantization of 8 bits, with zero points.
+
+use super::{Numbers, Scaled, rescaled, rescaled_product, rounded_average};
+use crate::kernels::blocks::requantize;
+use crate::kernels::{AddTerms, Backend, Pixels};
+use crate::quant::{Channel, Channels, Clamp, Multiplier, OutputStage, Rounding};
+use crate::tensor::{DType, Tensor};
+
+pub(crate) enum Int8 {}
+
+impl Numbers for Int8 {
+    const DTYPE: DType = DType::I8;
+    const PATCHES: u32 = 2;
+
+    type Element = i8;
+    type Weight = i8;
+    type Sum = i32;
+    type Stage<'m> = Scaled<'m>;
+
+    #[inline]
+    fn add(sum: i32, x: i8) -> i32 {
+        sum.wrapping_add(x.into())
+    }
+
+    #[inline]
+    fn multiply_add(sum: i32, x: i8, w: i8) -> i32 {
+        sum.wrapping_add(i32::from(x) * i32::from(w))
+    }
+
+    fn stage<'m>(stage: OutputStage, channels: Channels<'m>) -> Scaled<'m> {
+        Scaled { stage, channels }
+    }
+
+    #[inline]
+    fn start(_: &Scaled<'_>, _: usize) -> i32 {
+        0
+    }
+
+    // Once in the program, for it is long.
+    #[inline(never)]
+    fn finish(scaled: &Scaled<'_>, channel: usize, sum: i32) -> i8 {
+        scaled.stage.apply(sum, Channel::from_bytes(scaled.entry(channel)))
+    }
+
+    fn average(clamp: Clamp) -> impl Fn(i32, u32) -> i8 {
+        move |sum, count| clamp.apply(rounded_average(sum, count)) as i8
+    }
+
+    fn mean(input: &Tensor, factor: Multiplier, stage: OutputStage) -> impl Fn(i32) -> i8 {
+        let pixels = input.shape.h.wrapping_mul(input.shape.w);
+        let offset = input.quant.zero_point.wrapping_mul(pixels as i32).wrapping_neg();
+        // All channels share the factor: what the five instructions need of it is found once.
+        let constants = match stage.rounding {
+            Rounding::Double => {
+                let bound = i64::from(pixels) * 256;
+                requantize::constants(factor.multiplier, factor.shift, stage.zero_point, bound)
+            }
+            _ => None,
+        };
+        move |sum| match constants {
+            Some((c, s)) => requantize::fast(sum.wrapping_add(offset).wrapping_shl(1), factor.multiplier, c, s),
+            None => stage.apply(sum, Channel { bias: offset, factor }),
+        }
+    }
+
+    #[inline]
+    fn sum<B: Backend>(left: &mut [i8], right: &[i8], terms: &AddTerms) {
+        B::add(left, right, terms);
+    }
+
+    fn difference(terms: &AddTerms) -> impl Fn(i8, i8) -> i8 {
+        move |left, right| {
+            let [left, right] = rescaled(terms, DType::I8, [left.into(), right.into()]);
+            terms.stage.scale(left.wrapping_sub(right), terms.output_factor) as i8
+        }
+    }
+
+    fn product(zero_points: [i32; 2], factor: Multiplier, stage: OutputStage) -> impl Fn(i8, i8) -> i8 {
+        move |left, right| rescaled_product([left.into(), right.into()], zero_points, factor, &stage) as i8
+    }
+
+    #[inline]
+    fn dot_1x4<B: Backend>(patch: &[i8], weights: [&[i8]; 4], sums: &mut [i32; 4]) {
+        let products = B::dot_1x4(patch, weights);
+        sums.iter_mut().zip(products).for_each(|(sum, product)| *sum = sum.wrapping_add(product));
+    }
+
+    #[inline]
+    fn dot_2x4<B: Backend>(patches: [&[i8]; 2], weights: [&[i8]; 4], sums: &mut [[i32; 4]; 2]) {
+        let products = B::dot_2x4(patches, weights);
+        let pairs = sums.as_flattened_mut().iter_mut().zip(products.as_flattened());
+        pairs.for_each(|(sum, &product)| *sum = sum.wrapping_add(product));
+    }
+
+    #[inline]
+    fn add_pixels<B: Backend>(pixels: &Pixels<'_>, sums: &mut [i32]) {
+        B::sum(pixels, sums);
+    }
+}

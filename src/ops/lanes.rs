@@ -1,0 +1,66 @@
+//! Convolution in half precision, several pixels of a row at a time: a lane for each.
+
+use core::ops::Range;
+
+use super::patch::Inside;
+use super::{Conv2d, Io, Operands};
+use crate::float16::f16;
+use crate::kernels::Backend;
+use crate::kernels::blocks::float16::{LANES, Layer, Pixels};
+use crate::kernels::float16::Bounds;
+use crate::memory::Element;
+use crate::sys::cast;
+use crate::tensor::Tensor;
+use crate::window::Window;
+
+/// Bytes of scratch for each element under the window: a number in single precision in each lane.
+pub(super) const BYTES: u64 = 4 * LANES as u64;
+
+/// Computes rows `rows` of the output.
+pub(super) fn run<B: Backend>(op: &Conv2d<'_>, io: &mut Io<'_, '_>, rows: Range<u32>) {
+    let Operands { a: input, output, .. } = io.tensors;
+    let (biases, _) = op.channels.bytes().as_chunks();
+    let (weights, k) = (f16::of(op.weights), op.patch_len(&input) as usize);
+    let layer = Layer { weights, biases, k, bounds: Bounds::of(op.clamp) };
+    let last = output.shape.w.wrapping_sub(1);
+    let pitch = (output.place.pitch / 2) as usize;
+    for y in rows.start..rows.end.min(output.shape.h) {
+        for x in (0..output.shape.w).step_by(LANES) {
+            let count = output.shape.w.wrapping_sub(x).min(LANES as u32);
+            let (elements, out, scratch) =
+                io.memory.read_write2(input.region(), output.pixels(y, x, count), io.scratch);
+            let lanes = cast::as_f32_mut(scratch);
+            if op.window.is_padded() {
+                lanes.fill(0.0);
+            }
+            // A lane that is not there is the last pixel again.
+            for lane in 0..LANES {
+                let at = (y, x.wrapping_add(lane as u32).min(last));
+                spread::<B>(elements, &input, &op.window, at, lanes.get_mut(lane..).unwrap_or_default());
+            }
+            let pixels = Pixels { channels: output.shape.c as usize, pitch, count: count as usize };
+            B::f16_gemm(lanes, &layer, f16::of_mut(out), pixels);
+        }
+    }
+}
+
+/// Widens the elements under the window at output position `(y, x)` into the first lane of `lanes`. What lies outside the input
+/// stays as it is.
+fn spread<B: Backend>(elements: &[i8], input: &Tensor, window: &Window, (y, x): (u32, u32), lanes: &mut [f32]) {
+    let (c, pitch) = (input.shape.c as usize, input.place.pitch as usize);
+    let Inside { rows, columns } = Inside::of(window, input, y, x);
+    for row in 0..rows.len {
+        let tap = rows.tap.wrapping_add(row).wrapping_mul(window.kernel[1]).wrapping_add(columns.tap) as usize;
+        let slot = input.slot(rows.start.wrapping_add(row));
+        let pixel = slot.wrapping_mul(input.shape.w).wrapping_add(columns.start) as usize;
+        let from = elements.get(pixel.wrapping_mul(pitch)..).unwrap_or_default();
+        // Pixels without gaps are one run of elements.
+        let columns = columns.len as usize;
+        let (runs, len) = if pitch == c.wrapping_mul(2) { (1, columns.wrapping_mul(c)) } else { (columns, c) };
+        for run in 0..runs {
+            let from = f16::of(from.get(run.wrapping_mul(pitch)..).unwrap_or_default());
+            let at = tap.wrapping_add(run).wrapping_mul(c).wrapping_mul(LANES);
+            B::f16_spread(from.get(..len).unwrap_or_default(), lanes.get_mut(at..).unwrap_or_default());
+        }
+    }
+}
