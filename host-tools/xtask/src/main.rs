@@ -8,11 +8,13 @@ mod count;
 mod demo;
 mod firmware;
 mod fuzz;
+mod layers;
 mod miri;
 mod nightly;
 mod repo;
 mod sanitize;
 mod setup;
+mod source;
 mod stages;
 mod tests;
 
@@ -81,7 +83,9 @@ enum Task {
     },
     /// Lines of code by room, and public items of the runtime.
     Count,
-    /// What CI runs: formatting, lints, documentation, then `test`.
+    /// Whether the modules keep to the ladders of ARCHITECTURE.md.
+    Layers,
+    /// What CI runs: formatting, layers, lints, documentation, then `test`.
     Ci(Installing),
 }
 
@@ -124,6 +128,7 @@ fn run(task: Task) -> Result<()> {
         Task::Boards { installing, arguments } => boards::run(installing.no_install, &arguments),
         Task::Test(how) => tests::run(how.no_install),
         Task::Count => count::run(),
+        Task::Layers => layers::run(),
         Task::Ci(how) => checks::run(how.no_install),
     }
 }
