@@ -7,9 +7,8 @@ use crate::data::Split;
 use crate::export::{self, Exported};
 use crate::graph::{Graph, Params};
 use crate::network::Network;
-use crate::quantize::fold::Folded;
 use crate::quantize::mixed::Kept;
-use crate::quantize::{self, Prepared, QuantizeError, float16, mixed};
+use crate::quantize::{self, Prepared, QuantizeError, float16, fold, mixed};
 
 /// Calibration images, unless the user says otherwise.
 pub const CALIBRATION_IMAGES: usize = 512;
@@ -70,8 +69,8 @@ pub fn mixed(graph: &Graph, params: &Params, held_in: &Split, options: &Options,
 ///
 /// # Errors
 /// As [`prepare()`].
-pub fn wide(graph: &Graph, params: &Params, held_in: &Split, options: &Options) -> Result<Network> {
-    Ok(prepare(graph, params, held_in, options)?.wide()?)
+pub fn int16(graph: &Graph, params: &Params, held_in: &Split, options: &Options) -> Result<Network> {
+    Ok(prepare(graph, params, held_in, options)?.int16()?)
 }
 
 /// The network in float16: nothing is calibrated, and no images are needed.
@@ -79,7 +78,7 @@ pub fn wide(graph: &Graph, params: &Params, held_in: &Split, options: &Options) 
 /// # Errors
 /// When a parameter is missing, not finite or too large, and when the runtime has no float16 form of an operator.
 pub fn float16(graph: &Graph, params: &Params) -> Result<Network, QuantizeError> {
-    float16::emit(&Folded::new(graph, params)?)
+    float16::emit(&fold::fold(graph, params)?)
 }
 
 /// A network as it is before training, quantized on made-up images and exported: neither RAM nor instructions depend on

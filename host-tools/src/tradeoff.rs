@@ -9,9 +9,9 @@ use serde::Serialize;
 
 use crate::data::Split;
 use crate::export;
+use crate::graph::{Node, NodeId, Op};
 use crate::network::Network;
 use crate::quantize::fake::Noise;
-use crate::quantize::fold::{FoldedOp, ValueId};
 use crate::quantize::mixed::{self, Kept};
 use crate::quantize::report::Report;
 use crate::quantize::{Prepared, QuantizeError, float16};
@@ -83,7 +83,7 @@ impl<'b> Bench<'b> {
     pub fn whole(&self, dtype: DType) -> Result<Measured> {
         let emit = |prepared: &Prepared| match dtype {
             DType::I8 => Ok(prepared.network()),
-            DType::I16 => prepared.wide(),
+            DType::I16 => prepared.int16(),
             _ => float16::emit(&prepared.float),
         };
         let name = format!("all {}", dtype.name());
@@ -131,11 +131,10 @@ impl<'b> Bench<'b> {
     /// The layers that read the output of layer `name`, also by way of others that only move it.
     fn readers(&self, name: &str) -> Vec<String> {
         let nodes = &self.prepared.float.nodes;
-        let mut values: Vec<ValueId> =
-            (1..).zip(nodes).filter(|(_, node)| node.name == name).map(|(id, _)| id).collect();
+        let mut values: Vec<NodeId> = self.prepared.float.find(name).into_iter().collect();
         let mut readers = Vec::new();
         // In the order of computation: what reads a value comes after it.
-        for (value, node) in (1..).zip(nodes) {
+        for (value, node) in self.prepared.float.ids().zip(nodes) {
             if node.inputs.iter().any(|input| values.contains(input)) {
                 readers.push(node.name.clone());
                 if node.keeps_quantization() {
@@ -198,14 +197,15 @@ impl<'b> Bench<'b> {
 pub fn those(names: Vec<String>, dtype: DType) -> Kept {
     match dtype {
         DType::F16 => Kept { float16: names, ..Kept::default() },
-        _ => Kept { wide: names, ..Kept::default() },
+        _ => Kept { int16: names, ..Kept::default() },
     }
 }
 
 /// The network up to the softmax at its end, if there is one after something else.
 fn without_softmax(prepared: &Prepared) -> Option<Prepared> {
-    let [.., last] = prepared.float.nodes.get(1..)? else { return None };
-    if last.op != FoldedOp::Softmax || last.inputs[0] + 1 != prepared.float.nodes.len() {
+    let last = prepared.float.output();
+    let Node { op, inputs, .. } = prepared.float.node(last);
+    if !matches!(op, Op::Softmax { .. }) || last.0 == 1 || inputs[0].0 + 1 != last.0 {
         return None;
     }
     let mut scores = prepared.clone();

@@ -10,7 +10,7 @@ use kinglet::{Model as Runtime, Shape};
 use kinglet_tools::import::{ImportError, ImportedFloat, Model, Options, calibration, given, read};
 use kinglet_tools::layers;
 use kinglet_tools::network::Network;
-use kinglet_tools::quantize::fold::Folded;
+use kinglet_tools::quantize::fold;
 use kinglet_tools::simulate::{self, Images};
 use kinglet_tools::{export, files::IntArray, quantize};
 use ndarray::{Array2, Array4, ArrayD, ArrayView1};
@@ -128,7 +128,7 @@ fn exported_networks_compute_the_same_and_quantize_well() {
             expected.mapv_inplace(f32::exp);
         }
         let got = layers::forward(&model.graph, &model.params, &inputs.view()).unwrap().pop().unwrap();
-        let folded = Folded::new(&model.graph, &model.params).unwrap();
+        let folded = fold::fold(&model.graph, &model.params).unwrap();
         let folded = inputs.outer_iter().flat_map(|image| folded.forward(image.as_slice().unwrap()).pop().unwrap());
         assert_eq!(got.len(), expected.len(), "{name}");
         for ((got, folded), expected) in got.iter().zip(folded).zip(&expected) {
@@ -217,7 +217,7 @@ fn survives_mutated_exported_networks() {
             }
             copy.truncate(copy.len() - if next(8) == 0 { next(2000) } else { 0 });
             if let Ok(Model::Float(model)) = read(&copy, &Options::default()) {
-                let _ = Folded::new(&model.graph, &model.params);
+                let _ = fold::fold(&model.graph, &model.params);
             }
         }
     }

@@ -54,12 +54,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let (folder, network) = match args.dtype {
         Dtype::Int8 => {
             let Opened { folder, model, data, quantization, .. } = args.trained.open(args.dtype)?;
-            let kept = Kept { float16: args.keep_f16.clone(), wide: args.keep_16x8.clone() };
+            let kept = Kept { float16: args.keep_f16.clone(), int16: args.keep_16x8.clone() };
             (folder, deploy::mixed(&model.graph, &model.params, &data.train, &quantization, &kept)?)
         }
         Dtype::Wide => {
             let Opened { folder, model, data, quantization, .. } = args.trained.open(args.dtype)?;
-            (folder, deploy::wide(&model.graph, &model.params, &data.train, &quantization)?)
+            (folder, deploy::int16(&model.graph, &model.params, &data.train, &quantization)?)
         }
         Dtype::F16 => {
             let (folder, model) = args.trained.weights()?;

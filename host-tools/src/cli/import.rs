@@ -114,7 +114,7 @@ fn quantized(mut model: ImportedFloat, args: &Args) -> Result<Imported> {
             if has_scales {
                 import::given::quantize_on(&model, batches, &options)?
             } else if args.dtype == Dtype::Wide {
-                quantize::wide(&model.graph, &model.params, batches, &options)?
+                quantize::int16(&model.graph, &model.params, batches, &options)?
             } else {
                 quantize::quantize(&model.graph, &model.params, batches, &options)?
             }

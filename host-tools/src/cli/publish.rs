@@ -87,7 +87,7 @@ fn wider(
     // Neither takes what is for int8.
     let calibration = Calibration::Fixed(Method::MinMax);
     let quantize = quantize::Options { calibration, correct_bias: false, ..quantization.quantize };
-    let wide = deploy::wide(graph, params, &data.train, &deploy::Options { quantize, ..*quantization })?;
+    let wide = deploy::int16(graph, params, &data.train, &deploy::Options { quantize, ..*quantization })?;
     let mut all = vec![("16x8", wide)];
     match deploy::float16(graph, params) {
         Ok(halves) => all.insert(0, ("f16", halves)),

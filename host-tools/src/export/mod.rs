@@ -112,6 +112,7 @@ pub fn to_bytes(network: &Network, options: &Options) -> Result<Exported, Export
     network.validate()?;
     let start = Instant::now();
     let direct = network.nodes.iter().map(|node| Constants::of(network, node)).collect::<Result<Vec<_>, _>>()?;
+    network.nodes.iter().zip(&direct).try_for_each(|(node, constants)| constants.check(network, node))?;
     let mut choice = Choice::new(network, &direct, options)?;
     // The least scratch gives the least arena; the budget, or that, is then spent on faster algorithms.
     choice.least();

@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use kinglet::{Padding, Shape, Window};
+use kinglet::{Activation, Padding, Shape, Window};
 
-use super::{Graph, GraphError, Node, NodeId, Op, Preprocess};
+use super::{Dims, Graph, GraphError, Node, NodeId, Op, Preprocess};
 
 /// Batch normalization's epsilon in every block and zoo network.
 pub const EPSILON: f32 = 1e-5;
@@ -40,7 +40,8 @@ impl Builder {
         if !input.is_valid() {
             return Err(GraphError::Extent { node: "input".to_string(), input, output: input });
         }
-        let node = Node { name: "input".to_string(), op: Op::Input, inputs: Vec::new(), shape: input };
+        let (name_of_input, activation) = ("input".to_string(), Activation::None);
+        let node = Node { name: name_of_input, op: Op::Input, activation, inputs: Vec::new(), shape: input };
         let graph = Graph {
             name: name.to_string(),
             input,
@@ -80,7 +81,8 @@ impl Builder {
         let shapes: Vec<Shape> = inputs.iter().map(|&id| self.shape(id)).collect();
         let shape = op.output(name, &shapes)?;
         self.names.insert(name.to_string());
-        self.graph.nodes.push(Node { name: name.to_string(), op, inputs: inputs.to_vec(), shape });
+        let activation = Activation::None;
+        self.graph.nodes.push(Node { name: name.to_string(), op, activation, inputs: inputs.to_vec(), shape });
         Ok(self.graph.output())
     }
 
@@ -106,7 +108,7 @@ impl Builder {
         bias: bool,
     ) -> Result<NodeId, GraphError> {
         let window = self.window(input, kernel, stride, padding);
-        self.add_node(name, Op::Conv2d { window, filters, bias }, &[input])
+        self.add_node(name, Op::Conv2d { window, weights: Dims { channels: filters, bias } }, &[input])
     }
 
     /// Depthwise convolution with one output channel per input channel.
@@ -120,17 +122,21 @@ impl Builder {
         bias: bool,
     ) -> Result<NodeId, GraphError> {
         let window = self.window(input, kernel, stride, padding);
-        self.add_node(name, Op::DepthwiseConv2d { window, multiplier: 1, bias }, &[input])
+        self.add_node(
+            name,
+            Op::DepthwiseConv2d { window, weights: Dims { channels: self.shape(input).c, bias } },
+            &[input],
+        )
     }
 
     /// Batch normalization.
     pub fn batch_norm(&mut self, name: &str, input: NodeId) -> Result<NodeId, GraphError> {
-        self.add_node(name, Op::BatchNorm { epsilon: EPSILON }, &[input])
+        self.add_node(name, Op::BatchNorm(EPSILON), &[input])
     }
 
     /// ReLU.
     pub fn relu(&mut self, name: &str, input: NodeId) -> Result<NodeId, GraphError> {
-        self.add_node(name, Op::Relu, &[input])
+        self.add_node(name, Op::Activate(Activation::Relu), &[input])
     }
 
     /// Max pooling.
@@ -161,7 +167,7 @@ impl Builder {
 
     /// Mean over H and W.
     pub fn global_average_pool(&mut self, name: &str, input: NodeId) -> Result<NodeId, GraphError> {
-        self.add_node(name, Op::GlobalAveragePool, &[input])
+        self.add_node(name, Op::Mean, &[input])
     }
 
     /// Elementwise sum.
@@ -176,12 +182,17 @@ impl Builder {
 
     /// Fully connected layer over the flattened input.
     pub fn dense(&mut self, name: &str, input: NodeId, units: u32, bias: bool) -> Result<NodeId, GraphError> {
-        self.add_node(name, Op::Dense { units, bias }, &[input])
+        self.add_node(name, Op::Dense(Dims { channels: units, bias }), &[input])
+    }
+
+    /// The same numbers as a vector.
+    pub fn flatten(&mut self, name: &str, input: NodeId) -> Result<NodeId, GraphError> {
+        self.add_node(name, Op::Reshape(Shape::vector(self.shape(input).len())), &[input])
     }
 
     /// Softmax along channels.
     pub fn softmax(&mut self, name: &str, input: NodeId) -> Result<NodeId, GraphError> {
-        self.add_node(name, Op::Softmax, &[input])
+        self.add_node(name, Op::Softmax { beta: 1.0 }, &[input])
     }
 
     /// The graph; the node added last is its output.

@@ -29,6 +29,16 @@ pub enum GraphError {
         /// The shape that differs.
         right: Shape,
     },
+    /// A depthwise convolution whose channels are no multiple of its input's.
+    #[error("node `{node}`: {channels} output channels, expected a multiple of the input's {input}")]
+    Multiple {
+        /// The node that was to be added.
+        node: String,
+        /// Output channels.
+        channels: u32,
+        /// The input's channels.
+        input: u32,
+    },
     /// The operator would produce an empty or far too large tensor.
     #[error("node `{node}`: output {} from input {} is empty or too large", shape(*.output), shape(*.input))]
     Extent {

@@ -1,10 +1,12 @@
-//! The float network: a graph of operators in topological order, before quantization.
+//! Networks as graphs of operators in topological order, over constants of several forms.
 //!
-//! The trainer runs it forward and backward, the quantizer calibrates and folds it, importers of float files build
-//! it. Shapes are computed by [`kinglet::Window`] when a node is added, so a graph that exists is consistent.
+//! A [`Graph<Spec>`](Spec) names its parameters: the trainer runs it forward and backward, importers of float files build it.
+//! Folding makes a [`Graph<Real>`](Real) of it, which is calibrated. Shapes are computed by the rules of the runtime's
+//! operators when a node is added, so a graph that exists is consistent.
 
 mod block;
 mod builder;
+mod constants;
 mod error;
 mod function;
 mod merge;
@@ -17,12 +19,15 @@ pub mod zoo;
 
 pub use block::{Block, Branch, Head, Norm};
 pub use builder::{Builder, EPSILON};
+pub use constants::{
+    Channels, Constants, Dims, Pieces, Real, Spec, Stored, StoredConstant, StoredFunction, StoredWeights, Weights,
+};
 pub use error::GraphError;
 pub(crate) use function::erf;
 pub use function::{Binary, Function, Unary};
-pub use kinglet::{Padding, Shape, Window};
+pub use kinglet::{Activation, Padding, Shape, Window};
 pub use merge::merge;
-pub use op::Op;
+pub use op::{ConstantFunction, Convert, Op};
 pub(crate) use params::{Line, specs};
 pub use params::{ParamSpec, Params};
 pub use preprocess::Preprocess;
@@ -36,43 +41,45 @@ pub struct NodeId(pub usize);
 
 /// One operator applied to earlier nodes. Every node has one output.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Node {
+pub struct Node<W: Constants = Spec> {
     /// Unique within the graph; the prefix of the node's parameter names.
     pub name: String,
     /// What it computes.
-    pub op: Op,
+    pub op: Op<W>,
+    /// What follows in the same pass; with [`Spec`] constants nothing does, and activations are nodes.
+    pub activation: Activation,
     /// The nodes it reads, all of them earlier ones.
     pub inputs: Vec<NodeId>,
     /// `H x W x C` of its output for one image.
     pub shape: Shape,
 }
 
-/// A float network in topological order, single assignment. The last node is the output.
+/// A network in topological order, single assignment. The last node is the output.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Graph {
+pub struct Graph<W: Constants = Spec> {
     /// The network's name.
     pub name: String,
     /// `H x W x C` of one input image.
     pub input: Shape,
     /// Node 0 is the input; every node reads only earlier ones.
-    pub nodes: Vec<Node>,
+    pub nodes: Vec<Node<W>>,
     /// Class names, one per output channel; empty when the output is no classification.
     pub labels: Vec<String>,
     /// How pixels become the input's real numbers.
     pub preprocess: Preprocess,
 }
 
-impl Graph {
+impl<W: Constants> Graph<W> {
     /// The node of `id`.
     ///
     /// # Panics
     /// When `id` comes from another graph and is out of range.
-    pub fn node(&self, id: NodeId) -> &Node {
+    pub fn node(&self, id: NodeId) -> &Node<W> {
         &self.nodes[id.0]
     }
 
     /// The ids of all nodes, in order.
-    pub fn ids(&self) -> impl DoubleEndedIterator<Item = NodeId> + use<> {
+    pub fn ids(&self) -> impl DoubleEndedIterator<Item = NodeId> + use<W> {
         (0..self.nodes.len()).map(NodeId)
     }
 
@@ -102,16 +109,6 @@ impl Graph {
         self.node(id).inputs.iter().map(|&input| self.node(input).shape).collect()
     }
 
-    /// Names, dimensions and roles of all parameters, in the order of their nodes.
-    pub fn param_specs(&self) -> Vec<ParamSpec> {
-        self.ids().flat_map(|id| params::specs(self, id)).collect()
-    }
-
-    /// Trained numbers: weights, biases, batch-norm scales and offsets, but not the running statistics.
-    pub fn trainable_len(&self) -> usize {
-        self.param_specs().iter().filter(|spec| spec.trainable).map(ParamSpec::len).sum()
-    }
-
     /// Multiply-accumulates of one inference, in convolutions and dense layers.
     pub fn macs(&self) -> u64 {
         self.ids().map(|id| self.macs_of(id)).sum()
@@ -120,6 +117,18 @@ impl Graph {
     /// Multiply-accumulates of one node.
     pub fn macs_of(&self, id: NodeId) -> u64 {
         self.node(id).op.macs(&self.input_shapes(id), self.node(id).shape)
+    }
+}
+
+impl Graph {
+    /// Names, dimensions and roles of all parameters, in the order of their nodes.
+    pub fn param_specs(&self) -> Vec<ParamSpec> {
+        self.ids().flat_map(|id| params::specs(self, id)).collect()
+    }
+
+    /// Trained numbers: weights, biases, batch-norm scales and offsets, but not the running statistics.
+    pub fn trainable_len(&self) -> usize {
+        self.param_specs().iter().filter(|spec| spec.trainable).map(ParamSpec::len).sum()
     }
 }
 

@@ -1,174 +1,253 @@
-//! The float operators: parameters of each, shape rule, cost.
+//! The operators: one type for all forms of constants, with shape rule and cost.
 
-use kinglet::{Shape, Window};
+use kinglet::{Activation, Shape, Window, ops};
 
+use super::constants::{Channels, Constants, Spec};
 use super::error::GraphError;
-use super::function::Function;
 
-/// What a node computes. Weights are in the [`Params`](super::Params), under the node's name.
+/// What a node computes, over constants of form `W`.
 #[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Op {
-    /// The image, preprocessed to real numbers.
+pub enum Op<W: Constants = Spec> {
+    /// What the caller provides.
     Input,
-    /// 2-D convolution; weight `[filters, kh, kw, in]` (OHWI).
+    /// 2-D convolution; weights `[out][kernel row][kernel column][in]`.
     Conv2d {
         /// Kernel, stride and padding.
         window: Window,
-        /// Output channels.
-        filters: u32,
-        /// Whether a bias is added.
-        bias: bool,
+        /// Weights and bias.
+        weights: W::Weights,
     },
-    /// Depthwise convolution; weight `[1, kh, kw, in * multiplier]`, output channel `c * multiplier + m` reads channel `c`.
+    /// Convolution of each channel by itself; weights `[kernel row][kernel column][out]`. Output channel
+    /// `c * multiplier + m` reads channel `c`.
     DepthwiseConv2d {
         /// Kernel, stride and padding.
         window: Window,
-        /// Output channels per input channel.
-        multiplier: u32,
-        /// Whether a bias is added.
-        bias: bool,
+        /// Weights and bias.
+        weights: W::Weights,
     },
-    /// Batch normalization over N, H, W; gamma, beta, running mean and (biased) variance of `[c]`.
-    BatchNorm {
-        /// Added to the variance.
-        epsilon: f32,
-    },
-    /// `max(x, 0)`.
-    Relu,
-    /// `min(max(x, 0), 6)`.
-    Relu6,
+    /// Fully connected layer over all elements; weights `[out][in]`. The output is a vector.
+    Dense(W::Weights),
+    /// Batch normalization over N, H, W; gamma, beta, running mean and (biased) variance per channel.
+    BatchNorm(W::Epsilon),
+    /// The same numbers but for the activation; where input and output are quantized, with another scale or type.
+    Activate(Activation),
     /// Any function of one element.
-    Function(Function),
+    Function(W::Function),
     /// Maximum over the window; padding never wins.
     MaxPool(Window),
     /// Mean over the part of the window that lies inside the input.
     AveragePool(Window),
-    /// Mean over H and W; the output is `1 x 1 x C`.
-    GlobalAveragePool,
+    /// Mean over height and width; the output is a vector.
+    Mean,
     /// Elementwise sum of two inputs of the same shape.
     Add,
     /// The first input less the second, which has the same shape or is one pixel, `1 x 1 x C` or `1 x 1 x 1`.
     Sub,
     /// Elementwise product; shapes as in [`Op::Sub`].
     Mul,
-    /// Sum with the parameter `constant`, `[h, w, c]`.
-    AddConstant,
-    /// Product with the parameter `constant`, `[h, w, c]`.
-    MulConstant,
-    /// Concatenation along channels of two or more inputs with the same H and W.
-    Concat,
-    /// Fully connected; weight `[units, in]` over the flattened H, W, C. The output is `1 x 1 x units`.
-    Dense {
-        /// Outputs.
-        units: u32,
-        /// Whether a bias is added.
-        bias: bool,
+    /// Arithmetic with a constant of one number per element, in stored graphs also of one per channel.
+    Constant {
+        /// What is computed.
+        function: ConstantFunction,
+        /// The constant.
+        data: W::Constant,
     },
-    /// The same numbers as a vector `1 x 1 x (H*W*C)`.
-    Flatten,
+    /// Concatenation along channels of inputs with the same height and width.
+    Concat,
     /// The same numbers in the same order (H, W, C) as another map.
     Reshape(Shape),
     /// Softmax along channels.
-    Softmax,
-    /// Zeros around the map; pairs are `[vertical, horizontal]`.
+    Softmax {
+        /// What the inputs are multiplied with.
+        beta: f32,
+    },
+    /// Padding with a constant.
     Pad {
-        /// Rows and columns before.
-        before: [u32; 2],
-        /// Rows and columns after.
-        after: [u32; 2],
+        /// Elements before, `[h, w, c]`.
+        before: [u32; 3],
+        /// Elements after, `[h, w, c]`.
+        after: [u32; 3],
+        /// What they are.
+        value: f32,
     },
 }
 
-impl Op {
+/// What [`Op::Constant`] computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConstantFunction {
+    /// `input * constant`.
+    Mul,
+    /// `input + constant`.
+    Add,
+    /// `input - constant`.
+    Sub,
+    /// `constant - input`.
+    SubFrom,
+}
+
+/// Makes constants of form `V` of those of form `W`.
+pub trait Convert<W: Constants, V: Constants> {
+    /// What may stand in the way.
+    type Error;
+
+    /// Of weights and biases.
+    ///
+    /// # Errors
+    /// When they cannot be had; so for all methods.
+    fn weights(&self, weights: &W::Weights) -> Result<V::Weights, Self::Error>;
+
+    /// Of the constant operand of arithmetic.
+    fn constant(&self, constant: &W::Constant) -> Result<V::Constant, Self::Error>;
+
+    /// Of a function.
+    fn function(&self, function: &W::Function) -> Result<V::Function, Self::Error>;
+}
+
+impl<W: Constants> Op<W> {
     /// The operator's name, as messages and tables print it.
     pub fn kind(&self) -> &'static str {
         match self {
             Op::Input => "input",
             Op::Conv2d { .. } => "conv2d",
             Op::DepthwiseConv2d { .. } => "depthwise_conv2d",
-            Op::BatchNorm { .. } => "batch_norm",
-            Op::Relu => "relu",
-            Op::Relu6 => "relu6",
+            Op::Dense(_) => "dense",
+            Op::BatchNorm(_) => "batch_norm",
+            Op::Activate(Activation::Relu) => "relu",
+            Op::Activate(Activation::Relu6) => "relu6",
+            Op::Activate(Activation::ReluN1To1) => "relu_n1_to_1",
+            Op::Activate(Activation::None) => "convert",
             Op::Function(_) => "function",
             Op::MaxPool(_) => "max_pool",
             Op::AveragePool(_) => "average_pool",
-            Op::GlobalAveragePool => "global_average_pool",
+            Op::Mean => "global_average_pool",
             Op::Add => "add",
             Op::Sub => "sub",
             Op::Mul => "mul",
-            Op::AddConstant => "add_constant",
-            Op::MulConstant => "mul_constant",
+            Op::Constant { function: ConstantFunction::Add, .. } => "add_constant",
+            Op::Constant { function: ConstantFunction::Mul, .. } => "mul_constant",
+            Op::Constant { function: ConstantFunction::Sub, .. } => "sub_constant",
+            Op::Constant { function: ConstantFunction::SubFrom, .. } => "sub_from_constant",
             Op::Concat => "concat",
-            Op::Dense { .. } => "dense",
-            Op::Flatten => "flatten",
             Op::Reshape(_) => "reshape",
-            Op::Softmax => "softmax",
+            Op::Softmax { .. } => "softmax",
             Op::Pad { .. } => "pad",
         }
     }
 
-    /// The output's shape for inputs of these shapes.
+    /// Weights and biases, of layers that have some.
+    pub fn weights(&self) -> Option<&W::Weights> {
+        match self {
+            Op::Conv2d { weights, .. } | Op::DepthwiseConv2d { weights, .. } | Op::Dense(weights) => Some(weights),
+            _ => None,
+        }
+    }
+
+    /// As [`Op::weights`], for changing.
+    pub fn weights_mut(&mut self) -> Option<&mut W::Weights> {
+        match self {
+            Op::Conv2d { weights, .. } | Op::DepthwiseConv2d { weights, .. } | Op::Dense(weights) => Some(weights),
+            _ => None,
+        }
+    }
+
+    /// Whether the runtime's operator clamps its output to an activation's range. (Pools do too, but share their
+    /// quantization with their input, of which an activation would cut off a part.)
+    pub fn takes_activation(&self) -> bool {
+        match self {
+            Op::Conv2d { .. } | Op::DepthwiseConv2d { .. } | Op::Dense(_) => true,
+            Op::Add | Op::Sub | Op::Mul | Op::Constant { .. } => true,
+            Op::Input | Op::BatchNorm(_) | Op::Activate(_) | Op::Function(_) => false,
+            Op::MaxPool(_) | Op::AveragePool(_) | Op::Mean | Op::Softmax { .. } => false,
+            Op::Concat | Op::Reshape(_) | Op::Pad { .. } => false,
+        }
+    }
+
+    /// Whether outputs are elements of the input, or means of some, so that both are quantized alike.
+    pub fn keeps_quantization(&self) -> bool {
+        match self {
+            Op::MaxPool(_) | Op::AveragePool(_) | Op::Concat | Op::Reshape(_) | Op::Pad { .. } => true,
+            Op::Conv2d { .. } | Op::DepthwiseConv2d { .. } | Op::Dense(_) | Op::BatchNorm(_) => false,
+            Op::Input | Op::Activate(_) | Op::Function(_) | Op::Mean | Op::Softmax { .. } => false,
+            Op::Add | Op::Sub | Op::Mul | Op::Constant { .. } => false,
+        }
+    }
+
+    /// The same operator over other constants. A batch normalization is none that could be converted: it is folded.
+    ///
+    /// # Errors
+    /// As the methods of `constants`.
+    pub fn convert<V: Constants, C: Convert<W, V>>(&self, constants: &C) -> Result<Op<V>, C::Error> {
+        Ok(match self {
+            Op::Input => Op::Input,
+            Op::Conv2d { window, weights } => Op::Conv2d { window: *window, weights: constants.weights(weights)? },
+            Op::DepthwiseConv2d { window, weights } => {
+                Op::DepthwiseConv2d { window: *window, weights: constants.weights(weights)? }
+            }
+            Op::Dense(weights) => Op::Dense(constants.weights(weights)?),
+            Op::BatchNorm(_) => unreachable!("batch normalization is folded before constants are converted"),
+            Op::Activate(activation) => Op::Activate(*activation),
+            Op::Function(function) => Op::Function(constants.function(function)?),
+            Op::MaxPool(window) => Op::MaxPool(*window),
+            Op::AveragePool(window) => Op::AveragePool(*window),
+            Op::Mean => Op::Mean,
+            Op::Add => Op::Add,
+            Op::Sub => Op::Sub,
+            Op::Mul => Op::Mul,
+            Op::Constant { function, data } => Op::Constant { function: *function, data: constants.constant(data)? },
+            Op::Concat => Op::Concat,
+            Op::Reshape(shape) => Op::Reshape(*shape),
+            Op::Softmax { beta } => Op::Softmax { beta: *beta },
+            Op::Pad { before, after, value } => Op::Pad { before: *before, after: *after, value: *value },
+        })
+    }
+
+    /// The output's shape for inputs of these shapes, by the rule of the runtime's operator.
     ///
     /// # Errors
     /// Names `node` and the shapes when the number of inputs, the window or the shapes do not fit.
     pub fn output(&self, node: &str, inputs: &[Shape]) -> Result<Shape, GraphError> {
         let arity = |expected| GraphError::Inputs { node: node.to_string(), expected, found: inputs.len() };
+        let one = || if let [input] = inputs { Ok(*input) } else { Err(arity("one")) };
         let mismatch = |left, right| GraphError::Mismatch { node: node.to_string(), left, right };
-        let windowed = |window: &Window, input: Shape, c: u32| {
-            let size = window.output([input.h, input.w]);
-            let [h, w] = size.ok_or(GraphError::Window { node: node.to_string(), window: *window, input })?;
-            Ok::<_, GraphError>(Shape::new(h, w, c))
+        let pair = |rule: fn(Shape, Shape) -> Option<Shape>| match inputs {
+            [left, right] => rule(*left, *right).ok_or_else(|| mismatch(*left, *right)),
+            _ => Err(arity("two")),
         };
-        let input = match (self, inputs) {
-            (Op::Input, _) => return Err(arity("no input: the builder adds the only one")),
-            (Op::Add, [left, right]) if !left.same(*right) => return Err(mismatch(*left, *right)),
-            (Op::Sub | Op::Mul, [left, right]) => match kinglet::ops::Mul::output_shape(*left, *right) {
-                Some(shape) => shape,
-                None => return Err(mismatch(*left, *right)),
-            },
-            (Op::Add, [left, _]) => *left,
-            (Op::Add | Op::Sub | Op::Mul, _) => return Err(arity("two")),
-            (Op::Concat, [first, _, ..]) => *first,
-            (Op::Concat, _) => return Err(arity("two or more")),
-            (Op::Reshape(to), [input]) if to.len() != input.len() => return Err(mismatch(*input, *to)),
-            (_, [input]) => *input,
-            _ => return Err(arity("one")),
+        let fits = |window: &Window, rule: &dyn Fn(Shape) -> Option<Shape>| {
+            let input = one()?;
+            rule(input).ok_or_else(|| GraphError::Window { node: node.to_string(), window: *window, input })
         };
         let output = match self {
-            Op::Conv2d { window, filters, .. } => windowed(window, input, *filters)?,
-            Op::DepthwiseConv2d { window, multiplier, .. } => {
-                windowed(window, input, input.c.saturating_mul(*multiplier))?
+            Op::Input => return Err(arity("no input: the builder adds the only one")),
+            Op::Conv2d { window, weights } => {
+                fits(window, &|input| ops::Conv2d::output_shape(input, window, weights.channels() as u32))?
             }
-            Op::MaxPool(window) | Op::AveragePool(window) => windowed(window, input, input.c)?,
-            Op::GlobalAveragePool => Shape::vector(input.c),
-            Op::Concat => {
-                if let Some(other) = inputs.iter().find(|shape| (shape.h, shape.w) != (input.h, input.w)) {
-                    return Err(mismatch(input, *other));
+            Op::DepthwiseConv2d { window, weights } => {
+                let (channels, input) = (weights.channels() as u32, one()?.c);
+                if !channels.is_multiple_of(input) {
+                    return Err(GraphError::Multiple { node: node.to_string(), channels, input });
                 }
-                let channels = inputs.iter().fold(0u32, |sum, shape| sum.saturating_add(shape.c));
-                Shape::new(input.h, input.w, channels)
+                fits(window, &|input| ops::DepthwiseConv2d::output_shape(input, window, channels / input.c))?
             }
-            Op::Dense { units, .. } => Shape::vector(*units),
-            Op::Flatten => Shape::vector(input.len()),
+            Op::Dense(weights) => ops::Dense::output_shape(one()?, weights.channels() as u32),
+            Op::MaxPool(window) => fits(window, &|input| ops::MaxPool2d::output_shape(input, window))?,
+            Op::AveragePool(window) => fits(window, &|input| ops::AveragePool2d::output_shape(input, window))?,
+            Op::Mean => ops::Mean::output_shape(one()?),
+            Op::Add => pair(ops::Add::output_shape)?,
+            Op::Sub => pair(ops::Sub::output_shape)?,
+            Op::Mul => pair(ops::Mul::output_shape)?,
+            Op::Concat => {
+                let (first, others) = inputs.split_first().ok_or_else(|| arity("one or more"))?;
+                others.iter().try_fold(*first, |joint, part| {
+                    ops::Concat::output_shape(joint, *part).ok_or_else(|| mismatch(*first, *part))
+                })?
+            }
+            Op::Reshape(to) if to.len() != one()?.len() => return Err(mismatch(one()?, *to)),
             Op::Reshape(to) => *to,
-            Op::Pad { before, after } => Shape::new(
-                input.h.saturating_add(before[0]).saturating_add(after[0]),
-                input.w.saturating_add(before[1]).saturating_add(after[1]),
-                input.c,
-            ),
-            Op::Input
-            | Op::BatchNorm { .. }
-            | Op::Relu
-            | Op::Relu6
-            | Op::Function(_)
-            | Op::Add
-            | Op::Sub
-            | Op::Mul
-            | Op::AddConstant
-            | Op::MulConstant
-            | Op::Softmax => input,
+            Op::Pad { before, after, .. } => ops::Pad::output_shape(one()?, *before, *after),
+            Op::BatchNorm(_) | Op::Activate(_) | Op::Function(_) | Op::Constant { .. } | Op::Softmax { .. } => one()?,
         };
+        let input = inputs[0];
         if output.is_valid() { Ok(output) } else { Err(GraphError::Extent { node: node.to_string(), input, output }) }
     }
 
@@ -177,9 +256,21 @@ impl Op {
         let per_output = match (self, inputs) {
             (Op::Conv2d { window, .. }, [input]) => u64::from(window.taps_len()) * u64::from(input.c),
             (Op::DepthwiseConv2d { window, .. }, _) => u64::from(window.taps_len()),
-            (Op::Dense { .. }, [input]) => u64::from(input.len()),
+            (Op::Dense(_), [input]) => u64::from(input.len()),
             _ => 0,
         };
         per_output * u64::from(output.len())
+    }
+}
+
+impl ConstantFunction {
+    /// The real result.
+    pub fn of(self, input: f32, constant: f32) -> f32 {
+        match self {
+            ConstantFunction::Mul => input * constant,
+            ConstantFunction::Add => input + constant,
+            ConstantFunction::Sub => input - constant,
+            ConstantFunction::SubFrom => constant - input,
+        }
     }
 }

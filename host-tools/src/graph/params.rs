@@ -6,7 +6,7 @@ use ndarray::{ArrayD, IxDyn};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{Graph, GraphError, NodeId, Op};
+use super::{Dims, Graph, GraphError, NodeId, Op};
 
 /// A parameter that a node needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,26 +43,26 @@ pub(crate) fn specs(graph: &Graph, id: NodeId) -> Vec<ParamSpec> {
         trainable: !matches!(suffix, "mean" | "variance"),
         decays: suffix == "weight",
     };
-    let weighted = |dims: [usize; 4], rank: usize, bias: bool| {
-        let mut specs = vec![spec("weight", dims[..rank].to_vec())];
-        if bias {
+    let weighted = |weights: &Dims, dims: &[usize]| {
+        let mut specs = vec![spec("weight", dims.to_vec())];
+        if weights.bias {
             specs.push(spec("bias", vec![node.shape.c as usize]));
         }
         specs
     };
     let c = node.shape.c as usize;
     match (&node.op, inputs.first()) {
-        (Op::Conv2d { window, bias, .. }, Some(input)) => {
+        (Op::Conv2d { window, weights }, Some(input)) => {
             let [kh, kw] = window.kernel.map(|k| k as usize);
-            weighted([c, kh, kw, input.c as usize], 4, *bias)
+            weighted(weights, &[c, kh, kw, input.c as usize])
         }
-        (Op::DepthwiseConv2d { window, bias, .. }, Some(_)) => {
+        (Op::DepthwiseConv2d { window, weights }, Some(_)) => {
             let [kh, kw] = window.kernel.map(|k| k as usize);
-            weighted([1, kh, kw, c], 4, *bias)
+            weighted(weights, &[1, kh, kw, c])
         }
-        (Op::Dense { bias, .. }, Some(input)) => weighted([c, input.len() as usize, 0, 0], 2, *bias),
-        (Op::BatchNorm { .. }, _) => ["gamma", "beta", "mean", "variance"].map(|name| spec(name, vec![c])).to_vec(),
-        (Op::AddConstant | Op::MulConstant, _) => {
+        (Op::Dense(weights), Some(input)) => weighted(weights, &[c, input.len() as usize]),
+        (Op::BatchNorm(_), _) => ["gamma", "beta", "mean", "variance"].map(|name| spec(name, vec![c])).to_vec(),
+        (Op::Constant { .. }, _) => {
             vec![spec("constant", [node.shape.h, node.shape.w, node.shape.c].map(|d| d as usize).to_vec())]
         }
         _ => Vec::new(),

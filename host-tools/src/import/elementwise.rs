@@ -4,7 +4,7 @@ use kinglet::{Shape, Window};
 
 use super::float::{FloatBuilder, Norm};
 use super::problem::{Refusal, refuse};
-use crate::graph::{Binary, Function, NodeId, Op};
+use crate::graph::{Binary, ConstantFunction, Function, NodeId, Op};
 
 /// Expressions do not grow beyond this: a file could double one with every node.
 pub(super) const MAX_SIZE: usize = 64;
@@ -135,11 +135,11 @@ impl FloatBuilder {
             return self.norm(wanted, input, Norm { gamma, beta, mean: zeros, variance: ones, epsilon: 0.0 });
         }
         match (factors, offsets) {
-            (Some(factors), None) => self.constant(wanted, Op::MulConstant, input, factors),
-            (None, Some(offsets)) => self.constant(wanted, Op::AddConstant, input, offsets),
+            (Some(factors), None) => self.constant(wanted, ConstantFunction::Mul, input, factors),
+            (None, Some(offsets)) => self.constant(wanted, ConstantFunction::Add, input, offsets),
             (_, offsets) => {
                 let input = self.function(&format!("{wanted}_negated"), input, Function::negated())?;
-                self.constant(wanted, Op::AddConstant, input, offsets.unwrap_or_default())
+                self.constant(wanted, ConstantFunction::Add, input, offsets.unwrap_or_default())
             }
         }
     }

@@ -7,7 +7,7 @@ use ndarray::{ArrayD, IxDyn};
 
 use super::problem::{Refusal, refuse};
 use super::simplify::simplify;
-use crate::graph::{Builder, Function, Graph, GraphError, NodeId, Op, Params};
+use crate::graph::{Activation, Builder, ConstantFunction, Dims, Function, Graph, GraphError, NodeId, Op, Params};
 
 /// An imported float network, ready for the quantizer.
 #[derive(Clone, Debug)]
@@ -117,7 +117,8 @@ impl FloatBuilder {
         let dims = [filters as usize, kh, kw, self.shape(input).c as usize];
         self.numbers(format!("{name}.weight"), &dims, weights)?;
         self.numbers(format!("{name}.bias"), &[filters as usize], bias)?;
-        self.named(&name, Op::Conv2d { window, filters, bias: true }, &[input])
+        let weights = Dims { channels: filters, bias: true };
+        self.named(&name, Op::Conv2d { window, weights }, &[input])
     }
 
     /// A depthwise convolution with weights `[ky][kx][out]`.
@@ -130,12 +131,11 @@ impl FloatBuilder {
         bias: Vec<f32>,
     ) -> Result<NodeId, Refusal> {
         let name = self.unique(wanted);
-        let c = self.shape(input).c.max(1);
-        let multiplier = bias.len() as u32 / c;
+        let dims = Dims { channels: bias.len() as u32, bias: true };
         let [kh, kw] = window.kernel.map(|k| k as usize);
-        self.numbers(format!("{name}.weight"), &[1, kh, kw, (multiplier * c) as usize], weights)?;
+        self.numbers(format!("{name}.weight"), &[1, kh, kw, bias.len()], weights)?;
         self.numbers(format!("{name}.bias"), &[bias.len()], bias)?;
-        self.named(&name, Op::DepthwiseConv2d { window, multiplier, bias: true }, &[input])
+        self.named(&name, Op::DepthwiseConv2d { window, weights: dims }, &[input])
     }
 
     /// A dense layer with weights `[out][in]`.
@@ -149,9 +149,9 @@ impl FloatBuilder {
         let name = self.unique(wanted);
         let dims = [bias.len(), self.shape(input).len() as usize];
         self.numbers(format!("{name}.weight"), &dims, weights)?;
-        let units = bias.len() as u32;
+        let weights = Dims { channels: bias.len() as u32, bias: true };
         self.numbers(format!("{name}.bias"), &[bias.len()], bias)?;
-        self.named(&name, Op::Dense { units, bias: true }, &[input])
+        self.named(&name, Op::Dense(weights), &[input])
     }
 
     /// Batch normalization.
@@ -165,21 +165,21 @@ impl FloatBuilder {
         self.numbers(format!("{name}.beta"), &c, norm.beta)?;
         self.numbers(format!("{name}.mean"), &c, norm.mean)?;
         self.numbers(format!("{name}.variance"), &c, norm.variance)?;
-        self.named(&name, Op::BatchNorm { epsilon: norm.epsilon }, &[input])
+        self.named(&name, Op::BatchNorm(norm.epsilon), &[input])
     }
 
-    /// A constant of the input's shape, added or multiplied.
+    /// Arithmetic with a constant of the input's shape.
     pub(super) fn constant(
         &mut self,
         wanted: &str,
-        op: Op,
+        function: ConstantFunction,
         input: NodeId,
         numbers: Vec<f32>,
     ) -> Result<NodeId, Refusal> {
         let name = self.unique(wanted);
         let Shape { h, w, c } = self.shape(input);
         self.numbers(format!("{name}.constant"), &[h, w, c].map(|d| d as usize), numbers)?;
-        self.named(&name, op, &[input])
+        self.named(&name, Op::Constant { function, data: () }, &[input])
     }
 
     /// The same numbers in our order as another map.
@@ -244,20 +244,22 @@ impl FloatBuilder {
             let joint = inputs.iter().copied().reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))).unwrap_or(all);
             let bounds = match &node.op {
                 Op::Input => self.quants.get(&NodeId(at)).map_or(all, |quant| quant_bounds(*quant)),
-                Op::Relu => Function::relu().bounds(joint),
-                Op::Relu6 => Function::relu6().bounds(joint),
+                Op::Activate(Activation::Relu) => Function::relu().bounds(joint),
+                Op::Activate(Activation::Relu6) => Function::relu6().bounds(joint),
+                Op::Activate(Activation::ReluN1To1) => Function::X.clip(-1.0, 1.0).bounds(joint),
                 Op::Function(function) => function.bounds(joint),
-                Op::MaxPool(_)
+                Op::Activate(Activation::None)
+                | Op::MaxPool(_)
                 | Op::AveragePool(_)
-                | Op::GlobalAveragePool
+                | Op::Mean
                 | Op::Concat
-                | Op::Flatten
                 | Op::Reshape(_) => joint,
-                Op::Pad { .. } => (joint.0.min(0.0), joint.1.max(0.0)),
-                Op::Softmax => (0.0, 1.0),
+                Op::Pad { value, .. } => (joint.0.min((*value).into()), joint.1.max((*value).into())),
+                Op::Softmax { .. } => (0.0, 1.0),
                 // What is not negative stays so.
                 Op::Add | Op::Mul if joint.0 >= 0.0 => (0.0, f64::INFINITY),
-                _ => all,
+                Op::Add | Op::Mul | Op::Sub | Op::Constant { .. } | Op::BatchNorm(_) => all,
+                Op::Conv2d { .. } | Op::DepthwiseConv2d { .. } | Op::Dense(_) => all,
             };
             self.bounds.push(bounds);
         }

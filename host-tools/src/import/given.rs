@@ -10,11 +10,10 @@ use thiserror::Error;
 
 use super::ImportedFloat;
 use super::float::quant_bounds;
-use crate::graph::{Graph, NodeId};
+use crate::graph::{Graph, Node, NodeId, Op, Real, Weights};
 use crate::network::Network;
-use crate::quantize::fold::{Folded, FoldedNode, FoldedOp, Weights};
 use crate::quantize::observe::Histogram;
-use crate::quantize::{Calibration, Method, Options, Prepared, QuantizeError, emit, scales};
+use crate::quantize::{Calibration, Method, Options, Prepared, QuantizeError, emit, fold, scales};
 
 /// Why the given scales do not make an int8 network.
 #[derive(Debug, Error)]
@@ -41,17 +40,14 @@ pub enum GivenError {
 /// # Errors
 /// When a value has no scale, and its range does not follow from its operands'.
 pub fn quantize(imported: &ImportedFloat) -> Result<Network, GivenError> {
-    let folded = Folded::new(&imported.graph, &imported.params)?;
+    let folded = fold::fold(&imported.graph, &imported.params)?;
     let given = given(imported, &folded);
     let mut ranges: Vec<(f64, f64)> = Vec::with_capacity(given.len());
     let mut histograms = vec![Histogram::default(); given.len()];
     for (value, quant) in given.iter().enumerate() {
-        let range = match (quant, value.checked_sub(1).map(|node| &folded.nodes[node])) {
-            (Some(quant), _) => Some(quant_bounds(*quant)),
-            (None, Some(node)) => range(node, &ranges),
-            (None, None) => None,
-        };
-        let Some((min, max)) = range else { return Err(GivenError::Missing(folded.value_name(value).to_owned())) };
+        let node = &folded.nodes[value];
+        let range = quant.map_or_else(|| range(node, &ranges), |quant| Some(quant_bounds(quant)));
+        let Some((min, max)) = range else { return Err(GivenError::Missing(node.name.clone())) };
         histograms[value].add(&[min as f32, max as f32]);
         ranges.push((min, max));
     }
@@ -71,14 +67,14 @@ pub fn quantize_on(
     if options.equalize {
         return Err(GivenError::Equalized);
     }
-    let folded = Folded::new(&imported.graph, &imported.params)?;
+    let folded = fold::fold(&imported.graph, &imported.params)?;
     let given = given(imported, &folded);
     Ok(Prepared::with_given(folded, &given, batches, options)?.network())
 }
 
 /// The quantization of every value for which the file has one, or has one for what shares it.
-fn given(imported: &ImportedFloat, folded: &Folded) -> Vec<Option<QuantParams>> {
-    let mut given: Vec<Option<QuantParams>> = vec![None; folded.values()];
+fn given(imported: &ImportedFloat, folded: &Graph<Real>) -> Vec<Option<QuantParams>> {
+    let mut given: Vec<Option<QuantParams>> = vec![None; folded.nodes.len()];
     for id in imported.graph.ids() {
         if let Some(&quant) = imported.quants.get(&imported.graph.node(id).name) {
             // Of several operators that were folded into one the last one's output counts.
@@ -90,23 +86,20 @@ fn given(imported: &ImportedFloat, folded: &Folded) -> Vec<Option<QuantParams>> 
 }
 
 /// The folded value that holds the output of `id`: that of the node it was merged into.
-fn value_of(graph: &Graph, folded: &Folded, mut id: NodeId) -> usize {
+fn value_of(graph: &Graph, folded: &Graph<Real>, mut id: NodeId) -> usize {
     loop {
         let node = graph.node(id);
         if let Some(at) = folded.nodes.iter().position(|folded| folded.name == node.name) {
-            return at + 1;
+            return at;
         }
-        match node.inputs.first() {
-            Some(&input) => id = input,
-            None => return 0,
-        }
+        id = *node.inputs.first().expect("the input is in both");
     }
 }
 
 /// The range of a node's output when it follows from those of the values before it: of sums of many products the bounds
 /// are far from what occurs, and worth nothing.
-fn range(node: &FoldedNode, ranges: &[(f64, f64)]) -> Option<(f64, f64)> {
-    let inputs: Vec<(f64, f64)> = node.inputs.iter().map(|&input| ranges[input]).collect();
+fn range(node: &Node<Real>, ranges: &[(f64, f64)]) -> Option<(f64, f64)> {
+    let inputs: Vec<(f64, f64)> = node.inputs.iter().map(|&input| ranges[input.0]).collect();
     let around = |numbers: &mut dyn Iterator<Item = f64>| {
         numbers.fold((0.0, 0.0), |(min, max): (f64, f64), x| (min.min(x), max.max(x)))
     };
@@ -117,43 +110,51 @@ fn range(node: &FoldedNode, ranges: &[(f64, f64)]) -> Option<(f64, f64)> {
         _ => None,
     };
     let (min, max) = match &node.op {
-        FoldedOp::Conv2d(_, weights) | FoldedOp::DepthwiseConv2d(_, weights) | FoldedOp::Dense(weights) => {
+        Op::Input => return None,
+        Op::BatchNorm(never) => match *never {},
+        Op::Conv2d { weights, .. } | Op::DepthwiseConv2d { weights, .. } | Op::Dense(weights) => {
             let (factors, bias) = (single(weights)?, weights.bias.iter().map(|&bias| f64::from(bias)));
             // Beyond the border there are zeros, which `all` has in it.
             around(&mut factors.zip(bias).flat_map(|(factor, bias)| ends(all).map(|x| x * factor + bias)))
         }
-        FoldedOp::Add => pairs(|a, b| a + b)?,
-        FoldedOp::Sub => pairs(|a, b| a - b)?,
-        FoldedOp::Mul => pairs(|a, b| a * b)?,
-        FoldedOp::Constant(function, numbers) => {
+        Op::Add => pairs(|a, b| a + b)?,
+        Op::Sub => pairs(|a, b| a - b)?,
+        Op::Mul => pairs(|a, b| a * b)?,
+        Op::Constant { function, data: numbers } => {
             let of = |x: f64, c: &f32| f64::from(function.of(x as f32, *c));
             around(&mut numbers.iter().flat_map(|c| ends(all).map(|x| of(x, c))))
         }
         // At every number that 8 bits can tell apart.
-        FoldedOp::Function(function) => {
+        Op::Function(function) => {
             around(&mut (0..=255).map(|step| function.at(all.0 + (all.1 - all.0) * f64::from(step) / 255.0)))
         }
-        FoldedOp::Softmax => (0.0, 1.0),
-        FoldedOp::MaxPool(_)
-        | FoldedOp::AveragePool(_)
-        | FoldedOp::Mean
-        | FoldedOp::Concat
-        | FoldedOp::Reshape
-        | FoldedOp::Pad(..)
-        | FoldedOp::Activate => all,
+        Op::Softmax { .. } => (0.0, 1.0),
+        Op::Pad { value, .. } => around(&mut [all.0, all.1, (*value).into()].into_iter()),
+        Op::MaxPool(_)
+        | Op::AveragePool(_)
+        | Op::Mean
+        | Op::Concat
+        | Op::Reshape(_)
+        | Op::Activate(Activation::None) => all,
+        Op::Activate(activation) => bounded(*activation, all),
     };
-    let (least, most) = match node.activation {
+    let (least, most) = bounded(node.activation, (min, max));
+    (least.is_finite() && most.is_finite()).then_some((least, most))
+}
+
+/// What an activation leaves of a range.
+fn bounded(activation: Activation, (min, max): (f64, f64)) -> (f64, f64) {
+    match activation {
         Activation::None => (min, max),
         Activation::Relu => (0.0, max),
         Activation::Relu6 => (0.0, max.min(6.0)),
         Activation::ReluN1To1 => (min.max(-1.0), max.min(1.0)),
-    };
-    (least.is_finite() && most.is_finite()).then_some((least, most))
+    }
 }
 
 /// The weight of each output channel, when none has more than one that is not 0.
 fn single(weights: &Weights) -> Option<impl Iterator<Item = f64> + '_> {
     let used = |channel: usize| weights.of(channel).filter(|&weight| weight != 0.0);
-    let alone = (0..weights.channels()).all(|channel| used(channel).nth(1).is_none());
-    alone.then(|| (0..weights.channels()).map(move |channel| used(channel).next().unwrap_or(0.0).into()))
+    let alone = (0..weights.bias.len()).all(|channel| used(channel).nth(1).is_none());
+    alone.then(|| (0..weights.bias.len()).map(move |channel| used(channel).next().unwrap_or(0.0).into()))
 }

@@ -6,12 +6,10 @@
 
 pub mod calibration;
 mod elementwise;
-mod fixed_point;
 pub mod flat;
 pub mod flat_write;
 mod float;
 pub mod given;
-pub mod lookup;
 mod mirror;
 mod onnx;
 pub mod problem;
@@ -23,7 +21,8 @@ use std::path::Path;
 use kinglet::Rounding;
 use thiserror::Error;
 
-use crate::network::{Network, NodeOp};
+use crate::graph::{Op, Stored};
+use crate::network::Network;
 use flat::Malformed;
 pub use float::ImportedFloat;
 use problem::Problems;
@@ -42,9 +41,9 @@ pub enum RoundingMode {
 
 impl RoundingMode {
     /// How an operator rounds in this mode.
-    pub fn of(self, op: &NodeOp) -> Rounding {
+    pub fn of(self, op: &Op<Stored>) -> Rounding {
         match (self, op) {
-            (RoundingMode::Single, _) | (RoundingMode::Reference, NodeOp::Dense { .. }) => Rounding::Single,
+            (RoundingMode::Single, _) | (RoundingMode::Reference, Op::Dense(_)) => Rounding::Single,
             _ => Rounding::Double,
         }
     }

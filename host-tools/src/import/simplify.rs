@@ -4,7 +4,7 @@ use kinglet::Shape;
 use ndarray::{ArrayD, IxDyn};
 
 use super::elementwise::MAX_SIZE;
-use crate::graph::{Function, Graph, Node, NodeId, Op, Params};
+use crate::graph::{Activation, Function, Graph, Node, NodeId, Op, Params};
 
 /// Drops what `output` does not depend on, so that it becomes the last node; joins functions of functions; and gives
 /// functions that convolutions can take in the form in which the quantizer lets them: ReLU, ReLU6, batch normalization.
@@ -40,11 +40,8 @@ fn prune(graph: &mut Graph) {
 
 /// Whether the operator before can take in `function`, so that it costs nothing.
 fn is_free(graph: &Graph, consumers: &[Vec<NodeId>], input: NodeId, function: &Function) -> bool {
-    let weighted = |op: &Op| {
-        matches!(op, Op::Conv2d { .. } | Op::DepthwiseConv2d { .. } | Op::Dense { .. } | Op::BatchNorm { .. })
-    };
-    let clamps =
-        |op: &Op| weighted(op) || matches!(op, Op::Add | Op::Sub | Op::Mul | Op::AddConstant | Op::MulConstant);
+    let weighted = |op: &Op| op.weights().is_some() || matches!(op, Op::BatchNorm(_));
+    let clamps = |op: &Op| op.takes_activation() || matches!(op, Op::BatchNorm(_));
     let op = &graph.node(input).op;
     if consumers[input.0].len() != 1 {
         return false;
@@ -87,7 +84,8 @@ fn lower(mut graph: Graph, params: &mut Params) -> Graph {
     for (mut node, free) in std::mem::take(&mut graph.nodes).into_iter().zip(free) {
         node.inputs.iter_mut().for_each(|id: &mut NodeId| *id = renamed[id.0]);
         if let Op::Function(function) = node.op.clone() {
-            let relu = |limit: Option<f64>| if limit.is_some() { Op::Relu6 } else { Op::Relu };
+            let relu =
+                |limit: Option<f64>| Op::Activate(if limit.is_some() { Activation::Relu6 } else { Activation::Relu });
             match function.below_relu() {
                 Some((Function::X, limit)) => node.op = relu(limit),
                 Some((below, limit)) if free => {
@@ -114,7 +112,7 @@ fn lower(mut graph: Graph, params: &mut Params) -> Graph {
 
 /// A batch normalization whose variance is 1.
 fn norm() -> Op {
-    Op::BatchNorm { epsilon: 0.0 }
+    Op::BatchNorm(0.0)
 }
 
 /// The parameters of a batch normalization that is `function`, which is affine.

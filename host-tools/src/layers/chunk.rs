@@ -7,7 +7,7 @@ use super::fuse::{Fusion, Room};
 use super::pointwise::mask;
 use super::schedule::Backward;
 use super::{Layer, Output, Point, Real, Scratch, image, image_mut};
-use crate::graph::{Graph, Op, ParamSpec};
+use crate::graph::{Activation, Graph, Op, ParamSpec};
 
 /// What a node needs beside its values.
 #[derive(Debug)]
@@ -193,7 +193,7 @@ impl<T: Real> Chunk<T> {
 
 /// The upper bound of a ReLU.
 fn limit<T: Real>(graph: &Graph, relu: usize) -> Option<T> {
-    (graph.nodes[relu].op == Op::Relu6).then(|| T::of(6.0))
+    (graph.nodes[relu].op == Op::Activate(Activation::Relu6)).then(|| T::of(6.0))
 }
 
 /// The gradient of image `index`, where there may be room for one image only.

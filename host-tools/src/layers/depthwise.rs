@@ -20,9 +20,9 @@ pub struct Depthwise<T> {
 
 impl<T: Real> Depthwise<T> {
     /// A layer from `input` to `output`.
-    pub fn new(window: Window, input: Shape, output: Shape, multiplier: u32, bias: bool) -> Self {
+    pub fn new(window: Window, input: Shape, output: Shape, bias: bool) -> Self {
         let bias = bias.then(|| vec![T::zero(); output.c as usize]);
-        Self { window, input, output, multiplier: multiplier as usize, weight: Vec::new(), bias }
+        Self { window, input, output, multiplier: (output.c / input.c) as usize, weight: Vec::new(), bias }
     }
 
     /// Calls `visit` with the offsets of output pixel, input pixel and tap, for every tap inside the input.

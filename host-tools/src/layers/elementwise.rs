@@ -6,7 +6,7 @@ use kinglet::Shape;
 use super::pointwise::hand_on;
 use super::real::Real;
 use super::{Layer, Output, Point, Scratch, store};
-use crate::graph::Function;
+use crate::graph::{ConstantFunction, Function};
 
 /// A function of every element.
 #[derive(Debug)]
@@ -95,19 +95,27 @@ impl<T: Real> Layer<T> for Product {
     }
 }
 
-/// A sum or a product with a constant of the input's shape.
+/// Arithmetic with a constant of the input's shape.
 #[derive(Debug)]
 pub struct Constant<T> {
-    /// Whether it multiplies.
-    factor: bool,
-    /// The constant.
+    function: ConstantFunction,
     numbers: Vec<T>,
 }
 
 impl<T: Real> Constant<T> {
     /// Ones of a shape, until weights come.
-    pub fn new(factor: bool, shape: Shape) -> Self {
-        Self { factor, numbers: vec![T::one(); shape.len() as usize] }
+    pub fn new(function: ConstantFunction, shape: Shape) -> Self {
+        Self { function, numbers: vec![T::one(); shape.len() as usize] }
+    }
+
+    /// The derivatives by the input, where the constant is `c`, and by the constant, where the input is `x`.
+    fn slopes(&self, x: T, c: T) -> [T; 2] {
+        match self.function {
+            ConstantFunction::Mul => [c, x],
+            ConstantFunction::Add => [T::one(); 2],
+            ConstantFunction::Sub => [T::one(), -T::one()],
+            ConstantFunction::SubFrom => [-T::one(), T::one()],
+        }
     }
 }
 
@@ -117,21 +125,28 @@ impl<T: Real> Layer<T> for Constant<T> {
     }
 
     fn forward(&self, point: &Point<'_, T>, out: &mut [T], _scratch: &mut Scratch<T>) {
-        let pairs = point.input(0).iter().zip(&self.numbers);
-        out.iter_mut().zip(pairs).for_each(|(out, (x, c))| *out = if self.factor { *x * *c } else { *x + *c });
+        for ((out, x), c) in out.iter_mut().zip(point.input(0)).zip(&self.numbers) {
+            *out = match self.function {
+                ConstantFunction::Mul => *x * *c,
+                ConstantFunction::Add => *x + *c,
+                ConstantFunction::Sub => *x - *c,
+                ConstantFunction::SubFrom => *c - *x,
+            };
+        }
     }
 
     fn input_gradient(
         &self,
         _which: usize,
-        _point: &Point<'_, T>,
+        point: &Point<'_, T>,
         output: Output<'_, T>,
         target: &mut [T],
         accumulate: bool,
         _scratch: &mut Scratch<T>,
     ) {
-        for ((target, g), c) in target.iter_mut().zip(output.gradient).zip(&self.numbers) {
-            store(target, if self.factor { *g * *c } else { *g }, accumulate);
+        let operands = point.input(0).iter().zip(&self.numbers);
+        for ((target, g), (x, c)) in target.iter_mut().zip(output.gradient).zip(operands) {
+            store(target, *g * self.slopes(*x, *c)[0], accumulate);
         }
     }
 
@@ -146,8 +161,9 @@ impl<T: Real> Layer<T> for Constant<T> {
         sums: &mut [Vec<T>],
         _scratch: &mut Scratch<T>,
     ) {
-        for ((sum, g), x) in sums[0].iter_mut().zip(output.gradient).zip(point.input(0)) {
-            *sum += if self.factor { *g * *x } else { *g };
+        let operands = point.input(0).iter().zip(&self.numbers);
+        for ((sum, g), (x, c)) in sums[0].iter_mut().zip(output.gradient).zip(operands) {
+            *sum += *g * self.slopes(*x, *c)[1];
         }
     }
 }

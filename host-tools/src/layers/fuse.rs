@@ -5,7 +5,7 @@
 //! *home*; and what is written and read within one stage needs room for one image only.
 
 use super::schedule::levels;
-use crate::graph::{Graph, Op};
+use crate::graph::{Activation, Graph, Op};
 
 /// A ReLU's pass that begins at a batch normalization: `relu(norm(x))` or `relu(norm(x) + shortcut)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,8 +47,8 @@ impl Fusion {
         let op = |node: usize| &graph.nodes[node].op;
         let inputs = |node: usize| graph.nodes[node].inputs.iter().map(|input| input.0);
         let only = |node: usize, reader: usize| consumers[node].len() == 1 && consumers[node][0].0 == reader;
-        let is_norm = |node: usize| matches!(op(node), Op::BatchNorm { .. });
-        let is_relu = |node: usize| matches!(op(node), Op::Relu | Op::Relu6);
+        let is_norm = |node: usize| matches!(op(node), Op::BatchNorm(_));
+        let is_relu = |node: usize| matches!(op(node), Op::Activate(Activation::Relu | Activation::Relu6));
         let count = graph.nodes.len();
 
         let (mut tails, mut hidden) = (vec![None; count], vec![false; count]);
@@ -69,7 +69,7 @@ impl Fusion {
             let [reader] = consumers[node][..] else { continue };
             // A ReLU masks its gradient in place. An addition's operands share theirs, so they may only read it.
             let shares = match op(reader.0) {
-                Op::Relu | Op::Relu6 => true,
+                Op::Activate(Activation::Relu | Activation::Relu6) => true,
                 Op::Add => is_norm(node) || matches!(op(node), Op::Conv2d { .. }),
                 _ => false,
             };
@@ -90,7 +90,7 @@ impl Fusion {
             let batch = node == 0
                 || is_norm(node)
                 || consumers[node].iter().any(crosses)
-                || consumers[node].iter().all(|reader| matches!(op(reader.0), Op::Softmax));
+                || consumers[node].iter().all(|reader| matches!(op(reader.0), Op::Softmax { .. }));
             let kept = &mut room[home[node]];
             *kept = if batch || *kept == Room::Batch { Room::Batch } else { Room::Image };
         }

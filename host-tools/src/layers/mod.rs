@@ -25,7 +25,7 @@ mod winograd;
 use kinglet::Shape;
 use ndarray::Array4;
 
-use crate::graph::{Graph, NodeId, Op};
+use crate::graph::{Activation, Constants, Function, Graph, NodeId, Op};
 
 pub use infer::{InferError, forward, greatest, logits, preprocess};
 pub use net::{Loss, Mode, Net, Slot};
@@ -124,37 +124,43 @@ fn store<T: Real>(target: &mut T, value: T, accumulate: bool) {
 
 /// The layer of a node; none for the input and for batch normalization, which the net itself runs.
 fn layer<T: Real>(graph: &Graph, id: NodeId) -> Option<Box<dyn Layer<T>>> {
-    layer_of(&graph.node(id).op, &graph.input_shapes(id), graph.node(id).shape)
+    let op = &graph.node(id).op;
+    layer_of(op, op.weights().is_some_and(|dims| dims.bias), &graph.input_shapes(id), graph.node(id).shape)
 }
 
-/// The layer of an operator from `inputs` to `output`.
-pub(crate) fn layer_of<T: Real>(op: &Op, inputs: &[Shape], output: Shape) -> Option<Box<dyn Layer<T>>> {
+/// The layer of an operator from `inputs` to `output`; `bias` is whether one comes with its weights.
+pub(crate) fn layer_of<T: Real, W: Constants<Function = Function>>(
+    op: &Op<W>,
+    bias: bool,
+    inputs: &[Shape],
+    output: Shape,
+) -> Option<Box<dyn Layer<T>>> {
     let input = *inputs.first()?;
-    Some(match op.clone() {
-        Op::Input | Op::BatchNorm { .. } => return None,
-        Op::Conv2d { window, bias, .. } if winograd::suits(window, input, output) => {
-            Box::new(winograd::Winograd::new(window, input, output, bias))
+    Some(match op {
+        Op::Input | Op::BatchNorm(_) => return None,
+        Op::Conv2d { window, .. } if winograd::suits(*window, input, output) => {
+            Box::new(winograd::Winograd::new(*window, input, output, bias))
         }
-        Op::Conv2d { window, bias, .. } => Box::new(conv::Conv2d::new(window, input, output, bias)),
-        Op::DepthwiseConv2d { window, multiplier, bias } => {
-            Box::new(depthwise::Depthwise::new(window, input, output, multiplier, bias))
-        }
-        Op::Dense { bias, .. } => Box::new(dense::Dense::new(input.len() as usize, output.c as usize, bias)),
-        Op::Relu => Box::new(pointwise::Relu { limit: None }),
-        Op::Relu6 => Box::new(pointwise::Relu { limit: Some(T::of(6.0)) }),
-        Op::Function(function) => Box::new(elementwise::Apply { function }),
+        Op::Conv2d { window, .. } => Box::new(conv::Conv2d::new(*window, input, output, bias)),
+        Op::DepthwiseConv2d { window, .. } => Box::new(depthwise::Depthwise::new(*window, input, output, bias)),
+        Op::Dense(_) => Box::new(dense::Dense::new(input.len() as usize, output.c as usize, bias)),
+        Op::Activate(Activation::None) | Op::Reshape(_) => Box::new(shaping::Same),
+        Op::Activate(Activation::Relu) => Box::new(pointwise::Relu { limit: None }),
+        Op::Activate(Activation::Relu6) => Box::new(pointwise::Relu { limit: Some(T::of(6.0)) }),
+        Op::Activate(Activation::ReluN1To1) => Box::new(elementwise::Apply { function: Function::X.clip(-1.0, 1.0) }),
+        Op::Function(function) => Box::new(elementwise::Apply { function: function.clone() }),
         Op::Add => Box::new(pointwise::Add),
         Op::Sub => Box::new(elementwise::Difference),
         Op::Mul => Box::new(elementwise::Product),
-        Op::AddConstant => Box::new(elementwise::Constant::new(false, output)),
-        Op::MulConstant => Box::new(elementwise::Constant::new(true, output)),
-        Op::Softmax => Box::new(pointwise::Softmax { channels: output.c as usize }),
-        Op::MaxPool(window) => Box::new(pool::MaxPool::new(window, input, output)),
-        Op::AveragePool(window) => Box::new(pool::AveragePool::new(window, input, output)),
-        Op::GlobalAveragePool => Box::new(pool::GlobalAverage { channels: input.c as usize }),
+        Op::Constant { function, .. } => Box::new(elementwise::Constant::new(*function, output)),
+        Op::Softmax { beta } => {
+            Box::new(pointwise::Softmax { channels: output.c as usize, beta: T::of((*beta).into()) })
+        }
+        Op::MaxPool(window) => Box::new(pool::MaxPool::new(*window, input, output)),
+        Op::AveragePool(window) => Box::new(pool::AveragePool::new(*window, input, output)),
+        Op::Mean => Box::new(pool::GlobalAverage { channels: input.c as usize }),
         Op::Concat => Box::new(shaping::Concat::new(inputs)),
-        Op::Flatten | Op::Reshape(_) => Box::new(shaping::Flatten),
-        Op::Pad { before, .. } => Box::new(shaping::Pad::new(input, output, before)),
+        Op::Pad { before, value, .. } => Box::new(shaping::Pad::new(input, output, *before, T::of((*value).into()))),
     })
 }
 

@@ -80,12 +80,12 @@ impl<T: Real> Net<T> {
     pub(super) fn with(graph: &Graph, params: &Params, capacity: usize, keep: Keep) -> Result<Self, GraphError> {
         // Training ends at the logits: softmax and cross-entropy together have a simple, stable gradient.
         let last = graph.output();
-        let loss = if graph.node(last).op == Op::Softmax { graph.node(last).inputs[0] } else { last };
+        let loss = if matches!(graph.node(last).op, Op::Softmax { .. }) { graph.node(last).inputs[0] } else { last };
         let mut states = Vec::new();
         for id in graph.ids() {
             let node = graph.node(id);
             let norm = match node.op {
-                Op::BatchNorm { epsilon } => {
+                Op::BatchNorm(epsilon) => {
                     Some(BatchNorm::new(node.shape.c as usize, (node.shape.h * node.shape.w) as usize, epsilon))
                 }
                 _ => None,

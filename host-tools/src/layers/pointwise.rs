@@ -112,18 +112,20 @@ kernel! {
 
 /// Softmax along channels.
 #[derive(Debug)]
-pub struct Softmax {
+pub struct Softmax<T> {
     /// Channels.
     pub channels: usize,
+    /// What inputs are multiplied with.
+    pub beta: T,
 }
 
-impl<T: Real> Layer<T> for Softmax {
+impl<T: Real> Layer<T> for Softmax<T> {
     fn forward(&self, point: &Point<'_, T>, out: &mut [T], _scratch: &mut Scratch<T>) {
         widest(|| {
             let pixels = out.chunks_exact_mut(self.channels).zip(point.input(0).chunks_exact(self.channels));
             for (out, x) in pixels {
                 let top = x.iter().fold(T::neg_infinity(), |top, x| top.max(*x));
-                out.iter_mut().zip(x).for_each(|(out, x)| *out = (*x - top).exp());
+                out.iter_mut().zip(x).for_each(|(out, x)| *out = ((*x - top) * self.beta).exp());
                 let sum: T = out.iter().copied().sum();
                 out.iter_mut().for_each(|out| *out /= sum);
             }
@@ -145,7 +147,7 @@ impl<T: Real> Layer<T> for Softmax {
             for (target, (value, gradient)) in target.chunks_exact_mut(c).zip(pixels) {
                 let mean: T = value.iter().zip(gradient).map(|(y, g)| *y * *g).sum();
                 for ((target, y), g) in target.iter_mut().zip(value).zip(gradient) {
-                    store(target, *y * (*g - mean), accumulate);
+                    store(target, *y * (*g - mean) * self.beta, accumulate);
                 }
             }
         });

@@ -61,7 +61,7 @@ pub struct Stage {
 }
 
 fn is_norm(graph: &Graph, node: usize) -> bool {
-    matches!(graph.nodes[node].op, Op::BatchNorm { .. })
+    matches!(graph.nodes[node].op, Op::BatchNorm(_))
 }
 
 /// The stage of every node.
@@ -115,8 +115,7 @@ pub fn stages(graph: &Graph, loss: NodeId, input_gradient: bool, fusion: &Fusion
                 continue;
             }
             let op = &graph.nodes[node].op;
-            let weighted = matches!(op, Op::Conv2d { .. } | Op::DepthwiseConv2d { .. } | Op::Dense { .. });
-            if weighted || matches!(op, Op::AddConstant | Op::MulConstant) {
+            if op.weights().is_some() || matches!(op, Op::Constant { .. }) {
                 stage.backward.push(Backward::Weights { node });
             }
             for (which, input) in graph.nodes[node].inputs.iter().enumerate() {

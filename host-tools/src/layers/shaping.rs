@@ -66,9 +66,9 @@ kernel! {
 
 /// The same numbers in the same order.
 #[derive(Debug)]
-pub struct Flatten;
+pub struct Same;
 
-impl<T: Real> Layer<T> for Flatten {
+impl<T: Real> Layer<T> for Same {
     fn forward(&self, point: &Point<'_, T>, out: &mut [T], _scratch: &mut Scratch<T>) {
         out.copy_from_slice(point.input(0));
     }
@@ -86,30 +86,41 @@ impl<T: Real> Layer<T> for Flatten {
     }
 }
 
-/// Zeros around the map.
+/// A constant around the map.
 #[derive(Debug)]
-pub struct Pad {
-    /// Elements in a row of the input and of the output.
-    rows: [usize; 2],
+pub struct Pad<T> {
+    /// Elements that stay together, whole rows or pixels, and how many of them are in a row of the input.
+    run: usize,
+    runs: usize,
+    /// Elements from one of them to the next in the output, and from row to row.
+    pitch: [usize; 2],
     /// Offset of the first input element in the output.
     start: usize,
+    value: T,
 }
 
-impl Pad {
-    /// Padding from `input` to `output` with `before` rows and columns in front.
-    pub fn new(input: Shape, output: Shape, before: [u32; 2]) -> Self {
-        let [top, left] = before;
-        let rows = [(input.w * input.c) as usize, (output.w * output.c) as usize];
-        Self { rows, start: ((top * output.w + left) * output.c) as usize }
+impl<T: Real> Pad<T> {
+    /// Padding from `input` to `output` with `before` rows, columns and channels in front.
+    pub fn new(input: Shape, output: Shape, before: [u32; 3], value: T) -> Self {
+        let [top, left, front] = before;
+        let start = ((top * output.w + left) * output.c + front) as usize;
+        let (run, runs) = if input.c == output.c { (input.w * input.c, 1) } else { (input.c, input.w) };
+        let pitch = [output.c, output.w * output.c].map(|len| len as usize);
+        Self { run: run as usize, runs: runs as usize, pitch, start, value }
+    }
+
+    /// Where each run of the input begins in the output.
+    fn starts(&self) -> impl Iterator<Item = usize> {
+        let (runs, [pixel, row], start) = (self.runs, self.pitch, self.start);
+        (0..).map(move |at| start + at / runs * row + at % runs * pixel)
     }
 }
 
-impl<T: Real> Layer<T> for Pad {
+impl<T: Real> Layer<T> for Pad<T> {
     fn forward(&self, point: &Point<'_, T>, out: &mut [T], _scratch: &mut Scratch<T>) {
-        let [from, to] = self.rows;
-        out.fill(T::zero());
-        for (row, x) in point.input(0).chunks_exact(from).enumerate() {
-            out[self.start + row * to..][..from].copy_from_slice(x);
+        out.fill(self.value);
+        for (x, start) in point.input(0).chunks_exact(self.run).zip(self.starts()) {
+            out[start..][..self.run].copy_from_slice(x);
         }
     }
 
@@ -123,10 +134,8 @@ impl<T: Real> Layer<T> for Pad {
         _scratch: &mut Scratch<T>,
     ) {
         widest(|| {
-            let [from, to] = self.rows;
-            for (row, target) in target.chunks_exact_mut(from).enumerate() {
-                let gradient = &output.gradient[self.start + row * to..];
-                target.iter_mut().zip(gradient).for_each(|(t, g)| store(t, *g, accumulate));
+            for (target, start) in target.chunks_exact_mut(self.run).zip(self.starts()) {
+                target.iter_mut().zip(&output.gradient[start..]).for_each(|(t, g)| store(t, *g, accumulate));
             }
         });
     }

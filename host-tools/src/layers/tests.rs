@@ -7,8 +7,10 @@ use rand_chacha::ChaCha8Rng;
 
 use super::net::{Keep, Mode, Net};
 use crate::graph::{
-    Block, Builder, Function, Graph, GraphError, NetworkRecipe, NodeId, Norm, Op, Padding, Params, Preprocess, Shape,
-    Unary, Window,
+    Activation, Block, Builder,
+    ConstantFunction::{Add, Mul, Sub, SubFrom},
+    Dims, Function, Graph, GraphError, NetworkRecipe, NodeId, Norm, Op, Padding, Params, Preprocess, Shape, Unary,
+    Window,
 };
 
 const IMAGES: usize = 3;
@@ -114,14 +116,18 @@ fn convolution_gradients() {
             net.global_average_pool("mean", x)
         }));
     }
-    let uneven = Op::Conv2d { window: window([4, 3], [2, 1], [3, 0], [1, 2]), filters: 2, bias: false };
+    let uneven =
+        Op::Conv2d { window: window([4, 3], [2, 1], [3, 0], [1, 2]), weights: Dims { channels: 2, bias: false } };
     check(&around(Shape::new(5, 5, 17), |net, x| net.add_node("uneven", uneven.clone(), &[x])));
 }
 
 #[test]
 fn depthwise_gradients() {
     for multiplier in [1, 2] {
-        let op = Op::DepthwiseConv2d { window: window([3, 3], [2, 1], [1, 1], [1, 1]), multiplier, bias: true };
+        let op = Op::DepthwiseConv2d {
+            window: window([3, 3], [2, 1], [1, 1], [1, 1]),
+            weights: Dims { channels: 3 * multiplier, bias: true },
+        };
         check(&around(Shape::new(5, 4, 3), |net, x| net.add_node("depthwise", op.clone(), &[x])));
     }
 }
@@ -140,6 +146,8 @@ fn elementwise_gradients() {
     let shape = Shape::new(3, 3, 4);
     check(&around(shape, |net, x| net.relu("relu", x)));
     check(&around(shape, |net, x| net.softmax("softmax", x)));
+    check(&around(shape, |net, x| net.add_node("sharper", Op::Softmax { beta: 1.5 }, &[x])));
+    check(&around(shape, |net, x| net.add_node("bounded", Op::Activate(Activation::ReluN1To1), &[x])));
     check(&around(shape, |net, x| net.add("twice", x, x)));
     check(&around(shape, |net, x| {
         net.add_node("silu", Op::Function(Function::X * Function::X.then(Unary::Sigmoid)), &[x])
@@ -152,8 +160,11 @@ fn elementwise_gradients() {
         let shifted = net.add_node("shifted", Op::Sub, &[scaled, gate])?;
         let square = net.add_node("square", Op::Mul, &[shifted, shifted])?;
         let less = net.add_node("less", Op::Sub, &[square, x])?;
-        let plus = net.add_node("plus", Op::AddConstant, &[less])?;
-        net.add_node("times", Op::MulConstant, &[plus])
+        let mut x = less;
+        for (name, function) in [("plus", Add), ("times", Mul), ("less_constant", Sub), ("constant_less", SubFrom)] {
+            x = net.add_node(name, Op::Constant { function, data: () }, &[x])?;
+        }
+        Ok(x)
     }));
     check(&around(shape, |net, x| {
         let y = net.relu("y", x)?;
@@ -161,11 +172,12 @@ fn elementwise_gradients() {
     }));
     check(&around(shape, |net, x| {
         let x = net.conv2d("up", x, 40, [1, 1], [1, 1], Padding::Same, true)?;
-        net.add_node("relu6", Op::Relu6, &[x])
+        net.add_node("relu6", Op::Activate(Activation::Relu6), &[x])
     }));
     check(&around(shape, |net, x| {
-        let x = net.add_node("pad", Op::Pad { before: [1, 0], after: [2, 3] }, &[x])?;
-        net.add_node("flatten", Op::Flatten, &[x])
+        let x = net.add_node("pad", Op::Pad { before: [1, 0, 0], after: [2, 3, 0], value: 0.0 }, &[x])?;
+        let x = net.add_node("more", Op::Pad { before: [0, 1, 2], after: [0, 0, 1], value: 0.5 }, &[x])?;
+        net.flatten("flatten", x)
     }));
     check(&around(shape, |net, x| net.dense("hidden", x, 5, false)));
 }
@@ -274,7 +286,8 @@ proptest! {
 fn check_forward(window: Window, shape: Shape, filters: u32) -> Result<(), TestCaseError> {
     prop_assume!(window.output([shape.h, shape.w]).is_some());
     let mut net = Builder::new("t", shape).unwrap();
-    net.add_node("conv", Op::Conv2d { window, filters, bias: false }, &[NodeId(0)]).unwrap();
+    net.add_node("conv", Op::Conv2d { window, weights: Dims { channels: filters, bias: false } }, &[NodeId(0)])
+        .unwrap();
     let graph = net.finish();
     let params = Params::init(&graph, 3);
     let dims = (2, shape.h as usize, shape.w as usize, shape.c as usize);

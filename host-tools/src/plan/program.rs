@@ -9,7 +9,8 @@ use super::place::ALIGN;
 use super::segments::{Step, Value};
 use crate::export::Constants;
 use crate::export::ExportError;
-use crate::network::{Network, Node, NodeOp, TensorId, TensorInfo};
+use crate::graph;
+use crate::network::{Network, Node, TensorId, TensorInfo};
 
 /// A network as the runtime will see it, before anything has a place.
 #[derive(Clone, Debug)]
@@ -55,7 +56,7 @@ impl<'n> Program<'n> {
         let views = Views::choose(network);
         for (index, (node, constants)) in network.nodes.iter().zip(constants).enumerate() {
             let op = constants.op(network, node)?;
-            if !matches!(node.op, NodeOp::Concat) {
+            if !matches!(node.op, graph::Op::Concat) {
                 let inputs = node.inputs.clone();
                 program.steps.push(ProgramStep { name: &node.name, op, inputs, output: node.output });
                 continue;
@@ -184,7 +185,7 @@ impl Views {
         };
         // From the last concatenation back, so that the outermost joint tensor is known before its parts.
         for (index, node) in network.nodes.iter().enumerate().rev() {
-            if !matches!(node.op, NodeOp::Concat) {
+            if !matches!(node.op, graph::Op::Concat) {
                 continue;
             }
             for (slot, input) in node.inputs.iter().enumerate() {
@@ -205,7 +206,7 @@ impl Views {
         }
         // A view chosen later may have put an operand of an earlier chosen one's producer, or of a copy, into the same
         // joint tensor.
-        let concatenations = network.nodes.iter().enumerate().filter(|(_, node)| matches!(node.op, NodeOp::Concat));
+        let concatenations = network.nodes.iter().enumerate().filter(|(_, node)| matches!(node.op, graph::Op::Concat));
         let slots: Vec<_> =
             concatenations.flat_map(|(index, node)| (0..node.inputs.len()).map(move |slot| (index, slot))).collect();
         loop {
@@ -239,7 +240,7 @@ impl Views {
         root: &impl Fn(&HashMap<TensorId, TensorId>, TensorId) -> TensorId,
     ) -> bool {
         let node = &network.nodes[node];
-        if matches!(node.op, NodeOp::Concat) {
+        if matches!(node.op, graph::Op::Concat) {
             return false;
         }
         let output = root(joint, node.output);

@@ -5,20 +5,20 @@ use ndarray::Array4;
 
 use super::pass::{NOTHING, Room, Sums};
 use super::step::Step;
-use crate::graph::{Graph, Params};
+use crate::graph::{Graph, Node, NodeId, Params, Real};
 use crate::layers::{self, image, image_mut};
 use crate::quantize::QuantizeError;
 use crate::quantize::emit::emit;
-use crate::quantize::fold::{Folded, FoldedNode, ValueId};
+use crate::quantize::fold;
 
 /// A folded network with all its integers.
 #[derive(Debug)]
 pub struct Integers {
     /// The float network that they are made of.
-    pub folded: Folded,
+    pub folded: Graph<Real>,
     /// The value that each of the graph's nodes has become, or has been merged into.
-    pub values: Vec<ValueId>,
-    /// One per node of the folded network.
+    pub values: Vec<NodeId>,
+    /// One per node of the folded network but its input: step `i` computes value `i + 1`.
     pub steps: Vec<Step>,
     /// The quantization of every value.
     pub quants: Vec<QuantParams>,
@@ -30,9 +30,10 @@ impl Integers {
     /// # Errors
     /// When a parameter is missing or not finite, or a node has no quantization-aware form.
     pub fn new(graph: &Graph, params: &Params) -> Result<Self, QuantizeError> {
-        let (folded, values) = Folded::traced(graph, params)?;
-        let step = |node: &FoldedNode| Step::new(node, node.inputs.iter().map(|&value| folded.shape(value)).collect());
-        let steps = folded.nodes.iter().map(step).collect::<Result<_, _>>()?;
+        let (folded, values) = fold::traced(graph, params)?;
+        let step =
+            |node: &Node<Real>| Step::new(node, node.inputs.iter().map(|&value| folded.node(value).shape).collect());
+        let steps = folded.nodes.iter().skip(1).map(step).collect::<Result<_, _>>()?;
         Ok(Self { folded, values, steps, quants: Vec::new() })
     }
 
@@ -41,12 +42,12 @@ impl Integers {
     /// # Errors
     /// Names what is not finite or out of range.
     pub fn prepare(&mut self, graph: &Graph, params: &Params, quants: Vec<QuantParams>) -> Result<(), String> {
-        self.folded = Folded::new(graph, params).map_err(|error| match error {
+        self.folded = fold::fold(graph, params).map_err(|error| match error {
             QuantizeError::Weights(name) => name,
             error => error.to_string(),
         })?;
         let network = emit(&self.folded, &quants);
-        for (index, (step, node)) in self.steps.iter_mut().zip(&self.folded.nodes).enumerate() {
+        for (index, (step, node)) in self.steps.iter_mut().zip(&self.folded.nodes[1..]).enumerate() {
             step.prepare(node, &network, index)?;
         }
         self.quants = quants;
@@ -54,7 +55,7 @@ impl Integers {
     }
 
     /// The value that holds the output.
-    pub fn output(&self) -> ValueId {
+    pub fn output(&self) -> usize {
         self.steps.len()
     }
 }
@@ -84,7 +85,7 @@ impl Place {
     pub fn new(network: &Integers) -> Self {
         let values = network.steps.len() + 1;
         let zeros = |value: usize| {
-            let Shape { h, w, c } = network.folded.shape(value);
+            let Shape { h, w, c } = network.folded.nodes[value].shape;
             Array4::zeros((1, h as usize, w as usize, c as usize))
         };
         Self {
@@ -129,7 +130,7 @@ impl Place {
     }
 
     /// The elements of a value of the last image.
-    pub fn elements(&self, network: &Integers, value: ValueId) -> impl Iterator<Item = i8> {
+    pub fn elements(&self, network: &Integers, value: usize) -> impl Iterator<Item = i8> {
         let zero = network.quants[value].zero_point;
         image(&self.values[value], 0).iter().map(move |&x| (x as i32 + zero) as i8)
     }

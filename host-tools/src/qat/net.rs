@@ -140,7 +140,7 @@ impl Net {
             let Some(first) = places.next() else { continue };
             places.for_each(|place| first.sums[index].add(&place.sums[index]));
             let sums = &first.sums[index];
-            let len = integers.folded.nodes[index].op.weights().map_or(0, |weights| weights.weights.len());
+            let len = integers.folded.nodes[index + 1].op.weights().map_or(0, |weights| weights.weights.len());
             let mut weights = [vec![0.0; len]];
             layer.unpack_gradient(&sums.weights, &mut weights);
             // By the integers, then by the real numbers that they stand for.
@@ -150,7 +150,7 @@ impl Net {
                 bias.map(|(g, per_weight)| f64::from(*g) * per_weight / f64::from(weighted.input_scale)).collect();
             let mut unfolding = Unfolding { params, arrays, factors: vec![1.0; bias.len()], bias };
             // From the last node that was merged into the step to the one that computes.
-            let merged = graph.ids().filter(|id| integers.values[id.0] == index + 1);
+            let merged = graph.ids().filter(|id| integers.values[id.0].0 == index + 1);
             for id in merged.collect::<Vec<_>>().into_iter().rev() {
                 unfolding.through(graph, id, &weights[0], &per_weight).map_err(|error| error.to_string())?;
             }
@@ -188,12 +188,12 @@ impl Unfolding<'_> {
         let node = graph.node(id);
         let offsets: Vec<f32> = self.bias.iter().zip(&self.factors).map(|(g, factor)| (g * factor) as f32).collect();
         match node.op {
-            Op::BatchNorm { epsilon } => {
+            Op::BatchNorm(epsilon) => {
                 self.put(&format!("{}.beta", node.name), offsets);
                 let factors = Line::of(&node.name, epsilon, self.params)?.factors;
                 self.factors.iter_mut().zip(factors).for_each(|(all, factor)| *all *= factor);
             }
-            Op::Conv2d { .. } | Op::DepthwiseConv2d { .. } | Op::Dense { .. } => {
+            Op::Conv2d { .. } | Op::DepthwiseConv2d { .. } | Op::Dense(_) => {
                 let channels = self.factors.len();
                 let (each, last) = (weights.len() / channels, matches!(node.op, Op::DepthwiseConv2d { .. }));
                 let real = |(index, g): (usize, &f32)| {

@@ -2,8 +2,7 @@
 
 use kinglet::{Activation, QuantParams};
 
-use crate::graph::Params;
-use crate::quantize::fold::{Folded, ValueId};
+use crate::graph::{Graph, Params, Real};
 use crate::quantize::scales::{affine, groups, input_range};
 use crate::quantize::trained::{self, Range};
 
@@ -26,7 +25,7 @@ struct Group {
 
 impl Ranges {
     /// Starts from `ranges`, one for each value; a new batch counts `rate`, 0 to 1.
-    pub fn new(network: &Folded, ranges: &[Range], rate: f64) -> Self {
+    pub fn new(network: &Graph<Real>, ranges: &[Range], rate: f64) -> Self {
         let least = groups(network);
         let mut groups: Vec<Group> = Vec::new();
         let mut of: Vec<usize> = Vec::new();
@@ -53,9 +52,9 @@ impl Ranges {
     }
 
     /// Adds them to the parameters.
-    pub fn insert(&self, network: &Folded, params: &mut Params) {
+    pub fn insert(&self, network: &Graph<Real>, params: &mut Params) {
         for (value, group) in self.of.iter().enumerate() {
-            trained::insert(params, network.value_name(value), self.groups[*group].range);
+            trained::insert(params, &network.nodes[value].name, self.groups[*group].range);
         }
     }
 
@@ -66,16 +65,16 @@ impl Ranges {
     /// Names the value whose range is not finite any more.
     pub fn follow(
         &mut self,
-        network: &Folded,
+        network: &Graph<Real>,
         quants: &[QuantParams],
         seen: &[Option<[i32; 2]>],
     ) -> Result<(), String> {
         let mut ends: Vec<Option<[f64; 2]>> = vec![None; self.groups.len()];
         for (value, seen) in seen.iter().enumerate() {
-            let (Some(extremes), Some(node)) = (seen, value.checked_sub(1)) else { continue };
+            let Some(extremes) = seen else { continue };
             let real = |q: i32| {
                 let real = (i64::from(q) - i64::from(quants[value].zero_point)) as f64 * f64::from(quants[value].scale);
-                match network.nodes[node].activation {
+                match network.nodes[value].activation {
                     Activation::None => real,
                     Activation::Relu => real.max(0.0),
                     Activation::Relu6 => real.clamp(0.0, 6.0),
@@ -92,8 +91,8 @@ impl Ranges {
                 *end = (f64::from(*end) + self.rate * (new - f64::from(*end))) as f32;
             }
             if !group.range.iter().all(|end| end.is_finite()) {
-                let value: ValueId = self.of.iter().position(|of| *of == index).unwrap_or(0);
-                return Err(network.value_name(value).to_owned());
+                let value = self.of.iter().position(|of| *of == index).unwrap_or(0);
+                return Err(network.nodes[value].name.clone());
             }
         }
         Ok(())

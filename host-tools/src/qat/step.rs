@@ -9,11 +9,10 @@ use kinglet::quant::{quantize, requantize};
 use kinglet::{Activation, Channel, Clamp, DType, Multiplier, QuantParams, Rounding, Shape, Window};
 
 use crate::export::Constants;
-use crate::graph::{NodeId, Op};
+use crate::graph::{Node, NodeId, Op, Real, StoredFunction, StoredWeights};
 use crate::layers::{Layer, layer_of};
-use crate::network::{Network, NodeOp};
+use crate::network::Network;
 use crate::quantize::QuantizeError;
-use crate::quantize::fold::{FoldedNode, FoldedOp};
 
 /// Up to here f32 holds every integer.
 const EXACT: u64 = 1 << 24;
@@ -126,30 +125,21 @@ impl Step {
     ///
     /// # Errors
     /// Names the node when its operator cannot be trained this way.
-    pub fn new(node: &FoldedNode, shapes: Vec<Shape>) -> Result<Self, QuantizeError> {
-        let op = match &node.op {
-            FoldedOp::Conv2d(window, _) => Some(Op::Conv2d { window: *window, filters: node.shape.c, bias: false }),
-            FoldedOp::DepthwiseConv2d(window, _) => {
-                let multiplier = node.shape.c / shapes[0].c;
-                Some(Op::DepthwiseConv2d { window: *window, multiplier, bias: false })
-            }
-            FoldedOp::Dense(_) => Some(Op::Dense { units: node.shape.c, bias: false }),
-            FoldedOp::MaxPool(window) => Some(Op::MaxPool(*window)),
-            FoldedOp::AveragePool(window) => Some(Op::AveragePool(*window)),
-            FoldedOp::Mean => Some(Op::GlobalAveragePool),
-            FoldedOp::Add => Some(Op::Add),
-            FoldedOp::Concat => Some(Op::Concat),
-            FoldedOp::Reshape => Some(Op::Flatten),
-            FoldedOp::Pad(before, after) => Some(Op::Pad { before: *before, after: *after }),
-            FoldedOp::Function(_) | FoldedOp::Activate => None,
-            FoldedOp::Sub | FoldedOp::Mul | FoldedOp::Constant(..) | FoldedOp::Softmax => {
+    pub fn new(node: &Node<Real>, shapes: Vec<Shape>) -> Result<Self, QuantizeError> {
+        let layered = match &node.op {
+            Op::Conv2d { .. } | Op::DepthwiseConv2d { .. } | Op::Dense(_) | Op::Add => true,
+            Op::MaxPool(_) | Op::AveragePool(_) | Op::Mean | Op::Concat | Op::Reshape(_) | Op::Pad { .. } => true,
+            Op::Function(_) | Op::Activate(_) => false,
+            Op::Input | Op::Sub | Op::Mul | Op::Constant { .. } | Op::Softmax { .. } => {
                 return Err(QuantizeError::Untrainable(node.name.clone()));
             }
+            Op::BatchNorm(never) => match *never {},
         };
-        let layer = op.as_ref().and_then(|op| layer_of(op, &shapes, node.shape));
-        let wide = op.filter(|_| node.op.weights().is_some()).and_then(|op| layer_of(&op, &shapes, node.shape));
+        // Biases are integers, added after the sums.
+        let layer = if layered { layer_of(&node.op, false, &shapes, node.shape) } else { None };
+        let wide = node.op.weights().and_then(|_| layer_of(&node.op, false, &shapes, node.shape));
         Ok(Self {
-            inputs: node.inputs.iter().map(|&value| NodeId(value)).collect(),
+            inputs: node.inputs.clone(),
             shapes,
             shape: node.shape,
             layer,
@@ -182,7 +172,7 @@ impl Step {
     ///
     /// # Errors
     /// Says what is out of range.
-    pub fn prepare(&mut self, folded: &FoldedNode, network: &Network, index: usize) -> Result<(), String> {
+    pub fn prepare(&mut self, folded: &Node<Real>, network: &Network, index: usize) -> Result<(), String> {
         let node = &network.nodes[index];
         let quant = |tensor: usize| network.tensors[tensor].quant;
         let (input, output) = (quant(node.inputs[0]), quant(node.output));
@@ -191,9 +181,9 @@ impl Step {
         self.settle = Settle::new(output, folded.activation);
         self.rounding = node.rounding;
         self.stage = match &node.op {
-            NodeOp::Conv2d { weights, weight_scales, bias, .. }
-            | NodeOp::DepthwiseConv2d { weights, weight_scales, bias, .. }
-            | NodeOp::Dense { weights, weight_scales, bias, .. } => {
+            Op::Conv2d { weights: StoredWeights::Int8 { weights, scales, bias }, .. }
+            | Op::DepthwiseConv2d { weights: StoredWeights::Int8 { weights, scales, bias }, .. }
+            | Op::Dense(StoredWeights::Int8 { weights, scales, bias }) => {
                 let constants = Constants::of(network, node).map_err(|error| error.to_string())?;
                 let table = match constants.op(network, node).map_err(|error| error.to_string())? {
                     Lowered::Conv2d(op) => op.channels,
@@ -203,22 +193,22 @@ impl Step {
                 };
                 let plain = |(channel, &bias): (Channel, &i64)| Channel { bias: bias as i32, ..channel };
                 let channels: Vec<Channel> = table.iter().zip(bias).map(plain).collect();
-                let last = matches!(node.op, NodeOp::DepthwiseConv2d { .. });
+                let last = matches!(node.op, Op::DepthwiseConv2d { .. });
                 let is_wide = self.take(weights, channels.len(), last, input.zero_point);
                 Stage::Weighted(Weighted {
                     channels,
-                    slopes: weight_scales.iter().map(|scale| (ratio * f64::from(*scale)) as f32).collect(),
-                    weight_scales: weight_scales.clone(),
+                    slopes: scales.iter().map(|scale| (ratio * f64::from(*scale)) as f32).collect(),
+                    weight_scales: scales.clone(),
                     input_scale: input.scale,
                     is_wide,
                 })
             }
-            NodeOp::Mean => {
+            Op::Mean => {
                 let pixels = self.shapes[0].h * self.shapes[0].w;
                 let mean = ops::Mean::new(input, output, pixels, node.rounding).ok_or_else(far)?;
                 Stage::Mean { factor: mean.factor, slope: ratio as f32 }
             }
-            NodeOp::Add { .. } => {
+            Op::Add => {
                 let quants = [input, quant(node.inputs[1])];
                 let add = ops::Add::new(quants[0], quants[1], output, DType::I8, node.rounding, self.settle.clamp);
                 let add = add.ok_or_else(far)?;
@@ -230,13 +220,13 @@ impl Step {
                 };
                 Stage::Add { operands: [operand(0), operand(1)], factor: add.output_factor }
             }
-            NodeOp::Lookup { table } => {
+            Op::Function(StoredFunction::Table(table)) => {
                 let entry = |(q, &to): (i32, &i8)| {
                     let x = input.dequantize(q);
                     let real = folded.forward(&[(&[x], Shape::vector(1))])[0];
                     let unbounded = quantize(real, output);
                     let derivative = match &folded.op {
-                        FoldedOp::Function(function) => function.derivative(x.into()),
+                        Op::Function(function) => function.derivative(x.into()),
                         // What an activation leaves as it is, but for 0, its edge.
                         _ => f64::from(u8::from(real == x && x != 0.0)),
                     };
@@ -246,8 +236,9 @@ impl Step {
                 };
                 Stage::Table(elements().zip(table).map(entry).collect(), input.zero_point)
             }
-            NodeOp::AveragePool { window, .. } => Stage::Average(*window, input.zero_point),
-            _ => Stage::Moved,
+            Op::AveragePool(window) => Stage::Average(*window, input.zero_point),
+            Op::MaxPool(_) | Op::Concat | Op::Reshape(_) | Op::Pad { .. } => Stage::Moved,
+            op => return Err(format!("{} ({} is not trained)", node.name, op.kind())),
         };
         Ok(())
     }

@@ -7,10 +7,11 @@ use super::integers::Integers;
 use super::*;
 use crate::export;
 use crate::graph::{
-    Block, Branch, Builder, Graph, Head, NetworkRecipe, NodeId, Norm, Op, Padding, Params, Preprocess, Shape,
+    Activation, Block, Branch, Builder, Graph, Head, NetworkRecipe, NodeId, Norm, Op, Padding, Params, Preprocess,
+    Shape,
 };
 use crate::layers::{self, Mode};
-use crate::quantize::fold::Folded;
+use crate::quantize::fold::fold;
 use crate::quantize::{self, Options, Prepared, trained};
 use crate::simulate::{self, Images};
 
@@ -108,15 +109,15 @@ fn unusual() -> Graph {
     let before = net.batch_norm("again", before).unwrap();
     let relu = net.relu("relu", before).unwrap();
     let sum = net.add("sum", before, relu).unwrap();
-    let six = net.add_node("six", Op::Relu6, &[sum]).unwrap();
+    let six = net.add_node("six", Op::Activate(Activation::Relu6), &[sum]).unwrap();
     let depth = net.depthwise("depth", six, [3, 3], [2, 2], Padding::Same, false).unwrap();
     let depth = net.batch_norm("depth_bn", depth).unwrap();
-    let pad = net.add_node("pad", Op::Pad { before: [1, 0], after: [0, 1] }, &[depth]).unwrap();
+    let pad = net.add_node("pad", Op::Pad { before: [1, 0, 0], after: [0, 1, 0], value: 0.0 }, &[depth]).unwrap();
     let pool = net.average_pool("pool", pad, [3, 3], [1, 1], Padding::Same).unwrap();
     let max = net.max_pool("max", pad, [2, 2], [1, 1], Padding::Same).unwrap();
     let joint = net.concat("joint", &[pool, max, pad]).unwrap();
     let joint = net.relu("joint_relu", joint).unwrap();
-    let flat = net.add_node("flat", Op::Flatten, &[joint]).unwrap();
+    let flat = net.flatten("flat", joint).unwrap();
     net.dense("logits", flat, 5, true).unwrap();
     let mut graph = net.finish();
     graph.preprocess = Preprocess { mean: vec![0.2, 0.4], std: vec![0.3, 0.2] };
@@ -130,7 +131,7 @@ fn with_ranges(graph: &Graph, mut params: Params, width: f32) -> Params {
     for (value, quant) in prepared.quants.iter().enumerate() {
         let width = if value == 0 { 1.0 } else { width };
         let ends = [-128, 127].map(|q| quant.dequantize(q) * width);
-        trained::insert(&mut params, prepared.float.value_name(value), ends);
+        trained::insert(&mut params, &prepared.float.nodes[value].name, ends);
     }
     params
 }
@@ -228,7 +229,7 @@ fn gradients_reach_weights_through_batch_normalization() {
     let graph = built([9, 7, 3], Head::Average, blocks(Norm::Batch));
     let twin = built([9, 7, 3], Head::Average, blocks(Norm::None));
     let params = with_ranges(&graph, params(&graph, 4), 0.8);
-    let folded = Folded::new(&graph, &params).unwrap();
+    let folded = fold(&graph, &params).unwrap();
     let mut folded_params = Params::new();
     for (name, array) in params.iter().filter(|(name, _)| name.starts_with("range/")) {
         folded_params.insert(name, array.clone());
@@ -255,7 +256,7 @@ fn gradients_reach_weights_through_batch_normalization() {
             assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() <= 1e-5 * size), "{name}");
         };
         let reader = graph.consumers()[id.0].first().map(|reader| graph.node(*reader));
-        let norm = reader.filter(|reader| matches!(reader.op, Op::BatchNorm { .. }));
+        let norm = reader.filter(|reader| matches!(reader.op, Op::BatchNorm(_)));
         match (kind, norm) {
             ("weight", Some(norm)) => {
                 let of_norm = |what: &str| params.get(&format!("{}.{what}", norm.name)).unwrap();
@@ -289,14 +290,14 @@ fn ranges_follow_what_is_seen() {
     let after = |rate: f64| {
         let mut net = Net::new(graph, &start, rate).unwrap();
         net.gradients(&[0; 16], 0.0, &[], fill).unwrap();
-        let (params, folded) = (net.params(), Folded::new(graph, &start).unwrap());
+        let (params, folded) = (net.params(), fold(graph, &start).unwrap());
         (trained::ranges(&folded, &params).unwrap().unwrap(), folded)
     };
     let (before, folded) = after(0.0);
     let (whole, tenth) = (after(1.0).0, after(0.1).0);
     let groups = quantize::scales::groups(&folded);
     let mut moved = 0;
-    for value in 0..folded.values() {
+    for value in 0..folded.nodes.len() {
         assert_eq!(whole[value], whole[groups[value]]);
         for end in 0..2 {
             let (from, to, part) = (before[value][end], whole[value][end], tenth[value][end]);
@@ -305,12 +306,12 @@ fn ranges_follow_what_is_seen() {
         }
         // Maps after a ReLU, that share their range with no other map, begin at 0.
         let alone = groups.iter().filter(|group| **group == groups[value]).count() == 1;
-        let relu = value > 0 && folded.nodes[value - 1].activation == kinglet::Activation::Relu;
+        let relu = folded.nodes[value].activation == Activation::Relu;
         assert!(!(alone && relu) || whole[value][0] == 0.0);
         // All that is seen lies in it: with so narrow ranges much was cut off, so it grows.
-        assert!(value == 0 || whole[value][1] > before[value][1], "{}", folded.value_name(value));
+        assert!(value == 0 || whole[value][1] > before[value][1], "{}", folded.nodes[value].name);
     }
-    assert!(moved > folded.values() / 2);
+    assert!(moved > folded.nodes.len() / 2);
     let pixels = quantize::scales::input_range(&folded);
     assert_eq!(whole[0], [pixels.0, pixels.1]);
 }

@@ -10,9 +10,9 @@ use kinglet::QuantParams;
 use rayon::prelude::*;
 
 use super::fake::{self, Noise};
-use super::fold::{Folded, FoldedOp, ValueId};
 use super::forward::Values;
 use super::ranges::Method;
+use crate::graph::{Graph, Op, Real};
 use crate::report::progress::styled;
 
 /// What is tried for each group of values; of equals the first is taken.
@@ -31,7 +31,7 @@ const MEMORY: usize = 1 << 30;
 /// Values that share a quantization.
 pub struct Group {
     /// Which, in the order of computation.
-    pub members: Vec<ValueId>,
+    pub members: Vec<usize>,
     /// What each of [`METHODS`] proposes; or one quantization, where there is nothing to choose.
     pub proposals: Vec<QuantParams>,
     /// Whether the network's output is among them, which every method by itself leaves whole.
@@ -48,7 +48,7 @@ impl Group {
 /// For each group the proposal to take, judged by `images`, H x W x C numbers each.
 ///
 /// On every other image, those that the search does not see, no method by itself has a smaller [`loss`].
-pub fn choose(network: &Folded, groups: &[Group], images: &[Vec<f32>]) -> Vec<usize> {
+pub fn choose(network: &Graph<Real>, groups: &[Group], images: &[Vec<f32>]) -> Vec<usize> {
     let alike = |method| groups.iter().map(|group| group.alike(method)).collect();
     let mut choices: Vec<Vec<usize>> = (0..METHODS.len()).map(alike).collect();
     choices.dedup();
@@ -67,19 +67,19 @@ pub fn choose(network: &Folded, groups: &[Group], images: &[Vec<f32>]) -> Vec<us
 }
 
 /// The images that the search sees, as many as there is memory for, and those that it does not see.
-pub fn parts<'i>(network: &Folded, images: &'i [Vec<f32>]) -> [Vec<&'i Vec<f32>>; 2] {
-    let elements: usize = (0..network.values()).map(|value| network.shape(value).len() as usize).sum();
+pub fn parts<'i>(network: &Graph<Real>, images: &'i [Vec<f32>]) -> [Vec<&'i Vec<f32>>; 2] {
+    let elements: usize = network.nodes.iter().map(|node| node.shape.len() as usize).sum();
     let most = (MEMORY / (elements.max(1) * size_of::<f32>())).max(8);
     let part = |first: usize| images.iter().skip(first).step_by(2).take(most).collect();
     [part(0), part(1)]
 }
 
 /// The value that is compared: the output, or what softmax makes it of.
-fn judged(network: &Folded) -> ValueId {
-    let last = network.nodes.len();
-    match &network.nodes[last - 1] {
-        node if node.op == FoldedOp::Softmax => node.inputs[0],
-        _ => last,
+fn judged(network: &Graph<Real>) -> usize {
+    let last = network.output();
+    match &network.node(last).op {
+        Op::Softmax { .. } => network.node(last).inputs[0].0,
+        _ => last.0,
     }
 }
 
@@ -92,7 +92,7 @@ fn wrong(float: &[f32], rounded: &[f32]) -> f64 {
 }
 
 /// The mean over `images` of how wrong the output is when values and weights are rounded as `quants` say, from 0 to 1.
-pub fn loss(network: &Folded, quants: &[QuantParams], images: &[&Vec<f32>]) -> f64 {
+pub fn loss(network: &Graph<Real>, quants: &[QuantParams], images: &[&Vec<f32>]) -> f64 {
     let (rounded, judged) = (fake::network(network, quants), judged(network));
     let quants: Vec<_> = quants.iter().copied().map(Some).collect();
     let each: Vec<f64> = images
@@ -106,8 +106,8 @@ pub fn loss(network: &Folded, quants: &[QuantParams], images: &[&Vec<f32>]) -> f
 }
 
 /// All values of an image, rounded.
-fn rounded_values(network: &Folded, image: &[f32], quants: &[Option<QuantParams>]) -> Values {
-    let mut values = vec![Vec::new(); network.values()];
+fn rounded_values(network: &Graph<Real>, image: &[f32], quants: &[Option<QuantParams>]) -> Values {
+    let mut values = vec![Vec::new(); network.nodes.len()];
     values[0] = image.to_vec();
     network.recompute(&mut values, 0, quants);
     values
@@ -119,15 +119,15 @@ fn mean(each: &[f64]) -> f64 {
 }
 
 struct Search<'n> {
-    network: &'n Folded,
+    network: &'n Graph<Real>,
     groups: &'n [Group],
-    judged: ValueId,
+    judged: usize,
 }
 
 impl Search<'_> {
     /// The quantization of every value.
     fn quants(&self, choice: &[usize]) -> Vec<QuantParams> {
-        let mut quants = vec![QuantParams { scale: 1.0, zero_point: 0 }; self.network.values()];
+        let mut quants = vec![QuantParams { scale: 1.0, zero_point: 0 }; self.network.nodes.len()];
         for (group, &at) in self.groups.iter().zip(choice) {
             group.members.iter().for_each(|&member| quants[member] = group.proposals[at]);
         }

@@ -1,13 +1,15 @@
 //! From a folded network and the quantization of its values to the integer network.
 
-use kinglet::{ChannelOrder, DType, QuantParams, Rounding};
+use std::convert::Infallible;
 
-use super::fold::{Folded, FoldedNode, FoldedOp, Weights};
-use super::scales::affine;
-use crate::graph::{Function, Unary};
-use crate::import::lookup as tables;
-use crate::network::{Network, Node, NodeOp, Pixels, TensorInfo};
 use kinglet::quant::quantize;
+use kinglet::{ChannelOrder, DType, QuantParams, Rounding, Shape};
+
+use super::lookup;
+use super::scales::affine;
+use crate::graph::{Convert, Function, Graph, Node, Op, Real, Stored, StoredConstant, StoredFunction, StoredWeights};
+use crate::graph::{Unary, Weights};
+use crate::network::{self, Network, Pixels, TensorInfo};
 
 /// The largest magnitude of a weight: symmetric, as TensorFlow Lite has it.
 const WEIGHT_MAX: f64 = 127.0;
@@ -16,73 +18,70 @@ const WEIGHT_MAX: f64 = 127.0;
 const BIAS_MAX: f64 = (1 << 29) as f64;
 
 /// The same of an accumulator of 64 bits, which is multiplied by one of 15 bits.
-const WIDE_BIAS_MAX: f64 = (1u64 << 45) as f64;
+const INT16_BIAS_MAX: f64 = (1u64 << 45) as f64;
 
 /// The integer network; `quants` has the quantization of every value.
-pub fn emit(network: &Folded, quants: &[QuantParams]) -> Network {
-    let tensor = |value: usize| TensorInfo {
-        name: network.value_name(value).to_string(),
-        shape: network.shape(value),
-        dtype: DType::I8,
-        quant: quants[value],
-    };
-    let node = |(node, output): (&FoldedNode, usize)| Node {
+pub fn emit(network: &Graph<Real>, quants: &[QuantParams]) -> Network {
+    let tensor = |(node, quant): (&Node<Real>, &QuantParams)| TensorInfo {
         name: node.name.clone(),
-        op: op(node, quants[node.inputs[0]], quants[output]),
-        inputs: node.inputs.clone(),
+        shape: node.shape,
+        dtype: DType::I8,
+        quant: *quant,
+    };
+    let node = |(output, node): (usize, &Node<Real>)| network::Node {
+        name: node.name.clone(),
+        op: op(node, quants[node.inputs[0].0], quants[output]),
+        activation: node.activation,
+        inputs: node.inputs.iter().map(|input| input.0).collect(),
         output,
         rounding: Rounding::Double,
     };
     Network {
         name: network.name.clone(),
-        tensors: (0..network.values()).map(tensor).collect(),
-        nodes: network.nodes.iter().zip(1..).map(node).collect(),
+        tensors: network.nodes.iter().zip(quants).map(tensor).collect(),
+        nodes: network.nodes.iter().enumerate().skip(1).map(node).collect(),
         input: 0,
-        output: network.nodes.len(),
+        output: network.output().0,
         labels: network.labels.clone(),
         pixels: Some(pixels(network, quants[0], DType::I8)),
     }
 }
 
 /// The int8 form of a node.
-pub(super) fn op(node: &FoldedNode, input: QuantParams, output: QuantParams) -> NodeOp {
-    let activation = node.activation;
-    match &node.op {
-        FoldedOp::Conv2d(_, weights) | FoldedOp::DepthwiseConv2d(_, weights) | FoldedOp::Dense(weights) => {
-            weighted(node, Quantized::new(weights, input, output, BIAS_MAX))
-        }
-        FoldedOp::MaxPool(window) => NodeOp::MaxPool { window: *window, activation },
-        FoldedOp::AveragePool(window) => NodeOp::AveragePool { window: *window, activation },
-        FoldedOp::Mean => NodeOp::Mean,
-        FoldedOp::Add => NodeOp::Add { activation },
-        FoldedOp::Sub => NodeOp::Sub { activation },
-        FoldedOp::Mul => NodeOp::Mul { activation },
-        FoldedOp::Constant(function, numbers) => {
-            let (min, max) = numbers.iter().fold((0f32, 0f32), |(min, max), &x| (min.min(x), max.max(x)));
-            let quant = affine(min.into(), max.into());
-            let data = numbers.iter().map(|&x| element(x, quant).into()).collect();
-            NodeOp::Constant { function: *function, data, quant, activation }
-        }
-        FoldedOp::Concat => NodeOp::Concat,
-        FoldedOp::Softmax => NodeOp::Softmax { beta: 1.0 },
-        FoldedOp::Reshape => NodeOp::Reshape,
-        FoldedOp::Pad([top, left], [bottom, right]) => {
-            NodeOp::Pad { before: [*top, *left, 0], after: [*bottom, *right, 0], value: output.zero_point as i16 }
-        }
-        FoldedOp::Activate | FoldedOp::Function(_) => NodeOp::Lookup { table: lookup(node, input, output) },
+pub(super) fn op(node: &Node<Real>, input: QuantParams, output: QuantParams) -> Op<Stored> {
+    match node.op {
+        Op::Activate(_) => Op::Function(StoredFunction::Table(table(node, input, output))),
+        _ => infallible(node.op.convert(&Int8 { node, input, output })),
     }
 }
 
-/// The form of a node with weights, for int8 and for int16 activations.
-pub(super) fn weighted(node: &FoldedNode, quantized: Quantized) -> NodeOp {
-    let Quantized { weights, weight_scales, bias } = quantized;
-    let activation = node.activation;
-    match &node.op {
-        FoldedOp::Conv2d(window, _) => NodeOp::Conv2d { window: *window, weights, weight_scales, bias, activation },
-        FoldedOp::DepthwiseConv2d(window, _) => {
-            NodeOp::DepthwiseConv2d { window: *window, weights, weight_scales, bias, activation }
-        }
-        _ => NodeOp::Dense { weights, weight_scales, bias, activation },
+/// What cannot fail.
+pub(super) fn infallible<T>(result: Result<T, Infallible>) -> T {
+    result.unwrap_or_else(|never| match never {})
+}
+
+/// Constants for int8 activations of these quantizations.
+struct Int8<'n> {
+    node: &'n Node<Real>,
+    input: QuantParams,
+    output: QuantParams,
+}
+
+impl Convert<Real, Stored> for Int8<'_> {
+    type Error = Infallible;
+
+    fn weights(&self, weights: &Weights) -> Result<StoredWeights, Infallible> {
+        Ok(Quantized::new(weights, self.input, self.output, BIAS_MAX).stored())
+    }
+
+    fn constant(&self, numbers: &Vec<f32>) -> Result<StoredConstant, Infallible> {
+        let (min, max) = numbers.iter().fold((0f32, 0f32), |(min, max), &x| (min.min(x), max.max(x)));
+        let quant = affine(min.into(), max.into());
+        Ok(StoredConstant { data: numbers.iter().map(|&x| element(x, quant).into()).collect(), quant })
+    }
+
+    fn function(&self, _function: &Function) -> Result<StoredFunction, Infallible> {
+        Ok(StoredFunction::Table(table(self.node, self.input, self.output)))
     }
 }
 
@@ -93,20 +92,15 @@ fn element(real: f32, quant: QuantParams) -> i8 {
 
 /// A function of one element, as the table of all inputs: TensorFlow Lite's, where it has the function, so that the network
 /// can be written as a file of its; else every entry is the nearest.
-fn lookup(node: &FoldedNode, input: QuantParams, output: QuantParams) -> Vec<i8> {
-    let theirs = match &node.op {
-        FoldedOp::Function(f) if *f == Function::X.then(Unary::Sigmoid) => {
-            tables::logistic(input, output, Rounding::Double)
-        }
-        FoldedOp::Function(f) if *f == Function::X.then(Unary::Tanh) => tables::tanh(input, output, Rounding::Double),
-        _ => Err(String::new()),
+fn table(node: &Node<Real>, input: QuantParams, output: QuantParams) -> Vec<i8> {
+    let is = |unary| matches!(&node.op, Op::Function(f) if *f == Function::X.then(unary));
+    let theirs = match () {
+        () if is(Unary::Sigmoid) => lookup::logistic(input, output, Rounding::Double).ok(),
+        () if is(Unary::Tanh) => lookup::tanh(input, output, Rounding::Double).ok(),
+        () => None,
     };
-    if let Ok(table) = theirs {
-        return table;
-    }
-    let one = kinglet::Shape::vector(1);
-    let entry = |q: i32| element(node.forward(&[(&[input.dequantize(q)], one)])[0], output);
-    (DType::I8.min()..=DType::I8.max()).map(entry).collect()
+    let entry = |q: i32| element(node.forward(&[(&[input.dequantize(q)], Shape::vector(1))])[0], output);
+    theirs.unwrap_or_else(|| (DType::I8.min()..=DType::I8.max()).map(entry).collect())
 }
 
 /// The weights and the bias that a layer has after rounding, as real numbers.
@@ -117,66 +111,66 @@ pub fn rounded(weights: &Weights, input: QuantParams, output: QuantParams) -> We
 /// Weights per output channel, and the bias in units of input scale times weight scale.
 pub(super) struct Quantized {
     pub(super) weights: Vec<i8>,
-    pub(super) weight_scales: Vec<f32>,
+    pub(super) scales: Vec<f32>,
     pub(super) bias: Vec<i64>,
 }
 
 impl Quantized {
     /// For int16 activations, of these quantizations.
-    pub(super) fn wide(weights: &Weights, input: QuantParams, output: QuantParams) -> Self {
-        Self::new(weights, input, output, WIDE_BIAS_MAX)
+    pub(super) fn int16(weights: &Weights, input: QuantParams, output: QuantParams) -> Self {
+        Self::new(weights, input, output, INT16_BIAS_MAX)
+    }
+
+    /// As a network has them.
+    pub(super) fn stored(self) -> StoredWeights {
+        let Self { weights, scales, bias } = self;
+        StoredWeights::Int8 { weights, scales, bias }
     }
 
     /// The numbers that the integers stand for, in the layout of `weights`.
     pub(super) fn reals(self, weights: &Weights, input: QuantParams) -> Weights {
-        let Self { weights: integers, weight_scales, bias } = self;
         let mut rounded = weights.clone();
-        let (channels, each) = (weights.channels(), weights.weights.len() / weights.channels());
-        for (index, (weight, q)) in rounded.weights.iter_mut().zip(integers).enumerate() {
-            let channel = if weights.channels_last { index % channels } else { index / each };
-            *weight = f32::from(q) * weight_scales[channel];
+        for (index, (weight, q)) in rounded.weights.iter_mut().zip(self.weights).enumerate() {
+            *weight = f32::from(q) * self.scales[weights.channel_of(index)];
         }
-        for ((real, q), scale) in rounded.bias.iter_mut().zip(bias).zip(weight_scales) {
+        for ((real, q), scale) in rounded.bias.iter_mut().zip(self.bias).zip(self.scales) {
             *real = (q as f64 * f64::from(scale) * f64::from(input.scale)) as f32;
         }
         rounded
     }
 
     fn new(weights: &Weights, input: QuantParams, output: QuantParams, bias_max: f64) -> Self {
-        let scale = |channel: usize| {
+        let scale = |(channel, bias): (usize, &f32)| {
             let largest = weights.of(channel).fold(0.0, |max: f64, w| max.max(f64::from(w).abs()));
-            let bias = f64::from(weights.bias[channel]).abs();
-            // A channel of zeros still has a bias, to be told finely; and a large bias must fit.
+            // A zero channel still needs a bias with enough resolution, and a large bias must fit.
             let finest = f64::from(output.scale) / f64::from(1 << 16);
-            let least = (bias / bias_max).max(finest) / f64::from(input.scale);
+            let least = (f64::from(*bias).abs() / bias_max).max(finest) / f64::from(input.scale);
             (largest / WEIGHT_MAX).max(least) as f32
         };
-        let channels = weights.channels();
-        let weight_scales: Vec<f32> = (0..channels).map(scale).collect();
-        let each = weights.weights.len() / channels;
+        let scales: Vec<f32> = weights.bias.iter().enumerate().map(scale).collect();
         let quantized = |(index, &weight): (usize, &f32)| {
-            let channel = if weights.channels_last { index % channels } else { index / each };
-            (f64::from(weight) / f64::from(weight_scales[channel])).round().clamp(-WEIGHT_MAX, WEIGHT_MAX) as i8
+            let scale = scales[weights.channel_of(index)];
+            (f64::from(weight) / f64::from(scale)).round().clamp(-WEIGHT_MAX, WEIGHT_MAX) as i8
         };
-        let bias = weights.bias.iter().zip(&weight_scales);
-        let bias =
-            bias.map(|(&bias, &scale)| (f64::from(bias) / (f64::from(input.scale) * f64::from(scale))).round() as i64);
+        let in_units = |(&bias, &scale): (&f32, &f32)| {
+            (f64::from(bias) / (f64::from(input.scale) * f64::from(scale))).round() as i64
+        };
         Self {
             weights: weights.weights.iter().enumerate().map(quantized).collect(),
-            bias: bias.collect(),
-            weight_scales,
+            bias: weights.bias.iter().zip(&scales).map(in_units).collect(),
+            scales,
         }
     }
 }
 
 /// What pixels become in elements of type `dtype`.
-pub(super) fn pixels(network: &Folded, input: QuantParams, dtype: DType) -> Pixels {
+pub(super) fn pixels(network: &Graph<Real>, input: QuantParams, dtype: DType) -> Pixels {
     let entry = |real: f32| quantize(real, input).clamp(dtype.min(), dtype.max()) as i16;
     joined(network, (0..network.input.c as usize).flat_map(|c| network.preprocess.table(c).map(entry)).collect())
 }
 
 /// One of the `tables` of all channels when they are the same, else all.
-pub(super) fn joined(network: &Folded, mut tables: Vec<i16>) -> Pixels {
+pub(super) fn joined(network: &Graph<Real>, mut tables: Vec<i16>) -> Pixels {
     if tables.chunks(256).all(|table| table == &tables[..256]) {
         tables.truncate(256);
     }

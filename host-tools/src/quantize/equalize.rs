@@ -1,11 +1,11 @@
-//! Two remedies that change numbers, not meaning, before and after rounding.
+//! Cross-layer equalization and bias correction.
 
 use kinglet::{Activation, QuantParams};
 use rayon::prelude::*;
 
 use super::fake;
-use super::fold::{Folded, FoldedOp, ValueId};
 use super::forward::Values;
+use crate::graph::{Graph, Node, NodeId, Op, Real, Weights};
 
 /// Passes of equalization: each pair moves its neighbours'.
 const PASSES: usize = 20;
@@ -13,7 +13,7 @@ const PASSES: usize = 20;
 /// Cross-layer equalization (Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction",
 /// 2019): a channel that one layer makes small and the next one large again is scaled so that the two ranges agree.
 /// Exact up to float rounding, since ReLU lets positive factors through. Gives the number of pairs of layers.
-pub fn equalize(network: &mut Folded) -> usize {
+pub fn equalize(network: &mut Graph<Real>) -> usize {
     let pairs = pairs(network);
     for _ in 0..PASSES {
         for &(from, to) in &pairs {
@@ -33,15 +33,13 @@ pub fn equalize(network: &mut Folded) -> usize {
 }
 
 /// Layers whose output only one other layer reads, perhaps through pools, which let factors through too.
-fn pairs(network: &Folded) -> Vec<(usize, usize)> {
-    let readers = |value: ValueId| -> Vec<usize> {
-        (0..network.nodes.len()).filter(|&node| network.nodes[node].inputs.contains(&value)).collect()
-    };
-    let next = |mut node: usize| loop {
-        let &[reader] = &readers(node + 1)[..] else { return None };
+fn pairs(network: &Graph<Real>) -> Vec<(usize, usize)> {
+    let consumers = network.consumers();
+    let next = |mut at: usize| loop {
+        let &[NodeId(reader)] = &consumers[at][..] else { return None };
         match &network.nodes[reader].op {
-            FoldedOp::MaxPool(_) | FoldedOp::AveragePool(_) | FoldedOp::Mean | FoldedOp::Pad(..) => node = reader,
-            FoldedOp::Dense(_) if network.shape(node + 1).h * network.shape(node + 1).w != 1 => return None,
+            Op::MaxPool(_) | Op::AveragePool(_) | Op::Mean | Op::Pad { .. } => at = reader,
+            Op::Dense(_) if network.nodes[at].shape.h * network.nodes[at].shape.w != 1 => return None,
             op => return op.weights().map(|_| reader),
         }
     };
@@ -52,26 +50,30 @@ fn pairs(network: &Folded) -> Vec<(usize, usize)> {
     (0..network.nodes.len()).filter(scalable).filter_map(|node| Some((node, next(node)?))).collect()
 }
 
+/// The weights of a node of a pair.
+fn weights(network: &Graph<Real>, node: usize) -> &Weights {
+    network.nodes[node].op.weights().expect("pairs have weights")
+}
+
 /// The largest weight of each output channel.
-fn outgoing(network: &Folded, node: usize) -> Vec<f64> {
-    let weights = network.nodes[node].op.weights().expect("pairs have weights");
-    (0..weights.channels()).map(|c| weights.of(c).fold(0.0, |max: f64, w| max.max(f64::from(w).abs()))).collect()
+fn outgoing(network: &Graph<Real>, node: usize) -> Vec<f64> {
+    let weights = weights(network, node);
+    (0..weights.bias.len()).map(|c| weights.of(c).fold(0.0, |max: f64, w| max.max(f64::from(w).abs()))).collect()
 }
 
 /// The input channel of each weight, by its place.
-fn input_channel(network: &Folded, node: usize) -> impl Fn(usize) -> usize + use<> {
-    let inputs = network.shape(network.nodes[node].inputs[0]).c as usize;
-    let outputs = network.nodes[node].shape.c as usize;
-    let depthwise = matches!(network.nodes[node].op, FoldedOp::DepthwiseConv2d(..));
+fn input_channel(network: &Graph<Real>, node: usize) -> impl Fn(usize) -> usize + use<> {
+    let Node { op, inputs, shape, .. } = &network.nodes[node];
+    let (inputs, outputs) = (network.node(inputs[0]).shape.c as usize, shape.c as usize);
+    let depthwise = matches!(op, Op::DepthwiseConv2d { .. });
     move |index| if depthwise { index % outputs / (outputs / inputs) } else { index % inputs }
 }
 
 /// The largest weight on each input channel.
-fn incoming(network: &Folded, node: usize) -> Vec<f64> {
+fn incoming(network: &Graph<Real>, node: usize) -> Vec<f64> {
     let channel = input_channel(network, node);
-    let mut largest = vec![0.0; network.shape(network.nodes[node].inputs[0]).c as usize];
-    let weights = network.nodes[node].op.weights().expect("pairs have weights");
-    for (index, weight) in weights.weights.iter().enumerate() {
+    let mut largest = vec![0.0; network.input_shapes(NodeId(node))[0].c as usize];
+    for (index, weight) in weights(network, node).weights.iter().enumerate() {
         let largest: &mut f64 = &mut largest[channel(index)];
         *largest = largest.max(f64::from(*weight).abs());
     }
@@ -79,7 +81,7 @@ fn incoming(network: &Folded, node: usize) -> Vec<f64> {
 }
 
 /// Takes the factors of the input channels back.
-fn scale_inputs(network: &mut Folded, node: usize, factors: &[f64]) {
+fn scale_inputs(network: &mut Graph<Real>, node: usize, factors: &[f64]) {
     let channel = input_channel(network, node);
     let weights = network.nodes[node].op.weights_mut().expect("pairs have weights");
     for (index, weight) in weights.weights.iter_mut().enumerate() {
@@ -89,19 +91,18 @@ fn scale_inputs(network: &mut Folded, node: usize, factors: &[f64]) {
 
 /// Bias correction (same paper, measured): what rounding of weights and inputs adds to the mean of each channel over
 /// the images is taken off its bias. Layer by layer, so that later ones see what the earlier ones became.
-pub fn correct_bias(network: &mut Folded, quants: &[QuantParams], images: &[Vec<f32>]) {
+pub fn correct_bias(network: &mut Graph<Real>, quants: &[QuantParams], images: &[Vec<f32>]) {
     let float: Vec<Values> = images.par_iter().map(|image| network.forward(image)).collect();
     let mut rounded = float.clone();
-    let round = |values: &mut [f32], value: ValueId| values.iter_mut().for_each(|x| *x = fake::fake(*x, quants[value]));
+    let round = |values: &mut [f32], value: usize| values.iter_mut().for_each(|x| *x = fake::fake(*x, quants[value]));
     rounded.par_iter_mut().for_each(|values| round(&mut values[0], 0));
-    for index in 0..network.nodes.len() {
-        let value = index + 1;
+    for index in 1..network.nodes.len() {
         if network.nodes[index].op.weights().is_some() {
             let sums = |values: &[Values], quantized: bool| {
                 let mut node = network.nodes[index].clone();
                 node.activation = Activation::None;
                 if quantized {
-                    node = fake::node(&node, quants, value);
+                    node = fake::node(&node, quants, index);
                 }
                 let channels = node.shape.c as usize;
                 let each: Vec<Vec<f64>> = values
@@ -127,10 +128,10 @@ pub fn correct_bias(network: &mut Folded, quants: &[QuantParams], images: &[Vec<
                 }
             }
         }
-        let node = fake::node(&network.nodes[index], quants, value);
+        let node = fake::node(&network.nodes[index], quants, index);
         rounded.par_iter_mut().for_each(|values| {
-            values[value] = network.output_of(&node, values);
-            round(&mut values[value], value);
+            values[index] = network.output_of(&node, values);
+            round(&mut values[index], index);
         });
     }
 }

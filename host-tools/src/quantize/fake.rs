@@ -3,8 +3,8 @@
 use kinglet::{Clamp, QuantParams};
 
 use super::emit;
-use super::fold::{Folded, FoldedNode, ValueId};
 use super::forward::Values;
+use crate::graph::{Graph, Node, Real};
 
 /// The number that `quant` makes of `x`.
 pub fn fake(x: f32, quant: QuantParams) -> f32 {
@@ -12,27 +12,26 @@ pub fn fake(x: f32, quant: QuantParams) -> f32 {
 }
 
 /// The node with the weights and the bias that int8 would have.
-pub fn node(node: &FoldedNode, quants: &[QuantParams], output: ValueId) -> FoldedNode {
+pub fn node(node: &Node<Real>, quants: &[QuantParams], output: usize) -> Node<Real> {
     let mut node = node.clone();
-    let (input, output) = (quants[node.inputs[0]], quants[output]);
     if let Some(weights) = node.op.weights_mut() {
-        *weights = emit::rounded(weights, input, output);
+        *weights = emit::rounded(weights, quants[node.inputs[0].0], quants[output]);
     }
     node
 }
 
 /// The whole network with the weights that int8 would have.
-pub fn network(network: &Folded, quants: &[QuantParams]) -> Folded {
-    let nodes = network.nodes.iter().zip(1..).map(|(each, output)| node(each, quants, output)).collect();
-    Folded { nodes, ..network.clone() }
+pub fn network(network: &Graph<Real>, quants: &[QuantParams]) -> Graph<Real> {
+    let nodes = network.nodes.iter().enumerate().map(|(output, each)| node(each, quants, output)).collect();
+    Graph { nodes, ..network.clone() }
 }
 
-impl Folded {
+impl Graph<Real> {
     /// Computes the values from `first` on anew; each is rounded to its quantization, if it has one.
-    pub fn recompute(&self, values: &mut Values, first: ValueId, quants: &[Option<QuantParams>]) {
-        for value in first..self.values() {
-            if let Some(node) = value.checked_sub(1) {
-                values[value] = self.output_of(&self.nodes[node], values);
+    pub fn recompute(&self, values: &mut Values, first: usize, quants: &[Option<QuantParams>]) {
+        for value in first..self.nodes.len() {
+            if value > 0 {
+                values[value] = self.output_of(&self.nodes[value], values);
             }
             if let Some(quant) = quants[value] {
                 values[value].iter_mut().for_each(|x| *x = fake(*x, quant));

@@ -6,17 +6,17 @@
 
 use kinglet::{Activation, Shape, Taps, Window};
 
-use super::fold::{Folded, FoldedNode, FoldedOp, Weights};
+use crate::graph::{Graph, Node, Op, Real, Weights};
 
-/// The values of one image, `H x W x C` each, by [`ValueId`](super::fold::ValueId).
+/// The values of one image, `H x W x C` each, by the node's number.
 pub type Values = Vec<Vec<f32>>;
 
-impl Folded {
+impl Graph<Real> {
     /// All values for one image, `H x W x C`.
     pub fn forward(&self, image: &[f32]) -> Values {
-        let mut values: Values = Vec::with_capacity(self.values());
+        let mut values: Values = Vec::with_capacity(self.nodes.len());
         values.push(image.to_vec());
-        for node in &self.nodes {
+        for node in self.nodes.iter().skip(1) {
             let output = self.output_of(node, &values);
             values.push(output);
         }
@@ -24,41 +24,41 @@ impl Folded {
     }
 
     /// What `node` makes of the values that it reads.
-    pub fn output_of(&self, node: &FoldedNode, values: &Values) -> Vec<f32> {
+    pub fn output_of(&self, node: &Node<Real>, values: &Values) -> Vec<f32> {
         let inputs: Vec<(&[f32], Shape)> =
-            node.inputs.iter().map(|&value| (values[value].as_slice(), self.shape(value))).collect();
+            node.inputs.iter().map(|&id| (values[id.0].as_slice(), self.node(id).shape)).collect();
         node.forward(&inputs)
     }
 }
 
-impl FoldedNode {
+impl Node<Real> {
     /// The output for these inputs.
     pub fn forward(&self, inputs: &[(&[f32], Shape)]) -> Vec<f32> {
         let (input, shape) = inputs[0];
         let c = self.shape.c as usize;
-        let mut out = match &self.op {
-            FoldedOp::Conv2d(window, weights) => conv(input, shape, self.shape, window, weights),
-            FoldedOp::DepthwiseConv2d(window, weights) => depthwise(input, shape, self.shape, window, weights),
-            FoldedOp::Dense(weights) => {
+        let out = match &self.op {
+            Op::Conv2d { window, weights } => conv(input, shape, self.shape, window, weights),
+            Op::DepthwiseConv2d { window, weights } => depthwise(input, shape, self.shape, window, weights),
+            Op::Dense(weights) => {
                 let products = |channel: usize| weights.of(channel).zip(input).map(|(w, x)| w * x).sum::<f32>();
                 (0..c).map(|channel| products(channel) + weights.bias[channel]).collect()
             }
-            FoldedOp::MaxPool(window) => {
+            Op::MaxPool(window) => {
                 pool(input, shape, self.shape, window, f32::NEG_INFINITY, f32::max, |largest, _| largest)
             }
-            FoldedOp::AveragePool(window) => {
+            Op::AveragePool(window) => {
                 pool(input, shape, self.shape, window, 0.0, |sum, x| sum + x, |sum, count| sum / count as f32)
             }
-            FoldedOp::Mean => {
+            Op::Mean => {
                 let whole = Window::global([shape.h, shape.w]);
                 pool(input, shape, self.shape, &whole, 0.0, |sum, x| sum + x, |sum, count| sum / count as f32)
             }
-            FoldedOp::Add => input.iter().zip(inputs[1].0).map(|(a, b)| a + b).collect(),
-            FoldedOp::Sub => input.iter().zip(inputs[1].0.iter().cycle()).map(|(a, b)| a - b).collect(),
-            FoldedOp::Mul => input.iter().zip(inputs[1].0.iter().cycle()).map(|(a, b)| a * b).collect(),
-            FoldedOp::Constant(function, data) => input.iter().zip(data).map(|(x, c)| function.of(*x, *c)).collect(),
-            FoldedOp::Function(function) => input.iter().map(|&x| function.at(x.into()) as f32).collect(),
-            FoldedOp::Concat => {
+            Op::Add => input.iter().zip(inputs[1].0).map(|(a, b)| a + b).collect(),
+            Op::Sub => input.iter().zip(inputs[1].0.iter().cycle()).map(|(a, b)| a - b).collect(),
+            Op::Mul => input.iter().zip(inputs[1].0.iter().cycle()).map(|(a, b)| a * b).collect(),
+            Op::Constant { function, data } => input.iter().zip(data).map(|(x, c)| function.of(*x, *c)).collect(),
+            Op::Function(function) => input.iter().map(|&x| function.at(x.into()) as f32).collect(),
+            Op::Concat => {
                 let pixels = (self.shape.h * self.shape.w) as usize;
                 let pixel = |at: usize| {
                     inputs.iter().flat_map(move |(part, shape)| {
@@ -68,26 +68,33 @@ impl FoldedNode {
                 };
                 (0..pixels).flat_map(pixel).collect()
             }
-            FoldedOp::Softmax => input.chunks(c).flat_map(softmax).collect(),
-            FoldedOp::Reshape | FoldedOp::Activate => input.to_vec(),
-            FoldedOp::Pad([top, left], _) => {
-                let mut out = vec![0.0; self.shape.len() as usize];
-                let row = shape.w as usize * c;
-                for (y, from) in input.chunks(row).enumerate() {
-                    let at = ((y + *top as usize) * self.shape.w as usize + *left as usize) * c;
-                    out[at..at + row].copy_from_slice(from);
+            Op::Softmax { beta } => input.chunks(c).flat_map(|x| softmax(x, *beta)).collect(),
+            Op::Input | Op::Reshape(_) => input.to_vec(),
+            Op::BatchNorm(never) => match *never {},
+            Op::Activate(activation) => activated(*activation, input.to_vec()),
+            Op::Pad { before, value, .. } => {
+                let mut out = vec![*value; self.shape.len() as usize];
+                let [top, left, front] = before.map(|n| n as usize);
+                let (from, columns) = (shape.c as usize, shape.w as usize);
+                for (at, pixel) in input.chunks(from).enumerate() {
+                    let (y, x) = (at / columns + top, at % columns + left);
+                    out[(y * self.shape.w as usize + x) * c + front..][..from].copy_from_slice(pixel);
                 }
                 out
             }
         };
-        match self.activation {
-            Activation::None => {}
-            Activation::Relu => out.iter_mut().for_each(|x| *x = x.max(0.0)),
-            Activation::Relu6 => out.iter_mut().for_each(|x| *x = x.clamp(0.0, 6.0)),
-            Activation::ReluN1To1 => out.iter_mut().for_each(|x| *x = x.clamp(-1.0, 1.0)),
-        }
-        out
+        activated(self.activation, out)
     }
+}
+
+fn activated(activation: Activation, mut numbers: Vec<f32>) -> Vec<f32> {
+    match activation {
+        Activation::None => {}
+        Activation::Relu => numbers.iter_mut().for_each(|x| *x = x.max(0.0)),
+        Activation::Relu6 => numbers.iter_mut().for_each(|x| *x = x.clamp(0.0, 6.0)),
+        Activation::ReluN1To1 => numbers.iter_mut().for_each(|x| *x = x.clamp(-1.0, 1.0)),
+    }
+    numbers
 }
 
 /// Calls `visit` with every tap that lies inside the input: which tap, and the pixel under it.
@@ -171,9 +178,9 @@ fn pool(
     out
 }
 
-fn softmax(logits: &[f32]) -> Vec<f32> {
+fn softmax(logits: &[f32], beta: f32) -> Vec<f32> {
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let exponentials: Vec<f32> = logits.iter().map(|x| (x - largest).exp()).collect();
+    let exponentials: Vec<f32> = logits.iter().map(|x| ((x - largest) * beta).exp()).collect();
     let sum: f32 = exponentials.iter().sum();
     exponentials.into_iter().map(|x| x / sum).collect()
 }

@@ -8,9 +8,12 @@ pub mod auto;
 pub mod emit;
 pub mod equalize;
 pub mod fake;
+mod fixed_point;
 pub mod float16;
 pub mod fold;
 pub mod forward;
+pub mod int16;
+pub mod lookup;
 pub mod mixed;
 pub mod observe;
 pub mod pieces;
@@ -18,15 +21,13 @@ pub mod ranges;
 pub mod report;
 pub mod scales;
 pub mod trained;
-pub mod wide;
 
 use kinglet::QuantParams;
 use ndarray::{Array4, ArrayView4};
 use thiserror::Error;
 
-use crate::graph::{Graph, GraphError, Params, Preprocess};
+use crate::graph::{Graph, GraphError, Params, Preprocess, Real};
 use crate::network::Network;
-use fold::Folded;
 use observe::{Histogram, Observations};
 pub use ranges::Method;
 pub use scales::Calibration;
@@ -159,22 +160,22 @@ pub fn quantize(
 ///
 /// # Errors
 /// As [`quantize()`].
-pub fn wide(
+pub fn int16(
     graph: &Graph,
     params: &Params,
     batches: impl IntoIterator<Item = Array4<f32>>,
     options: &Options,
 ) -> Result<Network, QuantizeError> {
-    Prepared::new(graph, params, batches, options)?.wide()
+    Prepared::new(graph, params, batches, options)?.int16()
 }
 
 /// All that quantization decides, before anything is rounded.
 #[derive(Clone, Debug)]
 pub struct Prepared {
     /// The float network, equalized when that was asked for.
-    pub float: Folded,
+    pub float: Graph<Real>,
     /// The same with the biases that are to be rounded.
-    pub corrected: Folded,
+    pub corrected: Graph<Real>,
     /// The quantization of every value.
     pub quants: Vec<QuantParams>,
 }
@@ -190,7 +191,7 @@ impl Prepared {
         batches: impl IntoIterator<Item = Array4<f32>>,
         options: &Options,
     ) -> Result<Self, QuantizeError> {
-        let mut folded = Folded::new(graph, params)?;
+        let mut folded = fold::fold(graph, params)?;
         if !options.anew
             && let Some(quants) = trained::quants(&folded, params)?
         {
@@ -203,7 +204,7 @@ impl Prepared {
         if options.equalize {
             equalize::equalize(&mut folded);
         }
-        let nothing = vec![None; folded.values()];
+        let nothing = vec![None; folded.nodes.len()];
         Self::with_given(folded, &nothing, batches, options)
     }
 
@@ -213,7 +214,7 @@ impl Prepared {
     /// # Errors
     /// As [`quantize()`].
     pub fn with_given(
-        folded: Folded,
+        folded: Graph<Real>,
         given: &[Option<QuantParams>],
         batches: impl IntoIterator<Item = Array4<f32>>,
         options: &Options,
@@ -242,12 +243,12 @@ impl Prepared {
         emit::emit(&self.corrected, &self.quants)
     }
 
-    /// The network with int16 activations: [`mixed::wide`].
+    /// The network with int16 activations: [`mixed::int16`].
     ///
     /// # Errors
-    /// As [`mixed::wide`].
-    pub fn wide(&self) -> Result<Network, QuantizeError> {
-        mixed::wide(self)
+    /// As [`mixed::int16`].
+    pub fn int16(&self) -> Result<Network, QuantizeError> {
+        mixed::int16(self)
     }
 }
 

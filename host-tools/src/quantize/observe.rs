@@ -4,7 +4,7 @@ use ndarray::ArrayView4;
 use rayon::prelude::*;
 
 use super::QuantizeError;
-use super::fold::Folded;
+use crate::graph::{Graph, Real};
 
 /// Bins of a histogram, half of them for negative numbers.
 const BINS: usize = 4096;
@@ -84,7 +84,7 @@ impl Histogram {
     }
 }
 
-/// Histograms of every value, by [`ValueId`](super::fold::ValueId).
+/// Histograms of every value, by the node's number.
 #[derive(Clone, Debug)]
 pub struct Observations {
     histograms: Vec<Histogram>,
@@ -93,15 +93,15 @@ pub struct Observations {
 
 impl Observations {
     /// Nothing seen yet.
-    pub fn new(network: &Folded) -> Self {
-        Self { histograms: vec![Histogram::default(); network.values()], images: 0 }
+    pub fn new(network: &Graph<Real>) -> Self {
+        Self { histograms: vec![Histogram::default(); network.nodes.len()], images: 0 }
     }
 
     /// Runs `network` over a batch of images, N x H x W x C real numbers, and takes note of all values.
     ///
     /// # Errors
     /// When the images have the wrong shape or are not finite, or when a value overflows.
-    pub fn add(&mut self, network: &Folded, batch: ArrayView4<'_, f32>) -> Result<(), QuantizeError> {
+    pub fn add(&mut self, network: &Graph<Real>, batch: ArrayView4<'_, f32>) -> Result<(), QuantizeError> {
         let (count, h, w, c) = batch.dim();
         let shape = network.input;
         if (h, w, c) != (shape.h as usize, shape.w as usize, shape.c as usize) {
@@ -117,7 +117,7 @@ impl Observations {
             self.histograms.par_iter_mut().enumerate().try_for_each(|(value, histogram)| {
                 for values in &values {
                     if values[value].iter().any(|x| !x.is_finite()) {
-                        return Err(QuantizeError::Overflow(network.value_name(value).to_string()));
+                        return Err(QuantizeError::Overflow(network.nodes[value].name.clone()));
                     }
                     histogram.add(&values[value]);
                 }

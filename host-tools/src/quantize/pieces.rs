@@ -4,6 +4,8 @@ use kinglet::f16;
 use kinglet::kernels::float16::{LARGEST, from_ordinal};
 use kinglet::ops::Piecewise;
 
+use crate::graph::Pieces;
+
 /// How near a polynomial is to the function, in units of the space between halves there. Rounding to a half adds at most one
 /// half, so that an output is the nearest half to the function or its neighbour on the function's other side.
 pub const TOLERANCE: f64 = 0.25;
@@ -13,15 +15,6 @@ const TERMS: usize = 4;
 
 /// Halves of a piece by which its polynomial is found; all of them are then held against it.
 const SAMPLES: usize = 96;
-
-/// What the runtime's PIECEWISE operator takes.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Pieces {
-    /// The ordinal of each piece's first half.
-    pub starts: Vec<i16>,
-    /// Each piece's polynomial, the constant first.
-    pub polynomials: Vec<[f32; TERMS]>,
-}
 
 /// The function `f` in as few pieces as are found, for every half within [`TOLERANCE`]. Results beyond the largest half are that, and
 /// where `f` gives no number the result is 0.

@@ -7,9 +7,9 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::fake::{self, Noise};
-use super::fold::{Folded, FoldedOp, ValueId};
 use super::forward::Values;
-use super::{Prepared, wide};
+use super::{Prepared, int16};
+use crate::graph::{Graph, Op, Real};
 use crate::layers;
 
 /// A value and the layer that computes it.
@@ -72,7 +72,7 @@ struct Rounding<'p> {
     dtype: DType,
     quants: &'p [QuantParams],
     /// The network with rounded weights.
-    network: Folded,
+    network: Graph<Real>,
 }
 
 impl<'p> Rounding<'p> {
@@ -86,8 +86,8 @@ impl<'p> Rounding<'p> {
             match dtype {
                 DType::I8 => {}
                 DType::I16 => {
-                    let [input, output] = [float.nodes[at].inputs[0], at + 1].map(|value| wide::quant(quants[value]));
-                    *weights = wide::quantized(&float.nodes[at], weights, input, output).reals(weights, input);
+                    let [input, output] = [float.nodes[at].inputs[0].0, at].map(|value| int16::quant(quants[value]));
+                    *weights = int16::quantized(&float.nodes[at], weights, input, output).reals(weights, input);
                 }
                 _ => weights.weights.iter_mut().for_each(|weight| *weight = f16::from_f32(*weight).to_f32()),
             }
@@ -96,15 +96,15 @@ impl<'p> Rounding<'p> {
     }
 
     /// The quantization of a value in integers.
-    fn quant(&self, value: ValueId) -> QuantParams {
+    fn quant(&self, value: usize) -> QuantParams {
         match self.dtype {
             DType::I8 => self.quants[value],
-            _ => wide::quant(self.quants[value]),
+            _ => int16::quant(self.quants[value]),
         }
     }
 
     /// Rounds the numbers of a value.
-    fn round(&self, value: ValueId, numbers: &mut [f32]) {
+    fn round(&self, value: usize, numbers: &mut [f32]) {
         let (quant, all) = (self.quant(value), Clamp::full(self.dtype));
         let [low, high] = self.range(value);
         numbers.iter_mut().for_each(|x| {
@@ -116,7 +116,7 @@ impl<'p> Rounding<'p> {
     }
 
     /// The least and the greatest number that a value can have.
-    fn range(&self, value: ValueId) -> [f32; 2] {
+    fn range(&self, value: usize) -> [f32; 2] {
         match self.dtype {
             DType::F16 => [f16::MIN, f16::MAX].map(f16::to_f32),
             dtype => [dtype.min(), dtype.max()].map(|q| self.quant(value).dequantize(q)),
@@ -127,7 +127,7 @@ impl<'p> Rounding<'p> {
     fn forward(&self, image: &[f32]) -> Values {
         let mut values = vec![image.to_vec()];
         self.round(0, &mut values[0]);
-        for (node, value) in self.network.nodes.iter().zip(1..) {
+        for (value, node) in self.network.nodes.iter().enumerate().skip(1) {
             let mut output = self.network.output_of(node, &values);
             self.round(value, &mut output);
             values.push(output);
@@ -136,13 +136,13 @@ impl<'p> Rounding<'p> {
     }
 
     /// Rounds the weights and the output of one layer of `network`, and computes all after it in float.
-    fn alone(&self, network: &Folded, values: &mut Values, value: ValueId) {
-        if let Some(node) = value.checked_sub(1) {
-            values[value] = network.output_of(&self.network.nodes[node], values);
+    fn alone(&self, network: &Graph<Real>, values: &mut Values, value: usize) {
+        if value > 0 {
+            values[value] = network.output_of(&self.network.nodes[value], values);
         }
         self.round(value, &mut values[value]);
-        for after in value + 1..network.values() {
-            values[after] = network.output_of(&network.nodes[after - 1], values);
+        for after in value + 1..network.nodes.len() {
+            values[after] = network.output_of(&network.nodes[after], values);
         }
     }
 }
@@ -175,15 +175,16 @@ impl Seen {
 pub fn measure(prepared: &Prepared, dtype: DType, images: &[Vec<f32>], labels: &[u8]) -> Report {
     let network = &prepared.float;
     let rounding = Rounding::new(prepared, dtype);
-    let logits = match network.nodes.last() {
-        Some(node) if node.op == FoldedOp::Softmax => node.inputs[0],
-        _ => network.nodes.len(),
+    let last = network.output();
+    let logits = match network.node(last).op {
+        Op::Softmax { .. } => network.node(last).inputs[0].0,
+        _ => last.0,
     };
     let one = |(image, &label): (&Vec<f32>, &u8)| {
         let float = network.forward(image);
         let rounded = rounding.forward(image);
         let right = |values: &Values| usize::from(layers::greatest(&values[logits]) == usize::from(label));
-        let layers: Vec<Seen> = (0..network.values())
+        let layers: Vec<Seen> = (0..network.nodes.len())
             .map(|value| {
                 let mut alone = float.clone();
                 rounding.alone(network, &mut alone, value);
@@ -203,13 +204,13 @@ pub fn measure(prepared: &Prepared, dtype: DType, images: &[Vec<f32>], labels: &
     let each: Vec<_> = images.par_iter().zip(labels).map(one).collect();
     let count = images.len().min(labels.len());
     let percent = |right: usize| 100.0 * right as f64 / count.max(1) as f64;
-    let layer = |value: ValueId| {
+    let layer = |value: usize| {
         let seen = each.iter().fold(Seen::default(), |all, (_, _, layers)| all.and(layers[value]));
         let [low, high] = rounding.range(value);
         let [min, max] = seen.extremes;
         let used = f64::from(max.min(high) - min.max(low)) / f64::from(high - low);
         LayerReport {
-            name: network.value_name(value).to_string(),
+            name: network.nodes[value].name.clone(),
             decibels: seen.noise.decibels(),
             output_decibels: seen.output.decibels(),
             saturated_percent: 100.0 * seen.saturated as f64 / seen.elements.max(1) as f64,
@@ -222,6 +223,6 @@ pub fn measure(prepared: &Prepared, dtype: DType, images: &[Vec<f32>], labels: &
         images: count,
         accuracy_float: percent(each.iter().map(|of| of.0).sum()),
         accuracy_rounded: percent(each.iter().map(|of| of.1).sum()),
-        layers: (0..network.values()).map(layer).collect(),
+        layers: (0..network.nodes.len()).map(layer).collect(),
     }
 }

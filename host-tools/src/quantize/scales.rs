@@ -11,10 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use super::QuantizeError;
 use super::auto::{self, Group};
-use super::fold::{Folded, FoldedOp, ValueId};
 use super::observe::Histogram;
 use super::ranges::Method;
-use crate::graph::{Function, Unary};
+use crate::graph::{Function, Graph, Op, Real, Unary};
 
 /// The quantization of a hyperbolic tangent.
 pub const TANH: QuantParams = QuantParams { scale: 1.0 / 128.0, zero_point: 0 };
@@ -83,7 +82,7 @@ impl FromStr for Calibration {
 /// # Errors
 /// When values that need different quantizations are joined.
 pub fn choose(
-    network: &Folded,
+    network: &Graph<Real>,
     histograms: &[Histogram],
     calibration: Calibration,
     images: &[Vec<f32>],
@@ -91,9 +90,9 @@ pub fn choose(
 ) -> Result<Vec<QuantParams>, QuantizeError> {
     let of = groups(network);
     let mut groups: Vec<Group> = Vec::new();
-    for value in (0..network.values()).filter(|&value| of[value] == value) {
-        let members: Vec<ValueId> = (0..network.values()).filter(|&other| of[other] == value).collect();
-        let is_output = members.contains(&network.nodes.len());
+    for value in (0..network.nodes.len()).filter(|&value| of[value] == value) {
+        let members: Vec<usize> = (0..network.nodes.len()).filter(|&other| of[other] == value).collect();
+        let is_output = members.contains(&network.output().0);
         let seen: Vec<&Histogram> = members.iter().map(|&member| &histograms[member]).collect();
         let range = |method: Method| {
             let (min, max) = method.range(&seen);
@@ -114,7 +113,7 @@ pub fn choose(
         Calibration::Auto => auto::choose(network, &groups, images),
         Calibration::Fixed(_) => vec![0; groups.len()],
     };
-    let mut quants = vec![None; network.values()];
+    let mut quants = vec![None; network.nodes.len()];
     for (group, at) in groups.iter().zip(chosen) {
         group.members.iter().for_each(|&member| quants[member] = Some(group.proposals[at]));
     }
@@ -123,22 +122,22 @@ pub fn choose(
 
 /// The quantization of a group where that does not depend on what was seen.
 fn settled(
-    network: &Folded,
-    members: &[ValueId],
+    network: &Graph<Real>,
+    members: &[usize],
     given: &[Option<QuantParams>],
 ) -> Result<Option<QuantParams>, QuantizeError> {
-    let is_softmax = |&value: &ValueId| value > 0 && network.nodes[value - 1].op == FoldedOp::Softmax;
+    let is_softmax = |&value: &usize| matches!(network.nodes[value].op, Op::Softmax { .. });
     if let Some(&softmax) = members.iter().find(|value| is_softmax(value)) {
-        let moves = |&value: &ValueId| value > 0 && network.nodes[value - 1].keeps_quantization();
+        let moves = |&value: &usize| network.nodes[value].keeps_quantization();
         if let Some(&other) = members.iter().find(|value| !is_softmax(value) && !moves(value)) {
-            let name = |value| network.value_name(value).to_string();
+            let name = |value: usize| network.nodes[value].name.clone();
             return Err(QuantizeError::Softmax { softmax: name(softmax), joined: name(other) });
         }
         return Ok(Some(Softmax::OUTPUT));
     }
     // TensorFlow Lite fixes the ranges of some curves too, where nothing else shares them.
     let curve = match members {
-        [value] => value.checked_sub(1).and_then(|node| fixed(&network.nodes[node].op)),
+        [value] => fixed(&network.nodes[*value].op),
         _ => None,
     };
     Ok(given[members[0]].or(curve))
@@ -146,11 +145,11 @@ fn settled(
 
 /// Gives all values that share a quantization the one that is given for one of them: that of the last concatenation, which
 /// holds the others, else that of the first value.
-pub fn settle(network: &Folded, given: &mut [Option<QuantParams>]) {
+pub fn settle(network: &Graph<Real>, given: &mut [Option<QuantParams>]) {
     let groups = groups(network);
-    for group in (0..network.values()).filter(|&value| groups[value] == value) {
-        let members = || (group..network.values()).filter(|&value| groups[value] == group);
-        let joined = |value: &ValueId| *value > 0 && network.nodes[value - 1].op == FoldedOp::Concat;
+    for group in (0..network.nodes.len()).filter(|&value| groups[value] == value) {
+        let members = || (group..network.nodes.len()).filter(|&value| groups[value] == group);
+        let joined = |value: &usize| matches!(network.nodes[*value].op, Op::Concat);
         let quant = members().rev().filter(joined).find_map(|value| given[value]);
         let quant = quant.or_else(|| members().find_map(|value| given[value]));
         members().for_each(|value| given[value] = quant);
@@ -158,8 +157,8 @@ pub fn settle(network: &Folded, given: &mut [Option<QuantParams>]) {
 }
 
 /// The quantization of a curve whose range is known.
-fn fixed(op: &FoldedOp) -> Option<QuantParams> {
-    let FoldedOp::Function(function) = op else { return None };
+fn fixed(op: &Op<Real>) -> Option<QuantParams> {
+    let Op::Function(function) = op else { return None };
     let is = |unary| *function == Function::X.then(unary);
     match () {
         () if is(Unary::Sigmoid) => Some(Softmax::OUTPUT),
@@ -169,18 +168,18 @@ fn fixed(op: &FoldedOp) -> Option<QuantParams> {
 }
 
 /// The range of real numbers that the input can take: all that any pixel can become.
-pub fn input_range(network: &Folded) -> (f32, f32) {
+pub fn input_range(network: &Graph<Real>) -> (f32, f32) {
     let ends = (0..network.preprocess.channels()).flat_map(|c| [0, 255].map(|p| network.preprocess.real(p, c)));
     ends.fold((0.0, 0.0), |(min, max), x| (x.min(min), x.max(max)))
 }
 
 /// For every value the least one that shares its quantization.
-pub fn groups(network: &Folded) -> Vec<ValueId> {
-    let mut group: Vec<ValueId> = (0..network.values()).collect();
-    for (node, value) in network.nodes.iter().zip(1..) {
+pub fn groups(network: &Graph<Real>) -> Vec<usize> {
+    let mut group: Vec<usize> = (0..network.nodes.len()).collect();
+    for (value, node) in network.nodes.iter().enumerate() {
         if node.keeps_quantization() {
             for &input in &node.inputs {
-                let (a, b) = (group[input], group[value]);
+                let (a, b) = (group[input.0], group[value]);
                 group.iter_mut().filter(|g| **g == a.max(b)).for_each(|g| *g = a.min(b));
             }
         }

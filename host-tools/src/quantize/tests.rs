@@ -2,11 +2,10 @@ use kinglet::DType;
 use ndarray::{Array4, ArrayD, IxDyn, s};
 use proptest::prelude::*;
 
-use super::fold::Folded;
 use super::*;
 use crate::export;
 use crate::files::IntArray;
-use crate::graph::{Builder, NetworkRecipe, NodeId, Op, Padding, Shape, Window};
+use crate::graph::{Activation, Builder, Dims, NetworkRecipe, NodeId, Op, Padding, Shape, Window};
 use crate::simulate::{self, Images};
 
 /// Pixels with some structure: blobs on a dark ground.
@@ -63,7 +62,7 @@ fn decibels(graph: &Graph, calibration: Calibration) -> f64 {
     let exported = export::to_bytes(&network, &Default::default()).unwrap();
     let model = kinglet::Model::new(&exported.bytes).unwrap();
     let outputs = simulate::run(model, &Images::Pixels(pixels)).unwrap();
-    let folded = Folded::new(graph, &params).unwrap();
+    let folded = fold::fold(graph, &params).unwrap();
     let (mut signal, mut noise) = (0.0, 0.0);
     for (image, output) in reals.outer_iter().zip(outputs.rows()) {
         let float = folded.forward(image.as_slice().unwrap()).pop().unwrap();
@@ -98,13 +97,13 @@ fn unusual() -> Graph {
     let after = net.batch_norm("after", sum).unwrap();
     let depth = net.depthwise("depth", after, [3, 3], [2, 2], Padding::Same, false).unwrap();
     let depth = net.batch_norm("depth_bn", depth).unwrap();
-    let depth = net.add_node("relu6", Op::Relu6, &[depth]).unwrap();
-    let pad = net.add_node("pad", Op::Pad { before: [1, 0], after: [0, 1] }, &[depth]).unwrap();
+    let depth = net.add_node("relu6", Op::Activate(Activation::Relu6), &[depth]).unwrap();
+    let pad = net.add_node("pad", Op::Pad { before: [1, 0, 0], after: [0, 1, 0], value: 0.0 }, &[depth]).unwrap();
     let pool = net.average_pool("pool", pad, [3, 3], [1, 1], Padding::Same).unwrap();
     let max = net.max_pool("max", pad, [2, 2], [1, 1], Padding::Same).unwrap();
     let joint = net.concat("joint", &[pool, max, pad]).unwrap();
     let joint = net.relu("joint_relu", joint).unwrap();
-    let flat = net.add_node("flat", Op::Flatten, &[joint]).unwrap();
+    let flat = net.flatten("flat", joint).unwrap();
     let dense = net.dense("dense", flat, 12, false).unwrap();
     let dense = net.batch_norm("dense_bn", dense).unwrap();
     let dense = net.relu("dense_relu", dense).unwrap();
@@ -117,8 +116,8 @@ fn unusual() -> Graph {
 #[test]
 fn what_cannot_be_folded_keeps_its_meaning() {
     let graph = unusual();
-    let folded = Folded::new(&graph, &params(&graph)).unwrap();
-    let names: Vec<&str> = folded.nodes.iter().map(|node| node.name.as_str()).collect();
+    let folded = fold::fold(&graph, &params(&graph)).unwrap();
+    let names: Vec<&str> = folded.nodes.iter().skip(1).map(|node| node.name.as_str()).collect();
     let left = ["first", "a", "relu", "sum", "after", "depth", "pad", "pool", "max", "joint", "joint_relu"];
     assert_eq!(names[..11], left);
     assert_eq!(names[11..], ["flat", "dense", "logits"]);
@@ -134,11 +133,11 @@ fn folding_is_the_formula_of_batch_normalization() {
     let graph = net.finish();
     let params = params(&graph);
     let image: Vec<f32> = (0..60).map(|i| (i as f32 * 0.7).sin()).collect();
-    let normalized = Folded::new(&graph, &params).unwrap().forward(&image).pop().unwrap();
+    let normalized = fold::fold(&graph, &params).unwrap().forward(&image).pop().unwrap();
 
     let mut alone = graph.clone();
     alone.nodes.truncate(NodeId(conv.0).0 + 1);
-    let convolved = Folded::new(&alone, &params).unwrap().forward(&image).pop().unwrap();
+    let convolved = fold::fold(&alone, &params).unwrap().forward(&image).pop().unwrap();
     let of = |name: &str, c: usize| f64::from(params.get(&format!("bn.{name}")).unwrap()[c]);
     for (i, (&x, &found)) in convolved.iter().zip(&normalized).enumerate() {
         let c = i % 4;
@@ -154,7 +153,7 @@ fn concatenated_values_share_one_quantization() {
     let reals = reals(&graph.preprocess, pixels(8, graph.input).view()).unwrap();
     let network = quantize(&graph, &params(&graph), [reals], &Options::default()).unwrap();
     let mut joints = 0;
-    for node in network.nodes.iter().filter(|node| node.op == crate::network::NodeOp::Concat) {
+    for node in network.nodes.iter().filter(|node| node.op == Op::Concat) {
         joints += 1;
         for &input in &node.inputs {
             assert!(network.tensors[input].quant.same(network.tensors[node.output].quant));
@@ -188,7 +187,7 @@ fn bad_calibration_data_is_refused() {
 }
 
 /// The float network against one whose rounding is only pretended, at the output, in decibels.
-fn fake_decibels(folded: &Folded, quants: &[kinglet::QuantParams], images: &[Vec<f32>]) -> f64 {
+fn fake_decibels(folded: &Graph<Real>, quants: &[kinglet::QuantParams], images: &[Vec<f32>]) -> f64 {
     let rounded = fake::network(folded, quants);
     let quants: Vec<_> = quants.iter().copied().map(Some).collect();
     let noise = images.iter().fold(fake::Noise::default(), |mut noise, image| {
@@ -209,7 +208,7 @@ fn equalization_keeps_the_function_and_saves_uneven_layers() {
     let pool = net.max_pool("pool", a, [2, 2], [2, 2], Padding::Valid).unwrap();
     let b = net.conv2d("b", pool, 6, [3, 3], [1, 1], Padding::Same, true).unwrap();
     let b = net.relu("b_relu", b).unwrap();
-    let mean = net.add_node("mean", Op::GlobalAveragePool, &[b]).unwrap();
+    let mean = net.add_node("mean", Op::Mean, &[b]).unwrap();
     net.dense("logits", mean, 4, true).unwrap();
     let mut graph = net.finish();
     graph.preprocess = Preprocess { mean: vec![0.2, 0.4], std: vec![0.3, 0.2] };
@@ -219,7 +218,7 @@ fn equalization_keeps_the_function_and_saves_uneven_layers() {
     params.get_mut("a.bias").unwrap().iter_mut().enumerate().for_each(|(c, w)| *w *= factor(c));
     params.get_mut("b.weight").unwrap().iter_mut().enumerate().for_each(|(i, w)| *w /= factor(i % 8));
 
-    let folded = Folded::new(&graph, &params).unwrap();
+    let folded = fold::fold(&graph, &params).unwrap();
     let mut equal = folded.clone();
     assert_eq!(equalize::equalize(&mut equal), 2);
     let reals = reals(&graph.preprocess, pixels(32, graph.input).view()).unwrap();
@@ -249,15 +248,15 @@ fn equalization_keeps_the_function_and_saves_uneven_layers() {
 fn bias_correction_takes_the_mean_error_away() {
     let graph = graph("digits-resnet");
     let params = params(&graph);
-    let folded = Folded::new(&graph, &params).unwrap();
+    let folded = fold::fold(&graph, &params).unwrap();
     let reals = reals(&graph.preprocess, pixels(24, graph.input).view()).unwrap();
     let images: Vec<Vec<f32>> = reals.outer_iter().map(|image| image.iter().copied().collect()).collect();
     let network = quantize(&graph, &params, [reals], &Options::default()).unwrap();
     let quants: Vec<_> = network.tensors.iter().map(|tensor| tensor.quant).collect();
     let mut corrected = folded.clone();
     equalize::correct_bias(&mut corrected, &quants, &images);
-    let logits = folded.nodes.iter().rposition(|node| node.op.weights().is_some()).unwrap() + 1;
-    let mean_error = |network: &Folded| {
+    let logits = folded.nodes.iter().rposition(|node| node.op.weights().is_some()).unwrap();
+    let mean_error = |network: &Graph<Real>| {
         let rounded = fake::network(network, &quants);
         let quants: Vec<_> = quants.iter().copied().map(Some).collect();
         let mut errors = [0.0; 10];
@@ -293,10 +292,10 @@ proptest! {
         let b = net.add("sum", a, b).unwrap();
         let pool = net.max_pool("pool", a, [3, 3], [1, 1], Padding::Same).unwrap();
         let joint = net.concat("joint", &[pool, b]).unwrap();
-        let mean = net.add_node("mean", Op::GlobalAveragePool, &[joint]).unwrap();
+        let mean = net.add_node("mean", Op::Mean, &[joint]).unwrap();
         let logits = net.dense("logits", mean, 5, true).unwrap();
         if seed % 2 == 0 {
-            net.add_node("softmax", Op::Softmax, &[logits]).unwrap();
+            net.add_node("softmax", Op::Softmax { beta: 1.0 }, &[logits]).unwrap();
         }
         let mut graph = net.finish();
         graph.preprocess = Preprocess { mean: vec![0.2, 0.4], std: vec![0.3, 0.2] };
@@ -305,7 +304,7 @@ proptest! {
         for mut image in reals.outer_iter_mut().skip(seed as usize % 7).step_by(7).take(odd) {
             image.mapv_inplace(|x| x * factor);
         }
-        let folded = Folded::new(&graph, &params).unwrap();
+        let folded = fold::fold(&graph, &params).unwrap();
         let images: Vec<Vec<f32>> = reals.outer_iter().map(|image| image.iter().copied().collect()).collect();
         let [_, unseen] = auto::parts(&folded, &images);
         let loss = |calibration| {
@@ -338,9 +337,9 @@ fn kept_images_are_spread_over_all() {
 #[test]
 fn parts_are_not_rounded_again() {
     let mut net = Builder::new("net", Shape::new(4, 4, 4)).unwrap();
-    let part = Op::Conv2d { window: Window::global([1, 1]), filters: 2, bias: true };
+    let part = Op::Conv2d { window: Window::global([1, 1]), weights: Dims { channels: 2, bias: true } };
     let x = net.add_node("part", part, &[net.input()]).unwrap();
-    net.add_node("flat", Op::Flatten, &[x]).unwrap();
+    net.flatten("flat", x).unwrap();
     let graph = net.finish();
     let mut params = Params::init(&graph, 5);
     let picked = ArrayD::from_shape_vec(IxDyn(&[2, 1, 1, 4]), vec![0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0]).unwrap();
@@ -364,7 +363,7 @@ fn parts_are_not_rounded_again() {
 fn softmax_may_be_reshaped() {
     let mut net = Builder::new("net", Shape::new(4, 4, 3)).unwrap();
     let x = net.dense("dense", net.input(), 4, true).unwrap();
-    let x = net.add_node("softmax", Op::Softmax, &[x]).unwrap();
+    let x = net.add_node("softmax", Op::Softmax { beta: 1.0 }, &[x]).unwrap();
     net.add_node("square", Op::Reshape(Shape::new(2, 2, 1)), &[x]).unwrap();
     let graph = net.finish();
     let reals = reals(&graph.preprocess, pixels(4, graph.input).view()).unwrap();

@@ -5,11 +5,10 @@ use kinglet::QuantParams;
 use ndarray::arr1;
 
 use super::QuantizeError;
-use super::fold::Folded;
 use super::observe::Histogram;
 use super::ranges::Method;
 use super::scales::{self, Calibration, affine};
-use crate::graph::Params;
+use crate::graph::{Graph, Node, Params, Real};
 
 /// The least and the greatest number of a value; 0 lies between them.
 pub type Range = [f32; 2];
@@ -31,29 +30,29 @@ pub fn has_ranges(params: &Params) -> bool {
 ///
 /// # Errors
 /// Names the value whose range is missing or is none.
-pub fn ranges(network: &Folded, params: &Params) -> Result<Option<Vec<Range>>, QuantizeError> {
+pub fn ranges(network: &Graph<Real>, params: &Params) -> Result<Option<Vec<Range>>, QuantizeError> {
     if !has_ranges(params) {
         return Ok(None);
     }
-    let range = |value: usize| {
-        let name = format!("{PREFIX}{}", network.value_name(value));
+    let range = |node: &Node<Real>| {
+        let name = format!("{PREFIX}{}", node.name);
         let numbers: Vec<f32> = params.get(&name).into_iter().flatten().copied().collect();
         match numbers[..] {
             [min, max] if min.is_finite() && max.is_finite() && min <= 0.0 && max >= 0.0 => Ok([min, max]),
             _ => Err(QuantizeError::TrainedRange(name)),
         }
     };
-    (0..network.values()).map(range).collect::<Result<_, _>>().map(Some)
+    network.nodes.iter().map(range).collect::<Result<_, _>>().map(Some)
 }
 
 /// The quantization of each value by its range; `None` when there are no ranges.
 ///
 /// # Errors
 /// As [`ranges`], and as [`scales::choose`].
-pub fn quants(network: &Folded, params: &Params) -> Result<Option<Vec<QuantParams>>, QuantizeError> {
+pub fn quants(network: &Graph<Real>, params: &Params) -> Result<Option<Vec<QuantParams>>, QuantizeError> {
     let Some(ranges) = ranges(network, params)? else { return Ok(None) };
     let given: Vec<_> = ranges.iter().map(|[min, max]| Some(affine((*min).into(), (*max).into()))).collect();
     // Where a range is given, nothing that was seen counts.
-    let unseen = vec![Histogram::default(); network.values()];
+    let unseen = vec![Histogram::default(); network.nodes.len()];
     scales::choose(network, &unseen, Calibration::Fixed(Method::MinMax), &[], &given).map(Some)
 }

@@ -106,7 +106,7 @@ impl<'d> Trainer<'d> {
         let prepared = deploy::prepare(&self.merged_graph()?, &params, &self.data.train, &options)?;
         for (value, quant) in prepared.quants.iter().enumerate() {
             let ends = [kinglet::DType::I8.min(), kinglet::DType::I8.max()].map(|q| quant.dequantize(q));
-            trained::insert(&mut params, prepared.float.value_name(value), ends);
+            trained::insert(&mut params, &prepared.float.nodes[value].name, ends);
         }
         self.tune_from(&params, self.history.len())
     }

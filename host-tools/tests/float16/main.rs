@@ -6,12 +6,13 @@ mod oracle;
 use kinglet::kernels::float16::{LARGEST, from_ordinal, ordinal};
 use kinglet::kernels::{Active, Portable};
 use kinglet::{Activation, DType, Model, Padding, QuantParams, Rounding, Shape, Window, f16};
-use kinglet_tools::graph::{Builder, Function, Params, Unary};
-use kinglet_tools::network::{ConstantFunction, FloatLayer, Network, Node, NodeOp, TensorInfo};
+use kinglet_tools::graph::{
+    Builder, ConstantFunction, Dims, Function, Op, Params, Stored, StoredConstant, StoredFunction, StoredWeights, Unary,
+};
+use kinglet_tools::network::{Network, Node, TensorInfo};
 use kinglet_tools::quantize::fake::Noise;
-use kinglet_tools::quantize::fold::Folded;
 use kinglet_tools::quantize::mixed::Kept;
-use kinglet_tools::quantize::{Prepared, QuantizeError, pieces};
+use kinglet_tools::quantize::{Prepared, QuantizeError, fold, pieces};
 use kinglet_tools::simulate::{self, Images};
 use kinglet_tools::train::{Recipe, RunFolder};
 use kinglet_tools::{deploy, export, graph, quantize};
@@ -97,12 +98,24 @@ fn tensor(shape: Shape) -> TensorInfo {
     TensorInfo { name: "t".into(), shape, dtype: DType::F16, quant: QuantParams::REAL }
 }
 
-fn push(network: &mut Network, op: NodeOp, inputs: &[usize], output: TensorInfo) {
+/// Appends a node, with an activation that follows.
+fn push(network: &mut Network, (op, activation): Fused, inputs: &[usize], output: TensorInfo) {
     let id = network.tensors.len();
     network.tensors.push(output);
     let name = format!("n{id}");
-    network.nodes.push(Node { name, op, inputs: inputs.to_vec(), output: id, rounding: Rounding::Double });
+    network.nodes.push(Node { name, op, activation, inputs: inputs.to_vec(), output: id, rounding: Rounding::Double });
     network.output = id;
+}
+
+/// An operator and the activation that follows.
+type Fused = (Op<Stored>, Activation);
+
+fn plain(op: Op<Stored>) -> Fused {
+    (op, Activation::None)
+}
+
+fn weights(weights: &[f64], bias: &[f64]) -> StoredWeights {
+    StoredWeights::F16 { weights: rounded(weights), bias: bias.iter().map(|&b| b as f32).collect() }
 }
 
 /// What a network makes of an input, on both backends and through the exporter.
@@ -119,9 +132,13 @@ fn run(network: &Network, input: &Map) -> Vec<f32> {
 }
 
 /// Runs one operator and holds its outputs against the oracle's.
-fn check(op: NodeOp, input: &Map, output: [usize; 3], expected: &[Real], range: (f64, f64)) {
+fn check((op, activation): Fused, input: &Map, output: [usize; 3], expected: &[Real]) {
+    let range = match op {
+        Op::Softmax { .. } => (0.0, 1.0),
+        _ => range(activation),
+    };
     let mut network = network(input.shape);
-    push(&mut network, op.clone(), &[0], tensor(shape(output)));
+    push(&mut network, (op.clone(), activation), &[0], tensor(shape(output)));
     let found = run(&network, input);
     assert_eq!(found.len(), expected.len());
     for (at, (&found, real)) in found.iter().zip(expected).enumerate() {
@@ -142,13 +159,8 @@ proptest! {
     ) {
         let expected = oracle::conv(&input, &taps, &weights, &bias);
         let [h, w] = taps.output(&input).unwrap();
-        let op = NodeOp::Float {
-            layer: FloatLayer::Conv2d(window(&taps)),
-            weights: rounded(&weights),
-            bias: bias.iter().map(|&b| b as f32).collect(),
-            activation,
-        };
-        check(op, &input, [h, w, bias.len()], &expected, range(activation));
+        let op = Op::Conv2d { window: window(&taps), weights: self::weights(&weights, &bias) };
+        check((op, activation), &input, [h, w, bias.len()], &expected);
     }
 
     #[test]
@@ -162,13 +174,8 @@ proptest! {
     ) {
         let expected = oracle::depthwise(&input, &taps, &weights, &bias);
         let [h, w] = taps.output(&input).unwrap();
-        let op = NodeOp::Float {
-            layer: FloatLayer::DepthwiseConv2d(window(&taps)),
-            weights: rounded(&weights),
-            bias: bias.iter().map(|&b| b as f32).collect(),
-            activation,
-        };
-        check(op, &input, [h, w, bias.len()], &expected, range(activation));
+        let op = Op::DepthwiseConv2d { window: window(&taps), weights: self::weights(&weights, &bias) };
+        check((op, activation), &input, [h, w, bias.len()], &expected);
     }
 
     #[test]
@@ -182,40 +189,38 @@ proptest! {
         let flat = Map { shape: [1, 1, input.data.len()], data: input.data.clone() };
         let taps = Taps { kernel: [1; 2], stride: [1; 2], before: [0; 2], after: [0; 2] };
         let expected = oracle::conv(&flat, &taps, &weights, &bias);
-        let bias: Vec<f32> = bias.iter().map(|&b| b as f32).collect();
-        let units = bias.len();
-        let op = NodeOp::Float { layer: FloatLayer::Dense, weights: rounded(&weights), bias, activation };
-        check(op, &input, [1, 1, units], &expected, range(activation));
+        let op = Op::Dense(self::weights(&weights, &bias));
+        check((op, activation), &input, [1, 1, bias.len()], &expected);
     }
 
     #[test]
     fn pools_and_mean((input, taps) in windowed(7, 20), activation in activation()) {
         let [h, w] = taps.output(&input).unwrap();
         let output = [h, w, input.shape[2]];
-        let max = NodeOp::MaxPool { window: window(&taps), activation };
-        check(max, &input, output, &oracle::max_pool(&input, &taps), range(activation));
-        let average = NodeOp::AveragePool { window: window(&taps), activation };
-        check(average, &input, output, &oracle::average_pool(&input, &taps), range(activation));
+        let max = Op::MaxPool(window(&taps));
+        check((max, activation), &input, output, &oracle::max_pool(&input, &taps));
+        let average = Op::AveragePool(window(&taps));
+        check((average, activation), &input, output, &oracle::average_pool(&input, &taps));
         let whole = Taps { kernel: [input.shape[0], input.shape[1]], stride: [1; 2], before: [0; 2], after: [0; 2] };
         let expected = oracle::average_pool(&input, &whole);
-        check(NodeOp::Mean, &input, [1, 1, input.shape[2]], &expected, range(Activation::None));
+        check(plain(Op::Mean), &input, [1, 1, input.shape[2]], &expected);
     }
 
     /// With another map, with itself, and with one pixel of itself, its mean.
     #[test]
     fn arithmetic(input in map(5, 9), activation in activation(), which in 0usize..3, other in 0usize..3) {
         let f: fn(f64, f64) -> f64 = [|a, b| a + b, |a, b| a - b, |a, b| a * b][which];
-        let op = [NodeOp::Add { activation }, NodeOp::Sub { activation }, NodeOp::Mul { activation }][which].clone();
+        let op = [Op::Add, Op::Sub, Op::Mul][which].clone();
         let mut net = network(input.shape);
         let c = input.shape[2];
         let window = Window::global([1, 1]);
         match other {
-            0 => push(&mut net, NodeOp::MaxPool { window, activation: Activation::Relu }, &[0], tensor(shape(input.shape))),
-            1 if which != 0 => push(&mut net, NodeOp::Mean, &[0], tensor(shape([1, 1, c]))),
-            _ => push(&mut net, NodeOp::MaxPool { window, activation: Activation::None }, &[0], tensor(shape(input.shape))),
+            0 => push(&mut net, (Op::MaxPool(window), Activation::Relu), &[0], tensor(shape(input.shape))),
+            1 if which != 0 => push(&mut net, plain(Op::Mean), &[0], tensor(shape([1, 1, c]))),
+            _ => push(&mut net, plain(Op::MaxPool(window)), &[0], tensor(shape(input.shape))),
         }
         let right: Vec<f64> = run(&net, &input).into_iter().map(f64::from).collect();
-        push(&mut net, op, &[0, 1], tensor(shape(input.shape)));
+        push(&mut net, (op, activation), &[0, 1], tensor(shape(input.shape)));
         for (at, found) in run(&net, &input).into_iter().enumerate() {
             let (a, b) = (input.data[at], right[at % right.len()]);
             prop_assert!(Real::once(f(a, b)).is(found, range(activation)), "{found}, expected {} of {a} and {b}", f(a, b));
@@ -235,14 +240,15 @@ proptest! {
         let f: fn(f64, f64) -> f64 = [|x, c| x * c, |x, c| x + c, |x, c| x - c, |x, c| c - x][which];
         let expected: Vec<Real> =
             input.data.iter().zip(data.iter().cycle()).map(|(&x, &c)| Real::once(f(x, c))).collect();
-        let op = NodeOp::FloatConstant { function, data: rounded(&data), activation };
-        check(op, &input, input.shape, &expected, range(activation));
+        let data = rounded(&data).into_iter().map(|x| ordinal(x) as i16).collect();
+        let op = Op::Constant { function, data: StoredConstant { data, quant: QuantParams::REAL } };
+        check((op, activation), &input, input.shape, &expected);
     }
 
     #[test]
     fn softmax(input in map(3, 40), beta in prop_oneof![Just(1.0f32), 0.01f32..3.0]) {
         let expected = oracle::softmax(&input, beta.into());
-        check(NodeOp::Softmax { beta }, &input, input.shape, &expected, (0.0, 1.0));
+        check(plain(Op::Softmax { beta }), &input, input.shape, &expected);
     }
 
     #[test]
@@ -258,10 +264,9 @@ proptest! {
             };
             Real { value, error: 0.0 }
         });
-        let value = ordinal(f16::from_f32(-1.5)) as i16;
-        check(NodeOp::Pad { before, after, value }, &input, output, &padded.collect::<Vec<_>>(), range(Activation::None));
+        check(plain(Op::Pad { before, after, value: -1.5 }), &input, output, &padded.collect::<Vec<_>>());
         let same: Vec<Real> = input.data.iter().map(|&value| Real { value, error: 0.0 }).collect();
-        check(NodeOp::Reshape, &input, [w, 1, h * c], &same, range(Activation::None));
+        check(plain(Op::Reshape(shape([w, 1, h * c]))), &input, [w, 1, h * c], &same);
     }
 
     /// To integers and back: the nearest integer, then the nearest half.
@@ -272,10 +277,10 @@ proptest! {
             if wide { (DType::I16, 0, -32768.0, 32767.0) } else { (DType::I8, zero_point, -128.0, 127.0) };
         let quant = QuantParams { scale, zero_point };
         let mut net = network(input.shape);
-        push(&mut net, NodeOp::Convert, &[0], TensorInfo { dtype, quant, ..tensor(shape(input.shape)) });
+        push(&mut net, plain(Op::Activate(Activation::None)), &[0], TensorInfo { dtype, quant, ..tensor(shape(input.shape)) });
         let integers: Vec<f64> =
             run(&net, &input).into_iter().map(|real| (f64::from(real) / f64::from(scale)).round() + f64::from(zero_point)).collect();
-        push(&mut net, NodeOp::Convert, &[1], tensor(shape(input.shape)));
+        push(&mut net, plain(Op::Activate(Activation::None)), &[1], tensor(shape(input.shape)));
         for ((&x, q), back) in input.data.iter().zip(integers).zip(run(&net, &input)) {
             let exact = (x / f64::from(scale) + f64::from(zero_point)).clamp(low, high);
             prop_assert!((q - exact).abs() <= 0.5 + 1e-6 * exact.abs(), "{x}: {q}, expected {exact}");
@@ -328,7 +333,7 @@ fn functions_of_every_half() {
         let pieces = pieces::fit(|x| function.at(x));
         let count = pieces.starts.len();
         let mut network = network(input.shape);
-        push(&mut network, NodeOp::Piecewise(pieces), &[0], tensor(shape(input.shape)));
+        push(&mut network, plain(Op::Function(StoredFunction::Pieces(pieces))), &[0], tensor(shape(input.shape)));
         let mut worst: f64 = 0.0;
         for (&x, found) in input.data.iter().zip(run(&network, &input)) {
             let y = expected(x).clamp(-65504.0, 65504.0);
@@ -352,9 +357,9 @@ fn networks_with_curves() {
     let mut map = builder.input();
     for (name, (function, ..)) in ["tanh", "sigmoid", "silu", "gelu"].into_iter().zip(curves()) {
         let window = Window::new([3, 3], [1, 1], Padding::Same, [6, 6]);
-        let conv = graph::Op::Conv2d { window, filters: 4, bias: true };
+        let conv = Op::Conv2d { window, weights: Dims { channels: 4, bias: true } };
         let sum = builder.add_node(&format!("{name} sum"), conv, &[map]).unwrap();
-        map = builder.add_node(name, graph::Op::Function(function), &[sum]).unwrap();
+        map = builder.add_node(name, Op::Function(function), &[sum]).unwrap();
     }
     let graph = builder.finish();
     let params = Params::init(&graph, 5);
@@ -378,10 +383,10 @@ fn networks_with_curves() {
     let int8 = run(&quantize::mixed::emit(&prepared, &Kept::default()).unwrap());
     let kept = |names: &[&str]| {
         let float16 = names.iter().map(|&name| name.into()).collect();
-        run(&quantize::mixed::emit(&prepared, &Kept { float16, wide: Vec::new() }).unwrap())
+        run(&quantize::mixed::emit(&prepared, &Kept { float16, int16: Vec::new() }).unwrap())
     };
     let curves = kept(&["tanh", "sigmoid", "silu", "gelu"]);
-    let all: Vec<&str> = prepared.float.nodes.iter().map(|node| node.name.as_str()).collect();
+    let all: Vec<&str> = prepared.float.nodes[1..].iter().map(|node| node.name.as_str()).collect();
     let all = kept(&all);
     println!("int8 {int8:.1} dB, curves kept {curves:.1}, all kept {all:.1}, float16 {float16:.1}");
     assert!(float16 > 55.0 && int8 < float16 - 15.0, "{int8} {float16}");
@@ -414,7 +419,7 @@ fn shipped_networks_lose_nothing() {
         let model = Model::new(&exported.bytes).unwrap();
         let outputs = simulate::run(model, &Images::Pixels(test.images.clone())).unwrap();
 
-        let folded = Folded::new(&trained.graph, &trained.params).unwrap();
+        let folded = fold::fold(&trained.graph, &trained.params).unwrap();
         let reals = quantize::reals(&trained.graph.preprocess, test.images.view()).unwrap();
         let mut right = 0;
         for ((image, outputs), &label) in reals.axis_iter(Axis(0)).zip(outputs.rows()).zip(&test.labels) {
@@ -446,11 +451,11 @@ fn layers_stay_in_float16_within_an_int8_network() {
     let data = recipe.data.load().unwrap();
     let prepared = deploy::prepare(&trained.graph, &trained.params, &data.train, &deploy::Options::default()).unwrap();
     let run = |kept: &[String]| {
-        let network = quantize::mixed::emit(&prepared, &Kept { float16: kept.to_vec(), wide: Vec::new() }).unwrap();
+        let network = quantize::mixed::emit(&prepared, &Kept { float16: kept.to_vec(), int16: Vec::new() }).unwrap();
         let bytes = export::to_bytes(&network, &export::Options::default()).unwrap().bytes;
         let model = Model::new(&bytes).unwrap();
         let outputs = simulate::run(model, &Images::Pixels(data.test.images.clone())).unwrap();
-        let conversions = network.nodes.iter().filter(|node| node.op == NodeOp::Convert).count();
+        let conversions = network.nodes.iter().filter(|node| node.op == Op::Activate(Activation::None)).count();
         (outputs.mapv(|score| model.output().real(score)), conversions)
     };
     let reals = quantize::reals(&trained.graph.preprocess, data.test.images.view()).unwrap();
@@ -464,7 +469,7 @@ fn layers_stay_in_float16_within_an_int8_network() {
     let noise = |scores: &ndarray::Array2<f32>| {
         scores.iter().zip(&float).map(|(a, b)| f64::from((a - b) * (a - b))).sum::<f64>() / float.len() as f64
     };
-    let names: Vec<String> = prepared.float.nodes.iter().map(|node| node.name.clone()).collect();
+    let names: Vec<String> = prepared.float.nodes[1..].iter().map(|node| node.name.clone()).collect();
     let (int8, none) = run(&[]);
     assert_eq!(none, 0);
     for name in &names {
@@ -475,17 +480,16 @@ fn layers_stay_in_float16_within_an_int8_network() {
     let (all, conversions) = run(&names);
     // The input is int8 pixels still.
     assert!(conversions == 1 && noise(&all) < noise(&int8) / 4.0, "{conversions}: {} {}", noise(&all), noise(&int8));
-    let unknown = quantize::mixed::emit(&prepared, &Kept { float16: vec!["nothing".into()], wide: Vec::new() });
+    let unknown = quantize::mixed::emit(&prepared, &Kept { float16: vec!["nothing".into()], int16: Vec::new() });
     assert!(matches!(unknown, Err(QuantizeError::UnknownLayer { name, .. }) if name == "nothing"));
 }
 
 /// What halves cannot hold is refused by name.
 #[test]
 fn what_float16_cannot_do_is_named() {
-    use kinglet_tools::graph::Op;
     let mut builder = Builder::new("test", Shape::new(4, 4, 2)).unwrap();
     let input = builder.input();
-    let conv = Op::Conv2d { window: Window::global([1, 1]), filters: 3, bias: true };
+    let conv = Op::Conv2d { window: Window::global([1, 1]), weights: Dims { channels: 3, bias: true } };
     builder.add_node("wide", conv, &[input]).unwrap();
     let graph = builder.finish();
     let mut params = Params::init(&graph, 1);

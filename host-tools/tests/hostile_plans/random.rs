@@ -2,7 +2,8 @@
 //! odd sizes.
 
 use kinglet::{Activation, DType, Padding, QuantParams, Rounding, Shape, Window};
-use kinglet_tools::network::{ConstantFunction, Network, Node, NodeOp, TensorId, TensorInfo};
+use kinglet_tools::graph::{ConstantFunction, Op, Stored, StoredConstant, StoredFunction, StoredWeights};
+use kinglet_tools::network::{Network, Node, TensorId, TensorInfo};
 
 /// What a node is made of: which operator, which inputs, and its parameters.
 pub type Gene = (u8, [u8; 3], u16);
@@ -65,11 +66,24 @@ impl Build {
         self.network.tensors[id].quant
     }
 
-    fn node(&mut self, op: NodeOp, inputs: &[TensorId], shape: Shape, quant: QuantParams) -> TensorId {
+    fn node(&mut self, op: Op<Stored>, inputs: &[TensorId], shape: Shape, quant: QuantParams) -> TensorId {
+        self.fused(op, Activation::None, inputs, shape, quant)
+    }
+
+    /// A node with an activation.
+    fn fused(
+        &mut self,
+        op: Op<Stored>,
+        activation: Activation,
+        inputs: &[TensorId],
+        shape: Shape,
+        quant: QuantParams,
+    ) -> TensorId {
         let id = self.network.tensors.len();
-        let name = format!("{}{id}", op.name());
+        let name = format!("{}{id}", op.kind());
         self.network.tensors.push(TensorInfo { name: name.clone(), shape, dtype: DType::I8, quant });
-        self.network.nodes.push(Node { name, op, inputs: inputs.to_vec(), output: id, rounding: Rounding::Double });
+        let inputs = inputs.to_vec();
+        self.network.nodes.push(Node { name, op, activation, inputs, output: id, rounding: Rounding::Double });
         self.network.output = id;
         id
     }
@@ -95,7 +109,7 @@ impl Build {
             16 => self.padding(a, bits),
             17 => {
                 let table = numbers(256, seed);
-                self.node(NodeOp::Lookup { table }, &[a], self.shape(a), quant);
+                self.node(Op::Function(StoredFunction::Table(table)), &[a], self.shape(a), quant);
             }
             18 => self.constant(a, bits, (activation, quant), seed),
             _ => self.small(a, bits),
@@ -124,39 +138,31 @@ impl Build {
         let c = 1 + bits / 13 % 9;
         let filter = window.taps_len() * self.shape(a).c;
         let scale = 0.014 / (filter as f32).sqrt();
-        let op = NodeOp::Conv2d {
-            window,
+        let weights = StoredWeights::Int8 {
             weights: numbers(c * filter, seed),
-            weight_scales: (0..c).map(|i| scale * (1.0 + 0.1 * i as f32)).collect(),
+            scales: (0..c).map(|i| scale * (1.0 + 0.1 * i as f32)).collect(),
             bias: (0..c.into()).map(|i| i * 37 - 60).collect(),
-            activation,
         };
-        self.node(op, &[a], Shape::new(h, w, c), quant);
+        self.fused(Op::Conv2d { window, weights }, activation, &[a], Shape::new(h, w, c), quant);
     }
 
     fn depthwise(&mut self, a: TensorId, bits: u32, (activation, quant): (Activation, QuantParams), seed: u32) {
         let Some((window, h, w)) = self.window(a, [[3, 3], [5, 5]][bits as usize % 2], bits / 3) else { return };
         let c = self.shape(a).c * (1 + u32::from(bits.is_multiple_of(9)));
-        let op = NodeOp::DepthwiseConv2d {
-            window,
+        let weights = StoredWeights::Int8 {
             weights: numbers(c * window.taps_len(), seed),
-            weight_scales: vec![0.004],
+            scales: vec![0.004],
             bias: (0..c.into()).map(|i| 90 - i * 41).collect(),
-            activation,
         };
-        self.node(op, &[a], Shape::new(h, w, c), quant);
+        self.fused(Op::DepthwiseConv2d { window, weights }, activation, &[a], Shape::new(h, w, c), quant);
     }
 
     fn pool(&mut self, a: TensorId, bits: u32, activation: Activation) {
         let kernel = [[3, 3], [2, 2], [3, 1]][bits as usize % 3];
         let Some((window, h, w)) = self.window(a, kernel, bits / 3) else { return };
         // A window that lies wholly in padding has no maximum; no importer makes one.
-        let op = if (bits / 600).is_multiple_of(3) {
-            NodeOp::AveragePool { window, activation }
-        } else {
-            NodeOp::MaxPool { window, activation }
-        };
-        self.node(op, &[a], Shape::new(h, w, self.shape(a).c), self.quant(a));
+        let op = if (bits / 600).is_multiple_of(3) { Op::AveragePool(window) } else { Op::MaxPool(window) };
+        self.fused(op, activation, &[a], Shape::new(h, w, self.shape(a).c), self.quant(a));
     }
 
     /// A sum, difference or product with a tensor of the same shape, perhaps itself, or with one pixel.
@@ -171,17 +177,14 @@ impl Build {
         let others = if others.len() > 1 && picks[2] > 20 { &others[1..] } else { &others[..] };
         let b = others[usize::from(picks[1]) % others.len().min(3)];
         let op = match bits / 3 % 5 {
-            0 => NodeOp::Sub { activation },
-            1 => NodeOp::Mul { activation },
-            _ => NodeOp::Add { activation },
+            0 => Op::Sub,
+            1 => Op::Mul,
+            _ => Op::Add,
         };
         let same = self.shape(b).same(shape);
-        let (op, inputs) = if same {
-            (op, if picks[2].is_multiple_of(2) { [a, b] } else { [b, a] })
-        } else {
-            (NodeOp::Mul { activation }, [a, b])
-        };
-        self.node(op, &inputs, shape, quant);
+        let (op, inputs) =
+            if same { (op, if picks[2].is_multiple_of(2) { [a, b] } else { [b, a] }) } else { (Op::Mul, [a, b]) };
+        self.fused(op, activation, &inputs, shape, quant);
     }
 
     /// Two to four tensors side by side, perhaps one of them twice.
@@ -203,7 +206,7 @@ impl Build {
         }
         let c = inputs.iter().map(|&id| self.shape(id).c).sum();
         if c <= 40 {
-            self.node(NodeOp::Concat, &inputs, Shape::new(h, w, c), self.quant(a));
+            self.node(Op::Concat, &inputs, Shape::new(h, w, c), self.quant(a));
         }
     }
 
@@ -211,7 +214,8 @@ impl Build {
         let Shape { h, w, c } = self.shape(a);
         let (before, after) = ([bits % 2, bits / 2 % 2, 0], [bits / 4 % 2, bits / 8 % 2, bits / 16 % 2]);
         let shape = Shape::new(h + before[0] + after[0], w + before[1] + after[1], c + before[2] + after[2]);
-        self.node(NodeOp::Pad { before, after, value: 3 }, &[a], shape, self.quant(a));
+        let value = self.quant(a).dequantize(3);
+        self.node(Op::Pad { before, after, value }, &[a], shape, self.quant(a));
     }
 
     fn constant(&mut self, a: TensorId, bits: u32, (activation, quant): (Activation, QuantParams), seed: u32) {
@@ -220,17 +224,17 @@ impl Build {
             [bits as usize % 4];
         let len = if (bits / 4).is_multiple_of(2) { shape.len() } else { shape.c };
         let data = numbers(len, seed).into_iter().map(i16::from).collect();
-        let op = NodeOp::Constant { function, data, quant: OTHER, activation };
-        self.node(op, &[a], shape, quant);
+        let op = Op::Constant { function, data: StoredConstant { data, quant: OTHER } };
+        self.fused(op, activation, &[a], shape, quant);
     }
 
     /// What makes maps small or changes their shape.
     fn small(&mut self, a: TensorId, bits: u32) {
         let Shape { h, w, c } = self.shape(a);
         match bits % 3 {
-            0 => self.node(NodeOp::Mean, &[a], Shape::vector(c), COMMON),
-            1 => self.node(NodeOp::Reshape, &[a], Shape::new(w, h, c), self.quant(a)),
-            _ => self.node(NodeOp::Softmax { beta: 1.0 }, &[a], Shape::new(h, w, c), PROBABILITY),
+            0 => self.node(Op::Mean, &[a], Shape::vector(c), COMMON),
+            1 => self.node(Op::Reshape(Shape::new(w, h, c)), &[a], Shape::new(w, h, c), self.quant(a)),
+            _ => self.node(Op::Softmax { beta: 1.0 }, &[a], Shape::new(h, w, c), PROBABILITY),
         };
     }
 
@@ -240,21 +244,20 @@ impl Build {
         let len = self.shape(last).len();
         match bits % 3 {
             0 => {
-                let flat = self.node(NodeOp::Reshape, &[last], Shape::vector(len), self.quant(last));
-                let op = NodeOp::Dense {
+                let flat = self.node(Op::Reshape(Shape::vector(len)), &[last], Shape::vector(len), self.quant(last));
+                let weights = StoredWeights::Int8 {
                     weights: numbers(len * 5, 99),
-                    weight_scales: vec![0.014 / (len as f32).sqrt()],
+                    scales: vec![0.014 / (len as f32).sqrt()],
                     bias: vec![100, -200, 300, 0, 7],
-                    activation: Activation::None,
                 };
-                let dense = self.node(op, &[flat], Shape::vector(5), COMMON);
-                self.node(NodeOp::Softmax { beta: 1.0 }, &[dense], Shape::vector(5), PROBABILITY);
+                let dense = self.node(Op::Dense(weights), &[flat], Shape::vector(5), COMMON);
+                self.node(Op::Softmax { beta: 1.0 }, &[dense], Shape::vector(5), PROBABILITY);
             }
             1 => {
-                self.node(NodeOp::Mean, &[last], Shape::vector(self.shape(last).c), COMMON);
+                self.node(Op::Mean, &[last], Shape::vector(self.shape(last).c), COMMON);
             }
             _ if last == 0 => {
-                self.node(NodeOp::Reshape, &[last], Shape::vector(len), COMMON);
+                self.node(Op::Reshape(Shape::vector(len)), &[last], Shape::vector(len), COMMON);
             }
             _ => {}
         }

@@ -5,7 +5,8 @@ use kinglet::ops::Curve;
 use kinglet::{Activation, ChannelOrder, DType, Model, Padding, QuantParams, Rounding, Shape, Window};
 use kinglet_tools::export;
 use kinglet_tools::files::IntArray;
-use kinglet_tools::network::{ConstantFunction, Network, Node, NodeOp, Pixels, TensorId, TensorInfo};
+use kinglet_tools::graph::{ConstantFunction, Op, Stored, StoredConstant, StoredFunction, StoredWeights};
+use kinglet_tools::network::{Network, Node, Pixels, TensorId, TensorInfo};
 use kinglet_tools::simulate::{self, Images};
 use ndarray::Array4;
 
@@ -54,13 +55,26 @@ impl Build {
         self.0.tensors[id].shape
     }
 
-    pub fn node(&mut self, name: &str, op: NodeOp, inputs: &[TensorId], shape: Shape, quant: QuantParams) -> TensorId {
+    pub fn node(
+        &mut self,
+        name: &str,
+        op: Op<Stored>,
+        inputs: &[TensorId],
+        shape: Shape,
+        quant: QuantParams,
+    ) -> TensorId {
         let id = self.0.tensors.len();
         self.0.tensors.push(TensorInfo { name: name.into(), shape, dtype: DType::I8, quant });
         let rounding = if name.ends_with("once") { Rounding::Single } else { Rounding::Double };
-        self.0.nodes.push(Node { name: name.into(), op, inputs: inputs.to_vec(), output: id, rounding });
+        let (activation, inputs) = (Activation::None, inputs.to_vec());
+        self.0.nodes.push(Node { name: name.into(), op, activation, inputs, output: id, rounding });
         self.0.output = id;
         id
+    }
+
+    /// Puts an activation behind the last node.
+    pub fn activate(&mut self, activation: Activation) {
+        self.0.nodes.last_mut().unwrap().activation = activation;
     }
 
     pub fn window(&self, input: TensorId, kernel: u32, stride: u32, padding: Padding) -> Window {
@@ -71,14 +85,14 @@ impl Build {
     pub fn conv(&mut self, name: &str, input: TensorId, c: u32, window: Window, q: QuantParams) -> TensorId {
         let from = self.shape(input);
         let [h, w] = window.output([from.h, from.w]).unwrap();
-        let op = NodeOp::Conv2d {
-            window,
+        let weights = StoredWeights::Int8 {
             weights: numbers(c * window.taps_len() * from.c, 3),
-            weight_scales: (0..c).map(|i| 0.004 + 0.001 * i as f32).collect(),
+            scales: (0..c).map(|i| 0.004 + 0.001 * i as f32).collect(),
             bias: (0..c.into()).map(|i| i * 37 - 60).collect(),
-            activation: Activation::Relu,
         };
-        self.node(name, op, &[input], Shape::new(h, w, c), q)
+        let output = self.node(name, Op::Conv2d { window, weights }, &[input], Shape::new(h, w, c), q);
+        self.activate(Activation::Relu);
+        output
     }
 }
 
@@ -99,46 +113,41 @@ pub fn small_network() -> Network {
     // Padding that is neither SAME nor VALID.
     let odd = Window { kernel: [3, 3], stride: [1, 1], before: [2, 0], after: [0, 2] };
     let branch = b.conv("branch", stem, 4, odd, quant(0.03, 4));
-    let sum = b.node("sum", NodeOp::Add { activation: Activation::Relu6 }, &[stem, branch], b.shape(stem), q);
+    let sum = b.node("sum", Op::Add, &[stem, branch], b.shape(stem), q);
+    b.activate(Activation::Relu6);
     let w = b.window(sum, 3, 1, Padding::Same);
     let shape = b.shape(sum);
-    let depthwise = NodeOp::DepthwiseConv2d {
-        window: w,
-        weights: numbers(9 * 8, 5),
-        weight_scales: vec![0.01],
-        bias: vec![5; 8],
-        activation: Activation::None,
-    };
+    let weights = StoredWeights::Int8 { weights: numbers(9 * 8, 5), scales: vec![0.01], bias: vec![5; 8] };
+    let depthwise = Op::DepthwiseConv2d { window: w, weights };
     let depthwise = b.node("depthwise once", depthwise, &[sum], Shape { c: 8, ..shape }, q);
-    let max = b.node("max", NodeOp::MaxPool { window: w, activation: Activation::None }, &[sum], shape, q);
-    let average = b.node("average", NodeOp::AveragePool { window: w, activation: Activation::None }, &[sum], shape, q);
+    let max = b.node("max", Op::MaxPool(w), &[sum], shape, q);
+    let average = b.node("average", Op::AveragePool(w), &[sum], shape, q);
     let wide = Shape { c: 16, ..shape };
-    let joint = b.node("joint", NodeOp::Concat, &[depthwise, max, average], wide, q);
+    let joint = b.node("joint", Op::Concat, &[depthwise, max, average], wide, q);
     let table =
-        kinglet_tools::import::lookup::logistic(quant(0.04, 0), quant(1.0 / 256.0, -128), Rounding::Double).unwrap();
-    let squeezed = b.node("squeeze", NodeOp::Mean, &[joint], Shape::vector(16), quant(0.04, 0));
-    let gate = b.node("gate", NodeOp::Lookup { table }, &[squeezed], Shape::vector(16), quant(1.0 / 256.0, -128));
-    let scaled = b.node("scaled", NodeOp::Mul { activation: Activation::None }, &[joint, gate], wide, q);
-    let constant = NodeOp::Constant {
-        function: ConstantFunction::Add,
-        data: numbers(16, 9).into_iter().map(i16::from).collect(),
-        quant: quant(0.02, 0),
-        activation: Activation::Relu,
-    };
+        kinglet_tools::quantize::lookup::logistic(quant(0.04, 0), quant(1.0 / 256.0, -128), Rounding::Double).unwrap();
+    let squeezed = b.node("squeeze", Op::Mean, &[joint], Shape::vector(16), quant(0.04, 0));
+    let gate = b.node(
+        "gate",
+        Op::Function(StoredFunction::Table(table)),
+        &[squeezed],
+        Shape::vector(16),
+        quant(1.0 / 256.0, -128),
+    );
+    let scaled = b.node("scaled", Op::Mul, &[joint, gate], wide, q);
+    let data = StoredConstant { data: numbers(16, 9).into_iter().map(i16::from).collect(), quant: quant(0.02, 0) };
+    let constant = Op::Constant { function: ConstantFunction::Add, data };
     let shifted = b.node("shifted", constant, &[scaled], wide, quant(0.06, -128));
-    let difference = b.node("difference", NodeOp::Sub { activation: Activation::None }, &[shifted, joint], wide, q);
-    let padded = NodeOp::Pad { before: [1, 0, 0], after: [0, 1, 2], value: -10 };
+    b.activate(Activation::Relu);
+    let difference = b.node("difference", Op::Sub, &[shifted, joint], wide, q);
+    let padded = Op::Pad { before: [1, 0, 0], after: [0, 1, 2], value: 0.0 };
     let padded = b.node("padded", padded, &[difference], Shape::new(shape.h + 1, shape.w + 1, 18), q);
     let len = b.shape(padded).len();
-    let flat = b.node("flat", NodeOp::Reshape, &[padded], Shape::vector(len), q);
-    let dense = NodeOp::Dense {
-        weights: numbers(len * 5, 1),
-        weight_scales: vec![0.003],
-        bias: vec![100, -200, 300, 0, 7],
-        activation: Activation::None,
-    };
-    let dense = b.node("dense", dense, &[flat], Shape::vector(5), quant(0.2, 12));
-    b.node("softmax", NodeOp::Softmax { beta: 1.0 }, &[dense], Shape::vector(5), quant(1.0 / 256.0, -128));
+    let flat = b.node("flat", Op::Reshape(Shape::vector(len)), &[padded], Shape::vector(len), q);
+    let weights =
+        StoredWeights::Int8 { weights: numbers(len * 5, 1), scales: vec![0.003], bias: vec![100, -200, 300, 0, 7] };
+    let dense = b.node("dense", Op::Dense(weights), &[flat], Shape::vector(5), quant(0.2, 12));
+    b.node("softmax", Op::Softmax { beta: 1.0 }, &[dense], Shape::vector(5), quant(1.0 / 256.0, -128));
     b.0.labels = ["a", "b", "c", "d", "e"].map(str::to_owned).to_vec();
     b.0.pixels =
         Some(Pixels { order: ChannelOrder::Rgb, tables: (0..=255).map(|p: u8| i16::from((p ^ 0x80) as i8)).collect() });
@@ -206,20 +215,15 @@ pub fn tiny_network() -> Network {
     let w = b.window(0, 3, 1, Padding::Same);
     let map = b.conv("conv", 0, 4, w, quant(0.03, -20));
     let w = b.window(map, 2, 2, Padding::Valid);
-    let pooled = NodeOp::MaxPool { window: w, activation: Activation::None };
+    let pooled = Op::MaxPool(w);
     let pooled = b.node("pool", pooled, &[map], Shape::new(2, 2, 4), quant(0.03, -20));
-    let sum =
-        b.node("sum", NodeOp::Add { activation: Activation::None }, &[pooled, pooled], b.shape(pooled), quant(0.06, 1));
-    let joint = b.node("joint", NodeOp::Concat, &[sum, sum], Shape::new(2, 2, 8), quant(0.06, 1));
-    let mean = b.node("mean", NodeOp::Mean, &[joint], Shape::vector(8), quant(0.05, 2));
-    let dense = NodeOp::Dense {
-        weights: numbers(24, 1),
-        weight_scales: vec![0.003, 0.004, 0.005],
-        bias: vec![100, -200, 7],
-        activation: Activation::None,
-    };
-    let dense = b.node("dense", dense, &[mean], Shape::vector(3), quant(0.2, 12));
-    b.node("softmax", NodeOp::Softmax { beta: 1.0 }, &[dense], Shape::vector(3), quant(1.0 / 256.0, -128));
+    let sum = b.node("sum", Op::Add, &[pooled, pooled], b.shape(pooled), quant(0.06, 1));
+    let joint = b.node("joint", Op::Concat, &[sum, sum], Shape::new(2, 2, 8), quant(0.06, 1));
+    let mean = b.node("mean", Op::Mean, &[joint], Shape::vector(8), quant(0.05, 2));
+    let weights =
+        StoredWeights::Int8 { weights: numbers(24, 1), scales: vec![0.003, 0.004, 0.005], bias: vec![100, -200, 7] };
+    let dense = b.node("dense", Op::Dense(weights), &[mean], Shape::vector(3), quant(0.2, 12));
+    b.node("softmax", Op::Softmax { beta: 1.0 }, &[dense], Shape::vector(3), quant(1.0 / 256.0, -128));
     b.0
 }
 
@@ -232,16 +236,16 @@ pub fn widened(mut network: Network) -> Network {
     for node in &mut network.nodes {
         let output = &mut network.tensors[node.output];
         match &mut node.op {
-            NodeOp::Conv2d { .. } | NodeOp::DepthwiseConv2d { .. } | NodeOp::Dense { .. } => {
+            Op::Conv2d { .. } | Op::DepthwiseConv2d { .. } | Op::Dense(_) => {
                 node.rounding = Rounding::Wide;
             }
-            NodeOp::Lookup { .. } => {
+            Op::Function(function) => {
                 output.quant.scale = 1.0 / 32768.0;
-                node.op = NodeOp::Sigmoid { curve: Curve::Logistic };
+                *function = StoredFunction::Curve(Curve::Logistic);
             }
-            NodeOp::Pad { value, .. } => *value = -321,
-            NodeOp::Constant { quant, .. } => quant.zero_point = 0,
-            NodeOp::Softmax { .. } => output.quant.scale = 1.0 / 32768.0,
+            Op::Pad { value, .. } => *value = -321.0 * output.quant.scale,
+            Op::Constant { data, .. } => data.quant.zero_point = 0,
+            Op::Softmax { .. } => output.quant.scale = 1.0 / 32768.0,
             _ => {}
         }
     }

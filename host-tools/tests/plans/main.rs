@@ -12,7 +12,8 @@ use kinglet::memory::{Memory, Region};
 use kinglet::ops::{Io, Operands};
 use kinglet::{DType, Model, Observer, Place, Session, Shape, StepEvent, Tensor};
 use kinglet_tools::export::{self, Constants, Exported};
-use kinglet_tools::network::{Network, NodeOp};
+use kinglet_tools::graph::Op;
+use kinglet_tools::network::Network;
 use kinglet_tools::plan::{Options, Plan, Program, Streaming};
 use proptest::prelude::*;
 
@@ -40,7 +41,7 @@ fn apart(network: &Network) -> HashMap<usize, Vec<i8>> {
     let program = Program::new(network, &constants).unwrap();
     let mut values = HashMap::from([(network.input, input(network))]);
     for node in &network.nodes {
-        let value = if node.op == NodeOp::Concat {
+        let value = if node.op == Op::Concat {
             let pixels = network.tensors[node.output].shape.h * network.tensors[node.output].shape.w;
             let size = network.tensors[node.output].dtype.size() as usize;
             let part = |&id: &usize| (values[&id].clone(), network.tensors[id].shape.c as usize * size);
@@ -101,7 +102,7 @@ fn first_difference<B: Backend>(network: &Network, bytes: &[u8], expected: &Hash
     session.run_observed(&mut outputs);
     let differs = |node: &&kinglet_tools::network::Node| {
         let found = outputs.0.get(&node.name);
-        node.op != NodeOp::Concat && found != Some(&expected[&node.output])
+        node.op != Op::Concat && found != Some(&expected[&node.output])
     };
     let different = network.nodes.iter().find(differs).map(|node| node.name.clone());
     different.or_else(|| {
@@ -124,8 +125,8 @@ impl Shadow<'_> {
     fn origin(&self, tensor: usize, element: u32) -> Origin {
         let Some(node) = self.network.nodes.iter().find(|node| node.output == tensor) else { return (tensor, element) };
         match node.op {
-            NodeOp::Reshape => self.origin(node.inputs[0], element),
-            NodeOp::Concat => {
+            Op::Reshape(_) => self.origin(node.inputs[0], element),
+            Op::Concat => {
                 let c = self.network.tensors[tensor].shape.c;
                 let (pixel, mut channel) = (element / c, element % c);
                 for &part in &node.inputs {
@@ -172,7 +173,7 @@ impl Shadow<'_> {
             let name = program.steps[step.step].name;
             let node = network.nodes.iter().find(|node| node.name == name).unwrap();
             let [Some(a), b] = step.inputs else { return false };
-            let (inputs, output): (Vec<usize>, usize) = if node.op == NodeOp::Concat {
+            let (inputs, output): (Vec<usize>, usize) = if node.op == Op::Concat {
                 let shape = placed(a).shape;
                 let part = node
                     .inputs

@@ -1,7 +1,8 @@
 //! Random networks: any mixture of operators, branches, concatenations and residual sums.
 
 use kinglet::{Activation, DType, Padding, QuantParams, Rounding, Shape, Window};
-use kinglet_tools::network::{Network, Node, NodeOp, TensorId, TensorInfo};
+use kinglet_tools::graph::{Op, Stored, StoredFunction, StoredWeights};
+use kinglet_tools::network::{Network, Node, TensorId, TensorInfo};
 use proptest::prelude::*;
 
 use crate::halved::halved;
@@ -53,8 +54,8 @@ fn widen(network: &mut Network) {
     }
     for (index, node) in network.nodes.iter_mut().enumerate() {
         match &mut node.op {
-            NodeOp::Conv2d { .. } | NodeOp::DepthwiseConv2d { .. } if index % 4 != 3 => node.rounding = Rounding::Wide,
-            NodeOp::Lookup { .. } => node.op = NodeOp::Rescale { slope: Some(0.3), activation: Activation::None },
+            Op::Conv2d { .. } | Op::DepthwiseConv2d { .. } if index % 4 != 3 => node.rounding = Rounding::Wide,
+            Op::Function(function) => *function = StoredFunction::Slope(0.3),
             _ => {}
         }
     }
@@ -112,22 +113,13 @@ impl Random {
             2 => {
                 let window = Window::new([3, 3], [1 + how % 2; 2], Padding::Same, size);
                 let [h, w] = window.output(size).unwrap();
-                let activation = Activation::None;
-                let op = if how.is_multiple_of(4) {
-                    NodeOp::AveragePool { window, activation }
-                } else {
-                    NodeOp::MaxPool { window, activation }
-                };
+                let op = if how.is_multiple_of(4) { Op::AveragePool(window) } else { Op::MaxPool(window) };
                 (op, vec![a], Shape::new(h, w, c))
             }
             3 | 4 => {
                 let others = fitting(&|shape| shape.same(self.shape(a)));
                 let b = others[how as usize % others.len()];
-                let op = if how.is_multiple_of(5) {
-                    NodeOp::Mul { activation: Activation::None }
-                } else {
-                    NodeOp::Add { activation: Activation::Relu }
-                };
+                let op = if how.is_multiple_of(5) { Op::Mul } else { Op::Add };
                 (op, vec![a, b], self.shape(a))
             }
             5 | 6 => {
@@ -136,40 +128,35 @@ impl Random {
                 let mut inputs: Vec<TensorId> = (0..how % 3).map(pick).collect();
                 inputs.insert(how as usize % (inputs.len() + 1), a);
                 let channels = inputs.iter().map(|&id| self.shape(id).c).sum();
-                (NodeOp::Concat, inputs, Shape::new(h, w, channels))
+                (Op::Concat, inputs, Shape::new(h, w, channels))
             }
-            7 => (NodeOp::Lookup { table: weights(256, how) }, vec![a], self.shape(a)),
+            7 => (Op::Function(StoredFunction::Table(weights(256, how))), vec![a], self.shape(a)),
             8 => {
                 let shape = if how.is_multiple_of(2) { Shape::new(w, h, c) } else { Shape::new(1, h, w * c) };
-                (NodeOp::Reshape, vec![a], shape)
+                (Op::Reshape(shape), vec![a], shape)
             }
             _ => {
                 let window = Window::new([3, 3], [1, 1], Padding::Same, size);
-                let op = NodeOp::DepthwiseConv2d {
-                    window,
-                    weights: weights(9 * c, how),
-                    weight_scales: vec![0.02],
-                    bias: vec![0; c as usize],
-                    activation: Activation::None,
-                };
-                (op, vec![a], self.shape(a))
+                let bias = vec![0; c as usize];
+                let weights = StoredWeights::Int8 { weights: weights(9 * c, how), scales: vec![0.02], bias };
+                (Op::DepthwiseConv2d { window, weights }, vec![a], self.shape(a))
             }
         };
         let output = count as TensorId;
         self.network.tensors.push(tensor(output, shape));
         let name = format!("n{output}");
-        self.network.nodes.push(Node { name, op, inputs, output, rounding: Rounding::Double });
+        let activation = if op == Op::Add { Activation::Relu } else { Activation::None };
+        self.network.nodes.push(Node { name, op, activation, inputs, output, rounding: Rounding::Double });
     }
 }
 
-fn conv(window: Window, filters: u32, channels: u32, seed: u32) -> NodeOp {
-    NodeOp::Conv2d {
-        window,
+fn conv(window: Window, filters: u32, channels: u32, seed: u32) -> Op<Stored> {
+    let weights = StoredWeights::Int8 {
         weights: weights(filters * window.taps_len() * channels, seed),
-        weight_scales: vec![0.01],
+        scales: vec![0.01],
         bias: (0..filters.into()).map(|c| c * 40 - 60).collect(),
-        activation: Activation::None,
-    }
+    };
+    Op::Conv2d { window, weights }
 }
 
 /// A network of a test's choice.
@@ -192,19 +179,19 @@ impl Build {
     pub fn pool(&mut self, input: TensorId) -> TensorId {
         let shape = self.0.shape(input);
         let window = Window::new([3, 3], [1, 1], Padding::Same, [shape.h, shape.w]);
-        self.push(NodeOp::MaxPool { window, activation: Activation::None }, &[input], shape)
+        self.push(Op::MaxPool(window), &[input], shape)
     }
 
     /// Sum of two tensors of one shape.
     pub fn add(&mut self, a: TensorId, b: TensorId) -> TensorId {
-        self.push(NodeOp::Add { activation: Activation::None }, &[a, b], self.0.shape(a))
+        self.push(Op::Add, &[a, b], self.0.shape(a))
     }
 
     /// Side by side.
     pub fn concat(&mut self, parts: &[TensorId]) -> TensorId {
         let channels = parts.iter().map(|&part| self.0.shape(part).c).sum();
         let Shape { h, w, .. } = self.0.shape(parts[0]);
-        self.push(NodeOp::Concat, parts, Shape::new(h, w, channels))
+        self.push(Op::Concat, parts, Shape::new(h, w, channels))
     }
 
     /// The network; what was added last is its output.
@@ -213,11 +200,11 @@ impl Build {
         self.0.network
     }
 
-    fn push(&mut self, op: NodeOp, inputs: &[TensorId], shape: Shape) -> TensorId {
+    fn push(&mut self, op: Op<Stored>, inputs: &[TensorId], shape: Shape) -> TensorId {
         let output = self.0.network.tensors.len();
         self.0.network.tensors.push(tensor(output, shape));
-        let (name, inputs) = (format!("n{output}"), inputs.to_vec());
-        self.0.network.nodes.push(Node { name, op, inputs, output, rounding: Rounding::Double });
+        let (name, activation, inputs) = (format!("n{output}"), Activation::None, inputs.to_vec());
+        self.0.network.nodes.push(Node { name, op, activation, inputs, output, rounding: Rounding::Double });
         output
     }
 }

@@ -2,8 +2,10 @@
 
 use kinglet::ops::Curve;
 use kinglet::{Activation, DType, Padding, QuantParams, Rounding, Shape, Window};
-use kinglet_tools::graph::{Function, Unary};
-use kinglet_tools::network::{ConstantFunction, Network, Node, NodeOp, TensorInfo};
+use kinglet_tools::graph::{
+    ConstantFunction, Function, Op, Stored, StoredConstant, StoredFunction, StoredWeights, Unary,
+};
+use kinglet_tools::network::{Network, Node, TensorInfo};
 use kinglet_tools::quantize::pieces;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -49,11 +51,24 @@ impl Builder {
     }
 
     /// Appends a node; its output tensor.
-    fn node(&mut self, op: NodeOp, inputs: &[usize], shape: Shape, quant: QuantParams, rounding: Rounding) -> usize {
+    fn node(
+        &mut self,
+        op: Op<Stored>,
+        inputs: &[usize],
+        shape: Shape,
+        quant: QuantParams,
+        rounding: Rounding,
+    ) -> usize {
         let output = self.tensor(shape, quant);
         let name = format!("n{}", self.network.nodes.len());
-        self.network.nodes.push(Node { name, op, inputs: inputs.to_vec(), output, rounding });
+        let (activation, inputs) = (Activation::None, inputs.to_vec());
+        self.network.nodes.push(Node { name, op, activation, inputs, output, rounding });
         output
+    }
+
+    /// Puts a ReLU behind the last node.
+    fn relu(&mut self) {
+        self.network.nodes.last_mut().unwrap().activation = Activation::Relu;
     }
 
     fn weights(&mut self, len: u32) -> Vec<i8> {
@@ -92,57 +107,61 @@ impl Builder {
     ) -> usize {
         let (window, [h, w]) = self.window(input, kernel, stride, padding);
         let terms = kernel * kernel * self.shape(input).c;
-        let op = NodeOp::Conv2d {
-            window,
+        let weights = StoredWeights::Int8 {
             weights: self.weights(terms * channels),
-            weight_scales: self.scales(channels),
+            scales: self.scales(channels),
             bias: self.bias(channels),
-            activation: if relu { Activation::Relu } else { Activation::None },
         };
         let quant = Self::sum(terms, if relu { -60 } else { 5 });
-        self.node(op, &[input], Shape::new(h, w, channels), quant, Rounding::Double)
+        let op = Op::Conv2d { window, weights };
+        let output = self.node(op, &[input], Shape::new(h, w, channels), quant, Rounding::Double);
+        if relu {
+            self.relu();
+        }
+        output
     }
 
     fn depthwise(&mut self, input: usize, multiplier: u32, (kernel, stride, padding): (u32, u32, Padding)) -> usize {
         let (window, [h, w]) = self.window(input, kernel, stride, padding);
         let channels = self.shape(input).c * multiplier;
-        let op = NodeOp::DepthwiseConv2d {
-            window,
+        let weights = StoredWeights::Int8 {
             weights: self.weights(kernel * kernel * channels),
-            weight_scales: self.scales(channels),
+            scales: self.scales(channels),
             bias: self.bias(channels),
-            activation: Activation::None,
         };
-        self.node(op, &[input], Shape::new(h, w, channels), Self::sum(kernel * kernel, 9), Rounding::Double)
+        self.node(
+            Op::DepthwiseConv2d { window, weights },
+            &[input],
+            Shape::new(h, w, channels),
+            Self::sum(kernel * kernel, 9),
+            Rounding::Double,
+        )
     }
 
     fn max_pool(&mut self, input: usize, (kernel, stride, padding): (u32, u32, Padding)) -> usize {
         let (window, [h, w]) = self.window(input, kernel, stride, padding);
         let TensorInfo { shape, quant, .. } = self.network.tensors[input];
-        let op = NodeOp::MaxPool { window, activation: Activation::None };
-        self.node(op, &[input], Shape::new(h, w, shape.c), quant, Rounding::Double)
+        self.node(Op::MaxPool(window), &[input], Shape::new(h, w, shape.c), quant, Rounding::Double)
     }
 
     fn average_pool(&mut self, input: usize, (kernel, stride, padding): (u32, u32, Padding)) -> usize {
         let (window, [h, w]) = self.window(input, kernel, stride, padding);
         let TensorInfo { shape, quant, .. } = self.network.tensors[input];
-        let op = NodeOp::AveragePool { window, activation: Activation::None };
-        self.node(op, &[input], Shape::new(h, w, shape.c), quant, Rounding::Double)
+        self.node(Op::AveragePool(window), &[input], Shape::new(h, w, shape.c), quant, Rounding::Double)
     }
 
     fn dense(&mut self, input: usize, channels: u32, per_channel: bool, rounding: Rounding) -> usize {
         let terms = self.shape(input).len();
-        let op = NodeOp::Dense {
+        let weights = StoredWeights::Int8 {
             weights: self.weights(terms * channels),
-            weight_scales: if per_channel { self.scales(channels) } else { vec![WEIGHTS] },
+            scales: if per_channel { self.scales(channels) } else { vec![WEIGHTS] },
             bias: self.bias(channels),
-            activation: Activation::None,
         };
-        self.node(op, &[input], Shape::vector(channels), Self::sum(terms, -8), rounding)
+        self.node(Op::Dense(weights), &[input], Shape::vector(channels), Self::sum(terms, -8), rounding)
     }
 
     /// A node with the input's shape.
-    fn same_shape(&mut self, op: NodeOp, inputs: &[usize], quant: QuantParams) -> usize {
+    fn same_shape(&mut self, op: Op<Stored>, inputs: &[usize], quant: QuantParams) -> usize {
         let shape = self.shape(inputs[0]);
         self.node(op, inputs, shape, quant, Rounding::Double)
     }
@@ -213,9 +232,10 @@ fn blocks() -> Vec<Network> {
         let first = b.conv(0, 8, (3, 1, Same), true);
         let second = b.conv(first, 8, (3, 1, Same), false);
         let quant = QuantParams { scale: Builder::sum(72, 0).scale * 1.2, zero_point: -40 };
-        let sum = b.same_shape(NodeOp::Add { activation: Activation::Relu }, &[second, 0], quant);
+        let sum = b.same_shape(Op::Add, &[second, 0], quant);
+        b.relu();
         b.node(
-            NodeOp::Mean,
+            Op::Mean,
             &[sum],
             Shape::vector(8),
             QuantParams { scale: quant.scale / 2.0, zero_point: -100 },
@@ -230,11 +250,11 @@ fn blocks() -> Vec<Network> {
         for branch in [one, three] {
             b.network.tensors[branch].quant = quant;
         }
-        b.node(NodeOp::Concat, &[one, three], Shape::new(5, 5, 9), quant, Rounding::Double)
+        b.node(Op::Concat, &[one, three], Shape::new(5, 5, 9), quant, Rounding::Double)
     }));
     networks.push(built("concatenation with the input", [4, 5, 6], |b| {
         let pooled = b.max_pool(0, (3, 1, Same));
-        b.node(NodeOp::Concat, &[0, pooled], Shape::new(4, 5, 12), INPUT, Rounding::Double)
+        b.node(Op::Concat, &[0, pooled], Shape::new(4, 5, 12), INPUT, Rounding::Double)
     }));
     networks
 }
@@ -248,14 +268,18 @@ fn widened(mut network: Network) -> Network {
     }
     for node in &mut network.nodes {
         match &mut node.op {
-            NodeOp::Conv2d { bias, .. } | NodeOp::DepthwiseConv2d { bias, .. } | NodeOp::Dense { bias, .. } => {
+            Op::Conv2d { weights: StoredWeights::Int8 { bias, .. }, .. }
+            | Op::DepthwiseConv2d { weights: StoredWeights::Int8 { bias, .. }, .. }
+            | Op::Dense(StoredWeights::Int8 { bias, .. }) => {
                 bias.iter_mut().for_each(|bias| *bias *= 256);
                 node.rounding = if node.rounding == Rounding::Single { Rounding::Double } else { Rounding::Wide };
             }
-            NodeOp::Constant { data, quant, .. } => {
+            Op::Constant { data: StoredConstant { data, quant }, .. } => {
                 data.iter_mut().for_each(|element| *element *= 256);
                 *quant = QuantParams { scale: quant.scale / 256.0, zero_point: 0 };
             }
+            // The same element as in int8.
+            Op::Pad { value, .. } => *value = INPUT.zero_point as f32 * INPUT.scale / 256.0,
             _ => {}
         }
     }
@@ -268,12 +292,16 @@ fn int16() -> Vec<Network> {
     let unary = |name, op, quant| widened(built(name, [3, 3, 5], |b| b.same_shape(op, &[0], quant)));
     let half = QuantParams { scale: 1.0 / 128.0, zero_point: 0 };
     for curve in [Curve::Logistic, Curve::Tanh] {
-        networks.push(unary(if curve == Curve::Tanh { "tanh" } else { "logistic" }, NodeOp::Sigmoid { curve }, half));
+        networks.push(unary(
+            if curve == Curve::Tanh { "tanh" } else { "logistic" },
+            Op::Function(StoredFunction::Curve(curve)),
+            half,
+        ));
     }
-    let leaky = NodeOp::Rescale { slope: Some(0.3), activation: Activation::None };
+    let leaky = Op::Function(StoredFunction::Slope(0.3));
     networks.push(unary("leaky relu", leaky, QuantParams { scale: 0.03, zero_point: 0 }));
     networks.push({
-        let rescale = || NodeOp::Rescale { slope: None, activation: Activation::None };
+        let rescale = || Op::Activate(Activation::None);
         let mut network = built("int16 between int8", [4, 5, 6], |b| {
             let wide = b.same_shape(rescale(), &[0], QuantParams { scale: 0.0001, zero_point: 0 });
             let map = b.conv(wide, 6, (3, 1, Padding::Same), true);
@@ -297,9 +325,9 @@ fn float16() -> Vec<Network> {
         .map(|network| Network { name: network.name.clone() + ", float16", ..halved(network) })
         .collect();
     let mut network = built("float16 between int8", [4, 5, 6], |b| {
-        let real = b.same_shape(NodeOp::Convert, &[0], QuantParams::REAL);
+        let real = b.same_shape(Op::Activate(Activation::None), &[0], QuantParams::REAL);
         let map = b.conv(real, 6, (3, 1, Padding::Same), true);
-        b.same_shape(NodeOp::Convert, &[map], Builder::sum(54, -20))
+        b.same_shape(Op::Activate(Activation::None), &[map], Builder::sum(54, -20))
     });
     let ends = [0, 3].map(|id| network.tensors[id].clone());
     network = halved(network);
@@ -309,7 +337,7 @@ fn float16() -> Vec<Network> {
     networks.push(network);
     let curves = [("tanh, float16", Function::X.then(Unary::Tanh)), ("gelu, float16", Function::gelu(false))];
     for (name, function) in curves {
-        let op = NodeOp::Piecewise(pieces::fit(|x| function.at(x)));
+        let op = Op::Function(StoredFunction::Pieces(pieces::fit(|x| function.at(x))));
         networks.push(halved(built(name, [3, 3, 5], |b| b.same_shape(op, &[0], INPUT))));
     }
     networks
@@ -317,7 +345,6 @@ fn float16() -> Vec<Network> {
 
 /// The operators that are no convolutions.
 fn one_step() -> Vec<Network> {
-    let none = Activation::None;
     let unary = |name, shape, op, quant| built(name, shape, |b| b.same_shape(op, &[0], quant));
     let binary = |name, op, quant| {
         built(name, [4, 3, 7], |b| {
@@ -328,7 +355,7 @@ fn one_step() -> Vec<Network> {
     let max_pool = |name, shape, window| built(name, shape, |b| b.max_pool(0, window));
     let average_pool = |name, shape, window| built(name, shape, |b| b.average_pool(0, window));
     let constant = |name, function, quant, data: Vec<i16>, output| {
-        unary(name, [3, 4, 5], NodeOp::Constant { function, data, quant, activation: none }, output)
+        unary(name, [3, 4, 5], Op::Constant { function, data: StoredConstant { data, quant } }, output)
     };
     let half = QuantParams { scale: 0.01, zero_point: 20 };
     let wide = QuantParams { scale: 0.03, zero_point: 4 };
@@ -343,28 +370,28 @@ fn one_step() -> Vec<Network> {
         average_pool("average pool 3x3, same", [5, 5, 5], (3, 2, Padding::Same)),
         built("mean", [5, 3, 11], |b| {
             let quant = QuantParams { scale: 0.006, zero_point: 7 };
-            b.node(NodeOp::Mean, &[0], Shape::vector(11), quant, Rounding::Double)
+            b.node(Op::Mean, &[0], Shape::vector(11), quant, Rounding::Double)
         }),
-        binary("add", NodeOp::Add { activation: none }, wide),
-        binary("sub", NodeOp::Sub { activation: none }, wide),
-        binary("mul", NodeOp::Mul { activation: none }, product),
+        binary("add", Op::Add, wide),
+        binary("sub", Op::Sub, wide),
+        binary("mul", Op::Mul, product),
         built("softmax", [1, 1, 10], |b| {
             let quant = QuantParams { scale: 1.0 / 256.0, zero_point: -128 };
-            b.same_shape(NodeOp::Softmax { beta: 1.0 }, &[0], quant)
+            b.same_shape(Op::Softmax { beta: 1.0 }, &[0], quant)
         }),
         built("reshape", [2, 3, 4], |b| {
             let map = b.conv(0, 4, (1, 1, Padding::Valid), false);
             let quant = b.network.tensors[map].quant;
-            b.node(NodeOp::Reshape, &[map], Shape::vector(24), quant, Rounding::Double)
+            b.node(Op::Reshape(Shape::vector(24)), &[map], Shape::vector(24), quant, Rounding::Double)
         }),
         built("pad", [3, 2, 4], |b| {
-            let op = NodeOp::Pad { before: [1, 0, 0], after: [2, 1, 0], value: INPUT.zero_point as i16 };
+            let op = Op::Pad { before: [1, 0, 0], after: [2, 1, 0], value: 0.0 };
             b.node(op, &[0], Shape::new(6, 3, 4), INPUT, Rounding::Double)
         }),
         unary(
             "lookup",
             [3, 3, 5],
-            NodeOp::Lookup { table: (0..=255u8).map(|i| i.wrapping_mul(7) as i8).collect() },
+            Op::Function(StoredFunction::Table((0..=255u8).map(|i| i.wrapping_mul(7) as i8).collect())),
             half,
         ),
         constant("multiplied with a constant", ConstantFunction::Mul, half, channels(), product),

@@ -2,7 +2,7 @@
 
 use kinglet::{DType, Shape};
 use kinglet_tools::data::Split;
-use kinglet_tools::graph::{Builder, Graph, Op, Padding, Params, Preprocess, Window};
+use kinglet_tools::graph::{Builder, Dims, Graph, Op, Padding, Params, Preprocess, Window};
 use kinglet_tools::quantize::{self, Prepared, report};
 use kinglet_tools::tradeoff::{Bench, Fix};
 use ndarray::{Array4, Axis};
@@ -15,11 +15,13 @@ fn network() -> (Graph, Params) {
     let mut map = builder.input();
     for (name, filters) in [("first", 4), ("bad", 4), ("reader", 6), ("last", 4)] {
         let window = Window::new([3; 2], [1; 2], Padding::Same, [6, 6]);
-        map = builder.add_node(name, Op::Conv2d { window, filters, bias: true }, &[map]).unwrap();
+        map = builder
+            .add_node(name, Op::Conv2d { window, weights: Dims { channels: filters, bias: true } }, &[map])
+            .unwrap();
     }
-    let mean = builder.add_node("mean", Op::GlobalAveragePool, &[map]).unwrap();
-    let dense = builder.add_node("dense", Op::Dense { units: 4, bias: true }, &[mean]).unwrap();
-    builder.add_node("softmax", Op::Softmax, &[dense]).unwrap();
+    let mean = builder.add_node("mean", Op::Mean, &[map]).unwrap();
+    let dense = builder.add_node("dense", Op::Dense(Dims { channels: 4, bias: true }), &[mean]).unwrap();
+    builder.add_node("softmax", Op::Softmax { beta: 1.0 }, &[dense]).unwrap();
     let mut graph = builder.finish();
     graph.preprocess = Preprocess { mean: vec![0.0; 3], std: vec![1.0; 3] };
     let mut params = params(&graph, 11);

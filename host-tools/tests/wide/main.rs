@@ -7,15 +7,18 @@ mod needs;
 mod oracle;
 
 use kinglet::kernels::{Active, Backend, Portable};
-use kinglet::{DType, Model, Shape};
+use kinglet::ops::Curve;
+use kinglet::{Activation, DType, Model, Shape};
 use kinglet_tools::files::IntArray;
-use kinglet_tools::graph::{Builder, Function, Graph, NodeId, Op, Padding, Params, Unary, Window};
+use kinglet_tools::graph::{
+    Builder, ConstantFunction, Dims, Function, Graph, NodeId, Op, Padding, Params, Real, Stored, StoredFunction,
+    StoredWeights, Unary, Window,
+};
 use kinglet_tools::import::{self, tflite};
-use kinglet_tools::network::{Network, NodeOp};
+use kinglet_tools::network::Network;
 use kinglet_tools::quantize::fake::Noise;
-use kinglet_tools::quantize::fold::Folded;
 use kinglet_tools::quantize::mixed::Kept;
-use kinglet_tools::quantize::{self, Calibration, Method, Prepared, QuantizeError, mixed};
+use kinglet_tools::quantize::{self, Calibration, Method, Prepared, QuantizeError, fold, mixed};
 use kinglet_tools::simulate::{self, Images};
 use kinglet_tools::train::{Recipe, RunFolder};
 use kinglet_tools::{deploy, export, graph};
@@ -88,10 +91,10 @@ impl Seeds {
             maps.push((id, shape));
         }
         let (last, shape) = *maps.last().unwrap();
-        let mean = builder.add_node("mean", Op::GlobalAveragePool, &[last]).unwrap();
-        let dense = builder.add_node("dense", Op::Dense { units: 5, bias: true }, &[mean]).unwrap();
+        let mean = builder.add_node("mean", Op::Mean, &[last]).unwrap();
+        let dense = builder.add_node("dense", Op::Dense(Dims { channels: 5, bias: true }), &[mean]).unwrap();
         if self.curves {
-            builder.add_node("softmax", Op::Softmax, &[dense]).unwrap();
+            builder.add_node("softmax", Op::Softmax { beta: 1.0 }, &[dense]).unwrap();
         }
         assert!(shape.is_valid());
         builder.finish()
@@ -105,13 +108,17 @@ impl Seeds {
         let kernel = 1 + how % 3;
         let same = |stride: u32| Window::new([kernel; 2], [stride; 2], Padding::Same, [shape.h, shape.w]);
         let pool = Window::new([2.min(shape.h), 2.min(shape.w)], [1; 2], Padding::Valid, [shape.h, shape.w]);
-        let conv = |stride, filters| Op::Conv2d { window: same(stride), filters, bias: true };
+        let conv =
+            |stride, filters| Op::Conv2d { window: same(stride), weights: Dims { channels: filters, bias: true } };
         let one = &[shape][..];
         let x = || Function::X;
         match kind % 14 {
             0 | 1 => put(b, "conv", conv(1 + how / 3 % 2, 1 + how / 6 % 6), &[a], one),
             2 => {
-                let op = Op::DepthwiseConv2d { window: same(1), multiplier: 1 + how / 3 % 2, bias: true };
+                let op = Op::DepthwiseConv2d {
+                    window: same(1),
+                    weights: Dims { channels: shape.c * (1 + how / 3 % 2), bias: true },
+                };
                 put(b, "depthwise", op, &[a], one)
             }
             3 => put(b, "max pool", Op::MaxPool(pool), &[a], one),
@@ -121,7 +128,7 @@ impl Seeds {
                 let (other, like) = if kind % 14 == 5 || how.is_multiple_of(2) {
                     put(b, "branch", conv(1, shape.c), &[a], one)
                 } else {
-                    put(b, "pixel", Op::GlobalAveragePool, &[a], one)
+                    put(b, "pixel", Op::Mean, &[a], one)
                 };
                 let (name, op) = match kind % 14 {
                     5 => ("add", Op::Add),
@@ -134,10 +141,17 @@ impl Seeds {
                 let (other, like) = put(b, "branch", conv(1, 1 + how % 4), &[a], one);
                 put(b, "concat", Op::Concat, &[other, a], &[like, shape])
             }
-            9 => put(b, "relu", if how.is_multiple_of(2) { Op::Relu } else { Op::Relu6 }, &[a], one),
-            10 => put(b, "pad", Op::Pad { before: [how % 2, 1], after: [1, how / 2 % 2] }, &[a], one),
+            9 => put(
+                b,
+                "relu",
+                Op::Activate(if how.is_multiple_of(2) { Activation::Relu } else { Activation::Relu6 }),
+                &[a],
+                one,
+            ),
+            10 => put(b, "pad", Op::Pad { before: [how % 2, 1, 0], after: [1, how / 2 % 2, 0], value: 0.0 }, &[a], one),
             11 => {
-                let op = if how.is_multiple_of(2) { Op::AddConstant } else { Op::MulConstant };
+                let function = if how.is_multiple_of(2) { ConstantFunction::Add } else { ConstantFunction::Mul };
+                let op = Op::Constant { function, data: () };
                 put(b, "constant", op, &[a], one)
             }
             12 => put(b, "leaky", Op::Function(Function::leaky_relu(0.2)), &[a], one),
@@ -152,7 +166,7 @@ impl Seeds {
                 let function = functions[how as usize % functions.len()].clone();
                 put(b, "function", Op::Function(function), &[a], one)
             }
-            _ => put(b, "norm", Op::BatchNorm { epsilon: 1e-3 }, &[a], one),
+            _ => put(b, "norm", Op::BatchNorm(1e-3), &[a], one),
         }
     }
 }
@@ -175,7 +189,7 @@ fn run_on<B: Backend>(network: &Network, images: &Array4<f32>) -> (Array2<i16>, 
 }
 
 /// How near outputs are to those of a float network.
-fn decibels(float: &Folded, images: &Array4<f32>, outputs: &Array2<f32>) -> f64 {
+fn decibels(float: &Graph<Real>, images: &Array4<f32>, outputs: &Array2<f32>) -> f64 {
     let mut noise = Noise::default();
     for (image, outputs) in images.axis_iter(Axis(0)).zip(outputs.rows()) {
         let values = float.forward(&image.iter().copied().collect::<Vec<_>>());
@@ -185,15 +199,12 @@ fn decibels(float: &Folded, images: &Array4<f32>, outputs: &Array2<f32>) -> f64 
 }
 
 /// The float network with the weights that the 16x8 network has.
-fn with_weights_of(network: &Network, float: &Folded) -> Folded {
+fn with_weights_of(network: &Network, float: &Graph<Real>) -> Graph<Real> {
     let mut rounded = float.clone();
     for node in &mut rounded.nodes {
         let Some(weights) = node.op.weights_mut() else { continue };
         let integer = network.nodes.iter().find(|integer| integer.name == node.name).unwrap();
-        let (NodeOp::Conv2d { weights: q, weight_scales, bias, .. }
-        | NodeOp::DepthwiseConv2d { weights: q, weight_scales, bias, .. }
-        | NodeOp::Dense { weights: q, weight_scales, bias, .. }) = &integer.op
-        else {
+        let Some(StoredWeights::Int8 { weights: q, scales: weight_scales, bias }) = integer.op.weights() else {
             panic!("{} has no weights", node.name)
         };
         let input = network.tensors[integer.inputs[0]].quant.scale;
@@ -225,7 +236,7 @@ proptest! {
         let params = params(&graph, seeds.seed);
         let images = images(graph.input, 6, seeds.seed);
         let prepared = Prepared::new(&graph, &params, [images.clone()], &options()).unwrap();
-        let network = prepared.wide().unwrap();
+        let network = prepared.int16().unwrap();
         prop_assert!(network.tensors.iter().all(|tensor| tensor.dtype != DType::I8));
         let (_, outputs) = run(&network, &images);
         let float = decibels(&prepared.float, &images, &outputs);
@@ -243,7 +254,7 @@ proptest! {
         let graph = seeds.graph();
         let params = params(&graph, seeds.seed);
         let images = images(graph.input, 3, seeds.seed);
-        let network = quantize::wide(&graph, &params, [images.clone()], &options()).unwrap();
+        let network = quantize::int16(&graph, &params, [images.clone()], &options()).unwrap();
         let (outputs, _) = run(&network, &images);
         let scale = network.tensors[network.input].quant.scale;
         for (image, outputs) in images.axis_iter(Axis(0)).zip(outputs.rows()) {
@@ -260,7 +271,7 @@ proptest! {
 fn curve(function: Function) -> Graph {
     let mut builder = Builder::new("curve", Shape::new(5, 5, 3)).unwrap();
     let window = Window::new([3; 2], [1; 2], Padding::Same, [5, 5]);
-    let conv = |filters| Op::Conv2d { window, filters, bias: true };
+    let conv = |filters| Op::Conv2d { window, weights: Dims { channels: filters, bias: true } };
     let input = builder.input();
     let first = builder.add_node("first", conv(4), &[input]).unwrap();
     let function = builder.add_node("function", Op::Function(function), &[first]).unwrap();
@@ -275,26 +286,24 @@ fn curve(function: Function) -> Graph {
 fn functions() {
     let x = || Function::X;
     for (name, function, kinds) in [
-        ("sigmoid", x().then(Unary::Sigmoid), vec!["CONV_2D", "LOGISTIC", "RESCALE"]),
-        ("tanh", x().then(Unary::Tanh), vec!["CONV_2D", "TANH", "RESCALE"]),
-        ("silu", x() * x().then(Unary::Sigmoid), vec!["CONV_2D", "LOGISTIC", "MUL"]),
-        ("leaky", Function::leaky_relu(0.1), vec!["CONV_2D", "RESCALE"]),
-        ("gelu", Function::gelu(false), vec!["CONV_2D", "CONVERT", "PIECEWISE", "CONVERT"]),
+        ("sigmoid", x().then(Unary::Sigmoid), vec!["conv2d", "logistic", "convert"]),
+        ("tanh", x().then(Unary::Tanh), vec!["conv2d", "tanh", "convert"]),
+        ("silu", x() * x().then(Unary::Sigmoid), vec!["conv2d", "logistic", "mul"]),
+        ("leaky", Function::leaky_relu(0.1), vec!["conv2d", "slope"]),
+        ("gelu", Function::gelu(false), vec!["conv2d", "convert", "pieces", "convert"]),
     ] {
         let graph = curve(function);
         let (params, images) = (params(&graph, 3), images(graph.input, 8, 4));
         let prepared = Prepared::new(&graph, &params, [images.clone()], &options()).unwrap();
-        let network = prepared.wide().unwrap();
-        let found: Vec<&str> = network.nodes.iter().map(|node| node.op.name()).collect();
-        let found: Vec<&str> = found
-            .iter()
-            .zip(&network.nodes)
-            .map(|(kind, node)| match &node.op {
-                NodeOp::Sigmoid { curve: kinglet::ops::Curve::Tanh } => "TANH",
-                NodeOp::Sigmoid { .. } => "LOGISTIC",
-                _ => kind,
-            })
-            .collect();
+        let network = prepared.int16().unwrap();
+        let kind = |op: &Op<Stored>| match op {
+            Op::Function(StoredFunction::Curve(Curve::Tanh)) => "tanh",
+            Op::Function(StoredFunction::Curve(Curve::Logistic)) => "logistic",
+            Op::Function(StoredFunction::Slope(_)) => "slope",
+            Op::Function(StoredFunction::Pieces(_)) => "pieces",
+            op => op.kind(),
+        };
+        let found: Vec<&str> = network.nodes.iter().map(|node| kind(&node.op)).collect();
         assert_eq!(found[..found.len() - 2], kinds[..], "{name}");
         let (_, outputs) = run(&network, &images);
         let rounded = decibels(&with_weights_of(&network, &prepared.float), &images, &outputs);
@@ -308,25 +317,25 @@ fn layers_of_an_int8_network() {
     let graph = curve(Function::gelu(false));
     let (params, images) = (params(&graph, 5), images(graph.input, 16, 6));
     let prepared = Prepared::new(&graph, &params, [images.clone()], &quantize::Options::default()).unwrap();
-    let names: Vec<String> = prepared.float.nodes.iter().map(|node| node.name.clone()).collect();
+    let names: Vec<String> = prepared.float.nodes[1..].iter().map(|node| node.name.clone()).collect();
     let noise = |kept: Kept| {
         let network = mixed::emit(&prepared, &kept).unwrap();
         decibels(&prepared.float, &images, &run(&network, &images).1)
     };
     let int8 = noise(Kept::default());
-    let all = noise(Kept { wide: names.clone(), ..Kept::default() });
+    let all = noise(Kept { int16: names.clone(), ..Kept::default() });
     assert!(all > int8 + 3.0, "{int8} {all}");
     for (at, name) in names.iter().enumerate() {
-        let one = noise(Kept { wide: vec![name.clone()], ..Kept::default() });
+        let one = noise(Kept { int16: vec![name.clone()], ..Kept::default() });
         assert!(one > int8 - 2.0, "{name}: {one} dB after {int8}");
         // Both forms in one network.
         let others = [&names[..at], &names[at + 1..]].concat();
-        let both = noise(Kept { wide: vec![name.clone()], float16: others });
+        let both = noise(Kept { int16: vec![name.clone()], float16: others });
         assert!(both > int8, "{name}: {both} dB after {int8}");
     }
-    let twice = Kept { wide: vec!["first".into()], float16: vec!["first".into()] };
+    let twice = Kept { int16: vec!["first".into()], float16: vec!["first".into()] };
     assert!(matches!(mixed::emit(&prepared, &twice), Err(QuantizeError::NamedTwice(name)) if name == "first"));
-    let unknown = Kept { wide: vec!["third".into()], ..Kept::default() };
+    let unknown = Kept { int16: vec!["third".into()], ..Kept::default() };
     assert!(
         matches!(mixed::emit(&prepared, &unknown), Err(QuantizeError::UnknownLayer { name, .. }) if name == "third")
     );
@@ -352,12 +361,12 @@ fn imported_float_models() {
                 elements.mapv(|q| (f32::from(q) + offset) * scale).into_dimensionality().unwrap()
             }
         };
-        let folded = Folded::new(&model.graph, &model.params).unwrap();
-        let nothing = vec![None; folded.values()];
+        let folded = fold::fold(&model.graph, &model.params).unwrap();
+        let nothing = vec![None; folded.nodes.len()];
         let batches = import::calibration::batches(inputs.view());
         let prepared = Prepared::with_given(folded, &nothing, batches, &self::options()).unwrap();
         let [outputs, int8] =
-            [prepared.wide().unwrap(), prepared.network()].map(|network| run_on::<Active>(&network, &inputs).1);
+            [prepared.int16().unwrap(), prepared.network()].map(|network| run_on::<Active>(&network, &inputs).1);
         let [float, int8] = [&outputs, &int8].map(|outputs| decibels(&prepared.float, &inputs, outputs));
         let best = |scores: &[f32]| {
             scores.iter().enumerate().fold(0, |best, (at, x)| if *x > scores[best] { at } else { best })
@@ -390,14 +399,14 @@ fn shipped_networks_keep_their_accuracy() {
         let trained = graph::load(&folder.file("weights.safetensors")).unwrap();
         let data = recipe.data.load().unwrap();
         let quantization = deploy::Options { quantize: options(), ..deploy::Options::default() };
-        let network = deploy::wide(&trained.graph, &trained.params, &data.train, &quantization).unwrap();
+        let network = deploy::int16(&trained.graph, &trained.params, &data.train, &quantization).unwrap();
         let exported = export::to_bytes(&network, &export::Options::default()).unwrap();
         let model = Model::new(&exported.bytes).unwrap();
         let outputs = simulate::run(model, &Images::Pixels(data.test.images.clone())).unwrap();
         let labels: Vec<usize> = data.test.labels.iter().map(|&label| label.into()).collect();
         let accuracy = simulate::accuracy(&outputs, &labels);
 
-        let folded = Folded::new(&trained.graph, &trained.params).unwrap();
+        let folded = fold::fold(&trained.graph, &trained.params).unwrap();
         let reals = quantize::reals(&trained.graph.preprocess, data.test.images.view()).unwrap();
         let scores = reals.axis_iter(Axis(0)).map(|image| {
             let scores = folded.forward(&image.iter().copied().collect::<Vec<_>>()).pop().unwrap();
@@ -424,7 +433,7 @@ fn shipped_networks_keep_their_accuracy() {
 fn halves_are_no_tensorflow_lite() {
     let graph = curve(Function::gelu(false));
     let (params, images) = (params(&graph, 5), images(graph.input, 4, 6));
-    let network = quantize::wide(&graph, &params, [images], &options()).unwrap();
+    let network = quantize::int16(&graph, &params, [images], &options()).unwrap();
     let refused = tflite::to_bytes(&network).unwrap_err().to_string();
     assert!(refused.contains("function") && refused.contains("float16"), "{refused}");
 }

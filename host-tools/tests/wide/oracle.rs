@@ -2,7 +2,8 @@
 //! arithmetic is used, and neither are its windows, plans or multipliers.
 
 use kinglet::{Activation, Window};
-use kinglet_tools::network::{ConstantFunction, Network, Node, NodeOp};
+use kinglet_tools::graph::{ConstantFunction, Op, StoredConstant, StoredFunction, StoredWeights};
+use kinglet_tools::network::{Network, Node};
 
 /// A multiplier of 31 bits and a power of two, as TensorFlow Lite's `QuantizeMultiplier` makes them.
 #[derive(Clone, Copy)]
@@ -109,7 +110,7 @@ fn node_of(network: &Network, node: &Node, inputs: &[&Map]) -> Option<Map> {
     };
     let factor = |scales: &[f32], c: usize| {
         let weight = scales[if scales.len() == 1 { 0 } else { c }];
-        let product = if matches!(node.op, NodeOp::Dense { .. }) && scales.len() == 1 {
+        let product = if matches!(node.op, Op::Dense(_)) && scales.len() == 1 {
             f64::from(from as f32 * weight)
         } else {
             from * f64::from(weight)
@@ -117,35 +118,39 @@ fn node_of(network: &Network, node: &Node, inputs: &[&Map]) -> Option<Map> {
         Factor::of(product / to)
     };
     Some(match &node.op {
-        NodeOp::Conv2d { window, weights, weight_scales, bias, activation } => map(&|y, x, c| {
-            let each = weights.len() / bias.len();
-            let sum: i128 = taps(window, a, y, x)
-                .map(|(tap, i, j)| {
-                    let row = &weights[c * each + tap * a.size[2]..];
-                    (0..a.size[2]).map(|k| a.at(i, j, k) * i128::from(row[k])).sum::<i128>()
-                })
-                .sum();
-            clamp(factor(weight_scales, c).once(sum + i128::from(bias[c])), *activation)
-        }),
-        NodeOp::DepthwiseConv2d { window, weights, weight_scales, bias, activation } => map(&|y, x, c| {
-            let channel = c / (size[2] / a.size[2]);
-            let sum: i128 = taps(window, a, y, x)
-                .map(|(tap, i, j)| a.at(i, j, channel) * i128::from(weights[tap * size[2] + c]))
-                .sum();
-            clamp(factor(weight_scales, c).once(sum + i128::from(bias[c])), *activation)
-        }),
-        NodeOp::Dense { weights, weight_scales, bias, activation } => map(&|_, _, c| {
-            let sum: i128 = a.data.iter().zip(&weights[c * a.data.len()..]).map(|(x, &w)| x * i128::from(w)).sum();
-            clamp(factor(weight_scales, c).once(sum + i128::from(bias[c])), *activation)
-        }),
-        NodeOp::MaxPool { window, activation } => {
-            map(&|y, x, c| clamp(taps(window, a, y, x).map(|(_, i, j)| a.at(i, j, c)).max().unwrap(), *activation))
+        Op::Conv2d { window, weights: StoredWeights::Int8 { weights, scales: weight_scales, bias } } => {
+            map(&|y, x, c| {
+                let each = weights.len() / bias.len();
+                let sum: i128 = taps(window, a, y, x)
+                    .map(|(tap, i, j)| {
+                        let row = &weights[c * each + tap * a.size[2]..];
+                        (0..a.size[2]).map(|k| a.at(i, j, k) * i128::from(row[k])).sum::<i128>()
+                    })
+                    .sum();
+                clamp(factor(weight_scales, c).once(sum + i128::from(bias[c])), node.activation)
+            })
         }
-        NodeOp::AveragePool { window, activation } => map(&|y, x, c| {
-            let under: Vec<i128> = taps(window, a, y, x).map(|(_, i, j)| a.at(i, j, c)).collect();
-            clamp(away(under.iter().sum(), under.len() as i128), *activation)
+        Op::DepthwiseConv2d { window, weights: StoredWeights::Int8 { weights, scales: weight_scales, bias } } => {
+            map(&|y, x, c| {
+                let channel = c / (size[2] / a.size[2]);
+                let sum: i128 = taps(window, a, y, x)
+                    .map(|(tap, i, j)| a.at(i, j, channel) * i128::from(weights[tap * size[2] + c]))
+                    .sum();
+                clamp(factor(weight_scales, c).once(sum + i128::from(bias[c])), node.activation)
+            })
+        }
+        Op::Dense(StoredWeights::Int8 { weights, scales: weight_scales, bias }) => map(&|_, _, c| {
+            let sum: i128 = a.data.iter().zip(&weights[c * a.data.len()..]).map(|(x, &w)| x * i128::from(w)).sum();
+            clamp(factor(weight_scales, c).once(sum + i128::from(bias[c])), node.activation)
         }),
-        NodeOp::Mean => {
+        Op::MaxPool(window) => {
+            map(&|y, x, c| clamp(taps(window, a, y, x).map(|(_, i, j)| a.at(i, j, c)).max().unwrap(), node.activation))
+        }
+        Op::AveragePool(window) => map(&|y, x, c| {
+            let under: Vec<i128> = taps(window, a, y, x).map(|(_, i, j)| a.at(i, j, c)).collect();
+            clamp(away(under.iter().sum(), under.len() as i128), node.activation)
+        }),
+        Op::Mean => {
             let count = (a.size[0] * a.size[1]) as i128;
             let Factor { mantissa, exponent } = Factor::of(from / to);
             let shift = (count.ilog2() as i32).min(31 + exponent);
@@ -155,17 +160,17 @@ fn node_of(network: &Network, node: &Node, inputs: &[&Map]) -> Option<Map> {
                 clamp(factor.twice(sum), Activation::None)
             })
         }
-        NodeOp::Add { activation } => {
-            map(&|y, x, c| clamp(sum(a.at(y, x, c), second(y, x, c), scale(node.inputs[1]), 1, false), *activation))
+        Op::Add => {
+            map(&|y, x, c| clamp(sum(a.at(y, x, c), second(y, x, c), scale(node.inputs[1]), 1, false), node.activation))
         }
-        NodeOp::Sub { activation } => {
-            map(&|y, x, c| clamp(sum(a.at(y, x, c), second(y, x, c), scale(node.inputs[1]), -1, true), *activation))
+        Op::Sub => {
+            map(&|y, x, c| clamp(sum(a.at(y, x, c), second(y, x, c), scale(node.inputs[1]), -1, true), node.activation))
         }
-        NodeOp::Mul { activation } => {
+        Op::Mul => {
             let factor = Factor::of(from * scale(node.inputs[1]) / to);
-            map(&|y, x, c| clamp(factor.twice(a.at(y, x, c) * second(y, x, c)), *activation))
+            map(&|y, x, c| clamp(factor.twice(a.at(y, x, c) * second(y, x, c)), node.activation))
         }
-        NodeOp::Constant { function, data, quant, activation } => map(&|y, x, c| {
+        Op::Constant { function, data: StoredConstant { data, quant } } => map(&|y, x, c| {
             let at = (y * size[1] + x) * size[2] + c;
             let constant = i128::from(data[at % data.len()]);
             let other = f64::from(quant.scale);
@@ -175,20 +180,16 @@ fn node_of(network: &Network, node: &Node, inputs: &[&Map]) -> Option<Map> {
                 ConstantFunction::Sub => sum(a.data[at], constant, other, -1, true),
                 ConstantFunction::SubFrom => unreachable!("no float graph has it"),
             };
-            clamp(result, *activation)
+            clamp(result, node.activation)
         }),
-        NodeOp::Rescale { slope, activation } => {
-            let (plain, below) = match slope {
-                None => (from / to, from / to),
-                Some(slope) => {
-                    let (from, to) = (from as f32, to as f32);
-                    (f64::from(from / to), f64::from(from * slope / to))
-                }
-            };
+        Op::Activate(activation) => map(&|y, x, c| clamp(Factor::of(from / to).twice(a.at(y, x, c)), *activation)),
+        Op::Function(StoredFunction::Slope(slope)) => {
+            let (from, to) = (from as f32, to as f32);
+            let (plain, below) = (f64::from(from / to), f64::from(from * slope / to));
             let at = |x: i128| Factor::of(if x < 0 { below } else { plain }).twice(x);
-            map(&|y, x, c| clamp(at(a.at(y, x, c)), *activation))
+            map(&|y, x, c| clamp(at(a.at(y, x, c)), Activation::None))
         }
-        NodeOp::Concat => map(&|y, x, mut c| {
+        Op::Concat => map(&|y, x, mut c| {
             for part in inputs {
                 if c < part.size[2] {
                     return part.at(y, x, c);
@@ -197,8 +198,8 @@ fn node_of(network: &Network, node: &Node, inputs: &[&Map]) -> Option<Map> {
             }
             0
         }),
-        NodeOp::Reshape => Map { size, data: a.data.clone() },
-        NodeOp::Pad { before, .. } => map(&|y, x, c| {
+        Op::Reshape(_) => Map { size, data: a.data.clone() },
+        Op::Pad { before, .. } => map(&|y, x, c| {
             let place = [y, x, c];
             let inside = |axis: usize| place[axis].checked_sub(before[axis] as usize).filter(|&at| at < a.size[axis]);
             match [0, 1, 2].map(inside) {

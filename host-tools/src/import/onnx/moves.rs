@@ -84,7 +84,10 @@ impl<'m> Context<'m> {
                     self.spend(4 * self.build.shape(id).len() as usize)?;
                     self.build.mirrored(name(node), id, mirror, before, after)?
                 }
-                None => self.build.add(name(node), Op::Pad { before, after }, &[id])?,
+                None => {
+                    let [before, after] = [before, after].map(|[h, w]| [h, w, 0]);
+                    self.build.add(name(node), Op::Pad { before, after, value: 0.0 }, &[id])?
+                }
             };
         }
         self.set_map(node, id, &input);
@@ -149,7 +152,7 @@ impl<'m> Context<'m> {
             result.node = self.build.reshape(name(node), input.node, to)?;
             result.flattened = None;
         } else if to == Shape::vector(from.len()) && input.dims.len() > 2 {
-            result.node = self.build.add(name(node), Op::Flatten, &[input.node])?;
+            result.node = self.build.reshape(name(node), input.node, to)?;
             let pixels = from.h * from.w;
             result.flattened = (pixels > 1 && from.c > 1 && !input.channels_last).then_some(from);
             result.channels_last = false;

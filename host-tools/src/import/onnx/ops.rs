@@ -107,7 +107,7 @@ impl<'m> Context<'m> {
             }
             self.notes.push("the output is probabilities: the model's are their logarithms (LogSoftmax)".into());
         }
-        let id = self.build.add(name(node), Op::Softmax, &[input.node])?;
+        let id = self.build.add(name(node), Op::Softmax { beta: 1.0 }, &[input.node])?;
         self.set_activation(node, Activation { node: id, ..input });
         Ok(())
     }

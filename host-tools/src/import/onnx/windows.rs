@@ -136,7 +136,8 @@ impl<'m> Context<'m> {
             if int(node, "ceil_mode", 0) != 0 {
                 return refuse("padding that counts together with ceil_mode", "");
             }
-            let pad = Op::Pad { before: window.before, after: window.after };
+            let [before, after] = [window.before, window.after].map(|[h, w]| [h, w, 0]);
+            let pad = Op::Pad { before, after, value: 0.0 };
             let padded = self.build.add(&format!("{}_pad", name(node)), pad, &[input.node])?;
             let window = Window { before: [0; 2], after: [0; 2], ..window };
             self.build.add(name(node), Op::AveragePool(window), &[padded])?
@@ -173,10 +174,10 @@ impl<'m> Context<'m> {
         let window = Window::global(kernel);
         let op = match &*node.op_type {
             "ReduceMax" | "GlobalMaxPool" => Op::MaxPool(window),
-            _ if tall && wide => Op::GlobalAveragePool,
+            _ if tall && wide => Op::Mean,
             _ => Op::AveragePool(window),
         };
-        if op != Op::GlobalAveragePool && !window.is_valid() {
+        if op != Op::Mean && !window.is_valid() {
             return refuse(format!("a window of {kernel:?}"), "pool in several steps");
         }
         let mut id = self.build.add(name(node), op, &[input.node])?;

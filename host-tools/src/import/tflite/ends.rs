@@ -4,9 +4,9 @@ use kinglet::{DType, Rounding};
 
 use super::lower::Lowering;
 use super::schema::{Operator, Type};
-use crate::import::lookup;
 use crate::import::problem::{Refusal, refuse};
 use crate::network::TensorId;
+use crate::quantize::lookup;
 
 impl Lowering<'_, '_> {
     /// Lets `id`, which is computed from the model's input `from`, be the network's input.

@@ -1,13 +1,14 @@
 //! MAXIMUM and MINIMUM of int8 elements, of one scale: with a number a table, of two maps a pool.
 
-use kinglet::{Activation, DType, QuantParams, Shape, Window};
+use kinglet::{DType, QuantParams, Shape, Window};
 
 use super::lower::{Lowering, quant};
 use super::names as op;
 use super::schema::{Operator, Type};
-use crate::import::lookup;
+use crate::graph::Op;
 use crate::import::problem::{Refusal, refuse};
-use crate::network::{NodeOp, TensorId, TensorInfo};
+use crate::network::{TensorId, TensorInfo};
+use crate::quantize::lookup;
 
 impl Lowering<'_, '_> {
     pub(super) fn extremum(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
@@ -30,7 +31,7 @@ impl Lowering<'_, '_> {
             return refuse(format!("a constant of type {}", tensor.dtype.name()), "convert the model to int8");
         }
         self.demand_alike(output, &[id], Some(quant(tensor)?))?;
-        self.push(NodeOp::Lookup { table: lookup::extremum(value as i8, greater) }, vec![id], output);
+        self.push_table(lookup::extremum(value as i8, greater), id, output);
         Ok(())
     }
 
@@ -50,16 +51,16 @@ impl Lowering<'_, '_> {
         let part = |what: &str, shape| TensorInfo { name: format!("{} ({what})", info.name), shape, ..info.clone() };
         let joint = self.intermediate(part("and the other", wide));
         let pixels = self.intermediate(part("beside the other", pairs));
-        self.push(NodeOp::Concat, operands.to_vec(), joint);
-        self.push(NodeOp::Reshape, vec![joint], pixels);
+        self.push(Op::Concat, operands.to_vec(), joint);
+        self.push(Op::Reshape(pairs), vec![joint], pixels);
         let window = Window { kernel: [1, 2], stride: [1, 2], before: [0; 2], after: [0; 2] };
-        let pool = NodeOp::MaxPool { window, activation: Activation::None };
+        let pool = Op::MaxPool(window);
         if greater {
             self.push(pool, vec![pixels], output);
         } else {
             let opposite = self.intermediate(part("the lesser", info.shape));
             self.push(pool, vec![pixels], opposite);
-            self.push(NodeOp::Lookup { table: lookup::mirrored() }, vec![opposite], output);
+            self.push_table(lookup::mirrored(), opposite, output);
         }
         Ok(())
     }
@@ -69,7 +70,7 @@ impl Lowering<'_, '_> {
         let info = self.info(id).clone();
         let quant = QuantParams { zero_point: -1 - info.quant.zero_point, ..info.quant };
         let copy = self.intermediate(TensorInfo { name: format!("{} (negated)", info.name), quant, ..info });
-        self.push(NodeOp::Lookup { table: lookup::mirrored() }, vec![id], copy);
+        self.push_table(lookup::mirrored(), id, copy);
         copy
     }
 

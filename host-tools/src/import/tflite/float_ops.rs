@@ -51,7 +51,7 @@ impl Importer<'_, '_> {
                 return refuse("a maximum over too large a map", "");
             }
             op::REDUCE_MAX => Op::MaxPool(Window::global([h, w])),
-            _ => Op::GlobalAveragePool,
+            _ => Op::Mean,
         };
         let mut id = self.build.add(name, op, &[input])?;
         if o.code == op::SUM {
@@ -143,7 +143,7 @@ impl Importer<'_, '_> {
                 input = self.build.with_constant(&format!("{name}_beta"), Binary::Mul, input, &[beta], false)?;
             }
         }
-        let id = self.build.add(name, Op::Softmax, &[input])?;
+        let id = self.build.add(name, Op::Softmax { beta: 1.0 }, &[input])?;
         self.set(o, id, Activation::None)
     }
 
@@ -218,7 +218,8 @@ impl Importer<'_, '_> {
             self.spend(4 * self.build.shape(input).len() as usize)?;
             self.build.mirrored(name, input, super::mirror::mirror(o)?, before, after)?
         } else {
-            self.build.add(name, Op::Pad { before, after }, &[input])?
+            let [before, after] = [before, after].map(|[h, w]| [h, w, 0]);
+            self.build.add(name, Op::Pad { before, after, value: 0.0 }, &[input])?
         };
         self.set(o, id, Activation::None)
     }

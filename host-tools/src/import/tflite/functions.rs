@@ -7,9 +7,11 @@ use super::lower::Lowering;
 use super::names as op;
 use super::options::damaged;
 use super::schema::{Operator, Type};
+use crate::graph::{ConstantFunction, Op, Stored, StoredConstant, StoredFunction};
+use crate::import::RoundingMode;
 use crate::import::problem::{Refusal, refuse};
-use crate::import::{RoundingMode, lookup};
-use crate::network::{ConstantFunction, NodeOp, TensorId, TensorInfo};
+use crate::network::{TensorId, TensorInfo};
+use crate::quantize::lookup;
 
 impl Lowering<'_, '_> {
     /// PRELU: with one slope for all a table, else exactly put together from the operators that there are: what is not
@@ -32,7 +34,7 @@ impl Lowering<'_, '_> {
         {
             let slope = (i32::from(*first as i8), quant);
             let table = lookup::prelu(from.quant, to.quant, slope, rounding).map_err(refusal)?;
-            self.push(NodeOp::Lookup { table }, vec![input], output);
+            self.push_table(table, input, output);
             return Ok(());
         }
         let channelwise = slope.dims.last() == Some(&(from.shape.c as i32)) && data.len() == from.shape.c as usize;
@@ -46,13 +48,12 @@ impl Lowering<'_, '_> {
         let above = self.intermediate(part("above 0", to.quant));
         let below = self.intermediate(part("below 0", from.quant));
         let scaled = self.intermediate(part("scaled", to.quant));
-        let (activation, function) = (Activation::None, ConstantFunction::Mul);
         let table = lookup::clamped(from.quant, to.quant, Activation::Relu, rounding).map_err(refusal)?;
-        self.push(NodeOp::Lookup { table }, vec![input], above);
-        self.push(NodeOp::Lookup { table: lookup::negative(from.quant) }, vec![input], below);
-        let data = data.iter().map(|&byte| i16::from(byte as i8)).collect();
-        self.push(NodeOp::Constant { function, data, quant, activation }, vec![below], scaled);
-        self.push(NodeOp::Add { activation }, vec![above, scaled], output);
+        self.push_table(table, input, above);
+        self.push_table(lookup::negative(from.quant), input, below);
+        let data = StoredConstant { data: data.iter().map(|&byte| i16::from(byte as i8)).collect(), quant };
+        self.push(Op::Constant { function: ConstantFunction::Mul, data }, vec![below], scaled);
+        self.push(Op::Add, vec![above, scaled], output);
         Ok(())
     }
 
@@ -70,12 +71,12 @@ impl Lowering<'_, '_> {
     }
 
     /// QUANTIZE from int8 or int16 to either.
-    fn quantized_again(&self, from: &TensorInfo, dtype: DType, quant: QuantParams) -> Result<NodeOp, Refusal> {
+    fn quantized_again(&self, from: &TensorInfo, dtype: DType, quant: QuantParams) -> Result<Op<Stored>, Refusal> {
         if from.dtype == DType::I16 || dtype == DType::I16 {
-            return Ok(NodeOp::Rescale { slope: None, activation: Activation::None });
+            return Ok(Op::Activate(Activation::None));
         }
         let table = lookup::requantized(from.quant, quant, self.rounding()).map_err(|e| (e, String::new()))?;
-        Ok(NodeOp::Lookup { table })
+        Ok(Op::Function(StoredFunction::Table(table)))
     }
 
     /// An activation function that stands alone, as a table.
@@ -113,12 +114,12 @@ impl Lowering<'_, '_> {
             }
         };
         let table = table.map_err(|reason| (reason, String::new()))?;
-        self.push(NodeOp::Lookup { table }, vec![input], output);
+        self.push_table(table, input, output);
         Ok(())
     }
 
     /// The same of int16 elements, for which TensorFlow Lite Micro has fewer.
-    fn int16_function(&self, o: &Operator<'_>, input: TensorId, output: TensorId) -> Result<NodeOp, Refusal> {
+    fn int16_function(&self, o: &Operator<'_>, input: TensorId, output: TensorId) -> Result<Op<Stored>, Refusal> {
         let (from, to) = (self.info(input), self.info(output));
         if o.code == op::QUANTIZE {
             return self.quantized_again(from, to.dtype, to.quant);
@@ -126,7 +127,7 @@ impl Lowering<'_, '_> {
         if from.dtype != to.dtype {
             return refuse("input and output have different types", "the file contradicts itself");
         }
-        let rescale = |activation| Ok(NodeOp::Rescale { slope: None, activation });
+        let rescale = |activation| Ok(Op::Activate(activation));
         match o.code {
             op::RELU => rescale(Activation::Relu),
             op::RELU_N1_TO_1 => rescale(Activation::ReluN1To1),
@@ -140,13 +141,13 @@ impl Lowering<'_, '_> {
                 if !(slope >= 0.0 && slope.is_finite()) {
                     return refuse(format!("a slope of {slope}"), "only slopes that are not negative are supported");
                 }
-                Ok(NodeOp::Rescale { slope: Some(slope), activation: Activation::None })
+                Ok(Op::Function(StoredFunction::Slope(slope)))
             }
             op::LOGISTIC | op::TANH if (to.quant.scale * 32768.0 - 1.0).abs() > 1e-3 => {
                 refuse("the output's scale is not 2^-15", "TensorFlow Lite Micro demands it too")
             }
-            op::LOGISTIC => Ok(NodeOp::Sigmoid { curve: Curve::Logistic }),
-            op::TANH => Ok(NodeOp::Sigmoid { curve: Curve::Tanh }),
+            op::LOGISTIC => Ok(Op::Function(StoredFunction::Curve(Curve::Logistic))),
+            op::TANH => Ok(Op::Function(StoredFunction::Curve(Curve::Tanh))),
             _ => refuse("it is not supported for int16", "TensorFlow Lite Micro has it for int8 only: convert to int8"),
         }
     }

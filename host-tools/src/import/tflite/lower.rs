@@ -5,13 +5,15 @@
 
 use std::collections::HashMap;
 
-use kinglet::{ChannelOrder, DType, QuantParams, Rounding, Shape};
+use kinglet::{Activation, ChannelOrder, DType, QuantParams, Rounding, Shape};
 
 use super::names as op;
 use super::schema::{Model, Operator, Tensor, Type};
+use crate::graph::{Op, Stored, StoredFunction};
 use crate::import::problem::{Problem, Problems, Refusal, refuse};
 use crate::import::{ImportError, Imported, RoundingMode};
-use crate::network::{Network, Node, NodeOp, Pixels, TensorId, TensorInfo};
+use crate::network::{Network, Node, Pixels, TensorId, TensorInfo};
+use crate::quantize::lookup;
 
 /// Zero padding that a PAD node adds and the window of the only consumer takes over.
 #[derive(Clone, Copy, Debug)]
@@ -234,15 +236,32 @@ impl<'m, 'b> Lowering<'m, 'b> {
 
     /// Adds a node for the current operator. Its name starts with the key under which TensorFlow Lite's own tools list
     /// intermediate results: the place in the order of execution and the operator.
-    pub(super) fn push(&mut self, node: NodeOp, inputs: Vec<TensorId>, output: TensorId) {
-        self.push_rounded(node, inputs, output, self.rounding());
+    pub(super) fn push(&mut self, op: Op<Stored>, inputs: Vec<TensorId>, output: TensorId) {
+        self.push_fused(op, Activation::None, inputs, output);
     }
 
-    /// As [`Lowering::push`], rounding in another way than the mode says.
-    pub(super) fn push_rounded(&mut self, node: NodeOp, inputs: Vec<TensorId>, output: TensorId, rounding: Rounding) {
+    /// As [`Lowering::push`], with an activation.
+    pub(super) fn push_fused(&mut self, op: Op<Stored>, fused: Activation, inputs: Vec<TensorId>, output: TensorId) {
+        self.push_rounded(op, fused, inputs, output, self.rounding());
+    }
+
+    /// As [`Lowering::push`], for a function of one int8 element.
+    pub(super) fn push_table(&mut self, table: lookup::Table, input: TensorId, output: TensorId) {
+        self.push(Op::Function(StoredFunction::Table(table)), vec![input], output);
+    }
+
+    /// As [`Lowering::push_fused`], rounding in another way than the mode says.
+    pub(super) fn push_rounded(
+        &mut self,
+        op: Op<Stored>,
+        activation: Activation,
+        inputs: Vec<TensorId>,
+        output: TensorId,
+        rounding: Rounding,
+    ) {
         let operator = &self.model.operators[self.at];
         let name = format!("{:03}_{} {}", self.at, operator.kind, self.short_name(operator));
-        self.network.nodes.push(Node { name: name.trim_end().to_owned(), op: node, inputs, output, rounding });
+        self.network.nodes.push(Node { name: name.trim_end().to_owned(), op, activation, inputs, output, rounding });
     }
 
     /// How the current operator rounds.

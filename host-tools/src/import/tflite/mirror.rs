@@ -5,9 +5,10 @@ use kinglet::{Shape, Window};
 use super::lower::Lowering;
 use super::options::damaged;
 use super::schema::Operator;
+use crate::graph::Op;
 use crate::import::mirror::{Mirror, line};
 use crate::import::problem::{Refusal, refuse};
-use crate::network::{NodeOp, TensorId, TensorInfo};
+use crate::network::{TensorId, TensorInfo};
 
 /// What a MIRROR_PAD repeats.
 pub(super) fn mirror(o: &Operator<'_>) -> Result<Mirror, Refusal> {
@@ -62,7 +63,7 @@ impl Lowering<'_, '_> {
             return refuse("repeated rows or columns of so large a map", "pad the image before inference");
         }
         let joint = self.intermediate(TensorInfo { shape: joined, ..info });
-        self.push(NodeOp::Concat, parts, joint);
+        self.push(Op::Concat, parts, joint);
         let to = if axis == 0 { Shape::new(h + added, w, c) } else { Shape::new(h, w + added, c) };
         Ok(self.read_as(joint, to))
     }
@@ -92,7 +93,7 @@ impl Lowering<'_, '_> {
             return id;
         }
         let copy = self.intermediate(TensorInfo { shape, ..info });
-        self.push(NodeOp::Reshape, vec![id], copy);
+        self.push(Op::Reshape(shape), vec![id], copy);
         copy
     }
 }

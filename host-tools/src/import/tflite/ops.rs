@@ -7,9 +7,11 @@ use super::lower::Lowering;
 use super::names as op;
 use super::options::{activation, check_mean, damaged, hint, is_shape_arithmetic, pool_window};
 use super::schema::Operator;
+use crate::graph::Op;
+use crate::import::RoundingMode;
 use crate::import::problem::{Refusal, refuse};
-use crate::import::{RoundingMode, lookup};
-use crate::network::{NodeOp, TensorId, TensorInfo};
+use crate::network::{TensorId, TensorInfo};
+use crate::quantize::lookup;
 
 impl Lowering<'_, '_> {
     /// Lowers one operator.
@@ -67,10 +69,10 @@ impl Lowering<'_, '_> {
             return refuse("input and output have different scales", "TensorFlow Lite's pools do not rescale either");
         }
         let node = match o.code {
-            op::MAX_POOL_2D => NodeOp::MaxPool { window, activation },
-            _ => NodeOp::AveragePool { window, activation },
+            op::MAX_POOL_2D => Op::MaxPool(window),
+            _ => Op::AveragePool(window),
         };
-        self.push(node, vec![input], output);
+        self.push_fused(node, activation, vec![input], output);
         Ok(())
     }
 
@@ -98,7 +100,7 @@ impl Lowering<'_, '_> {
         if self.info(output).shape != Shape::vector(c) {
             return refuse("the output is not one value per channel", "");
         }
-        self.push(NodeOp::Mean, vec![input], output);
+        self.push(Op::Mean, vec![input], output);
         Ok(())
     }
 
@@ -115,7 +117,7 @@ impl Lowering<'_, '_> {
         if !window.is_valid() {
             return refuse("a maximum over too large a map", "");
         }
-        self.push(NodeOp::MaxPool { window, activation: Activation::None }, vec![input], output);
+        self.push(Op::MaxPool(window), vec![input], output);
         Ok(())
     }
 
@@ -148,7 +150,7 @@ impl Lowering<'_, '_> {
         if channels != target.shape.c {
             return refuse("the output's channels are not those of the parts together", "the file contradicts itself");
         }
-        self.push(NodeOp::Concat, inputs, output);
+        self.push(Op::Concat, inputs, output);
         Ok(())
     }
 
@@ -183,7 +185,7 @@ impl Lowering<'_, '_> {
         // Only of int16 elements the mode makes a difference: in a table.
         let desktop = self.mode != RoundingMode::Double && self.info(input).dtype == DType::I16;
         let rounding = if desktop { Rounding::Single } else { self.rounding() };
-        self.push_rounded(NodeOp::Softmax { beta }, vec![input], output, rounding);
+        self.push_rounded(Op::Softmax { beta }, Activation::None, vec![input], output, rounding);
         Ok(())
     }
 
@@ -213,13 +215,13 @@ impl Lowering<'_, '_> {
         } else {
             // Only the label changes, as in TensorFlow Lite: the bytes stay.
             let copy = self.intermediate(TensorInfo { quant: to.quant, ..from.clone() });
-            self.push(NodeOp::Lookup { table: lookup::identity() }, vec![input], copy);
+            self.push_table(lookup::identity(), input, copy);
             copy
         };
         if from.shape == to.shape {
             self.alias(o, input);
         } else {
-            self.push(NodeOp::Reshape, vec![input], output);
+            self.push(Op::Reshape(to.shape), vec![input], output);
         }
         Ok(())
     }
@@ -276,20 +278,14 @@ impl Lowering<'_, '_> {
         let quants = [a, b, output].map(|id| self.info(id).quant);
         let (rounding, clamp) = (self.rounding(), kinglet::Clamp::full(dtype));
         let (valid, node) = match o.code {
-            op::ADD => (
-                Add::new(quants[0], quants[1], quants[2], dtype, rounding, clamp).is_some(),
-                NodeOp::Add { activation },
-            ),
-            op::SUB => (
-                Sub::new(quants[0], quants[1], quants[2], dtype, rounding, clamp).is_some(),
-                NodeOp::Sub { activation },
-            ),
-            _ => (Mul::new(quants[0], quants[1], quants[2], rounding, clamp).is_some(), NodeOp::Mul { activation }),
+            op::ADD => (Add::new(quants[0], quants[1], quants[2], dtype, rounding, clamp).is_some(), Op::Add),
+            op::SUB => (Sub::new(quants[0], quants[1], quants[2], dtype, rounding, clamp).is_some(), Op::Sub),
+            _ => (Mul::new(quants[0], quants[1], quants[2], rounding, clamp).is_some(), Op::Mul),
         };
         if !valid {
             return refuse("scales whose ratio is out of range", "");
         }
-        self.push(node, vec![a, b], output);
+        self.push_fused(node, activation, vec![a, b], output);
         Ok(())
     }
 }

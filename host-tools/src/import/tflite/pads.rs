@@ -5,8 +5,8 @@ use kinglet::{DType, QuantParams, Shape};
 use super::lower::{FusedPad, Lowering};
 use super::names as op;
 use super::schema::{Operator, Type};
+use crate::graph::Op;
 use crate::import::problem::{Refusal, refuse};
-use crate::network::NodeOp;
 
 impl Lowering<'_, '_> {
     /// What is added before and after height, width and channels.
@@ -60,7 +60,8 @@ impl Lowering<'_, '_> {
         if self.info(output).shape != kinglet::ops::Pad::output_shape(self.info(input).shape, before, after) {
             return refuse("the output's shape is not the padded input's", "the file contradicts itself");
         }
-        self.push(NodeOp::Pad { before, after, value }, vec![input], output);
+        let value = quant.dequantize(value.into());
+        self.push(Op::Pad { before, after, value }, vec![input], output);
         Ok(())
     }
 

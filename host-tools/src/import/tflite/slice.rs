@@ -7,8 +7,9 @@ use super::lower::Lowering;
 use super::names as op;
 use super::options::damaged;
 use super::schema::{Model, Operator};
+use crate::graph::{Op, StoredWeights};
 use crate::import::problem::{Refusal, refuse};
-use crate::network::{NodeOp, TensorId, TensorInfo};
+use crate::network::{TensorId, TensorInfo};
 
 /// First element, number of elements, step along height, width, channels.
 pub(super) type Part = [[u32; 3]; 3];
@@ -75,9 +76,9 @@ impl Lowering<'_, '_> {
     /// Makes `target` of elements of `input` as they are: those under the taps that are 1.
     pub(super) fn taken(&mut self, window: Window, weights: Vec<i8>, input: TensorId, target: TensorId) {
         let bias = vec![0; self.info(input).shape.c as usize];
-        let (weight_scales, activation) = (vec![1.0], Activation::None);
-        let node = NodeOp::DepthwiseConv2d { window, weights, weight_scales, bias, activation };
-        self.push_rounded(node, vec![input], target, Rounding::Double);
+        let weights = StoredWeights::Int8 { weights, scales: vec![1.0], bias };
+        let op = Op::DepthwiseConv2d { window, weights };
+        self.push_rounded(op, Activation::None, vec![input], target, Rounding::Double);
     }
 
     /// Makes `target` of channels of `input` by their numbers, all of them within it, each as often as it is named.
@@ -93,9 +94,9 @@ impl Lowering<'_, '_> {
         for (channel, picked) in picked.enumerate() {
             weights[channel * from + picked as usize] = 1;
         }
-        let (window, activation) = (Window::global([1, 1]), Activation::None);
-        let node = NodeOp::Conv2d { window, weights, weight_scales: vec![1.0], bias: vec![0; to], activation };
-        self.push_rounded(node, vec![input], target, Rounding::Double);
+        let weights = StoredWeights::Int8 { weights, scales: vec![1.0], bias: vec![0; to] };
+        let op = Op::Conv2d { window: Window::global([1, 1]), weights };
+        self.push_rounded(op, Activation::None, vec![input], target, Rounding::Double);
         Ok(())
     }
 }

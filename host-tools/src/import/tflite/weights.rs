@@ -6,10 +6,12 @@ use super::lower::{Lowering, quant};
 use super::names as op;
 use super::options::{activation, damaged, extent, padding};
 use super::schema::{Operator, Tensor, Type};
+use crate::graph::{ConstantFunction, Op, StoredConstant, StoredWeights};
+use crate::import::RoundingMode;
 use crate::import::elementwise::broadcast;
 use crate::import::problem::{Refusal, refuse};
-use crate::import::{RoundingMode, lookup};
-use crate::network::{ConstantFunction, NodeOp, TensorId};
+use crate::network::TensorId;
+use crate::quantize::lookup;
 
 /// Weights as they are multiplied: int8, with their scales.
 struct Weights {
@@ -74,12 +76,9 @@ impl Lowering<'_, '_> {
         let taps = Taps { kernel: [kh, kw], dilation, inputs: from.shape.c, outputs: channels };
         self.spend(taps.spread_len(layout)?)?;
         let weights = taps.spread(&data, layout)?;
-        let node = if depthwise {
-            NodeOp::DepthwiseConv2d { window, weights, weight_scales: scales, bias, activation }
-        } else {
-            NodeOp::Conv2d { window, weights, weight_scales: scales, bias, activation }
-        };
-        self.push_rounded(node, vec![input], output, rounding);
+        let weights = StoredWeights::Int8 { weights, scales, bias };
+        let op = if depthwise { Op::DepthwiseConv2d { window, weights } } else { Op::Conv2d { window, weights } };
+        self.push_rounded(op, activation, vec![input], output, rounding);
         Ok(())
     }
 
@@ -106,17 +105,13 @@ impl Lowering<'_, '_> {
         let (bias, rounding) = self.bias(o, outputs, from.dtype)?;
         self.check_factors(input, output, &weights.scales, rounding)?;
         let Weights { data, scales } = weights;
-        if from.shape.len() == inputs && to.shape.len() == outputs {
-            let node = NodeOp::Dense { weights: data, weight_scales: scales, bias, activation };
-            self.push_rounded(node, vec![input], output, rounding);
-        } else if from.shape.c == inputs
-            && to.shape == Shape::new(from.shape.h, from.shape.w, outputs)
-            && scales.len() > 1
-        {
+        let per_channel = scales.len() > 1;
+        let weights = StoredWeights::Int8 { weights: data, scales, bias };
+        let op = if from.shape.len() == inputs && to.shape.len() == outputs {
+            Op::Dense(weights)
+        } else if from.shape.c == inputs && to.shape == Shape::new(from.shape.h, from.shape.w, outputs) && per_channel {
             // A dense layer of every pixel is a pointwise convolution, rounded as the dense layer is.
-            let window = Window::global([1, 1]);
-            let node = NodeOp::Conv2d { window, weights: data, weight_scales: scales, bias, activation };
-            self.push_rounded(node, vec![input], output, rounding);
+            Op::Conv2d { window: Window::global([1, 1]), weights }
         } else {
             return refuse(
                 format!(
@@ -125,7 +120,8 @@ impl Lowering<'_, '_> {
                 ),
                 "only a dense layer over the whole of its input is supported",
             );
-        }
+        };
+        self.push_rounded(op, activation, vec![input], output, rounding);
         Ok(())
     }
 
@@ -260,15 +256,17 @@ impl Lowering<'_, '_> {
             self.spend(from.shape.c as usize)?;
             data = vec![value; from.shape.c as usize];
         }
-        let node = match data[..] {
+        match data[..] {
             [value] if dtype == DType::I8 => {
                 let quants = [from.quant, constant_quant, to.quant];
                 let table = lookup::with_constant(function, quants, value as i8, activation, self.rounding());
-                NodeOp::Lookup { table: table.map_err(|reason| (reason, String::new()))? }
+                self.push_table(table.map_err(|reason| (reason, String::new()))?, id, output);
             }
-            _ => NodeOp::Constant { function, data, quant: constant_quant, activation },
-        };
-        self.push(node, vec![id], output);
+            _ => {
+                let data = StoredConstant { data, quant: constant_quant };
+                self.push_fused(Op::Constant { function, data }, activation, vec![id], output);
+            }
+        }
         Ok(())
     }
 }

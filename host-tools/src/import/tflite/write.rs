@@ -4,15 +4,19 @@
 //! that other tools ignore, so that importing the file gives the same network again.
 
 use kinglet::ops::Curve;
+use kinglet::quant::quantize;
 use kinglet::{Activation, DType, Padding, QuantParams, Rounding, Shape, Window};
 use thiserror::Error;
 
 use super::extras::Extras;
 use super::file::{File, FileOperator, FileTensor, element};
 use super::names as op;
+use crate::graph::{Channels, ConstantFunction, Op, Stored, StoredConstant, StoredFunction, StoredWeights};
 use crate::import::flat_write::Value;
-use crate::import::lookup;
-use crate::network::{ConstantFunction, Network, Node, NodeOp, TensorId, TensorInfo};
+use crate::network::{Network, Node, TensorId, TensorInfo};
+use crate::quantize::lookup;
+
+const HALF_PRECISION: &str = "it takes float16, which has no kernels there";
 
 /// Why a network cannot be written as a TensorFlow Lite file.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -58,17 +62,13 @@ fn is_vector(shape: Shape) -> bool {
 }
 
 /// Whether an operator takes four dimensions, also of a single pixel.
-fn needs_image(op: &NodeOp) -> bool {
-    !matches!(
-        op,
-        NodeOp::Dense { .. }
-            | NodeOp::Reshape
-            | NodeOp::Softmax { .. }
-            | NodeOp::Lookup { .. }
-            | NodeOp::Rescale { .. }
-            | NodeOp::Sigmoid { .. }
-            | NodeOp::Constant { .. }
-    )
+fn needs_image(op: &Op<Stored>) -> bool {
+    match op {
+        Op::Conv2d { .. } | Op::DepthwiseConv2d { .. } | Op::MaxPool(_) | Op::AveragePool(_) | Op::Mean => true,
+        Op::Add | Op::Sub | Op::Mul | Op::Concat | Op::Pad { .. } => true,
+        Op::Input | Op::Dense(_) | Op::BatchNorm(_) | Op::Activate(_) | Op::Function(_) => false,
+        Op::Constant { .. } | Op::Reshape(_) | Op::Softmax { .. } => false,
+    }
 }
 
 type Options = (u8, Vec<(u16, Value)>);
@@ -148,35 +148,35 @@ impl Writer<'_> {
     fn node(&mut self, node: &Node) -> Result<(), String> {
         let Some(&first) = node.inputs.first() else { return Err("it has no input".into()) };
         match &node.op {
-            NodeOp::Conv2d { window, weights, weight_scales, bias, activation } => {
+            Op::Conv2d { window, weights } => {
                 let c = self.network.tensors[node.output].shape.c as i32;
                 let [kh, kw] = window.kernel.map(|k| k as i32);
                 let inputs = self.network.tensors[first].shape.c as i32;
-                let filter = self.filter(node, vec![c, kh, kw, inputs], weights, weight_scales, 0);
-                let bias = self.bias(node, first, weight_scales, bias);
+                let filter = self.filter(node, vec![c, kh, kw, inputs], weights, 0)?;
+                let bias = self.bias(node, first, weights)?;
                 let (input, padding) = self.padded(node, first, window)?;
                 let output = self.result(node, true);
                 let [sh, sw] = window.stride.map(|s| Value::I32(s as i32));
-                let options = vec![(0, padding), (1, sw), (2, sh), (3, fused(*activation))];
+                let options = vec![(0, padding), (1, sw), (2, sh), (3, fused(node.activation))];
                 self.operator(op::CONV_2D, 3, vec![input, filter, bias], output, (1, options));
             }
-            NodeOp::DepthwiseConv2d { window, weights, weight_scales, bias, activation } => {
+            Op::DepthwiseConv2d { window, weights } => {
                 let c = self.network.tensors[node.output].shape.c;
                 let [kh, kw] = window.kernel.map(|k| k as i32);
                 let multiplier = c / self.network.tensors[first].shape.c.max(1);
-                let filter = self.filter(node, vec![1, kh, kw, c as i32], weights, weight_scales, 3);
-                let bias = self.bias(node, first, weight_scales, bias);
+                let filter = self.filter(node, vec![1, kh, kw, c as i32], weights, 3)?;
+                let bias = self.bias(node, first, weights)?;
                 let (input, padding) = self.padded(node, first, window)?;
                 let output = self.result(node, true);
                 let [sh, sw] = window.stride.map(|s| Value::I32(s as i32));
                 let multiplier = Value::I32(multiplier as i32);
-                let options = vec![(0, padding), (1, sw), (2, sh), (3, multiplier), (4, fused(*activation))];
+                let options = vec![(0, padding), (1, sw), (2, sh), (3, multiplier), (4, fused(node.activation))];
                 self.operator(op::DEPTHWISE_CONV_2D, 3, vec![input, filter, bias], output, (2, options));
             }
-            NodeOp::Dense { weights, weight_scales, bias, activation } => {
-                let (outputs, inputs) = (bias.len() as i32, self.network.tensors[first].shape.len() as i32);
-                let filter = self.filter(node, vec![outputs, inputs], weights, weight_scales, 0);
-                let bias = self.bias(node, first, weight_scales, bias);
+            Op::Dense(weights) => {
+                let (outputs, inputs) = (weights.channels() as i32, self.network.tensors[first].shape.len() as i32);
+                let filter = self.filter(node, vec![outputs, inputs], weights, 0)?;
+                let bias = self.bias(node, first, weights)?;
                 let (input, _) = self.operand(first);
                 let output = self.result(node, false);
                 self.operator(
@@ -184,35 +184,33 @@ impl Writer<'_> {
                     4,
                     vec![input, filter, bias],
                     output,
-                    (8, vec![(0, fused(*activation))]),
+                    (8, vec![(0, fused(node.activation))]),
                 );
             }
-            NodeOp::MaxPool { window, activation } => self.pool(node, first, op::MAX_POOL_2D, window, *activation)?,
-            NodeOp::AveragePool { window, activation } => {
-                self.pool(node, first, op::AVERAGE_POOL_2D, window, *activation)?
-            }
-            NodeOp::Mean => {
+            Op::MaxPool(window) => self.pool(node, first, op::MAX_POOL_2D, window)?,
+            Op::AveragePool(window) => self.pool(node, first, op::AVERAGE_POOL_2D, window)?,
+            Op::Mean => {
                 let input = self.image(first);
                 let axes = self.integers(format!("{}/axes", node.name), vec![2], &[1, 2]);
                 let output = self.result(node, false);
                 self.operator(op::MEAN, 2, vec![input, axes], output, (27, vec![(0, Value::bool(false))]));
             }
-            NodeOp::Add { activation } => self.pair(node, op::ADD, 11, *activation),
-            NodeOp::Sub { activation } => self.pair(node, op::SUB, 28, *activation),
-            NodeOp::Mul { activation } => self.pair(node, op::MUL, 21, *activation),
-            NodeOp::Concat => {
+            Op::Add => self.pair(node, op::ADD, 11),
+            Op::Sub => self.pair(node, op::SUB, 28),
+            Op::Mul => self.pair(node, op::MUL, 21),
+            Op::Concat => {
                 let (inputs, image) = self.together(node);
                 let output = self.result(node, image);
                 let axis = Value::I32(if image { 3 } else { 1 });
                 self.operator(op::CONCATENATION, 2, inputs, output, (10, vec![(0, axis)]));
             }
-            NodeOp::Softmax { beta } => {
+            Op::Softmax { beta } => {
                 let (input, image) = self.operand(first);
                 let output = self.result(node, image);
                 self.operator(op::SOFTMAX, 2, vec![input], output, (9, vec![(0, Value::F32(*beta))]));
             }
-            NodeOp::Lookup { table } => self.lookup(node, first, table)?,
-            NodeOp::Constant { function, data, quant, activation } => {
+            Op::Function(StoredFunction::Table(table)) => self.lookup(node, first, table)?,
+            Op::Constant { function, data: StoredConstant { data, quant } } => {
                 let (input, image) = self.operand(first);
                 let shape = self.network.tensors[first].shape;
                 let of = if data.len() == shape.c as usize { vec![data.len() as i32] } else { dims(shape, image) };
@@ -228,61 +226,60 @@ impl Writer<'_> {
                 if *function == ConstantFunction::SubFrom {
                     inputs.reverse();
                 }
-                self.operator(code, 2, inputs, output, (options, vec![(0, fused(*activation))]));
+                self.operator(code, 2, inputs, output, (options, vec![(0, fused(node.activation))]));
             }
-            NodeOp::Rescale { slope, activation } => {
+            Op::Activate(activation) => {
                 let same = self.network.tensors[first].quant.same(self.network.tensors[node.output].quant);
-                let (code, version, options) = match (slope, activation) {
-                    (None, Activation::None) => (op::QUANTIZE, 2, (89, vec![])),
-                    (Some(slope), Activation::None) => (op::LEAKY_RELU, 2, (75, vec![(0, Value::F32(*slope))])),
-                    (None, Activation::Relu) => (op::RELU, 2, (0, vec![])),
-                    (None, Activation::Relu6) if same => (op::RELU6, 2, (0, vec![])),
+                match activation {
+                    Activation::None => self.function(node, first, (op::QUANTIZE, 2), (89, vec![])),
+                    Activation::Relu => self.function(node, first, (op::RELU, 2), (0, vec![])),
+                    Activation::Relu6 if same => self.function(node, first, (op::RELU6, 2), (0, vec![])),
                     _ => return Err("its activation is that of no operator there".into()),
-                };
-                let (input, image) = self.operand(first);
-                let output = self.result(node, image);
-                self.operator(code, version, vec![input], output, options);
+                }
             }
-            NodeOp::Sigmoid { curve } => {
-                let (input, image) = self.operand(first);
-                let output = self.result(node, image);
-                let code = if *curve == Curve::Tanh { op::TANH } else { op::LOGISTIC };
-                self.operator(code, 3, vec![input], output, (0, vec![]));
+            Op::Function(StoredFunction::Slope(slope)) => {
+                self.function(node, first, (op::LEAKY_RELU, 2), (75, vec![(0, Value::F32(*slope))]));
             }
-            NodeOp::Float { .. } | NodeOp::FloatConstant { .. } | NodeOp::Piecewise(_) | NodeOp::Convert => {
-                return Err("it takes float16, which has no kernels there".into());
+            Op::Function(StoredFunction::Curve(Curve::Tanh)) => self.function(node, first, (op::TANH, 3), (0, vec![])),
+            Op::Function(StoredFunction::Curve(Curve::Logistic)) => {
+                self.function(node, first, (op::LOGISTIC, 3), (0, vec![]));
             }
-            NodeOp::Reshape => {
+            Op::Function(StoredFunction::Pieces(_)) => return Err(HALF_PRECISION.into()),
+            Op::Input => return Err("it computes nothing".into()),
+            Op::BatchNorm(never) => match *never {},
+            Op::Reshape(_) => {
                 let (input, _) = self.operand(first);
                 let image = !is_vector(self.network.tensors[node.output].shape);
                 let output = self.result(node, image);
                 let to = dims(self.network.tensors[node.output].shape, image);
                 self.reshape(input, output, &to, node.name.clone());
             }
-            NodeOp::Pad { before, after, value } => {
+            Op::Pad { before, after, value } => {
                 let input = self.image(first);
                 let quant = (self.network.tensors[first].dtype, self.network.tensors[first].quant);
                 let amounts = [0, 0, before[0], after[0], before[1], after[1], before[2], after[2]];
                 let output = self.result(node, true);
-                self.pad(input, output, amounts, *value, quant, &node.name);
+                self.pad(input, output, amounts, quantize(*value, quant.1) as i16, quant, &node.name);
             }
         }
         Ok(())
     }
 
-    fn filter(&mut self, node: &Node, dims: Vec<i32>, weights: &[i8], scales: &[f32], axis: i32) -> i32 {
-        self.file.tensor(FileTensor {
+    fn filter(&mut self, node: &Node, dims: Vec<i32>, weights: &StoredWeights, axis: i32) -> Result<i32, String> {
+        let StoredWeights::Int8 { weights, scales, .. } = weights else { return Err(HALF_PRECISION.into()) };
+        Ok(self.file.tensor(FileTensor {
             name: format!("{}/weights", node.name),
             dims,
             element: element::INT8,
             data: weights.iter().map(|&w| w as u8).collect(),
-            scales: scales.to_vec(),
+            scales: scales.clone(),
             zero_points: vec![0; scales.len()],
             axis,
-        })
+        }))
     }
 
-    fn bias(&mut self, node: &Node, input: TensorId, scales: &[f32], bias: &[i64]) -> i32 {
+    fn bias(&mut self, node: &Node, input: TensorId, weights: &StoredWeights) -> Result<i32, String> {
+        let StoredWeights::Int8 { scales, bias, .. } = weights else { return Err(HALF_PRECISION.into()) };
         let (name, dims) = (format!("{}/bias", node.name), vec![bias.len() as i32]);
         let index = if node.rounding == Rounding::Wide {
             self.constant(name, dims, element::INT64, bias.iter().flat_map(|v| v.to_le_bytes()).collect())
@@ -294,7 +291,7 @@ impl Writer<'_> {
         let tensor = &mut self.file.tensors[index as usize];
         tensor.scales = scales.iter().map(|s| s * scale).collect();
         tensor.zero_points = vec![0; scales.len()];
-        index
+        Ok(index)
     }
 
     fn pad(&mut self, input: i32, output: i32, amounts: [u32; 8], value: i16, quant: (DType, QuantParams), name: &str) {
@@ -321,8 +318,8 @@ impl Writer<'_> {
             return Ok((index, SAME));
         }
         let value = match node.op {
-            NodeOp::MaxPool { .. } => info.dtype.min() as i16,
-            NodeOp::AveragePool { .. } => return Err("its padding is neither SAME nor VALID".into()),
+            Op::MaxPool(_) => info.dtype.min() as i16,
+            Op::AveragePool(_) => return Err("its padding is neither SAME nor VALID".into()),
             _ => info.quant.zero_point as i16,
         };
         let [(top, bottom), (left, right)] = [0, 1].map(|axis| (window.before[axis], window.after[axis]));
@@ -333,19 +330,12 @@ impl Writer<'_> {
         Ok((padded, VALID))
     }
 
-    fn pool(
-        &mut self,
-        node: &Node,
-        input: TensorId,
-        code: i32,
-        window: &Window,
-        activation: Activation,
-    ) -> Result<(), String> {
+    fn pool(&mut self, node: &Node, input: TensorId, code: i32, window: &Window) -> Result<(), String> {
         let (input, padding) = self.padded(node, input, window)?;
         let output = self.result(node, true);
         let [sh, sw] = window.stride.map(|s| Value::I32(s as i32));
         let [kh, kw] = window.kernel.map(|k| Value::I32(k as i32));
-        let options = vec![(0, padding), (1, sw), (2, sh), (3, kw), (4, kh), (5, fused(activation))];
+        let options = vec![(0, padding), (1, sw), (2, sh), (3, kw), (4, kh), (5, fused(node.activation))];
         self.operator(code, 2, vec![input], output, (5, options));
         Ok(())
     }
@@ -357,10 +347,10 @@ impl Writer<'_> {
         (node.inputs.iter().map(pick).collect(), image)
     }
 
-    fn pair(&mut self, node: &Node, code: i32, options: u8, activation: Activation) {
+    fn pair(&mut self, node: &Node, code: i32, options: u8) {
         let (inputs, image) = self.together(node);
         let output = self.result(node, image);
-        self.operator(code, 2, inputs, output, (options, vec![(0, fused(activation))]));
+        self.operator(code, 2, inputs, output, (options, vec![(0, fused(node.activation))]));
     }
 
     /// The function of theirs that a table is the table of.
@@ -380,10 +370,14 @@ impl Writer<'_> {
         let Some((code, version, options, _)) = found else {
             return Err("its table is that of no operator there".into());
         };
+        self.function(node, input, (code, version), (options, vec![]));
+        Ok(())
+    }
+
+    fn function(&mut self, node: &Node, input: TensorId, (code, version): (i32, i32), options: Options) {
         let (input, image) = self.operand(input);
         let output = self.result(node, image);
-        self.operator(code, version, vec![input], output, (options, vec![]));
-        Ok(())
+        self.operator(code, version, vec![input], output, options);
     }
 }
 

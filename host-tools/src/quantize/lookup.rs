@@ -9,8 +9,7 @@ use kinglet::quant::{quantize, requantize};
 use kinglet::{Activation, Clamp, DType, Multiplier, QuantParams, Rounding};
 
 use super::fixed_point;
-use crate::graph::erf;
-use crate::network::ConstantFunction;
+use crate::graph::{ConstantFunction, erf};
 
 /// The output for every input, from -128 on.
 pub type Table = Vec<i8>;

@@ -1,17 +1,20 @@
-//! int8 weights with int16 activations: what the layers of a folded network become in TensorFlow Lite's 16x8 scheme.
+//! int8 weights with int16 activations, TensorFlow Lite's 16x8 scheme: the constants of a folded network's layers.
 //!
 //! Activations are symmetric, weights are the int8 ones, biases have 64 bits. Ranges are those that were chosen for 8 bits, so that
 //! what shares a quantization there shares one here; with 16 bits there is no need to cut any off, and extremes are best.
+
+use std::convert::Infallible;
 
 use kinglet::ops::{Curve, Softmax};
 use kinglet::quant::quantize;
 use kinglet::{DType, QuantParams};
 
-use super::emit::{self, Quantized};
-use super::fold::{FoldedNode, FoldedOp, Weights};
+use super::emit::Quantized;
+use super::pieces;
 use super::scales::TANH;
-use crate::graph::{Binary, Function, Unary};
-use crate::network::NodeOp;
+use crate::graph::{
+    Binary, Convert, Function, Node, Real, Stored, StoredConstant, StoredFunction, StoredWeights, Unary, Weights,
+};
 
 /// The quantization of probabilities, logistic functions and hyperbolic tangents, which TensorFlow Lite fixes.
 pub const UNIT: QuantParams = QuantParams { scale: 1.0 / 32768.0, zero_point: 0 };
@@ -33,33 +36,44 @@ fn symmetric(largest: f64) -> QuantParams {
     if scale < f32::MIN_POSITIVE { UNIT } else { QuantParams { scale, zero_point: 0 } }
 }
 
-/// The form of a node, of those that have one; the others are [`Form`]s of a function, and the softmax, whose output is in
-/// [`UNIT`]s.
-pub(super) fn op(node: &FoldedNode, input: QuantParams, output: QuantParams) -> NodeOp {
-    let activation = node.activation;
-    match &node.op {
-        FoldedOp::Conv2d(_, weights) | FoldedOp::DepthwiseConv2d(_, weights) | FoldedOp::Dense(weights) => {
-            emit::weighted(node, quantized(node, weights, input, output))
-        }
-        FoldedOp::Constant(function, numbers) => {
-            let quant = symmetric(numbers.iter().fold(0.0, |most: f64, x| most.max(f64::from(x.abs()))));
-            let most = DType::I16.max();
-            let data = numbers.iter().map(|&x| quantize(x, quant).clamp(-most, most) as i16).collect();
-            NodeOp::Constant { function: *function, data, quant, activation }
-        }
-        FoldedOp::Activate => NodeOp::Rescale { slope: None, activation },
-        _ => emit::op(node, input, output),
+/// Constants for int16 activations of these quantizations; a function's are those of its [`Form`]'s last or only operator.
+pub(super) struct Int16<'n> {
+    pub(super) node: &'n Node<Real>,
+    pub(super) input: QuantParams,
+    pub(super) output: QuantParams,
+}
+
+impl Convert<Real, Stored> for Int16<'_> {
+    type Error = Infallible;
+
+    fn weights(&self, weights: &Weights) -> Result<StoredWeights, Infallible> {
+        Ok(quantized(self.node, weights, self.input, self.output).stored())
+    }
+
+    fn constant(&self, numbers: &Vec<f32>) -> Result<StoredConstant, Infallible> {
+        let quant = symmetric(numbers.iter().fold(0.0, |most: f64, x| most.max(f64::from(x.abs()))));
+        let most = DType::I16.max();
+        let data = numbers.iter().map(|&x| quantize(x, quant).clamp(-most, most) as i16).collect();
+        Ok(StoredConstant { data, quant })
+    }
+
+    fn function(&self, function: &Function) -> Result<StoredFunction, Infallible> {
+        Ok(match Form::of(function) {
+            Form::Curve(curve) | Form::Gate(curve) => StoredFunction::Curve(curve),
+            Form::Slope(slope) => StoredFunction::Slope(slope),
+            Form::Pieces => StoredFunction::Pieces(pieces::fit(|x| function.at(x))),
+        })
     }
 }
 
 /// The weights of a node. What only selects elements has weights of 1, which change none of the 16 bits.
-pub(super) fn quantized(node: &FoldedNode, weights: &Weights, input: QuantParams, output: QuantParams) -> Quantized {
+pub(super) fn quantized(node: &Node<Real>, weights: &Weights, input: QuantParams, output: QuantParams) -> Quantized {
     if node.keeps_quantization() {
-        let channels = weights.channels();
+        let channels = weights.bias.len();
         let weights = weights.weights.iter().map(|&one_or_zero| one_or_zero as i8).collect();
-        return Quantized { weights, weight_scales: vec![1.0; channels], bias: vec![0; channels] };
+        return Quantized { weights, scales: vec![1.0; channels], bias: vec![0; channels] };
     }
-    Quantized::wide(weights, input, output)
+    Quantized::int16(weights, input, output)
 }
 
 /// What a function of int16 elements is computed by.
@@ -71,8 +85,8 @@ pub(super) enum Form {
     Gate(Curve),
     /// The elements below 0 multiplied by a factor.
     Slope(f32),
-    /// None of these: by way of float16, whose 11 bits are more than int8 weights are good for.
-    Halves,
+    /// None of these: by way of half precision, whose 11 bits are more than int8 weights are good for.
+    Pieces,
 }
 
 impl Form {
@@ -86,18 +100,18 @@ impl Form {
             return Form::Curve(curve);
         }
         match function {
-            Function::Binary(Binary::Mul, a, b) if **a == Function::X => curve(b).map_or(Form::Halves, Form::Gate),
-            Function::Binary(Binary::Mul, a, b) if **b == Function::X => curve(a).map_or(Form::Halves, Form::Gate),
+            Function::Binary(Binary::Mul, a, b) if **a == Function::X => curve(b).map_or(Form::Pieces, Form::Gate),
+            Function::Binary(Binary::Mul, a, b) if **b == Function::X => curve(a).map_or(Form::Pieces, Form::Gate),
             Function::Binary(Binary::Add, _, below) => match &**below {
                 Function::Binary(Binary::Mul, slope, _) => match **slope {
                     Function::Constant(slope) if slope >= 0.0 && *function == Function::leaky_relu(slope) => {
                         Form::Slope(slope as f32)
                     }
-                    _ => Form::Halves,
+                    _ => Form::Pieces,
                 },
-                _ => Form::Halves,
+                _ => Form::Pieces,
             },
-            _ => Form::Halves,
+            _ => Form::Pieces,
         }
     }
 }
@@ -115,10 +129,10 @@ mod tests {
             (x() * sigmoid(), Form::Gate(Curve::Logistic)),
             (sigmoid() * x(), Form::Gate(Curve::Logistic)),
             (Function::leaky_relu(0.25), Form::Slope(0.25)),
-            (Function::leaky_relu(-0.25), Form::Halves),
-            (x() * x(), Form::Halves),
-            (Function::hard_swish(), Form::Halves),
-            (x().then(Unary::Abs).then(Unary::Tanh), Form::Halves),
+            (Function::leaky_relu(-0.25), Form::Pieces),
+            (x() * x(), Form::Pieces),
+            (Function::hard_swish(), Form::Pieces),
+            (x().then(Unary::Abs).then(Unary::Tanh), Form::Pieces),
         ] {
             assert_eq!(Form::of(&function), form, "{function:?}");
         }
