@@ -108,7 +108,7 @@ impl Budgets {
 
 /// What an exported model costs, in words.
 pub(super) fn cost(exported: &Exported) -> String {
-    let Exported { bytes, plan, time } = exported;
+    let Exported { bytes, plan, time, .. } = exported;
     let arena = match plan.fast_len {
         0 => format!("{} bytes of arena", grouped(plan.arena_len.into())),
         fast => format!(

@@ -1,15 +1,15 @@
 //! Which algorithm computes each convolution: the fewest instructions that flash and RAM allow.
 //!
 //! Faster algorithms take weights that were transformed at export (flash), or scratch (RAM). Flash is spent where a
-//! byte saves most. RAM is the planner's: where its plan does not fit, the convolution with the most scratch at a
-//! moment that is too full has to make do with less.
+//! byte saves most. RAM is the planner's: where its plan does not fit, the convolutions whose scratch it finds too large
+//! have to make do with less.
 
 use kinglet::kernels::algorithms::{Candidate, ConvAlgorithm, Core, Layer, candidates, choose};
 use kinglet::ops::Op;
 
 use super::{Constants, ExportError, Options};
 use crate::network::Network;
-use crate::plan::{Plan, Program};
+use crate::plan::{Demand, Program};
 
 /// A network's nodes over the constants of the algorithms that were chosen, and how far each may go.
 pub(super) struct Choice<'n> {
@@ -20,6 +20,8 @@ pub(super) struct Choice<'n> {
     layers: Vec<Option<(Layer, Vec<Candidate>)>>,
     /// The most scratch that the algorithm of each node may take.
     limits: Vec<usize>,
+    /// The candidate of each node that was chosen last.
+    chosen: Vec<Option<Candidate>>,
     /// Bytes of packed weights for all convolutions.
     flash: usize,
 }
@@ -63,22 +65,23 @@ impl<'n> Choice<'n> {
             // The smallest packing beside that of the portable code, which only few bytes would speak for.
             None => layers.iter().flatten().filter_map(|(_, list)| smallest_packing(list, options.core)).sum(),
         };
-        Ok(Self { network, direct, limits: vec![usize::MAX; layers.len()], layers, flash })
+        let (limits, chosen) = (vec![usize::MAX; layers.len()], vec![None; layers.len()]);
+        Ok(Self { network, direct, layers, limits, chosen, flash })
     }
 
-    /// The constants of every node for the best algorithms within the limits.
-    pub(super) fn constants(&self) -> Vec<Constants> {
+    /// Chooses the best algorithms within the limits, and makes the constants of every node those of its algorithm.
+    pub(super) fn apply(&mut self, constants: &mut [Constants]) {
         let lists: Vec<Vec<Candidate>> =
             self.layers.iter().map(|layer| layer.as_ref().map_or(Vec::new(), |(_, list)| list.clone())).collect();
-        let chosen = choose(&lists, self.flash, |node, candidate| self.allows(node, candidate));
-        let nodes = self.network.nodes.iter().zip(self.direct).zip(&self.layers).zip(chosen);
-        nodes
-            .map(|(((node, direct), layer), chosen)| {
-                let packed =
-                    layer.as_ref().zip(chosen).and_then(|((layer, _), c)| direct.packed(c.algorithm, layer, node));
-                packed.unwrap_or_else(|| direct.clone())
-            })
-            .collect()
+        self.chosen = choose(&lists, self.flash, |node, candidate| self.allows(node, candidate));
+        for (node, constants) in constants.iter_mut().enumerate() {
+            let (Some((layer, _)), Some(chosen)) = (&self.layers[node], self.chosen[node]) else { continue };
+            // Packing takes long, and most algorithms stay.
+            if constants.algorithm() != chosen.algorithm {
+                let packed = self.direct[node].packed(chosen.algorithm, layer, &self.network.nodes[node]);
+                *constants = packed.unwrap_or_else(|| self.direct[node].clone());
+            }
+        }
     }
 
     /// Whether a candidate keeps to its node's limit; the one with the least scratch always does.
@@ -91,25 +94,22 @@ impl<'n> Choice<'n> {
         self.layers[node].iter().flat_map(|(_, list)| list).map(|candidate| candidate.scratch).min().unwrap_or(0)
     }
 
-    /// Tightens the limit of the convolution with the most scratch among the steps at moments that use more than `ram`
-    /// bytes; whether there was one that can do with less.
-    pub(super) fn tighten(&mut self, program: &Program<'_>, plan: &Plan, ram: u32) -> bool {
-        let in_use = plan.in_use();
-        let worst = in_use.iter().copied().max().unwrap_or(0);
-        // Packing may need more than is ever in use: then the fullest moments are the ones to relieve.
-        let full = |moment: u32| in_use.get(moment as usize).is_some_and(|&bytes| bytes > ram || bytes == worst);
-        let steps = plan.steps.iter().filter(|step| full(step.moment));
-        let worst = steps
-            .filter_map(|step| {
-                let output = program.steps[step.step].output;
-                let node = self.network.nodes.iter().position(|node| node.output == output)?;
-                let scratch = step.scratch.len as usize;
-                (self.layers[node].is_some() && scratch > self.least_scratch(node)).then_some((scratch, node))
-            })
-            .max();
-        let Some((scratch, node)) = worst else { return false };
-        self.limits[node] = scratch - 1;
-        true
+    /// Limits the scratch of convolutions to what is demanded; whether one of them has to change its algorithm for it. Every
+    /// limit that is set takes the chosen algorithm from a convolution, so this can be true only as often as there are
+    /// candidates.
+    pub(super) fn tighten(&mut self, program: &Program<'_>, demands: &[Demand]) -> bool {
+        let mut changed = false;
+        for demand in demands {
+            let output = program.steps[demand.step].output;
+            let node = self.network.nodes.iter().position(|node| node.output == output);
+            let Some((node, chosen)) = node.and_then(|node| Some((node, self.chosen[node]?))) else { continue };
+            if chosen.scratch > self.least_scratch(node) {
+                let below = self.limits[node].min(chosen.scratch - 1);
+                self.limits[node] = below.min(demand.scratch as usize);
+                changed = true;
+            }
+        }
+        changed
     }
 
     /// Limits every convolution to the least scratch that an algorithm in the core's own instructions takes: the portable

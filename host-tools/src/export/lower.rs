@@ -143,6 +143,11 @@ impl Constants {
         }
     }
 
+    /// How a convolution is computed.
+    pub(super) const fn algorithm(&self) -> ConvAlgorithm {
+        self.algorithm
+    }
+
     /// Bytes of weights.
     pub(super) fn weights_len(&self) -> usize {
         self.weights.len()

@@ -87,6 +87,8 @@ pub struct Exported {
     pub plan: Plan,
     /// What choosing algorithms and planning took.
     pub time: Duration,
+    /// How often algorithms were chosen anew.
+    pub rounds: usize,
 }
 
 /// What the exporter may spend.
@@ -114,43 +116,46 @@ pub fn to_bytes(network: &Network, options: &Options) -> Result<Exported, Export
     let direct = network.nodes.iter().map(|node| Constants::of(network, node)).collect::<Result<Vec<_>, _>>()?;
     network.nodes.iter().zip(&direct).try_for_each(|(node, constants)| constants.check(network, node))?;
     let mut choice = Choice::new(network, &direct, options)?;
+    let mut constants = direct.clone();
+    let smallest = |constants: &[Constants]| {
+        Ok::<_, ExportError>(Plan::smallest(&Program::new(network, constants)?, &options.plan))
+    };
     // The least scratch gives the least arena; the budget, or that, is then spent on faster algorithms.
     choice.least();
-    let constants = choice.constants();
-    let least = Plan::new(&Program::new(network, &constants)?, &options.plan);
-    choice.lift();
+    choice.apply(&mut constants);
+    let least = smallest(&constants)?;
     let ram = options.plan.ram.unwrap_or(least.slow_len());
-    let plan_options = plan::Options { ram: Some(ram), ..options.plan };
-    let mut smallest = (least, constants);
+    choice.lift();
+    let mut rounds = 0;
     loop {
-        let constants = choice.constants();
+        rounds += 1;
+        choice.apply(&mut constants);
         let program = Program::new(network, &constants)?;
-        let plan = Plan::new(&program, &plan_options);
-        if plan.slow_len() <= ram {
-            return write(network, &program, plan, start.elapsed());
-        }
-        let more = choice.tighten(&program, &plan, ram.saturating_add(plan.fast_len));
-        if plan.slow_len() < smallest.0.slow_len() {
-            smallest = (plan, constants);
-        }
-        if !more {
-            break;
+        match Plan::within(&program, &options.plan, ram) {
+            Ok(plan) => return write(network, &program, plan, start, rounds),
+            // Each time some convolution loses an algorithm, and none gets one back.
+            Err(demands) if choice.tighten(&program, &demands) => {}
+            Err(_) => break,
         }
     }
-    let (plan, constants) = smallest;
+    let tight = smallest(&constants)?;
+    choice.least();
+    choice.apply(&mut constants);
     let program = Program::new(network, &constants)?;
-    if plan.slow_len() <= ram {
-        return write(network, &program, plan, start.elapsed());
+    if least.slow_len() <= ram {
+        let plan = Plan::within(&program, &options.plan, ram).unwrap_or(least);
+        return write(network, &program, plan, start, rounds);
     }
     if options.plan.ram.is_some() {
         // Other algorithms may happen to pack better: what is found without a budget may meet it.
         let plan = plan::Options { ram: None, ..options.plan };
         let exported = to_bytes(network, &Options { plan, ..*options })?;
         if exported.plan.slow_len() <= ram {
-            return Ok(Exported { time: start.elapsed(), ..exported });
+            return Ok(Exported { time: start.elapsed(), rounds: rounds + exported.rounds, ..exported });
         }
     }
-    Err(too_large(network, &program, &plan, ram, options.plan.fast))
+    let needed = if tight.slow_len() < least.slow_len() { tight } else { least };
+    Err(too_large(network, &program, &needed, ram, options.plan.fast))
 }
 
 /// What is missing, and where.
@@ -165,7 +170,13 @@ fn too_large(network: &Network, program: &Program<'_>, plan: &Plan, ram: u32, fa
 }
 
 /// Writes a planned program and has the runtime check it.
-fn write(network: &Network, program: &Program<'_>, plan: Plan, time: Duration) -> Result<Exported, ExportError> {
+fn write(
+    network: &Network,
+    program: &Program<'_>,
+    plan: Plan,
+    start: Instant,
+    rounds: usize,
+) -> Result<Exported, ExportError> {
     let steps: Vec<_> = plan
         .steps
         .iter()
@@ -196,7 +207,7 @@ fn write(network: &Network, program: &Program<'_>, plan: Plan, time: Duration) -
     }
     .to_bytes();
     match Model::new(&bytes) {
-        Ok(_) => Ok(Exported { bytes, plan, time }),
+        Ok(_) => Ok(Exported { bytes, plan, time: start.elapsed(), rounds }),
         Err(error) => Err(ExportError::Refused { network: network.name.clone(), error }),
     }
 }

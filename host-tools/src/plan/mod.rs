@@ -79,33 +79,57 @@ const SPLIT_BUDGET: usize = 2_000;
 /// Cuts into chains that may be placed.
 const CUTS: usize = 8;
 
+/// A step whose scratch keeps a program out of its budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Demand {
+    /// Index into the program's steps.
+    pub step: usize,
+    /// The bytes of scratch that would do; fewer than the step has.
+    pub scratch: u32,
+}
+
 impl Plan {
-    /// Plans a program.
-    pub fn new(program: &Program<'_>, options: &Options) -> Self {
-        let values = program.values();
-        let given = program.search_steps();
-        let (input, output) = (program.input, program.output);
-        let attempt = |order: Vec<usize>| {
-            let steps: Vec<_> = order.iter().map(|&step| given[step].clone()).collect();
-            let cuts = Order { values: &values, steps: &steps, input, output }.cuts(options.streaming);
-            Attempt { program, order, cuts, options: *options }
-        };
-        // The order with the least peak is that of whole tensors; the given one may make better chains.
-        let least = attempt(order::least_peak(&Order { values: &values, steps: &given, input, output }));
-        let other = (0..given.len()).collect::<Vec<_>>();
-        let other = (other != least.order).then(|| attempt(other));
-        let both = || std::iter::once(&least).chain(&other);
-        let fastest = options
-            .ram
-            .and_then(|ram| both().filter_map(|attempt| attempt.fastest_within(ram)).min_by_key(|&(calls, _)| calls));
-        if let Some((_, plan)) = fastest {
-            return plan;
-        }
+    /// Plans a program in the least bytes.
+    pub fn smallest(program: &Program<'_>, options: &Options) -> Self {
+        let Attempts { least, other } = Attempts::new(program, options);
         let plan = least.smallest();
         match other.map(|other| other.smallest()) {
             Some(other) if other.size() < plan.size() => other,
             _ => plan,
         }
+    }
+
+    /// The plan with the fewest calls that takes at most `ram` bytes beside the fast memory.
+    ///
+    /// # Errors
+    /// Which steps take too much scratch, where there is no such plan; nothing, if no scratch is to blame.
+    pub fn within(program: &Program<'_>, options: &Options, ram: u32) -> Result<Self, Vec<Demand>> {
+        let options = Options { ram: Some(ram), ..*options };
+        let attempts = Attempts::new(program, &options);
+        let budget = ram.saturating_add(options.fast.unwrap_or(0));
+        if attempts.both().all(|attempt| attempt.cuts.least() > budget) {
+            let attempt = attempts.both().min_by_key(|attempt| attempt.cuts.least());
+            return Err(attempt.map_or(Vec::new(), |attempt| attempt.demands(budget)));
+        }
+        let fitting = attempts.both().filter_map(|attempt| attempt.fastest_within(ram));
+        if let Some((_, plan)) = fitting.min_by_key(|&(calls, _)| calls) {
+            return Ok(plan);
+        }
+        let plan = attempts.both().map(Attempt::smallest).min_by_key(Self::size);
+        match plan {
+            Some(plan) if plan.slow_len() <= ram => Ok(plan),
+            plan => Err(plan.map_or(Vec::new(), |plan| plan.fullest())),
+        }
+    }
+
+    /// Packing may need more bytes than are ever in use: then each of the fullest moments is to do with a little less.
+    fn fullest(&self) -> Vec<Demand> {
+        let in_use = self.in_use();
+        let most = in_use.iter().copied().max();
+        let full = self.steps.iter().filter(|step| in_use.get(step.moment as usize).copied() == most);
+        full.filter(|step| step.scratch.len > 0)
+            .map(|step| Demand { step: step.step, scratch: step.scratch.len - 1 })
+            .collect()
     }
 
     /// Bytes of arena beside those in the fast memory: all, when there is none.
@@ -125,6 +149,33 @@ impl Plan {
     }
 }
 
+/// The order with the least peak of whole tensors, and the given one, which may make better chains.
+struct Attempts<'p, 'n> {
+    least: Attempt<'p, 'n>,
+    other: Option<Attempt<'p, 'n>>,
+}
+
+impl<'p, 'n> Attempts<'p, 'n> {
+    fn new(program: &'p Program<'n>, options: &Options) -> Self {
+        let values = program.values();
+        let given = program.search_steps();
+        let (input, output) = (program.input, program.output);
+        let attempt = |order: Vec<usize>| {
+            let steps: Vec<_> = order.iter().map(|&step| given[step].clone()).collect();
+            let cuts = Order { values: &values, steps: &steps, input, output }.cuts(options.streaming);
+            Attempt { program, order, cuts, options: *options }
+        };
+        let least = attempt(order::least_peak(&Order { values: &values, steps: &given, input, output }));
+        let other = (0..given.len()).collect::<Vec<_>>();
+        let other = (other != least.order).then(|| attempt(other));
+        Self { least, other }
+    }
+
+    fn both(&self) -> impl Iterator<Item = &Attempt<'p, 'n>> {
+        std::iter::once(&self.least).chain(&self.other)
+    }
+}
+
 /// An order of execution and the ways to cut it into chains.
 struct Attempt<'p, 'n> {
     program: &'p Program<'n>,
@@ -140,6 +191,21 @@ impl Attempt<'_, '_> {
             layout.keep_apart();
         }
         layout.place(self.program, &self.order, segments, &self.options)
+    }
+
+    /// What scratch would have to become for the cuts to stay within `budget` bytes alive.
+    fn demands(&self, budget: u32) -> Vec<Demand> {
+        let rows: Vec<u32> = self.program.tensors.iter().map(|tensor| tensor.shape.h).collect();
+        let mut demands = Vec::new();
+        for segment in self.cuts.too_full(budget) {
+            let scratch = |step: usize| self.program.scratch_len(&self.program.steps[step], &rows);
+            let steps = &self.order[segment.steps.clone()];
+            let most = steps.iter().map(|&step| scratch(step)).max().unwrap_or(0);
+            let allowed = most.saturating_sub(segment.peak - budget);
+            let over = steps.iter().filter(|&&step| scratch(step) > allowed);
+            demands.extend(over.map(|&step| Demand { step, scratch: allowed }));
+        }
+        demands
     }
 
     /// The plan with the fewest calls that takes at most `ram` bytes, and its calls. Cuts count bytes alive; what packing

@@ -33,9 +33,23 @@ struct Search<'p> {
     order: &'p Order<'p>,
     /// The steps that must have run before each step.
     before: Vec<Vec<usize>>,
+    /// For each step, those without which nothing that needs it can run.
+    companions: Vec<Vec<usize>>,
     /// For each root, the steps that write it and those that read it.
     writers: Vec<Vec<usize>>,
     readers: Vec<Vec<usize>>,
+}
+
+/// A set of steps that have run, as the search takes it from its queue: the least cost first, then the largest, then the
+/// one that was found first.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Reached {
+    cost: Reverse<(u64, u64)>,
+    count: usize,
+    sequence: Reverse<usize>,
+    done: Done,
+    /// Bytes alive.
+    alive: u64,
 }
 
 impl<'p> Search<'p> {
@@ -48,8 +62,16 @@ impl<'p> Search<'p> {
             step.inputs.iter().for_each(|&(input, ..)| readers[root(input)].push(index));
         }
         let needs = |step: &Step| step.inputs.iter().flat_map(|&(input, ..)| order.writers_of(input)).collect();
-        let before = order.steps.iter().map(needs).collect();
-        Self { order, before, writers, readers }
+        let before: Vec<Vec<usize>> = order.steps.iter().map(needs).collect();
+        let mut companions: Vec<Option<Vec<usize>>> = vec![None; order.steps.len()];
+        for needed in &before {
+            for &step in needed {
+                let common = companions[step].get_or_insert_with(|| needed.clone());
+                common.retain(|other| *other != step && needed.contains(other));
+            }
+        }
+        let companions = companions.into_iter().map(Option::unwrap_or_default).collect();
+        Self { order, before, companions, writers, readers }
     }
 
     /// Best-first over the sets: the first time the full set is taken, its peak is the least. With `weighed`, sets of equal
@@ -57,13 +79,15 @@ impl<'p> Search<'p> {
     fn run(&self, weighed: bool) -> Option<Vec<usize>> {
         let steps = self.order.steps.len();
         let empty: Done = vec![0; steps.div_ceil(64)].into();
+        let alive = (0..self.order.values.len()).map(|root| self.alive(&empty, root)).sum();
         // The bits of floats that are not negative are in the order of the floats.
-        let mut queue = BinaryHeap::from([(Reverse((self.alive(&empty), 0)), 0, Reverse(0), empty.clone())]);
+        let first = Reached { cost: Reverse((alive, 0)), count: 0, sequence: Reverse(0), done: empty, alive };
+        let mut queue = BinaryHeap::from([first]);
         // For every set that was reached, its least cost so far and the step that led there.
         let mut reached: HashMap<Done, ((u64, u64), usize)> = HashMap::new();
         let mut settled: HashSet<Done> = HashSet::new();
         let mut sequence = 0;
-        while let Some((Reverse((peak, weights)), count, _, done)) = queue.pop() {
+        while let Some(Reached { cost: Reverse((peak, weights)), count, done, alive, .. }) = queue.pop() {
             if !settled.insert(done.clone()) {
                 continue;
             }
@@ -73,48 +97,86 @@ impl<'p> Search<'p> {
             if settled.len() > LIMIT {
                 return None;
             }
-            for step in (0..steps).filter(|&s| !has(&done, s) && self.before[s].iter().all(|&b| has(&done, b))) {
+            for step in self.next(&done, alive) {
                 let mut next = done.clone();
                 next[step / 64] |= 1 << (step % 64);
-                let running = self.while_running(&done, step);
+                let running = self.while_running(&done, alive, step);
                 let weights = if weighed { (f64::from_bits(weights) + weight(running)).to_bits() } else { 0 };
                 let cost = (peak.max(running), weights);
                 if reached.get(&next).is_none_or(|&(known, _)| cost < known) {
                     reached.insert(next.clone(), (cost, step));
                     sequence += 1;
-                    queue.push((Reverse(cost), count + 1, Reverse(sequence), next));
+                    let alive = self.alive_after(&done, alive, step, &next);
+                    let sequence = Reverse(sequence);
+                    queue.push(Reached { cost: Reverse(cost), count: count + 1, sequence, done: next, alive });
                 }
             }
         }
         None
     }
 
-    /// Bytes alive between steps.
-    fn alive(&self, done: &Done) -> u64 {
-        let order = self.order;
-        let is_alive = |root: usize| {
-            let written = root == order.values[order.input].root || self.writers[root].iter().any(|&w| has(done, w));
-            let needed = root == order.values[order.output].root || self.readers[root].iter().any(|&r| !has(done, r));
-            order.values[root].root == root && written && needed
+    /// The steps that are worth trying next. One that takes no bytes beyond those alive may as well run at once. One that
+    /// only opens a buffer, while what it reads stays alive in any case, can wait for those without which its output is of
+    /// no use: so the copies into a concatenation do not start all over the network.
+    fn next(&self, done: &Done, alive: u64) -> Vec<usize> {
+        let is_ready = |step: usize| self.before[step].iter().all(|&before| has(done, before));
+        let is_ahead = |step: usize| !has(done, step) && !is_ready(step);
+        let mut ready: Vec<usize> = (0..self.order.steps.len()).filter(|&s| !has(done, s) && is_ready(s)).collect();
+        if let Some(&free) = ready.iter().find(|&&step| self.while_running(done, alive, step) == alive) {
+            return vec![free];
+        }
+        let stays = |value: usize| self.readers[self.order.values[value].root].iter().any(|&reader| is_ahead(reader));
+        let can_wait = |step: usize| {
+            let Step { inputs, scratch, .. } = &self.order.steps[step];
+            *scratch == 0
+                && self.companions[step].iter().any(|&other| is_ahead(other))
+                && inputs.iter().all(|&(input, ..)| stays(input))
         };
-        (0..order.values.len()).filter(|&root| is_alive(root)).map(|root| u64::from(order.values[root].bytes)).sum()
+        if !ready.iter().all(|&step| can_wait(step)) {
+            ready.retain(|&step| !can_wait(step));
+        }
+        ready
     }
 
-    /// Bytes alive while `step` runs: what was alive, its output, its scratch; less an operand that dies and that the
+    /// Bytes of `root` that are alive between steps.
+    fn alive(&self, done: &Done, root: usize) -> u64 {
+        let order = self.order;
+        let written = root == order.values[order.input].root || self.writers[root].iter().any(|&w| has(done, w));
+        let needed = root == order.values[order.output].root || self.readers[root].iter().any(|&r| !has(done, r));
+        if order.values[root].root == root && written && needed { order.values[root].bytes.into() } else { 0 }
+    }
+
+    /// Bytes alive when `step` has run, too: what it reads may have died.
+    fn alive_after(&self, done: &Done, alive: u64, step: usize, next: &Done) -> u64 {
+        let running = &self.order.steps[step];
+        let values = running.inputs.iter().map(|&(input, ..)| input).chain([running.output]);
+        let mut roots: Vec<usize> = values.map(|value| self.order.values[value].root).collect();
+        roots.sort_unstable();
+        roots.dedup();
+        roots.iter().fold(alive, |alive, &root| alive - self.alive(done, root) + self.alive(next, root))
+    }
+
+    /// Whether nothing but `step` still reads what `value` lies in.
+    fn dies(&self, done: &Done, step: usize, value: usize) -> bool {
+        let root = self.order.values[value].root;
+        root != self.order.values[self.order.output].root
+            && self.readers[root].iter().all(|&reader| reader == step || has(done, reader))
+    }
+
+    /// Bytes alive while `step` runs: the `alive` ones, its output, its scratch; less an operand that dies and that the
     /// output may lie over.
-    fn while_running(&self, done: &Done, step: usize) -> u64 {
+    fn while_running(&self, done: &Done, alive: u64, step: usize) -> u64 {
         let order = self.order;
         let running = &order.steps[step];
         let output = order.values[running.output].root;
         let fresh = !self.writers[output].iter().any(|&writer| has(done, writer));
-        let dies = |value: usize| self.readers[order.values[value].root].iter().all(|&r| r == step || has(done, r));
         let output_bytes = u64::from(order.values[output].bytes);
         let in_place = running.inputs.iter().any(|&(value, _, in_place)| {
-            let value_root = order.values[value].root;
-            in_place && value_root == value && dies(value) && u64::from(order.values[value].bytes) == output_bytes
+            let is_root = order.values[value].root == value;
+            in_place && is_root && self.dies(done, step, value) && u64::from(order.values[value].bytes) == output_bytes
         });
         let written = if fresh && !(in_place && output == running.output) { output_bytes } else { 0 };
-        self.alive(done) + written + u64::from(running.scratch)
+        alive + written + u64::from(running.scratch)
     }
 }
 

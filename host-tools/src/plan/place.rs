@@ -6,6 +6,7 @@
 //! orders improves it until it meets the lower bound, which proves it, or its budget is spent.
 
 use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Buffers start at multiples of this many bytes, so that kernels may load words.
 pub const ALIGN: u32 = 16;
@@ -81,23 +82,26 @@ impl Buffer {
 /// with each other, nor do those that take their place. So what is saved is at most what each pair saves at best, and no more for
 /// any buffer than its own bytes.
 pub fn lower_bound(buffers: &[Buffer], overlays: &[Overlay]) -> u32 {
+    let size = |i: usize| i64::from(buffers[i].size);
     let at = |moment: u32| {
         let alive = |i: usize| buffers[i].first <= moment && moment <= buffers[i].last;
-        let size = |i: usize| i64::from(buffers[i].size);
         let sum: i64 = (0..buffers.len()).filter(|&i| alive(i)).map(size).sum();
-        let pairs = || overlays.iter().filter(|o| alive(o.under) && alive(o.over));
-        let saved = |end: fn(&Overlay) -> usize| -> i64 {
-            let of = |i: usize| {
-                pairs().filter(|o| end(o) == i).map(|o| o.saves(buffers[o.under].size, buffers[o.over].size)).sum()
-            };
-            (0..buffers.len()).map(|i| size(i).min(of(i))).sum()
-        };
-        sum - saved(|o| o.under).min(saved(|o| o.over))
+        // What the pairs of each buffer save that is written over, and of each that takes its place.
+        let mut saved = [BTreeMap::new(), BTreeMap::new()];
+        for overlay in overlays.iter().filter(|o| alive(o.under) && alive(o.over)) {
+            let saves = overlay.saves(buffers[overlay.under].size, buffers[overlay.over].size);
+            *saved[0].entry(overlay.under).or_insert(0) += saves;
+            *saved[1].entry(overlay.over).or_insert(0) += saves;
+        }
+        let [under, over] = saved.map(|of| of.iter().map(|(&i, &saves)| size(i).min(saves)).sum::<i64>());
+        sum - under.min(over)
     };
-    buffers.iter().map(|b| at(b.first)).max().unwrap_or(0).max(0) as u32
+    let moments: BTreeSet<u32> = buffers.iter().map(|buffer| buffer.first).collect();
+    moments.into_iter().map(at).max().unwrap_or(0).max(0) as u32
 }
 
-/// Places all buffers; `budget` is the number of steps that each search may take beyond the greedy orders.
+/// Places all buffers, those without bytes at the start; `budget` is the number of steps that each search may take beyond
+/// the greedy orders.
 pub fn place(buffers: &[Buffer], overlays: &[Overlay], budget: usize) -> Placement {
     let bound = lower_bound(buffers, overlays);
     let mut search = Search::new(buffers, overlays);
@@ -116,7 +120,7 @@ pub fn place(buffers: &[Buffer], overlays: &[Overlay], budget: usize) -> Placeme
 fn greedy_orders(buffers: &[Buffer]) -> Vec<Vec<usize>> {
     let life = |b: &Buffer| u64::from(b.last - b.first + 1);
     let by = |key: &dyn Fn(&Buffer) -> (u64, u64)| {
-        let mut order: Vec<_> = (0..buffers.len()).collect();
+        let mut order = with_bytes(buffers);
         order.sort_by_key(|&i| Reverse(key(&buffers[i])));
         order
     };
@@ -127,6 +131,11 @@ fn greedy_orders(buffers: &[Buffer]) -> Vec<Vec<usize>> {
         by(&|b| (u64::MAX - u64::from(b.first), b.size.into())),
         by(&|b| (b.last.into(), b.size.into())),
     ]
+}
+
+/// The buffers that need a place.
+fn with_bytes(buffers: &[Buffer]) -> Vec<usize> {
+    (0..buffers.len()).filter(|&i| buffers[i].size > 0).collect()
 }
 
 /// A placement that is being searched for.
@@ -150,13 +159,17 @@ struct Neighbor {
 
 impl<'p> Search<'p> {
     fn new(buffers: &'p [Buffer], overlays: &'p [Overlay]) -> Self {
+        // Of several overlays of one pair the first counts.
+        let pairs: HashMap<_, _> =
+            overlays.iter().rev().map(|overlay| ((overlay.under, overlay.over), overlay)).collect();
         let reach = |under, over| {
-            let found = overlays.iter().find(|o| o.under == under && o.over == over);
-            found.map(|o| Overlay { reach: o.reach.div_euclid(ALIGN.into()) * i64::from(ALIGN), ..*o })
+            let found = pairs.get(&(under, over));
+            found.map(|&o| Overlay { reach: o.reach.div_euclid(ALIGN.into()) * i64::from(ALIGN), ..*o })
         };
+        let sized = with_bytes(buffers);
         let meets = (0..buffers.len())
             .map(|i| {
-                let others = (0..buffers.len()).filter(|&j| j != i && buffers[i].meets(&buffers[j]));
+                let others = sized.iter().copied().filter(|&j| j != i && buffers[i].meets(&buffers[j]));
                 others.map(|j| Neighbor { index: j, onto: reach(j, i), under: reach(i, j) }).collect()
             })
             .collect();
@@ -249,7 +262,7 @@ impl<'p> Search<'p> {
 
     /// Branches over which buffer comes next and where, largest first, and cuts what cannot beat the best.
     fn branch(&mut self, bound: u32, budget: usize) {
-        let mut order: Vec<_> = (0..self.buffers.len()).collect();
+        let mut order = with_bytes(self.buffers);
         order.sort_by_key(|&i| Reverse((self.buffers[i].size, self.buffers[i].last - self.buffers[i].first)));
         let mut left = budget;
         self.descend(&order, 0, bound, &mut left);

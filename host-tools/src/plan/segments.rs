@@ -382,6 +382,32 @@ impl Cuts {
     }
 }
 
+impl Cuts {
+    /// The least peak that a cover has.
+    pub fn least(&self) -> u32 {
+        self.peaks.first().copied().unwrap_or(0)
+    }
+
+    /// Segments that exceed `budget` bytes and that no cover can do without: for each step that is in no segment within the
+    /// budget, the one with the least peak; if each step is in one, the highest of the cover with the least peak.
+    pub fn too_full(&self, budget: u32) -> Vec<&Segment> {
+        let mut least: Vec<Option<&Segment>> = vec![None; self.end];
+        for segment in &self.candidates {
+            for best in &mut least[segment.steps.clone()] {
+                if best.is_none_or(|best| segment.peak < best.peak) {
+                    *best = Some(segment);
+                }
+            }
+        }
+        let full: Vec<&Segment> = least.into_iter().flatten().filter(|segment| segment.peak > budget).collect();
+        if !full.is_empty() {
+            return full;
+        }
+        let is_highest = |segment: &&Segment| segment.peak == self.least() && segment.peak > budget;
+        self.candidates.iter().filter(is_highest).collect()
+    }
+}
+
 /// What a segment's schedule needs.
 struct Run {
     kept: Vec<(usize, u32)>,

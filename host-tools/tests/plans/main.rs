@@ -4,6 +4,7 @@
 #[path = "../halved/mod.rs"]
 mod halved;
 mod random;
+mod searches;
 
 use std::collections::HashMap;
 

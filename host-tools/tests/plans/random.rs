@@ -137,9 +137,7 @@ impl Random {
             }
             _ => {
                 let window = Window::new([3, 3], [1, 1], Padding::Same, size);
-                let bias = vec![0; c as usize];
-                let weights = StoredWeights::Int8 { weights: weights(9 * c, how), scales: vec![0.02], bias };
-                (Op::DepthwiseConv2d { window, weights }, vec![a], self.shape(a))
+                (depthwise(window, c, how), vec![a], self.shape(a))
             }
         };
         let output = count as TensorId;
@@ -159,6 +157,15 @@ fn conv(window: Window, filters: u32, channels: u32, seed: u32) -> Op<Stored> {
     Op::Conv2d { window, weights }
 }
 
+fn depthwise(window: Window, channels: u32, seed: u32) -> Op<Stored> {
+    let weights = StoredWeights::Int8 {
+        weights: weights(window.taps_len() * channels, seed),
+        scales: vec![0.02],
+        bias: vec![0; channels as usize],
+    };
+    Op::DepthwiseConv2d { window, weights }
+}
+
 /// A network of a test's choice.
 pub struct Build(Random);
 
@@ -168,18 +175,47 @@ impl Build {
         Self(Random { network: empty(input) })
     }
 
-    /// Same-padded convolution.
+    /// A tensor's shape.
+    pub fn shape(&self, tensor: TensorId) -> Shape {
+        self.0.shape(tensor)
+    }
+
+    /// Same-padded convolution of stride 1.
     pub fn conv(&mut self, input: TensorId, kernel: u32, filters: u32) -> TensorId {
+        self.conv_by(input, kernel, filters, 1)
+    }
+
+    /// Same-padded convolution with a stride.
+    pub fn conv_by(&mut self, input: TensorId, kernel: u32, filters: u32, stride: u32) -> TensorId {
+        let Shape { h, w, .. } = self.0.shape(input);
+        self.conv_over(input, Window::new([kernel; 2], [stride; 2], Padding::Same, [h, w]), filters)
+    }
+
+    /// Convolution.
+    pub fn conv_over(&mut self, input: TensorId, window: Window, filters: u32) -> TensorId {
         let Shape { h, w, c } = self.0.shape(input);
-        let window = Window::new([kernel; 2], [1, 1], Padding::Same, [h, w]);
-        self.push(conv(window, filters, c, kernel + filters), &[input], Shape::new(h, w, filters))
+        let [h, w] = window.output([h, w]).unwrap();
+        self.push(conv(window, filters, c, window.kernel[0] + filters), &[input], Shape::new(h, w, filters))
+    }
+
+    /// Convolution of each channel by itself, same-padded; of one tap a scale and a shift, as batch normalization is.
+    pub fn depthwise(&mut self, input: TensorId, kernel: u32) -> TensorId {
+        let shape = self.0.shape(input);
+        let window = Window::new([kernel; 2], [1, 1], Padding::Same, [shape.h, shape.w]);
+        self.push(depthwise(window, shape.c, kernel), &[input], shape)
+    }
+
+    /// 3x3 max pool with a stride.
+    pub fn pool_by(&mut self, input: TensorId, stride: u32) -> TensorId {
+        let Shape { h, w, c } = self.0.shape(input);
+        let window = Window::new([3, 3], [stride; 2], Padding::Same, [h, w]);
+        let [h, w] = window.output([h, w]).unwrap();
+        self.push(Op::MaxPool(window), &[input], Shape::new(h, w, c))
     }
 
     /// 3x3 max pool of the input's own size.
     pub fn pool(&mut self, input: TensorId) -> TensorId {
-        let shape = self.0.shape(input);
-        let window = Window::new([3, 3], [1, 1], Padding::Same, [shape.h, shape.w]);
-        self.push(Op::MaxPool(window), &[input], shape)
+        self.pool_by(input, 1)
     }
 
     /// Sum of two tensors of one shape.
