@@ -1,34 +1,19 @@
-//! Passes the board's memory map to the linker and the model and images to the binaries.
+//! Passes the board's memory map to the linker, its driver and the model and images to the binaries.
 //!
 //! Inputs: exactly one board feature; `KINGLET_MODEL`, the path of a `.kgl` file; optionally `KINGLET_IMAGES`, the
 //! path of a `.npy` file of `N x H x W x C` (`|u1` pixels, or `|i1` or `<i2` quantized elements) to embed.
 
-use std::path::{Path, PathBuf};
-use std::{env, fs, process};
+use std::path::PathBuf;
+use std::{env, process};
 
-/// The boards, each with the target that it takes.
-const BOARDS: &[(&str, &str)] = &[
-    ("mps2-an385", "thumbv6m-none-eabi"),
-    ("mps2-an386", "thumbv7em-none-eabihf"),
-    ("mps2-an500", "thumbv7em-none-eabihf"),
-    ("mps2-an505", "thumbv8m.main-none-eabihf"),
-    ("mps3-an547", "thumbv8m.main-none-eabihf"),
-    ("lm3s6965evb", "thumbv7m-none-eabi"),
-    ("microbit", "thumbv6m-none-eabi"),
-    ("olimex-stm32-h405", "thumbv7em-none-eabihf"),
-    ("netduinoplus2", "thumbv7em-none-eabihf"),
-    ("nucleo-f446re", "thumbv7em-none-eabihf"),
-    ("nucleo-h743zi", "thumbv7em-none-eabihf"),
-    ("nrf52840-dk", "thumbv7em-none-eabihf"),
-    ("pico2", "thumbv8m.main-none-eabihf"),
-];
+include!("table.rs");
 
 /// The model when `KINGLET_MODEL` is not set.
 const DEFAULT_MODEL: &str = "../models/digits-resnet/digits-resnet.kgl";
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-changed=memory");
+    println!("cargo:rerun-if-changed=slow.x");
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("set by cargo"));
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("set by cargo"));
 
@@ -40,10 +25,10 @@ fn main() {
         }
     }
 
-    let memory = root.join("memory").join(format!("{}.x", board()));
-    let read = |path: &Path| fs::read_to_string(path).unwrap_or_else(|e| fail(&format!("{}: {e}", path.display())));
-    let script = read(&memory) + &read(&root.join("memory").join("slow.x"));
-    fs::write(out.join("memory.x"), script).unwrap_or_else(|e| fail(&e.to_string()));
+    let board = board(boards(&root.join("..")));
+    let slow = fs::read_to_string(root.join("slow.x")).unwrap_or_else(|e| fail(&format!("slow.x: {e}")));
+    fs::write(out.join("memory.x"), memory_map(&board) + &slow).unwrap_or_else(|e| fail(&e.to_string()));
+    fs::write(out.join("board.rs"), driver(&board, &root)).unwrap_or_else(|e| fail(&e.to_string()));
     println!("cargo:rustc-link-search={}", out.display());
     for argument in ["--nmagic", "-Tlink.x", "-Tdefmt.x", "--undefined=KINGLET_BOARD"] {
         println!("cargo:rustc-link-arg-bins={argument}");
@@ -66,27 +51,43 @@ fn main() {
 }
 
 /// The one board whose feature is on, for the target that it takes.
-fn board() -> &'static str {
-    let on = |board: &str| {
-        let name = board.to_uppercase().replace('-', "_");
+fn board(mut boards: Vec<Table>) -> Table {
+    boards.retain(|board| board.contains_key("driver"));
+    let names = |boards: &[Table]| boards.iter().map(|board| text(board, "name")).collect::<Vec<_>>().join(", ");
+    let all = names(&boards);
+    boards.retain(|board| {
+        let name = text(board, "name").to_uppercase().replace('-', "_");
         env::var_os(format!("CARGO_FEATURE_{name}")).is_some()
-    };
-    let chosen: Vec<_> = BOARDS.iter().filter(|(board, _)| on(board)).collect();
-    let names = |boards: &mut dyn Iterator<Item = &&str>| boards.copied().collect::<Vec<_>>().join(", ");
-    let &(board, target) = match chosen[..] {
-        [board] => board,
-        [] => {
-            let all = names(&mut BOARDS.iter().map(|(board, _)| board));
-            fail(&format!("choose a board: `--features BOARD`, where BOARD is one of {all}"))
-        }
-        _ => fail(&format!("more than one board chosen: {}", names(&mut chosen.iter().map(|(board, _)| board)))),
-    };
-    let given = env::var("TARGET").unwrap_or_default();
+    });
+    match &boards[..] {
+        [_] => {}
+        [] => fail(&format!("choose a board: `--features BOARD`, where BOARD is one of {all}")),
+        chosen => fail(&format!("more than one board chosen: {}", names(chosen))),
+    }
+    let board = boards.remove(0);
+    let (name, target, given) = (text(&board, "name"), text(&board, "target"), env::var("TARGET").unwrap_or_default());
     // A core runs the code of smaller ones too, but not of larger ones.
     if given != target {
-        fail(&format!("{board} takes `--target {target}`, not {given}"));
+        fail(&format!("{name} takes `--target {target}`, not {given}"));
     }
     board
+}
+
+/// The source that names the board's driver, and the constants that the table has for it.
+fn driver(board: &Table, root: &Path) -> String {
+    let path = root.join("src/board").join(text(board, "driver")).with_extension("rs");
+    let mut source = format!("#[path = {:?}]\nmod driver;\n", path.display().to_string());
+    let mut constant = |name: &str, kind: &str, value: &Value| {
+        source += &format!("/// `{name}` of the table of boards.\npub const {name}: {kind} = {value};\n");
+    };
+    constant("NAME", "&str", &board["name"]);
+    if let Some(qemu) = board.get("qemu") {
+        constant("ICOUNT_SHIFT", "u32", &qemu["icount_shift"]);
+    }
+    for (name, value) in board.get("constants").and_then(Value::as_table).into_iter().flatten() {
+        constant(name, if value.is_bool() { "bool" } else { "u32" }, value);
+    }
+    source
 }
 
 /// The absolute path of the model file. Without one, the programs that need it do not compile: `model!` says why.

@@ -1,5 +1,6 @@
 //! Kinglet host tools: train, quantize, plan, export, simulate and inspect networks.
 
+pub mod boards;
 pub mod card;
 pub mod cli;
 pub mod compare;

@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 
 use assert_cmd::cargo::CommandCargoExt;
 use kinglet::{Model, Session};
-use kinglet_tools::template::boards::{self, BOARDS};
+use kinglet_tools::template::boards;
 
 /// Bytes of flash and RAM of a `memory.x`.
 fn lengths(memory: &str) -> Vec<u32> {
@@ -47,10 +47,10 @@ fn refusal(folder: &Path, board: &str, model: &Path, more: &[&str]) -> String {
 #[test]
 fn every_boards_project_is_whole() {
     let place = tempfile::tempdir().unwrap();
-    for board in BOARDS {
+    for board in boards::all() {
         let folder = place.path().join("apps").join(board.name);
         let path = root().to_str().unwrap();
-        let output = kinglet_new(&folder, board.alias, &digits(), &["--path", path, "--name", "camera"]);
+        let output = kinglet_new(&folder, board.alias.unwrap(), &digits(), &["--path", path, "--name", "camera"]);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
 
@@ -65,7 +65,7 @@ fn every_boards_project_is_whole() {
         assert!(read(".cargo/config.toml").contains(&runner));
 
         // Of its first memory: the model is small.
-        assert_eq!(lengths(&read("memory.x")), [board.flash.len, board.ram[0].len]);
+        assert_eq!(lengths(&read("memory.x")), [board.flash.bytes(), board.ram[0].bytes()]);
         assert_eq!(fs::read(folder.join("digits-resnet.kgl")).unwrap(), fs::read(digits()).unwrap());
         assert_eq!(fs::read(folder.join("image.bin")).unwrap().len(), 64);
         assert!(read("README.md").contains("3,008"), "the arena is named");
@@ -162,7 +162,7 @@ fn real_boards_projects_build() {
     }
     let place = tempfile::tempdir().unwrap();
     let path = root().to_str().unwrap();
-    for board in BOARDS.iter().filter(|board| board.chip.is_some()) {
+    for board in boards::all().filter(|board| board.chip.is_some()) {
         let folder = place.path().join(format!("new-{}", board.name));
         assert!(kinglet_new(&folder, board.name, &digits(), &["--path", path]).status.success());
         cargo(&folder, &["build", "--release", "--quiet"]);

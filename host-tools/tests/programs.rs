@@ -26,7 +26,7 @@ fn root() -> &'static Path {
 /// What the program logs on a board, but for the line that names the board.
 fn log(board: &'static Board, program: Program, images: &Path) -> String {
     let model = root().join("models/digits-resnet/digits-resnet.kgl");
-    let small = board.flash <= 256 * 1024;
+    let small = board.flash.bytes() <= 256 * 1024;
     let elf = Build { board, program, model: Some(&model), images: Some(images), small }.run().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let run = device::run(&elf, folder.path(), Duration::from_secs(120), |_| {}).unwrap();

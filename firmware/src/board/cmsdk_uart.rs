@@ -1,4 +1,4 @@
-//! The UART of Arm's Cortex-M System Design Kit, which the MPS2 and MPS3 images have, polled: the board's first, at 115,200 baud.
+//! The emulated MPS2 and MPS3 images: the UART of Arm's Cortex-M System Design Kit, the board's first, polled, at 115,200 baud.
 
 use core::convert::Infallible;
 
@@ -18,18 +18,21 @@ const RECEIVED: u32 = 2;
 /// Of [`CONTROL`]: it sends and receives.
 const ENABLED: u32 = 3;
 
+/// Nothing to do: QEMU starts with clocks running.
+pub fn init() {}
+
 /// The UART, once it runs.
 #[derive(Debug)]
 pub struct CmsdkUart(());
 
 fn read(register: usize) -> u32 {
     // SAFETY: a register of the board's UART; reading takes at most a byte that was received.
-    unsafe { ((UART + register) as *const u32).read_volatile() }
+    unsafe { ((UART as usize + register) as *const u32).read_volatile() }
 }
 
 fn write(register: usize, value: u32) {
     // SAFETY: a register of the board's UART, which reads and writes no memory by itself.
-    unsafe { ((UART + register) as *mut u32).write_volatile(value) }
+    unsafe { ((UART as usize + register) as *mut u32).write_volatile(value) }
 }
 
 /// The board's serial line.

@@ -1,53 +1,26 @@
-//! The boards: one file, one `memory/*.x` and one feature each.
+//! The board: the driver that the table of boards names for it (`host-tools/boards.toml`), and the table's constants.
 //!
-//! A board module has
-//! - `NAME`: the board's name, which is that of its feature, of its memory map and (emulated) of its QEMU machine;
-//! - `init()`: what must happen before anything else;
+//! Of the table are
+//! - `NAME`: the board's name, which is that of its feature and (emulated) of its QEMU machine;
 //! - emulated, `SYSTICK_HZ`: the frequency of SysTick when the processor clock feeds it, and `ICOUNT_SHIFT`: what QEMU is to
 //!   be given, see [`clock`](crate::clock);
+//! - what else the driver takes.
+//!
+//! A driver has
+//! - `init()`: what must happen before anything else;
 //! - on the desk, `core_hz()`: the core's frequency, and `trigger()`: a pin for a scope, once;
 //! - with the feature `serial`, `serial()`: the serial line, to be taken once;
 //! - with the feature `keep`, `models()`: the places in flash for models that come over the line, once.
 
-macro_rules! boards {
-    ($($feature:literal $module:ident;)*) => {
-        $(
-            #[cfg(feature = $feature)]
-            mod $module;
-            #[cfg(feature = $feature)]
-            pub use $module::*;
-        )*
-    };
-}
+include!(concat!(env!("OUT_DIR"), "/board.rs"));
+pub use driver::*;
 
-boards! {
-    "mps2-an385" mps2_an385;
-    "mps2-an386" mps2_an386;
-    "mps2-an500" mps2_an500;
-    "mps2-an505" mps2_an505;
-    "mps3-an547" mps3_an547;
-    "lm3s6965evb" lm3s6965evb;
-    "microbit" microbit;
-    "olimex-stm32-h405" olimex_stm32_h405;
-    "netduinoplus2" netduinoplus2;
-    "nucleo-f446re" nucleo_f446re;
-    "nucleo-h743zi" nucleo_h743zi;
-    "nrf52840-dk" nrf52840_dk;
-    "pico2" pico2;
-}
-
-#[cfg(feature = "cmsdk-uart")]
-mod cmsdk_uart;
 #[cfg(feature = "nrf-uart")]
 mod nrf_uart;
 #[cfg(any(feature = "stm32f4", feature = "hardware"))]
 mod once;
-#[cfg(feature = "lm3s6965evb")]
-mod pl011;
 #[cfg(feature = "polled")]
 mod polled;
-#[cfg(feature = "stm32f4")]
-mod stm32f4;
 #[cfg(all(feature = "stm32f4", feature = "keep"))]
 mod stm32f4_flash;
 

@@ -9,9 +9,6 @@ use nrf52840_hal::pac;
 use super::nrf_uart::NrfUart;
 use super::once::Once;
 
-/// The board's name.
-pub const NAME: &str = "nrf52840-dk";
-
 /// The line, until [`serial`] takes it.
 static SERIAL: Once<NrfUart> = Once::new();
 

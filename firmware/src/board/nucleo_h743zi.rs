@@ -15,9 +15,6 @@ use stm32h7xx_hal::serial;
 use super::once::Once;
 use super::polled::Polled;
 
-/// The board's name.
-pub const NAME: &str = "nucleo-h743zi";
-
 /// The first revision of the chip that runs at 480 MHz, as its identity register has it.
 const REVISION_V: u16 = 0x2003;
 

@@ -15,9 +15,6 @@ use rp235x_hal::{Clock, Sio, Watchdog};
 
 use super::once::Once;
 
-/// The board's name.
-pub const NAME: &str = "pico2";
-
 /// What the boot ROM looks for in the first 4 KB of flash: a program for the Arm cores in secure state.
 #[used]
 #[unsafe(link_section = ".start_block")]

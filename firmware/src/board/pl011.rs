@@ -1,4 +1,4 @@
-//! Arm's PL011, the UART of the Stellaris chips among others, polled: the board's first, at 115,200 baud.
+//! Emulated boards with Arm's PL011, the UART of the Stellaris chips among others, polled: the board's first, at 115,200 baud.
 
 use core::convert::Infallible;
 
@@ -25,18 +25,21 @@ const EIGHT_BITS: u32 = 3 << 5 | 1 << 4;
 /// Of [`CONTROL`]: it sends and receives.
 const ENABLED: u32 = 1 | 3 << 8;
 
+/// Nothing to do: QEMU starts with clocks running.
+pub fn init() {}
+
 /// The UART, once it runs.
 #[derive(Debug)]
 pub struct Pl011(());
 
 fn read(register: usize) -> u32 {
     // SAFETY: a register of the board's UART; reading takes at most a byte that was received.
-    unsafe { ((UART + register) as *const u32).read_volatile() }
+    unsafe { ((UART as usize + register) as *const u32).read_volatile() }
 }
 
 fn write(register: usize, value: u32) {
     // SAFETY: a register of the board's UART, which reads and writes no memory by itself.
-    unsafe { ((UART + register) as *mut u32).write_volatile(value) }
+    unsafe { ((UART as usize + register) as *mut u32).write_volatile(value) }
 }
 
 /// The board's serial line.

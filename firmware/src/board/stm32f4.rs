@@ -1,4 +1,4 @@
-//! What the boards with an STM32F4 share, over stm32f4xx-hal: the clock from a crystal, a serial line on USART2, transmitting on PA2 and
+//! Boards with an STM32F4, over stm32f4xx-hal: the clock from a crystal or an oscillator, a serial line on USART2, transmitting on PA2 and
 //! receiving on PA3, 115,200 baud, and a trigger pin, PA5.
 
 use stm32f4xx_hal::gpio::{Output, PA5};
@@ -13,8 +13,8 @@ use super::polled::Polled;
 pub use super::stm32f4_flash::models;
 use super::{CORE_MHZ, HSE_MHZ, IS_OSCILLATOR};
 
-/// The core's frequency, and SysTick's on its clock.
-pub const CORE_HZ: u32 = CORE_MHZ * 1_000_000;
+#[cfg(feature = "hardware")]
+const CORE_HZ: u32 = CORE_MHZ * 1_000_000;
 
 /// The serial line's type.
 pub type Serial = Polled<serial::Serial<USART2>>;
@@ -45,6 +45,12 @@ pub fn init() {
     SERIAL.put(line.ok().map(Polled));
     #[cfg(feature = "keep")]
     super::stm32f4_flash::init(parts.FLASH);
+}
+
+/// The core's frequency.
+#[cfg(feature = "hardware")]
+pub fn core_hz() -> u32 {
+    CORE_HZ
 }
 
 /// The serial line; once.

@@ -11,10 +11,11 @@ use kinglet::Model;
 use kinglet::device::load::{needed, working};
 
 use super::held_out::HeldOut;
+use crate::boards;
 use crate::data::Split;
 use crate::device::bench::{self, Subject};
 use crate::device::client::{self, Client, Evaluation};
-use crate::device::{self, BOARDS, Board, Build, Elf, Emulated, Measurements, Program, Runs, fit};
+use crate::device::{self, Board, Build, Elf, Emulated, Measurements, Program, fit};
 use crate::files;
 use crate::report::progress::styled;
 
@@ -118,10 +119,10 @@ impl Line {
             return Ok(Box::new(line));
         }
         let board = Board::named(self.qemu.as_deref().unwrap_or_default())?;
-        board.serial()?;
+        board.in_qemu()?;
         let model = program.holds_a_model().then_some(model);
         // Of all operators, 256 KB of flash hold only what is built for size.
-        let small = model.is_none() && board.flash <= 256 * 1024;
+        let small = model.is_none() && board.flash.bytes() <= 256 * 1024;
         let line = Emulated::start(&Build { board, program, model, images: None, small }.run()?)?;
         line.set_timeout(TICK)?;
         Ok(Box::new(line))
@@ -136,13 +137,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     match &args.command {
         Command::Boards => {
             println!("{:<18} {:<31} {:<26} {:>8} {:>8}  runs", "board", "core", "target", "flash", "RAM");
-            for board in BOARDS {
+            for board in boards::drivers() {
                 let kb = |bytes: u32| format!("{} KB", bytes / 1024);
-                let (flash, ram) = (kb(board.flash), kb(board.ram));
-                let runs = match board.runs {
-                    Runs::Emulated { .. } => "in QEMU".to_owned(),
-                    Runs::OnDesk { chip } => format!("on the board, flashed by probe-rs as {chip}"),
-                };
+                let (flash, ram) = (kb(board.flash.bytes()), kb(board.ram_bytes()));
+                let runs = board.chip.map_or_else(
+                    || "in QEMU".to_owned(),
+                    |chip| format!("on the board, flashed by probe-rs as {chip}"),
+                );
                 println!("{:<18} {:<31} {:<26} {flash:>8} {ram:>8}  {runs}", board.name, board.core, board.target);
             }
             Ok(ExitCode::SUCCESS)
@@ -227,7 +228,7 @@ fn show(found: &Evaluation) -> ExitCode {
 /// Builds programs, and shows what they take.
 fn fits(boards: &[String], programs: &[String], model: Option<&Path>, shipped: bool) -> Result<ExitCode> {
     let boards: Vec<_> = match boards {
-        [] => BOARDS.iter().collect(),
+        [] => boards::drivers().collect(),
         some => some.iter().map(|name| Board::named(name)).collect::<Result<_>>()?,
     };
     let programs: Vec<_> = match programs {
@@ -293,7 +294,7 @@ fn measure(models: &[PathBuf], boards: &[String]) -> Result<ExitCode> {
 fn run_image(path: &Path, limit: Duration) -> Result<ExitCode> {
     let bytes = files::read(path)?;
     let elf = Elf::parse(bytes).with_context(|| path.display().to_string())?;
-    if let Runs::OnDesk { chip } = elf.board.runs {
+    if let Some(chip) = elf.board.chip {
         let status = device::flash(path, chip)?;
         return Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from));
     }

@@ -200,10 +200,10 @@ pub fn resnet8(budget: Budget, core: Core) -> Result<Subject> {
 /// The core of a board, for the choice of algorithms.
 #[must_use]
 pub fn core(board: &Board) -> Core {
-    match board.name {
-        "microbit" | "mps2-an385" => Core::M0,
-        "lm3s6965evb" => Core::M3,
-        "mps3-an547" => Core::M55,
+    match (board.target, board.cpu) {
+        ("thumbv6m-none-eabi", _) => Core::M0,
+        ("thumbv7m-none-eabi", _) => Core::M3,
+        (_, Some("cortex-m55")) => Core::M55,
         _ => Core::M4,
     }
 }

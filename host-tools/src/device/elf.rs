@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail, ensure};
 use object::elf::SHF_ALLOC;
 use object::{Object, ObjectSection, ObjectSegment, ObjectSymbol, SectionFlags};
 
-use super::board::Board;
+use super::Board;
 
 /// A firmware image.
 #[derive(Clone)]
@@ -28,7 +28,7 @@ pub struct Sizes {
     pub slow: u32,
 }
 
-/// The memories that an image was linked for (`firmware/memory`), in bytes.
+/// The memories that an image was linked for (the table of boards), in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memories {
     /// Flash, or what stands in for it.
@@ -104,7 +104,7 @@ impl Elf {
         ensure!(u64::from(stack) == symbol(&file, "_stack_start"), "the first vector is no stack: {stack:#x}");
         let code = origin..origin.saturating_add(symbol(&file, "_flash_size"));
         ensure!(reset % 2 == 1 && code.contains(&reset.into()), "the reset vector is no code: {reset:#x}");
-        if self.board.needs_image_block {
+        if self.board.image_block {
             // The specification of the RP2350's boot ROM: a block within the first 4 KB, here of one item and alone.
             const IMAGE: [u32; 5] = [0xFFFF_DED3, 0x1021_0142, 0x0000_01FF, 0, 0xAB12_3579];
             let first = &words[..words.len().min(1024)];

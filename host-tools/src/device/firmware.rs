@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 
-use super::board::Board;
+use super::Board;
 use super::elf::Elf;
 
 /// The firmware's programs.
@@ -105,10 +105,10 @@ impl Program {
             // They work on files of the host.
             Program::Eval | Program::Crash => board.is_emulated(),
             // All operators, and room for a model in RAM.
-            Program::Receive => board.ram >= 64 * 1024,
-            Program::Keep => board.keeps_models,
+            Program::Receive => board.ram_bytes() >= 64 * 1024,
+            Program::Keep => board.keeps_models(),
             // The data of layers of usual size.
-            Program::Kernels => board.ram > 64 * 1024,
+            Program::Kernels => board.ram_bytes() > 64 * 1024,
             _ => true,
         }
     }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use super::firmware::TOO_LARGE;
 use super::{Board, Build, Elf, Memories, Program, Sizes};
@@ -29,9 +29,9 @@ pub struct Fit {
 pub fn measure(board: &'static Board, programs: &[Program], model: &Path) -> Result<Vec<Fit>> {
     let programs: Vec<_> = programs.iter().copied().filter(|program| program.is_for(board)).collect();
     // Of all operators, 256 KB of flash hold only what is built for size.
-    let (all, some): (Vec<_>, Vec<_>) = programs
-        .into_iter()
-        .partition(|program| matches!(program, Program::Selftest | Program::Receive) && board.flash <= 256 * 1024);
+    let (all, some): (Vec<_>, Vec<_>) = programs.into_iter().partition(|program| {
+        matches!(program, Program::Selftest | Program::Receive) && board.flash.bytes() <= 256 * 1024
+    });
     let mut fits = Vec::new();
     for (programs, small) in [(some, false), (all, true)] {
         if let Some(&program) = programs.first() {
@@ -62,15 +62,8 @@ pub fn infer(board: &'static Board, model: &Path) -> Result<Fit> {
 fn fit(program: Program, model: &Path, elf: &Elf) -> Result<Fit> {
     elf.check_starts()?;
     let (sizes, memories) = (elf.sizes()?, elf.memories()?);
-    let Board { name: board, flash, ram, .. } = *elf.board;
-    ensure!(
-        (memories.flash, memories.ram) == (flash, ram),
-        "firmware/memory/{board}.x has {} and {} bytes of flash and RAM, the table of boards {flash} and {ram}",
-        memories.flash,
-        memories.ram
-    );
     let model = program.holds_a_model().then(|| name(model));
-    Ok(Fit { board, program, model, taken: Some((sizes, memories)) })
+    Ok(Fit { board: elf.board.name, program, model, taken: Some((sizes, memories)) })
 }
 
 /// The file's name, without what all model files end with.

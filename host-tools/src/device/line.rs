@@ -30,7 +30,7 @@ impl Emulated {
     /// # Errors
     /// When the board has no serial line here, or QEMU is missing or does not start.
     pub fn start(elf: &Elf) -> Result<Self> {
-        let port = elf.board.serial()?;
+        let port = elf.board.in_qemu()?.serial;
         let image = tempfile::Builder::new().prefix("firmware-").suffix(".elf").tempfile()?;
         fs::write(image.path(), &elf.bytes)?;
         let listener = TcpListener::bind(("127.0.0.1", 0))?;

@@ -4,7 +4,6 @@
 //! one, so that output bytes, stack depth and instruction counts are true; time is not emulated.
 
 pub mod bench;
-mod board;
 pub mod client;
 mod elf;
 mod firmware;
@@ -22,7 +21,6 @@ use anyhow::{Context, Result, bail, ensure};
 use kinglet::{DType, Model};
 use ndarray::{Array2, ArrayView4};
 
-pub use board::{BOARDS, Board, Runs, emulated_boards};
 pub use elf::{Elf, Memories, Sizes};
 pub use firmware::{Build, Program};
 pub use line::Emulated;
@@ -30,6 +28,7 @@ pub use probe::flash;
 pub use qemu::{LogLine, Run, run};
 pub use report::{Measurements, StepReport};
 
+pub use crate::boards::{Board, emulated_boards};
 use crate::simulate::{to_bytes, to_elements};
 
 /// Images, N x H x W x C.
@@ -99,7 +98,7 @@ impl Inputs<'_> {
 /// or the program ends with an error or not within `limit`.
 pub fn evaluate(board: &'static Board, model: &[u8], inputs: Inputs<'_>, limit: Duration) -> Result<DeviceReport> {
     check(model, inputs)?;
-    board.icount_shift()?;
+    board.in_qemu()?;
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("model.kgl");
     fs::write(&path, model)?;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use defmt_decoder::{DecodeError, Location, Locations, Table};
 
-use super::board::Board;
+use super::Board;
 use super::elf::Elf;
 
 /// A message of the firmware's log.
@@ -84,7 +84,7 @@ pub fn run(elf: &Elf, folder: &Path, limit: Duration, each: impl FnMut(&LogLine)
 pub(super) fn command(board: &Board) -> Result<Command> {
     let mut command = Command::new("qemu-system-arm");
     command.args(["-M", board.name, "-display", "none", "-monitor", "none"]);
-    command.args(["-icount", &format!("shift={}", board.icount_shift()?)]);
+    command.args(["-icount", &format!("shift={}", board.in_qemu()?.icount_shift)]);
     command.args(["-semihosting-config", "enable=on,target=native"]);
     Ok(command)
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use anyhow::{Context, Result, ensure};
 
-use super::board::Board;
+use super::Board;
 use super::qemu::LogLine;
 
 /// A step as the device saw it.
@@ -75,7 +75,7 @@ impl Measurements {
                 "board" => {
                     found.board = value(line, "name")?.into();
                     found.backend = value(line, "backend")?.into();
-                    let given = Board::named(&found.board)?.icount_shift()?;
+                    let given = Board::named(&found.board)?.in_qemu()?.icount_shift;
                     let expected: u32 = number(line, "icount_shift")?;
                     ensure!(given == expected, "the firmware counts with `-icount shift={expected}`, not {given}");
                 }

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use kinglet::{DType, Model};
 
+use crate::boards::{Board, Memory};
 use crate::files;
 use crate::report::table::grouped;
-use boards::{Board, Memory};
 
 /// Bytes of flash that are kept for code: the runtime takes 27 to 34 KB for a network, a HAL and logs the rest.
 pub const CODE: u32 = 48 * 1024;
@@ -89,7 +89,7 @@ impl Project<'_> {
             ("build.rs", include_str!("../../templates/firmware/build.rs")),
             ("memory.x", include_str!("../../templates/firmware/memory.x")),
             ("src/main.rs", include_str!("../../templates/firmware/main.rs")),
-            ("src/board.rs", self.board.source),
+            ("src/board.rs", boards::source(self.board)),
         ]
     }
 
@@ -161,6 +161,8 @@ impl Project<'_> {
                 "    apt-get install qemu-system-arm    # once\n",
             ),
         };
+        // The target is for cores without the DSP extension too, which all of these have.
+        let cpu = board.cpu.or(board.target.starts_with("thumbv8m.main").then_some("cortex-m33"));
         let image_len = if pixels { shape.len() } else { model.input().span() };
         let what = if pixels { "pixels, a byte each" } else { "quantized elements" };
         Ok(vec![
@@ -169,9 +171,9 @@ impl Project<'_> {
             ("model", if model.name().is_empty() { file.to_owned() } else { model.name().to_owned() }),
             ("file", file.to_owned()),
             ("kinglet", self.dependency()?),
-            ("dependencies", board.dependencies.to_owned()),
+            ("dependencies", board.dependencies.unwrap_or_default().trim_end().to_owned()),
             ("target", board.target.to_owned()),
-            ("rustflags", board.cpu.map_or(String::new(), |cpu| format!("\"-Ctarget-cpu={cpu}\""))),
+            ("rustflags", cpu.map_or(String::new(), |cpu| format!("\"-Ctarget-cpu={cpu}\""))),
             ("runner", runner),
             ("environment", environment.to_owned()),
             ("link_arguments", quoted(&link)),
@@ -185,15 +187,15 @@ impl Project<'_> {
             ("tools", tools.to_owned()),
             ("model_flash", grouped(file_len as u64)),
             ("model_ram", grouped(model.arena_len() as u64)),
-            ("board_flash", grouped(board.flash.len.into())),
-            ("board_ram", grouped(ram.len.into())),
+            ("board_flash", grouped(board.flash.bytes().into())),
+            ("board_ram", grouped(ram.bytes().into())),
             ("ram_name", ram.name.to_owned()),
             ("code", grouped(CODE.into())),
             ("stack", grouped(STACK.into())),
             ("flash_at", format!("{:#010x}", board.flash.at)),
-            ("flash_len", size(board.flash.len)),
+            ("flash_len", size(board.flash.bytes())),
             ("ram_at", format!("{:#010x}", ram.at)),
-            ("ram_len", size(ram.len)),
+            ("ram_len", size(ram.bytes())),
             ("sections", board.sections.to_owned()),
         ])
     }
@@ -226,8 +228,8 @@ fn size(bytes: u32) -> String {
 /// # Errors
 /// When flash or RAM do not suffice; all figures are named.
 fn fit(model: &Model<'_>, file_len: usize, board: &'static Board) -> Result<&'static Memory> {
-    let (flash, largest) = (board.flash.len, board.ram.iter().map(|ram| ram.len).max().unwrap_or(0));
-    let ram = board.ram.iter().find(|ram| model.arena_len() as u64 + u64::from(STACK) <= u64::from(ram.len));
+    let (flash, largest) = (board.flash.bytes(), board.ram.iter().map(Memory::bytes).max().unwrap_or(0));
+    let ram = board.ram.iter().find(|ram| model.arena_len() as u64 + u64::from(STACK) <= u64::from(ram.bytes()));
     match ram {
         Some(ram) if file_len as u64 + u64::from(CODE) <= u64::from(flash) => Ok(ram),
         _ => bail!(

@@ -150,7 +150,7 @@ fn passes_on_every_board() {
     }
     for board in emulated_boards() {
         // All operators, on the board's kernels and on the portable ones: 256 KB of flash hold them only when built for size.
-        let small = board.flash <= 256 * 1024;
+        let small = board.flash.bytes() <= 256 * 1024;
         let elf = Build { board, program: Program::Selftest, model: None, images: None, small }.run().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let run = device::run(&elf, folder.path(), Duration::from_secs(120), |_| {}).unwrap();

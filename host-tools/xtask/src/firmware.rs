@@ -8,16 +8,10 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::stages::Stages;
-use crate::{command, repo};
+use crate::{boards, command, repo};
 
 /// A board for each target, the demo's first, and one over each HAL. The device tests build for the others that they run on.
-const BOARDS: [(&str, &str); 5] = [
-    ("mps2-an386", "thumbv7em-none-eabihf"),
-    ("mps2-an505", "thumbv8m.main-none-eabihf"),
-    ("lm3s6965evb", "thumbv7m-none-eabi"),
-    ("microbit", "thumbv6m-none-eabi"),
-    ("olimex-stm32-h405", "thumbv7em-none-eabihf"),
-];
+const BOARDS: [&str; 5] = ["mps2-an386", "mps2-an505", "lm3s6965evb", "microbit", "olimex-stm32-h405"];
 
 /// The firmware and the model that is built into it.
 pub struct Firmware {
@@ -41,15 +35,14 @@ impl Firmware {
 
     /// Builds every program for the demo's board, where the device tests look for what is built already.
     pub fn build(&self) -> Result<()> {
-        let (board, target) = BOARDS[0];
-        command::run(&mut self.cargo(&["build"], board, target))
+        command::run(&mut self.cargo(&["build"], BOARDS[0])?)
     }
 
     /// Lints every program for each board, and the examples, which have one of their own.
     pub fn lint(&self) -> Result<()> {
-        BOARDS.iter().try_for_each(|(board, target)| {
-            command::run(self.cargo(&["clippy"], board, target).args(["--", "-D", "warnings"]))
-        })?;
+        BOARDS
+            .iter()
+            .try_for_each(|board| command::run(self.cargo(&["clippy"], board)?.args(["--", "-D", "warnings"])))?;
         let mut examples = command::cargo();
         examples.current_dir(&self.folder).args([
             "clippy",
@@ -58,16 +51,19 @@ impl Firmware {
             "--package",
             "kinglet-cooperative",
         ]);
-        examples.args(["--target", BOARDS[0].1, "--target-dir"]).arg(repo::root().join("target/firmware"));
+        examples
+            .args(["--target", &boards::target(BOARDS[0])?, "--target-dir"])
+            .arg(repo::root().join("target/firmware"));
         command::run(examples.args(["--", "-D", "warnings"]))
     }
 
-    fn cargo(&self, verb: &[&str], board: &str, target: &str) -> Command {
+    fn cargo(&self, verb: &[&str], board: &str) -> Result<Command> {
+        let target = boards::target(board)?;
         let mut cargo = command::cargo();
         cargo.current_dir(&self.folder).env("KINGLET_MODEL", &self.model).args(verb);
-        cargo.args(["--locked", "--release", "--bins", "--features", board, "--target", target, "--target-dir"]);
+        cargo.args(["--locked", "--release", "--bins", "--features", board, "--target", &target, "--target-dir"]);
         cargo.arg(repo::root().join("target/firmware"));
-        cargo
+        Ok(cargo)
     }
 }
 
