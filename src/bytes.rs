@@ -121,8 +121,15 @@ impl Writer {
     /// Appends `data` to the weights section, 16-byte aligned, and its offset there and length to the current
     /// parameter block.
     pub fn data(&mut self, data: &[u8]) {
+        let at = self.store(data);
+        self.words(at);
+    }
+
+    /// Appends `data` to the weights section, 16-byte aligned; its offset there and length.
+    pub(crate) fn store(&mut self, data: &[u8]) -> [u32; 2] {
         self.weights.resize(self.weights.len().next_multiple_of(Self::WEIGHT_ALIGN), 0);
-        self.words([self.weights.len() as u32, data.len() as u32]);
+        let at = [self.weights.len() as u32, data.len() as u32];
         self.weights.extend_from_slice(data);
+        at
     }
 }

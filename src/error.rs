@@ -80,10 +80,14 @@ pub enum Fault {
     Scratch,
     /// The steps of a chain wait for each other, are too many, or a line buffer does not hold whole blocks of rows.
     Chain,
-    /// A string is not UTF-8, or the number of labels is not the number of classes.
+    /// A string is not UTF-8 or too long, or the number of labels is not the number of classes.
     Text,
     /// The preprocessing does not fit the input tensor.
     Preprocess,
+    /// An input, an output or a state that is out of order, has no tensor, or another shape than its next value.
+    Port,
+    /// More calls, operations or bytes of constants than [`Work`](crate::Work) allows.
+    Work,
 }
 
 impl ModelError {
@@ -132,8 +136,10 @@ impl Fault {
             Fault::Alignment => "tensor or scratch misaligned for its element type",
             Fault::Scratch => "scratch smaller than the operator needs",
             Fault::Chain => "steps of a chain wait for each other, or are too many",
-            Fault::Text => "text is not UTF-8, or labels do not match the classes",
+            Fault::Text => "text is not UTF-8 or too long, or labels do not match the classes",
             Fault::Preprocess => "preprocessing does not fit the input tensor",
+            Fault::Port => "input, output or state out of order, without a tensor, or unlike its next value",
+            Fault::Work => "more calls, operations or bytes of constants than the format allows",
         }
     }
 }

@@ -18,6 +18,7 @@ mod numbers;
 pub mod ops;
 pub mod pixels;
 pub mod plan;
+mod ports;
 pub mod quant;
 mod session;
 #[cfg(feature = "signed")]
@@ -28,6 +29,7 @@ pub mod tensor;
 mod topk;
 pub mod uses;
 pub mod window;
+mod work;
 
 pub use arena::{Arena, arena_len, split_len};
 pub use half::f16;
@@ -38,8 +40,10 @@ pub use guard::Guard;
 pub use model::Aligned;
 pub use model::{Model, Step};
 pub use pixels::{ChannelOrder, PixelTables};
+pub use ports::{Port, State};
 pub use quant::{Activation, Channel, Channels, Clamp, Multiplier, Rounding, WideChannel};
 pub use session::{Observer, Session, StepEvent};
 pub use tensor::{DType, Place, QuantParams, Shape, Tensor};
 pub use topk::{Prediction, top_k};
 pub use window::{Padding, Reach, Taps, Window};
+pub use work::Work;

@@ -7,13 +7,14 @@ use crate::bytes::attempt;
 use crate::chain::Chain;
 use crate::error::{Fault, ModelError};
 use crate::format::layout::Section;
-use crate::format::{File, crc32};
+use crate::format::{About, File, PortKind, crc32};
 use crate::memory::Region;
 use crate::ops::{Op, OpKind, Operands};
 use crate::pixels::PixelTables;
 use crate::plan;
 use crate::tensor::Tensor;
 use crate::uses::{Dynamic, Linked, Set};
+use crate::work::Work;
 
 /// A checked model. It borrows the file and copies nothing: weights stay where they are.
 ///
@@ -115,6 +116,7 @@ impl<'m, L: Linked> Model<'m, L> {
             attempt!(model.file.tensor(index));
             index += 1;
         }
+        attempt!(model.check_work());
         let mut index = 0;
         while index < model.file.steps {
             attempt!(model.check_step(index));
@@ -130,10 +132,34 @@ impl<'m, L: Linked> Model<'m, L> {
         self.file.is_aligned()
     }
 
+    /// Checks that the model is not more work than is allowed, before anything takes long.
+    const fn check_work(&self) -> Result<(), ModelError> {
+        let (mut work, mut index) = (Work::NONE, 0);
+        while index < self.file.steps {
+            let record = attempt!(self.file.step(index));
+            attempt!(self.file.check_operands(&record));
+            work = work.and(self.work_of(&attempt!(self.decode_step(index))));
+            if !work.is_allowed(self.file.len()) {
+                return Err(ModelError::new(Fault::Work, record.at));
+            }
+            index += 1;
+        }
+        Ok(())
+    }
+
+    const fn work_of(&self, step: &Step<'_>) -> Work {
+        Work::of(step, !self.is_alone(step) || step.is_overlaid())
+    }
+
+    /// Whether the step has its moment to itself.
+    const fn is_alone(&self, step: &Step<'_>) -> bool {
+        let (moment, index) = (step.moment, step.index);
+        (index == 0 || self.moment(index - 1) != moment) && self.moment(index + 1) != moment
+    }
+
     /// Checks operator, parameters and operands of a step.
     const fn check_step(&self, index: u32) -> Result<(), ModelError> {
         let record = attempt!(self.file.step(index));
-        attempt!(self.file.check_operands(&record));
         let step = attempt!(self.named_step(index));
         if let Err(fault) = step.op.check(&step.tensors) {
             return Err(ModelError::new(fault, record.at));
@@ -155,9 +181,8 @@ impl<'m, L: Linked> Model<'m, L> {
     /// one row and each is made of the one before. That is the order in which their chain runs.
     const fn runs_in_order(&self, step: &Step<'_>) -> bool {
         let (moment, next) = (step.moment, step.index + 1);
-        let alone = (step.index == 0 || self.moment(step.index - 1) != moment) && self.moment(next) != moment;
         let row = step.tensors.output.shape.h == 1 && !step.is_overlaid();
-        alone || (row && self.follows(step.index, moment) && self.follows(next, moment))
+        self.is_alone(step) || (row && self.follows(step.index, moment) && self.follows(next, moment))
     }
 
     /// Whether step `index` is not of `moment`, or the first of it, or reads what the step before writes.
@@ -205,17 +230,12 @@ impl<'m, L: Linked> Model<'m, L> {
 
     /// Checks input, output, labels and preprocessing against each other.
     const fn check_ends(&self) -> Result<(), ModelError> {
-        let (input, output) =
-            (attempt!(self.file.tensor(self.file.input)), attempt!(self.file.tensor(self.file.output)));
-        if !input.is_dense() {
-            return Err(ModelError::new(Fault::Operand, self.file.tensor_at(self.file.input)));
-        }
-        if !output.is_dense() {
-            return Err(ModelError::new(Fault::Operand, self.file.tensor_at(self.file.output)));
-        }
+        attempt!(self.check_dense(PortKind::Input));
+        attempt!(self.check_dense(PortKind::Output));
+        let (input, output) = (self.input(), self.output());
         let labels = self.file.labels();
         if labels != 0 && labels != output.shape.len() {
-            return Err(ModelError::new(Fault::Text, self.file.tensor_at(self.file.output)));
+            return Err(ModelError::new(Fault::Text, self.file.tensor_at(self.output_index() as u32)));
         }
         let mut index = 0;
         while index < labels {
@@ -224,7 +244,33 @@ impl<'m, L: Linked> Model<'m, L> {
         }
         let (at, section) = self.file.preprocess();
         attempt!(PixelTables::decode(at, section, &input));
+        // Sessions do not keep states yet.
+        if self.file.port_count(PortKind::State) != 0 {
+            return Err(ModelError::new(Fault::NotLinked, attempt!(self.file.port(PortKind::State, 0)).at));
+        }
         Ok(())
+    }
+
+    /// Whether all elements of each input or output are kept and contiguous.
+    const fn check_dense(&self, kind: PortKind) -> Result<(), ModelError> {
+        let mut index = 0;
+        while index < self.file.port_count(kind) {
+            let tensor = attempt!(self.file.port(kind, index)).tensor;
+            if !attempt!(self.file.tensor(tensor)).is_dense() {
+                return Err(ModelError::new(Fault::Operand, self.file.tensor_at(tensor)));
+            }
+            index += 1;
+        }
+        Ok(())
+    }
+
+    pub(crate) const fn file(&self) -> &File<'m> {
+        &self.file
+    }
+
+    /// What the file says about the model beside its network: whose arithmetic it has, its generation.
+    pub const fn about(&self) -> About {
+        self.file.about()
     }
 
     /// The model's name.
@@ -361,28 +407,28 @@ impl<'m, L: Linked> Model<'m, L> {
         }
     }
 
-    /// Index of the input tensor.
+    /// Index of the first input's tensor.
     pub const fn input_index(&self) -> usize {
-        self.file.input as usize
+        self.file.first(PortKind::Input) as usize
     }
 
-    /// Index of the output tensor.
+    /// Index of the first output's tensor.
     pub const fn output_index(&self) -> usize {
-        self.file.output as usize
+        self.file.first(PortKind::Output) as usize
     }
 
-    /// The input tensor; dense.
+    /// The first input's tensor; dense. See [`Model::inputs`] for all.
     pub const fn input(&self) -> Tensor {
-        self.end(self.file.input)
+        self.end(PortKind::Input)
     }
 
-    /// The output tensor; dense.
+    /// The first output's tensor; dense. See [`Model::outputs`] for all.
     pub const fn output(&self) -> Tensor {
-        self.end(self.file.output)
+        self.end(PortKind::Output)
     }
 
-    const fn end(&self, index: u32) -> Tensor {
-        match self.file.tensor(index) {
+    const fn end(&self, kind: PortKind) -> Tensor {
+        match self.file.tensor(self.file.first(kind)) {
             Ok(tensor) => tensor,
             Err(_) => Tensor::EMPTY,
         }
@@ -416,6 +462,16 @@ impl<'m, L: Linked> Model<'m, L> {
     /// Multiply-accumulate operations of one inference.
     pub fn macs(&self) -> u64 {
         self.steps().map(|step| step.macs()).fold(0, u64::saturating_add)
+    }
+
+    /// What verification and an inference cost at most.
+    pub const fn work(&self) -> Work {
+        let (mut work, mut index) = (Work::NONE, 0);
+        while let Some(step) = self.step(index) {
+            work = work.and(self.work_of(&step));
+            index += 1;
+        }
+        work
     }
 
     /// The operators, algorithms and element types that the model uses, see [`uses`](crate::uses).

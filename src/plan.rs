@@ -3,10 +3,11 @@
 //! The planner in the host tools searches; this file only checks, so that a plan need not be trusted. With the
 //! file's own words, a plan is safe when:
 //!
-//! 1. Every tensor has exactly one producer: the caller (an input), one step, or its *parts* (a joint tensor).
+//! 1. Every tensor has exactly one producer: the caller (an input), the inference before (a state), one step, or its *parts*
+//!    (a joint tensor).
 //! 2. A step reads only tensors that are completely written (`ready`) before its moment, or that an earlier step of
 //!    its chain produces, and that are still alive (`last`).
-//! 3. The parts of a joint tensor tile its channels exactly, with its pitch, and live as long as it does.
+//! 3. The parts of a joint tensor, each a box of its rows, columns and channels, tile it, and live as long as it does.
 //! 4. Tensors that live at the same moment share no byte, unless one is a part of the other, or one dies at the moment
 //!    whose steps write the other over it.
 //! 5. A step's scratch shares no byte with any living tensor.
@@ -17,8 +18,8 @@
 use crate::bytes::attempt;
 use crate::chain::{Call, Chain, MAX_CHAIN};
 use crate::error::{Fault, ModelError};
-use crate::format::layout::{MAX_COUNT, header, step as step_record, tensor as record};
-use crate::format::{File, StepRecord};
+use crate::format::layout::{MAX_COUNT, step as step_record, tensor as record};
+use crate::format::{File, PortKind, StepRecord};
 use crate::memory::Region;
 use crate::ops::Op;
 use crate::tensor::Tensor;
@@ -31,7 +32,7 @@ pub const SCRATCH_ALIGN: u32 = 16;
 pub(crate) const fn verify<L: Linked>(file: &File<'_>) -> Result<(), ModelError> {
     attempt!(check_moments(file));
     let written = attempt!(check_producers(file));
-    attempt!(check_output(file));
+    attempt!(check_kept(file));
     attempt!(check_pairs(file, &written));
     let mut index = 0;
     while index < file.steps {
@@ -73,13 +74,16 @@ const fn check_moments(file: &File<'_>) -> Result<(), ModelError> {
 
 /// Whether every tensor has exactly one producer, and the moments that follow from it; those that a step writes.
 const fn check_producers(file: &File<'_>) -> Result<TensorSet, ModelError> {
+    let mut given = TensorSet([0; MAX_COUNT as usize / 32]);
+    attempt!(check_given(file, PortKind::Input, &mut given));
+    attempt!(check_given(file, PortKind::State, &mut given));
     let mut written = TensorSet([0; MAX_COUNT as usize / 32]);
     let mut index = 0;
     while index < file.steps {
         let step = attempt!(file.step(index));
         let output = attempt!(file.tensor(step.output));
         let at_once = output.first == step.moment && output.ready == step.moment;
-        if !at_once || written.has(step.output) || step.output == file.input {
+        if !at_once || written.has(step.output) || given.has(step.output) {
             return Err(lifetime(file, step.output));
         }
         written.add(step.output);
@@ -100,22 +104,31 @@ const fn check_producers(file: &File<'_>) -> Result<TensorSet, ModelError> {
             joints.add(joint);
         }
         // Parts come before their joint tensor, so that all that it has are known here.
-        let is_input = index == file.input;
         if joints.has(index) {
-            if is_input || written.has(index) {
+            if given.has(index) || written.has(index) {
                 return Err(lifetime(file, index));
             }
             attempt!(check_joint(file, index, &tensor));
-        } else if is_input {
-            if tensor.ready != 0 {
-                return Err(lifetime(file, index));
-            }
-        } else if !written.has(index) {
+        } else if !given.has(index) && !written.has(index) {
             return Err(lifetime(file, index));
         }
         index += 1;
     }
     Ok(written)
+}
+
+/// Adds the inputs or states to `given`: each another tensor, there from moment 0 on.
+const fn check_given(file: &File<'_>, kind: PortKind, given: &mut TensorSet) -> Result<(), ModelError> {
+    let mut index = 0;
+    while index < file.port_count(kind) {
+        let port = attempt!(file.port(kind, index));
+        if given.has(port.tensor) || attempt!(file.tensor(port.tensor)).ready != 0 {
+            return Err(lifetime(file, port.tensor));
+        }
+        given.add(port.tensor);
+        index += 1;
+    }
+    Ok(())
 }
 
 const fn lifetime(file: &File<'_>, tensor: u32) -> ModelError {
@@ -130,7 +143,7 @@ const fn check_part(file: &File<'_>, index: u32, part: &Tensor, joint: u32) -> R
         return Err(ModelError::new(Fault::Operand, at));
     }
     let joint = attempt!(file.tensor(joint));
-    if !is_part(part, &joint) {
+    if Extent::of(part, &joint).is_none() {
         return Err(ModelError::new(Fault::Operand, at));
     }
     if part.last == joint.last { Ok(()) } else { Err(ModelError::new(Fault::Lifetime, at)) }
@@ -138,19 +151,19 @@ const fn check_part(file: &File<'_>, index: u32, part: &Tensor, joint: u32) -> R
 
 /// Whether the parts of tensor `index` tile it.
 const fn check_joint(file: &File<'_>, index: u32, joint: &Tensor) -> Result<(), ModelError> {
-    let (mut bytes, mut first, mut ready) = (0u32, u32::MAX, 0);
+    let (mut elements, mut first, mut ready) = (0u64, u32::MAX, 0);
     let mut other = 0;
     while other < index {
         if file.joint(other) == index {
             let part = attempt!(file.tensor(other));
-            bytes = bytes.saturating_add(part.pixel_bytes());
+            elements = elements.saturating_add(part.shape.len() as u64);
             first = if part.first < first { part.first } else { first };
             ready = if part.ready > ready { part.ready } else { ready };
         }
         other += 1;
     }
     // Parts are pairwise disjoint (checked with the other pairs), so equal sums mean that they tile.
-    if bytes != joint.pixel_bytes() || !joint.is_whole() {
+    if elements != joint.shape.len() as u64 || !joint.is_whole() {
         return Err(ModelError::new(Fault::ShapeRule, file.tensor_at(index)));
     }
     if first != joint.first || ready != joint.ready {
@@ -159,25 +172,63 @@ const fn check_joint(file: &File<'_>, index: u32, joint: &Tensor) -> Result<(), 
     Ok(())
 }
 
-/// Whether `part` has the pixels, type, quantization and pitch of `joint` and lies within its channels.
-const fn is_part(part: &Tensor, joint: &Tensor) -> bool {
-    let (start, pitch) = (joint.place.offset, joint.place.pitch);
-    part.shape.h == joint.shape.h
-        && part.shape.w == joint.shape.w
-        && part.dtype.same(joint.dtype)
-        && part.quant.same(joint.quant)
-        && part.place.pitch == pitch
-        && part.place.offset >= start
-        && part.place.offset.saturating_add(part.pixel_bytes()) <= start.saturating_add(joint.pixel_bytes())
+/// The box of a joint tensor that a part is: rows, columns, and bytes of a pixel.
+struct Extent([Region; 3]);
+
+impl Extent {
+    /// That of `part`, if it has the type, quantization and pitch of `joint` and lies within it. Between its rows there is no room for
+    /// those of others: it has all columns, or one row.
+    const fn of(part: &Tensor, joint: &Tensor) -> Option<Self> {
+        let (pitch, width) = (joint.place.pitch, joint.shape.w);
+        let alike = part.dtype.same(joint.dtype) && part.quant.same(joint.quant) && part.place.pitch == pitch;
+        let (Some(start), true) = (part.place.offset.checked_sub(joint.place.offset), alike) else { return None };
+        let (Some(pixel), Some(byte)) = (start.checked_div(pitch), start.checked_rem(pitch)) else { return None };
+        let (Some(y), Some(x)) = (pixel.checked_div(width), pixel.checked_rem(width)) else { return None };
+        let rows = Region { offset: y, len: part.shape.h };
+        let columns = Region { offset: x, len: part.shape.w };
+        let bytes = Region { offset: byte, len: part.pixel_bytes() };
+        let within = rows.end() <= joint.shape.h && columns.end() <= width && bytes.end() <= joint.pixel_bytes();
+        if within && (part.shape.w == width || part.shape.h == 1) { Some(Self([rows, columns, bytes])) } else { None }
+    }
+
+    /// Whether the two share an element.
+    const fn overlaps(&self, other: &Self) -> bool {
+        let (Self([a, b, c]), Self([x, y, z])) = (self, other);
+        a.overlaps(*x) && b.overlaps(*y) && c.overlaps(*z)
+    }
 }
 
-/// Whether the output is written and lives until the caller has read it.
-const fn check_output(file: &File<'_>) -> Result<(), ModelError> {
-    let output = attempt!(file.tensor(file.output));
-    if output.last != file.end() || output.ready >= file.end() {
-        return Err(ModelError::new(Fault::Lifetime, header::OUTPUT));
+/// Whether the outputs, the states and their next values are written and live until the inference has ended.
+const fn check_kept(file: &File<'_>) -> Result<(), ModelError> {
+    let mut index = 0;
+    while index < file.port_count(PortKind::Output) {
+        let port = attempt!(file.port(PortKind::Output, index));
+        attempt!(check_end(file, port.tensor, port.at));
+        index += 1;
+    }
+    let mut index = 0;
+    while index < file.port_count(PortKind::State) {
+        let port = attempt!(file.port(PortKind::State, index));
+        attempt!(check_end(file, port.tensor, port.at));
+        if let Some(next) = port.next {
+            attempt!(check_end(file, next, port.at));
+            let (state, next) = (attempt!(file.tensor(port.tensor)), attempt!(file.tensor(next)));
+            let alike = state.shape.same(next.shape) && state.dtype.same(next.dtype) && state.quant.same(next.quant);
+            let initial = port.initial.is_empty() || port.initial.len() == state.span() as usize;
+            if !alike || !state.is_dense() || !next.is_dense() || !initial {
+                return Err(ModelError::new(Fault::Port, port.at));
+            }
+        }
+        index += 1;
     }
     Ok(())
+}
+
+/// Whether tensor `index` is complete before the last moment, and alive at it.
+const fn check_end(file: &File<'_>, index: u32, at: u32) -> Result<(), ModelError> {
+    let tensor = attempt!(file.tensor(index));
+    let kept = tensor.last == file.end() && tensor.ready < file.end();
+    if kept { Ok(()) } else { Err(ModelError::new(Fault::Lifetime, at)) }
 }
 
 /// Whether all tensors that live at the same moment keep apart.
@@ -196,8 +247,14 @@ const fn check_pairs(file: &File<'_>, written: &TensorSet) -> Result<(), ModelEr
                             || hands_over(&a, &b) && written.has(later)
                             || hands_over(&b, &a) && written.has(earlier)
                     }
-                    // Siblings share rows but not channels. Other parts lie inside their joint, which is checked itself.
-                    (Some(x), Some(y)) if x == y => !channels(&a).overlaps(channels(&b)),
+                    (Some(x), Some(y)) if x == y => {
+                        let joint = attempt!(file.tensor(x));
+                        match (Extent::of(&a, &joint), Extent::of(&b, &joint)) {
+                            (Some(a), Some(b)) => !a.overlaps(&b),
+                            _ => false,
+                        }
+                    }
+                    // Other parts lie inside their joint, which is checked itself.
                     _ => true,
                 };
                 if !apart {
@@ -209,11 +266,6 @@ const fn check_pairs(file: &File<'_>, written: &TensorSet) -> Result<(), ModelEr
         later += 1;
     }
     Ok(())
-}
-
-/// The bytes of the first pixel.
-const fn channels(tensor: &Tensor) -> Region {
-    Region { offset: tensor.place.offset, len: tensor.pixel_bytes() }
 }
 
 /// Whether `from` is complete before, and dies at, the moment at which `to` comes to life: then a step that writes `to` may

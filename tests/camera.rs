@@ -6,7 +6,7 @@ use embedded_hal_mock::eh1::delay::NoopDelay;
 use embedded_hal_mock::eh1::spi::{Mock, Transaction};
 use kinglet::device::arducam::{Mega, MegaError, Size};
 use kinglet::device::camera::{CaptureError, Crop, Frame, FrameSource, Lines, PixelFormat, capture};
-use kinglet::format::{ModelSpec, StepSpec};
+use kinglet::format::{About, ModelSpec, PortSpec, StepSpec};
 use kinglet::memory::Region;
 use kinglet::ops::{Mean, Op};
 use kinglet::{ChannelOrder, DType, Model, PixelTables, Place, QuantParams, Rounding, Session, Shape, Tensor};
@@ -36,8 +36,10 @@ fn model(shape: Shape, order: ChannelOrder) -> Vec<u8> {
         name: "mean",
         arena_len: after + 16 + scratch.len,
         fast_len: 0,
-        input: 0,
-        output: 1,
+        inputs: &[PortSpec::input(0)],
+        outputs: &[PortSpec::output(1)],
+        states: &[],
+        about: About::UNKNOWN,
         tensors: &[tensor(shape, 0, 0), tensor(Shape::vector(shape.c), after, 1)],
         steps: &[StepSpec { name: "mean", op, a: 0, b: None, output: 1, moment: 1, scratch }],
         labels: &[],

@@ -28,7 +28,7 @@ fn every_truncation_is_refused() {
 #[test]
 fn other_files_and_versions_are_refused() {
     let mut bytes = common::small_model();
-    bytes[4] = 2;
+    bytes[4] = 3;
     let error = Model::new(&bytes).unwrap_err();
     assert_eq!((error.fault, error.offset), (Fault::Version, 4));
     bytes[0] = b'T';

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use kinglet::format::layout::{Section, header, tensor as record};
-use kinglet::format::{ModelSpec, StepSpec};
+use kinglet::format::{About, ModelSpec, PortSpec, StepSpec};
 use kinglet::memory::Region;
 use kinglet::ops::{Add, Concat, MaxPool2d, Op};
 use kinglet::{Clamp, DType, Fault, Model, Padding, Place, QuantParams, Rounding, Session, Shape, Tensor, Window};
@@ -200,8 +200,10 @@ impl Plan {
             name: "",
             arena_len: SCRATCH + 64,
             fast_len: 0,
-            input: 0,
-            output: self.tensors.len() as u32 - 1,
+            inputs: &[PortSpec::input(0)],
+            outputs: &[PortSpec::output(self.tensors.len() as u32 - 1)],
+            states: &[],
+            about: About::UNKNOWN,
             tensors: &self.tensors,
             steps: &steps,
             labels: &[],

@@ -1,8 +1,7 @@
 //! Any bytes as a model file: refused, or run in every way with one result.
 
 use kinglet::kernels::{Active, Backend, Dsp, Portable};
-use kinglet::ops::Op;
-use kinglet::{DType, Fault, Guard, Model, Observer, Session, Step, StepEvent};
+use kinglet::{DType, Fault, Guard, Model, Observer, Session, StepEvent};
 
 use super::random::Random;
 
@@ -40,7 +39,7 @@ pub fn check(bytes: &[u8]) -> Verdict {
             return Verdict::Refused(error.fault);
         }
     };
-    if model.arena_len() > MAX_ARENA || model.steps().map(|step| work(&step)).fold(0, u64::saturating_add) > MAX_WORK {
+    if model.arena_len() > MAX_ARENA || model.work().operations > MAX_WORK {
         return Verdict::Large;
     }
     let sums: Vec<u32> = (0..model.step_count()).map(|index| model.step_checksum(index).expect("a step")).collect();
@@ -70,26 +69,16 @@ pub fn check(bytes: &[u8]) -> Verdict {
     assert!(finite, "a half that is infinite or no number, of {:?}", model.steps().last());
     assert_eq!(run(), output, "the second inference");
 
-    assert_eq!(run_on::<Dsp>(model, &input, 0xA5), output, "the kernels of DSP instructions, in other memory");
-    assert_eq!(run_on::<Active>(model, &input, 0xA5), output, "the kernels of this machine");
+    for (fill, what) in [(0x00, "zeros"), (0xFF, "ones")] {
+        assert_eq!(run_on::<Portable>(model, &input, || fill), output, "in memory full of {what}");
+    }
+    assert_eq!(run_on::<Portable>(model, &input, || random.word() as u8), output, "in memory full of anything");
+    assert_eq!(run_on::<Dsp>(model, &input, || 0xA5), output, "the kernels of DSP instructions, in other memory");
+    assert_eq!(run_on::<Active>(model, &input, || 0xA5), output, "the kernels of this machine");
     assert_eq!(run_in_pieces(model, &input), output, "in pieces");
     assert_eq!(run_split(model, &input), output, "in two memories");
     run_wildly(model, &wild);
     Verdict::Ran(kinglet::format::crc32(0, &output))
-}
-
-/// Operations of a step, about.
-fn work(step: &Step<'_>) -> u64 {
-    let (a, output) = (step.tensors.a.shape, step.tensors.output.shape);
-    let elements = u64::from(a.len()).max(output.len().into());
-    match &step.op {
-        Op::MaxPool2d(kinglet::ops::MaxPool2d { window, .. })
-        | Op::AveragePool2d(kinglet::ops::AveragePool2d { window, .. }) => {
-            let taps = u64::from(window.kernel[0].min(a.h)) * u64::from(window.kernel[1].min(a.w));
-            taps.saturating_mul(output.len().into()).max(elements)
-        }
-        _ => step.macs().max(elements),
-    }
 }
 
 /// Bytes at a multiple of 16, with nothing behind them as far as the allocator can do that.
@@ -155,13 +144,21 @@ fn is_finite(bytes: &[u8], dtype: DType) -> bool {
     dtype != DType::F16 || bytes.iter().skip(1).step_by(2).all(|high| high & 0x7C != 0x7C)
 }
 
-/// An inference on the kernels `B`, in memory full of `fill`.
-fn run_on<B: Backend>(model: Model<'_>, input: &[u8], fill: u8) -> Vec<u8> {
-    let mut arena = Buffer::new(model.arena_len(), fill);
-    let mut session = Session::<B>::with_backend(model, arena.bytes()).expect("fits");
+/// Bytes before and behind an arena that nobody may touch.
+const CANARY: [u8; 64] = [0xCA; 64];
+
+/// An inference on the kernels `B`, in memory full of what `fill` says, with canaries on both sides.
+fn run_on<B: Backend>(model: Model<'_>, input: &[u8], mut fill: impl FnMut() -> u8) -> Vec<u8> {
+    let mut memory = Buffer::new(model.arena_len() + 2 * CANARY.len(), CANARY[0]);
+    let (before, rest) = memory.bytes().split_at_mut(CANARY.len());
+    let (arena, behind) = rest.split_at_mut(model.arena_len());
+    arena.iter_mut().for_each(|byte| *byte = fill());
+    let mut session = Session::<B>::with_backend(model, arena).expect("fits");
     session.set_input_bytes(input).expect("as long as the input");
     session.run();
-    session.output_bytes().to_vec()
+    let output = session.output_bytes().to_vec();
+    assert!(*before == CANARY && *behind == CANARY, "bytes beside the arena");
+    output
 }
 
 /// An inference row by row, with as many pieces as the outputs have rows at most.

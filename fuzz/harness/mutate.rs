@@ -1,7 +1,7 @@
 //! Changes of a model file that know its structure, so that they reach behind the first checks of `Model::new`.
 
 use kinglet::format::crc32;
-use kinglet::format::layout::{Section, header, step, tensor};
+use kinglet::format::layout::{Section, header, port, step, tensor};
 
 use super::random::Random;
 use super::seeds;
@@ -42,25 +42,25 @@ pub fn seal(file: &mut [u8]) {
     }
 }
 
-fn get(file: &[u8], at: usize) -> u32 {
+pub(super) fn get(file: &[u8], at: usize) -> u32 {
     file.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |bytes| u32::from_le_bytes(*bytes))
 }
 
-fn set(file: &mut [u8], at: usize, value: u32) {
+pub(super) fn set(file: &mut [u8], at: usize, value: u32) {
     if let Some(bytes) = file.get_mut(at..).and_then(|rest| rest.first_chunk_mut()) {
         *bytes = value.to_le_bytes();
     }
 }
 
 /// Where a section lies, cut to the file.
-fn section(file: &[u8], section: Section) -> std::ops::Range<usize> {
-    let at = (header::SECTIONS + 8 * section as u32) as usize;
+pub(super) fn section(file: &[u8], section: Section) -> std::ops::Range<usize> {
+    let at = section.entry() as usize;
     let start = (get(file, at) as usize).min(file.len());
     start..start.saturating_add(get(file, at + 4) as usize).min(file.len())
 }
 
 /// Where the records of a section begin.
-fn records(file: &[u8], of: Section, size: u32) -> Vec<usize> {
+pub(super) fn records(file: &[u8], of: Section, size: u32) -> Vec<usize> {
     let range = section(file, of);
     range.clone().step_by(size as usize).filter(|at| at + size as usize <= range.end).collect()
 }
@@ -74,7 +74,7 @@ fn steps(file: &[u8]) -> Vec<usize> {
 }
 
 fn change(file: &mut Vec<u8>, random: &mut Random) {
-    match random.below(20) {
+    match random.below(21) {
         0..5 => word_of_a_record(file, random, Section::Tensors, tensor::SIZE, tensor::RESERVED),
         5..8 => word_of_a_record(file, random, Section::Steps, step::SIZE, step::RESERVED),
         8..11 => word_of(file, random, Section::Params),
@@ -86,6 +86,7 @@ fn change(file: &mut Vec<u8>, random: &mut Random) {
         16 => another_moment(file, random),
         17 => another_place(file, random),
         18 => other_parameters(file, random),
+        19 => word_of_a_record(file, random, Section::Ports, port::SIZE, port::RESERVED),
         _ => any_bytes(file, random),
     }
 }
@@ -126,7 +127,7 @@ fn word_of(file: &mut [u8], random: &mut Random, of: Section) {
 }
 
 fn word_of_the_header(file: &mut [u8], random: &mut Random) {
-    let at = 4 * random.below(header::SIZE as usize / 4);
+    let at = 4 * random.below(header::SIZE_2 as usize / 4);
     let new = another(get(file, at), file.len() as u32, random);
     set(file, at, new);
 }

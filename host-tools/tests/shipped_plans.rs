@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use kinglet::format::{ModelSpec, StepSpec};
+use kinglet::format::{About, ModelSpec, PortSpec, StepSpec};
 use kinglet::memory::Region;
 use kinglet::{Model, Place, Session, Tensor};
 
@@ -75,8 +75,10 @@ fn apart(model: &Model<'_>) -> Vec<u8> {
         name: model.name(),
         arena_len: len,
         fast_len: 0,
-        input: model.input_index() as u32,
-        output: model.output_index() as u32,
+        inputs: &[PortSpec::input(model.input_index() as u32)],
+        outputs: &[PortSpec::output(model.output_index() as u32)],
+        states: &[],
+        about: About::UNKNOWN,
         tensors: &tensors,
         steps: &steps,
         labels: &[],

@@ -1,7 +1,9 @@
 //! A zero-copy, bounds-checked view of a model file.
 
 use super::crc::crc32;
-use super::layout::{self, LABEL_SIZE, MAX_COUNT, NONE, SECTION_ALIGN, Section, header};
+use super::about::{About, RoundingSource};
+use super::layout::{self, LABEL_SIZE, MAX_ARENA, MAX_COUNT, MAX_PITCH, MAX_PORTS, MAX_TEXT, NONE};
+use super::layout::{SECTION_ALIGN, Section, header, port};
 use crate::bytes::{Block, attempt, slice, u32_at};
 use crate::error::{Fault, ModelError};
 use crate::memory::Region;
@@ -17,8 +19,30 @@ pub(crate) struct File<'m> {
     pub(crate) fast: u32,
     pub(crate) steps: u32,
     pub(crate) tensors: u32,
-    pub(crate) input: u32,
-    pub(crate) output: u32,
+    version: u32,
+    /// How many inputs, outputs and states there are, see [`PortKind`].
+    counts: [u32; 3],
+}
+
+/// What a tensor is to the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PortKind {
+    Input = 0,
+    Output = 1,
+    State = 2,
+}
+
+/// An input, an output or a state.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PortRecord<'m> {
+    /// Where the record, or the header's word, starts in the file.
+    pub(crate) at: u32,
+    pub(crate) tensor: u32,
+    pub(crate) name: &'m str,
+    /// Of a state, the tensor that becomes the state when an inference ends.
+    pub(crate) next: Option<u32>,
+    /// Of a state, its first elements, if they are not zero points.
+    pub(crate) initial: &'m [u8],
 }
 
 /// A step record: everything but the operator's parameters, undecoded.
@@ -63,13 +87,14 @@ impl<'m> File<'m> {
     }
 
     const fn parse(bytes: &'m [u8], summed: bool) -> Result<Self, ModelError> {
-        let mut file = Self { bytes, arena: 0, fast: 0, steps: 0, tensors: 0, input: 0, output: 0 };
+        let mut file = Self { bytes, arena: 0, fast: 0, steps: 0, tensors: 0, version: 0, counts: [1, 1, 0] };
         match slice(bytes, 0, layout::MAGIC.len()) {
             Some([b'K', b'N', b'G', b'L']) => {}
             Some(_) => return Err(ModelError::new(Fault::Magic, header::MAGIC)),
             None => return Err(ModelError::new(Fault::Truncated, header::MAGIC)),
         }
-        if attempt!(file.word(header::VERSION)) != layout::VERSION {
+        file.version = attempt!(file.word(header::VERSION));
+        if file.version == 0 || file.version > layout::VERSION {
             return Err(ModelError::new(Fault::Version, header::VERSION));
         }
         if attempt!(file.word(header::LENGTH)) as usize != bytes.len() {
@@ -78,38 +103,194 @@ impl<'m> File<'m> {
         if summed && attempt!(file.word(header::CHECKSUM)) != checksum(bytes) {
             return Err(ModelError::new(Fault::Checksum, header::CHECKSUM));
         }
-        let mut at = header::RESERVED;
-        while at < header::SIZE {
-            if attempt!(file.word(at)) != 0 {
-                return Err(ModelError::new(Fault::Reserved, at));
-            }
-            at += 4;
-        }
+        attempt!(file.check_reserved());
         file.arena = attempt!(file.word(header::ARENA));
+        if file.arena > MAX_ARENA {
+            return Err(ModelError::new(Fault::Arena, header::ARENA));
+        }
         file.fast = attempt!(file.word(header::FAST));
         if file.fast > file.arena || !file.fast.is_multiple_of(SCRATCH_ALIGN) {
             return Err(ModelError::new(Fault::Arena, header::FAST));
         }
         file.steps = attempt!(file.word(header::STEPS));
         file.tensors = attempt!(file.word(header::TENSORS));
-        file.input = attempt!(file.word(header::INPUT));
-        file.output = attempt!(file.word(header::OUTPUT));
-
         let mut section = 0;
-        while section < Section::COUNT {
-            attempt!(file.check_section(section));
+        while section < Section::ALL.len() {
+            attempt!(file.check_section(Section::ALL[section]));
             section += 1;
         }
         attempt!(file.check_count(header::STEPS, file.steps, Section::Steps, layout::step::SIZE));
         attempt!(file.check_count(header::TENSORS, file.tensors, Section::Tensors, layout::tensor::SIZE));
-        if file.input >= file.tensors {
-            return Err(ModelError::new(Fault::Operand, header::INPUT));
-        }
-        if file.output >= file.tensors {
-            return Err(ModelError::new(Fault::Operand, header::OUTPUT));
+        if file.version == 1 {
+            attempt!(file.check_tensor_at(header::INPUT, Fault::Operand));
+            attempt!(file.check_tensor_at(header::OUTPUT, Fault::Operand));
+        } else {
+            file.counts = attempt!(file.check_ports());
         }
         attempt!(file.string(header::NAME));
+        attempt!(file.check_about());
         Ok(file)
+    }
+
+    /// Whether all words of the header that have no meaning in its version are zero.
+    const fn check_reserved(&self) -> Result<(), ModelError> {
+        let mut at = header::INPUT;
+        while at < self.header_len() {
+            let reserved = if self.version == 1 {
+                at >= header::PORTS
+            } else {
+                at == header::INPUT || at == header::OUTPUT || at >= header::RESERVED
+            };
+            if reserved && attempt!(self.word(at)) != 0 {
+                return Err(ModelError::new(Fault::Reserved, at));
+            }
+            at += 4;
+        }
+        Ok(())
+    }
+
+    /// Bytes of the header.
+    const fn header_len(&self) -> u32 {
+        if self.version == 1 { header::SIZE } else { header::SIZE_2 }
+    }
+
+    /// Whether the word at `at` is the index of a tensor.
+    const fn check_tensor_at(&self, at: u32, fault: Fault) -> Result<(), ModelError> {
+        if attempt!(self.word(at)) < self.tensors { Ok(()) } else { Err(ModelError::new(fault, at)) }
+    }
+
+    /// Checks the list of ports; how many of each kind it has.
+    const fn check_ports(&self) -> Result<[u32; 3], ModelError> {
+        let (mut counts, mut before, mut index) = ([0; 3], 0, 0);
+        let (start, len) = self.section(Section::Ports);
+        if !len.is_multiple_of(port::SIZE) || len / port::SIZE > MAX_PORTS {
+            return Err(ModelError::new(Fault::Count, header::PORTS));
+        }
+        while index < len / port::SIZE {
+            let at = start + index * port::SIZE;
+            let kind = attempt!(self.word(at + port::KIND));
+            if kind < before || kind > PortKind::State as u32 {
+                return Err(ModelError::new(Fault::Port, at + port::KIND));
+            }
+            attempt!(self.check_tensor_at(at + port::TENSOR, Fault::Port));
+            attempt!(self.string(at + port::NAME));
+            let is_state = kind == PortKind::State as u32;
+            let lone = attempt!(self.word(at + port::NEXT)) == NONE && attempt!(self.word(at + port::INITIAL + 4)) == 0;
+            if is_state {
+                attempt!(self.check_tensor_at(at + port::NEXT, Fault::Port));
+                attempt!(self.initial(at));
+            } else if !lone {
+                return Err(ModelError::new(Fault::Port, at + port::NEXT));
+            }
+            if attempt!(self.word(at + port::RESERVED)) != 0 {
+                return Err(ModelError::new(Fault::Reserved, at + port::RESERVED));
+            }
+            counts[(kind % 3) as usize] += 1;
+            before = kind;
+            index += 1;
+        }
+        if counts[0] == 0 || counts[1] == 0 {
+            return Err(ModelError::new(Fault::Count, header::PORTS));
+        }
+        Ok(counts)
+    }
+
+    /// The first elements of the state whose record is at `at`.
+    const fn initial(&self, at: u32) -> Result<&'m [u8], ModelError> {
+        let (offset, len) = (attempt!(self.word(at + port::INITIAL)), attempt!(self.word(at + port::INITIAL + 4)));
+        match slice(self.section_bytes(Section::Weights), offset as usize, len as usize) {
+            Some(bytes) => Ok(bytes),
+            None => Err(ModelError::new(Fault::Weights, at + port::INITIAL)),
+        }
+    }
+
+    /// Checks what the header says about the model beside its network.
+    const fn check_about(&self) -> Result<(), ModelError> {
+        if self.version == 1 {
+            return Ok(());
+        }
+        if RoundingSource::from_code(attempt!(self.word(header::ROUNDING))).is_none() {
+            return Err(ModelError::new(Fault::Rounding, header::ROUNDING));
+        }
+        let about = self.about();
+        if !(about.temperature.is_finite() && about.temperature > 0.0) {
+            return Err(ModelError::new(Fault::Scale, header::TEMPERATURE));
+        }
+        if !(about.threshold >= 0.0 && about.threshold <= 1.0) {
+            return Err(ModelError::new(Fault::Scale, header::THRESHOLD));
+        }
+        Ok(())
+    }
+
+    /// What the header says about the model beside its network.
+    pub(crate) const fn about(&self) -> About {
+        if self.version == 1 {
+            return About::UNKNOWN;
+        }
+        About {
+            rounding: match RoundingSource::from_code(self.checked_word(header::ROUNDING)) {
+                Some(source) => source,
+                None => RoundingSource::Unknown,
+            },
+            rounding_version: self.checked_word(header::ROUNDING_VERSION),
+            generation: self.checked_word(header::GENERATION),
+            temperature: f32::from_bits(self.checked_word(header::TEMPERATURE)),
+            threshold: f32::from_bits(self.checked_word(header::THRESHOLD)),
+        }
+    }
+
+    /// A word that was checked; 0 past the end of the file.
+    const fn checked_word(&self, at: u32) -> u32 {
+        match self.word(at) {
+            Ok(word) => word,
+            Err(_) => 0,
+        }
+    }
+
+    /// How many ports of a kind there are.
+    pub(crate) const fn port_count(&self, kind: PortKind) -> u32 {
+        self.counts[kind as usize % 3]
+    }
+
+    /// Port `index` of a kind.
+    pub(crate) const fn port(&self, kind: PortKind, index: u32) -> Result<PortRecord<'m>, ModelError> {
+        if index >= self.port_count(kind) {
+            return Err(ModelError::new(Fault::Port, header::PORTS));
+        }
+        let at = self.port_at(kind, index);
+        if self.version == 1 {
+            let name = if matches!(kind, PortKind::Input) { "input" } else { "output" };
+            return Ok(PortRecord { at, tensor: attempt!(self.word(at)), name, next: None, initial: &[] });
+        }
+        Ok(PortRecord {
+            at,
+            tensor: attempt!(self.word(at + port::TENSOR)),
+            name: attempt!(self.string(at + port::NAME)),
+            next: match attempt!(self.word(at + port::NEXT)) {
+                NONE => None,
+                next => Some(next),
+            },
+            initial: attempt!(self.initial(at)),
+        })
+    }
+
+    /// Where the record of port `index` of a kind starts; in version 1, the header's word.
+    const fn port_at(&self, kind: PortKind, index: u32) -> u32 {
+        let [inputs, outputs, _] = self.counts;
+        let before = match (self.version, kind) {
+            (1, PortKind::Input) => return header::INPUT,
+            (1, _) => return header::OUTPUT,
+            (_, PortKind::Input) => 0,
+            (_, PortKind::Output) => inputs,
+            (_, PortKind::State) => inputs.saturating_add(outputs),
+        };
+        self.record_at(Section::Ports, before.saturating_add(index), port::SIZE)
+    }
+
+    /// The index of the first input or output tensor, which every model has.
+    pub(crate) const fn first(&self, kind: PortKind) -> u32 {
+        let at = self.port_at(kind, 0);
+        self.checked_word(if self.version == 1 { at } else { at + port::TENSOR })
     }
 
     /// All of it.
@@ -124,10 +305,13 @@ impl<'m> File<'m> {
         }
     }
 
-    const fn check_section(&self, index: u32) -> Result<(), ModelError> {
-        let at = header::SECTIONS + index * 8;
-        let (offset, len) = (attempt!(self.word(at)), attempt!(self.word(at + 4)));
-        let aligned = offset.is_multiple_of(SECTION_ALIGN) && offset >= header::SIZE;
+    const fn check_section(&self, section: Section) -> Result<(), ModelError> {
+        let (offset, len) = self.section(section);
+        let at = section.entry();
+        if matches!(section, Section::Ports) && self.version == 1 {
+            return Ok(());
+        }
+        let aligned = offset.is_multiple_of(SECTION_ALIGN) && offset >= self.header_len();
         if !aligned || slice(self.bytes, offset as usize, len as usize).is_none() {
             return Err(ModelError::new(Fault::Section, at));
         }
@@ -144,7 +328,7 @@ impl<'m> File<'m> {
 
     /// Offset and length of a section whose table entry was checked; `(0, 0)` otherwise.
     const fn section(&self, section: Section) -> (u32, u32) {
-        let at = header::SECTIONS + section as u32 * 8;
+        let at = section.entry();
         match (self.word(at), self.word(at + 4)) {
             (Ok(offset), Ok(len)) => (offset, len),
             _ => (0, 0),
@@ -168,6 +352,9 @@ impl<'m> File<'m> {
     /// The string that the words at `at` (offset in the strings section) and `at + 4` (length) name.
     pub(crate) const fn string(&self, at: u32) -> Result<&'m str, ModelError> {
         let (offset, len) = (attempt!(self.word(at)), attempt!(self.word(at + 4)));
+        if len > MAX_TEXT {
+            return Err(ModelError::new(Fault::Text, at));
+        }
         match slice(self.section_bytes(Section::Strings), offset as usize, len as usize) {
             Some(text) => match core::str::from_utf8(text) {
                 Ok(text) => Ok(text),
@@ -193,7 +380,7 @@ impl<'m> File<'m> {
     /// Label of class `index`.
     pub(crate) const fn label(&self, index: u32) -> Result<&'m str, ModelError> {
         if index >= self.labels() {
-            return Err(ModelError::new(Fault::Text, header::SECTIONS + Section::Labels as u32 * 8));
+            return Err(ModelError::new(Fault::Text, Section::Labels.entry()));
         }
         self.string(self.record_at(Section::Labels, index, LABEL_SIZE))
     }
@@ -284,6 +471,9 @@ impl<'m> File<'m> {
         }
         if !tensor.place.offset.is_multiple_of(dtype.size()) || !tensor.place.pitch.is_multiple_of(dtype.size()) {
             return Err(ModelError::new(Fault::Alignment, at + record::OFFSET));
+        }
+        if tensor.place.pitch > MAX_PITCH {
+            return Err(ModelError::new(Fault::Arena, at + record::PITCH));
         }
         if tensor.place.pitch < tensor.pixel_bytes() || !self.holds(tensor.region()) {
             return Err(ModelError::new(Fault::Arena, at + record::OFFSET));

@@ -3,7 +3,7 @@
 #![allow(dead_code)] // each test binary uses a part
 
 use kinglet::format::layout::header;
-use kinglet::format::{ModelSpec, StepSpec, crc32};
+use kinglet::format::{About, ModelSpec, PortSpec, StepSpec, crc32};
 use kinglet::memory::Region;
 use kinglet::ops::{Add, Conv2d, ConvAlgorithm, Mean, Op};
 use kinglet::{
@@ -151,8 +151,10 @@ impl Block {
             name: "block",
             arena_len: self.arena_len,
             fast_len: self.fast_len,
-            input: INPUT as u32,
-            output: MEAN as u32,
+            inputs: &[PortSpec::input(INPUT as u32)],
+            outputs: &[PortSpec::output(MEAN as u32)],
+            states: &[],
+            about: About::UNKNOWN,
             tensors: &self.tensors,
             steps: &steps,
             labels: &self.labels,

@@ -1,6 +1,6 @@
 //! Runs an operator under every kind of memory layout: contiguous, views of wider tensors, line buffers, in place.
 
-use kinglet::format::{ModelSpec, StepSpec};
+use kinglet::format::{About, ModelSpec, PortSpec, StepSpec};
 use kinglet::kernels::Backend;
 use kinglet::memory::{Memory, Region};
 use kinglet::ops::{Io, Op, Operands};
@@ -205,8 +205,10 @@ pub fn file_of(op: &Op<'_>, types: [DType; 2], input: (Shape, QuantParams), outp
         name: "one step",
         arena_len: scratch.end().next_multiple_of(16),
         fast_len: 0,
-        input: 0,
-        output: 1,
+        inputs: &[PortSpec::input(0)],
+        outputs: &[PortSpec::output(1)],
+        states: &[],
+        about: About::UNKNOWN,
         tensors: &[input, out],
         steps: &[step],
         labels: &[],

@@ -18,6 +18,7 @@ mod peer;
 mod publish;
 mod quantization;
 mod quantize;
+mod reencode;
 mod sign;
 mod simulate;
 mod study;
@@ -62,6 +63,8 @@ enum Command {
     Publish(publish::Args),
     /// Show what int8 costs a trained network, and where.
     Quantize(quantize::Args),
+    /// Write model files anew in the newest version of the format, from the same integers.
+    Reencode(reencode::Args),
     /// Sign a model file, for firmware that runs signed models only.
     Sign(sign::Args),
     /// Run inputs through a model and compare the outputs, byte by byte.
@@ -97,6 +100,7 @@ pub fn main() -> ExitCode {
         Command::New(args) => new::run(&args),
         Command::Publish(args) => publish::run(&args),
         Command::Quantize(args) => quantize::run(&args),
+        Command::Reencode(args) => reencode::run(&args),
         Command::Sign(args) => sign::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Study(args) => study::run(&args),

@@ -7,7 +7,7 @@ mod lower;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use kinglet::format::{ModelSpec, StepSpec};
+use kinglet::format::{About, ModelSpec, PortSpec, StepSpec};
 use kinglet::kernels::algorithms::{ConvAlgorithm, Core};
 use kinglet::{Model, ModelError, PixelTables};
 use thiserror::Error;
@@ -198,8 +198,10 @@ fn write(
         name: &network.name,
         arena_len: plan.arena_len,
         fast_len: plan.fast_len,
-        input: plan.input as u32,
-        output: plan.output as u32,
+        inputs: &[PortSpec::input(plan.input as u32)],
+        outputs: &[PortSpec::output(plan.output as u32)],
+        states: &[],
+        about: About::UNKNOWN,
         tensors: &plan.tensors,
         steps: &steps,
         labels: &network.labels,

@@ -10,6 +10,7 @@ mod firmware;
 mod fuzz;
 mod layers;
 mod miri;
+mod mutate;
 mod nightly;
 mod repo;
 mod sanitize;
@@ -63,6 +64,12 @@ enum Task {
         /// Passed on to `cargo miri test`: `-- NAME` runs some of them.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
+    },
+    /// Set every field of every model file to every extreme, about a million changes: what is accepted runs as promised.
+    Mutate {
+        /// How many changes.
+        #[arg(default_value_t = 1_000_000, value_name = "N")]
+        changes: u32,
     },
     /// The runtime's tests under AddressSanitizer, with all checks on; needs a nightly toolchain.
     Sanitize {
@@ -118,6 +125,7 @@ fn run(task: Task) -> Result<()> {
     match task {
         Task::Setup(how) => setup::run(how.no_install),
         Task::Miri { arguments } => miri::run(&arguments),
+        Task::Mutate { changes } => mutate::run(changes),
         Task::Sanitize { arguments } => sanitize::run(&arguments),
         Task::Fuzz { target, minutes, arguments } => fuzz::run(target, minutes, &arguments),
         Task::Demo { installing, arguments } => demo::run(installing.no_install, &arguments),
