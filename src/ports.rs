@@ -41,9 +41,11 @@ impl<'m, L: Linked> Model<'m, L> {
     /// The states, in the file's order.
     pub fn states(&self) -> impl ExactSizeIterator<Item = State<'m>> + use<'m, L> {
         let file = *self.file();
-        self.ports(PortKind::State).enumerate().map(move |(index, port)| match file.port(PortKind::State, index as u32) {
-            Ok(record) => State { port, next: record.next.unwrap_or_default() as usize, initial: record.initial },
-            Err(_) => State { port, next: 0, initial: &[] },
+        self.ports(PortKind::State).enumerate().map(move |(index, port)| {
+            match file.port(PortKind::State, index as u32) {
+                Ok(record) => State { port, next: record.next.unwrap_or_default() as usize, initial: record.initial },
+                Err(_) => State { port, next: 0, initial: &[] },
+            }
         })
     }
 

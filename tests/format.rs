@@ -64,7 +64,8 @@ fn inputs_and_outputs_have_names_and_numbers() {
     };
     let bytes = two_of_each(|spec| spec.about = about);
     let model = Model::new(&bytes).unwrap();
-    let names = |ports: Vec<kinglet::Port<'_>>| ports.iter().map(|port| (port.name.to_owned(), port.index)).collect::<Vec<_>>();
+    let names =
+        |ports: Vec<kinglet::Port<'_>>| ports.iter().map(|port| (port.name.to_owned(), port.index)).collect::<Vec<_>>();
     assert_eq!(names(model.inputs().collect()), [("left".to_owned(), 0), ("right".to_owned(), 1)]);
     assert_eq!(names(model.outputs().collect()), [("sum".to_owned(), 2), ("copy".to_owned(), 3)]);
     assert_eq!((model.input_index(), model.output_index()), (0, 2));
@@ -196,13 +197,14 @@ fn work_is_bounded_and_told() {
     let pool = |size: u32| {
         let window = Window { kernel: [size; 2], stride: [1, 1], before: [size - 1; 2], after: [size - 1; 2] };
         let output = Shape::new(2 * size - 1, 2 * size - 1, 1);
-        let tensors = [tensor(Shape::new(size, size, 1), 0, [0, 0, 1], None), tensor(output, size * size, [1, 1, 2], None)];
+        let tensors =
+            [tensor(Shape::new(size, size, 1), 0, [0, 0, 1], None), tensor(output, size * size, [1, 1, 2], None)];
         let steps = [step(Op::AveragePool2d(AveragePool2d { window, clamp: CLAMP }), 0, None, 1, 1)];
         spec(&tensors, &steps, &[PortSpec::output(1)]).to_bytes()
     };
     assert_eq!(Model::new(&pool(64)).unwrap().work().operations, 64 * 64 * 127 * 127);
     assert_eq!(Model::new(&pool(1024)).unwrap_err().fault, Fault::Work);
-    assert!(Work::MAX_OPERATIONS > 20_000_000_000);
+    const { assert!(Work::MAX_OPERATIONS > 20_000_000_000, "VGG-19") };
     // Places and pitches that wrap in 32 bits, more arena than any device has, a name without end.
     let fault = |change: &dyn Fn(&mut ModelSpec<'_>)| Model::new(&two_of_each(change)).unwrap_err().fault;
     assert_eq!(fault(&|spec| spec.arena_len = (1 << 30) + 16), Fault::Arena);
@@ -219,5 +221,8 @@ fn work_is_bounded_and_told() {
     assert_eq!(far(16, 0xC000_0000), Fault::Arena);
     assert_eq!(far(0xC000_0000, 1), Fault::Arena);
     let name = "n".repeat(1025);
-    assert_eq!(Model::new(&two_of_each(|spec| spec.name = Box::leak(name.into_boxed_str()))).unwrap_err().fault, Fault::Text);
+    assert_eq!(
+        Model::new(&two_of_each(|spec| spec.name = Box::leak(name.into_boxed_str()))).unwrap_err().fault,
+        Fault::Text
+    );
 }

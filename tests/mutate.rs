@@ -27,7 +27,8 @@ const LARGE: usize = 1 << 16;
 
 /// All model files in a folder and its folders.
 fn models_in(folder: &Path, files: &mut Vec<Vec<u8>>) {
-    let mut entries: Vec<_> = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()).collect();
+    let mut entries: Vec<_> =
+        fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()).collect();
     entries.sort();
     for path in entries {
         if path.is_dir() {
@@ -46,12 +47,14 @@ fn every_field_and_every_extreme_is_refused_or_runs() {
     let mut files: Vec<Vec<u8>> = (0..seeds::count()).map(|index| seeds::model(index).to_vec()).collect();
     models_in(&root.join("fuzz/corpus/model"), &mut files);
     models_in(&root.join("models"), &mut files);
-    files.retain(|file| mutate::is_model(&file[..file.len().min(mutate::MAX_LEN)]) && (!cfg!(miri) || file.len() < 700));
+    files
+        .retain(|file| mutate::is_model(&file[..file.len().min(mutate::MAX_LEN)]) && (!cfg!(miri) || file.len() < 700));
     let (mut ran, mut refused, mut large, mut slowest) = (0, 0, 0, Duration::ZERO);
     for (index, file) in files.iter().enumerate() {
         let other = &files[(index + 1) % files.len()];
         let changes = extremes::changes(file, other);
-        let share = if file.len() > LARGE && wanted < 1_000_000 { wanted / files.len() / 20 } else { wanted / files.len() };
+        let share =
+            if file.len() > LARGE && wanted < 1_000_000 { wanted / files.len() / 20 } else { wanted / files.len() };
         let stride = (changes.len() / share.max(1)).max(1);
         for &change in changes.iter().skip(index % stride).step_by(stride) {
             let changed = extremes::changed(file, other, change);
@@ -71,6 +74,9 @@ fn every_field_and_every_extreme_is_refused_or_runs() {
             }
         }
     }
-    println!("{} files: {ran} run, {refused} refused, {large} too large to be run; the slowest took {slowest:?}", files.len());
+    println!(
+        "{} files: {ran} run, {refused} refused, {large} too large to be run; the slowest took {slowest:?}",
+        files.len()
+    );
     assert!(cfg!(miri) || (ran > wanted / 50 && refused > wanted / 2), "{ran} run, {refused} refused");
 }

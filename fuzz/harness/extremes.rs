@@ -58,7 +58,9 @@ pub fn changes(file: &[u8], other: &[u8]) -> Vec<Change> {
     let steps = records(file, Section::Steps, step::SIZE);
     let tensors = records(file, Section::Tensors, tensor::SIZE).len() as u32;
     for field in [step::A, step::B, step::OUTPUT] {
-        all.extend(steps.iter().flat_map(|&at| (0..tensors.min(40)).map(move |t| Change::Word(at + field as usize, t))));
+        all.extend(
+            steps.iter().flat_map(|&at| (0..tensors.min(40)).map(move |t| Change::Word(at + field as usize, t))),
+        );
     }
     let (own, others) = (all_records(file), all_records(other));
     for (index, &(to, len)) in own.iter().enumerate() {

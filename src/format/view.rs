@@ -1,7 +1,7 @@
 //! A zero-copy, bounds-checked view of a model file.
 
-use super::crc::crc32;
 use super::about::{About, RoundingSource};
+use super::crc::crc32;
 use super::layout::{self, LABEL_SIZE, MAX_ARENA, MAX_COUNT, MAX_PITCH, MAX_PORTS, MAX_TEXT, NONE};
 use super::layout::{SECTION_ALIGN, Section, header, port};
 use crate::bytes::{Block, attempt, slice, u32_at};

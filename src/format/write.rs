@@ -163,10 +163,12 @@ pub fn encode<'m>(model: &Model<'m>) -> Vec<u8> {
     let tensors: Vec<Tensor> = (0..model.tensor_count()).filter_map(|index| model.tensor(index)).collect();
     let spec = |port: Port<'m>| PortSpec { name: port.name, tensor: port.index as u32 };
     let (inputs, outputs): (Vec<_>, Vec<_>) = (model.inputs().map(spec).collect(), model.outputs().map(spec).collect());
-    let state = |state: State<'m>| StateSpec { port: spec(state.port), next: state.next as u32, initial: state.initial };
+    let state =
+        |state: State<'m>| StateSpec { port: spec(state.port), next: state.next as u32, initial: state.initial };
     let states: Vec<_> = model.states().map(state).collect();
     let step = |step: Step<'m>| {
-        let [a, b, output] = model.operands(step.index).unwrap_or_default().map(|index| index.map(|index| index as u32));
+        let [a, b, output] =
+            model.operands(step.index).unwrap_or_default().map(|index| index.map(|index| index as u32));
         StepSpec {
             name: step.name,
             op: step.op,
@@ -178,7 +180,8 @@ pub fn encode<'m>(model: &Model<'m>) -> Vec<u8> {
         }
     };
     let steps: Vec<_> = model.steps().map(step).collect();
-    let labels: Vec<String> = (0..model.label_count()).filter_map(|class| model.label(class)).map(str::to_owned).collect();
+    let labels: Vec<String> =
+        (0..model.label_count()).filter_map(|class| model.label(class)).map(str::to_owned).collect();
     ModelSpec {
         name: model.name(),
         arena_len: model.arena_len() as u32,
