@@ -194,3 +194,9 @@ mod tests {
         assert_eq!(std::fs::read(&file).unwrap(), b"new");
     }
 }
+
+/// The FNV-1a hash of bytes: tells files and names apart, and withstands no attack.
+pub fn fnv1a(bytes: impl IntoIterator<Item = u8>) -> u64 {
+    let mix = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+    bytes.into_iter().fold(0xcbf2_9ce4_8422_2325, mix)
+}

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::peer::{Peer, Reply};
 use crate::files;
 use crate::graph::{NetworkRecipe, Params, Preprocess};
-use crate::layers::{Mode, Net};
+use crate::layers::{Mode, Net, Targets};
 use crate::train::{Memory, Optimizer};
 
 /// Options of `kinglet bench`.
@@ -129,7 +129,7 @@ impl Training {
                 *x = ((at * 31 + image * 17) % 101) as f32 / 50.0 - 1.0;
             }
         });
-        self.net.loss(&self.classes, 0.0, &[]);
+        self.net.loss(Targets::of(&self.classes));
         self.net.backward();
         // Made-up images cannot make it diverge at this rate; if they did, the time would be the same.
         let _ = self.memory.step(&Optimizer::default(), self.net.slots(), 1e-3);

@@ -19,6 +19,7 @@ use crate::graph::FloatModel;
 use crate::network::Network;
 use crate::quantize::{self, Calibration, Method};
 use crate::simulate::{self, Images};
+use crate::train::Distill;
 use crate::{deploy, export, files};
 
 /// Options of `kinglet publish`.
@@ -62,6 +63,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     // Users have the images elsewhere; the file's name says which ones.
     recipe.data.forget_folder();
+    recipe.distill.iter_mut().for_each(Distill::forget_folder);
     let recipe = toml::to_string(&recipe)?;
     for (file, bytes) in [
         ("recipe.toml", recipe.into_bytes()),

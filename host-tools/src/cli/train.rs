@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 
-use crate::train::{self, Recipe, RunFolder, Trainer, bar, recipe_from};
+use crate::train::{self, Distill, Recipe, RunFolder, Trainer, bar, recipe_from};
 use crate::{files, graph};
 
 /// Options of `kinglet train`.
@@ -30,6 +30,9 @@ pub struct Args {
     /// The images, if they lie elsewhere than the recipe says.
     #[arg(long, value_name = "PATH", conflicts_with = "resume")]
     data: Option<PathBuf>,
+    /// The run folder of a larger network to learn from, if it lies elsewhere than the recipe says, or it says nothing.
+    #[arg(long, value_name = "RUN", conflicts_with = "resume")]
+    teacher: Option<PathBuf>,
     /// Start of all random numbers, instead of the recipe's.
     #[arg(long, conflicts_with = "qat")]
     seed: Option<u64>,
@@ -62,6 +65,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             };
             if let Some(path) = &args.data {
                 recipe.data.set_path(path);
+            }
+            if let Some(teacher) = &args.teacher {
+                recipe.distill.get_or_insert_with(|| Distill::from(teacher)).teacher.clone_from(teacher);
             }
             recipe.seed = args.seed.unwrap_or(recipe.seed);
             let mut name = recipe.network.name().to_owned();

@@ -85,10 +85,9 @@ impl Dataset {
         [h, w, c]
     }
 
-    /// A number that changes when a pixel or a label does: FNV-1a over all of them.
+    /// A number that changes when a pixel or a label does.
     pub fn fingerprint(&self) -> u64 {
-        let bytes = [&self.train, &self.test].into_iter().flat_map(|s| s.images.iter().chain(&s.labels));
-        bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
+        files::fnv1a([&self.train, &self.test].into_iter().flat_map(|s| s.images.iter().chain(&s.labels)).copied())
     }
 
     /// The embedded data set: 1,797 handwritten digits of 8x8 pixels (UCI optical digits), a fifth of each class held

@@ -7,6 +7,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::{Dims, Graph, GraphError, NodeId, Op};
+use crate::files::fnv1a;
 
 /// A parameter that a node needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,6 +131,12 @@ impl Params {
         self.arrays.is_empty()
     }
 
+    /// A number that changes when a name or a number does.
+    pub fn fingerprint(&self) -> u64 {
+        let numbers = |array: &ArrayD<f32>| array.iter().flat_map(|x| x.to_bits().to_le_bytes()).collect::<Vec<_>>();
+        fnv1a(self.iter().flat_map(|(name, array)| name.bytes().chain(numbers(array))))
+    }
+
     /// Whether every parameter of `graph` is there with the right dimensions.
     ///
     /// # Errors
@@ -176,9 +183,8 @@ fn constant(spec: &ParamSpec) -> ArrayD<f32> {
 
 /// Normal numbers with variance 2 / fan-in (1 / fan-in for dense layers, which no ReLU follows).
 fn he_normal(spec: &ParamSpec, seed: u64) -> ArrayD<f32> {
-    // FNV-1a of the name keeps the streams of different arrays apart.
-    let stream =
-        spec.name.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
+    // The name keeps the streams of different arrays apart.
+    let stream = fnv1a(spec.name.bytes());
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(stream);
     let (fan_in, gain) = match spec.dims[..] {

@@ -41,6 +41,11 @@ impl Preprocess {
         std::array::from_fn(|pixel| self.real(pixel as u8, c))
     }
 
+    /// Factor and offset of each channel's pixels, 0 to 255, which may lie between whole ones.
+    pub fn lines(&self) -> Vec<(f32, f32)> {
+        self.mean.iter().zip(&self.std).map(|(mean, std)| (1.0 / (255.0 * std), -mean / std)).collect()
+    }
+
     /// Whether it has `channels` finite means and positive deviations.
     pub fn is_valid(&self, channels: usize) -> bool {
         self.mean.len() == channels

@@ -13,6 +13,7 @@ mod elementwise;
 mod fuse;
 mod infer;
 mod lanes;
+mod loss;
 mod net;
 mod pointwise;
 mod pool;
@@ -28,8 +29,8 @@ use ndarray::Array4;
 use crate::graph::{Activation, Constants, Function, Graph, NodeId, Op};
 
 pub use infer::{InferError, forward, greatest, logits, preprocess};
-pub use net::{Loss, Mode, Net, Slot};
-pub(crate) use net::{cross_entropy, shares};
+pub use loss::{Loss, Targets, Taught};
+pub use net::{Mode, Net, Slot};
 pub use real::Real;
 
 /// What a layer sees of one image: its inputs and its output.

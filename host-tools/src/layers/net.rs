@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use super::batch_norm::BatchNorm;
 use super::chunk::{Chunk, Shared, State};
 use super::fuse::Fusion;
+use super::loss::{Loss, Targets};
 use super::schedule::{Backward, Stage, stages};
 use super::{Real, image, layer};
 use crate::graph::{Graph, GraphError, NodeId, Op, ParamSpec, Params};
@@ -24,15 +25,6 @@ pub enum Mode {
     Train,
     /// From the running statistics.
     Infer,
-}
-
-/// Loss and hits of a batch.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Loss {
-    /// Mean cross-entropy, weighted by class if so asked.
-    pub mean: f64,
-    /// Images whose greatest logit is their label's.
-    pub correct: usize,
 }
 
 /// What a net computes that training does not need.
@@ -187,25 +179,22 @@ impl<T: Real> Net<T> {
         }
     }
 
-    /// Cross-entropy of the batch and the gradient of its mean by the logits.
-    ///
-    /// `smoothing` moves that much of each label's probability to all classes alike; `class_weights` (empty: all 1)
-    /// weighs each image by its label.
+    /// The loss of the batch and the gradient of its mean by the logits.
     ///
     /// # Panics
-    /// When a label is no class, or there are too few labels.
-    pub fn loss(&mut self, labels: &[u8], smoothing: f64, class_weights: &[f32]) -> Loss {
-        let share = shares(&labels[..self.images], class_weights);
+    /// When a label is no class, or there are more or fewer than images.
+    pub fn loss(&mut self, targets: Targets<'_>) -> Loss {
+        assert_eq!(targets.labels.len(), self.images, "one label per image");
+        let share = targets.shares();
         let Self { chunks, states, graph, fusion, loss, .. } = self;
         let (node, shared) = (loss.0, Shared { graph, states, fusion });
         chunks.par_iter_mut().for_each(|chunk| {
             chunk.allocate_gradients(shared);
             (chunk.loss, chunk.correct) = (0.0, 0);
             for index in 0..chunk.images {
-                let label = labels[chunk.first + index] as usize;
-                let share = share(chunk.first + index);
+                let image = chunk.first + index;
                 let (logits, gradient) = chunk.value_and_gradient(node, fusion.home[node], index);
-                let (loss, hit) = cross_entropy(logits, label, smoothing, share, gradient);
+                let (loss, hit) = targets.loss(image, share(image), logits, gradient);
                 chunk.loss += loss;
                 chunk.correct += usize::from(hit);
             }
@@ -288,32 +277,4 @@ fn total<T>(chunks: &[Chunk<T>], sums: impl Fn(&Chunk<T>) -> &Vec<f64>) -> Vec<f
         total.iter_mut().zip(sums(chunk)).for_each(|(total, sum)| *total += sum);
     }
     total
-}
-
-/// The part of the batch's loss that each image's is, by the weights of the classes (empty: all 1).
-pub(crate) fn shares(labels: &[u8], class_weights: &[f32]) -> impl Fn(usize) -> f64 + Sync {
-    let weight = |image: usize| class_weights.get(labels[image] as usize).map_or(1.0, |w| f64::from(*w));
-    let total: f64 = (0..labels.len()).map(weight).sum();
-    move |image| weight(image) / total
-}
-
-/// Softmax cross-entropy of one image times `share`, its gradient, and whether the label has the greatest logit.
-pub(crate) fn cross_entropy<T: Real>(
-    logits: &[T],
-    label: usize,
-    smoothing: f64,
-    share: f64,
-    gradient: &mut [T],
-) -> (f64, bool) {
-    let top = logits.iter().fold(f64::NEG_INFINITY, |top, z| if top > z.wide() { top } else { z.wide() });
-    let sum: f64 = logits.iter().map(|z| (z.wide() - top).exp()).sum();
-    let mut loss = 0.0;
-    for (class, (gradient, z)) in gradient.iter_mut().zip(logits).enumerate() {
-        let wanted = smoothing / logits.len() as f64 + if class == label { 1.0 - smoothing } else { 0.0 };
-        let z = z.wide() - top;
-        loss -= wanted * (z - sum.ln());
-        *gradient = T::of((z.exp() / sum - wanted) * share);
-    }
-    let hit = logits.iter().position(|z| z.wide() == top) == Some(label);
-    (loss * share, hit)
 }

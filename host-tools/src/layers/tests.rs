@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use super::loss::{Targets, Taught};
 use super::net::{Keep, Mode, Net};
 use crate::graph::{
     Activation, Block, Builder,
@@ -33,11 +34,11 @@ fn around(shape: Shape, build: impl Fn(&mut Builder, NodeId) -> Result<NodeId, G
 fn check(graph: &Graph) {
     // Both with fused passes and without.
     for every_value in [false, true] {
-        check_as(graph, Keep { every_value, input_gradient: true });
+        check_as(graph, Keep { every_value, input_gradient: true }, None);
     }
 }
 
-fn check_as(graph: &Graph, keep: Keep) {
+fn check_as(graph: &Graph, keep: Keep, teacher: Option<Taught<'_>>) {
     let mut net = Net::<f64>::with(graph, &Params::init(graph, 1), IMAGES, keep).unwrap();
     // Move everything off its special starting point.
     for (index, slot) in net.slots().enumerate() {
@@ -52,7 +53,7 @@ fn check_as(graph: &Graph, keep: Keep) {
     let weights = [1.0, 0.5, 2.0];
     let loss = |net: &mut Net<f64>, images: &[f64]| {
         net.forward(IMAGES, Mode::Train, |i, out| out.copy_from_slice(&images[i * len..][..len]));
-        net.loss(&labels, 0.1, &weights).mean
+        net.loss(Targets { labels: &labels, smoothing: 0.1, class_weights: &weights, teacher }).mean
     };
     loss(&mut net, &images);
     net.backward();
@@ -215,6 +216,16 @@ fn residual_and_inception_block_gradients() {
 }
 
 #[test]
+fn gradients_of_a_teachers_loss() {
+    let graph = around(Shape::new(3, 3, 4), |net, x| net.batch_norm("bn", x));
+    let keep = Keep { input_gradient: true, ..Keep::default() };
+    let logits: Vec<f32> = numbers(8, IMAGES * 3).into_iter().map(|z| 4.0 * z as f32).collect();
+    for (temperature, weight) in [(1.0, 1.0), (4.0, 0.7), (0.5, 0.3)] {
+        check_as(&graph, keep, Some(Taught { logits: &logits, temperature, weight }));
+    }
+}
+
+#[test]
 fn fused_passes_change_no_number() {
     for name in ["digits-resnet", "digits-inception", "plain8"] {
         let recipe = NetworkRecipe { input: Some([8, 8, 1]), ..NetworkRecipe::zoo(name) };
@@ -228,7 +239,7 @@ fn fused_passes_change_no_number() {
             net.forward(9, Mode::Train, |i, out| {
                 out.iter_mut().zip(&images[i * 64..]).for_each(|(out, x)| *out = *x as f32);
             });
-            let loss = net.loss(&labels, 0.0, &[]).mean;
+            let loss = net.loss(Targets::of(&labels)).mean;
             net.backward();
             let gradients: Vec<Vec<f32>> = net.slots().map(|slot| slot.gradient.to_vec()).collect();
             (loss, net.values(graph.output()), gradients)

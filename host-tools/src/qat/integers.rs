@@ -6,7 +6,7 @@ use ndarray::Array4;
 use super::pass::{NOTHING, Room, Sums};
 use super::step::Step;
 use crate::graph::{Graph, Node, NodeId, Params, Real};
-use crate::layers::{self, image, image_mut};
+use crate::layers::{Targets, image, image_mut};
 use crate::quantize::QuantizeError;
 use crate::quantize::emit::emit;
 use crate::quantize::fold;
@@ -135,13 +135,14 @@ impl Place {
         image(&self.values[value], 0).iter().map(move |&x| (x as i32 + zero) as i8)
     }
 
-    /// Adds the loss of the last image, and all gradients of it. `share` is the image's part of the batch's loss.
-    pub fn backward(&mut self, network: &Integers, label: usize, smoothing: f64, share: f64) {
+    /// Adds the loss of the last image, which is number `index` of the batch, and all gradients of it. `share` is its part
+    /// of the batch's loss.
+    pub fn backward(&mut self, network: &Integers, targets: Targets<'_>, index: usize, share: f64) {
         let output = network.output();
         let scale = network.quants[output].scale;
         let logits: Vec<f32> = image(&self.values[output], 0).iter().map(|x| x * scale).collect();
         let gradient = &mut self.gradients[output];
-        let (loss, hit) = layers::cross_entropy(&logits, label, smoothing, share, gradient);
+        let (loss, hit) = targets.loss(index, share, &logits, gradient);
         gradient.iter_mut().for_each(|g| *g *= scale);
         self.loss += loss;
         self.correct += usize::from(hit);

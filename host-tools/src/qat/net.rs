@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::integers::{Integers, Place};
 use super::ranges::Ranges;
 use crate::graph::{Graph, GraphError, Line, NodeId, Op, ParamSpec, Params};
-use crate::layers::{self, Loss, Slot};
+use crate::layers::{Loss, Slot, Targets};
 use crate::quantize::{self, QuantizeError, trained};
 
 /// Chunks of a batch.
@@ -97,16 +97,13 @@ impl Net {
         self.arrays.iter_mut().map(|Array { spec, weights, gradient }| Slot { spec, weights, gradient })
     }
 
-    /// Loss and gradients of a batch, whose images' real numbers (H x W x C) `fill` writes; then the ranges follow. What
-    /// `smoothing` and `class_weights` are [`layers::Net::loss`] tells.
+    /// Loss and gradients of a batch, whose images' real numbers (H x W x C) `fill` writes; then the ranges follow.
     ///
     /// # Errors
     /// Names the parameter or the node whose numbers are not finite or out of range.
     pub fn gradients(
         &mut self,
-        labels: &[u8],
-        smoothing: f64,
-        class_weights: &[f32],
+        targets: Targets<'_>,
         fill: impl Fn(usize, &mut [f32]) + Sync,
     ) -> Result<Loss, String> {
         let params = self.numbers();
@@ -115,13 +112,13 @@ impl Net {
         if places.is_empty() {
             *places = (0..CHUNKS).map(|_| Place::new(integers)).collect();
         }
-        let share = layers::shares(labels, class_weights);
-        let per_chunk = labels.len().div_ceil(CHUNKS).max(1);
+        let (share, images) = (targets.shares(), targets.labels.len());
+        let per_chunk = images.div_ceil(CHUNKS).max(1);
         places.par_iter_mut().enumerate().for_each(|(chunk, place)| {
             place.begin(integers);
-            for image in (chunk * per_chunk..labels.len()).take(per_chunk) {
+            for image in (chunk * per_chunk..images).take(per_chunk) {
                 place.forward(integers, |out| fill(image, out));
-                place.backward(integers, usize::from(labels[image]), smoothing, share(image));
+                place.backward(integers, targets, image, share(image));
             }
         });
         let mean = places.iter().map(|place| place.loss).sum();

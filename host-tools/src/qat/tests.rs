@@ -10,7 +10,7 @@ use crate::graph::{
     Activation, Block, Branch, Builder, Graph, Head, NetworkRecipe, NodeId, Norm, Op, Padding, Params, Preprocess,
     Shape,
 };
-use crate::layers::{self, Mode};
+use crate::layers::{self, Mode, Targets, Taught};
 use crate::quantize::fold::fold;
 use crate::quantize::{self, Options, Prepared, trained};
 use crate::simulate::{self, Images};
@@ -165,12 +165,28 @@ fn the_forward_pass_is_the_runtime_s_integer_for_integer() {
     assert!(wide > 0, "no sum was too large for single precision");
 }
 
+/// Logits of a teacher, for batches of 16 images.
+static TAUGHT: [f32; 160] = {
+    let mut logits = [0.0; 160];
+    let mut at = 0;
+    while at < 160 {
+        logits[at] = (at * 7 % 23) as f32 / 4.0;
+        at += 1;
+    }
+    logits
+};
+
+fn targets(labels: &[u8]) -> Targets<'_> {
+    let teacher = Some(Taught { logits: &TAUGHT, temperature: 2.0, weight: 0.5 });
+    Targets { labels, smoothing: 0.1, class_weights: &[], teacher }
+}
+
 /// Loss gradients of a batch.
 fn gradients(graph: &Graph, params: &Params, reals: &Array4<f32>, labels: &[u8]) -> (f64, Vec<(String, Vec<f32>)>) {
     let mut net = Net::new(graph, params, 0.0).unwrap();
     let fill =
         |i: usize, out: &mut [f32]| out.copy_from_slice(reals.index_axis(ndarray::Axis(0), i).as_slice().unwrap());
-    let loss = net.gradients(labels, 0.1, &[], fill).unwrap();
+    let loss = net.gradients(targets(labels), fill).unwrap();
     (loss.mean, net.slots().map(|slot| (slot.spec.name.clone(), slot.gradient.to_vec())).collect())
 }
 
@@ -208,7 +224,7 @@ fn gradients_are_nearly_those_of_the_float_network() {
         float.forward(16, Mode::Train, |i, out| {
             out.copy_from_slice(reals.index_axis(ndarray::Axis(0), i).as_slice().unwrap());
         });
-        let expected = float.loss(&labels, 0.1, &[]).mean;
+        let expected = float.loss(targets(&labels)).mean;
         assert!((loss - expected).abs() < 0.02 * expected, "{loss}, in float {expected}");
         float.backward();
         for (slot, (name, found)) in float.slots().zip(found) {
@@ -289,7 +305,7 @@ fn ranges_follow_what_is_seen() {
         |i: usize, out: &mut [f32]| out.copy_from_slice(reals.index_axis(ndarray::Axis(0), i).as_slice().unwrap());
     let after = |rate: f64| {
         let mut net = Net::new(graph, &start, rate).unwrap();
-        net.gradients(&[0; 16], 0.0, &[], fill).unwrap();
+        net.gradients(Targets::of(&[0; 16]), fill).unwrap();
         let (params, folded) = (net.params(), fold(graph, &start).unwrap());
         (trained::ranges(&folded, &params).unwrap().unwrap(), folded)
     };

@@ -1,7 +1,7 @@
 //! What a trainer trains: the float network, or the integers that it becomes.
 
 use crate::graph::{Graph, GraphError, Params};
-use crate::layers::{Loss, Mode, Net, Slot};
+use crate::layers::{Loss, Mode, Net, Slot, Targets};
 use crate::qat;
 
 /// A network in training.
@@ -47,22 +47,20 @@ impl Engine {
     /// Loss and gradients of a batch, whose images `fill` writes. The error names the layer whose numbers are not finite.
     pub fn gradients(
         &mut self,
-        labels: &[u8],
-        smoothing: f64,
-        class_weights: &[f32],
+        targets: Targets<'_>,
         fill: impl Fn(usize, &mut [f32]) + Sync,
     ) -> Result<Loss, String> {
         match self {
             Engine::Float(net) => {
-                net.forward(labels.len(), Mode::Train, fill);
-                let loss = net.loss(labels, smoothing, class_weights);
+                net.forward(targets.labels.len(), Mode::Train, fill);
+                let loss = net.loss(targets);
                 if !loss.mean.is_finite() {
                     return Err(net.first_not_finite().unwrap_or("loss").to_string());
                 }
                 net.backward();
                 Ok(loss)
             }
-            Engine::Int8(net) => net.gradients(labels, smoothing, class_weights, fill),
+            Engine::Int8(net) => net.gradients(targets, fill),
         }
     }
 }

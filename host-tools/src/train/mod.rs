@@ -5,6 +5,7 @@
 
 mod augment;
 mod backdrop;
+mod distill;
 mod engine;
 mod error;
 mod history;
@@ -18,6 +19,7 @@ mod trainer;
 mod tuning;
 
 pub use augment::Augment;
+pub use distill::Distill;
 pub use error::TrainError;
 pub use history::Epoch;
 pub use optimizer::{Memory, Optimizer};

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::augment::Augment;
+use super::distill::Distill;
 use super::optimizer::Optimizer;
 use super::schedule::Schedule;
 use super::tuning::Qat;
@@ -65,6 +66,9 @@ pub struct Recipe {
     /// Quantization-aware training after all epochs; none when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub qat: Option<Qat>,
+    /// A network to learn from; none when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distill: Option<Distill>,
 }
 
 fn batch() -> usize {
@@ -99,6 +103,7 @@ impl Recipe {
             schedule: Schedule::Cosine { peak: if digits { 0.05 } else { 0.1 }, warm_up: 0.1 },
             augment,
             qat: None,
+            distill: None,
         }
     }
 
@@ -116,6 +121,8 @@ impl Recipe {
             return Some(format!("class_weights must be {classes} positive numbers"));
         }
         let qat = || self.qat.as_ref().and_then(Qat::fault);
-        self.schedule.fault().or_else(|| self.optimizer.fault()).or_else(|| self.augment.fault()).or_else(qat)
+        let distill = || self.distill.as_ref().and_then(Distill::fault);
+        let augment = || self.augment.fault();
+        self.schedule.fault().or_else(|| self.optimizer.fault()).or_else(augment).or_else(qat).or_else(distill)
     }
 }

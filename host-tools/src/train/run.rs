@@ -21,6 +21,9 @@ const AVERAGE: &str = "average/";
 /// How many epochs were in float, in the metadata of a checkpoint of quantization-aware training.
 const FLOAT_EPOCHS: &str = "float_epochs";
 
+/// The fingerprint of the teacher, in the metadata of a checkpoint.
+const TEACHER: &str = "teacher";
+
 impl RunFolder {
     /// The folder; it is created when something is written.
     pub fn new(path: &Path) -> Self {
@@ -48,7 +51,8 @@ impl RunFolder {
             ("metrics", history::to_csv(&trainer.history)),
         ];
         let tuning = trainer.float_epochs.map(|epochs| (FLOAT_EPOCHS, epochs.to_string()));
-        let metadata = fields.into_iter().chain(tuning).map(|(key, value)| (key.to_string(), value)).collect();
+        let teacher = trainer.teacher.as_ref().map(|teacher| (TEACHER, format!("{:016x}", teacher.fingerprint)));
+        let metadata = fields.into_iter().chain(tuning).chain(teacher).map(|(key, value)| (key.to_string(), value)).collect();
         graph::write(&path, &params, metadata)?;
         self.write("recipe.toml", recipe_text(&trainer.recipe)?.as_bytes())?;
         self.write_history(&trainer.history)?;
@@ -121,6 +125,11 @@ impl RunFolder {
         }
         let recipe: Recipe = toml::from_str(field("recipe")?).map_err(|e| bad(e.to_string()))?;
         let mut trainer = Trainer::new(&recipe, data)?;
+        if let Some(teacher) = &trainer.teacher
+            && field(TEACHER)? != &format!("{:016x}", teacher.fingerprint)
+        {
+            return Err(bad("the teacher is another one than it learned from".to_string()));
+        }
         trainer.history = history::from_csv(field("metrics")?).map_err(|line| bad(format!("metrics, line {line}")))?;
         if let Some(epochs) = metadata.get(FLOAT_EPOCHS) {
             let epochs: usize = epochs.parse().map_err(|_| bad(format!("`{FLOAT_EPOCHS}` is no number")))?;

@@ -132,6 +132,42 @@ fn branches_are_merged_when_training_ends() {
     assert_eq!(resumed.finish().params, whole.params);
 }
 
+/// A run that learns from another one: in float and in int8, on any number of threads, stopped and resumed.
+#[test]
+fn a_teacher_counts_and_changes_no_promise() {
+    let (recipe, data) = tiny();
+    let place = tempfile::tempdir().unwrap();
+    let teacher = RunFolder::new(&place.path().join("teacher"));
+    let pupil = Recipe { epochs: 2, qat: Some(Qat { epochs: Some(2), ..Qat::default() }), ..recipe };
+    let taught = Recipe { distill: Some(Distill::from(&teacher.file(""))), ..pupil.clone() };
+    let error = Trainer::new(&taught, &data).unwrap_err().to_string();
+    assert!(error.contains("teacher/weights.safetensors"), "{error}");
+
+    let large = Recipe { network: NetworkRecipe { width: Some(2.0), ..pupil.network.clone() }, qat: None, ..pupil.clone() };
+    // The teacher's own way to normalize pixels is kept.
+    let preprocess = Some(crate::graph::Preprocess { mean: vec![0.2], std: vec![0.5] });
+    teacher.finish(&train(&Recipe { preprocess, ..large.clone() }, &data)).unwrap();
+    let whole = train(&taught, &data);
+    assert_ne!(whole.history[0].loss, train(&pupil, &data).history[0].loss);
+    for threads in [1, 3] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        assert_eq!(pool.install(|| train(&taught, &data)).params, whole.params, "{threads} threads");
+    }
+    for thrown in [2, 4] {
+        let folder = RunFolder::new(&place.path().join(thrown.to_string()));
+        stop_at(&mut Trainer::new(&taught, &data).unwrap(), &folder, thrown);
+        let mut resumed = folder.resume(&data).unwrap();
+        resumed.train(None, |_| ()).unwrap();
+        assert_eq!(resumed.finish().params, whole.params);
+    }
+    teacher.finish(&train(&Recipe { seed: 2, ..large }, &data)).unwrap();
+    let error = RunFolder::new(&place.path().join("2")).resume(&data).unwrap_err().to_string();
+    assert!(error.contains("teacher"), "{error}");
+    let others = Dataset { classes: (10..20).map(|class| class.to_string()).collect(), ..data };
+    let error = Trainer::new(&taught, &others).unwrap_err().to_string();
+    assert!(error.contains("classes"), "{error}");
+}
+
 #[test]
 fn a_stack_of_blocks_in_toml_trains() {
     let (_, data) = tiny();
@@ -193,6 +229,7 @@ fn bad_recipes_are_refused() {
     refused(&|recipe| recipe.schedule = Schedule::Constant { rate: f64::NAN }, "rate");
     refused(&|recipe| recipe.qat = Some(Qat { epochs: Some(0), ..Qat::default() }), "qat");
     refused(&|recipe| recipe.qat = Some(Qat { range_rate: 1.5, ..Qat::default() }), "range_rate");
+    refused(&|recipe| recipe.distill = Some(Distill { weight: 2.0, ..Distill::from("t".as_ref()) }), "distill");
     refused(&|recipe| recipe.network.zoo = Some("resnet8".to_string()), "zoo");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bad.toml");

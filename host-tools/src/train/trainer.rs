@@ -7,13 +7,14 @@ use ndarray::Axis;
 use rand::seq::SliceRandom;
 
 use super::augment::random;
+use super::distill::Teacher;
 use super::engine::Engine;
 use super::optimizer::Memory;
 use super::{Epoch, Event, Recipe, RunFolder, TrainError, Trained};
 use crate::data::{Dataset, Split};
 use crate::deploy;
 use crate::graph::{self, FloatModel, Graph, GraphError, Params, Preprocess};
-use crate::layers::{self, Net};
+use crate::layers::{self, Net, Targets};
 use crate::qat;
 use crate::quantize::{self, trained};
 
@@ -26,6 +27,8 @@ pub struct Trainer<'d> {
     pub(super) recipe: Recipe,
     pub(super) data: &'d Dataset,
     pub(super) net: Engine,
+    /// The network to learn from.
+    pub(super) teacher: Option<Teacher>,
     pub(super) memory: Memory,
     /// Running average of the weights.
     pub(super) average: Option<Params>,
@@ -52,10 +55,13 @@ impl<'d> Trainer<'d> {
         let preprocess = recipe.preprocess.get_or_insert_with(|| measure(&data.train)).clone();
         let graph = recipe.network.build(&data.classes, &preprocess)?;
         let params = Params::init(&graph, recipe.seed);
-        let net = Engine::Float(Box::new(Net::new(&graph, &params, recipe.batch.min(data.train.len()))?));
+        let batch = recipe.batch.min(data.train.len());
+        let net = Engine::Float(Box::new(Net::new(&graph, &params, batch)?));
+        let teacher = recipe.distill.as_ref().map(|distill| Teacher::load(distill, data, batch)).transpose()?;
         let average = recipe.average.map(|_| params);
         recipe.qat = recipe.qat.as_ref().map(|qat| qat.filled(&recipe));
-        Ok(Self { recipe, data, net, memory: Memory::default(), average, history: Vec::new(), float_epochs: None })
+        let (memory, history) = (Memory::default(), Vec::new());
+        Ok(Self { recipe, data, net, teacher, memory, average, history, float_epochs: None })
     }
 
     /// The quantization-aware training of a network that was trained in float, as if `recipe` had been followed from the
@@ -297,17 +303,22 @@ impl<'d> Trainer<'d> {
     fn gradients(&mut self, epoch: usize, batch: &[usize]) -> Result<layers::Loss, String> {
         let Recipe { seed, augment, label_smoothing, class_weights, .. } = &self.recipe;
         let (train, shape) = (&self.data.train, self.data.image_shape());
-        let preprocess = self.net.graph().preprocess.clone();
-        let factors: Vec<(f32, f32)> =
-            preprocess.mean.iter().zip(&preprocess.std).map(|(mean, std)| (1.0 / (255.0 * std), -mean / std)).collect();
         let labels: Vec<u8> = batch.iter().map(|&i| train.labels[i]).collect();
-        self.net.gradients(&labels, f64::from(*label_smoothing), class_weights, |i, out| {
+        let fill = |lines: &[(f32, f32)], i: usize, out: &mut [f32]| {
             let mut rng = random(*seed, epoch, batch[i]);
             augment.apply(train.image(batch[i]), shape, &mut rng, |at, value| {
-                let (scale, shift) = factors[at % factors.len()];
-                out[at] = value * scale + shift;
+                let (factor, offset) = lines[at % lines.len()];
+                out[at] = value * factor + offset;
             });
-        })
+        };
+        let targets = Targets {
+            labels: &labels,
+            smoothing: f64::from(*label_smoothing),
+            class_weights,
+            teacher: self.teacher.as_mut().map(|teacher| teacher.teach(batch.len(), fill)),
+        };
+        let lines = self.net.graph().preprocess.lines();
+        self.net.gradients(targets, |i, out| fill(&lines, i, out))
     }
 
     /// Changes the weights by their gradients. The error names the parameter whose numbers are not finite.
