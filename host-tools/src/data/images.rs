@@ -8,6 +8,7 @@ use ndarray::Array4;
 use rayon::prelude::*;
 
 use super::source::Images;
+use super::split::split_by_person;
 use super::{DataError, Dataset, Split, open_file, read, split_by_class};
 
 /// The most bytes of one image file in an archive.
@@ -60,7 +61,7 @@ pub fn load(source: &Images) -> Result<Dataset, DataError> {
 
     let channels = if source.gray { 1 } else { 3 };
     let mut parts: [(Vec<u8>, Vec<u8>); 3] = Default::default();
-    let mut skipped = 0;
+    let (mut skipped, mut files) = (0, Vec::new());
     for (entry, pixels) in entries.iter().zip(decoded) {
         let pixels = match pixels {
             Ok(pixels) => pixels,
@@ -73,6 +74,7 @@ pub fn load(source: &Images) -> Result<Dataset, DataError> {
         let part = ["train", "test", ""].iter().position(|part| *part == entry.path[0]).unwrap_or(2);
         parts[part].0.extend(pixels);
         parts[part].1.extend(class_of(entry).map(|class| class as u8));
+        files.push(&entry.path[2]);
     }
     let split = |(pixels, labels): (Vec<u8>, Vec<u8>)| {
         let dims = (labels.len(), size[0] as usize, size[1] as usize, channels);
@@ -81,11 +83,21 @@ pub fn load(source: &Images) -> Result<Dataset, DataError> {
     let [train, test, mixed] = parts.map(split);
     let (train, test) = match (mixed.is_empty(), train.is_empty(), test.is_empty()) {
         (true, false, false) => (train, test),
+        (false, true, true) if source.persons => {
+            let numbers: Option<Vec<u64>> = files.iter().map(|file| number(file)).collect();
+            let numbers = numbers.ok_or_else(|| broken("`persons` needs files with numbers in their names".to_string()))?;
+            split_by_person(&mixed, classes.len(), &numbers, source.split_seed)
+        }
         (false, true, true) => split_by_class(&mixed, classes.len(), source.split_seed),
         _ => return Err(broken("expected class folders, or class folders in both `train` and `test`".to_string())),
     };
     let name = source.path.file_name().unwrap_or(source.path.as_os_str()).to_string_lossy().into_owned();
     Ok(Dataset { name, train, test, classes, skipped })
+}
+
+/// The last number in a file's name.
+fn number(file: &str) -> Option<u64> {
+    file.rsplit(|letter: char| !letter.is_ascii_digit()).find(|digits| !digits.is_empty())?.parse().ok()
 }
 
 /// Part, class and file of a path, if it is an image's.
@@ -196,7 +208,7 @@ mod tests {
     }
 
     fn source(path: &Path) -> Images {
-        Images { path: path.to_path_buf(), size: None, gray: false, classes: vec![], split_seed: 1, skip_bad: false }
+        Images::at(path.to_path_buf())
     }
 
     fn put(root: &Path, name: &str, bytes: &[u8]) {
@@ -244,6 +256,33 @@ mod tests {
         let bytes = std::fs::read(&tar_path).unwrap();
         std::fs::write(&tar_path, &bytes[..bytes.len() / 2 + 7]).unwrap();
         assert!(load(&source(&tar_path)).unwrap_err().to_string().contains("all.tar"));
+    }
+
+    #[test]
+    fn persons_are_held_out_as_a_whole() {
+        let root = tempfile::tempdir().unwrap();
+        // Ten persons show three signs each; the first shows one twice, the last lacks one. Pixels tell who it is.
+        let mut number = 97;
+        for person in 0..10 {
+            let signs: &[usize] = match person {
+                0 => &[0, 1, 1, 2],
+                9 => &[0, 1],
+                _ => &[0, 1, 2],
+            };
+            for &sign in signs {
+                number += 1;
+                let class = ["a", "b", "c"][sign];
+                put(root.path(), &format!("{class}/IMG_{number}.png"), &png(2, 2, person));
+            }
+        }
+        let data = load(&Images { persons: true, ..source(root.path()) }).unwrap();
+        let who = |split: &Split| (0..split.len()).map(|i| split.image(i)[0]).collect::<std::collections::BTreeSet<_>>();
+        let (train, test) = (who(&data.train), who(&data.test));
+        assert_eq!((train.len(), test.len()), (8, 2));
+        assert!(train.is_disjoint(&test));
+        put(root.path(), "a/none.png", &png(2, 2, 1));
+        let error = load(&Images { persons: true, ..source(root.path()) }).unwrap_err().to_string();
+        assert!(error.contains("numbers"), "{error}");
     }
 
     #[test]

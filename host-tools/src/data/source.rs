@@ -48,6 +48,10 @@ pub struct Images {
     /// Start of the random split, when there is no `train` and `test` folder.
     #[serde(default = "split_seed")]
     pub split_seed: u64,
+    /// Holds out persons, not images, when there is no `train` and `test` folder: for photos whose numbers, in the names of
+    /// their files, run through the classes person by person.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub persons: bool,
     /// Leaves out files that are broken, and counts them, instead of stopping.
     #[serde(default)]
     pub skip_bad: bool,
@@ -56,7 +60,8 @@ pub struct Images {
 impl Images {
     /// All images of a folder or archive as they are.
     pub fn at(path: PathBuf) -> Self {
-        Self { path, size: None, gray: false, classes: Vec::new(), split_seed: split_seed(), skip_bad: false }
+        let (classes, split_seed) = (Vec::new(), split_seed());
+        Self { path, size: None, gray: false, classes, split_seed, persons: false, skip_bad: false }
     }
 }
 
@@ -99,10 +104,11 @@ impl Source {
         }
     }
 
-    /// Reads another file or folder of the same kind.
+    /// Reads another file or folder of the same kind; in place of the embedded digits, whatever lies there.
     pub fn set_path(&mut self, to: &Path) {
-        if let Some(path) = self.path() {
-            *path = to.to_path_buf();
+        match self.path() {
+            Some(path) => *path = to.to_path_buf(),
+            None => *self = Self::at(to),
         }
     }
 

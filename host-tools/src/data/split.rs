@@ -20,6 +20,26 @@ pub fn split_by_class(all: &Split, classes: usize, seed: u64) -> (Split, Split) 
         let count = (members.len() * TEST_PERCENT + 50) / 100;
         members[..count].iter().for_each(|&index| held_out[index] = true);
     }
+    parts(all, &held_out)
+}
+
+/// Training and held-out images: [`TEST_PERCENT`] percent (rounded) of the persons, chosen by `seed`, are held out. The
+/// images' `numbers` run through the classes person by person, so that one begins where the class falls back by at least
+/// half of all `classes`.
+pub fn split_by_person(all: &Split, classes: usize, numbers: &[u64], seed: u64) -> (Split, Split) {
+    let mut order: Vec<usize> = (0..all.len()).collect();
+    order.sort_by_key(|&image| numbers[image]);
+    let class = |image: usize| usize::from(all.labels[image]);
+    let mut persons: Vec<&[usize]> = order.chunk_by(|&a, &b| class(a) < class(b) + classes.div_ceil(2)).collect();
+    persons.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+    persons.truncate((persons.len() * TEST_PERCENT + 50) / 100);
+    let mut held_out = vec![false; all.len()];
+    persons.concat().iter().for_each(|&image| held_out[image] = true);
+    parts(all, &held_out)
+}
+
+/// What is not held out, and what is.
+fn parts(all: &Split, held_out: &[bool]) -> (Split, Split) {
     let part = |wanted: bool| -> Vec<usize> { (0..all.len()).filter(|&i| held_out[i] == wanted).collect() };
     (all.select(&part(false)), all.select(&part(true)))
 }

@@ -4,6 +4,8 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use super::{backdrop, camera};
+
 /// How training images are varied; all off by default. Every range is symmetric and uniform.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -30,8 +32,21 @@ pub struct Augment {
     pub edge: bool,
     /// The part of the images, 0 to 1, that get another backdrop; for subjects photographed on a plain one.
     pub backdrop: f32,
+    /// The part of these backdrops that are cluttered with things, and not plain.
+    pub clutter: f32,
+    /// Changes the subject's brightness, and each of its channels half as much, by up to this factor when it gets another
+    /// backdrop.
+    pub skin: f32,
     /// Adds noise of up to this part of the whole pixel range to each pixel.
     pub noise: f32,
+    /// Slants by up to this factor.
+    pub shear: f32,
+    /// Light that falls off to one side, and contrast in the shadows: by up to this factor.
+    pub light: f32,
+    /// Blurs by a Gaussian of up to so many pixels.
+    pub blur: f32,
+    /// The part of the images, 0 to 1, that lose all colour.
+    pub gray: f32,
 }
 
 /// The random numbers of image `index` in `epoch`; independent of all others and of the order of work.
@@ -42,8 +57,13 @@ pub fn random(seed: u64, epoch: usize, index: usize) -> ChaCha8Rng {
 }
 
 /// Uniform in `-range..=range`.
-fn around(rng: &mut ChaCha8Rng, range: f32) -> f32 {
+pub(super) fn around(rng: &mut ChaCha8Rng, range: f32) -> f32 {
     (rng.next_u32() as f32 / u32::MAX as f32 * 2.0 - 1.0) * range
+}
+
+/// True for this part of all cases. Nothing is drawn when there is none: recipes of before keep their random numbers.
+pub(super) fn part(rng: &mut ChaCha8Rng, part: f32) -> bool {
+    part > 0.0 && (around(rng, 0.5) + 0.5) < part
 }
 
 /// Uniform in `0..count`.
@@ -53,18 +73,23 @@ fn below(rng: &mut ChaCha8Rng, count: u32) -> u32 {
 
 impl Augment {
     pub(super) fn fault(&self) -> Option<String> {
-        let Self { shift, rotate, scale, brightness, contrast, color, backdrop, noise, .. } = *self;
-        let all = [shift, rotate, scale, brightness, contrast, color, backdrop, noise];
-        let good = all.iter().all(|v| v.is_finite() && *v >= 0.0) && scale < 1.0 && backdrop <= 1.0;
-        (!good).then(|| "augment: ranges must not be negative, scale less than 1, backdrop at most 1".to_string())
+        let Self { shift, rotate, brightness, contrast, color, skin, noise, shear, light, blur, .. } = *self;
+        let ranges = [shift, rotate, brightness, contrast, color, skin, noise, shear, blur];
+        let parts = [self.backdrop, self.clutter, self.gray];
+        let good = ranges.iter().all(|v| v.is_finite() && *v >= 0.0)
+            && parts.iter().all(|v| (0.0..=1.0).contains(v))
+            && [self.scale, light].iter().all(|v| (0.0..1.0).contains(v));
+        let reason = "augment: ranges must not be negative, scale and light less than 1, backdrop, clutter and gray at most 1";
+        (!good).then(|| reason.to_string())
     }
 
     /// A variation of `image` (`[h, w, c]` pixels), handed to `put` as index and pixel value (0 to 255).
     pub fn apply(&self, image: &[u8], shape: [usize; 3], rng: &mut ChaCha8Rng, mut put: impl FnMut(usize, f32)) {
         let [h, w, c] = shape;
-        let other = (self.backdrop > 0.0 && (around(rng, 0.5) + 0.5) < self.backdrop)
-            .then(|| super::backdrop::replace(image, shape, rng));
+        let other = part(rng, self.backdrop).then(|| backdrop::replace(image, shape, self, rng));
         let image = other.as_deref().unwrap_or(image);
+        let seen = camera::is_asked(self).then(|| camera::look(image, shape, self, rng));
+        let image = seen.as_deref().unwrap_or(image);
         let flip = self.flip && rng.next_u32() & 1 == 1;
         let turn = around(rng, self.rotate).to_radians();
         let zoom = 1.0 + around(rng, self.scale);
@@ -80,13 +105,15 @@ impl Augment {
             let (y, x) = (inside(y, hole[0]), inside(x, hole[1]));
             half > 0 && y > 0 && y < 2 * half && x > 0 && x < 2 * half
         };
+        let shear = if self.shear > 0.0 { around(rng, self.shear) } else { 0.0 };
         let middle = [(h as f32 - 1.0) / 2.0, (w as f32 - 1.0) / 2.0];
         let (sin, cos) = ((turn.sin() / zoom), (turn.cos() / zoom));
-        let exact = turn == 0.0 && zoom == 1.0 && shift.iter().all(|s| s.fract() == 0.0);
+        let exact = turn == 0.0 && zoom == 1.0 && shear == 0.0 && shift.iter().all(|s| s.fract() == 0.0);
         for y in 0..h {
             for x in 0..w {
                 let (dy, dx) = (y as f32 - middle[0] - shift[0], x as f32 - middle[1] - shift[1]);
                 let mut from = [middle[0] + cos * dy - sin * dx, middle[1] + sin * dy + cos * dx];
+                from[1] += shear * (from[0] - middle[0]);
                 if flip {
                     from[1] = w as f32 - 1.0 - from[1];
                 }
@@ -178,7 +205,13 @@ mod tests {
             cutout: 3,
             edge: true,
             backdrop: 0.5,
+            clutter: 0.5,
+            skin: 0.4,
             noise: 0.1,
+            shear: 0.2,
+            light: 0.4,
+            blur: 1.0,
+            gray: 0.2,
         };
         let out = varied(&augment, &image, [8, 8, 3], 4);
         assert!(out.iter().all(|v| (0.0..=255.0).contains(v)));

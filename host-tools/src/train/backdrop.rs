@@ -5,24 +5,55 @@
 //! random one: smooth patches of colour, stripes or checks, with grain.
 
 use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+
+use super::augment::{Augment, around, part};
 
 /// Colour differences that the histogram tells apart.
 const LEVELS: usize = 256;
 
-/// Puts a random backdrop behind the subject of `image` (`[h, w, c]` pixels).
-pub fn replace(image: &[u8], shape: [usize; 3], rng: &mut impl Rng) -> Vec<u8> {
+/// Puts a random backdrop behind the subject of `image` (`[h, w, c]` pixels), which changes its colour if so asked.
+pub fn replace(image: &[u8], shape: [usize; 3], augment: &Augment, rng: &mut ChaCha8Rng) -> Vec<u8> {
     let c = shape[2];
     let mask = subject(image, shape);
-    let backdrop = backdrop(shape, rng);
+    let mut gains = vec![1.0; c];
+    if augment.skin > 0.0 {
+        let whole = 1.0 + around(rng, augment.skin);
+        gains.iter_mut().for_each(|gain| *gain = whole * (1.0 + around(rng, augment.skin / 2.0)));
+    }
+    let backdrop = if part(rng, augment.clutter) { cluttered(shape, rng) } else { backdrop(shape, rng) };
     let mixed = image.iter().zip(&backdrop).enumerate().map(|(at, (pixel, behind))| {
         let part = mask[at / c];
-        (f32::from(*pixel) * part + behind * (1.0 - part)).round() as u8
+        // What is too bright stays white: the cast rounds to the nearest pixel value.
+        (f32::from(*pixel) * gains[at % c] * part + behind * (1.0 - part)).round() as u8
     });
     mixed.collect()
 }
 
-/// How far each pixel belongs to the subject, 0 to 1.
-fn subject(image: &[u8], [h, w, c]: [usize; 3]) -> Vec<f32> {
+/// A room: rectangles and ellipses of any colour, in front of each other.
+fn cluttered(shape: [usize; 3], rng: &mut ChaCha8Rng) -> Vec<f32> {
+    let [h, w, c] = shape;
+    let mut out = backdrop(shape, rng);
+    let mut unit = || rng.next_u32() as f32 / u32::MAX as f32;
+    for _ in 0..(3.0 + 9.0 * unit()) as usize {
+        let (middle, extent) = ([unit(), unit()], [0.05 + 0.4 * unit(), 0.05 + 0.4 * unit()]);
+        let (is_round, (sin, cos), cover) = (unit() < 0.5, (6.3 * unit()).sin_cos(), 0.4 + 0.6 * unit());
+        let color: Vec<f32> = (0..c).map(|_| 255.0 * unit()).collect();
+        for at in 0..h * w {
+            let (y, x) = ((at / w) as f32 / h as f32 - middle[0], (at % w) as f32 / w as f32 - middle[1]);
+            let (y, x) = ((y * cos + x * sin) / extent[0], (x * cos - y * sin) / extent[1]);
+            let inside = if is_round { y * y + x * x < 1.0 } else { y.abs().max(x.abs()) < 1.0 };
+            if inside {
+                let pixel = &mut out[at * c..][..c];
+                pixel.iter_mut().zip(&color).for_each(|(value, color)| *value += cover * (color - *value));
+            }
+        }
+    }
+    out
+}
+
+/// How far each pixel of an image (`[h, w, c]`) belongs to what stands before a plain backdrop, 0 to 1.
+pub fn subject(image: &[u8], [h, w, c]: [usize; 3]) -> Vec<f32> {
     // Shadows and vignettes change brightness, not colour: in colour images only differences of channels count.
     let features = |pixel: &[u8]| -> [i32; 2] {
         let level = |i: usize| i32::from(pixel[i]);
@@ -114,7 +145,9 @@ mod tests {
         let (image, inside) = disc(32);
         let mut kinds = std::collections::BTreeSet::new();
         for index in 0..30 {
-            let out = replace(&image, [32, 32, 3], &mut random(1, 0, index));
+            // Plain and cluttered ones, by turns.
+            let augment = Augment { clutter: (index % 2) as f32, ..Augment::default() };
+            let out = replace(&image, [32, 32, 3], &augment, &mut random(1, 0, index));
             for (at, inside) in inside.iter().enumerate().filter(|(_, inside)| **inside) {
                 assert!(*inside && out[at * 3..][..3] == image[at * 3..][..3], "pixel {at}");
             }
@@ -127,10 +160,10 @@ mod tests {
 
     #[test]
     fn flat_and_gray_images_do_no_harm() {
-        let out = replace(&[7; 48], [4, 4, 3], &mut random(1, 0, 0));
+        let out = replace(&[7; 48], [4, 4, 3], &Augment::default(), &mut random(1, 0, 0));
         assert_eq!(out.len(), 48);
         let gray: Vec<u8> = (0..64).map(|at| if at % 8 > 2 && at % 8 < 6 { 250 } else { 20 }).collect();
-        let out = replace(&gray, [8, 8, 1], &mut random(1, 0, 1));
+        let out = replace(&gray, [8, 8, 1], &Augment::default(), &mut random(1, 0, 1));
         assert!((0..64).filter(|at| gray[*at] == 250).all(|at| out[at] == 250));
     }
 }

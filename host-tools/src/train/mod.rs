@@ -5,6 +5,7 @@
 
 mod augment;
 mod backdrop;
+mod camera;
 mod distill;
 mod engine;
 mod error;
@@ -19,6 +20,7 @@ mod trainer;
 mod tuning;
 
 pub use augment::Augment;
+pub use backdrop::subject;
 pub use distill::Distill;
 pub use error::TrainError;
 pub use history::Epoch;
