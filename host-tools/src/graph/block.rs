@@ -74,6 +74,19 @@ pub enum Block {
         #[serde(default = "one")]
         stride: u32,
     },
+    /// Network in Network's mlpconv: a convolution and 1x1 convolutions behind it, a small network that slides over the map,
+    /// each with normalization and ReLU.
+    Mlpconv {
+        /// Filters of the convolution.
+        filters: u32,
+        /// Its kernel's extent, square.
+        kernel: u32,
+        /// Filters of the 1x1 convolutions, in their order.
+        micro: Vec<u32>,
+        /// True in a plain twin: one convolution to as many maps.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        plain: bool,
+    },
     /// Depthwise 3x3, normalization, ReLU, pointwise, normalization, ReLU.
     Separable {
         /// Output channels.
@@ -201,6 +214,9 @@ impl Block {
             | Block::Residual { filters, .. }
             | Block::Bottleneck { filters, .. }
             | Block::Dense { units: filters } => *filters = scale(*filters),
+            Block::Mlpconv { filters, micro, .. } => {
+                micro.iter_mut().chain([filters]).for_each(|filters| *filters = scale(*filters));
+            }
             Block::Inception { one, three_reduce, three, five_reduce, five, pool, .. } => {
                 for filters in [one, three_reduce, three, five_reduce, five, pool] {
                     *filters = scale(*filters);
@@ -231,6 +247,17 @@ impl Block {
             }
             Block::Rep { filters, stride } => {
                 net.conv_unit(name, input, Conv { branched: true, ..Conv::new(filters, 3, stride) })
+            }
+            Block::Mlpconv { filters, kernel, ref micro, plain } => {
+                if plain {
+                    let maps = micro.last().copied().unwrap_or(filters);
+                    return net.conv_unit(name, input, Conv::new(maps, kernel, 1));
+                }
+                let mut x = net.conv_unit(name, input, Conv::new(filters, kernel, 1))?;
+                for (index, &filters) in micro.iter().enumerate() {
+                    x = net.conv_unit(&format!("{name}_micro{}", index + 1), x, Conv::new(filters, 1, 1))?;
+                }
+                Ok(x)
             }
             Block::Separable { filters, stride } => {
                 let depth = format!("{name}_depth");

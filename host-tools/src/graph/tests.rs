@@ -52,6 +52,26 @@ fn every_resnet_has_a_plain_twin_of_the_same_layers() {
     }
 }
 
+/// Modules with and without 1x1 convolutions before the larger ones, layers with and without small networks inside: the
+/// maps between are the same.
+#[test]
+fn inception_and_network_in_network_have_twins() {
+    for (name, twin, is_larger) in [("inception-small", "inception-naive", true), ("network-in-network", "plain-nin", false)]
+    {
+        let [graph, twin] = [name, twin].map(|name| build(&NetworkRecipe::zoo(name), 10));
+        let ends = |graph: &Graph| {
+            let is_end = |node: &Node| matches!(node.op, Op::Concat | Op::MaxPool(_) | Op::AveragePool(_));
+            graph.nodes.iter().filter(|node| is_end(node)).map(|node| node.shape).collect::<Vec<_>>()
+        };
+        assert_eq!(ends(&graph), ends(&twin), "{name}");
+        assert_eq!(twin.trainable_len() > graph.trainable_len(), is_larger, "{name}");
+    }
+    let small = |name: &str, width| build(&NetworkRecipe { width: Some(width), ..NetworkRecipe::zoo(name) }, 10);
+    for graph in [small("googlenet-small", 0.1875), small("network-in-network", 0.5)] {
+        assert!((200_000..250_000).contains(&graph.trainable_len()), "{}", graph.trainable_len());
+    }
+}
+
 #[test]
 fn every_network_takes_images_of_any_size() {
     for name in zoo::NAMES {

@@ -3,7 +3,7 @@
 use super::{Block, GraphError, Norm};
 
 /// Every name that [`find`] knows.
-pub const NAMES: [&str; 15] = [
+pub const NAMES: [&str; 18] = [
     "digits-resnet",
     "digits-inception",
     "resnet8",
@@ -19,6 +19,9 @@ pub const NAMES: [&str; 15] = [
     "inception-small",
     "inception-naive",
     "googlenet",
+    "googlenet-small",
+    "network-in-network",
+    "plain-nin",
 ];
 
 /// A network of the zoo.
@@ -48,9 +51,12 @@ pub fn find(name: &str) -> Result<Entry, GraphError> {
         "plain20" => ([32, 32, 3], cifar_resnet(3, false)),
         "plain32" => ([32, 32, 3], cifar_resnet(5, false)),
         "plain50" => ([64, 64, 3], resnet50(false)),
-        "inception-small" => ([32, 32, 3], inception_small()),
-        "inception-naive" => ([32, 32, 3], inception_naive()),
+        "inception-small" => ([32, 32, 3], inception_small(false)),
+        "inception-naive" => ([32, 32, 3], inception_small(true)),
         "googlenet" => ([64, 64, 3], googlenet()),
+        "googlenet-small" => ([32, 32, 3], googlenet_small()),
+        "network-in-network" => ([32, 32, 3], network_in_network(false)),
+        "plain-nin" => ([32, 32, 3], network_in_network(true)),
         _ => return Err(GraphError::UnknownNetwork(name.to_string())),
     };
     Ok(Entry { input, blocks })
@@ -114,41 +120,39 @@ fn resnet50(shortcut: bool) -> Vec<Block> {
     blocks
 }
 
-/// Six modules, about 0.22 M parameters, for 28x28 and 32x32 images.
-fn inception_small() -> Vec<Block> {
+/// Six modules, about 0.22 M parameters, for 28x28 and 32x32 images. The naive twin has the same branches without the 1x1
+/// convolutions before them: it shows what these save.
+fn inception_small(naive: bool) -> Vec<Block> {
+    let module = |[one, three_reduce, three, five_reduce, five, pool]: [u32; 6]| {
+        let before = |filters| if naive { 0 } else { filters };
+        inception([one, before(three_reduce), three, before(five_reduce), five, pool])
+    };
     vec![
         conv(32, 3, 1),
-        inception([16, 16, 24, 4, 8, 8]),
-        inception([24, 24, 32, 8, 16, 8]),
+        module([16, 16, 24, 4, 8, 8]),
+        module([24, 24, 32, 8, 16, 8]),
         pool(3, 2),
-        inception([32, 24, 48, 8, 16, 16]),
-        inception([40, 32, 64, 8, 16, 24]),
+        module([32, 24, 48, 8, 16, 16]),
+        module([40, 32, 64, 8, 16, 24]),
         pool(3, 2),
-        inception([48, 40, 80, 12, 24, 32]),
-        inception([64, 48, 96, 16, 32, 40]),
-    ]
-}
-
-/// Modules without bottlenecks: what the 1x1 reductions save.
-fn inception_naive() -> Vec<Block> {
-    vec![
-        conv(16, 3, 1),
-        inception([8, 0, 16, 0, 8, 0]),
-        pool(3, 2),
-        inception([16, 0, 24, 0, 8, 0]),
-        pool(3, 2),
-        inception([24, 0, 32, 0, 16, 0]),
+        module([48, 40, 80, 12, 24, 32]),
+        module([64, 48, 96, 16, 32, 40]),
     ]
 }
 
 /// Inception v1: the stem, nine modules, global average pool.
 fn googlenet() -> Vec<Block> {
-    vec![
-        conv(64, 7, 2),
-        pool(3, 2),
-        conv(64, 1, 1),
-        conv(192, 3, 1),
-        pool(3, 2),
+    let stem = [conv(64, 7, 2), pool(3, 2), conv(64, 1, 1), conv(192, 3, 1), pool(3, 2)];
+    stem.into_iter().chain(nine_modules()).collect()
+}
+
+/// Inception v1 for small images: its nine modules, behind a stem that halves the map once and not three times.
+fn googlenet_small() -> Vec<Block> {
+    [conv(64, 3, 1), conv(192, 3, 2)].into_iter().chain(nine_modules()).collect()
+}
+
+fn nine_modules() -> [Block; 11] {
+    [
         inception([64, 96, 128, 16, 32, 32]),
         inception([128, 128, 192, 32, 96, 64]),
         pool(3, 2),
@@ -160,5 +164,19 @@ fn googlenet() -> Vec<Block> {
         pool(3, 2),
         inception([256, 160, 320, 32, 128, 128]),
         inception([384, 192, 384, 48, 128, 128]),
+    ]
+}
+
+/// "Network In Network" for CIFAR-10: three mlpconv layers and global average pooling. The last 1x1 convolution, to one map
+/// per class, is the classifier behind the pool, which is the same function at less cost. The plain twin has one
+/// convolution in each layer's place.
+fn network_in_network(plain: bool) -> Vec<Block> {
+    let mlpconv = |filters, kernel, micro: &[u32]| Block::Mlpconv { filters, kernel, micro: micro.to_vec(), plain };
+    vec![
+        mlpconv(192, 5, &[160, 96]),
+        pool(3, 2),
+        mlpconv(192, 5, &[192, 192]),
+        Block::AveragePool { kernel: 3, stride: 2 },
+        mlpconv(192, 3, &[192]),
     ]
 }

@@ -208,6 +208,8 @@ fn residual_and_inception_block_gradients() {
     check(&around(shape, |net, x| inception.build(net, "inception", x)));
     inception = Block::Inception { one: 2, three_reduce: 0, three: 3, five_reduce: 0, five: 2, pool: 0, without: None };
     check(&around(shape, |net, x| inception.build(net, "naive", x)));
+    let mlpconv = Block::Mlpconv { filters: 3, kernel: 3, micro: vec![4, 2], plain: false };
+    check(&around(shape, |net, x| mlpconv.build(net, "mlpconv", x)));
     // Branches that are merged after training, with and without the input among them.
     check(&around(shape, |net, x| {
         let x = Block::Rep { filters: 4, stride: 2 }.build(net, "smaller", x)?;
