@@ -98,11 +98,14 @@ impl fmt::Display for Card {
         let Self { name, recipe, images: [held_in, held_out], flash: [file, weights], .. } = self;
         let number = |count: usize| grouped(count as u64);
         writeln!(f, "# {name}\n\n{}\n\n| | |\n|---|---|", self.about)?;
-        let images = format!("{} images trained on, {} held out", number(*held_in), number(*held_out));
+        let of = if recipe.data.has_persons() { " of other persons" } else { "" };
+        let images = format!("{} images trained on, {}{of} held out", number(*held_in), number(*held_out));
         writeln!(f, "| data | {}; {images} |", self.data)?;
         write!(f, "| training | `recipe.toml`: {} epochs", recipe.epochs)?;
         if let Some(tuned) = self.tuned {
             write!(f, " and {tuned} of quantization-aware training")?;
+        } else if recipe.qat.is_some() {
+            write!(f, ", without those of quantization-aware training, which lost on the held-out images")?;
         }
         write!(f, ", seed {}, ", recipe.seed)?;
         let path = if recipe.data == Source::Digits { "" } else { " --data PATH" };

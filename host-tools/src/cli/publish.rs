@@ -177,7 +177,7 @@ mod tests {
     fn a_tuned_run_is_shipped_as_it_was_trained() {
         let place = tempfile::tempdir().unwrap();
         let run = RunFolder::new(&place.path().join("run"));
-        let qat = Some(Qat { epochs: Some(1), ..Qat::default() });
+        let qat = Some(Qat { epochs: Some(1), fallback: false, ..Qat::default() });
         let recipe = Recipe { epochs: 1, qat, ..Recipe::for_network("digits-inception") };
         let data = recipe.data.load().unwrap();
         let data = crate::data::Dataset { train: data.train.select(&data.train.spaced(300)), ..data };

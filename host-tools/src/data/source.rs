@@ -119,6 +119,11 @@ impl Source {
         }
     }
 
+    /// Whether persons are held out, and not images.
+    pub fn has_persons(&self) -> bool {
+        matches!(self, Source::Images(Images { persons: true, .. }))
+    }
+
     /// Asks to leave out broken image files.
     pub fn skip_bad(&mut self) {
         if let Source::Images(source) = self {

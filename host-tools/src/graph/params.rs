@@ -116,6 +116,12 @@ impl Params {
         self.arrays.insert(name.into(), array);
     }
 
+    /// The arrays whose names begin with `prefix`, without it.
+    pub(crate) fn under(&self, prefix: &str) -> Self {
+        let part = self.iter().filter_map(|(name, array)| Some((name.strip_prefix(prefix)?.to_string(), array.clone())));
+        Self { arrays: part.collect() }
+    }
+
     /// All arrays by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &ArrayD<f32>)> {
         self.arrays.iter().map(|(name, array)| (name.as_str(), array))

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::batch_norm::BatchNorm;
 use super::chunk::{Chunk, Shared, State};
-use super::fuse::Fusion;
+use super::fuse::{Fusion, Room};
 use super::loss::{Loss, Targets};
 use super::schedule::{Backward, Stage, stages};
 use super::{Real, image, layer};
@@ -100,6 +100,21 @@ impl<T: Real> Net<T> {
     /// The graph it runs.
     pub fn graph(&self) -> &Graph {
         &self.graph
+    }
+
+    /// Bytes of values, and of gradients in [`Mode::Train`], of a full batch.
+    pub fn memory(&self, mode: Mode) -> usize {
+        let gradients = |node: usize, capacity: usize| match (mode, self.fusion.room[node]) {
+            (Mode::Infer, _) | (_, Room::None) => 0,
+            (_, Room::Image) => 1,
+            (_, Room::Batch) => capacity,
+        };
+        let images = |node: usize| {
+            let capacity = self.chunks[0].capacity();
+            gradients(node, capacity) + if self.fusion.hidden[node] { 0 } else { capacity }
+        };
+        let elements = self.graph.nodes.iter().enumerate().map(|(node, of)| images(node) * of.shape.len() as usize);
+        CHUNKS * size_of::<T>() * elements.sum::<usize>()
     }
 
     /// Takes over parameters.

@@ -28,6 +28,14 @@ impl Confusion {
         Self { classes: classes.to_vec(), counts }
     }
 
+    /// Label, wrong answer and number of images, the most frequent first.
+    pub fn mistakes(&self) -> Vec<(&str, &str, u32)> {
+        let wrong = self.counts.indexed_iter().filter(|((label, answer), count)| label != answer && **count > 0);
+        let mut all: Vec<_> = wrong.map(|((l, a), count)| (&*self.classes[l], &*self.classes[a], *count)).collect();
+        all.sort_by_key(|(.., count)| std::cmp::Reverse(*count));
+        all
+    }
+
     /// One line per label, one column per answer, with class names in front.
     pub fn to_csv(&self) -> String {
         let line = |first: &str, rest: Vec<String>| csv_line(&[vec![first.to_string()], rest].concat());

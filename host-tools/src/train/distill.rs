@@ -84,6 +84,11 @@ impl Teacher {
         Ok(Self { net, distill, logits: Vec::new(), fingerprint })
     }
 
+    /// Bytes of its values.
+    pub fn memory(&self) -> usize {
+        self.net.memory(Mode::Infer)
+    }
+
     /// What it says of `images` images; `fill` writes the real numbers of each, which it is given factor and offset of
     /// every channel's pixels for.
     pub fn teach(&mut self, images: usize, fill: impl Fn(&[(f32, f32)], usize, &mut [f32]) + Sync) -> Taught<'_> {

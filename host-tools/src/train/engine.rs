@@ -29,6 +29,14 @@ impl Engine {
         }
     }
 
+    /// Bytes of values and gradients of a batch; in integers those of one image, which are few.
+    pub fn memory(&self) -> usize {
+        match self {
+            Engine::Float(net) => net.memory(Mode::Train),
+            Engine::Int8(_) => 0,
+        }
+    }
+
     /// Takes over numbers.
     pub fn load(&mut self, params: &Params) -> Result<(), GraphError> {
         match self {

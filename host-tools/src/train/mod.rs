@@ -9,6 +9,7 @@ mod camera;
 mod distill;
 mod engine;
 mod error;
+mod errors;
 mod history;
 mod optimizer;
 mod preview;
@@ -40,9 +41,11 @@ use crate::graph::{FloatModel, Graph, Params};
 pub enum Event<'a> {
     /// Begins.
     Start {
-        /// Images of all epochs.
+        /// All epochs.
+        epochs: usize,
+        /// Images of one.
         images: usize,
-        /// Images of epochs that were trained before, when a run is resumed.
+        /// Epochs that were trained before, when a run is resumed.
         done: usize,
     },
     /// A batch is done.
@@ -71,12 +74,28 @@ pub struct Trained {
     pub recipe: Recipe,
     /// The epochs in float before quantization-aware training, if there was some.
     pub float_epochs: Option<usize>,
+    /// What quantization-aware training had to be better than, if there was some.
+    pub untuned: Option<Untuned>,
+}
+
+/// A network just before quantization-aware training, quantized.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Untuned {
+    /// Its weights and running statistics.
+    pub params: Params,
+    /// Its held-out accuracy in int8, 0 to 1.
+    pub accuracy: f64,
+    /// Whether it is the result: quantization-aware training lost against it.
+    pub is_kept: bool,
 }
 
 impl Trained {
-    /// Held-out accuracy after the last epoch, 0 to 1; in int8 after quantization-aware training.
+    /// Held-out accuracy, 0 to 1: after the last epoch, in int8 if there was quantization-aware training.
     pub fn accuracy(&self) -> f64 {
-        self.history.last().map_or(0.0, |epoch| epoch.test_accuracy)
+        match &self.untuned {
+            Some(untuned) if untuned.is_kept => untuned.accuracy,
+            _ => self.history.last().map_or(0.0, |epoch| epoch.test_accuracy),
+        }
     }
 
     /// Held-out accuracy in float before quantization-aware training, 0 to 1; `None` when there was none.

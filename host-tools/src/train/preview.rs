@@ -1,4 +1,4 @@
-//! A sheet of augmented training images, to look at before hours go into them.
+//! Sheets of images: augmented ones, to look at before hours go into them, and any others.
 
 use std::io::Cursor;
 
@@ -8,22 +8,33 @@ use super::augment::random;
 use super::recipe::Recipe;
 use crate::data::Dataset;
 
-/// Columns and rows of the sheet.
+/// Columns and rows of a sheet.
 const SHEET: [usize; 2] = [12, 8];
+
+/// Images of a sheet, at most.
+const MOST: usize = SHEET[0] * SHEET[1];
 
 /// A PNG of training images, evenly spaced over the data, as the first epoch would see them.
 ///
 /// # Errors
 /// When the sheet cannot be encoded.
 pub fn preview(recipe: &Recipe, data: &Dataset) -> Result<Vec<u8>, ImageError> {
-    let [h, w, c] = data.image_shape();
-    let [columns, rows] = SHEET;
-    let mut sheet = RgbImage::new((columns * w) as u32, (rows * h) as u32);
-    for (at, index) in data.train.spaced(columns * rows).into_iter().enumerate() {
-        let mut pixels = vec![0; h * w * c];
-        recipe.augment.apply(data.train.image(index), [h, w, c], &mut random(recipe.seed, 0, index), |at, value| {
+    let shape = data.image_shape();
+    let varied = data.train.spaced(MOST).into_iter().map(|index| {
+        let mut pixels = vec![0; shape.iter().product()];
+        recipe.augment.apply(data.train.image(index), shape, &mut random(recipe.seed, 0, index), |at, value| {
             pixels[at] = value.round() as u8;
         });
+        pixels
+    });
+    sheet(shape, varied)
+}
+
+/// A PNG of up to [`MOST`] images (`[h, w, c]` pixels) side by side.
+pub(super) fn sheet([h, w, c]: [usize; 3], images: impl Iterator<Item = Vec<u8>>) -> Result<Vec<u8>, ImageError> {
+    let [columns, rows] = SHEET;
+    let mut sheet = RgbImage::new((columns * w) as u32, (rows * h) as u32);
+    for (at, pixels) in images.take(MOST).enumerate() {
         let (left, top) = (at % columns * w, at / columns * h);
         for (at, pixel) in pixels.chunks_exact(c).enumerate() {
             let color = [0, 1, 2].map(|channel| pixel[channel.min(c - 1)]);

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use super::optimizer::Memory;
-use super::{Epoch, Recipe, TrainError, Trained, Trainer, history, predictions};
+use super::{Epoch, Recipe, TrainError, Trained, Trainer, Untuned, history};
 use crate::data::Dataset;
 use crate::files;
-use crate::graph::{self, Params};
-use crate::report::{confusion::Confusion, curves};
+use crate::graph;
+use crate::report::curves;
 
 /// A folder that a training writes to and can be resumed from.
 #[derive(Clone, Debug)]
@@ -17,6 +17,9 @@ pub struct RunFolder {
 
 /// Prefix of the averaged weights in a checkpoint.
 const AVERAGE: &str = "average/";
+
+/// Prefix of the weights before quantization-aware training in a checkpoint, and in its metadata their accuracy in int8.
+const UNTUNED: &str = "untuned/";
 
 /// How many epochs were in float, in the metadata of a checkpoint of quantization-aware training.
 const FLOAT_EPOCHS: &str = "float_epochs";
@@ -35,12 +38,18 @@ impl RunFolder {
         self.path.join(name)
     }
 
+    /// Whether there is a run in it, finished or not.
+    pub fn is_taken(&self) -> bool {
+        ["checkpoint.safetensors", "weights.safetensors"].iter().any(|name| self.file(name).exists())
+    }
+
     /// Writes `checkpoint.safetensors`, `recipe.toml`, `metrics.csv` and `curves.svg`; gives the checkpoint's path.
     pub(super) fn save(&self, trainer: &mut Trainer<'_>) -> Result<PathBuf, TrainError> {
         let mut params = trainer.net.params();
         trainer.memory.save(trainer.net.slots(), &mut params);
-        if let Some(average) = &trainer.average {
-            average.iter().for_each(|(name, array)| params.insert(format!("{AVERAGE}{name}"), array.clone()));
+        let untuned = trainer.untuned.as_ref().map(|untuned| (UNTUNED, &untuned.params));
+        for (prefix, kept) in trainer.average.as_ref().map(|average| (AVERAGE, average)).into_iter().chain(untuned) {
+            kept.iter().for_each(|(name, array)| params.insert(format!("{prefix}{name}"), array.clone()));
         }
         let path = self.file("checkpoint.safetensors");
         let fields = [
@@ -52,7 +61,8 @@ impl RunFolder {
         ];
         let tuning = trainer.float_epochs.map(|epochs| (FLOAT_EPOCHS, epochs.to_string()));
         let teacher = trainer.teacher.as_ref().map(|teacher| (TEACHER, format!("{:016x}", teacher.fingerprint)));
-        let metadata = fields.into_iter().chain(tuning).chain(teacher).map(|(key, value)| (key.to_string(), value)).collect();
+        let untuned = trainer.untuned.as_ref().map(|untuned| (UNTUNED, untuned.accuracy.to_string()));
+        let metadata = fields.into_iter().chain(tuning).chain(teacher).chain(untuned).map(|(key, value)| (key.to_string(), value)).collect();
         graph::write(&path, &params, metadata)?;
         self.write("recipe.toml", recipe_text(&trainer.recipe)?.as_bytes())?;
         self.write_history(&trainer.history)?;
@@ -71,23 +81,12 @@ impl RunFolder {
         Ok(path)
     }
 
-    /// Writes `confusion.csv` and `confusion.svg`: how often each class of the held-out images was taken for which.
-    ///
-    /// # Errors
-    /// Those of the file system, with the file's name; and when the images are not the network's.
-    pub fn write_confusion(&self, trained: &Trained, data: &Dataset) -> Result<(), TrainError> {
-        let found = predictions(&trained.graph, &trained.params, &data.test)?;
-        let counts = Confusion::new(&data.classes, &data.test.labels, &found);
-        self.write("confusion.csv", counts.to_csv().as_bytes())?;
-        self.draw("confusion.svg", counts.to_svg())
-    }
-
     fn write_history(&self, history: &[Epoch]) -> Result<(), TrainError> {
         self.write("metrics.csv", history::to_csv(history).as_bytes())?;
         self.draw("curves.svg", curves::to_svg(history))
     }
 
-    fn draw(&self, name: &str, picture: anyhow::Result<String>) -> Result<(), TrainError> {
+    pub(super) fn draw(&self, name: &str, picture: anyhow::Result<String>) -> Result<(), TrainError> {
         let picture = picture.map_err(|e| TrainError::File { path: self.file(name), reason: e.to_string() })?;
         self.write(name, picture.as_bytes())
     }
@@ -134,25 +133,24 @@ impl RunFolder {
         if let Some(epochs) = metadata.get(FLOAT_EPOCHS) {
             let epochs: usize = epochs.parse().map_err(|_| bad(format!("`{FLOAT_EPOCHS}` is no number")))?;
             trainer.tune_from(&params, epochs.min(trainer.history.len()))?;
+            let accuracy = field(UNTUNED)?.parse().map_err(|_| bad(format!("`{UNTUNED}` is no number")))?;
+            let params = params.under(UNTUNED);
+            params.check(trainer.graph())?;
+            trainer.untuned = Some(Untuned { params, accuracy, is_kept: false });
         } else {
             trainer.net.load(&params)?;
         }
         let steps = trainer.steps_done();
         trainer.memory = Memory::load(trainer.net.slots(), &params, steps)?;
         if trainer.average.is_some() {
-            let mut average = Params::new();
-            for (name, array) in params.iter() {
-                if let Some(name) = name.strip_prefix(AVERAGE) {
-                    average.insert(name, array.clone());
-                }
-            }
+            let average = params.under(AVERAGE);
             average.check(trainer.graph())?;
             trainer.average = Some(average);
         }
         Ok(trainer)
     }
 
-    fn write(&self, name: &str, bytes: &[u8]) -> Result<(), TrainError> {
+    pub(super) fn write(&self, name: &str, bytes: &[u8]) -> Result<(), TrainError> {
         let path = self.file(name);
         files::write(&path, bytes).map_err(|e| TrainError::File { path, reason: e.to_string() })
     }

@@ -60,7 +60,7 @@ fn a_resumed_run_equals_an_uninterrupted_one() {
     let (mut recipe, data) = tiny();
     recipe.average = Some(0.9);
     let adamw = || toml::from_str("adamw = {}").unwrap();
-    let qat = || Qat { epochs: Some(3), ..Qat::default() };
+    let qat = || Qat { epochs: Some(3), fallback: false, ..Qat::default() };
     // In float, in the middle of quantization-aware training, and where the one becomes the other.
     let cases = [
         (Optimizer::default(), None, 3),
@@ -84,7 +84,7 @@ fn a_resumed_run_equals_an_uninterrupted_one() {
         assert_eq!(accuracies(&resumed), accuracies(&whole));
         folder.finish(&resumed).unwrap();
         assert_eq!(folder.recipe().unwrap(), whole.recipe);
-        folder.write_confusion(&resumed, &data).unwrap();
+        folder.write_errors(&resumed, &data).unwrap();
         let counts: u32 = std::fs::read_to_string(folder.file("confusion.csv"))
             .unwrap()
             .lines()
@@ -120,7 +120,7 @@ fn branches_are_merged_when_training_ends() {
     assert_eq!(run.recipe().unwrap().network, recipe.network);
 
     // Quantization-aware training goes on without branches, at once, from a run and from a checkpoint.
-    let recipe = Recipe { qat: Some(Qat { epochs: Some(2), ..Qat::default() }), ..recipe };
+    let recipe = Recipe { qat: Some(Qat { epochs: Some(2), fallback: false, ..Qat::default() }), ..recipe };
     let whole = train(&recipe, &data);
     let mut tuned = Trainer::tune(&recipe, &data, &float.model(), float.history.clone()).unwrap();
     tuned.train(None, |_| ()).unwrap();
@@ -138,7 +138,7 @@ fn a_teacher_counts_and_changes_no_promise() {
     let (recipe, data) = tiny();
     let place = tempfile::tempdir().unwrap();
     let teacher = RunFolder::new(&place.path().join("teacher"));
-    let pupil = Recipe { epochs: 2, qat: Some(Qat { epochs: Some(2), ..Qat::default() }), ..recipe };
+    let pupil = Recipe { epochs: 2, qat: Some(Qat { epochs: Some(2), fallback: false, ..Qat::default() }), ..recipe };
     let taught = Recipe { distill: Some(Distill::from(&teacher.file(""))), ..pupil.clone() };
     let error = Trainer::new(&taught, &data).unwrap_err().to_string();
     assert!(error.contains("teacher/weights.safetensors"), "{error}");
@@ -244,7 +244,7 @@ fn bad_recipes_are_refused() {
 fn tuned() -> (Recipe, Dataset, Trained) {
     let (recipe, data) = tiny();
     let schedule = Some(Schedule::Cosine { peak: 0.0025, warm_up: 0.0 });
-    let recipe = Recipe { qat: Some(Qat { epochs: Some(3), schedule, ..Qat::default() }), ..recipe };
+    let recipe = Recipe { qat: Some(Qat { epochs: Some(3), schedule, fallback: false, ..Qat::default() }), ..recipe };
     let tuned = train(&recipe, &data);
     (recipe, data, tuned)
 }
@@ -315,6 +315,32 @@ fn a_tuned_run_exports_what_was_trained() {
     options.quantize.anew = true;
     let anew = deploy::quantize(&stored.graph, &stored.params, &data.train, &options).unwrap();
     assert_ne!(anew.tensors, network.tensors);
+}
+
+/// Steps that are far too large: what comes out is the network before, and so it does from a checkpoint.
+#[test]
+fn quantization_aware_training_that_loses_is_dropped() {
+    let (recipe, data) = tiny();
+    let schedule = Some(Schedule::Constant { rate: 0.5 });
+    let recipe = Recipe { qat: Some(Qat { epochs: Some(2), schedule, ..Qat::default() }), ..recipe };
+    let float = train(&Recipe { qat: None, ..recipe.clone() }, &data);
+    let trained = train(&recipe, &data);
+    let untuned = trained.untuned.clone().unwrap();
+    assert!(untuned.is_kept && untuned.accuracy > trained.history[6].test_accuracy, "{:?}", trained.history);
+    assert_eq!((&trained.params, trained.accuracy()), (&float.params, untuned.accuracy));
+    let network = deploy::quantize(&trained.graph, &trained.params, &data.train, &deploy::Options::default()).unwrap();
+    let exported = crate::export::to_bytes(&network, &crate::export::Options::default()).unwrap();
+    let images = simulate::Images::Pixels(data.test.images.clone());
+    let outputs = simulate::run(kinglet::Model::new(&exported.bytes).unwrap(), &images).unwrap();
+    let labels: Vec<usize> = data.test.labels.iter().map(|&label| label.into()).collect();
+    assert!((simulate::accuracy(&outputs, &labels) - 100.0 * trained.accuracy()).abs() < 1e-9);
+
+    let place = tempfile::tempdir().unwrap();
+    let folder = RunFolder::new(place.path());
+    stop_at(&mut Trainer::new(&recipe, &data).unwrap(), &folder, 7);
+    let mut resumed = folder.resume(&data).unwrap();
+    resumed.train(None, |_| ()).unwrap();
+    assert_eq!(resumed.finish().params, float.params);
 }
 
 #[test]

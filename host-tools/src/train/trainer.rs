@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use ndarray::Axis;
+use ndarray::{Array2, Axis};
 use rand::seq::SliceRandom;
 
 use super::augment::random;
 use super::distill::Teacher;
 use super::engine::Engine;
 use super::optimizer::Memory;
-use super::{Epoch, Event, Recipe, RunFolder, TrainError, Trained};
+use super::{Epoch, Event, Recipe, RunFolder, TrainError, Trained, Untuned};
 use crate::data::{Dataset, Split};
 use crate::deploy;
 use crate::graph::{self, FloatModel, Graph, GraphError, Params, Preprocess};
@@ -35,6 +35,7 @@ pub struct Trainer<'d> {
     pub(super) history: Vec<Epoch>,
     /// The epochs that were trained in float, once quantization-aware training has begun.
     pub(super) float_epochs: Option<usize>,
+    pub(super) untuned: Option<Untuned>,
 }
 
 impl<'d> Trainer<'d> {
@@ -61,7 +62,7 @@ impl<'d> Trainer<'d> {
         let average = recipe.average.map(|_| params);
         recipe.qat = recipe.qat.as_ref().map(|qat| qat.filled(&recipe));
         let (memory, history) = (Memory::default(), Vec::new());
-        Ok(Self { recipe, data, net, teacher, memory, average, history, float_epochs: None })
+        Ok(Self { recipe, data, net, teacher, memory, average, history, float_epochs: None, untuned: None })
     }
 
     /// The quantization-aware training of a network that was trained in float, as if `recipe` had been followed from the
@@ -109,11 +110,15 @@ impl<'d> Trainer<'d> {
         let qat = self.recipe.qat.clone().unwrap_or_default();
         let quantize = quantize::Options { calibration: qat.calibrate, ..quantize::Options::default() };
         let options = deploy::Options { images: qat.calibration_images, quantize };
-        let prepared = deploy::prepare(&self.merged_graph()?, &params, &self.data.train, &options)?;
+        let graph = self.merged_graph()?;
+        let prepared = deploy::prepare(&graph, &params, &self.data.train, &options)?;
+        let before = params.clone();
         for (value, quant) in prepared.quants.iter().enumerate() {
             let ends = [kinglet::DType::I8.min(), kinglet::DType::I8.max()].map(|q| quant.dequantize(q));
             trained::insert(&mut params, &prepared.float.nodes[value].name, ends);
         }
+        let accuracy = accuracy(&graph, &params, &self.data.test)?;
+        self.untuned = Some(Untuned { params: before, accuracy, is_kept: false });
         self.tune_from(&params, self.history.len())
     }
 
@@ -140,6 +145,12 @@ impl<'d> Trainer<'d> {
             net.insert_ranges(&mut params);
         }
         params
+    }
+
+    /// Bytes that training holds in values, gradients and images; the rest is small beside them.
+    pub fn memory(&self) -> usize {
+        let teacher = self.teacher.as_ref().map_or(0, Teacher::memory);
+        self.net.memory() + teacher + self.data.train.images.len() + self.data.test.images.len()
     }
 
     /// Batches of an epoch.
@@ -169,7 +180,7 @@ impl<'d> Trainer<'d> {
         let images = self.steps_per_epoch() * self.recipe.batch.min(self.data.train.len());
         let float = self.float_epochs.unwrap_or(self.recipe.epochs);
         let epochs = float + self.recipe.qat.as_ref().map_or(0, |qat| qat.epochs(&self.recipe));
-        progress(Event::Start { images: images * epochs, done: images * self.history.len() });
+        progress(Event::Start { epochs, images, done: self.history.len() });
         let mut checkpoint = None;
         loop {
             while self.steps_done() < self.epochs() * self.steps_per_epoch() && !self.is_exhausted() {
@@ -184,6 +195,10 @@ impl<'d> Trainer<'d> {
                 break;
             }
             self.begin_tuning(self.merged()?.params)?;
+        }
+        let reached = self.history.last().map_or(0.0, |epoch| epoch.test_accuracy);
+        if let (Some(untuned), Some(qat)) = (&mut self.untuned, &self.recipe.qat) {
+            untuned.is_kept = qat.fallback && untuned.accuracy > reached;
         }
         progress(Event::End);
         Ok(())
@@ -339,7 +354,12 @@ impl<'d> Trainer<'d> {
     /// Never: a network in training has all its parameters.
     pub fn finish(self) -> Trained {
         let FloatModel { graph, params, .. } = self.merged().expect("a network in training has all its parameters");
-        Trained { graph, params, history: self.history, recipe: self.recipe, float_epochs: self.float_epochs }
+        let Self { history, recipe, float_epochs, untuned, .. } = self;
+        let params = match &untuned {
+            Some(untuned) if untuned.is_kept => untuned.params.clone(),
+            _ => params,
+        };
+        Trained { graph, params, history, recipe, float_epochs, untuned }
     }
 }
 
@@ -375,11 +395,15 @@ pub fn accuracy(graph: &Graph, params: &Params, split: &Split) -> Result<f64, Tr
 /// # Errors
 /// When parameters or images do not fit the graph.
 pub fn predictions(graph: &Graph, params: &Params, split: &Split) -> Result<Vec<usize>, TrainError> {
-    if trained::has_ranges(params) {
-        let outputs = qat::outputs(graph, params, &split.images.view())?.mapv(f32::from);
-        return Ok(outputs.outer_iter().map(|row| layers::greatest(&row.to_vec())).collect());
+    let outputs = outputs(graph, params, split)?;
+    Ok(outputs.outer_iter().map(|row| layers::greatest(&row.to_vec())).collect())
+}
+
+/// The outputs that [`predictions`] goes by, a row for each image.
+pub(super) fn outputs(graph: &Graph, params: &Params, split: &Split) -> Result<Array2<f32>, TrainError> {
+    let images = split.images.view();
+    match trained::has_ranges(params) {
+        true => Ok(qat::outputs(graph, params, &images)?.mapv(f32::from)),
+        false => Ok(layers::logits(graph, params, &images)?),
     }
-    let logits = layers::logits(graph, params, &split.images.view())?;
-    let classes = logits.ncols().max(1);
-    Ok(logits.as_standard_layout().as_slice().unwrap_or_default().chunks_exact(classes).map(layers::greatest).collect())
 }

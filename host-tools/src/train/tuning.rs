@@ -27,6 +27,8 @@ pub struct Qat {
     pub calibration_images: usize,
     /// How far a batch moves each range towards what was seen in it, 0 to 1.
     pub range_rate: f64,
+    /// Gives up what was trained, and keeps the network before, if that gets more held-out images right once it is quantized.
+    pub fallback: bool,
     /// How large the steps are; half a cosine down from a 200th of the recipe's highest rate when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule: Option<Schedule>,
@@ -39,6 +41,7 @@ impl Default for Qat {
             calibrate: Calibration::default(),
             calibration_images: deploy::CALIBRATION_IMAGES,
             range_rate: 0.01,
+            fallback: true,
             schedule: None,
         }
     }
