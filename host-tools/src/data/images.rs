@@ -85,7 +85,8 @@ pub fn load(source: &Images) -> Result<Dataset, DataError> {
         (true, false, false) => (train, test),
         (false, true, true) if source.persons => {
             let numbers: Option<Vec<u64>> = files.iter().map(|file| number(file)).collect();
-            let numbers = numbers.ok_or_else(|| broken("`persons` needs files with numbers in their names".to_string()))?;
+            let numbers =
+                numbers.ok_or_else(|| broken("`persons` needs files with numbers in their names".to_string()))?;
             split_by_person(&mixed, classes.len(), &numbers, source.split_seed)
         }
         (false, true, true) => split_by_class(&mixed, classes.len(), source.split_seed),
@@ -276,7 +277,8 @@ mod tests {
             }
         }
         let data = load(&Images { persons: true, ..source(root.path()) }).unwrap();
-        let who = |split: &Split| (0..split.len()).map(|i| split.image(i)[0]).collect::<std::collections::BTreeSet<_>>();
+        let who =
+            |split: &Split| (0..split.len()).map(|i| split.image(i)[0]).collect::<std::collections::BTreeSet<_>>();
         let (train, test) = (who(&data.train), who(&data.test));
         assert_eq!((train.len(), test.len()), (8, 2));
         assert!(train.is_disjoint(&test));

@@ -118,7 +118,8 @@ impl Params {
 
     /// The arrays whose names begin with `prefix`, without it.
     pub(crate) fn under(&self, prefix: &str) -> Self {
-        let part = self.iter().filter_map(|(name, array)| Some((name.strip_prefix(prefix)?.to_string(), array.clone())));
+        let part =
+            self.iter().filter_map(|(name, array)| Some((name.strip_prefix(prefix)?.to_string(), array.clone())));
         Self { arrays: part.collect() }
     }
 

@@ -56,7 +56,8 @@ fn every_resnet_has_a_plain_twin_of_the_same_layers() {
 /// maps between are the same.
 #[test]
 fn inception_and_network_in_network_have_twins() {
-    for (name, twin, is_larger) in [("inception-small", "inception-naive", true), ("network-in-network", "plain-nin", false)]
+    for (name, twin, is_larger) in
+        [("inception-small", "inception-naive", true), ("network-in-network", "plain-nin", false)]
     {
         let [graph, twin] = [name, twin].map(|name| build(&NetworkRecipe::zoo(name), 10));
         let ends = |graph: &Graph| {

@@ -77,13 +77,7 @@ fn log_softmax<T: Real>(logits: &[T], temperature: f64) -> Vec<f64> {
 }
 
 /// Softmax cross-entropy of one image times `share`, its gradient, and whether the label has the greatest logit.
-fn cross_entropy<T: Real>(
-    logits: &[T],
-    label: usize,
-    smoothing: f64,
-    share: f64,
-    gradient: &mut [T],
-) -> (f64, bool) {
+fn cross_entropy<T: Real>(logits: &[T], label: usize, smoothing: f64, share: f64, gradient: &mut [T]) -> (f64, bool) {
     let top = logits.iter().fold(f64::NEG_INFINITY, |top, z| if top > z.wide() { top } else { z.wide() });
     let sum: f64 = logits.iter().map(|z| (z.wide() - top).exp()).sum();
     let mut loss = 0.0;

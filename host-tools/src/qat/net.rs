@@ -101,11 +101,7 @@ impl Net {
     ///
     /// # Errors
     /// Names the parameter or the node whose numbers are not finite or out of range.
-    pub fn gradients(
-        &mut self,
-        targets: Targets<'_>,
-        fill: impl Fn(usize, &mut [f32]) + Sync,
-    ) -> Result<Loss, String> {
+    pub fn gradients(&mut self, targets: Targets<'_>, fill: impl Fn(usize, &mut [f32]) + Sync) -> Result<Loss, String> {
         let params = self.numbers();
         self.integers.prepare(&self.graph, &params, self.ranges.quants())?;
         let Self { integers, places, .. } = self;

@@ -79,7 +79,8 @@ impl Augment {
         let good = ranges.iter().all(|v| v.is_finite() && *v >= 0.0)
             && parts.iter().all(|v| (0.0..=1.0).contains(v))
             && [self.scale, light].iter().all(|v| (0.0..1.0).contains(v));
-        let reason = "augment: ranges must not be negative, scale and light less than 1, backdrop, clutter and gray at most 1";
+        let reason =
+            "augment: ranges must not be negative, scale and light less than 1, backdrop, clutter and gray at most 1";
         (!good).then(|| reason.to_string())
     }
 

@@ -53,11 +53,7 @@ impl Engine {
     }
 
     /// Loss and gradients of a batch, whose images `fill` writes. The error names the layer whose numbers are not finite.
-    pub fn gradients(
-        &mut self,
-        targets: Targets<'_>,
-        fill: impl Fn(usize, &mut [f32]) + Sync,
-    ) -> Result<Loss, String> {
+    pub fn gradients(&mut self, targets: Targets<'_>, fill: impl Fn(usize, &mut [f32]) + Sync) -> Result<Loss, String> {
         match self {
             Engine::Float(net) => {
                 net.forward(targets.labels.len(), Mode::Train, fill);

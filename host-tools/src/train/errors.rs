@@ -23,7 +23,8 @@ impl RunFolder {
         self.write("confusion.csv", counts.to_csv().as_bytes())?;
         self.draw("confusion.svg", counts.to_svg())?;
 
-        let margin = |image: usize| outputs[(image, answers[image])] - outputs[(image, usize::from(data.test.labels[image]))];
+        let margin =
+            |image: usize| outputs[(image, answers[image])] - outputs[(image, usize::from(data.test.labels[image]))];
         let mut wrong: Vec<usize> =
             (0..answers.len()).filter(|&image| answers[image] != usize::from(data.test.labels[image])).collect();
         wrong.sort_by(|&a, &b| margin(b).total_cmp(&margin(a)));

@@ -34,7 +34,9 @@ pub fn bar(name: &str) -> impl FnMut(Event<'_>) + use<> {
             } else if batches == BATCHES {
                 let epoch = first.elapsed().mul_f64(per_epoch as f64 / (BATCHES * images) as f64);
                 let [one, all] = [epoch, epoch * left as u32].map(HumanDuration);
-                bar.suspend(|| eprintln!("an epoch takes {one:#}, the {left} to go {all:#}, without the held-out images"));
+                bar.suspend(|| {
+                    eprintln!("an epoch takes {one:#}, the {left} to go {all:#}, without the held-out images")
+                });
             }
             batches += 1;
         }

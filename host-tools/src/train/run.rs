@@ -62,7 +62,13 @@ impl RunFolder {
         let tuning = trainer.float_epochs.map(|epochs| (FLOAT_EPOCHS, epochs.to_string()));
         let teacher = trainer.teacher.as_ref().map(|teacher| (TEACHER, format!("{:016x}", teacher.fingerprint)));
         let untuned = trainer.untuned.as_ref().map(|untuned| (UNTUNED, untuned.accuracy.to_string()));
-        let metadata = fields.into_iter().chain(tuning).chain(teacher).chain(untuned).map(|(key, value)| (key.to_string(), value)).collect();
+        let metadata = fields
+            .into_iter()
+            .chain(tuning)
+            .chain(teacher)
+            .chain(untuned)
+            .map(|(key, value)| (key.to_string(), value))
+            .collect();
         graph::write(&path, &params, metadata)?;
         self.write("recipe.toml", recipe_text(&trainer.recipe)?.as_bytes())?;
         self.write_history(&trainer.history)?;

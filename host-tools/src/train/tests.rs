@@ -143,7 +143,8 @@ fn a_teacher_counts_and_changes_no_promise() {
     let error = Trainer::new(&taught, &data).unwrap_err().to_string();
     assert!(error.contains("teacher/weights.safetensors"), "{error}");
 
-    let large = Recipe { network: NetworkRecipe { width: Some(2.0), ..pupil.network.clone() }, qat: None, ..pupil.clone() };
+    let large =
+        Recipe { network: NetworkRecipe { width: Some(2.0), ..pupil.network.clone() }, qat: None, ..pupil.clone() };
     // The teacher's own way to normalize pixels is kept.
     let preprocess = Some(crate::graph::Preprocess { mean: vec![0.2], std: vec![0.5] });
     teacher.finish(&train(&Recipe { preprocess, ..large.clone() }, &data)).unwrap();
