@@ -59,7 +59,7 @@ fn networks_with_scales_are_near_onnx_runtime() {
         let (from, _) = name.rsplit_once('_').unwrap();
         let own = folder.join(format!("{from}.input.npy"));
         let inputs = if own.exists() { own } else { folder.join(format!("../exported/{from}.input.npy")) };
-        let inputs = calibration::load(&inputs, &model).unwrap();
+        let inputs = calibration::load(&inputs, &model, None).unwrap();
         let mut expected: ArrayD<f32> = ndarray_npy::read_npy(path.with_extension("output.npy")).unwrap();
         if model.notes.iter().any(|note| note.contains("probabilities")) {
             expected.mapv_inplace(f32::exp);
@@ -97,7 +97,14 @@ fn sums_without_a_scale_need_images() {
     let params = Params::init(&graph, 3);
     let quant = |scale| QuantParams { scale, zero_point: 0 };
     let quants = [("input", 1.0 / 127.0), ("second", 0.05), ("pool", 0.02)].map(|(n, s)| (n.to_owned(), quant(s)));
-    let model = ImportedFloat { graph, params, quants: quants.into(), channels_first: true, notes: vec![] };
+    let model = ImportedFloat {
+        graph,
+        params,
+        quants: quants.into(),
+        weight_scales: Default::default(),
+        channels_first: true,
+        notes: vec![],
+    };
     let Err(GivenError::Missing(name)) = given::quantize(&model) else { panic!("it has no scale") };
     assert_eq!(name, "first");
     let network = quantized(&model, true);

@@ -1,24 +1,33 @@
 //! `kinglet import`: makes a model file of a TensorFlow Lite or ONNX file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 
 use super::budgets::{Budgets, cost};
+use super::check;
 use super::quantization::{Dtype, Quantization};
 use crate::graph::Preprocess;
-use crate::import::{self, ImportError, Imported, ImportedFloat, Model, Options, RoundingMode, calibration};
+use crate::import::calibration::{self, Layout};
+use crate::import::{self, ImportError, Imported, ImportedFloat, Model, Options, Relu6, RoundingMode};
 use crate::{deploy, export, files, quantize};
 
 /// Options of `kinglet import`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The model: TensorFlow Lite (.tflite) or ONNX (.onnx).
-    model: PathBuf,
+    /// The model: TensorFlow Lite (.tflite) or ONNX (.onnx); with `--check` any number of them.
+    #[arg(required = true)]
+    models: Vec<PathBuf>,
     /// The model file to write (.kgl).
-    #[arg(short, long)]
-    output: PathBuf,
+    #[arg(short, long, required_unless_present = "check")]
+    output: Option<PathBuf>,
+    /// Only says which of the models can be imported, and what the others lack.
+    #[arg(long, conflicts_with = "output")]
+    check: bool,
+    /// The answers of `--check` as JSON.
+    #[arg(long, requires = "check")]
+    json: bool,
     /// How scaled sums are rounded: twice (as microcontrollers do), as TensorFlow Lite's desktop reference kernels, or
     /// once. By default as the file says, else twice.
     #[arg(long, value_enum)]
@@ -34,6 +43,12 @@ pub struct Args {
     /// the images give those that it lacks.
     #[arg(long)]
     calibration: Option<PathBuf>,
+    /// The order of dimensions of a calibration array whose sizes do not tell it.
+    #[arg(long, value_enum)]
+    layout: Option<Layout>,
+    /// What a quantized model's RELU6 does that stands alone, where input and output have different scales.
+    #[arg(long, value_enum, default_value_t)]
+    relu6: Relu6,
     /// What a float model's input is of pixels: `(pixel / 255 - mean) / std`, one mean for each channel or for all.
     #[arg(long, value_delimiter = ',', allow_negative_numbers = true)]
     mean: Vec<f32>,
@@ -54,15 +69,20 @@ pub struct Args {
 /// # Errors
 /// Lists everything in the model that is not supported; nothing is written then.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let bytes = files::read(&args.model)?;
+    let ([model], Some(output)) = (&args.models[..], &args.output) else {
+        ensure!(args.check, "one model at a time is imported; --check judges any number of them");
+        return check::run(&args.models, args.json);
+    };
+    let bytes = files::read(model)?;
     let labels = match &args.labels {
         Some(path) => labels(&files::read(path)?).with_context(|| format!("`{}`", path.display()))?,
         None => Vec::new(),
     };
-    let name = args.name.clone().unwrap_or_else(|| import::name_of(&args.model));
-    let options = Options { name, rounding: args.rounding, labels };
-    let model = import::read(&bytes, &options).with_context(|| format!("`{}`", args.model.display()))?;
-    let imported = match model {
+    let name = args.name.clone().unwrap_or_else(|| import::name_of(model));
+    let folder = model.parent().map(Path::to_path_buf);
+    let options = Options { name, rounding: args.rounding, relu6: args.relu6, labels, folder };
+    let read = import::read(&bytes, &options).with_context(|| format!("`{}`", model.display()))?;
+    let imported = match read {
         Model::Int8(imported) => {
             ensure!(args.dtype == Dtype::Int8, "the model is quantized: --dtype is for float models");
             imported
@@ -76,11 +96,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         "{} labels for {classes} outputs",
         network.labels.len()
     );
-    let exported = export::to_file(network, &args.budgets.options(), &args.output)?;
+    let exported = export::to_file(network, &args.budgets.options(), output)?;
     for note in &imported.notes {
         eprintln!("note: {note}");
     }
-    println!("{}: {} operators, {}", args.output.display(), network.nodes.len(), cost(&exported));
+    println!("{}: {} operators, {}", output.display(), network.nodes.len(), cost(&exported));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -101,6 +121,15 @@ fn quantized(mut model: ImportedFloat, args: &Args) -> Result<Imported> {
         !(has_scales && args.dtype == Dtype::Wide),
         "the model has scales for int8: --dtype 16x8 is for models without"
     );
+    if has_scales && args.dtype == Dtype::Int8 {
+        let missing = import::given::without_scale(&model)?;
+        if !missing.is_empty() {
+            let (count, first) = (missing.len(), missing[..missing.len().min(4)].join(", "));
+            let from =
+                if args.calibration.is_some() { "the calibration images" } else { "what they are computed from" };
+            model.notes.push(format!("the file gives no scale for {count} values ({first}): theirs come from {from}"));
+        }
+    }
     let mut network = match &args.calibration {
         calibration if args.dtype == Dtype::F16 => {
             ensure!(calibration.is_none(), "float16 needs no calibration images");
@@ -109,7 +138,7 @@ fn quantized(mut model: ImportedFloat, args: &Args) -> Result<Imported> {
         None if has_scales => import::given::quantize(&model)?,
         None => return Err(ImportError::Float.into()),
         Some(path) => {
-            let images = calibration::load(path, &model)?;
+            let images = calibration::load(path, &model, args.layout)?;
             let (batches, options) = (calibration::batches(images.view()), args.quantization.options(args.dtype)?);
             if has_scales {
                 import::given::quantize_on(&model, batches, &options)?
@@ -124,7 +153,9 @@ fn quantized(mut model: ImportedFloat, args: &Args) -> Result<Imported> {
         network.nodes.iter_mut().for_each(|node| node.rounding = mode.of(&node.op));
     }
     if model.channels_first {
-        model.notes.push("the model's input is height x width x channels now".into());
+        model
+            .notes
+            .push("the model's input is height x width x channels now: it was channels x height x width (nchw)".into());
     }
     Ok(Imported { network, notes: model.notes })
 }

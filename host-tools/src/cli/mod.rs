@@ -6,6 +6,7 @@ mod print;
 
 mod bench;
 mod budgets;
+mod check;
 mod demo;
 mod device;
 mod eval;

@@ -14,13 +14,22 @@ use crate::quantize;
 /// Most pictures of a folder that are used: ranges do not change much after some hundreds.
 const MAX_PICTURES: usize = 512;
 
-/// Reads calibration images: a `.npy` file of float32 (the model's own inputs, in its own order of dimensions) or uint8
-/// pixels, or a folder with PNG and JPEG pictures at any depth, which are scaled to the model's size. Pixels go through
+/// The order of the dimensions of an array of images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Layout {
+    /// Channels before height and width.
+    Nchw,
+    /// Channels after them.
+    Nhwc,
+}
+
+/// Reads calibration images: a `.npy` file of float32 (the model's own inputs) or uint8
+/// pixels, in the order of dimensions that `layout` says or that the sizes tell, or a folder with PNG and JPEG pictures at any depth, which are scaled to the model's size. Pixels go through
 /// the graph's preprocessing.
 ///
 /// # Errors
 /// Names the file, and what does not fit.
-pub fn load(path: &Path, model: &ImportedFloat) -> Result<Array4<f32>> {
+pub fn load(path: &Path, model: &ImportedFloat, layout: Option<Layout>) -> Result<Array4<f32>> {
     if path.is_dir() {
         let pixels = pictures(path, model.graph.input)?;
         return Ok(quantize::reals(&model.graph.preprocess, pixels.view())?);
@@ -28,19 +37,19 @@ pub fn load(path: &Path, model: &ImportedFloat) -> Result<Array4<f32>> {
     let bytes = files::read(path)?;
     let name = || format!("`{}`", path.display());
     if let Some(reals) = files::reals(&bytes) {
-        return channels_last(reals, model).with_context(name);
+        return channels_last(reals, model, layout).with_context(name);
     }
     match IntArray::read(path)? {
         IntArray::Unsigned(pixels) => {
-            let pixels = channels_last(pixels, model).with_context(name)?;
+            let pixels = channels_last(pixels, model, layout).with_context(name)?;
             Ok(quantize::reals(&model.graph.preprocess, pixels.view())?)
         }
         _ => anyhow::bail!("`{}` holds quantized elements; calibration needs float32 or uint8", path.display()),
     }
 }
 
-/// An array in the model's order of dimensions as N x H x W x C.
-fn channels_last<T: Clone>(array: ArrayD<T>, model: &ImportedFloat) -> Result<Array4<T>> {
+/// An array of images as N x H x W x C.
+fn channels_last<T: Clone>(array: ArrayD<T>, model: &ImportedFloat, layout: Option<Layout>) -> Result<Array4<T>> {
     let Shape { h, w, c } = model.graph.input;
     let (h, w, c) = (h as usize, w as usize, c as usize);
     let shape = array.shape().to_vec();
@@ -48,18 +57,29 @@ fn channels_last<T: Clone>(array: ArrayD<T>, model: &ImportedFloat) -> Result<Ar
     ensure!(*count > 0, "it holds no images");
     let array = array.as_standard_layout().into_owned();
     // A sequence is a map of one row.
-    let row = match *rest {
-        [a, b] if h == 1 && model.channels_first && [a, b] == [c, w] => Some([c, 1, w]),
-        [a, b] if h == 1 && [a, b] == [w, c] => Some([1, w, c]),
-        _ => None,
+    let is_row = h == 1 && rest.len() == 2;
+    let fits = |dims: [usize; 3]| {
+        *rest == dims || (is_row && dims.iter().filter(|&&d| d != 1).eq(rest.iter().filter(|&&d| d != 1)))
     };
-    let rest = row.as_ref().map_or(rest, |row| &row[..]);
-    if rest == [c, h, w] && (model.channels_first || rest != [h, w, c]) {
-        let first = array.into_shape_with_order((*count, c, h, w))?;
-        return Ok(first.permuted_axes([0, 2, 3, 1]).as_standard_layout().into_owned());
+    let (first, last) = (fits([c, h, w]), fits([h, w, c]));
+    let first = match layout {
+        // With one channel or one pixel both are the same.
+        None if first && last && c > 1 && h * w > 1 => {
+            let own = if model.channels_first { "nchw" } else { "nhwc" };
+            anyhow::bail!(
+                "shape {shape:?} does not tell the channels from height and width: give --layout nchw or --layout nhwc (the model's own is {own})"
+            );
+        }
+        None => first && !last,
+        Some(layout) => layout == Layout::Nchw,
+    };
+    if first {
+        ensure!(fits([c, h, w]), "shape {shape:?}: the model takes N x {c} x {h} x {w}");
+        let array = array.into_shape_with_order((*count, c, h, w))?;
+        return Ok(array.permuted_axes([0, 2, 3, 1]).as_standard_layout().into_owned());
     }
     ensure!(
-        rest == [h, w, c] || (h * w == 1 && rest.iter().product::<usize>() == c),
+        last || (h * w == 1 && rest.iter().product::<usize>() == c),
         "shape {shape:?}: the model takes N x {h} x {w} x {c}"
     );
     Ok(array.into_shape_with_order((*count, h, w, c))?)

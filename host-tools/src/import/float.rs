@@ -18,6 +18,8 @@ pub struct ImportedFloat {
     pub params: Params,
     /// Quantization that the file gives for the outputs of nodes (by name); empty for a model that has none.
     pub quants: BTreeMap<String, QuantParams>,
+    /// Scales of the integers that the file has for the weights of nodes (by name), one for each output channel.
+    pub weight_scales: BTreeMap<String, Vec<f32>>,
     /// Whether the file's tensors are channels-first: its inputs and calibration data then are too.
     pub channels_first: bool,
     /// What the user should know.
@@ -32,12 +34,19 @@ pub(super) struct FloatBuilder {
     names: HashSet<String>,
     /// Quantization of nodes' outputs, where the file gives it.
     quants: BTreeMap<NodeId, QuantParams>,
+    /// Scales of nodes' weights, where the file has them as integers.
+    weight_scales: BTreeMap<NodeId, Vec<f32>>,
     /// Bounds of nodes' outputs, of as many nodes as were asked for.
     bounds: Vec<(f64, f64)>,
 }
 
-/// A graph, its numbers, and the quantization of nodes by their names.
-pub(super) type Finished = (Graph, Params, BTreeMap<String, QuantParams>);
+/// A graph, its numbers, and what the file says of the quantization of nodes, by their names.
+pub(super) struct Finished {
+    pub(super) graph: Graph,
+    pub(super) params: Params,
+    pub(super) quants: BTreeMap<String, QuantParams>,
+    pub(super) weight_scales: BTreeMap<String, Vec<f32>>,
+}
 
 /// Batch normalization's numbers.
 pub(super) struct Norm {
@@ -52,7 +61,8 @@ impl FloatBuilder {
     pub(super) fn new(name: &str, input: Shape) -> Result<Self, Refusal> {
         let builder = Builder::new(name, input).map_err(refusal)?;
         let names = HashSet::from(["input".to_owned()]);
-        Ok(Self { builder, params: Params::new(), names, quants: BTreeMap::new(), bounds: Vec::new() })
+        let (quants, weight_scales) = (BTreeMap::new(), BTreeMap::new());
+        Ok(Self { builder, params: Params::new(), names, quants, weight_scales, bounds: Vec::new() })
     }
 
     pub(super) fn input(&self) -> NodeId {
@@ -187,16 +197,16 @@ impl FloatBuilder {
         self.add(wanted, Op::Reshape(to), &[input])
     }
 
-    /// Channels by their numbers, as a map of their own: a convolution with weights 0 and 1.
+    /// Channels by their numbers, zeros where there is none, as a map of their own: a convolution with weights 0 and 1.
     pub(super) fn channels(
         &mut self,
         wanted: &str,
         input: NodeId,
-        picked: impl ExactSizeIterator<Item = usize>,
+        picked: impl ExactSizeIterator<Item = Option<usize>>,
     ) -> Result<NodeId, Refusal> {
         let (c, count) = (self.shape(input).c as usize, picked.len());
         let mut weights = vec![0.0; c * count];
-        for (to, from) in picked.enumerate() {
+        for (to, from) in picked.enumerate().filter_map(|(to, from)| Some((to, from?))) {
             match weights.get_mut(to * c + from).filter(|_| from < c) {
                 Some(weight) => *weight = 1.0,
                 None => return refuse("a part that leaves its input", "the file contradicts itself"),
@@ -271,17 +281,27 @@ impl FloatBuilder {
         self.quants.insert(id, quant);
     }
 
+    /// Notes the scales of the integers that the file has for the weights of `id`: one for all, or one for each channel.
+    pub(super) fn quantized_weights(&mut self, id: NodeId, scales: &[f32], channels: usize) {
+        let scales = if let [one] = *scales { vec![one; channels] } else { scales.to_vec() };
+        if scales.len() == channels {
+            self.weight_scales.insert(id, scales);
+        }
+    }
+
     /// The graph, which must end in `output`.
     pub(super) fn finish(mut self, output: NodeId) -> Result<Finished, Refusal> {
         let whole = self.builder.finish();
         let quants = self.quants.iter().map(|(&id, &quant)| (whole.node(id).name.clone(), quant)).collect();
+        let scales = std::mem::take(&mut self.weight_scales).into_iter();
+        let weight_scales = scales.map(|(id, scales)| (whole.node(id).name.clone(), scales)).collect();
         let graph = simplify(whole, output, &mut self.params);
         let mut params = Params::new();
         for spec in graph.param_specs() {
             params.insert(spec.name.clone(), self.params.require(&spec.name).map_err(refusal)?.clone());
         }
         params.check(&graph).map_err(refusal)?;
-        Ok((graph, params, quants))
+        Ok(Finished { graph, params, quants, weight_scales })
     }
 }
 

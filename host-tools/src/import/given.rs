@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use super::ImportedFloat;
 use super::float::quant_bounds;
-use crate::graph::{Graph, Node, NodeId, Op, Real, Weights};
+use crate::graph::{Graph, Node, NodeId, Op, Real, StoredWeights, Weights};
 use crate::network::Network;
 use crate::quantize::observe::Histogram;
 use crate::quantize::{Calibration, Method, Options, Prepared, QuantizeError, emit, fold, scales};
@@ -34,8 +34,7 @@ pub enum GivenError {
 
 /// The int8 network of a float network with given scales.
 ///
-/// Weights are quantized anew from the numbers that the file's integers stand for, with batch normalization folded in:
-/// that keeps the integers of every channel whose largest weight uses the whole range.
+/// Weights that the file has as integers are these, unless something was folded in that makes other numbers of them.
 ///
 /// # Errors
 /// When a value has no scale, and its range does not follow from its operands'.
@@ -52,7 +51,7 @@ pub fn quantize(imported: &ImportedFloat) -> Result<Network, GivenError> {
         ranges.push((min, max));
     }
     let quants = scales::choose(&folded, &histograms, Calibration::Fixed(Method::MinMax), &[], &given)?;
-    Ok(emit::emit(&folded, &quants))
+    Ok(with_integers(emit::emit(&folded, &quants), &folded, imported))
 }
 
 /// As [`quantize`], with calibration images for what the file gives no scale for.
@@ -69,7 +68,57 @@ pub fn quantize_on(
     }
     let folded = fold::fold(&imported.graph, &imported.params)?;
     let given = given(imported, &folded);
-    Ok(Prepared::with_given(folded, &given, batches, options)?.network())
+    let network = Prepared::with_given(folded.clone(), &given, batches, options)?.network();
+    Ok(with_integers(network, &folded, imported))
+}
+
+/// The network with the weights that the file has as integers, where those are still what its real weights stand for.
+fn with_integers(mut network: Network, folded: &Graph<Real>, imported: &ImportedFloat) -> Network {
+    let Network { tensors, nodes, .. } = &mut network;
+    for node in nodes {
+        let Some(given) = imported.weight_scales.get(&node.name) else { continue };
+        let Some(from) = folded.nodes.iter().find(|from| from.name == node.name) else { continue };
+        let (Op::Conv2d { weights: real, .. } | Op::DepthwiseConv2d { weights: real, .. } | Op::Dense(real)) = &from.op
+        else {
+            continue;
+        };
+        let (Op::Conv2d { weights, .. } | Op::DepthwiseConv2d { weights, .. } | Op::Dense(weights)) = &mut node.op
+        else {
+            continue;
+        };
+        let integers = real.weights.iter().enumerate();
+        let integers = integers.map(|(at, &weight)| integer(weight, given[real.channel_of(at)])).collect();
+        let input = f64::from(tensors[node.inputs[0]].quant.scale);
+        let biases = real.bias.iter().zip(given).map(|(&bias, &scale)| {
+            let units = (f64::from(bias) / (input * f64::from(scale))).round();
+            (units.abs() < BIAS_MAX).then_some(units as i64)
+        });
+        if let (Some(integers), Some(bias)) = (integers, biases.collect()) {
+            *weights = StoredWeights::Int8 { weights: integers, scales: given.clone(), bias };
+        }
+    }
+    network
+}
+
+/// The largest bias that is taken: far enough from the accumulator's ends.
+const BIAS_MAX: f64 = (1 << 30) as f64;
+
+/// The integer that a weight is in units of `scale`.
+fn integer(weight: f32, scale: f32) -> Option<i8> {
+    let units = f64::from(weight) / f64::from(scale);
+    let is_integer = (units - units.round()).abs() < 1e-3 && (-128.0..=127.0).contains(&units.round());
+    is_integer.then_some(units.round() as i8)
+}
+
+/// The values for which the file gives no scale, nor for what shares theirs.
+///
+/// # Errors
+/// As [`quantize()`](crate::quantize::quantize()).
+pub fn without_scale(imported: &ImportedFloat) -> Result<Vec<String>, GivenError> {
+    let folded = fold::fold(&imported.graph, &imported.params)?;
+    let given = given(imported, &folded);
+    let missing = folded.nodes.iter().zip(&given).filter(|(_, quant)| quant.is_none());
+    Ok(missing.map(|(node, _)| node.name.clone()).collect())
 }
 
 /// The quantization of every value for which the file has one, or has one for what shares it.

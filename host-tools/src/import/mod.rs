@@ -16,7 +16,7 @@ pub mod problem;
 mod simplify;
 pub mod tflite;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use kinglet::Rounding;
 use thiserror::Error;
@@ -49,6 +49,16 @@ impl RoundingMode {
     }
 }
 
+/// What RELU6 does that no operator before it could take in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Relu6 {
+    /// Clamps the numbers, whatever the scales: TensorFlow Lite.
+    #[default]
+    Rescale,
+    /// Clamps the input's integers, and hands them on under the output's scale: TensorFlow Lite Micro.
+    Tflm,
+}
+
 /// What to make of a file.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -56,8 +66,12 @@ pub struct Options {
     pub name: String,
     /// How operators round; if not given, as the file says, else [`RoundingMode::Double`].
     pub rounding: Option<RoundingMode>,
+    /// What RELU6 does that stands alone.
+    pub relu6: Relu6,
     /// Class names, over those that the file may have.
     pub labels: Vec<String>,
+    /// The folder with the files that the model says its weights are in.
+    pub folder: Option<PathBuf>,
 }
 
 /// An imported int8 network, ready for export.
@@ -83,7 +97,9 @@ pub enum ImportError {
     #[error("the file is damaged: {0}")]
     Protobuf(String),
     /// The model is not quantized.
-    #[error("the model computes in floats: give calibration images to quantize it (--calibration)")]
+    #[error(
+        "the model computes in floats: give calibration images to quantize it (--calibration), or keep floats (--dtype f16)"
+    )]
     Float,
     /// The model needs what Kinglet does not have.
     #[error("{0}")]

@@ -23,45 +23,52 @@ pub(super) fn refuse<T>(reason: impl Into<String>, hint: impl Into<String>) -> R
     Err((reason.into(), hint.into()))
 }
 
-/// Everything in a model that is not supported.
+/// Everything in a model that is not supported, each kind of thing once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Problems {
-    list: Vec<Problem>,
+    /// The first of each kind, and how many there are.
+    kinds: Vec<(Problem, usize)>,
     left_out: usize,
 }
 
 impl Problems {
-    /// A file can hold more faulty nodes than anyone wants to read.
-    const LIMIT: usize = 500;
+    /// A file can hold more kinds of faults than anyone wants to read.
+    const LIMIT: usize = 100;
 
     /// Adds a problem.
     pub fn add(&mut self, problem: Problem) {
-        if self.list.len() < Self::LIMIT {
-            self.list.push(problem);
-        } else {
-            self.left_out += 1;
+        let same = |known: &Problem| (&known.operator, &known.reason) == (&problem.operator, &problem.reason);
+        let is_full = self.kinds.len() >= Self::LIMIT;
+        match self.kinds.iter_mut().find(|(known, _)| same(known)) {
+            Some((_, count)) => *count += 1,
+            None if is_full => self.left_out += 1,
+            None => self.kinds.push((problem, 1)),
         }
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.list.is_empty()
+        self.kinds.is_empty()
     }
 
-    /// The problems, in the order of the file.
-    pub fn list(&self) -> &[Problem] {
-        &self.list
+    /// The first problem of each kind and how many there are of it, in the order of the file.
+    pub fn kinds(&self) -> &[(Problem, usize)] {
+        &self.kinds
     }
 }
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count = self.list.len() + self.left_out;
+        let count = self.kinds.iter().map(|(_, count)| count).sum::<usize>() + self.left_out;
         write!(f, "{count} {} in this model not supported:", if count == 1 { "thing is" } else { "things are" })?;
-        for problem in &self.list {
-            write!(f, "\n  {} ({}): {}", problem.node, problem.operator, problem.reason)?;
-            if !problem.hint.is_empty() {
-                write!(f, "\n      hint: {}", problem.hint)?;
+        for (Problem { node, operator, reason, hint }, count) in &self.kinds {
+            if *count == 1 {
+                write!(f, "\n  {node} ({operator}): {reason}")?;
+            } else {
+                write!(f, "\n  {count} x {operator}: {reason} (first: {node})")?;
+            }
+            if !hint.is_empty() {
+                write!(f, "\n      hint: {hint}")?;
             }
         }
         if self.left_out != 0 {

@@ -124,6 +124,14 @@ pub fn tanh(input: QuantParams, output: QuantParams, rounding: Rounding) -> Resu
     }))
 }
 
+/// What QUANTIZE makes of a function of the floats that DEQUANTIZE makes.
+pub fn of_reals(input: QuantParams, output: QuantParams, f: impl Fn(f32) -> f32) -> Table {
+    table(FULL, |x| {
+        let real = f(input.scale * (x - input.zero_point) as f32);
+        ((real / output.scale).round() as i32).saturating_add(output.zero_point)
+    })
+}
+
 /// A table that is computed in single precision: ELU and GELU, and LOGISTIC and TANH as the desktop kernels have them.
 fn in_floats(input: QuantParams, output: QuantParams, f: impl Fn(f32) -> f32) -> Table {
     let inverse = 1.0 / output.scale;

@@ -1,6 +1,8 @@
 //! What the importer's tests share.
 #![allow(dead_code, missing_docs)]
 
+pub mod onnx;
+
 use kinglet::ops::Curve;
 use kinglet::{Activation, ChannelOrder, DType, Model, Padding, QuantParams, Rounding, Shape, Window};
 use kinglet_tools::export;
@@ -156,57 +158,24 @@ pub fn small_network() -> Network {
 
 /// An ONNX file of one convolution, ReLU, flattening and a dense layer, by hand: tag, length, content.
 pub fn small_onnx() -> Vec<u8> {
-    fn field(tag: u8, content: &[u8]) -> Vec<u8> {
-        let mut bytes = vec![tag << 3 | 2];
-        let mut len = content.len();
-        while len >= 0x80 {
-            bytes.push(len as u8 | 0x80);
-            len >>= 7;
-        }
-        bytes.push(len as u8);
-        bytes.extend_from_slice(content);
-        bytes
-    }
-    let text = |tag, text: &str| field(tag, text.as_bytes());
-    let node = |op: &str, inputs: &[&str], output: &str, attributes: &[Vec<u8>]| {
-        let mut content: Vec<u8> = inputs.iter().flat_map(|i| text(1, i)).collect();
-        content.extend(text(2, output));
-        content.extend(text(4, op));
-        content.extend(attributes.iter().flat_map(|a| field(5, a)));
-        field(1, &content)
+    use onnx::{initializer, ints, model, node};
+    let weight = |i: usize| i as f32 / 50.0 - 0.3;
+    let tensor = |name: &str, dims: &[i64]| {
+        let values: Vec<f32> = (0..dims.iter().product::<i64>() as usize).map(weight).collect();
+        initializer(&onnx::given(name, dims, &values))
     };
-    let ints = |name: &str, list: &[u8]| {
-        let mut content = text(1, name);
-        content.extend(list.iter().flat_map(|&v| [8 << 3, v]));
-        content
-    };
-    let tensor = |name: &str, dims: &[u8], len: usize| {
-        let mut content: Vec<u8> = dims.iter().flat_map(|&d| [1 << 3, d]).collect();
-        content.extend([2 << 3, 1]);
-        content.extend(text(8, name));
-        content.extend(field(9, &(0..len).flat_map(|i| (i as f32 / 50.0 - 0.3).to_le_bytes()).collect::<Vec<_>>()));
-        field(5, &content)
-    };
-    let value = |tag, name: &str, dims: &[u8]| {
-        let shape: Vec<u8> = dims.iter().flat_map(|&d| field(1, &[1 << 3, d])).collect();
-        let kind = [vec![1 << 3, 1], field(2, &shape)].concat();
-        field(tag, &[text(1, name), field(2, &field(1, &kind))].concat())
-    };
-    let graph = [
-        node("Conv", &["x", "w", "b"], "c", &[ints("pads", &[1, 1, 1, 1])]),
-        node("Relu", &["c"], "r", &[]),
-        node("Flatten", &["r"], "f", &[]),
-        node("MatMul", &["f", "d"], "m", &[]),
-        node("Add", &["m", "e"], "y", &[]),
-        tensor("w", &[3, 2, 3, 3], 54),
-        tensor("b", &[3], 3),
-        tensor("d", &[48, 4], 192),
-        tensor("e", &[4], 4),
-        value(11, "x", &[1, 2, 4, 4]),
-        value(12, "y", &[1, 4]),
-    ]
-    .concat();
-    [vec![1 << 3, 8], field(7, &graph), field(8, &[2 << 3, 17])].concat()
+    let parts = [
+        node("Conv", &["x", "w", "b"], &["c"], &[ints("pads", &[1, 1, 1, 1])]),
+        node("Relu", &["c"], &["r"], &[]),
+        node("Flatten", &["r"], &["f"], &[]),
+        node("MatMul", &["f", "d"], &["m"], &[]),
+        node("Add", &["m", "e"], &["y"], &[]),
+        tensor("w", &[3, 2, 3, 3]),
+        tensor("b", &[3]),
+        tensor("d", &[48, 4]),
+        tensor("e", &[4]),
+    ];
+    model(17, &[1, 2, 4, 4], &parts)
 }
 
 /// A network of few bytes.

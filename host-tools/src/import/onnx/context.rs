@@ -4,15 +4,18 @@ use std::collections::{HashMap, HashSet};
 
 use kinglet::{QuantParams, Shape};
 
-use super::proto::{AttributeProto, GraphProto, ModelProto, NodeProto, ValueInfoProto};
+use super::proto::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 use super::tensor::Constant;
 use crate::graph::NodeId;
-use crate::import::float::{FloatBuilder, ImportedFloat};
+use crate::import::float::{Finished, FloatBuilder, ImportedFloat};
 use crate::import::problem::{Problem, Problems, Refusal, refuse};
 use crate::import::{ImportError, Options};
 
 /// Most nodes and most values of a model.
 const MAX_COUNT: usize = 1 << 16;
+
+/// The versions of ONNX's operators that are known.
+const OPSETS: std::ops::RangeInclusive<i64> = 7..=28;
 
 /// A value that is computed from the input.
 #[derive(Clone, Debug)]
@@ -30,7 +33,7 @@ impl Activation {
     /// Whether an axis of its dimensions, counted from the end when negative, is the channels.
     pub(super) fn is_channels(&self, axis: i64) -> bool {
         let rank = self.dims.len();
-        from_end(axis, rank) == if self.channels_last { rank.wrapping_sub(1) } else { 1 }
+        from_end(axis, rank) == if self.channels_last || rank == 1 { rank.wrapping_sub(1) } else { 1 }
     }
 
     /// Numbers for channels, or for elements in the file's order: in our order.
@@ -56,6 +59,8 @@ pub(super) enum Value {
     Activation(Activation),
     /// Quantized by QuantizeLinear, and read only by DequantizeLinear.
     Quantized(Activation, QuantParams),
+    /// Repeated by Expand to dimensions that arithmetic would broadcast it to by itself.
+    Expanded(Activation, Vec<i64>),
     /// A map whose channels are in groups, in a fifth dimension, and the dimensions in the file.
     Groups(Activation, Vec<i64>),
     /// What a node that is not supported would have computed.
@@ -65,9 +70,14 @@ pub(super) enum Value {
 pub(super) struct Context<'m> {
     pub(super) build: FloatBuilder,
     pub(super) values: HashMap<&'m str, Value>,
+    /// Scales of the integers that constants were made real of, by the names of the real ones.
+    pub(super) scales: HashMap<&'m str, std::rc::Rc<Constant>>,
     /// How many nodes read a value, the caller included.
     pub(super) readers: HashMap<&'m str, usize>,
-    pub(super) nodes: &'m [NodeProto],
+    /// The nodes that the output depends on, with their places in the file.
+    pub(super) nodes: Vec<(usize, &'m NodeProto)>,
+    /// The version of ONNX's operators.
+    pub(super) opset: i64,
     /// Nodes that have been taken together with an earlier one.
     pub(super) taken: HashSet<usize>,
     pub(super) at: usize,
@@ -95,13 +105,23 @@ impl<'m> Context<'m> {
             note("the graph", "model", ("more than 65,536 nodes or constants".into(), String::new()));
             return Err(ImportError::Unsupported(problems));
         }
-        for set in &model.opset_import {
-            if (set.domain.is_empty() || set.domain == "ai.onnx") && !(7..=25).contains(&set.version) {
-                let hint = "export the model with an operator set between 11 and 21".to_owned();
-                note("the graph", "model", (format!("operator set {}", set.version), hint));
+        let set = model.opset_import.iter().find(|set| set.domain.is_empty() || set.domain == "ai.onnx");
+        let opset = set.map_or(*OPSETS.end(), |set| set.version);
+        if !OPSETS.contains(&opset) {
+            let hint = format!("export the model with an operator set between 11 and {}", OPSETS.end());
+            note("the graph", "model", (format!("operator set {opset}"), hint));
+        }
+        let constants: HashSet<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
+        for (what, ends) in [("input", &graph.input), ("output", &graph.output)] {
+            let names: Vec<String> =
+                ends.iter().filter(|end| !constants.contains(end.name.as_str())).map(|end| short(&end.name)).collect();
+            if names.len() > 1 {
+                let hint = format!("kinglet runs networks with one {what}: export the model with the one you need");
+                let shown = names[..names.len().min(8)].join(", ");
+                note("the graph", "model", (format!("{} {what}s: {shown}", names.len()), hint));
             }
         }
-        let mut context = match Self::new(graph, options) {
+        let mut context = match Self::new(graph, opset, options) {
             Ok(context) => context,
             Err(refusal) => {
                 note("the graph", "model", refusal);
@@ -118,9 +138,10 @@ impl<'m> Context<'m> {
             };
             context.values.insert(&initializer.name, value);
         }
-        for (index, node) in graph.node.iter().enumerate() {
-            context.at = index;
-            if context.taken.contains(&index) {
+        for at in 0..context.nodes.len() {
+            let (index, node) = context.nodes[at];
+            context.at = at;
+            if context.taken.contains(&at) {
                 continue;
             }
             if let Err(refusal) = context.node(node) {
@@ -148,31 +169,34 @@ impl<'m> Context<'m> {
         }
     }
 
-    fn new(graph: &'m GraphProto, options: &Options) -> Result<Self, Refusal> {
+    fn new(graph: &'m GraphProto, opset: i64, options: &Options) -> Result<Self, Refusal> {
         let constants: HashSet<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
         let mut inputs = graph.input.iter().filter(|input| !constants.contains(input.name.as_str()));
-        let (Some(input), None) = (inputs.next(), inputs.next()) else {
-            return refuse("not exactly one input", "kinglet runs networks with one input and one output");
-        };
+        let Some(input) = inputs.next() else { return refuse("no input", "") };
+        let mut values: HashMap<&str, Value> = inputs.map(|other| (other.name.as_str(), Value::Unknown)).collect();
+        let nodes = needed(graph);
         let mut readers: HashMap<&str, usize> = HashMap::new();
-        for name in graph.node.iter().flat_map(|n| &n.input).chain(graph.output.iter().map(|o| &o.name)) {
+        let reads = nodes.iter().flat_map(|(_, node)| reads(node));
+        for name in reads.chain(graph.output.iter().map(|output| output.name.as_str())) {
             *readers.entry(name).or_default() += 1;
         }
-        let mut readers_of_input = graph.node.iter().filter(|n| n.input.contains(&input.name));
-        let to_first =
-            |n: &NodeProto| n.op_type == "Transpose" && matches!(ints(n, "perm"), Some([0, 3, 1, 2] | [0, 2, 1]));
-        let channels_last = graph.node.iter().any(|n| n.input.contains(&input.name)) && readers_of_input.all(to_first);
+        let mut readers_of_input =
+            nodes.iter().map(|&(_, node)| node).filter(|n| n.input.contains(&input.name)).peekable();
+        let channels_last =
+            readers_of_input.peek().is_some() && readers_of_input.all(|node| takes_channels_last(graph, node));
         let dims = dimensions(input);
         let shape = shape(&dims, channels_last)?;
         let build = FloatBuilder::new(&options.name, shape)?;
         let first = Activation { node: build.input(), dims, flattened: None, channels_last };
-        let size: usize =
-            graph.initializer.iter().map(|t| t.raw_data.len() + 8 * t.float_data.len() + t.int32_data.len()).sum();
+        values.insert(&input.name, Value::Activation(first));
+        let size = numbers(graph);
         Ok(Self {
             build,
-            values: HashMap::from([(input.name.as_str(), Value::Activation(first))]),
+            values,
+            scales: HashMap::new(),
             readers,
-            nodes: &graph.node,
+            nodes,
+            opset,
             taken: HashSet::new(),
             at: 0,
             notes: Vec::new(),
@@ -182,9 +206,7 @@ impl<'m> Context<'m> {
     }
 
     fn output(&self, graph: &GraphProto) -> Result<(NodeId, Option<QuantParams>), Refusal> {
-        let [output] = &graph.output[..] else {
-            return refuse(format!("{} outputs", graph.output.len()), "export the model with the one output you need");
-        };
+        let Some(output) = graph.output.first() else { return refuse("no output", "") };
         match self.values.get(output.name.as_str()) {
             Some(Value::Activation(a)) if a.flattened.is_none() => Ok((a.node, None)),
             Some(Value::Quantized(a, quant)) => Ok((a.node, Some(*quant))),
@@ -204,9 +226,16 @@ impl<'m> Context<'m> {
         if let Some(quant) = quant {
             self.build.quantized(output, quant);
         }
-        let (mut graph, params, quants) = self.build.finish(output)?;
+        let Finished { mut graph, params, quants, weight_scales } = self.build.finish(output)?;
         graph.labels.clone_from(&options.labels);
-        Ok(ImportedFloat { graph, params, quants, channels_first: !self.channels_last, notes: self.notes })
+        Ok(ImportedFloat {
+            graph,
+            params,
+            quants,
+            weight_scales,
+            channels_first: !self.channels_last,
+            notes: self.notes,
+        })
     }
 
     /// Counts numbers that are about to be made.
@@ -222,6 +251,14 @@ impl<'m> Context<'m> {
         }
     }
 
+    /// Lets the weights of `id`, which come from input 1 of a node, keep the integers that the file has for them.
+    pub(super) fn keep_integers(&mut self, node: &NodeProto, id: NodeId, channels: usize) {
+        let scales = node.input.get(1).and_then(|weights| self.scales.get(weights.as_str()));
+        if let Some(scales) = scales.and_then(|scales| scales.floats().ok()) {
+            self.build.quantized_weights(id, scales, channels);
+        }
+    }
+
     /// The activation that is input `index` of a node.
     pub(super) fn activation(&self, node: &NodeProto, index: usize) -> Result<Activation, Refusal> {
         match self.value(node, index)? {
@@ -230,6 +267,10 @@ impl<'m> Context<'m> {
                 refuse("it computes on quantized elements", "only QuantizeLinear/DequantizeLinear pairs are supported")
             }
             Value::Constant(_) => refuse("a constant where an activation is needed", ""),
+            Value::Expanded(_, dims) => refuse(
+                format!("an input that Expand repeats to {dims:?}"),
+                "only arithmetic can take it, which broadcasts by itself",
+            ),
             Value::Groups(_, dims) => refuse(
                 format!("an input of dimensions {dims:?}"),
                 "groups of channels can be shuffled and become channels again, nothing else",
@@ -291,8 +332,61 @@ impl<'m> Context<'m> {
         if self.readers.get(name) != Some(&1) {
             return None;
         }
-        let after = self.nodes.iter().enumerate().skip(self.at + 1);
+        let after = self.nodes.iter().map(|&(_, node)| node).enumerate().skip(self.at + 1);
         after.take(64).find(|(_, node)| node.input.iter().any(|input| input == name))
+    }
+}
+
+/// The values that a node reads, those within its branches included.
+fn reads(node: &NodeProto) -> Vec<&str> {
+    let mut names: Vec<&str> = node.input.iter().map(String::as_str).collect();
+    for graph in node.attribute.iter().filter_map(|attribute| attribute.g.as_ref()) {
+        names.extend(graph.node.iter().flat_map(reads));
+        names.extend(graph.output.iter().map(|output| output.name.as_str()));
+    }
+    names
+}
+
+/// The nodes that the graph's outputs depend on, in its order.
+fn needed(graph: &GraphProto) -> Vec<(usize, &NodeProto)> {
+    let mut wanted: HashSet<&str> = graph.output.iter().map(|output| output.name.as_str()).collect();
+    let mut nodes = Vec::new();
+    for (index, node) in graph.node.iter().enumerate().rev() {
+        if node.output.iter().any(|output| wanted.contains(output.as_str())) {
+            wanted.extend(reads(node));
+            nodes.push((index, node));
+        }
+    }
+    nodes.reverse();
+    nodes
+}
+
+/// Bytes of numbers that a graph holds.
+fn numbers(graph: &GraphProto) -> usize {
+    let of = |t: &TensorProto| {
+        t.raw_data.len() + 8 * (t.float_data.len() + t.int64_data.len() + t.double_data.len()) + t.int32_data.len()
+    };
+    let within =
+        |attribute: &AttributeProto| attribute.t.as_ref().map_or(0, of) + attribute.g.as_ref().map_or(0, numbers);
+    let nodes = graph.node.iter().flat_map(|node| &node.attribute);
+    graph.initializer.iter().map(of).sum::<usize>() + nodes.map(within).sum::<usize>()
+}
+
+/// Whether a node that reads the input takes its last dimension for the channels: one that makes it channels-first, or one
+/// that makes a picture of one channel of a sequence, whose order of elements is the same.
+fn takes_channels_last(graph: &GraphProto, node: &NodeProto) -> bool {
+    let stored = |name: &String| {
+        let constant = |node: &&NodeProto| node.op_type == "Constant" && node.output.contains(name);
+        let given = graph.node.iter().find(constant).and_then(|node| attribute(node, "value")?.t.as_ref());
+        let tensor = graph.initializer.iter().find(|tensor| tensor.name == *name).or(given);
+        let tensor = tensor.filter(|tensor| tensor.raw_data.len() <= 64 && tensor.int64_data.len() <= 8)?;
+        Some(Constant::read(tensor).ok()?.integers().ok()?.to_vec())
+    };
+    let axes = || ints(node, "axes").map(<[i64]>::to_vec).or_else(|| stored(node.input.get(1)?));
+    match node.op_type.as_str() {
+        "Transpose" => matches!(ints(node, "perm"), Some([0, 3, 1, 2] | [0, 2, 1])),
+        "Unsqueeze" => axes().is_some_and(|axes| axes == [1]),
+        _ => false,
     }
 }
 
@@ -319,7 +413,7 @@ fn dimensions(info: &ValueInfoProto) -> Vec<i64> {
 pub(super) fn shape(dims: &[i64], channels_last: bool) -> Result<Shape, Refusal> {
     let extent = |d: i64| u32::try_from(d).unwrap_or(0);
     let shape = match *dims {
-        [1, c] => Shape::vector(extent(c)),
+        [c] | [1, c] => Shape::vector(extent(c)),
         [1, w, c] if channels_last => Shape::new(1, extent(w), extent(c)),
         [1, c, w] => Shape::new(1, extent(w), extent(c)),
         [1, h, w, c] if channels_last => Shape::new(extent(h), extent(w), extent(c)),

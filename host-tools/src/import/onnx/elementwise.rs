@@ -95,6 +95,10 @@ impl<'m> Context<'m> {
         if int(node, "training_mode", 0) != 0 {
             return refuse("training mode", "export the model for inference");
         }
+        // Before operator set 14 the outputs of training were what told of it.
+        if self.opset < 14 && node.output.iter().skip(1).any(|output| !output.is_empty()) {
+            return refuse("training mode, with the batch's statistics as outputs", "export the model for inference");
+        }
         let c = self.build.shape(input.node).c as usize;
         self.spend(4 * c)?;
         let numbers = |index| -> Result<Vec<f32>, Refusal> {
@@ -130,11 +134,11 @@ impl<'m> Context<'m> {
                     continue;
                 }
                 (_, Some(left)) => {
-                    let right = self.activation(node, index)?;
+                    let right = self.broadcast(node, index)?;
                     self.binary(node, binary, left, right)?
                 }
                 (_, None) => {
-                    let mut right = self.activation(node, index)?;
+                    let mut right = self.broadcast(node, index)?;
                     for constant in std::mem::take(&mut before) {
                         right = self.with_constant(node, binary, right, &constant, true)?;
                     }
@@ -151,6 +155,19 @@ impl<'m> Context<'m> {
         }
     }
 
+    /// Operand `index` of arithmetic, as it was before Expand if another operand has the dimensions that Expand gave it.
+    fn broadcast(&self, node: &NodeProto, index: usize) -> Result<Activation, Refusal> {
+        if let Value::Expanded(input, dims) = self.value(node, index)? {
+            let like = |other: usize| {
+                other != index && matches!(self.value(node, other), Ok(Value::Activation(other)) if other.dims == *dims)
+            };
+            if input.dims.len() == dims.len() && (0..node.input.len()).any(like) {
+                return Ok(input.clone());
+            }
+        }
+        self.activation(node, index)
+    }
+
     fn binary(
         &mut self,
         node: &NodeProto,
@@ -158,6 +175,10 @@ impl<'m> Context<'m> {
         a: Activation,
         b: Activation,
     ) -> Result<Activation, Refusal> {
+        let (mut a, mut b) = (a, b);
+        if a.channels_last != b.channels_last {
+            (a, b) = (self.channels_first(node, a)?, self.channels_first(node, b)?);
+        }
         let alike = a.channels_last == b.channels_last || a.dims.len() == 2;
         if a.dims.len() != b.dims.len() || a.flattened != b.flattened || !alike {
             return refuse(format!("dimensions {:?} and {:?}", a.dims, b.dims), "both inputs must have the same shape");

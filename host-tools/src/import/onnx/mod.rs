@@ -3,13 +3,15 @@
 //! ONNX is channels-first; everything here is channels-last. Maps change order as they are built; a vector that was
 //! flattened from a map keeps our order, and the dense layer that reads it gets its weights permuted.
 
+mod arrays;
+mod constants;
 mod context;
 mod elementwise;
+mod external;
 mod moves;
 mod ops;
 mod proto;
 mod quantized;
-mod shapes;
 mod tensor;
 mod windows;
 
@@ -26,6 +28,7 @@ pub(super) fn is_onnx(bytes: &[u8]) -> bool {
 
 /// Imports a model.
 pub(super) fn import(bytes: &[u8], options: &Options) -> Result<ImportedFloat, ImportError> {
-    let model = proto::ModelProto::decode(bytes).map_err(|error| ImportError::Protobuf(error.to_string()))?;
+    let mut model = proto::ModelProto::decode(bytes).map_err(|error| ImportError::Protobuf(error.to_string()))?;
+    external::load(&mut model, options.folder.as_deref()).map_err(ImportError::Unsupported)?;
     context::Context::import(&model, options)
 }

@@ -5,6 +5,7 @@ use kinglet::Shape;
 use super::context::{Activation, Context, Value, attribute, float, from_end, int, ints, shape};
 use super::ops::name;
 use super::proto::NodeProto;
+use super::tensor::Constant;
 use crate::graph::Op;
 use crate::import::mirror::Mirror;
 use crate::import::problem::{Refusal, refuse};
@@ -58,20 +59,32 @@ impl<'m> Context<'m> {
                 None => return refuse(format!("padding of axis {axis}"), ""),
             }
         }
-        let [[0, 0], [0, 0], vertical, horizontal] = pads else {
-            return refuse("padding of other dimensions than height and width", "");
+        let [[0, 0], channels, vertical, horizontal] = pads else {
+            return refuse("padding of the batch", "");
         };
         if !fits {
             return refuse("malformed padding", "");
         }
         let sides = [0, 1].map(|side| [vertical[side], horizontal[side]]);
         let [before, after] = sides.map(|side| side.map(|p| p.max(0) as u32));
+        let mut id = input.node;
+        if channels != [0, 0] {
+            let [Ok(front), Ok(back)] = channels.map(usize::try_from) else {
+                return refuse("padding of the channels that cuts off", "slice instead");
+            };
+            if mirror.is_some() || value != 0.0 {
+                return refuse("padding of the channels with other numbers than 0", "");
+            }
+            let c = self.build.shape(id).c as usize;
+            self.spend((front + c + back).saturating_mul(c))?;
+            let picked: Vec<_> = (0..front + c + back).map(|at| at.checked_sub(front).filter(|&at| at < c)).collect();
+            id = self.build.channels(name(node), id, picked.into_iter())?;
+        }
         if value != 0.0 && mirror.is_none() && (before, after) != ([0; 2], [0; 2]) {
             return refuse(format!("padding with {value}"), "only padding with zeros is supported");
         }
         // Negative padding cuts off.
         let [top, bottom] = sides.map(|side| side.map(|p| (-p).max(0) as u32));
-        let mut id = input.node;
         if (top, bottom) != ([0; 2], [0; 2]) {
             let Shape { h, w, .. } = self.build.shape(id);
             self.spend(self.build.shape(id).len() as usize)?;
@@ -103,7 +116,7 @@ impl<'m> Context<'m> {
             // Channel shuffle.
             let [g, n] = [groups, each].map(|count| count as usize);
             self.spend((g * n).saturating_pow(2))?;
-            let picked = (0..g * n).map(|at| at % g * n + at / g);
+            let picked = (0..g * n).map(|at| Some(at % g * n + at / g));
             let id = self.build.channels(name(node), input.node, picked)?;
             self.set(node, Value::Groups(Activation { node: id, ..input }, vec![batch, each, groups, h, w]));
             return Ok(());
@@ -179,7 +192,7 @@ impl<'m> Context<'m> {
                 return refuse("parts that do not fit", "the file contradicts itself");
             }
             self.spend(size * c)?;
-            let id = self.build.channels(output, input.node, start..start + size)?;
+            let id = self.build.channels(output, input.node, (start..start + size).map(Some))?;
             self.set_map_as(output, id, &input);
             start += size;
         }
@@ -191,16 +204,58 @@ impl<'m> Context<'m> {
         let (input, indices) = (self.activation(node, 0)?, self.constant(node, 1)?);
         self.demand_channels(&input, int(node, "axis", 0))?;
         let c = self.build.shape(input.node).c;
-        if indices.dims.len() != 1 || indices.len() == 0 {
+        let rank = input.dims.len();
+        if indices.len() == 0 || (rank > 1 && indices.dims.len() != 1) {
             return refuse("a single channel without its dimension", "slice instead: x[:, 2:3]");
         }
         let picked: Vec<usize> = indices.integers()?.iter().map(|&i| from_end(i, c as usize)).collect();
         if picked.iter().any(|&channel| channel >= c as usize) {
             return refuse("a channel that there is none of", "the file contradicts itself");
         }
-        self.spend(picked.len() * c as usize)?;
-        let id = self.build.channels(name(node), input.node, picked.into_iter())?;
-        self.set_map(node, id, &input);
+        let mut id = input.node;
+        if !picked.iter().copied().eq(0..c as usize) {
+            self.spend(picked.len() * c as usize)?;
+            id = self.build.channels(name(node), id, picked.into_iter().map(Some))?;
+        }
+        if rank > 1 {
+            self.set_map(node, id, &input);
+        } else {
+            let dims = indices.dims.iter().map(|&dim| dim as i64).collect();
+            self.set_activation(node, Activation { node: id, dims, ..input });
+        }
+        Ok(())
+    }
+
+    /// Repetition along dimensions of 1: nothing where there is none, else left to the arithmetic that reads it.
+    pub(super) fn expand(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
+        let input = self.activation(node, 0)?;
+        let to = self.list(node, 1, "shape")?.unwrap_or_default();
+        let (from, rank) = (&input.dims, input.dims.len().max(to.len()));
+        let at = |dims: &[i64], axis: usize| (axis + dims.len()).checked_sub(rank).map_or(1, |axis| dims[axis]);
+        let dims: Vec<i64> = (0..rank).map(|axis| at(from, axis).max(at(&to, axis))).collect();
+        if dims == *from {
+            self.set_activation(node, input);
+        } else {
+            self.set(node, Value::Expanded(input, dims));
+        }
+        Ok(())
+    }
+
+    /// Resize to the size that the input has.
+    pub(super) fn resize(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
+        let input = self.activation(node, 0)?;
+        // In this order of inputs since operator set 11; two before.
+        let (scales, sizes) = if node.input.len() == 2 { (1, 3) } else { (2, 3) };
+        let is_one = |scales: &Constant| Ok::<_, Refusal>(scales.floats()?.iter().all(|&scale| scale == 1.0));
+        let same = match (self.optional(node, sizes)?, self.optional(node, scales)?) {
+            (Some(sizes), _) => sizes.integers()? == input.dims,
+            (None, Some(scales)) => is_one(&scales)?,
+            (None, None) => attribute(node, "scales").is_some_and(|a| a.floats.iter().all(|&s| s == 1.0)),
+        };
+        if !same {
+            return refuse("the operator is not supported", "kinglet runs classifiers: up-sampling is not supported");
+        }
+        self.set_activation(node, input);
         Ok(())
     }
 
@@ -251,7 +306,7 @@ impl<'m> Context<'m> {
         if channels != [0, c, 1] {
             self.spend((channels[1] * c) as usize)?;
             let [first, count, step] = channels.map(|x| x as usize);
-            let picked: Vec<usize> = (0..count).map(|i| first + i * step).collect();
+            let picked: Vec<_> = (0..count).map(|i| Some(first + i * step)).collect();
             id = self.build.channels(name(node), id, picked.into_iter())?;
         }
         if (rows, columns) != ([0, h, 1], [0, w, 1]) {

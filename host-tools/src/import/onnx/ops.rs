@@ -2,7 +2,7 @@
 
 use kinglet::{Shape, Window};
 
-use super::context::{Activation, Context, Value, float, int, ints};
+use super::context::{Activation, Context, Value, float, from_end, int, ints, shape};
 use super::proto::NodeProto;
 use super::tensor::Values;
 use crate::graph::{Binary, NodeId, Op};
@@ -17,7 +17,7 @@ impl<'m> Context<'m> {
                 "export the model with ONNX's own operators",
             );
         }
-        if self.fold_shapes(node)? || self.fold_floats(node)? || self.activation_function(node)? {
+        if self.fold(node)? || self.activation_function(node)? {
             return Ok(());
         }
         match node.op_type.as_str() {
@@ -51,6 +51,9 @@ impl<'m> Context<'m> {
                 self.set_activation(node, input);
                 Ok(())
             }
+            "If" => self.branch(node),
+            "Expand" => self.expand(node),
+            "Resize" | "Upsample" => self.resize(node),
             "QuantizeLinear" => self.quantize(node),
             "DequantizeLinear" => self.dequantize(node),
             other => refuse("the operator is not supported", hint(other)),
@@ -79,9 +82,23 @@ impl<'m> Context<'m> {
         self.values.insert(output, Value::Activation(map));
     }
 
+    /// The same activation as channels-first, where its elements are in the same order so: of one channel, or of one pixel.
+    pub(super) fn channels_first(&mut self, node: &NodeProto, input: Activation) -> Result<Activation, Refusal> {
+        let Ok(to) = shape(&input.dims, false) else { return Ok(input) };
+        if !input.channels_last || !(to.c == 1 || to.h * to.w == 1) {
+            return Ok(input);
+        }
+        let mut id = input.node;
+        if !self.build.shape(id).same(to) {
+            id = self.build.reshape(&format!("{}_view", name(node)), id, to)?;
+        }
+        Ok(Activation { node: id, channels_last: false, ..input })
+    }
+
     /// The input of an operator on maps.
-    pub(super) fn map(&self, node: &NodeProto, index: usize) -> Result<Activation, Refusal> {
+    pub(super) fn map(&mut self, node: &NodeProto, index: usize) -> Result<Activation, Refusal> {
         let input = self.activation(node, index)?;
+        let input = self.channels_first(node, input)?;
         if !(3..=4).contains(&input.dims.len()) || input.channels_last || input.flattened.is_some() {
             return refuse(
                 format!("an input of dimensions {:?}", input.dims),
@@ -93,12 +110,17 @@ impl<'m> Context<'m> {
 
     fn softmax(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
         let input = self.activation(node, 0)?;
-        let axis = int(node, "axis", -1);
-        let pixel = self.build.shape(input.node).len() == self.build.shape(input.node).c;
-        if !pixel || !input.is_channels(axis) || input.flattened.is_some() {
+        let rank = input.dims.len();
+        // Before operator set 13 all dimensions from the axis on were one.
+        let (flattens, default) = if self.opset < 13 { (true, 1) } else { (false, -1) };
+        let axis = from_end(int(node, "axis", default), rank);
+        let channels = (0..rank).find(|&axis| input.is_channels(axis as i64)).unwrap_or(rank);
+        let around = |axes: std::ops::Range<usize>| axes.filter(|&at| at != channels).all(|at| input.dims[at] == 1);
+        let fits = if flattens { axis <= channels && around(axis..rank) } else { axis == channels };
+        if !fits || channels == rank || input.flattened.is_some() {
             return refuse(
                 format!("softmax along axis {axis} of {:?}", input.dims),
-                "only the softmax over a vector is supported",
+                "only the softmax over the channels is supported",
             );
         }
         if node.op_type == "LogSoftmax" {
@@ -176,10 +198,12 @@ impl<'m> Context<'m> {
         }
         if maps {
             let id = self.build.conv(name(result), input.node, Window::global([1, 1]), ours, bias, out as u32)?;
+            self.keep_integers(node, id, out);
             self.set_map(result, id, &input);
             return Ok(());
         }
         let id = self.build.dense(name(result), input.node, ours, bias)?;
+        self.keep_integers(node, id, out);
         let dims = vec![1, out as i64];
         self.set_activation(result, Activation { node: id, dims, flattened: None, channels_last: false });
         Ok(())
@@ -208,9 +232,7 @@ pub(super) fn pair(node: &NodeProto, attribute: &str) -> Result<[u32; 2], Refusa
 fn hint(operator: &str) -> &'static str {
     match operator {
         "ArgMax" | "TopK" => "take it out of the model and use kinglet's top-k on the output",
-        "Resize" | "Upsample" | "ConvTranspose" | "DepthToSpace" => {
-            "kinglet runs classifiers: up-sampling is not supported"
-        }
+        "ConvTranspose" | "DepthToSpace" => "kinglet runs classifiers: up-sampling is not supported",
         "QLinearConv" | "QLinearMatMul" | "QLinearAdd" | "ConvInteger" | "MatMulInteger" | "DynamicQuantizeLinear" => {
             "quantize the model in QDQ format"
         }

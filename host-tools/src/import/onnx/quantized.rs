@@ -5,7 +5,7 @@ use kinglet::QuantParams;
 use super::context::{Activation, Context, UNKNOWN, Value, int};
 use super::ops::name;
 use super::proto::NodeProto;
-use super::tensor::quant;
+use super::tensor::{Constant, Values, quant};
 use crate::graph::Function;
 use crate::import::float::quant_bounds;
 use crate::import::problem::{Refusal, refuse};
@@ -61,6 +61,16 @@ impl<'m> Context<'m> {
             Value::Constant(constant) => {
                 self.spend(constant.len())?;
                 let real = constant.dequantized(&scale, zero.as_deref(), int(node, "axis", 1))?;
+                let is_zero = |zero: &Constant| match &zero.values {
+                    Values::Bytes { values, .. } => values.iter().all(|&zero| zero == 0),
+                    _ => false,
+                };
+                let signed = matches!(constant.values, Values::Bytes { unsigned: false, .. });
+                if let Some(output) = node.output.first()
+                    && zero.as_deref().map_or(signed, is_zero)
+                {
+                    self.scales.insert(output, scale);
+                }
                 self.set(node, Value::Constant(real.into()));
                 Ok(())
             }
@@ -68,7 +78,7 @@ impl<'m> Context<'m> {
                 self.set(node, groups);
                 Ok(())
             }
-            Value::Activation(_) => refuse("its input is not quantized", ""),
+            Value::Activation(_) | Value::Expanded(..) => refuse("its input is not quantized", ""),
             Value::Unknown => refuse(UNKNOWN, ""),
         }
     }
@@ -79,7 +89,7 @@ impl<'m> Context<'m> {
         // Of more steps than these a file could make a circle.
         for _ in 0..4 {
             let Some(name) = output else { return false };
-            let mut readers = self.nodes.iter().filter(|reader| reader.input.contains(name));
+            let mut readers = self.nodes.iter().map(|&(_, node)| node).filter(|reader| reader.input.contains(name));
             match (readers.next(), readers.next()) {
                 (None, _) => return true,
                 (Some(next), None)

@@ -2,6 +2,7 @@
 
 use kinglet::QuantParams;
 
+use super::arrays::size;
 use super::proto::TensorProto;
 use crate::import::problem::{Refusal, refuse};
 
@@ -25,26 +26,34 @@ pub(super) enum Values {
 }
 
 impl Constant {
+    /// The largest dimension.
+    pub(super) const MAX_DIM: usize = 1 << 28;
+
     /// Reads an initializer. What it allocates is at most four times the bytes that the file gives.
     pub(super) fn read(tensor: &TensorProto) -> Result<Self, Refusal> {
-        if tensor.data_location != 0 {
-            return refuse("its data lies in another file", "save the model with its weights inside");
-        }
         let mut dims = Vec::new();
         for &dim in &tensor.dims {
             match usize::try_from(dim) {
-                Ok(dim) if dim <= 1 << 28 => dims.push(dim),
+                Ok(dim) if dim <= Self::MAX_DIM && dims.len() < 8 => dims.push(dim),
                 _ => return refuse(format!("a constant of dimensions {:?}", tensor.dims), ""),
             }
         }
         let raw = &tensor.raw_data[..];
+        let halves = || -> Vec<u16> {
+            let given = tensor.int32_data.iter().map(|&bits| bits as u16);
+            let raw = raw.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]]));
+            given.chain(raw).collect()
+        };
         let values = match tensor.data_type {
             1 if raw.is_empty() => Values::Floats(tensor.float_data.clone()),
             1 => Values::Floats(raw.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()),
+            11 if raw.is_empty() => Values::Floats(tensor.double_data.iter().map(|&x| x as f32).collect()),
             11 => Values::Floats(words(raw).map(|b| f64::from_le_bytes(b) as f32).collect()),
-            10 => {
-                Values::Floats(raw.chunks_exact(2).map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32()).collect())
-            }
+            10 => Values::Floats(halves().into_iter().map(|bits| half::f16::from_bits(bits).to_f32()).collect()),
+            16 => Values::Floats(halves().into_iter().map(|bits| half::bf16::from_bits(bits).to_f32()).collect()),
+            // Booleans.
+            9 if raw.is_empty() => Values::Integers(tensor.int32_data.iter().map(|&v| i64::from(v != 0)).collect()),
+            9 => Values::Integers(raw.iter().map(|&v| i64::from(v != 0)).collect()),
             7 if raw.is_empty() => Values::Integers(tensor.int64_data.clone()),
             7 => Values::Integers(words(raw).map(i64::from_le_bytes).collect()),
             6 if raw.is_empty() => Values::Integers(tensor.int32_data.iter().map(|&v| v.into()).collect()),
@@ -64,9 +73,12 @@ impl Constant {
             other => return refuse(format!("a constant of element type {other}"), "save the model in float32"),
         };
         let constant = Self { dims, values };
-        match constant.dims.iter().try_fold(1usize, |n, &d| n.checked_mul(d)) {
-            Some(len) if len == constant.len() => Ok(constant),
-            _ => refuse("a constant with more or fewer numbers than its dimensions say", "the file is damaged"),
+        // Dimensions of 0 may not hide others that are too large for loops over them.
+        let is_small = size(&constant.dims) <= Self::MAX_DIM;
+        if is_small && constant.dims.iter().product::<usize>() == constant.len() {
+            Ok(constant)
+        } else {
+            refuse("a constant with more or fewer numbers than its dimensions say", "the file is damaged")
         }
     }
 

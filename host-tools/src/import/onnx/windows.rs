@@ -5,7 +5,7 @@ use kinglet::{Padding, Shape, Window};
 use super::context::{Activation, Context, attribute, from_end, int, ints};
 use super::ops::{name, pair};
 use super::proto::NodeProto;
-use crate::graph::{Binary, Op};
+use crate::graph::{Binary, NodeId, Op};
 use crate::import::problem::{Refusal, refuse};
 
 impl<'m> Context<'m> {
@@ -33,7 +33,7 @@ impl<'m> Context<'m> {
         }
         let [dh, dw] = pair(node, "dilations")?.map(|d| d as usize);
         let (height, width) = ((kh - 1) * dh + 1, (kw - 1) * dw + 1);
-        let window = self.window(node, [height as u32, width as u32], from)?;
+        let (window, _) = self.window(node, [height as u32, width as u32], from)?;
         let bias = self.bias(node, 2, out)?;
         let values = weights.floats()?;
         let depthwise = groups == from.c as usize && inner == 1;
@@ -55,11 +55,15 @@ impl<'m> Context<'m> {
             };
             ours[at] = weight;
         }
+        // The runtime's windows always have some of the map under them.
+        let (id, window) =
+            if window.is_valid() { (input.node, window) } else { self.padded(node, input.node, window, [0; 2])? };
         let id = if depthwise {
-            self.build.depthwise(name(node), input.node, window, ours, bias)?
+            self.build.depthwise(name(node), id, window, ours, bias)?
         } else {
-            self.build.conv(name(node), input.node, window, ours, bias, out as u32)?
+            self.build.conv(name(node), id, window, ours, bias, out as u32)?
         };
+        self.keep_integers(node, id, out);
         self.set_map(node, id, &input);
         Ok(())
     }
@@ -74,8 +78,23 @@ impl<'m> Context<'m> {
         }
     }
 
-    /// The window of a convolution or pool.
-    fn window(&self, node: &NodeProto, kernel: [u32; 2], from: Shape) -> Result<Window, Refusal> {
+    /// Zeros around a map, and the window without them: all of its padding but the `rest` at the end.
+    fn padded(
+        &mut self,
+        node: &NodeProto,
+        id: NodeId,
+        window: Window,
+        rest: [u32; 2],
+    ) -> Result<(NodeId, Window), Refusal> {
+        let after = [0, 1].map(|axis| window.after[axis].saturating_sub(rest[axis]));
+        let [before, after] = [window.before, after].map(|[h, w]| [h, w, 0]);
+        let pad = Op::Pad { before, after, value: 0.0 };
+        let id = self.build.add(&format!("{}_pad", name(node)), pad, &[id])?;
+        Ok((id, Window { before: [0; 2], after: rest, ..window }))
+    }
+
+    /// The window of a convolution or pool, and how much of its padding at the end only rounds the output's size up.
+    fn window(&self, node: &NodeProto, kernel: [u32; 2], from: Shape) -> Result<(Window, [u32; 2]), Refusal> {
         let stride = pair(node, "strides")?;
         let size = [from.h, from.w];
         if kernel.into_iter().chain(stride).any(|v| v == 0 || v > Window::MAX_EXTENT) {
@@ -91,16 +110,17 @@ impl<'m> Context<'m> {
             }
             _ => {
                 if let Some(pads) = ints(node, "pads") {
-                    let pads: Vec<u32> = pads.iter().filter_map(|&p| u32::try_from(p).ok()).collect();
-                    let [top, left, bottom, right] = match pads[..] {
-                        [top, left, bottom, right] => [top, left, bottom, right],
-                        [left, right] => [0, left, 0, right],
-                        _ => return refuse("negative or malformed padding", ""),
+                    let pads = pads.iter().map(|&p| u32::try_from(p).ok().filter(|&p| p <= Window::MAX_EXTENT));
+                    let [top, left, bottom, right] = match pads.collect::<Option<Vec<u32>>>().as_deref() {
+                        Some(&[top, left, bottom, right]) => [top, left, bottom, right],
+                        Some(&[left, right]) => [0, left, 0, right],
+                        _ => return refuse("negative, malformed or very large padding", ""),
                     };
                     (window.before, window.after) = ([top, left], [bottom, right]);
                 }
             }
         }
+        let mut rounded = [0; 2];
         if int(node, "ceil_mode", 0) != 0 {
             // Rounding the output's extent up is padding after the last row and column.
             for axis in 0..2 {
@@ -112,10 +132,11 @@ impl<'m> Context<'m> {
                 // A window that would start in the padding does not count.
                 if missing != 0 && (rest / stride[axis] + 1) * stride[axis] < size[axis] + window.before[axis] {
                     window.after[axis] += missing;
+                    rounded[axis] = missing;
                 }
             }
         }
-        Ok(window)
+        Ok((window, rounded))
     }
 
     pub(super) fn pool(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
@@ -128,19 +149,17 @@ impl<'m> Context<'m> {
             return refuse("indices as a second output", "");
         }
         let kernel = pair(node, "kernel_shape")?;
-        let window = self.window(node, kernel, from)?;
+        let (window, rounded) = self.window(node, kernel, from)?;
         let id = if node.op_type == "MaxPool" {
             self.build.add(name(node), Op::MaxPool(window), &[input.node])?
-        } else if window.is_padded() && int(node, "count_include_pad", 0) != 0 {
-            // Padding that counts is padding with zeros before a pool without.
-            if int(node, "ceil_mode", 0) != 0 {
-                return refuse("padding that counts together with ceil_mode", "");
-            }
-            let [before, after] = [window.before, window.after].map(|[h, w]| [h, w, 0]);
-            let pad = Op::Pad { before, after, value: 0.0 };
-            let padded = self.build.add(&format!("{}_pad", name(node)), pad, &[input.node])?;
-            let window = Window { before: [0; 2], after: [0; 2], ..window };
-            self.build.add(name(node), Op::AveragePool(window), &[padded])?
+        } else if int(node, "count_include_pad", 0) != 0 && window.is_padded() {
+            // Padding that counts is padding with zeros before a pool without; what rounds up never counts.
+            let (id, window) = if (window.before, window.after) == ([0; 2], rounded) {
+                (input.node, window)
+            } else {
+                self.padded(node, input.node, window, rounded)?
+            };
+            self.build.add(name(node), Op::AveragePool(window), &[id])?
         } else {
             self.build.add(name(node), Op::AveragePool(window), &[input.node])?
         };

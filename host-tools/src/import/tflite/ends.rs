@@ -1,9 +1,12 @@
 //! The network's ends: conversions between the caller's elements and int8 are left to the caller.
 
-use kinglet::{DType, Rounding};
+use kinglet::{DType, QuantParams, Rounding};
 
+use super::float_ops::function;
 use super::lower::Lowering;
 use super::schema::{Operator, Type};
+use crate::graph::Function;
+use crate::import::elementwise::MAX_SIZE;
 use crate::import::problem::{Refusal, refuse};
 use crate::network::TensorId;
 use crate::quantize::lookup;
@@ -61,12 +64,27 @@ impl Lowering<'_, '_> {
             Type::Int8 | Type::Int16 => match o.output(0).map(|t| (t, self.model.tensors[t].dtype)) {
                 Some((to, Type::UInt8)) if self.model.outputs == [to] && source.dtype == Type::Int8 => {
                     let id = self.operand(o, 0)?;
+                    let target = &self.model.tensors[to];
+                    let Some(scale) = target.scale() else { return refuse("its uint8 output has no scale", "") };
+                    let quant = QuantParams { scale, zero_point: target.zero_point().clamp(0, 255) as i32 - 128 };
+                    let info = self.info(id).clone();
+                    let id = if info.quant.same(quant) { id } else { self.requantized(id, &info, quant)? };
                     self.alias(o, id);
                     self.notes.push("the output is int8: add 128 for the model's uint8".into());
                     Ok(())
                 }
                 _ => self.function(o),
             },
+            Type::Float32 if let Some((id, function)) = self.reals.get(&from).cloned() => {
+                let output = self.result(o)?;
+                let (before, after) = (self.info(id).clone(), self.info(output).clone());
+                if before.dtype != DType::I8 || after.dtype != DType::I8 || before.shape != after.shape {
+                    return refuse("floats between elements that are not int8", "quantize all of the network");
+                }
+                let table = lookup::of_reals(before.quant, after.quant, |x| function.at(x.into()) as f32);
+                self.push_table(table, id, output);
+                Ok(())
+            }
             dtype => refuse(
                 format!("it converts {} in the middle of the network", dtype.name()),
                 "only networks of int8 or int16 activations are supported",
@@ -74,13 +92,25 @@ impl Lowering<'_, '_> {
         }
     }
 
+    /// Takes in a function of one element of floats that QUANTIZE makes integers again: a table in all; whether it was one.
+    pub(super) fn function_of_reals(&mut self, o: &Operator<'_>) -> Result<bool, Refusal> {
+        let (Some(from), Some(to)) = (o.input(0), o.output(0)) else { return Ok(false) };
+        let Some((id, inner)) = self.reals.get(&from).cloned() else { return Ok(false) };
+        let Some(outer) = function(o)? else { return Ok(false) };
+        let composed = outer.of(&inner);
+        if composed.size() > MAX_SIZE {
+            return refuse("a function of functions that is too long", "");
+        }
+        self.reals.insert(to, (id, composed));
+        Ok(true)
+    }
+
     pub(super) fn dequantize(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
         let id = self.operand(o, 0)?;
-        if !o.output(0).is_some_and(|to| self.model.outputs == [to] && self.only_reader_is_caller(to)) {
-            return refuse(
-                "it computes in floats in the middle of the network",
-                "only int8 networks are supported: quantize all of it",
-            );
+        let Some(to) = o.output(0) else { return refuse("it has no output", "") };
+        if self.model.outputs != [to] || !self.only_reader_is_caller(to) {
+            self.reals.insert(to, (id, Function::X));
+            return Ok(());
         }
         let quant = self.info(id).quant;
         let dtype = self.info(id).dtype.name();

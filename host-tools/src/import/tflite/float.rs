@@ -3,22 +3,25 @@
 use kinglet::{Activation, Shape, Window};
 
 use super::float_ops;
+use super::fold::reals;
 use super::lower::shape;
 use super::names as op;
-use super::options::{activation, damaged, extent, is_shape_arithmetic, padding};
-use super::schema::{Model, Operator, Tensor, Type};
+use super::options::{
+    Blocks, activation, blocks, changes_nothing, damaged, dilated, extent, is_folded, is_plain, is_shape_arithmetic,
+    padding, unsupported,
+};
+use super::schema::{Model, Operator, Type};
 use super::weights::{Layout, Taps};
 use crate::graph::{Function, NodeId, Op};
-use crate::import::float::{FloatBuilder, ImportedFloat};
+use crate::import::float::{Finished, FloatBuilder, ImportedFloat};
 use crate::import::problem::{Problem, Problems, Refusal, refuse};
 use crate::import::{ImportError, Options};
 
 /// Whether a model computes in floats: none of its activations is quantized.
 pub(super) fn is_float(model: &Model<'_>) -> bool {
     let float = |&t: &usize| model.tensors[t].dtype == Type::Float32;
-    let quantized = |o: &Operator<'_>| {
-        o.outputs().any(|t| matches!(model.tensors[t].dtype, Type::Int8 | Type::Int16 | Type::UInt8))
-    };
+    let integers = |t: usize| matches!(model.tensors[t].dtype, Type::Int8 | Type::Int16 | Type::UInt8);
+    let quantized = |o: &Operator<'_>| !is_folded(model, o) && o.outputs().any(integers);
     model.inputs.iter().all(float) && !model.operators.iter().any(quantized)
 }
 
@@ -33,9 +36,11 @@ pub(super) fn import(model: &Model<'_>, options: &Options, file_len: usize) -> R
         let counts =
             format!("{} subgraphs, {} inputs, {} outputs", model.subgraphs, model.inputs.len(), model.outputs.len());
         note(graph(), "model", (counts, "kinglet runs networks with one input and one output".into()));
-        return Err(ImportError::Unsupported(problems));
     }
-    let build = shape(&model.tensors[model.inputs[0]]).and_then(|input| FloatBuilder::new(&options.name, input));
+    let (Some(&first), Some(&last)) = (model.inputs.first(), model.outputs.first()) else {
+        return Err(ImportError::Unsupported(problems));
+    };
+    let build = shape(&model.tensors[first]).and_then(|input| FloatBuilder::new(&options.name, input));
     let build = match build {
         Ok(build) => build,
         Err(refusal) => {
@@ -44,9 +49,14 @@ pub(super) fn import(model: &Model<'_>, options: &Options, file_len: usize) -> R
         }
     };
     let mut values = vec![Value::None; model.tensors.len()];
-    values[model.inputs[0]] = Value::Node(build.input());
+    // Of several inputs the others are missing, which has been said.
+    model.inputs.iter().for_each(|&input| values[input] = Value::Unknown);
+    values[first] = Value::Node(build.input());
     let mut importer = Importer { model, build, notes: Vec::new(), values, budget: 64 * file_len + (1 << 20) };
     for (index, operator) in model.operators.iter().enumerate() {
+        if is_folded(model, operator) {
+            continue;
+        }
         if let Err(refusal) = importer.node(operator) {
             let name = operator.output(0).map_or_else(String::new, |t| model.tensors[t].short_name());
             if refusal.0 != UNKNOWN {
@@ -57,12 +67,12 @@ pub(super) fn import(model: &Model<'_>, options: &Options, file_len: usize) -> R
             }
         }
     }
-    let output = importer.node_of(model.outputs[0]);
+    let output = importer.node_of(last);
     let Importer { build, notes, .. } = importer;
     match output.and_then(|output| build.finish(output)) {
-        Ok((mut graph, params, quants)) if problems.is_empty() => {
+        Ok(Finished { mut graph, params, quants, weight_scales }) if problems.is_empty() => {
             graph.labels.clone_from(&options.labels);
-            Ok(ImportedFloat { graph, params, quants, channels_first: false, notes })
+            Ok(ImportedFloat { graph, params, quants, weight_scales, channels_first: false, notes })
         }
         Ok(_) => Err(ImportError::Unsupported(problems)),
         Err((reason, hint)) => {
@@ -82,8 +92,8 @@ enum Value {
     /// Not computed yet, or a constant.
     None,
     Node(NodeId),
-    /// Another name of a constant, whose numbers DEQUANTIZE makes real.
-    Constant(usize),
+    /// Taken apart into blocks for a convolution.
+    Blocks(NodeId, Blocks),
     Unknown,
 }
 
@@ -96,7 +106,7 @@ pub(super) struct Importer<'m, 'b> {
     budget: usize,
 }
 
-impl Importer<'_, '_> {
+impl<'m, 'b> Importer<'m, 'b> {
     pub(super) fn node_of(&self, index: usize) -> Result<NodeId, Refusal> {
         match self.values[index] {
             Value::Node(id) => Ok(id),
@@ -115,12 +125,7 @@ impl Importer<'_, '_> {
 
     /// The tensor that holds the numbers of constant input `index`, if it is one.
     pub(super) fn constant(&self, o: &Operator<'_>, index: usize) -> Option<usize> {
-        let tensor = o.input(index)?;
-        match self.values[tensor] {
-            Value::Constant(source) => Some(source),
-            Value::None if self.model.is_constant(tensor) => Some(tensor),
-            _ => None,
-        }
+        o.input(index).filter(|&tensor| self.model.is_constant(tensor))
     }
 
     /// The numbers of constant input `index`: floats, halves, or weights quantized by themselves.
@@ -131,18 +136,7 @@ impl Importer<'_, '_> {
         let tensor = &self.model.tensors[source];
         let data = tensor.data.unwrap_or_default();
         self.spend(data.len())?;
-        let values = match tensor.dtype {
-            Type::Float32 => data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
-            Type::Float16 => data.chunks_exact(2).map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
-            Type::Int8 => dequantized(tensor, data)?,
-            other => return refuse(format!("constants of type {}", other.name()), "save the model in float32"),
-        };
-        let values: Vec<f32> = values;
-        if values.len() == tensor.len() {
-            Ok(values)
-        } else {
-            refuse("a constant that is shorter or longer than its shape", "the file contradicts itself")
-        }
+        reals(tensor, data)
     }
 
     fn bias(&mut self, o: &Operator<'_>, index: usize, len: u32) -> Result<Vec<f32>, Refusal> {
@@ -213,14 +207,19 @@ impl Importer<'_, '_> {
             op::TRANSPOSE => self.transpose(o, &name),
             op::SLICE | op::STRIDED_SLICE | op::SPLIT | op::SPLIT_V => self.parts(o, &name),
             op::PAD | op::PADV2 | op::MIRROR_PAD => self.pad(o, &name),
-            op::DEQUANTIZE => match (self.constant(o, 0), o.output(0)) {
-                (Some(source), Some(output)) => {
-                    self.values[output] = Value::Constant(source);
-                    Ok(())
+            op::BROADCAST_TO | op::RESIZE_BILINEAR | op::RESIZE_NEAREST_NEIGHBOR if changes_nothing(self.model, o) => {
+                self.reshape(o, &name)
+            }
+            op::SPACE_TO_BATCH_ND => {
+                let (blocks, input) = (blocks(self.model, o)?, self.operand(o, 0)?);
+                if let Some(output) = o.output(0) {
+                    self.values[output] = Value::Blocks(input, blocks);
                 }
-                _ => refuse("it dequantizes an activation", ""),
-            },
-            _ => refuse("the operator is not supported in float models", super::options::hint(o.code)),
+                Ok(())
+            }
+            // Computed with the convolution before it.
+            op::BATCH_TO_SPACE_ND if o.output(0).is_some_and(|to| matches!(self.values[to], Value::Node(_))) => Ok(()),
+            _ => unsupported(o),
         }
     }
 
@@ -237,6 +236,15 @@ impl Importer<'_, '_> {
         }
     }
 
+    /// The BATCH_TO_SPACE_ND that alone reads an operator's output.
+    fn back(&self, o: &Operator<'_>) -> Result<&'m Operator<'b>, Refusal> {
+        let mut readers = self.model.operators.iter().filter(|reader| reader.inputs().any(|i| Some(i) == o.output(0)));
+        match (readers.next(), readers.next()) {
+            (Some(back), None) if back.code == op::BATCH_TO_SPACE_ND => Ok(back),
+            _ => refuse("blocks that are not put together behind it", super::options::hint(op::SPACE_TO_BATCH_ND)),
+        }
+    }
+
     fn conv(&mut self, o: &Operator<'_>, name: &str) -> Result<(), Refusal> {
         let Some(options) = o.options else { return refuse("its options are missing", "") };
         let depthwise = o.code == op::DEPTHWISE_CONV_2D;
@@ -247,14 +255,25 @@ impl Importer<'_, '_> {
             [extent(field(first + 1, 1)?, "vertical dilation")?, extent(field(first, 1)?, "horizontal dilation")?];
         let stride = [extent(field(2, 0)?, "vertical stride")?, extent(field(1, 0)?, "horizontal stride")?];
         let padding = padding(options.i8(0, 0).map_err(damaged)?)?;
-        let input = self.operand(o, 0)?;
+        let into = match o.input(0).map(|input| self.values[input]) {
+            Some(Value::Blocks(input, into)) if is_plain(o) => Some((input, into, self.back(o)?)),
+            _ => None,
+        };
+        let dilation = into.map_or(dilation, |(_, into, _)| into.size);
+        let input = match into {
+            Some((input, ..)) => input,
+            None => self.operand(o, 0)?,
+        };
         let from = self.build.shape(input);
         let weights = self.numbers(o, 1)?;
         let source = self.constant(o, 1).unwrap_or(0);
         let [first_dim, kh, kw, last_dim] = super::weights::four(&self.model.tensors[source])?;
         let outputs = if depthwise { last_dim } else { first_dim };
         let taps = Taps { kernel: [kh, kw], dilation, inputs: from.c, outputs };
-        let window = Window::new(taps.window(), stride, padding, [from.h, from.w]);
+        let window = match into {
+            Some((_, into, back)) => dilated(taps.window(), into, blocks(self.model, back)?)?,
+            None => Window::new(taps.window(), stride, padding, [from.h, from.w]),
+        };
         let groups = if depthwise { 1 } else { from.c / last_dim.max(1) };
         if !depthwise && (last_dim * groups != from.c || groups == 0 || !first_dim.is_multiple_of(groups)) {
             return refuse(format!("a filter of {last_dim} channels for {}", from.c), "the file contradicts itself");
@@ -273,7 +292,7 @@ impl Importer<'_, '_> {
             let bias = self.bias(o, 2, first_dim)?;
             self.build.conv(name, input, window, weights, bias, first_dim)?
         };
-        self.set(o, id, fused)
+        self.set(into.map_or(o, |(.., back)| back), id, fused)
     }
 
     fn dense(&mut self, o: &Operator<'_>, name: &str) -> Result<(), Refusal> {
@@ -304,22 +323,4 @@ impl Importer<'_, '_> {
 fn name(model: &Model<'_>, o: &Operator<'_>, suffix: &str) -> String {
     let output = o.output(0).map_or_else(String::new, |t| model.tensors[t].short_name());
     format!("{output}{suffix}")
-}
-
-/// The real numbers of weights with scales of their own.
-fn dequantized(tensor: &Tensor<'_>, data: &[u8]) -> Result<Vec<f32>, Refusal> {
-    let scales = tensor.scales();
-    let axis = usize::try_from(tensor.axis).unwrap_or(usize::MAX);
-    let inner = tensor
-        .dims
-        .iter()
-        .skip(axis.saturating_add(1))
-        .fold(1usize, |n, &d| n.saturating_mul(d.unsigned_abs() as usize))
-        .max(1);
-    let extent = tensor.dims.get(axis).map_or(1, |&d| d.unsigned_abs() as usize).max(1);
-    if !tensor.is_symmetric() || scales.is_empty() || (scales.len() != 1 && scales.len() != extent) {
-        return refuse("weights with a zero point, or a number of scales that does not fit", "");
-    }
-    let at = |index: usize| if scales.len() == 1 { 0 } else { index / inner % extent };
-    Ok(data.iter().enumerate().map(|(index, &b)| f32::from(b as i8) * scales[at(index)]).collect())
 }

@@ -190,7 +190,7 @@ impl Importer<'_, '_> {
                     return refuse("a slice that leaves its input", "the file contradicts itself");
                 }
                 self.spend((count[2] * c) as usize)?;
-                let picked: Vec<usize> = (0..count[2]).map(|i| (first[2] + i * step[2]) as usize).collect();
+                let picked: Vec<_> = (0..count[2]).map(|i| Some((first[2] + i * step[2]) as usize)).collect();
                 id = self.build.channels(name, id, picked.into_iter())?;
             }
             if [first[0], first[1], count[0], count[1]] != [0, 0, h, w] {

@@ -8,10 +8,14 @@ use super::names as op;
 use super::options::damaged;
 use super::schema::{Operator, Type};
 use crate::graph::{ConstantFunction, Op, Stored, StoredConstant, StoredFunction};
-use crate::import::RoundingMode;
 use crate::import::problem::{Refusal, refuse};
+use crate::import::{Relu6, RoundingMode};
 use crate::network::{TensorId, TensorInfo};
 use crate::quantize::lookup;
+
+/// What is done about RELU6 between different scales.
+const RESCALED: &str = "RELU6 that stands alone rescales, as the network was trained and as TensorFlow Lite does; TensorFlow Lite \
+                        Micro only clamps its input's integers (--relu6 tflm)";
 
 impl Lowering<'_, '_> {
     /// PRELU: with one slope for all a table, else exactly put together from the operators that there are: what is not
@@ -95,8 +99,13 @@ impl Lowering<'_, '_> {
         let table = match o.code {
             op::QUANTIZE => lookup::requantized(from, to, rounding),
             op::RELU => lookup::clamped(from, to, Activation::Relu, rounding),
-            op::RELU6 if self.mode == RoundingMode::Double => Ok(lookup::micro_relu6(from)),
-            op::RELU6 => lookup::clamped(from, to, Activation::Relu6, rounding),
+            op::RELU6 if self.relu6 == Relu6::Tflm => Ok(lookup::micro_relu6(from)),
+            op::RELU6 => {
+                if !from.same(to) {
+                    self.note(RESCALED);
+                }
+                lookup::clamped(from, to, Activation::Relu6, rounding)
+            }
             op::RELU_N1_TO_1 => lookup::clamped(from, to, Activation::ReluN1To1, rounding),
             op::LOGISTIC if self.mode == RoundingMode::Reference => Ok(lookup::logistic_in_floats(from, to)),
             op::TANH if self.mode == RoundingMode::Reference => Ok(lookup::tanh_in_floats(from, to)),
@@ -119,10 +128,10 @@ impl Lowering<'_, '_> {
     }
 
     /// The same of int16 elements, for which TensorFlow Lite Micro has fewer.
-    fn int16_function(&self, o: &Operator<'_>, input: TensorId, output: TensorId) -> Result<Op<Stored>, Refusal> {
-        let (from, to) = (self.info(input), self.info(output));
+    fn int16_function(&mut self, o: &Operator<'_>, input: TensorId, output: TensorId) -> Result<Op<Stored>, Refusal> {
+        let (from, to) = (self.info(input).clone(), self.info(output).clone());
         if o.code == op::QUANTIZE {
-            return self.quantized_again(from, to.dtype, to.quant);
+            return self.quantized_again(&from, to.dtype, to.quant);
         }
         if from.dtype != to.dtype {
             return refuse("input and output have different types", "the file contradicts itself");
@@ -132,9 +141,11 @@ impl Lowering<'_, '_> {
             op::RELU => rescale(Activation::Relu),
             op::RELU_N1_TO_1 => rescale(Activation::ReluN1To1),
             op::RELU6 if from.quant.same(to.quant) => rescale(Activation::Relu6),
-            op::RELU6 => {
-                refuse("input and output have different scales", "TensorFlow Lite Micro does not rescale either")
+            op::RELU6 if self.relu6 == Relu6::Rescale => {
+                self.note(RESCALED);
+                rescale(Activation::Relu6)
             }
+            op::RELU6 => refuse("input and output have different scales", "rescale (--relu6 rescale)"),
             op::LEAKY_RELU => {
                 let Some(options) = o.options else { return refuse("its options are missing", "") };
                 let slope = options.f32(0, 0.0).map_err(damaged)?;

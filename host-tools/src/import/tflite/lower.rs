@@ -8,20 +8,23 @@ use std::collections::HashMap;
 use kinglet::{Activation, ChannelOrder, DType, QuantParams, Rounding, Shape};
 
 use super::names as op;
+use super::options::is_folded;
 use super::schema::{Model, Operator, Tensor, Type};
-use crate::graph::{Op, Stored, StoredFunction};
+use crate::graph::{Function, Op, Stored, StoredFunction};
 use crate::import::problem::{Problem, Problems, Refusal, refuse};
-use crate::import::{ImportError, Imported, RoundingMode};
+use crate::import::{ImportError, Imported, Options, Relu6, RoundingMode};
 use crate::network::{Network, Node, Pixels, TensorId, TensorInfo};
 use crate::quantize::lookup;
 
-/// Zero padding that a PAD node adds and the window of the only consumer takes over.
+/// Zero padding that a PAD or SPACE_TO_BATCH_ND node adds and the window of the only consumer takes over.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FusedPad {
     /// The tensor before the padding.
     pub(super) input: usize,
     pub(super) before: [u32; 2],
     pub(super) after: [u32; 2],
+    /// The blocks of pixels that are moved into the batch, between which a filter's taps lie.
+    pub(super) dilation: [u32; 2],
 }
 
 /// The state of a pass.
@@ -29,6 +32,7 @@ pub(super) struct FusedPad {
 pub(super) struct Lowering<'m, 'b> {
     pub(super) model: &'m Model<'b>,
     pub(super) mode: RoundingMode,
+    pub(super) relu6: Relu6,
     network: Network,
     /// The network's tensor for each tensor of the file, once it is known.
     values: Vec<Option<TensorId>>,
@@ -39,6 +43,8 @@ pub(super) struct Lowering<'m, 'b> {
     pub(super) pads: HashMap<usize, FusedPad>,
     /// Maps whose channels are in groups, in a fifth dimension.
     pub(super) groups: HashMap<usize, TensorId>,
+    /// Floats between DEQUANTIZE and QUANTIZE: functions of the elements of a tensor.
+    pub(super) reals: HashMap<usize, (TensorId, Function)>,
     pub(super) problems: Problems,
     pub(super) notes: Vec<String>,
     /// Bytes of constants that may still be copied: files can name the same bytes many times.
@@ -48,17 +54,15 @@ pub(super) struct Lowering<'m, 'b> {
 }
 
 /// Lowers a quantized model.
-pub(super) fn lower(
-    model: &Model<'_>,
-    name: &str,
-    file_len: usize,
-    mode: RoundingMode,
-) -> Result<Imported, ImportError> {
-    let mut lowering = Lowering::new(model, name, file_len, mode);
+pub(super) fn lower(model: &Model<'_>, options: &Options, file_len: usize) -> Result<Imported, ImportError> {
+    let mut lowering = Lowering::new(model, options, file_len);
     lowering.ends();
     for index in 0..model.operators.len() {
         lowering.at = index;
         let operator = &model.operators[index];
+        if is_folded(model, operator) {
+            continue;
+        }
         if let Err((reason, hint)) = lowering.node(operator) {
             lowering.problem(reason, hint);
         }
@@ -70,7 +74,7 @@ pub(super) fn lower(
 }
 
 impl<'m, 'b> Lowering<'m, 'b> {
-    fn new(model: &'m Model<'b>, name: &str, file_len: usize, mode: RoundingMode) -> Self {
+    fn new(model: &'m Model<'b>, options: &Options, file_len: usize) -> Self {
         let mut readers = vec![(0, 0); model.tensors.len()];
         for (index, operator) in model.operators.iter().enumerate() {
             for input in operator.inputs() {
@@ -86,9 +90,10 @@ impl<'m, 'b> Lowering<'m, 'b> {
         }
         Self {
             model,
-            mode,
+            mode: options.rounding.unwrap_or_default(),
+            relu6: options.relu6,
             network: Network {
-                name: name.to_owned(),
+                name: options.name.clone(),
                 tensors: Vec::new(),
                 nodes: Vec::new(),
                 input: 0,
@@ -101,10 +106,18 @@ impl<'m, 'b> Lowering<'m, 'b> {
             readers,
             pads: HashMap::new(),
             groups: HashMap::new(),
+            reals: HashMap::new(),
             problems: Problems::default(),
             notes: Vec::new(),
             budget: 64 * file_len + (1 << 20),
             at: 0,
+        }
+    }
+
+    /// Adds a note, once.
+    pub(super) fn note(&mut self, note: &str) {
+        if !self.notes.iter().any(|known| known == note) {
+            self.notes.push(note.to_owned());
         }
     }
 
@@ -199,6 +212,11 @@ impl<'m, 'b> Lowering<'m, 'b> {
         let id = self.intermediate(info);
         self.values[index] = Some(id);
         Ok(id)
+    }
+
+    /// Whether an operator's output has been computed together with an earlier one's.
+    pub(super) fn is_computed(&self, operator: &Operator<'_>) -> bool {
+        operator.output(0).is_some_and(|output| self.values[output].is_some())
     }
 
     /// Lets the current node's output be another name of `id`.
@@ -379,7 +397,7 @@ pub(super) fn quant(tensor: &Tensor<'_>) -> Result<QuantParams, Refusal> {
         Type::Int8 => (DType::I8, "int8 zero points are in -128..=127"),
         Type::Int16 => (DType::I16, "the zero point of int16 activations is 0"),
         other => {
-            let reason = format!("`{}` has {} elements, neither int8 nor int16", tensor.short_name(), other.name());
+            let reason = format!("a tensor of {} elements, neither int8 nor int16", other.name());
             return refuse(reason, hint);
         }
     };

@@ -6,6 +6,7 @@ mod extrema;
 pub mod file;
 mod float;
 mod float_ops;
+mod fold;
 mod functions;
 mod lower;
 mod mirror;
@@ -31,11 +32,15 @@ pub(super) fn is_tflite(bytes: &[u8]) -> bool {
 
 /// Imports a model, int8 or float.
 pub(super) fn import(bytes: &[u8], options: &Options) -> Result<super::Model, ImportError> {
-    let model = schema::Model::read(bytes)?;
+    let mut model = schema::Model::read(bytes)?;
+    let folded = fold::constants(&model, 64 * bytes.len() + (1 << 20));
+    for (&tensor, data) in &folded {
+        model.tensors[tensor].data = Some(data);
+    }
     if float::is_float(&model) {
         return float::import(&model, options, bytes.len()).map(super::Model::Float);
     }
-    let mut imported = lower::lower(&model, &options.name, bytes.len(), options.rounding.unwrap_or_default())?;
+    let mut imported = lower::lower(&model, options, bytes.len())?;
     if let Some(extras) = model.extras.and_then(extras::Extras::read) {
         extras.apply(&mut imported.network, options.rounding.is_some());
     }

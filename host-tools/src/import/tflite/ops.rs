@@ -5,7 +5,9 @@ use kinglet::{Activation, DType, Rounding, Shape, Window};
 
 use super::lower::Lowering;
 use super::names as op;
-use super::options::{activation, check_mean, damaged, hint, is_shape_arithmetic, pool_window};
+use super::options::{
+    activation, changes_nothing, check_mean, damaged, is_recurrent, is_shape_arithmetic, pool_window, unsupported,
+};
 use super::schema::Operator;
 use crate::graph::Op;
 use crate::import::RoundingMode;
@@ -16,6 +18,9 @@ use crate::quantize::lookup;
 impl Lowering<'_, '_> {
     /// Lowers one operator.
     pub(super) fn node(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
+        if is_recurrent(o.code) {
+            return unsupported(o);
+        }
         if let Some(bad) = o.inputs().find(|&i| self.model.tensors[i].sparse || self.model.tensors[i].variable) {
             return refuse(
                 format!("`{}` is sparse or a variable", self.model.tensors[bad].short_name()),
@@ -23,6 +28,9 @@ impl Lowering<'_, '_> {
             );
         }
         if is_shape_arithmetic(self.model, o) {
+            return Ok(());
+        }
+        if self.function_of_reals(o)? {
             return Ok(());
         }
         match o.code {
@@ -42,12 +50,17 @@ impl Lowering<'_, '_> {
             op::TRANSPOSE => self.transpose(o),
             op::PAD | op::PADV2 => self.pad(o),
             op::MIRROR_PAD => self.mirror_pad(o),
+            op::SPACE_TO_BATCH_ND => self.space_to_batch(o),
+            op::BATCH_TO_SPACE_ND => self.batch_to_space(o),
+            op::BROADCAST_TO | op::RESIZE_BILINEAR | op::RESIZE_NEAREST_NEIGHBOR if changes_nothing(self.model, o) => {
+                self.reshape(o)
+            }
             op::QUANTIZE => self.quantize(o),
             op::DEQUANTIZE => self.dequantize(o),
             op::MAXIMUM | op::MINIMUM => self.extremum(o),
             op::RELU | op::RELU6 | op::RELU_N1_TO_1 | op::LEAKY_RELU | op::ELU => self.function(o),
             op::LOGISTIC | op::TANH | op::HARD_SWISH | op::GELU => self.function(o),
-            _ => refuse("the operator is not supported", hint(o.code)),
+            _ => unsupported(o),
         }
     }
 
@@ -198,7 +211,7 @@ impl Lowering<'_, '_> {
     }
 
     /// Passes the input's elements on in their order, under the output's shape and scale.
-    fn relabel(&mut self, o: &Operator<'_>, input: TensorId) -> Result<(), Refusal> {
+    pub(super) fn relabel(&mut self, o: &Operator<'_>, input: TensorId) -> Result<(), Refusal> {
         let from = self.info(input).clone();
         let output = self.result(o)?;
         let to = self.info(output).clone();

@@ -69,6 +69,69 @@ pub(super) fn pool_window(o: &Operator<'_>, size: [u32; 2]) -> Result<(Window, A
     Ok((Window::new(kernel, stride, padding, size), activation))
 }
 
+/// What SPACE_TO_BATCH_ND adds around a map before it takes it apart into blocks, or BATCH_TO_SPACE_ND cuts off again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Blocks {
+    /// Height and width of a block.
+    pub(super) size: [u32; 2],
+    pub(super) before: [u32; 2],
+    pub(super) after: [u32; 2],
+}
+
+/// The blocks of a SPACE_TO_BATCH_ND or BATCH_TO_SPACE_ND.
+pub(super) fn blocks(model: &Model<'_>, o: &Operator<'_>) -> Result<Blocks, Refusal> {
+    let list = |at: usize| -> Option<Vec<u32>> {
+        let list = o.input(at).and_then(|i| model.tensors[i].integers(4))?;
+        list.iter().map(|&value| u32::try_from(value).ok().filter(|&value| value <= Window::MAX_EXTENT)).collect()
+    };
+    let rank = o.input(0).map_or(0, |i| model.tensors[i].dims.len());
+    let size = list(1).filter(|size| !size.contains(&0));
+    match (size.as_deref(), list(2).as_deref(), rank) {
+        (Some(&[h, w]), Some(&[top, bottom, left, right]), 4) => {
+            Ok(Blocks { size: [h, w], before: [top, left], after: [bottom, right] })
+        }
+        (Some(&[h]), Some(&[top, bottom]), 4) => Ok(Blocks { size: [h, 1], before: [top, 0], after: [bottom, 0] }),
+        (Some(&[w]), Some(&[left, right]), 3) => Ok(Blocks { size: [1, w], before: [0, left], after: [0, right] }),
+        _ => refuse("blocks that are not constant, or not of height and width", ""),
+    }
+}
+
+/// Whether an operator is one of recurrent networks or of attention.
+pub(super) const fn is_recurrent(code: i32) -> bool {
+    matches!(code, op::LSTM | op::RNN | op::SVDF | op::SEQUENCE_LSTM | op::BATCH_MATMUL)
+}
+
+/// Whether an operator's result is a constant that has been computed.
+pub(super) fn is_folded(model: &Model<'_>, o: &Operator<'_>) -> bool {
+    o.output(0).is_some_and(|output| model.is_constant(output))
+}
+
+/// Whether an operator's output has the shape of its input.
+pub(super) fn changes_nothing(model: &Model<'_>, o: &Operator<'_>) -> bool {
+    o.input(0).zip(o.output(0)).is_some_and(|(from, to)| model.tensors[from].dims == model.tensors[to].dims)
+}
+
+/// Whether a convolution has no dilation, stride or padding of its own.
+pub(super) fn is_plain(o: &Operator<'_>) -> bool {
+    let first = match o.code {
+        op::CONV_2D => 4,
+        op::DEPTHWISE_CONV_2D => 5,
+        _ => return false,
+    };
+    o.options.is_some_and(|options| {
+        options.i8(0, 0) == Ok(1) && [1, 2, first, first + 1].iter().all(|&at| options.i32(at, 1) == Ok(1))
+    })
+}
+
+/// The window of a plain convolution between SPACE_TO_BATCH_ND and BATCH_TO_SPACE_ND.
+pub(super) fn dilated(kernel: [u32; 2], into: Blocks, back: Blocks) -> Result<Window, Refusal> {
+    let less = |of: [u32; 2], by: [u32; 2]| Some([of[0].checked_sub(by[0])?, of[1].checked_sub(by[1])?]);
+    match (less(into.before, back.before), less(into.after, back.after)) {
+        (Some(before), Some(after)) if into.size == back.size => Ok(Window { kernel, stride: [1, 1], before, after }),
+        _ => refuse("blocks that are not put together as they were taken apart", "the file contradicts itself"),
+    }
+}
+
 /// Demands that a MEAN be over height and width.
 pub(super) fn check_mean(model: &Model<'_>, o: &Operator<'_>) -> Result<(), Refusal> {
     let dims = o.input(0).map_or(&[][..], |i| &model.tensors[i].dims);
@@ -84,7 +147,7 @@ pub(super) fn check_mean(model: &Model<'_>, o: &Operator<'_>) -> Result<(), Refu
     if fits && rank >= 3 {
         return Ok(());
     }
-    refuse(format!("a mean over axes {axes:?} of {dims:?}"), "only the mean over height and width is supported")
+    refuse(format!("{} over axes {axes:?} of {dims:?}", o.kind), "only height and width can be reduced, both together")
 }
 
 /// A damaged table met while a node's options are read.
@@ -92,13 +155,25 @@ pub(super) fn damaged(error: crate::import::flat::Malformed) -> Refusal {
     (error.to_string(), String::new())
 }
 
+/// Why an operator is not supported that has no lowering.
+pub(super) fn unsupported<T>(o: &Operator<'_>) -> Result<T, Refusal> {
+    let compilers = [("edgetpu", "Edge TPU"), ("ethos-u", "Ethos-U"), ("XC_", "xcore")];
+    match compilers.iter().find(|(part, _)| o.kind.contains(part)) {
+        Some((_, name)) => refuse(
+            format!("the file is compiled for the accelerator {name}"),
+            "import the file that its compiler was given",
+        ),
+        None => refuse("the operator is not supported", hint(o.code)),
+    }
+}
+
 /// What a user can do about an operator that is not supported.
 pub(super) fn hint(code: i32) -> &'static str {
     match code {
         56 | 79 | 48 => "take it out of the model and use kinglet's top-k on the output",
         67 | 5 | 23 | 97 => "kinglet runs classifiers: up-sampling is not supported",
-        16 | 24 | 27 | 44 | 126 => "kinglet runs convolutional networks",
-        37 | 38 => "build the model with dilated convolutions: moving space into the batch is not supported",
+        code if is_recurrent(code) => "kinglet runs convolutional networks: neither recurrent ones nor attention",
+        op::SPACE_TO_BATCH_ND | op::BATCH_TO_SPACE_ND => "only around a convolution, which they make a dilated one",
         op::LOG_SOFTMAX => "take it out of the model: the order of classes stays the same",
         op::SUM => "use a mean instead",
         _ => {

@@ -4,6 +4,7 @@ use kinglet::{DType, QuantParams, Shape};
 
 use super::lower::{FusedPad, Lowering};
 use super::names as op;
+use super::options::{Blocks, blocks, hint, is_plain};
 use super::schema::{Operator, Type};
 use crate::graph::Op;
 use crate::import::problem::{Refusal, refuse};
@@ -49,7 +50,8 @@ impl Lowering<'_, '_> {
             && self.may_fuse(index, before, after, value, (quant, dtype))
             && super::lower::quant(&self.model.tensors[index])?.same(quant)
         {
-            let pad = FusedPad { input: from, before: [before[0], before[1]], after: [after[0], after[1]] };
+            let (before, after) = ([before[0], before[1]], [after[0], after[1]]);
+            let pad = FusedPad { input: from, before, after, dilation: [1, 1] };
             self.pads.insert(index, pad);
             return Ok(());
         }
@@ -63,6 +65,23 @@ impl Lowering<'_, '_> {
         let value = quant.dequantize(value.into());
         self.push(Op::Pad { before, after, value }, vec![input], output);
         Ok(())
+    }
+
+    /// SPACE_TO_BATCH_ND before a convolution, which becomes a dilated one.
+    pub(super) fn space_to_batch(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
+        let (Some(input), Some(output)) = (o.input(0), o.output(0)) else { return refuse("input 0 is missing", "") };
+        let Blocks { size, before, after } = blocks(self.model, o)?;
+        self.value(input)?;
+        if !self.only_reader(output).is_some_and(is_plain) {
+            return refuse("the operator is not supported", hint(o.code));
+        }
+        self.pads.insert(output, FusedPad { input, before, after, dilation: size });
+        Ok(())
+    }
+
+    /// BATCH_TO_SPACE_ND behind such a convolution.
+    pub(super) fn batch_to_space(&self, o: &Operator<'_>) -> Result<(), Refusal> {
+        if self.is_computed(o) { Ok(()) } else { refuse("the operator is not supported", hint(o.code)) }
     }
 
     /// Whether the only reader of padded tensor `index` is a window that can pad by itself, with the same result.

@@ -24,6 +24,9 @@ impl Lowering<'_, '_> {
     /// Each of the operator's outputs is a part of its input.
     pub(super) fn split(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
         let input = self.operand(o, usize::from(o.code == op::SPLIT))?;
+        if o.outputs().count() == 1 {
+            return self.relabel(o, input);
+        }
         for (index, part) in split_parts(self.model, o, self.info(input).shape)?.into_iter().enumerate() {
             self.part(o, index, input, part)?;
         }
@@ -143,6 +146,9 @@ pub(super) fn slice_part(model: &Model<'_>, o: &Operator<'_>) -> Result<Part, Re
 
 /// The parts of its input, of this shape, that are the outputs of a SPLIT or SPLIT_V.
 pub(super) fn split_parts(model: &Model<'_>, o: &Operator<'_>, input: Shape) -> Result<Vec<Part>, Refusal> {
+    if o.outputs().count() == 1 {
+        return Ok(vec![[[0; 3], [input.h, input.w, input.c], [1; 3]]]);
+    }
     let (value, axis) = if o.code == op::SPLIT { (1, 0) } else { (0, 2) };
     let rank = o.input(value).map_or(0, |i| model.tensors[i].dims.len()) as i64;
     let Some(&[axis]) = o.input(axis).and_then(|i| model.tensors[i].integers(1)).as_deref() else {

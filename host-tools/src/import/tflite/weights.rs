@@ -2,9 +2,9 @@
 
 use kinglet::{Activation, DType, Multiplier, Rounding, Shape, Window};
 
-use super::lower::{Lowering, quant};
+use super::lower::{FusedPad, Lowering, quant};
 use super::names as op;
-use super::options::{activation, damaged, extent, padding};
+use super::options::{Blocks, activation, blocks, damaged, dilated, extent, hint, padding};
 use super::schema::{Operator, Tensor, Type};
 use crate::graph::{ConstantFunction, Op, StoredConstant, StoredWeights};
 use crate::import::RoundingMode;
@@ -42,13 +42,25 @@ impl Lowering<'_, '_> {
         let from = self.info(input).clone();
         let Some(filter) = o.input(1) else { return refuse("its filter is missing", "") };
         let [first_dim, kh, kw, last_dim] = four(&self.model.tensors[filter])?;
-        let output = self.result(o)?;
         let channels = if depthwise { last_dim } else { first_dim };
+        let into = fused.filter(|pad| pad.dilation != [1, 1]);
+        let dilation = into.map_or(dilation, |pad| pad.dilation);
         let kernel = [(kh - 1) * dilation[0] + 1, (kw - 1) * dilation[1] + 1];
         let mut window = Window::new(kernel, stride, padding, [from.shape.h, from.shape.w]);
         if let Some(pad) = fused {
             (window.before, window.after) = (pad.before, pad.after);
         }
+        let output = match into {
+            None => self.result(o)?,
+            Some(FusedPad { before, after, dilation: size, .. }) => {
+                let back = o.output(0).and_then(|output| self.only_reader(output));
+                let Some(back) = back.filter(|back| back.code == op::BATCH_TO_SPACE_ND) else {
+                    return refuse("blocks that are not put together behind it", hint(op::SPACE_TO_BATCH_ND));
+                };
+                window = dilated(kernel, Blocks { size, before, after }, blocks(self.model, back)?)?;
+                self.result(back)?
+            }
+        };
         self.demand_shape(output, window.output([from.shape.h, from.shape.w]), channels)?;
         let weights = self.weights(filter, channels, if depthwise { 3 } else { 0 })?;
         let (bias, rounding) = self.bias(o, channels, from.dtype)?;

@@ -1,0 +1,393 @@
+//! Spellings of ONNX networks: each computes what a plain one does.
+
+mod import_util;
+
+use import_util::noise;
+use import_util::onnx::{
+    branch, bytes, elsewhere, end, floats, given, initializer, int, ints, list, model, node, tensor_attribute,
+};
+use kinglet_tools::graph::{Op, StoredWeights};
+use kinglet_tools::import::{ImportError, ImportedFloat, Model, Options, given as with_scales, read};
+use kinglet_tools::layers;
+use ndarray::Array4;
+
+fn imported(bytes: &[u8], options: &Options) -> Result<ImportedFloat, ImportError> {
+    match read(bytes, options)? {
+        Model::Float(model) => Ok(model),
+        Model::Int8(_) => panic!("ONNX is read into the float graph"),
+    }
+}
+
+fn outputs_of(model: &ImportedFloat) -> Vec<f32> {
+    let shape = model.graph.input;
+    let size = (2, shape.h as usize, shape.w as usize, shape.c as usize);
+    let images = Array4::from_shape_vec(size, noise(2 * shape.len() as usize)).unwrap();
+    layers::forward(&model.graph, &model.params, &images.view()).unwrap().pop().unwrap().iter().copied().collect()
+}
+
+fn outputs(bytes: &[u8]) -> Vec<f32> {
+    outputs_of(&imported(bytes, &Options::default()).unwrap())
+}
+
+/// Why a file is refused.
+fn refusal(bytes: &[u8]) -> String {
+    imported(bytes, &Options::default()).unwrap_err().to_string()
+}
+
+/// Same numbers, but for the order of sums.
+fn agree(a: &[f32], b: &[f32]) {
+    assert_eq!(a.len(), b.len());
+    for (a, b) in a.iter().zip(b) {
+        assert!((a - b).abs() < 1e-5, "{a} {b}");
+    }
+}
+
+const INPUT: [i64; 4] = [1, 3, 7, 6];
+
+/// A convolution of 3 channels into 4, and its weights.
+fn conv(input: &str, output: &str, attributes: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    vec![
+        node("Conv", &[input, "w", "b"], &[output], attributes),
+        initializer(&floats("w", &[4, 3, 3, 3])),
+        initializer(&floats("b", &[4])),
+    ]
+}
+
+fn plain() -> Vec<u8> {
+    model(17, &INPUT, &conv("x", "y", &[]))
+}
+
+/// A network whose weights lie in another file.
+fn split(entries: &[(&str, &str)]) -> Vec<u8> {
+    let parts = [
+        node("Conv", &["x", "w", "b"], &["y"], &[]),
+        elsewhere("w", &[4, 3, 3, 3], entries),
+        initializer(&floats("b", &[4])),
+    ];
+    model(17, &INPUT, &parts)
+}
+
+#[test]
+fn weights_in_a_second_file_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options { folder: Some(folder.path().to_owned()), ..Options::default() };
+    let number = |i: i64| ((i * 37 % 101) as f32 / 101.0 - 0.45).to_le_bytes();
+    let data: Vec<u8> = std::iter::repeat_n(0xA5, 64).chain((0..108).flat_map(number)).collect();
+    std::fs::create_dir(folder.path().join("below")).unwrap();
+    std::fs::write(folder.path().join("below/weights"), &data).unwrap();
+    let place = [("location", "below/weights"), ("offset", "64"), ("length", "432")];
+    let expected = outputs(&plain());
+    for entries in [&place[..], &place[..2]] {
+        assert_eq!(outputs_of(&imported(&split(entries), &options).unwrap()), expected);
+    }
+    // Without a folder there is no such file.
+    assert!(refusal(&split(&place)).contains("another file"));
+}
+
+#[test]
+fn weights_outside_of_the_models_folder_are_not_read() {
+    let outer = tempfile::tempdir().unwrap();
+    let folder = outer.path().join("model");
+    std::fs::create_dir(&folder).unwrap();
+    for path in [outer.path().join("weights"), folder.join("weights")] {
+        std::fs::write(path, [0; 432]).unwrap();
+    }
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(outer.path().join("weights"), folder.join("link")).unwrap();
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(outer.path(), folder.join("up")).unwrap();
+    let options = Options { folder: Some(folder.clone()), ..Options::default() };
+    let absolute = outer.path().join("weights");
+    for (location, offset, length, reason) in [
+        ("../weights", "0", "432", "own folder"),
+        ("../model/weights", "0", "432", "own folder"),
+        (absolute.to_str().unwrap(), "0", "432", "own folder"),
+        ("", "0", "432", "own folder"),
+        ("link", "0", "432", "own folder"),
+        ("up/weights", "0", "432", "own folder"),
+        ("missing", "0", "432", "cannot read"),
+        ("weights", "1", "432", "which has 432"),
+        ("weights", "18446744073709551615", "432", "which has 432"),
+        ("weights", "-1", "432", "not a number"),
+        ("weights", "0", "428", "more or fewer numbers"),
+    ] {
+        let entries = [("location", location), ("offset", offset), ("length", length)];
+        let error = imported(&split(&entries), &options).unwrap_err().to_string();
+        assert!(error.contains(reason), "{location} {offset} {length}: {error}");
+    }
+}
+
+#[test]
+fn weights_in_constant_nodes_are_within_the_budget() {
+    let weights = |name: &str| floats(name, &[64, 256, 3, 3]);
+    let inside = [node("Conv", &["x", "w"], &["y"], &[]), initializer(&weights("w"))];
+    let beside = [
+        node("Constant", &[], &["w"], &[tensor_attribute("value", &weights(""))]),
+        node("Conv", &["x", "w"], &["y"], &[]),
+    ];
+    let [inside, beside] = [inside, beside].map(|parts| outputs(&model(13, &[1, 256, 4, 4], &parts)));
+    assert_eq!(inside, beside);
+}
+
+/// The shape of a map, put together from operators as exporters leave them, and a branch on it.
+#[test]
+fn arithmetic_on_constants_is_folded() {
+    let reshape = |shape: Vec<Vec<u8>>| {
+        let mut parts = shape;
+        parts.push(node("Reshape", &["c", "to"], &["r"], &[]));
+        parts.push(node("MatMul", &["r", "d"], &["y"], &[]));
+        parts.push(initializer(&floats("d", &[80, 2])));
+        model(17, &INPUT, &[conv("x", "c", &[]), parts].concat())
+    };
+    let expected = outputs(&reshape(vec![initializer(&list("to", &[1, 80]))]));
+    let zero_dims = |name: &str| tensor_attribute("value", &list(name, &[7]));
+    let computed = reshape(vec![
+        node("Shape", &["c"], &["shape"], &[]),
+        initializer(&list("i", &[1])),
+        initializer(&list("two", &[2])),
+        initializer(&list("four", &[4])),
+        initializer(&list("one", &[1])),
+        initializer(&given("half", &[1], &[0.5])),
+        // 4 channels; 5 rows of 4 pixels.
+        node("Gather", &["shape", "i"], &["channels"], &[]),
+        node("Slice", &["shape", "two", "four"], &["size"], &[]),
+        node("ReduceProd", &["size"], &["pixels"], &[]),
+        // 20 = ceil(0.5 * 20 + 0.5 * 20) and 7 mod 4 - 2 = 1.
+        node("Cast", &["pixels"], &["real"], &[int("to", 1)]),
+        node("Mul", &["real", "half"], &["halved"], &[]),
+        node("Add", &["halved", "halved"], &["whole"], &[]),
+        node("Ceil", &["whole"], &["ceiled"], &[]),
+        node("Cast", &["ceiled"], &["count"], &[int("to", 7)]),
+        node("ConstantOfShape", &["one"], &["seven"], &[zero_dims("")]),
+        node("Mod", &["seven", "four"], &["three"], &[]),
+        node("Sub", &["three", "two"], &["batch"], &[]),
+        node("Mul", &["count", "channels"], &["all"], &[]),
+        node("Concat", &["batch", "all"], &["flat"], &[int("axis", 0)]),
+        node("Concat", &["all", "batch"], &["turned"], &[int("axis", 0)]),
+        node("Equal", &["batch", "one"], &["is_one"], &[]),
+        node(
+            "If",
+            &["is_one"],
+            &["to"],
+            &[
+                branch("then_branch", &[node("Identity", &["flat"], &["t"], &[]), end(12, "t", &[2])]),
+                branch("else_branch", &[node("Identity", &["turned"], &["e"], &[]), end(12, "e", &[2])]),
+            ],
+        ),
+    ]);
+    assert_eq!(outputs(&computed), expected);
+}
+
+#[test]
+fn constants_are_turned_repeated_and_chosen() {
+    let weights: Vec<f32> = (0..108).map(|i| (i * 37 % 101) as f32 / 101.0 - 0.45).collect();
+    // As [in][x][y][out].
+    let turned: Vec<f32> = (0..108)
+        .map(|at| {
+            let (o, y, x, i) = (at % 4, at / 4 % 3, at / 12 % 3, at / 36);
+            weights[((o * 3 + i) * 3 + y) * 3 + x]
+        })
+        .collect();
+    let parts = [
+        initializer(&given("turned", &[3, 3, 3, 4], &turned)),
+        initializer(&floats("b", &[4])),
+        initializer(&list("sizes", &[4, 3, 3, 3])),
+        initializer(&given("zero", &[1, 1, 1], &[0.0])),
+        initializer(&list("no", &[0])),
+        node("Transpose", &["turned"], &["w0"], &[ints("perm", &[3, 0, 2, 1])]),
+        node("Expand", &["zero", "sizes"], &["zeros"], &[]),
+        node("Where", &["no", "zeros", "w0"], &["w"], &[]),
+        node("Conv", &["x", "w", "b"], &["y"], &[]),
+    ];
+    assert_eq!(outputs(&model(17, &INPUT, &parts)), outputs(&plain()));
+}
+
+#[test]
+fn nodes_that_no_output_needs_are_dropped() {
+    let mut parts = conv("x", "y", &[]);
+    parts.push(node("ArgMax", &["y"], &["unused"], &[]));
+    assert_eq!(outputs(&model(17, &INPUT, &parts)), outputs(&plain()));
+}
+
+#[test]
+fn softmax_before_operator_set_13_is_over_the_channels() {
+    let net = |opset, attributes: &[Vec<u8>]| {
+        let parts = [node("GlobalAveragePool", &["x"], &["g"], &[]), node("Softmax", &["g"], &["y"], attributes)];
+        model(opset, &INPUT, &parts)
+    };
+    assert_eq!(outputs(&net(11, &[])), outputs(&net(13, &[int("axis", 1)])));
+    assert_eq!(outputs(&net(9, &[int("axis", 0)])), outputs(&net(13, &[int("axis", 1)])));
+    assert!(refusal(&net(13, &[])).contains("softmax along axis 3"));
+}
+
+#[test]
+fn training_forms_are_refused() {
+    let net = |opset, outputs: &[&str]| {
+        let parameters = ["g", "b", "m", "v"].map(|name| initializer(&given(name, &[3], &[0.5, 1.0, 2.0])));
+        let node = node("BatchNormalization", &["x", "g", "b", "m", "v"], outputs, &[]);
+        model(opset, &INPUT, &[vec![node], parameters.to_vec()].concat())
+    };
+    assert!(refusal(&net(8, &["y", "mean", "var", "saved_mean", "saved_var"])).contains("training"));
+    assert_eq!(outputs(&net(8, &["y"])), outputs(&net(15, &["y"])));
+}
+
+#[test]
+fn padding_may_be_larger_than_the_kernel_but_not_negative() {
+    let padded = |pads: &[i64]| {
+        let parts = [
+            initializer(&list("pads", pads)),
+            node("Pad", &["x", "pads"], &["p"], &[]),
+            node("Conv", &["p", "w"], &["y"], &[]),
+            initializer(&floats("w", &[2, 3, 1, 1])),
+        ];
+        model(17, &INPUT, &parts)
+    };
+    let own = |pads: &[i64]| {
+        let parts =
+            [node("Conv", &["x", "w"], &["y"], &[ints("pads", pads)]), initializer(&floats("w", &[2, 3, 1, 1]))];
+        model(17, &INPUT, &parts)
+    };
+    agree(&outputs(&own(&[1, 2, 0, 3])), &outputs(&padded(&[0, 0, 1, 2, 0, 0, 0, 3])));
+    assert!(refusal(&own(&[0, -1, 0, -1])).contains("negative"));
+}
+
+/// The means are those of the published example: what rounds the size up never counts, padding does.
+#[test]
+fn padding_counts_and_rounding_up_does_not() {
+    let pool = |attributes: &[Vec<u8>]| {
+        let all = [&[ints("kernel_shape", &[1, 3]), ints("strides", &[1, 2]), int("count_include_pad", 1)], attributes];
+        let net = model(17, &[1, 1, 1, 6], &[node("AveragePool", &["x"], &["y"], &all.concat())]);
+        let model = imported(&net, &Options::default()).unwrap();
+        let image = Array4::from_shape_fn((1, 1, 6, 1), |(_, _, x, _)| x as f32 + 1.0);
+        let values = layers::forward(&model.graph, &model.params, &image.view()).unwrap().pop().unwrap();
+        values.iter().copied().collect::<Vec<f32>>()
+    };
+    agree(&pool(&[int("ceil_mode", 1)]), &[2.0, 4.0, 5.5]);
+    agree(&pool(&[int("ceil_mode", 1), ints("pads", &[0, 1, 0, 0])]), &[1.0, 3.0, 5.0]);
+    agree(&pool(&[int("ceil_mode", 1), ints("pads", &[0, 1, 0, 1])]), &[1.0, 3.0, 5.0, 3.0]);
+}
+
+#[test]
+fn what_changes_nothing_is_dropped() {
+    let before = |extra: Vec<Vec<u8>>| model(13, &INPUT, &[extra, conv("i", "y", &[])].concat());
+    let expected = outputs(&plain());
+    for extra in [
+        vec![initializer(&list("to", &[3, 1, 6])), node("Expand", &["x", "to"], &["i"], &[])],
+        vec![initializer(&given("s", &[4], &[1.0; 4])), node("Resize", &["x", "", "s"], &["i"], &[])],
+        vec![initializer(&list("s", &[1, 3, 7, 6])), node("Resize", &["x", "", "", "s"], &["i"], &[])],
+    ] {
+        assert_eq!(outputs(&before(extra)), expected);
+    }
+    let twice =
+        vec![initializer(&given("s", &[4], &[1.0, 1.0, 2.0, 2.0])), node("Resize", &["x", "", "s"], &["i"], &[])];
+    assert!(refusal(&before(twice)).contains("not supported"));
+}
+
+#[test]
+fn expand_before_a_product_is_left_to_the_product() {
+    let net = |expanded: bool| {
+        let mut parts = vec![node("GlobalAveragePool", &["x"], &["g"], &[])];
+        if expanded {
+            parts.push(node("Shape", &["x"], &["shape"], &[]));
+            parts.push(node("Expand", &["g", "shape"], &["e"], &[]));
+        }
+        parts.push(node("Mul", &["x", if expanded { "e" } else { "g" }], &["y"], &[]));
+        model(17, &INPUT, &parts)
+    };
+    assert_eq!(outputs(&net(true)), outputs(&net(false)));
+    let parts = [
+        initializer(&list("to", &[1, 3, 14, 6])),
+        node("GlobalAveragePool", &["x"], &["g"], &[]),
+        node("Expand", &["g", "to"], &["e"], &[]),
+        node("Relu", &["e"], &["y"], &[]),
+    ];
+    assert!(refusal(&model(17, &INPUT, &parts)).contains("Expand"));
+}
+
+#[test]
+fn channels_are_padded_with_zeros() {
+    let parts = [
+        initializer(&list("pads", &[0, 1, 0, 0, 0, 2, 0, 0])),
+        node("Pad", &["x", "pads"], &["p"], &[]),
+        node("Relu", &["p"], &["y"], &[]),
+    ];
+    let relu = [node("Relu", &["x"], &["y"], &[])];
+    let (padded, plain) = (outputs(&model(17, &INPUT, &parts)), outputs(&model(17, &INPUT, &relu)));
+    for (padded, plain) in padded.chunks(6).zip(plain.chunks(3)) {
+        assert_eq!([&padded[..1], &padded[1..4], &padded[4..]], [&[0.0][..], plain, &[0.0, 0.0]]);
+    }
+}
+
+/// A sequence that becomes a picture of one channel, and channels that become a sequence: the order of elements stays.
+#[test]
+fn dimensions_change_their_meaning_where_the_order_of_elements_allows() {
+    let kernel = || initializer(&floats("w", &[2, 1, 3, 3]));
+    let picture = model(17, &[1, 1, 9, 5], &[node("Conv", &["x", "w"], &["y"], &[]), kernel()]);
+    let parts = [
+        initializer(&list("one", &[1])),
+        node("Unsqueeze", &["x", "one"], &["u"], &[]),
+        node("Conv", &["u", "w"], &["y"], &[]),
+        kernel(),
+    ];
+    agree(&outputs(&model(17, &[1, 9, 5], &parts)), &outputs(&picture));
+
+    // Efficient channel attention: a convolution over the channels' means.
+    let attention = [
+        initializer(&list("last", &[-1])),
+        node("GlobalAveragePool", &["x"], &["g"], &[]),
+        node("Squeeze", &["g", "last"], &["s"], &[]),
+        node("Transpose", &["s"], &["t"], &[ints("perm", &[0, 2, 1])]),
+        node("Conv", &["t", "k"], &["c"], &[ints("pads", &[1, 1])]),
+        initializer(&given("k", &[1, 1, 3], &[0.5, 1.0, -0.25])),
+        node("Transpose", &["c"], &["b"], &[ints("perm", &[0, 2, 1])]),
+        node("Unsqueeze", &["b", "last"], &["a"], &[]),
+        node("Mul", &["x", "a"], &["y"], &[]),
+    ];
+    let mixed = [
+        node("GlobalAveragePool", &["x"], &["g"], &[]),
+        node("Conv", &["g", "m"], &["a"], &[]),
+        initializer(&given("m", &[3, 3, 1, 1], &[1.0, -0.25, 0.0, 0.5, 1.0, -0.25, 0.0, 0.5, 1.0])),
+        node("Mul", &["x", "a"], &["y"], &[]),
+    ];
+    agree(&outputs(&model(17, &INPUT, &attention)), &outputs(&model(17, &INPUT, &mixed)));
+}
+
+/// One scale for all weights, of which most channels use a part of the range only.
+#[test]
+fn weights_that_the_file_has_as_integers_are_kept() {
+    let integers: Vec<i8> = (0..108).map(|at| (at * 37 % 101) as i8 - 50).collect();
+    for scales in [&[0.005][..], &[0.005, 0.02, 0.0001, 3.0]] {
+        let axis = if scales.len() == 1 { vec![] } else { vec![scales.len() as i64] };
+        let pair = |from: &str, to: &str, scale: &str, zero: &str| {
+            let between = format!("{to}_q");
+            [
+                node("QuantizeLinear", &[from, scale, zero], &[&between], &[]),
+                node("DequantizeLinear", &[&between, scale, zero], &[to], &[]),
+            ]
+        };
+        let parts = [
+            vec![
+                initializer(&given("sx", &[], &[0.05])),
+                initializer(&given("sy", &[], &[0.1])),
+                initializer(&bytes("zx", &[], &[3])),
+                initializer(&bytes("zy", &[], &[-5])),
+                initializer(&bytes("q", &[4, 3, 3, 3], &integers)),
+                initializer(&given("sw", &axis, scales)),
+                initializer(&bytes("zw", &axis, &vec![0; scales.len()])),
+                node("DequantizeLinear", &["q", "sw", "zw"], &["w"], &[int("axis", 0)]),
+            ],
+            pair("x", "a", "sx", "zx").to_vec(),
+            vec![node("Conv", &["a", "w"], &["c"], &[])],
+            pair("c", "y", "sy", "zy").to_vec(),
+        ];
+        let model = imported(&model(13, &INPUT, &parts.concat()), &Options::default()).unwrap();
+        let network = with_scales::quantize(&model).unwrap();
+        let Op::Conv2d { weights: StoredWeights::Int8 { weights, scales: ours, .. }, .. } = &network.nodes[0].op else {
+            panic!("a convolution")
+        };
+        // In the file's order they are [out][in][ky][kx], here [out][ky][kx][in].
+        let in_our_order = |at: usize| integers[at / 27 * 27 + at % 3 * 9 + at / 3 % 9];
+        assert_eq!(*weights, (0..108).map(in_our_order).collect::<Vec<i8>>());
+        assert!(ours.iter().zip(scales.iter().cycle()).all(|(ours, theirs)| ours == theirs));
+    }
+}
