@@ -4,6 +4,7 @@ pub mod boards;
 pub mod card;
 pub mod cli;
 pub mod compare;
+pub mod cycles;
 pub mod data;
 pub mod demo;
 pub mod deploy;

@@ -45,12 +45,14 @@ enum Command {
         #[arg(long)]
         shipped: bool,
     },
-    /// Count the instructions of models and single kernels on every board, and write `firmware/BENCH.md` and `firmware/bench.json`.
+    /// Count the instructions of models and single kernels on every board, predict the cycles of real ones, and write `firmware/BENCH.md`
+    /// and `firmware/bench.json`.
     Bench {
         /// Measures this model file instead, and prints its table.
         #[arg(long, value_name = "FILE")]
         model: Vec<PathBuf>,
-        /// The boards to measure on; all of the bench unless given. The tables keep the rows of other boards.
+        /// The boards to measure on; all of the bench unless given. The tables keep the rows of other boards. With `--model`, any
+        /// board whose speed is in the table of boards: QEMU runs its code, and its cycles are predicted.
         #[arg(long, value_name = "NAME")]
         board: Vec<String>,
     },
@@ -275,7 +277,7 @@ fn measure(models: &[PathBuf], boards: &[String]) -> Result<ExitCode> {
     let subjects = models.iter().map(|path| Subject::read(path)).collect::<Result<Vec<_>>>()?;
     let (mut rows, mut exit) = (Vec::new(), ExitCode::SUCCESS);
     for name in names {
-        let board = Board::named(name)?;
+        let board = boards::find(name, boards::all().iter(), "there are")?;
         for subject in &subjects {
             match bench::measure(board, subject) {
                 Ok(measured) => rows.extend(measured),

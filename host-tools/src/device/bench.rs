@@ -1,4 +1,5 @@
-//! The bench of devices: models and single kernels on emulated boards, in executed instructions, beside CMSIS-NN's.
+//! The bench of devices: models and single kernels on emulated boards, in executed instructions, beside CMSIS-NN's, and in cycles
+//! that they are predicted to take on real ones.
 //!
 //! QEMU counts exactly, so that two runs agree to the instruction, and the tests can hold a measurement against the
 //! committed table.
@@ -15,7 +16,9 @@ use kinglet::{DType, Model, f16};
 use ndarray::Array4;
 use serde::{Deserialize, Serialize};
 
-use super::{Board, Build, Inputs, Program, evaluate_with, peer, run};
+use super::{Board, Build, Inputs, Program, evaluate_with, peer, run, trace};
+use crate::boards;
+use crate::cycles::{Counts, Prediction, Timing, Trace};
 use crate::files;
 use crate::graph::{NetworkRecipe, Params, Preprocess};
 use crate::report::table::grouped;
@@ -39,6 +42,21 @@ const PLANS: [Plan; 7] = [
     ("microbit", &[], false),
 ];
 
+/// For emulated boards, the real ones that cycles are predicted for.
+const REAL: [(&str, &str); 5] = [
+    ("mps2-an386", "nucleo-l4r5zi"),
+    ("mps3-an547", "apollo510-evb"),
+    ("mps2-an385", "nucleo-g0b1re"),
+    ("mps2-an500", "nucleo-h7a3zi-q"),
+    ("mps2-an505", "nucleo-u575zi-q"),
+];
+
+/// The real board that cycles are predicted for when a model is measured on `board`.
+fn real(board: &'static Board) -> Option<&'static Board> {
+    let name = REAL.iter().find(|(emulated, _)| *emulated == board.name).map(|(_, real)| *real);
+    boards::all().iter().find(|other| other.name == name.unwrap_or(board.name)).filter(|board| board.speed.is_some())
+}
+
 /// The boards that are measured.
 pub fn boards() -> impl Iterator<Item = &'static str> {
     PLANS.iter().map(|plan| plan.0)
@@ -59,6 +77,9 @@ pub struct Row {
     pub macs: u64,
     /// Executed instructions.
     pub instructions: u64,
+    /// Cycles that it is predicted to take: on the board itself, or on the real one that the bench has for an emulated one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cycles: Option<u64>,
     /// Those of CMSIS-NN for the same geometry on the same core, where they were counted.
     pub peer_instructions: Option<u64>,
     /// Bytes, of totals.
@@ -208,11 +229,13 @@ pub fn core(board: &Board) -> Core {
     }
 }
 
-/// Measures one inference of a model on a board: a row for each step, and the total.
+/// Measures one inference of a model on a board, or on the emulated one that executes the same: a row for each step, and the total.
 ///
 /// # Errors
 /// When the firmware does not build, does not fit the board or fails.
 pub fn measure(board: &'static Board, subject: &Subject) -> Result<Vec<Row>> {
+    let (name, real) = (board.name, real(board));
+    let board = if board.is_emulated() { board } else { trace::stand_in(board)? };
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("model.kgl");
     fs::write(&path, &subject.bytes)?;
@@ -230,16 +253,27 @@ pub fn measure(board: &'static Board, subject: &Subject) -> Result<Vec<Row>> {
             _ => i16::from(v),
         }
     });
-    let report = evaluate_with(&build(Program::Eval)?, &subject.bytes, Inputs::Quantized(image.view()), LIMIT)?;
+    let (elf, inputs) = (build(Program::Eval)?, Inputs::Quantized(image.view()));
+    let (report, trace) = match real {
+        Some(real) => {
+            trace::evaluate(real, &elf, &subject.bytes, inputs, LIMIT).map(|(report, trace)| (report, Some(trace)))?
+        }
+        None => (evaluate_with(&elf, &subject.bytes, inputs, LIMIT)?, None),
+    };
+    let cycles = |of: &dyn Fn(&Trace) -> Option<Counts>| -> Result<Option<u64>> {
+        let (Some(real), Some(counts)) = (real, trace.as_ref().and_then(of)) else { return Ok(None) };
+        Ok(Some(Prediction::of(&counts, real)?.cycles))
+    };
 
     let flash = |program| Ok::<u32, anyhow::Error>(build(program)?.sizes()?.flash);
     let code = flash(Program::Bare)?.saturating_sub(flash(Program::Startup)?) - report.model_bytes;
-    let row = |layer: &str, macs, instructions, peer_instructions, bytes| Row {
-        board: board.name.to_owned(),
+    let row = |layer: &str, macs, instructions, cycles, peer_instructions, bytes| Row {
+        board: name.to_owned(),
         model: subject.name.clone(),
         layer: layer.to_owned(),
         macs,
         instructions,
+        cycles,
         peer_instructions,
         bytes,
     };
@@ -252,13 +286,21 @@ pub fn measure(board: &'static Board, subject: &Subject) -> Result<Vec<Row>> {
         .zip(model.steps())
         .map(|(found, step)| {
             let layer = format!("{} {} {}", found.index, found.op, found.name);
-            row(&layer, found.macs, found.instructions, same(peer::layer(board.name, &step)), None)
+            let cycles = cycles(&|trace| trace.steps.get(found.index).copied())?;
+            Ok(row(&layer, found.macs, found.instructions, cycles, same(peer::layer(board.name, &step)), None))
         })
-        .collect();
+        .collect::<Result<_>>()?;
     let bytes =
         Bytes { arena: measured.arena_bytes, stack: measured.stack_bytes, code, weights: measured.weight_bytes };
     let whole = same(subject.name.starts_with("resnet8").then(|| peer::resnet8(board.name)).flatten());
-    rows.push(row("total", measured.macs, measured.instructions, whole, Some(bytes)));
+    rows.push(row(
+        "total",
+        measured.macs,
+        measured.instructions,
+        cycles(&|trace| Some(trace.total))?,
+        whole,
+        Some(bytes),
+    ));
     Ok(rows)
 }
 
@@ -286,6 +328,7 @@ pub fn kernels(board: &'static Board) -> Result<Vec<Row>> {
             layer: format!("{name} {algorithm}"),
             macs,
             instructions,
+            cycles: None,
             // The other engine was counted in int8.
             peer_instructions: peer::kernel(board.name, name).filter(|_| algorithm != "float16"),
             bytes: None,
@@ -335,22 +378,30 @@ pub fn merged(rows: Vec<Row>, fresh: Vec<Row>) -> Vec<Row> {
     all
 }
 
-/// What has become worse than in `committed` by more than 1 %, or is not in it although its board is: an error per row.
+/// What has become worse than in `committed` by more than 1 % of instructions or 2 % of predicted cycles, or is not in it although its board is: an error per row.
 #[must_use]
 pub fn rises(fresh: &[Row], committed: &[Row]) -> Vec<String> {
     let is_known = |row: &&Row| committed.iter().any(|other| other.board == row.board);
     let key = |row: &Row| (row.board.clone(), row.model.clone(), row.layer.clone());
-    let known: BTreeMap<_, _> = committed.iter().map(|row| (key(row), row.instructions)).collect();
+    let known: BTreeMap<_, _> = committed.iter().map(|row| (key(row), row)).collect();
     let mut errors = Vec::new();
     for row in fresh.iter().filter(is_known) {
         let name = format!("{}, {}, {}", row.board, row.model, row.layer);
         match known.get(&key(row)) {
             None => errors.push(format!("{name}: not in the committed table; `{REFRESH}` refreshes it")),
-            Some(&before) if row.instructions * 100 > before * 101 => errors.push(format!(
-                "{name}: {} instructions, {before} in the committed table; if that is meant, `{REFRESH}` refreshes it",
-                row.instructions
-            )),
-            Some(_) => {}
+            Some(before) => {
+                let mut rise = |what: &str, now: u64, before: u64, percent: u64| {
+                    if now * 100 > before * (100 + percent) {
+                        errors.push(format!(
+                            "{name}: {now} {what}, {before} in the committed table; if that is meant, `{REFRESH}` refreshes it"
+                        ));
+                    }
+                };
+                rise("instructions", row.instructions, before.instructions, 1);
+                if let (Some(now), Some(before)) = (row.cycles, before.cycles) {
+                    rise("predicted cycles", now, before, 2);
+                }
+            }
         }
     }
     errors
@@ -378,18 +429,21 @@ pub fn to_json(rows: &[Row]) -> Result<String> {
 #[must_use]
 pub fn to_markdown(rows: &[Row]) -> String {
     let mut text = format!(
-        "# Executed instructions\n\n\
-         Written by `{REFRESH}`; `bench.json` holds the same rows. Counted by QEMU (`-icount`), the same on every run; not cycles. CMSIS-NN: July 2026,\n\
+        "# Executed instructions and predicted cycles\n\n\
+         Written by `{REFRESH}`; `bench.json` holds the same rows. Counted by QEMU (`-icount`), the same on every run. CMSIS-NN: July 2026,\n\
          `arm-none-eabi-gcc` 12.2, counted alike. Code is the runtime's, without model, start-up and logging. On mps2-an385 the code is Armv6-M's. Shipped\n\
-         models are packed for the M4, also where they run on others.\n\n\
+         models are packed for the M4, also where they run on others. Cycles, and what\n\
+         follows from them, are predicted from what QEMU executes:\n\n{}\n\
          ## Models\n\n\
-         | board | model | instructions | per MAC | CMSIS-NN | times faster | arena | stack | code | weights |\n\
-         |---|---|---|---|---|---|---|---|---|---|\n"
+         | board | model | instructions | per MAC | predicted cycles | ms | µJ | CMSIS-NN | times faster | arena | stack | code | weights |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
+        predicted_for(rows)
     );
     let per_mac = |row: &Row| match row.macs {
         0 => String::new(),
         macs => format!("{:.2}", row.instructions as f64 / macs as f64),
     };
+    let cycles = |row: &Row| row.cycles.map_or(String::new(), grouped);
     let peer = |row: &Row| match row.peer_instructions {
         Some(peer) => (grouped(peer), format!("{:.2}", peer as f64 / row.instructions as f64)),
         None => Default::default(),
@@ -399,10 +453,11 @@ pub fn to_markdown(rows: &[Row]) -> String {
         let (peer, ratio) = peer(row);
         let [arena, stack, code, weights] =
             [bytes.arena, bytes.stack, bytes.code, bytes.weights].map(|bytes| grouped(bytes.into()));
-        let (instructions, per_mac) = (grouped(row.instructions), per_mac(row));
+        let (instructions, per_mac, cycles) = (grouped(row.instructions), per_mac(row), cycles(row));
+        let [ms, energy] = time_and_energy(row);
         let _ = writeln!(
             text,
-            "| {} | {} | {instructions} | {per_mac} | {peer} | {ratio} | {arena} | {stack} | {code} | {weights} |",
+            "| {} | {} | {instructions} | {per_mac} | {cycles} | {ms} | {energy} | {peer} | {ratio} | {arena} | {stack} | {code} | {weights} |",
             row.board, row.model
         );
     }
@@ -412,15 +467,44 @@ pub fn to_markdown(rows: &[Row]) -> String {
         if this != heading {
             let _ = write!(
                 text,
-                "\n## {this}\n\n| layer | MACs | instructions | per MAC | CMSIS-NN | times faster |\n|---|---|---|---|---|---|\n"
+                "\n## {this}\n\n| layer | MACs | instructions | per MAC | predicted cycles | CMSIS-NN | times faster |\n|---|---|---|---|---|---|---|\n"
             );
             heading = this;
         }
         let (peer, ratio) = peer(row);
         let (macs, instructions, per_mac) = (grouped(row.macs), grouped(row.instructions), per_mac(row));
-        let _ = writeln!(text, "| {} | {macs} | {instructions} | {per_mac} | {peer} | {ratio} |", row.layer);
+        let cycles = cycles(row);
+        let _ = writeln!(text, "| {} | {macs} | {instructions} | {per_mac} | {cycles} | {peer} | {ratio} |", row.layer);
     }
     text
+}
+
+/// The real board that a row's cycles are predicted for.
+fn predicted(row: &Row) -> Option<&'static Board> {
+    real(boards::all().iter().find(|board| board.name == row.board)?)
+}
+
+/// The boards that the cycles of these rows are predicted for, and how well.
+fn predicted_for(rows: &[Row]) -> String {
+    let mut boards: Vec<&Board> = Vec::new();
+    for board in rows.iter().filter_map(predicted) {
+        if !boards.contains(&board) {
+            boards.push(board);
+        }
+    }
+    let lines = boards.iter().filter_map(|board| {
+        Some(format!("- {}, {}: {}.\n", board.title, board.core, Timing::of(board).ok()?.evidence))
+    });
+    lines.collect()
+}
+
+/// Milliseconds and microjoules of a row's predicted cycles.
+fn time_and_energy(row: &Row) -> [String; 2] {
+    let speed = predicted(row).and_then(|board| board.speed.as_ref());
+    let Some((speed, cycles)) = speed.zip(row.cycles) else { return Default::default() };
+    let prediction = Prediction::of_cycles(cycles, speed);
+    let microjoules = prediction.microjoules.map_or(String::new(), |energy| format!("{energy:.0}"));
+    [format!("{:.2}", prediction.ms), microjoules]
 }
 
 #[cfg(test)]
@@ -430,7 +514,16 @@ mod tests {
     fn row(layer: &str, instructions: u64) -> Row {
         let (board, model) = ("b".to_owned(), "m".to_owned());
         let bytes = (layer == "total").then_some(Bytes { arena: 1, stack: 2, code: 3, weights: 4 });
-        Row { board, model, layer: layer.to_owned(), macs: 10, instructions, peer_instructions: None, bytes }
+        Row {
+            board,
+            model,
+            layer: layer.to_owned(),
+            macs: 10,
+            instructions,
+            cycles: Some(2 * instructions),
+            peer_instructions: None,
+            bytes,
+        }
     }
 
     #[test]
@@ -439,6 +532,8 @@ mod tests {
         assert!(rises(&[row("a", 1010), row("total", 900)], &committed).is_empty());
         let errors = rises(&[row("a", 1011), row("b", 1)], &committed);
         assert_eq!(errors.len(), 2);
+        let slower = Row { cycles: Some(2041), ..row("a", 1000) };
+        assert!(rises(&[slower], &committed)[0].contains("2041 predicted cycles, 2000 "));
         assert!(errors.iter().all(|error| error.contains(REFRESH)), "{errors:?}");
     }
 
@@ -446,7 +541,7 @@ mod tests {
     fn a_table_is_read_as_it_was_written() {
         let rows = vec![row("a", 5), row("total", 6)];
         assert_eq!(serde_json::from_str::<Vec<Row>>(&to_json(&rows).unwrap()).unwrap(), rows);
-        assert!(to_markdown(&rows).contains("| b | m | 6 | 0.60 |"));
+        assert!(to_markdown(&rows).contains("| b | m | 6 | 0.60 | 12 |"));
         assert_eq!(merged(rows.clone(), vec![row("a", 7)]), [row("a", 7)]);
     }
 }

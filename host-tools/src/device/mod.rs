@@ -13,7 +13,9 @@ mod peer;
 mod probe;
 mod qemu;
 mod report;
+pub mod trace;
 
+use std::ffi::OsString;
 use std::fs;
 use std::time::Duration;
 
@@ -25,6 +27,7 @@ pub use elf::{Elf, Memories, Sizes};
 pub use firmware::{Build, Program};
 pub use line::Emulated;
 pub use probe::flash;
+use qemu::run_under;
 pub use qemu::{LogLine, Run, run};
 pub use report::{Measurements, StepReport};
 
@@ -111,10 +114,21 @@ pub fn evaluate(board: &'static Board, model: &[u8], inputs: Inputs<'_>, limit: 
 /// # Errors
 /// As [`evaluate`], but for building.
 pub fn evaluate_with(elf: &Elf, model: &[u8], inputs: Inputs<'_>, limit: Duration) -> Result<DeviceReport> {
+    evaluate_under(elf, model, inputs, limit, &[])
+}
+
+/// As [`evaluate_with`], with more arguments for QEMU.
+fn evaluate_under(
+    elf: &Elf,
+    model: &[u8],
+    inputs: Inputs<'_>,
+    limit: Duration,
+    arguments: &[OsString],
+) -> Result<DeviceReport> {
     let (count, classes, dtypes) = check(model, inputs)?;
     let folder = tempfile::tempdir()?;
     fs::write(folder.path().join("inputs.bin"), inputs.to_bytes(dtypes[0]))?;
-    let run = run(elf, folder.path(), limit, |_| {})?;
+    let run = run_under(elf, folder.path(), limit, arguments, |_| {})?;
     run.success().with_context(|| format!("the firmware on {}", elf.board.name))?;
 
     let outputs = fs::read(folder.path().join("outputs.bin")).context("the firmware wrote no outputs")?;

@@ -1,5 +1,6 @@
 //! Running an image in QEMU and reading its log.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
@@ -53,12 +54,23 @@ impl std::fmt::Display for LogLine {
 /// When QEMU is missing or does not emulate the board, or the run takes longer than `limit` and is ended, or the log cannot be decoded. An exit code other
 /// than 0 is not an error here.
 pub fn run(elf: &Elf, folder: &Path, limit: Duration, each: impl FnMut(&LogLine) + Send) -> Result<Run> {
+    run_under(elf, folder, limit, &[], each)
+}
+
+/// As [`run`], with more arguments for QEMU.
+pub(super) fn run_under(
+    elf: &Elf,
+    folder: &Path,
+    limit: Duration,
+    arguments: &[OsString],
+    each: impl FnMut(&LogLine) + Send,
+) -> Result<Run> {
     // Beside the folder's files, under a name that the firmware does not use.
     let image = tempfile::Builder::new().prefix("firmware-").suffix(".elf").tempfile()?;
     fs::write(image.path(), &elf.bytes)?;
     let start = Instant::now();
     let mut command = command(elf.board)?;
-    command.args(["-serial", "null", "-kernel"]).arg(image.path()).current_dir(folder);
+    command.args(arguments).args(["-serial", "null", "-kernel"]).arg(image.path()).current_dir(folder);
     let mut child = spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))?;
     let stdout = child.stdout.take().context("QEMU's output")?;
     let stderr = child.stderr.take().context("QEMU's messages")?;
