@@ -10,7 +10,8 @@ use kinglet::{Model, Observer, Session, Shape, StepEvent};
 use zip::ZipArchive;
 
 use crate::files::{self, IntArray};
-use crate::simulate::{self, Images};
+use crate::elements;
+use crate::simulate::Images;
 
 /// The most bytes of an array.
 const MAX_LEN: u64 = 1 << 30;
@@ -88,7 +89,7 @@ impl Observer for Outputs {
             }
         };
         for pixel in event.pixels() {
-            self.0[at].elements.extend(simulate::to_elements(bytemuck::cast_slice(pixel), event.tensor.dtype));
+            self.0[at].elements.extend(elements::to_elements(bytemuck::cast_slice(pixel), event.tensor.dtype));
         }
     }
 }
@@ -152,7 +153,7 @@ fn run(model: Model<'_>, images: &Images) -> Result<Vec<Layer>> {
         Images::Pixels(pixels) => session.set_pixels(&pixels.as_slice().context("pixels are not contiguous")?[..len]),
         Images::Quantized(elements) => {
             let elements = &elements.as_slice().context("elements are not contiguous")?[..len];
-            session.set_input_bytes(&simulate::to_bytes(elements, model.input().dtype))
+            session.set_input_bytes(&elements::to_bytes(elements, model.input().dtype))
         }
     }
     .map_err(anyhow::Error::msg)?;

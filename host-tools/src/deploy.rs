@@ -7,8 +7,7 @@ use crate::data::Split;
 use crate::export::{self, Exported};
 use crate::graph::{Graph, Params};
 use crate::network::Network;
-use crate::quantize::mixed::Kept;
-use crate::quantize::{self, Prepared, QuantizeError, float16, fold, mixed};
+use crate::quantize::{self, Prepared, QuantizeError, emit, fold};
 
 /// Calibration images, unless the user says otherwise.
 pub const CALIBRATION_IMAGES: usize = 512;
@@ -49,36 +48,12 @@ pub fn prepare(graph: &Graph, params: &Params, held_in: &Split, options: &Option
     }
 }
 
-/// Quantizes a network.
-///
-/// # Errors
-/// As [`prepare()`].
-pub fn quantize(graph: &Graph, params: &Params, held_in: &Split, options: &Options) -> Result<Network> {
-    Ok(prepare(graph, params, held_in, options)?.network())
-}
-
-/// Quantizes a network but for the layers that are `kept` in another form.
-///
-/// # Errors
-/// As [`prepare()`] and [`float16()`], and when no layer has such a name.
-pub fn mixed(graph: &Graph, params: &Params, held_in: &Split, options: &Options, kept: &Kept) -> Result<Network> {
-    Ok(mixed::emit(&prepare(graph, params, held_in, options)?, kept)?)
-}
-
-/// Quantizes a network to int8 weights and int16 activations, whose ranges are best with nothing cut off.
-///
-/// # Errors
-/// As [`prepare()`].
-pub fn int16(graph: &Graph, params: &Params, held_in: &Split, options: &Options) -> Result<Network> {
-    Ok(prepare(graph, params, held_in, options)?.int16()?)
-}
-
 /// The network in float16: nothing is calibrated, and no images are needed.
 ///
 /// # Errors
 /// When a parameter is missing, not finite or too large, and when the runtime has no float16 form of an operator.
 pub fn float16(graph: &Graph, params: &Params) -> Result<Network, QuantizeError> {
-    float16::emit(&fold::fold(graph, params)?)
+    emit::float16(&fold::fold(graph, params)?)
 }
 
 /// A network as it is before training, quantized on made-up images and exported: neither RAM nor instructions depend on
@@ -96,7 +71,7 @@ pub fn untrained(graph: &Graph) -> Result<Exported> {
 /// Quantizes and exports.
 ///
 /// # Errors
-/// As [`quantize()`], and when the network does not export.
+/// As [`prepare()`], and when the network does not export.
 pub fn deploy(
     graph: &Graph,
     params: &Params,
@@ -104,5 +79,5 @@ pub fn deploy(
     quantization: &Options,
     options: &export::Options,
 ) -> Result<Exported> {
-    Ok(export::to_bytes(&quantize(graph, params, held_in, quantization)?, options)?)
+    Ok(export::to_bytes(&prepare(graph, params, held_in, quantization)?.network(), options)?)
 }

@@ -1,15 +1,14 @@
 //! The simulator: the very runtime that runs on the device, on the host, over many images at once.
 //!
-//! Elements of every type are 16-bit integers here; float16 ones their ordinals, which are in the order of the numbers.
+//! Elements of every type are 16-bit integers here, see [`elements`](crate::elements).
 
 use anyhow::{Context, Result, ensure};
-use kinglet::kernels::float16::{from_ordinal, ordinal};
 use kinglet::kernels::{Active, Backend};
-use kinglet::{Clamp, DType, Model, Session, SessionError, Shape, f16};
+use kinglet::{DType, Model, Session, SessionError, Shape};
 use ndarray::{Array2, Array4, ArrayD};
 use rayon::prelude::*;
 
-use crate::device::Inputs;
+use crate::elements::{self, to_bytes, to_elements};
 use crate::files::IntArray;
 
 /// Images for a model, N x H x W x C.
@@ -60,12 +59,7 @@ impl Images {
             _ => reals,
         };
         let dim = dim(reals.shape(), model)?;
-        let element = |real| match dtype {
-            DType::F16 => ordinal(f16::from_f32(real)),
-            _ => kinglet::quant::quantize(real, quant),
-        };
-        let full = Clamp::full(dtype);
-        Ok(Self::Quantized(reals.mapv(|real| full.apply(element(real)) as i16).into_shape_with_order(dim)?))
+        Ok(Self::Quantized(reals.mapv(|real| elements::of(real, quant, dtype)).into_shape_with_order(dim)?))
     }
 
     /// Number of images.
@@ -79,14 +73,6 @@ impl Images {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    /// As the device layer takes them.
-    pub fn view(&self) -> Inputs<'_> {
-        match self {
-            Images::Pixels(pixels) => Inputs::Pixels(pixels.view()),
-            Images::Quantized(elements) => Inputs::Quantized(elements.view()),
-        }
     }
 }
 
@@ -163,26 +149,6 @@ fn infer<B: Backend>(
     session.run();
     output.copy_from_slice(&to_elements(session.output_bytes(), model.output().dtype));
     Ok(())
-}
-
-/// Elements as the bytes of type `dtype`.
-pub fn to_bytes(elements: &[i16], dtype: DType) -> Vec<u8> {
-    let bytes = |element: &i16| match dtype {
-        DType::F16 => from_ordinal((*element).into()).to_le_bytes(),
-        _ => element.to_le_bytes(),
-    };
-    elements.iter().flat_map(|element| bytes(element).into_iter().take(dtype.size() as usize)).collect()
-}
-
-/// The elements in the bytes of type `dtype`.
-pub fn to_elements(bytes: &[u8], dtype: DType) -> Vec<i16> {
-    match dtype {
-        DType::I8 => bytes.iter().map(|&byte| i16::from(byte as i8)).collect(),
-        DType::F16 => {
-            bytes.chunks_exact(2).map(|pair| ordinal(f16::from_le_bytes([pair[0], pair[1]])) as i16).collect()
-        }
-        _ => bytes.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect(),
-    }
 }
 
 /// The class with the highest score; of equal ones the first.

@@ -12,9 +12,9 @@ use crate::export;
 use crate::graph::{Node, NodeId, Op};
 use crate::network::Network;
 use crate::quantize::fake::Noise;
-use crate::quantize::mixed::{self, Kept};
+use crate::quantize::emit::{self, Kept};
 use crate::quantize::report::Report;
-use crate::quantize::{Prepared, QuantizeError, float16};
+use crate::quantize::{Prepared, QuantizeError};
 use crate::simulate::{self, Images};
 
 /// Decibels that it must gain to take the readers of a layer out of int8 with it.
@@ -81,13 +81,13 @@ impl<'b> Bench<'b> {
     /// # Errors
     /// When it does not export.
     pub fn whole(&self, dtype: DType) -> Result<Measured> {
-        let emit = |prepared: &Prepared| match dtype {
+        let network = |prepared: &Prepared| match dtype {
             DType::I8 => Ok(prepared.network()),
             DType::I16 => prepared.int16(),
-            _ => float16::emit(&prepared.float),
+            _ => emit::float16(&prepared.float),
         };
         let name = format!("all {}", dtype.name());
-        self.measure(name, Vec::new(), emit)
+        self.measure(name, Vec::new(), network)
     }
 
     /// The int8 network, with each of the worst layers of `report` in turn taken out of int8 too, up to those that `fix` names.
@@ -121,11 +121,11 @@ impl<'b> Bench<'b> {
     fn mixed(&self, kept: &[String], more: Vec<String>, dtype: DType) -> Result<Measured> {
         let name = format!("+ {}", more.join(", "));
         let kept = [kept, &more].concat();
-        let emit = |prepared: &Prepared| {
+        let network = |prepared: &Prepared| {
             let there = |name: &&String| prepared.float.nodes.iter().any(|node| node.name == **name);
-            mixed::emit(prepared, &those(kept.iter().filter(there).cloned().collect(), dtype))
+            emit::mixed(prepared, &those(kept.iter().filter(there).cloned().collect(), dtype))
         };
-        self.measure(name, kept.clone(), emit)
+        self.measure(name, kept.clone(), network)
     }
 
     /// The layers that read the output of layer `name`, also by way of others that only move it.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use common::{Block, arena};
 use kinglet::{Model, Observer, Session, StepEvent};
 use kinglet_tools::device::{self, Board, Build, DeviceReport, Inputs, Measurements, Program, emulated_boards};
-use kinglet_tools::simulate;
+use kinglet_tools::elements;
 use ndarray::Array4;
 use ndarray_npy::WriteNpyExt;
 use rand::{RngExt, SeedableRng};
@@ -47,7 +47,7 @@ fn compare(board: &str, bytes: &[u8], images: usize) -> DeviceReport {
         let mut checksums = Checksums::default();
         session.set_pixels(image.as_slice().unwrap()).unwrap();
         session.run_observed(&mut checksums);
-        let host = simulate::to_elements(session.output_bytes(), model.output().dtype);
+        let host = elements::to_elements(session.output_bytes(), model.output().dtype);
         assert_eq!(host, output.as_slice().unwrap(), "{board}: image {index}");
         if index == 0 {
             let device: Vec<_> = report.measured.steps.iter().map(|step| step.checksum).collect();

@@ -10,14 +10,14 @@ use indicatif::ProgressBar;
 use kinglet::Model;
 use kinglet::device::load::{needed, working};
 
-use super::held_out::HeldOut;
+use super::options::held_out::HeldOut;
 use crate::boards;
 use crate::data::Split;
 use crate::device::bench::{self, Subject};
 use crate::device::client::{self, Client, Evaluation};
 use crate::device::{self, Board, Build, Elf, Emulated, Measurements, Program, fit};
 use crate::files;
-use crate::report::progress::styled;
+use crate::progress::styled;
 
 /// Options of `kinglet device`.
 #[derive(Debug, clap::Args)]

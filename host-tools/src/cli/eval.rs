@@ -9,10 +9,10 @@ use indicatif::ProgressBar;
 use kinglet::Model;
 use ndarray::{Array2, Axis, concatenate};
 
-use super::held_out::HeldOut;
+use super::options::held_out::HeldOut;
 use crate::data::Split;
 use crate::files;
-use crate::report::progress::styled;
+use crate::progress::styled;
 use crate::report::table::{Table, grouped};
 use crate::simulate::{self, Images};
 use crate::train;

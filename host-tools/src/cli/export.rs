@@ -5,11 +5,11 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use super::budgets::{Budgets, cost};
-use super::quantization::Dtype;
-use super::trained::{Opened, Trained};
+use super::options::budgets::{Budgets, cost};
+use super::options::quantization::Dtype;
+use super::options::trained::{Opened, Trained};
 use crate::import::tflite;
-use crate::quantize::mixed::Kept;
+use crate::quantize::emit::{self, Kept};
 use crate::report::table::grouped;
 use crate::{deploy, export, files};
 
@@ -51,15 +51,19 @@ enum Format {
 /// # Errors
 /// Names the file or the node that is wrong.
 pub fn run(args: &Args) -> Result<ExitCode> {
+    let prepared = || {
+        let Opened { folder, model, data, quantization, .. } = args.trained.open(args.dtype)?;
+        Ok::<_, anyhow::Error>((folder, deploy::prepare(&model.graph, &model.params, &data.train, &quantization)?))
+    };
     let (folder, network) = match args.dtype {
         Dtype::Int8 => {
-            let Opened { folder, model, data, quantization, .. } = args.trained.open(args.dtype)?;
             let kept = Kept { float16: args.keep_f16.clone(), int16: args.keep_16x8.clone() };
-            (folder, deploy::mixed(&model.graph, &model.params, &data.train, &quantization, &kept)?)
+            let (folder, prepared) = prepared()?;
+            (folder, emit::mixed(&prepared, &kept)?)
         }
-        Dtype::Wide => {
-            let Opened { folder, model, data, quantization, .. } = args.trained.open(args.dtype)?;
-            (folder, deploy::int16(&model.graph, &model.params, &data.train, &quantization)?)
+        Dtype::Int16 => {
+            let (folder, prepared) = prepared()?;
+            (folder, prepared.int16()?)
         }
         Dtype::F16 => {
             let (folder, model) = args.trained.weights()?;

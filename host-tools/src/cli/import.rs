@@ -5,13 +5,14 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 
-use super::budgets::{Budgets, cost};
 use super::check;
-use super::quantization::{Dtype, Quantization};
+use super::options::budgets::{Budgets, cost};
+use super::options::quantization::{Dtype, Quantization};
 use crate::graph::Preprocess;
 use crate::import::calibration::{self, Layout};
 use crate::import::{self, ImportError, Imported, ImportedFloat, Model, Options, Relu6, RoundingMode};
-use crate::{deploy, export, files, quantize};
+use crate::quantize::Prepared;
+use crate::{deploy, export, files};
 
 /// Options of `kinglet import`.
 #[derive(Debug, clap::Args)]
@@ -118,7 +119,7 @@ fn quantized(mut model: ImportedFloat, args: &Args) -> Result<Imported> {
     model.graph.preprocess = preprocess;
     let has_scales = !model.quants.is_empty();
     ensure!(
-        !(has_scales && args.dtype == Dtype::Wide),
+        !(has_scales && args.dtype == Dtype::Int16),
         "the model has scales for int8: --dtype 16x8 is for models without"
     );
     if has_scales && args.dtype == Dtype::Int8 {
@@ -142,10 +143,9 @@ fn quantized(mut model: ImportedFloat, args: &Args) -> Result<Imported> {
             let (batches, options) = (calibration::batches(images.view()), args.quantization.options(args.dtype)?);
             if has_scales {
                 import::given::quantize_on(&model, batches, &options)?
-            } else if args.dtype == Dtype::Wide {
-                quantize::int16(&model.graph, &model.params, batches, &options)?
             } else {
-                quantize::quantize(&model.graph, &model.params, batches, &options)?
+                let prepared = Prepared::new(&model.graph, &model.params, batches, &options)?;
+                if args.dtype == Dtype::Int16 { prepared.int16()? } else { prepared.network() }
             }
         }
     };

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use super::budgets::bytes;
+use super::options::budgets::bytes;
 use crate::files;
 use crate::report::inspection::Inspection;
 use crate::report::plot;

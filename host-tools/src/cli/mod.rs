@@ -5,26 +5,23 @@
 mod print;
 
 mod bench;
-mod budgets;
 mod check;
 mod demo;
 mod device;
 mod eval;
 mod export;
-mod held_out;
 mod import;
 mod inspect;
 mod new;
+mod options;
 mod peer;
 mod publish;
-mod quantization;
 mod quantize;
 mod reencode;
 mod sign;
 mod simulate;
 mod study;
 mod train;
-mod trained;
 mod zoo;
 
 use std::path::Path;

@@ -8,10 +8,10 @@ use anyhow::{Context, Result};
 use kinglet::Model;
 use ndarray::s;
 
-use super::budgets::Budgets;
+use super::options::budgets::Budgets;
 use super::eval;
-use super::quantization::Dtype;
-use super::trained::{Opened, Trained};
+use super::options::quantization::Dtype;
+use super::options::trained::{Opened, Trained};
 use crate::card::Card;
 use crate::data::Dataset;
 use crate::device::{self, Board};
@@ -89,8 +89,8 @@ fn wider(
     // Neither takes what is for int8.
     let calibration = Calibration::Fixed(Method::MinMax);
     let quantize = quantize::Options { calibration, correct_bias: false, ..quantization.quantize };
-    let wide = deploy::int16(graph, params, &data.train, &deploy::Options { quantize, ..*quantization })?;
-    let mut all = vec![("16x8", wide)];
+    let prepared = deploy::prepare(graph, params, &data.train, &deploy::Options { quantize, ..*quantization })?;
+    let mut all = vec![("16x8", prepared.int16()?)];
     match deploy::float16(graph, params) {
         Ok(halves) => all.insert(0, ("f16", halves)),
         Err(error) => eprintln!("float16 is not measured: {error}"),

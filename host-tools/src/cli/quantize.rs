@@ -4,12 +4,12 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use ndarray::Axis;
 use serde::Serialize;
 
-use super::quantization::{Dtype, Wider};
-use super::trained::{Opened, Trained};
+use super::options::quantization::Dtype;
+use super::options::trained::{Opened, Trained};
 use crate::quantize::report::{self, Report};
 use crate::report::noise;
 use crate::report::table::{Table, grouped};
@@ -32,8 +32,8 @@ pub struct Args {
     #[arg(long, value_name = "worst:K", conflicts_with = "dtype")]
     fix: Option<Fix>,
     /// What those layers are then.
-    #[arg(long, value_enum, default_value_t = Wider::F16, requires = "fix")]
-    with: Wider,
+    #[arg(long, value_enum, default_value_t = Dtype::F16, requires = "fix")]
+    with: Dtype,
     /// Writes the figures as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -56,6 +56,7 @@ struct Figures<'f> {
 /// # Errors
 /// Names the file, the option or the node that is wrong.
 pub fn run(args: &Args) -> Result<ExitCode> {
+    ensure!(args.with != Dtype::Int8, "--with int8: the other layers are that; f16 or 16x8");
     let Opened { model, data, quantization, .. } = args.trained.open(args.dtype)?;
     let prepared = deploy::prepare(&model.graph, &model.params, &data.train, &quantization)?;
     let some = data.test.select(&data.test.spaced(args.images.max(1)));
@@ -137,7 +138,8 @@ fn suggest(args: &Args, report: &Report, exported: &[Measured]) {
     let run = args.trained.folder().display();
     // The last one is the network with all layers kept.
     if let (Some(_), [.., last, _]) = (args.fix, exported) {
-        println!("to keep them: kinglet export {run} {} {}", args.with.option(), last.kept.join(","));
+        let option = if args.with == Dtype::F16 { "--keep-f16" } else { "--keep-16x8" };
+        println!("to keep them: kinglet export {run} {option} {}", last.kept.join(","));
     } else if let Some((count, percent)) = report.suggestion() {
         let names: Vec<&str> = report.worst().iter().take(count).map(|layer| layer.name.as_str()).collect();
         println!(

@@ -11,7 +11,8 @@ use kinglet::format::crc32;
 use kinglet::{Model, Session};
 
 use crate::data::Split;
-use crate::simulate::{best_class, to_elements};
+use crate::elements::to_elements;
+use crate::simulate::best_class;
 
 /// How long an answer to anything but an inference may take.
 const ANSWER: Duration = Duration::from_millis(500);

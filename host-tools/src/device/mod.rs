@@ -32,7 +32,8 @@ pub use qemu::{LogLine, Run, run};
 pub use report::{Measurements, StepReport};
 
 pub use crate::boards::{Board, emulated_boards};
-use crate::simulate::{to_bytes, to_elements};
+use crate::elements::{to_bytes, to_elements};
+use crate::simulate::Images;
 
 /// Images, N x H x W x C.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +42,16 @@ pub enum Inputs<'a> {
     Pixels(ArrayView4<'a, u8>),
     /// Quantized input elements.
     Quantized(ArrayView4<'a, i16>),
+}
+
+impl Images {
+    /// As the device takes them.
+    pub fn view(&self) -> Inputs<'_> {
+        match self {
+            Images::Pixels(pixels) => Inputs::Pixels(pixels.view()),
+            Images::Quantized(elements) => Inputs::Quantized(elements.view()),
+        }
+    }
 }
 
 /// What a device made of a set of images.

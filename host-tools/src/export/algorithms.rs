@@ -6,16 +6,18 @@
 
 use kinglet::kernels::algorithms::{Candidate, ConvAlgorithm, Core, Layer, candidates, choose};
 use kinglet::ops::Op;
+use kinglet::{Channel, DType, Rounding};
 
-use super::{Constants, ExportError, Options};
+use super::Options;
+use crate::lower::{Lowered, Program};
 use crate::network::Network;
-use crate::plan::{Demand, Program};
+use crate::plan::Demand;
 
-/// A network's nodes over the constants of the algorithms that were chosen, and how far each may go.
+/// The algorithms of a network's nodes that were chosen, and how far each may go.
 pub(super) struct Choice<'n> {
     network: &'n Network,
-    /// The constants of each node for the direct algorithm.
-    direct: &'n [Constants],
+    /// Each node for the direct algorithm.
+    direct: &'n [Lowered],
     /// For each node the layer and the algorithms that compute it; none for nodes that are no convolutions.
     layers: Vec<Option<(Layer, Vec<Candidate>)>>,
     /// The most scratch that the algorithm of each node may take.
@@ -27,16 +29,21 @@ pub(super) struct Choice<'n> {
 }
 
 impl<'n> Choice<'n> {
-    pub(super) fn new(network: &'n Network, direct: &'n [Constants], options: &Options) -> Result<Self, ExportError> {
-        let program = Program::new(network, direct)?;
+    pub(super) fn new(network: &'n Network, direct: &'n [Lowered], options: &Options) -> Self {
+        let program = Program::new(network, direct);
         let mut layers = Vec::new();
-        for (node, constants) in network.nodes.iter().zip(direct) {
-            layers.push(constants.convolution(node).and_then(|(weights, channels)| {
+        for (node, lowered) in network.nodes.iter().zip(direct) {
+            let convolution = || {
+                let Op::Conv2d(conv) = lowered.op() else { return None };
                 let step = program.steps.iter().find(|step| step.output == node.output)?;
                 let tensors = program.operands(step);
-                let Op::Conv2d(conv) = &step.op else { return None };
+                // Packed weights are for int8, and hold constants for double rounding.
+                if tensors.a.dtype != DType::I8 || conv.rounding != Rounding::Double {
+                    return None;
+                }
                 let layer = conv.layer(&tensors);
-                let mut found = candidates(&layer, weights, &channels, options.core);
+                let channels: Vec<Channel> = conv.channels.iter().collect();
+                let mut found = candidates(&layer, conv.weights, &channels, options.core);
                 if !multiplies_bytes(options.core) && options.algorithm != Some(ConvAlgorithm::GemmBytes) {
                     found.retain(|candidate| candidate.algorithm != ConvAlgorithm::GemmBytes);
                 }
@@ -44,7 +51,7 @@ impl<'n> Choice<'n> {
                     algorithm: ConvAlgorithm::Direct,
                     // Portable code: more than any of the others, by a factor.
                     instructions: 8 * step.op.macs(&tensors),
-                    flash: weights.len(),
+                    flash: conv.weights.len(),
                     scratch: step.op.scratch_len(&tensors) as usize,
                 });
                 if let Some(forced) = options.algorithm
@@ -53,11 +60,12 @@ impl<'n> Choice<'n> {
                     found.retain(|candidate| candidate.algorithm == forced);
                 }
                 Some((layer, found))
-            }));
+            };
+            layers.push(convolution());
         }
         let flash = match options.flash {
             Some(flash) => {
-                let all: usize = direct.iter().map(Constants::len).sum();
+                let all: usize = direct.iter().map(Lowered::len).sum();
                 let convolutions = layers.iter().zip(direct).filter(|(layer, _)| layer.is_some());
                 (flash as usize)
                     .saturating_sub(all - convolutions.map(|(_, direct)| direct.weights_len()).sum::<usize>())
@@ -66,20 +74,20 @@ impl<'n> Choice<'n> {
             None => layers.iter().flatten().filter_map(|(_, list)| smallest_packing(list, options.core)).sum(),
         };
         let (limits, chosen) = (vec![usize::MAX; layers.len()], vec![None; layers.len()]);
-        Ok(Self { network, direct, layers, limits, chosen, flash })
+        Self { network, direct, layers, limits, chosen, flash }
     }
 
-    /// Chooses the best algorithms within the limits, and makes the constants of every node those of its algorithm.
-    pub(super) fn apply(&mut self, constants: &mut [Constants]) {
+    /// Chooses the best algorithms within the limits, and lowers every node to its algorithm.
+    pub(super) fn apply(&mut self, nodes: &mut [Lowered]) {
         let lists: Vec<Vec<Candidate>> =
             self.layers.iter().map(|layer| layer.as_ref().map_or(Vec::new(), |(_, list)| list.clone())).collect();
         self.chosen = choose(&lists, self.flash, |node, candidate| self.allows(node, candidate));
-        for (node, constants) in constants.iter_mut().enumerate() {
+        for (node, lowered) in nodes.iter_mut().enumerate() {
             let (Some((layer, _)), Some(chosen)) = (&self.layers[node], self.chosen[node]) else { continue };
             // Packing takes long, and most algorithms stay.
-            if constants.algorithm() != chosen.algorithm {
-                let packed = self.direct[node].packed(chosen.algorithm, layer, &self.network.nodes[node]);
-                *constants = packed.unwrap_or_else(|| self.direct[node].clone());
+            if lowered.algorithm() != Some(chosen.algorithm) {
+                let packed = self.direct[node].packed(chosen.algorithm, layer);
+                *lowered = packed.unwrap_or_else(|| self.direct[node].clone());
             }
         }
     }

@@ -1,8 +1,6 @@
 //! From the integer network to a model file: lower, plan, write, and let the runtime judge the result.
 
 mod algorithms;
-mod curves;
-mod lower;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -13,12 +11,12 @@ use kinglet::{Model, ModelError, PixelTables};
 use thiserror::Error;
 
 use algorithms::Choice;
-pub use lower::Constants;
 
 use crate::files;
-use crate::network::{Network, NetworkError, Node};
-use crate::plan::{self, Plan, Program};
-use crate::simulate::to_bytes as to_bytes_of;
+use crate::lower::{self, LowerError, Lowered, Program};
+use crate::network::{Network, NetworkError};
+use crate::plan::{self, Plan};
+use crate::elements;
 
 /// Why a network could not be exported.
 #[derive(Debug, Error)]
@@ -27,13 +25,8 @@ pub enum ExportError {
     #[error(transparent)]
     Network(#[from] NetworkError),
     /// A node that the runtime cannot express.
-    #[error("node `{node}`: {reason}")]
-    Node {
-        /// The node.
-        node: String,
-        /// What is wrong with it.
-        reason: String,
-    },
+    #[error(transparent)]
+    Node(#[from] LowerError),
     /// The runtime refuses what was written: a defect of the exporter, or a network that contradicts itself.
     #[error("the exported model of `{network}` is not valid: {error}")]
     Refused {
@@ -72,12 +65,6 @@ pub enum ExportError {
     },
 }
 
-impl ExportError {
-    pub(crate) fn node(node: &Node, reason: String) -> Self {
-        Self::Node { node: node.name.clone(), reason }
-    }
-}
-
 /// An exported model.
 #[derive(Clone, Debug)]
 pub struct Exported {
@@ -113,24 +100,21 @@ pub struct Options {
 pub fn to_bytes(network: &Network, options: &Options) -> Result<Exported, ExportError> {
     network.validate()?;
     let start = Instant::now();
-    let direct = network.nodes.iter().map(|node| Constants::of(network, node)).collect::<Result<Vec<_>, _>>()?;
-    network.nodes.iter().zip(&direct).try_for_each(|(node, constants)| constants.check(network, node))?;
-    let mut choice = Choice::new(network, &direct, options)?;
-    let mut constants = direct.clone();
-    let smallest = |constants: &[Constants]| {
-        Ok::<_, ExportError>(Plan::smallest(&Program::new(network, constants)?, &options.plan))
-    };
+    let direct = lower::lower(network)?;
+    let mut choice = Choice::new(network, &direct, options);
+    let mut nodes = direct.clone();
+    let smallest = |nodes: &[Lowered]| Plan::smallest(&Program::new(network, nodes), &options.plan);
     // The least scratch gives the least arena; the budget, or that, is then spent on faster algorithms.
     choice.least();
-    choice.apply(&mut constants);
-    let least = smallest(&constants)?;
+    choice.apply(&mut nodes);
+    let least = smallest(&nodes);
     let ram = options.plan.ram.unwrap_or(least.slow_len());
     choice.lift();
     let mut rounds = 0;
     loop {
         rounds += 1;
-        choice.apply(&mut constants);
-        let program = Program::new(network, &constants)?;
+        choice.apply(&mut nodes);
+        let program = Program::new(network, &nodes);
         match Plan::within(&program, &options.plan, ram) {
             Ok(plan) => return write(network, &program, plan, start, rounds),
             // Each time some convolution loses an algorithm, and none gets one back.
@@ -138,10 +122,10 @@ pub fn to_bytes(network: &Network, options: &Options) -> Result<Exported, Export
             Err(_) => break,
         }
     }
-    let tight = smallest(&constants)?;
+    let tight = smallest(&nodes);
     choice.least();
-    choice.apply(&mut constants);
-    let program = Program::new(network, &constants)?;
+    choice.apply(&mut nodes);
+    let program = Program::new(network, &nodes);
     if least.slow_len() <= ram {
         let plan = Plan::within(&program, &options.plan, ram).unwrap_or(least);
         return write(network, &program, plan, start, rounds);
@@ -192,7 +176,7 @@ fn write(
         .collect();
     let dtype = network.tensors[network.input].dtype;
     let tables = network.pixels.as_ref().map_or_else(Vec::new, |pixels| {
-        to_bytes_of(&pixels.tables, dtype).into_iter().map(|byte| byte as i8).collect()
+        elements::to_bytes(&pixels.tables, dtype).into_iter().map(|byte| byte as i8).collect()
     });
     let bytes = ModelSpec {
         name: &network.name,

@@ -1,14 +1,14 @@
 //! Planning: when each step runs, and where each tensor lies.
 //!
-//! `program` turns the network into steps (concatenations become views), `order` chooses their order, `segments`
+//! `search` says what a [`Program`] is to it, `order` chooses their order, `segments`
 //! cuts it into chains, `place` finds the offsets, `regions` does so in two memories by `traffic`, `bound` says how good a
 //! finished model's plan is. The runtime verifies what comes out and knows nothing of how.
 
 mod bound;
 mod order;
 mod place;
-mod program;
 mod regions;
+mod search;
 mod segments;
 mod traffic;
 
@@ -17,11 +17,12 @@ use kinglet::{Place, Tensor};
 
 pub use bound::lower_bound;
 use place::{ALIGN, Buffer, Overlay};
-pub use program::{Program, ProgramStep};
 use regions::Sizes;
 pub use segments::Streaming;
 use segments::{Cuts, Order, Segment};
 pub use traffic::Traffic;
+
+use crate::lower::Program;
 
 /// What the planner may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

@@ -8,7 +8,7 @@ use super::step::Step;
 use crate::graph::{Graph, Node, NodeId, Params, Real};
 use crate::layers::{Targets, image, image_mut};
 use crate::quantize::QuantizeError;
-use crate::quantize::emit::emit;
+use crate::quantize::emit;
 use crate::quantize::fold;
 
 /// A folded network with all its integers.
@@ -46,7 +46,7 @@ impl Integers {
             QuantizeError::Weights(name) => name,
             error => error.to_string(),
         })?;
-        let network = emit(&self.folded, &quants);
+        let network = emit::int8(&self.folded, &quants);
         for (index, (step, node)) in self.steps.iter_mut().zip(&self.folded.nodes[1..]).enumerate() {
             step.prepare(node, &network, index)?;
         }

@@ -8,9 +8,9 @@ use kinglet::ops::{self, Op as Lowered};
 use kinglet::quant::{quantize, requantize};
 use kinglet::{Activation, Channel, Clamp, DType, Multiplier, QuantParams, Rounding, Shape, Window};
 
-use crate::export::Constants;
 use crate::graph::{Node, NodeId, Op, Real, StoredFunction, StoredWeights};
 use crate::layers::{Layer, layer_of};
+use crate::lower::lower_node;
 use crate::network::Network;
 use crate::quantize::QuantizeError;
 
@@ -184,8 +184,8 @@ impl Step {
             Op::Conv2d { weights: StoredWeights::Int8 { weights, scales, bias }, .. }
             | Op::DepthwiseConv2d { weights: StoredWeights::Int8 { weights, scales, bias }, .. }
             | Op::Dense(StoredWeights::Int8 { weights, scales, bias }) => {
-                let constants = Constants::of(network, node).map_err(|error| error.to_string())?;
-                let table = match constants.op(network, node).map_err(|error| error.to_string())? {
+                let lowered = lower_node(network, node).map_err(|error| error.to_string())?;
+                let table = match lowered.op() {
                     Lowered::Conv2d(op) => op.channels,
                     Lowered::DepthwiseConv2d(op) => op.channels,
                     Lowered::Dense(op) => op.channels,

@@ -13,7 +13,7 @@ use super::fake::{self, Noise};
 use super::forward::Values;
 use super::ranges::Method;
 use crate::graph::{Graph, Op, Real};
-use crate::report::progress::styled;
+use crate::progress::styled;
 
 /// What is tried for each group of values; of equals the first is taken.
 pub const METHODS: [Method; 6] = [

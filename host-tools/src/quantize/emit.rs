@@ -1,58 +1,79 @@
-//! From a folded network and the quantization of its values to the integer network.
+//! From a folded network and the quantization of its values to the stored network: each layer in int8, in half precision, or
+//! with int8 weights and int16 activations (16x8), and conversions where they meet.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 
-use kinglet::quant::quantize;
-use kinglet::{ChannelOrder, DType, QuantParams, Rounding, Shape};
+use kinglet::{Activation, ChannelOrder, DType, QuantParams, Rounding};
 
-use super::lookup;
-use super::scales::affine;
-use crate::graph::{Convert, Function, Graph, Node, Op, Real, Stored, StoredConstant, StoredFunction, StoredWeights};
-use crate::graph::{Unary, Weights};
-use crate::network::{self, Network, Pixels, TensorInfo};
+use super::int16::{self, Form, Int16, UNIT};
+use super::{Prepared, QuantizeError, float16, int8};
+use crate::elements;
+use crate::graph::{Graph, Node, Op, Real, Stored};
+use crate::network::{self, Network, Pixels, TensorId, TensorInfo};
 
-/// The largest magnitude of a weight: symmetric, as TensorFlow Lite has it.
-const WEIGHT_MAX: f64 = 127.0;
+/// The layers of an int8 network that are something else, by their names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// Those in float16.
+    pub float16: Vec<String>,
+    /// Those with int16 activations.
+    pub int16: Vec<String>,
+}
 
-/// The largest magnitude of a bias: far enough from the accumulator's ends.
-const BIAS_MAX: f64 = (1 << 29) as f64;
-
-/// The same of an accumulator of 64 bits, which is multiplied by one of 15 bits.
-const INT16_BIAS_MAX: f64 = (1u64 << 45) as f64;
-
-/// The integer network; `quants` has the quantization of every value.
-pub fn emit(network: &Graph<Real>, quants: &[QuantParams]) -> Network {
-    let tensor = |(node, quant): (&Node<Real>, &QuantParams)| TensorInfo {
-        name: node.name.clone(),
-        shape: node.shape,
-        dtype: DType::I8,
-        quant: *quant,
-    };
-    let node = |(output, node): (usize, &Node<Real>)| network::Node {
-        name: node.name.clone(),
-        op: op(node, quants[node.inputs[0].0], quants[output]),
-        activation: node.activation,
-        inputs: node.inputs.iter().map(|input| input.0).collect(),
-        output,
-        rounding: Rounding::Double,
-    };
-    Network {
-        name: network.name.clone(),
-        tensors: network.nodes.iter().zip(quants).map(tensor).collect(),
-        nodes: network.nodes.iter().enumerate().skip(1).map(node).collect(),
-        input: 0,
-        output: network.output().0,
-        labels: network.labels.clone(),
-        pixels: Some(pixels(network, quants[0], DType::I8)),
+impl Kept {
+    /// What the activations of layer `name` are.
+    fn dtype(&self, name: &str) -> DType {
+        let among = |names: &[String]| names.iter().any(|kept| kept == name);
+        if among(&self.float16) {
+            DType::F16
+        } else if among(&self.int16) {
+            DType::I16
+        } else {
+            DType::I8
+        }
     }
 }
 
-/// The int8 form of a node.
-pub(super) fn op(node: &Node<Real>, input: QuantParams, output: QuantParams) -> Op<Stored> {
-    match node.op {
-        Op::Activate(_) => Op::Function(StoredFunction::Table(table(node, input, output))),
-        _ => infallible(node.op.convert(&Int8 { node, input, output })),
+/// The int8 network; `quants` has the quantization of every value.
+pub fn int8(network: &Graph<Real>, quants: &[QuantParams]) -> Network {
+    let found = Emission::new(network, quants, DType::I8).finish(network, |_| DType::I8);
+    found.expect("integers saturate")
+}
+
+/// The network in half precision.
+///
+/// # Errors
+/// When a number is beyond the largest f16.
+pub fn float16(network: &Graph<Real>) -> Result<Network, QuantizeError> {
+    let quants = vec![QuantParams::REAL; network.nodes.len()];
+    Emission::new(network, &quants, DType::F16).finish(network, |_| DType::F16)
+}
+
+/// The network with int8 weights and int16 activations, from its input on. Functions that the scheme has no operator for
+/// go by way of half precision.
+///
+/// # Errors
+/// As [`float16()`].
+pub fn int16(Prepared { float, quants, .. }: &Prepared) -> Result<Network, QuantizeError> {
+    Emission::new(float, quants, DType::I16).finish(float, |_| DType::I16)
+}
+
+/// The int8 network but for the layers that are `kept`.
+///
+/// # Errors
+/// When no layer has such a name, or one is named twice, and as [`float16()`].
+pub fn mixed(Prepared { float, corrected, quants }: &Prepared, kept: &Kept) -> Result<Network, QuantizeError> {
+    for name in kept.float16.iter().chain(&kept.int16) {
+        if !float.nodes[1..].iter().any(|node| node.name == *name) {
+            let names = float.nodes.iter().skip(1).map(|node| node.name.as_str()).collect::<Vec<_>>().join(", ");
+            return Err(QuantizeError::UnknownLayer { name: name.clone(), names });
+        }
+        if kept.float16.contains(name) && kept.int16.contains(name) {
+            return Err(QuantizeError::NamedTwice(name.clone()));
+        }
     }
+    Emission::new(float, quants, DType::I8).finish(corrected, |name| kept.dtype(name))
 }
 
 /// What cannot fail.
@@ -60,119 +81,159 @@ pub(super) fn infallible<T>(result: Result<T, Infallible>) -> T {
     result.unwrap_or_else(|never| match never {})
 }
 
-/// Constants for int8 activations of these quantizations.
-struct Int8<'n> {
-    node: &'n Node<Real>,
-    input: QuantParams,
-    output: QuantParams,
+/// A network in the making. The first form of each of the folded network's values is the tensor of its number.
+struct Emission<'q> {
+    float: &'q Graph<Real>,
+    quants: &'q [QuantParams],
+    /// The tensor of each value in each type, as far as there is one.
+    forms: HashMap<(usize, DType), TensorId>,
+    network: Network,
 }
 
-impl Convert<Real, Stored> for Int8<'_> {
-    type Error = Infallible;
-
-    fn weights(&self, weights: &Weights) -> Result<StoredWeights, Infallible> {
-        Ok(Quantized::new(weights, self.input, self.output, BIAS_MAX).stored())
+impl<'q> Emission<'q> {
+    /// No node yet; the input has elements of type `dtype`.
+    fn new(float: &'q Graph<Real>, quants: &'q [QuantParams], dtype: DType) -> Self {
+        let tensor = |(node, quant): (&Node<Real>, &QuantParams)| TensorInfo {
+            name: node.name.clone(),
+            shape: node.shape,
+            dtype: DType::I8,
+            quant: *quant,
+        };
+        let network = Network {
+            name: float.name.clone(),
+            tensors: float.nodes.iter().zip(quants).map(tensor).collect(),
+            nodes: Vec::new(),
+            input: 0,
+            output: float.output().0,
+            labels: float.labels.clone(),
+            pixels: None,
+        };
+        let mut emission = Self { float, quants, forms: HashMap::new(), network };
+        emission.set_dtype(0, dtype);
+        emission
     }
 
-    fn constant(&self, numbers: &Vec<f32>) -> Result<StoredConstant, Infallible> {
-        let (min, max) = numbers.iter().fold((0f32, 0f32), |(min, max), &x| (min.min(x), max.max(x)));
-        let quant = affine(min.into(), max.into());
-        Ok(StoredConstant { data: numbers.iter().map(|&x| element(x, quant).into()).collect(), quant })
-    }
-
-    fn function(&self, _function: &Function) -> Result<StoredFunction, Infallible> {
-        Ok(StoredFunction::Table(table(self.node, self.input, self.output)))
-    }
-}
-
-/// The element that stands for a real number.
-fn element(real: f32, quant: QuantParams) -> i8 {
-    quantize(real, quant).clamp(DType::I8.min(), DType::I8.max()) as i8
-}
-
-/// A function of one element, as the table of all inputs: TensorFlow Lite's, where it has the function, so that the network
-/// can be written as a file of its; else every entry is the nearest.
-fn table(node: &Node<Real>, input: QuantParams, output: QuantParams) -> Vec<i8> {
-    let is = |unary| matches!(&node.op, Op::Function(f) if *f == Function::X.then(unary));
-    let theirs = match () {
-        () if is(Unary::Sigmoid) => lookup::logistic(input, output, Rounding::Double).ok(),
-        () if is(Unary::Tanh) => lookup::tanh(input, output, Rounding::Double).ok(),
-        () => None,
-    };
-    let entry = |q: i32| element(node.forward(&[(&[input.dequantize(q)], Shape::vector(1))])[0], output);
-    theirs.unwrap_or_else(|| (DType::I8.min()..=DType::I8.max()).map(entry).collect())
-}
-
-/// The weights and the bias that a layer has after rounding, as real numbers.
-pub fn rounded(weights: &Weights, input: QuantParams, output: QuantParams) -> Weights {
-    Quantized::new(weights, input, output, BIAS_MAX).reals(weights, input)
-}
-
-/// Weights per output channel, and the bias in units of input scale times weight scale.
-pub(super) struct Quantized {
-    pub(super) weights: Vec<i8>,
-    pub(super) scales: Vec<f32>,
-    pub(super) bias: Vec<i64>,
-}
-
-impl Quantized {
-    /// For int16 activations, of these quantizations.
-    pub(super) fn int16(weights: &Weights, input: QuantParams, output: QuantParams) -> Self {
-        Self::new(weights, input, output, INT16_BIAS_MAX)
-    }
-
-    /// As a network has them.
-    pub(super) fn stored(self) -> StoredWeights {
-        let Self { weights, scales, bias } = self;
-        StoredWeights::Int8 { weights, scales, bias }
-    }
-
-    /// The numbers that the integers stand for, in the layout of `weights`.
-    pub(super) fn reals(self, weights: &Weights, input: QuantParams) -> Weights {
-        let mut rounded = weights.clone();
-        for (index, (weight, q)) in rounded.weights.iter_mut().zip(self.weights).enumerate() {
-            *weight = f32::from(q) * self.scales[weights.channel_of(index)];
+    /// Adds the pixel tables and every node, with the type of activations that `form` says. Layers in int8 have the biases of
+    /// `corrected`.
+    fn finish(mut self, corrected: &Graph<Real>, form: impl Fn(&str) -> DType) -> Result<Network, QuantizeError> {
+        self.network.pixels = Some(self.pixels()?);
+        for (output, (node, corrected)) in self.float.nodes.iter().zip(&corrected.nodes).enumerate().skip(1) {
+            let dtype = form(&node.name);
+            let inputs: Vec<TensorId> = node.inputs.iter().map(|input| self.form(input.0, dtype)).collect();
+            self.set_dtype(output, dtype);
+            match dtype {
+                DType::I8 => {
+                    let op = int8::op(corrected, self.quants[node.inputs[0].0], self.quants[output]);
+                    self.push_node(node, op, &inputs, output);
+                }
+                DType::I16 => self.int16(node, &inputs, output),
+                _ => self.push_node(node, float16::op(node)?, &inputs, output),
+            }
         }
-        for ((real, q), scale) in rounded.bias.iter_mut().zip(self.bias).zip(self.scales) {
-            *real = (q as f64 * f64::from(scale) * f64::from(input.scale)) as f32;
-        }
-        rounded
+        Ok(self.network)
     }
 
-    fn new(weights: &Weights, input: QuantParams, output: QuantParams, bias_max: f64) -> Self {
-        let scale = |(channel, bias): (usize, &f32)| {
-            let largest = weights.of(channel).fold(0.0, |max: f64, w| max.max(f64::from(w).abs()));
-            // A zero channel still needs a bias with enough resolution, and a large bias must fit.
-            let finest = f64::from(output.scale) / f64::from(1 << 16);
-            let least = (f64::from(*bias).abs() / bias_max).max(finest) / f64::from(input.scale);
-            (largest / WEIGHT_MAX).max(least) as f32
+    /// What pixels become: one table for all channels when they are the same.
+    fn pixels(&self) -> Result<Pixels, QuantizeError> {
+        let TensorInfo { shape, dtype, quant, .. } = self.network.tensors[0];
+        let reals: Vec<f32> = (0..shape.c as usize).flat_map(|c| self.float.preprocess.table(c)).collect();
+        let mut tables = match dtype {
+            DType::F16 => float16::ordinals(&reals, "the input")?,
+            _ => reals.into_iter().map(|real| elements::of(real, quant, dtype)).collect(),
         };
-        let scales: Vec<f32> = weights.bias.iter().enumerate().map(scale).collect();
-        let quantized = |(index, &weight): (usize, &f32)| {
-            let scale = scales[weights.channel_of(index)];
-            (f64::from(weight) / f64::from(scale)).round().clamp(-WEIGHT_MAX, WEIGHT_MAX) as i8
-        };
-        let in_units = |(&bias, &scale): (&f32, &f32)| {
-            (f64::from(bias) / (f64::from(input.scale) * f64::from(scale))).round() as i64
-        };
-        Self {
-            weights: weights.weights.iter().enumerate().map(quantized).collect(),
-            bias: weights.bias.iter().zip(&scales).map(in_units).collect(),
-            scales,
+        if tables.chunks(256).all(|table| table == &tables[..256]) {
+            tables.truncate(256);
+        }
+        Ok(Pixels { order: if shape.c == 3 { ChannelOrder::Rgb } else { ChannelOrder::Grey }, tables })
+    }
+
+    /// The quantization of a value in elements of type `dtype`.
+    fn quant(&self, value: usize, dtype: DType) -> QuantParams {
+        match dtype {
+            DType::I8 => self.quants[value],
+            DType::I16 => int16::quant(self.quants[value]),
+            _ => QuantParams::REAL,
         }
     }
-}
 
-/// What pixels become in elements of type `dtype`.
-pub(super) fn pixels(network: &Graph<Real>, input: QuantParams, dtype: DType) -> Pixels {
-    let entry = |real: f32| quantize(real, input).clamp(dtype.min(), dtype.max()) as i16;
-    joined(network, (0..network.input.c as usize).flat_map(|c| network.preprocess.table(c).map(entry)).collect())
-}
-
-/// One of the `tables` of all channels when they are the same, else all.
-pub(super) fn joined(network: &Graph<Real>, mut tables: Vec<i16>) -> Pixels {
-    if tables.chunks(256).all(|table| table == &tables[..256]) {
-        tables.truncate(256);
+    /// Sets the element type of the tensor of a value's number.
+    fn set_dtype(&mut self, value: usize, dtype: DType) {
+        let quant = self.quant(value, dtype);
+        let tensor = &mut self.network.tensors[value];
+        (tensor.dtype, tensor.quant) = (dtype, quant);
+        self.forms.insert((value, dtype), value);
     }
-    Pixels { order: if network.input.c == 3 { ChannelOrder::Rgb } else { ChannelOrder::Grey }, tables }
+
+    /// A new tensor of the shape of `like`.
+    fn tensor(&mut self, name: String, like: TensorId, dtype: DType, quant: QuantParams) -> TensorId {
+        let shape = self.network.tensors[like].shape;
+        self.network.tensors.push(TensorInfo { name, shape, dtype, quant });
+        self.network.tensors.len() - 1
+    }
+
+    /// A node of the folded network over `op`.
+    fn push_node(&mut self, node: &Node<Real>, op: Op<Stored>, inputs: &[TensorId], output: TensorId) {
+        self.push(&node.name, op, node.activation, inputs, output);
+    }
+
+    fn push(&mut self, name: &str, op: Op<Stored>, activation: Activation, inputs: &[TensorId], output: TensorId) {
+        let int16 = self.network.tensors[output].dtype == DType::I16;
+        let rounding = if int16 && op.weights().is_some() { Rounding::Wide } else { Rounding::Double };
+        let (name, inputs) = (name.to_owned(), inputs.to_vec());
+        self.network.nodes.push(network::Node { name, op, activation, inputs, output, rounding });
+    }
+
+    /// The tensor of a value in elements of type `dtype`, converted where there is none yet.
+    fn form(&mut self, value: usize, dtype: DType) -> TensorId {
+        if let Some(&tensor) = self.forms.get(&(value, dtype)) {
+            return tensor;
+        }
+        let name = format!("{} as {}", self.network.tensors[value].name, dtype.name());
+        let output = self.tensor(name.clone(), value, dtype, self.quant(value, dtype));
+        self.convert(&name, value, output);
+        self.forms.insert((value, dtype), output);
+        output
+    }
+
+    /// The same numbers in elements of another type, or with another scale.
+    fn convert(&mut self, name: &str, input: TensorId, output: TensorId) {
+        self.push(name, Op::Activate(Activation::None), Activation::None, &[input], output);
+    }
+
+    /// A node over int16 activations.
+    fn int16(&mut self, node: &Node<Real>, inputs: &[TensorId], output: TensorId) {
+        let [from, to] = [inputs[0], output].map(|tensor| self.network.tensors[tensor].quant);
+        let op = infallible(node.op.convert(&Int16 { node, input: from, output: to }));
+        let form = if let Op::Function(function) = &node.op { Some(Form::of(function)) } else { None };
+        let name = &node.name;
+        match form {
+            Some(Form::Curve(_)) => self.in_units(name, op, inputs, output),
+            Some(Form::Gate(_)) => {
+                let gate = self.tensor(format!("{name} gate"), output, DType::I16, UNIT);
+                self.push(&format!("{name} gate"), op, Activation::None, inputs, gate);
+                self.push(name, Op::Mul, Activation::None, &[inputs[0], gate], output);
+            }
+            Some(Form::Pieces) => {
+                let [before, after] = ["before", "after"].map(|when| {
+                    let name = format!("{name} {when}");
+                    (self.tensor(name.clone(), output, DType::F16, QuantParams::REAL), name)
+                });
+                self.convert(&before.1, inputs[0], before.0);
+                self.push(name, op, Activation::None, &[before.0], after.0);
+                self.convert(&after.1, after.0, output);
+            }
+            None if matches!(op, Op::Softmax { .. }) => self.in_units(name, op, inputs, output),
+            Some(Form::Slope(_)) | None => self.push_node(node, op, inputs, output),
+        }
+    }
+
+    /// A node whose results are in [`UNIT`]s, whatever the scale of its output.
+    fn in_units(&mut self, name: &str, op: Op<Stored>, inputs: &[TensorId], output: TensorId) {
+        if self.network.tensors[output].quant.same(UNIT) {
+            return self.push(name, op, Activation::None, inputs, output);
+        }
+        let units = self.tensor(format!("{name} in units"), output, DType::I16, UNIT);
+        self.push(name, op, Activation::None, inputs, units);
+        self.convert(&format!("{name} rescaled"), units, output);
+    }
 }

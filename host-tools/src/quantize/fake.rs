@@ -2,7 +2,7 @@
 
 use kinglet::{Clamp, QuantParams};
 
-use super::emit;
+use super::int8;
 use super::forward::Values;
 use crate::graph::{Graph, Node, Real};
 
@@ -15,7 +15,7 @@ pub fn fake(x: f32, quant: QuantParams) -> f32 {
 pub fn node(node: &Node<Real>, quants: &[QuantParams], output: usize) -> Node<Real> {
     let mut node = node.clone();
     if let Some(weights) = node.op.weights_mut() {
-        *weights = emit::rounded(weights, quants[node.inputs[0].0], quants[output]);
+        *weights = int8::rounded(weights, quants[node.inputs[0].0], quants[output]);
     }
     node
 }

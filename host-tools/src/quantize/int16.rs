@@ -9,7 +9,7 @@ use kinglet::ops::{Curve, Softmax};
 use kinglet::quant::quantize;
 use kinglet::{DType, QuantParams};
 
-use super::emit::Quantized;
+use super::int8::Quantized;
 use super::pieces;
 use super::scales::TANH;
 use crate::graph::{

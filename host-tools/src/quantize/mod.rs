@@ -13,8 +13,8 @@ pub mod float16;
 pub mod fold;
 pub mod forward;
 pub mod int16;
+pub mod int8;
 pub mod lookup;
-pub mod mixed;
 pub mod observe;
 pub mod pieces;
 pub mod ranges;
@@ -156,19 +156,6 @@ pub fn quantize(
     Ok(Prepared::new(graph, params, batches, options)?.network())
 }
 
-/// Quantizes `graph` to int8 weights and int16 activations.
-///
-/// # Errors
-/// As [`quantize()`].
-pub fn int16(
-    graph: &Graph,
-    params: &Params,
-    batches: impl IntoIterator<Item = Array4<f32>>,
-    options: &Options,
-) -> Result<Network, QuantizeError> {
-    Prepared::new(graph, params, batches, options)?.int16()
-}
-
 /// All that quantization decides, before anything is rounded.
 #[derive(Clone, Debug)]
 pub struct Prepared {
@@ -240,15 +227,15 @@ impl Prepared {
 
     /// The integer network.
     pub fn network(&self) -> Network {
-        emit::emit(&self.corrected, &self.quants)
+        emit::int8(&self.corrected, &self.quants)
     }
 
-    /// The network with int16 activations: [`mixed::int16`].
+    /// The network with int16 activations: [`emit::int16`].
     ///
     /// # Errors
-    /// As [`mixed::int16`].
+    /// As [`emit::int16`].
     pub fn int16(&self) -> Result<Network, QuantizeError> {
-        mixed::int16(self)
+        emit::int16(self)
     }
 }
 

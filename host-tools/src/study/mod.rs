@@ -19,7 +19,7 @@ use rayon::prelude::*;
 use crate::data::{Dataset, Source};
 use crate::device::Board;
 use crate::graph::{Block, NetworkRecipe, Norm};
-use crate::report::progress::styled;
+use crate::progress::styled;
 use crate::report::table::Table;
 use crate::train::{Recipe, Schedule, TrainError, Trained, Trainer};
 

@@ -6,6 +6,7 @@
 mod augment;
 mod backdrop;
 mod camera;
+mod curves;
 mod distill;
 mod engine;
 mod error;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanDuration, ProgressBar};
 
 use super::Event;
-use crate::report::progress::styled;
+use crate::progress::styled;
 
 /// So many batches tell how long an epoch takes; the first allocates everything and is not among them.
 const BATCHES: usize = 20;

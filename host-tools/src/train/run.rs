@@ -6,8 +6,8 @@ use super::optimizer::Memory;
 use super::{Epoch, Recipe, TrainError, Trained, Trainer, Untuned, history};
 use crate::data::Dataset;
 use crate::files;
+use super::curves;
 use crate::graph;
-use crate::report::curves;
 
 /// A folder that a training writes to and can be resumed from.
 #[derive(Clone, Debug)]

@@ -297,7 +297,7 @@ fn a_tuned_run_exports_what_was_trained() {
     let stored = crate::graph::load(&run.file("weights.safetensors")).unwrap();
     assert_eq!(stored.params, tuned.params);
     let mut options = deploy::Options::default();
-    let network = deploy::quantize(&stored.graph, &stored.params, &data.train, &options).unwrap();
+    let network = deploy::prepare(&stored.graph, &stored.params, &data.train, &options).unwrap().network();
     for tensor in &network.tensors {
         let range = stored.params.get(&format!("range/{}", tensor.name)).unwrap();
         let scale = (f64::from(range[1]) - f64::from(range[0])) / 255.0;
@@ -314,7 +314,7 @@ fn a_tuned_run_exports_what_was_trained() {
     }
     // Calibrated anew, the ranges are others.
     options.quantize.anew = true;
-    let anew = deploy::quantize(&stored.graph, &stored.params, &data.train, &options).unwrap();
+    let anew = deploy::prepare(&stored.graph, &stored.params, &data.train, &options).unwrap().network();
     assert_ne!(anew.tensors, network.tensors);
 }
 
@@ -365,7 +365,7 @@ fn quantization_aware_training_mends_what_calibration_breaks() {
     let calibrate: quantize::Calibration = "percentile:90".parse().unwrap();
     let options = quantize::Options { calibration: calibrate, ..quantize::Options::default() };
     let options = deploy::Options { quantize: options, ..deploy::Options::default() };
-    let network = deploy::quantize(&float.graph, &float.params, &data.train, &options).unwrap();
+    let network = deploy::prepare(&float.graph, &float.params, &data.train, &options).unwrap().network();
     let exported = crate::export::to_bytes(&network, &crate::export::Options::default()).unwrap();
     let model = kinglet::Model::new(&exported.bytes).unwrap();
     let outputs = simulate::run(model, &simulate::Images::Pixels(data.test.images.clone())).unwrap();

@@ -11,11 +11,11 @@ use kinglet_tools::graph::{
 };
 use kinglet_tools::network::{Network, Node, TensorInfo};
 use kinglet_tools::quantize::fake::Noise;
-use kinglet_tools::quantize::mixed::Kept;
+use kinglet_tools::quantize::emit::Kept;
 use kinglet_tools::quantize::{Prepared, QuantizeError, fold, pieces};
 use kinglet_tools::simulate::{self, Images};
 use kinglet_tools::train::{Recipe, RunFolder};
-use kinglet_tools::{deploy, export, graph, quantize};
+use kinglet_tools::{deploy, elements, export, graph, quantize};
 use ndarray::{Array4, ArrayD, Axis, IxDyn};
 use oracle::{Map, Real, Taps};
 use proptest::prelude::*;
@@ -380,10 +380,10 @@ fn networks_with_curves() {
         noise.decibels()
     };
     let float16 = run(&deploy::float16(&graph, &params).unwrap());
-    let int8 = run(&quantize::mixed::emit(&prepared, &Kept::default()).unwrap());
+    let int8 = run(&quantize::emit::mixed(&prepared, &Kept::default()).unwrap());
     let kept = |names: &[&str]| {
         let float16 = names.iter().map(|&name| name.into()).collect();
-        run(&quantize::mixed::emit(&prepared, &Kept { float16, int16: Vec::new() }).unwrap())
+        run(&quantize::emit::mixed(&prepared, &Kept { float16, int16: Vec::new() }).unwrap())
     };
     let curves = kept(&["tanh", "sigmoid", "silu", "gelu"]);
     let all: Vec<&str> = prepared.float.nodes[1..].iter().map(|node| node.name.as_str()).collect();
@@ -398,9 +398,9 @@ fn networks_with_curves() {
 fn ordinals_and_bytes_are_inverse() {
     for bits in (0..=u16::MAX).filter(|&bits| f16::from_bits(bits).is_finite()) {
         let bytes = bits.to_le_bytes();
-        let elements = simulate::to_elements(&bytes, DType::F16);
+        let elements = elements::to_elements(&bytes, DType::F16);
         let zero = bits == 0x8000;
-        assert!(zero || simulate::to_bytes(&elements, DType::F16) == bytes);
+        assert!(zero || elements::to_bytes(&elements, DType::F16) == bytes);
         assert_eq!(from_ordinal(elements[0].into()), f16::from_bits(bits));
     }
 }
@@ -451,7 +451,7 @@ fn layers_stay_in_float16_within_an_int8_network() {
     let data = recipe.data.load().unwrap();
     let prepared = deploy::prepare(&trained.graph, &trained.params, &data.train, &deploy::Options::default()).unwrap();
     let run = |kept: &[String]| {
-        let network = quantize::mixed::emit(&prepared, &Kept { float16: kept.to_vec(), int16: Vec::new() }).unwrap();
+        let network = quantize::emit::mixed(&prepared, &Kept { float16: kept.to_vec(), int16: Vec::new() }).unwrap();
         let bytes = export::to_bytes(&network, &export::Options::default()).unwrap().bytes;
         let model = Model::new(&bytes).unwrap();
         let outputs = simulate::run(model, &Images::Pixels(data.test.images.clone())).unwrap();
@@ -480,7 +480,7 @@ fn layers_stay_in_float16_within_an_int8_network() {
     let (all, conversions) = run(&names);
     // The input is int8 pixels still.
     assert!(conversions == 1 && noise(&all) < noise(&int8) / 4.0, "{conversions}: {} {}", noise(&all), noise(&int8));
-    let unknown = quantize::mixed::emit(&prepared, &Kept { float16: vec!["nothing".into()], int16: Vec::new() });
+    let unknown = quantize::emit::mixed(&prepared, &Kept { float16: vec!["nothing".into()], int16: Vec::new() });
     assert!(matches!(unknown, Err(QuantizeError::UnknownLayer { name, .. }) if name == "nothing"));
 }
 

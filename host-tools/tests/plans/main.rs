@@ -12,10 +12,11 @@ use kinglet::kernels::{Active, Backend};
 use kinglet::memory::{Memory, Region};
 use kinglet::ops::{Io, Operands};
 use kinglet::{DType, Model, Observer, Place, Session, Shape, StepEvent, Tensor};
-use kinglet_tools::export::{self, Constants, Exported};
+use kinglet_tools::export::{self, Exported};
 use kinglet_tools::graph::Op;
+use kinglet_tools::lower::{Program, lower};
 use kinglet_tools::network::Network;
-use kinglet_tools::plan::{Options, Plan, Program, Streaming};
+use kinglet_tools::plan::{Options, Plan, Streaming};
 use proptest::prelude::*;
 
 fn exported(network: &Network, streaming: Streaming) -> Exported {
@@ -37,9 +38,8 @@ fn input(network: &Network) -> Vec<i8> {
 
 /// The bytes of every tensor of the network, each node run by itself in memory of its own.
 fn apart(network: &Network) -> HashMap<usize, Vec<i8>> {
-    let constants: Vec<Constants> =
-        network.nodes.iter().map(|node| Constants::of(network, node)).collect::<Result<_, _>>().unwrap();
-    let program = Program::new(network, &constants).unwrap();
+    let nodes = lower(network).unwrap();
+    let program = Program::new(network, &nodes);
     let mut values = HashMap::from([(network.input, input(network))]);
     for node in &network.nodes {
         let value = if node.op == Op::Concat {
@@ -272,9 +272,8 @@ proptest! {
             prop_assert_eq!(first_difference::<Active>(&network, &bytes, &expected), None, "{:?}", streaming);
             prop_assert!(plan.arena_len >= plan.lower_bound);
             if streaming == Streaming::Steps {
-                let constants: Vec<Constants> =
-                    network.nodes.iter().map(|node| Constants::of(&network, node)).collect::<Result<_, _>>().unwrap();
-                prop_assert!(Shadow::accepts(&network, &plan, &Program::new(&network, &constants).unwrap()));
+                let nodes = lower(&network).unwrap();
+                prop_assert!(Shadow::accepts(&network, &plan, &Program::new(&network, &nodes)));
                 prop_assert!(plan.arena_len <= greedy_by_size(&plan));
             }
         }

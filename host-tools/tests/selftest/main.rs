@@ -18,7 +18,7 @@ use kinglet::kernels::Portable;
 use kinglet::ops::OpKind;
 use kinglet::{DType, Model, Session};
 use kinglet_tools::device::{self, Build, Program, emulated_boards};
-use kinglet_tools::{export, simulate};
+use kinglet_tools::{elements, export};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -131,7 +131,7 @@ fn cases_are_sensitive() {
         let mut output = || {
             let input = random_input(&model, &mut rng);
             let output = model.output();
-            simulate::to_elements(&infer(model, &input), output.dtype)
+            elements::to_elements(&infer(model, &input), output.dtype)
         };
         let (first, second) = (output(), output());
         assert_ne!(first, second, "{}: the output does not depend on the input", model.name());

@@ -17,8 +17,8 @@ use kinglet_tools::graph::{
 use kinglet_tools::import::{self, tflite};
 use kinglet_tools::network::Network;
 use kinglet_tools::quantize::fake::Noise;
-use kinglet_tools::quantize::mixed::Kept;
-use kinglet_tools::quantize::{self, Calibration, Method, Prepared, QuantizeError, fold, mixed};
+use kinglet_tools::quantize::emit::Kept;
+use kinglet_tools::quantize::{self, Calibration, Method, Prepared, QuantizeError, emit, fold};
 use kinglet_tools::simulate::{self, Images};
 use kinglet_tools::train::{Recipe, RunFolder};
 use kinglet_tools::{deploy, export, graph};
@@ -254,7 +254,7 @@ proptest! {
         let graph = seeds.graph();
         let params = params(&graph, seeds.seed);
         let images = images(graph.input, 3, seeds.seed);
-        let network = quantize::int16(&graph, &params, [images.clone()], &options()).unwrap();
+        let network = Prepared::new(&graph, &params, [images.clone()], &options()).unwrap().int16().unwrap();
         let (outputs, _) = run(&network, &images);
         let scale = network.tensors[network.input].quant.scale;
         for (image, outputs) in images.axis_iter(Axis(0)).zip(outputs.rows()) {
@@ -319,7 +319,7 @@ fn layers_of_an_int8_network() {
     let prepared = Prepared::new(&graph, &params, [images.clone()], &quantize::Options::default()).unwrap();
     let names: Vec<String> = prepared.float.nodes[1..].iter().map(|node| node.name.clone()).collect();
     let noise = |kept: Kept| {
-        let network = mixed::emit(&prepared, &kept).unwrap();
+        let network = emit::mixed(&prepared, &kept).unwrap();
         decibels(&prepared.float, &images, &run(&network, &images).1)
     };
     let int8 = noise(Kept::default());
@@ -334,10 +334,10 @@ fn layers_of_an_int8_network() {
         assert!(both > int8, "{name}: {both} dB after {int8}");
     }
     let twice = Kept { int16: vec!["first".into()], float16: vec!["first".into()] };
-    assert!(matches!(mixed::emit(&prepared, &twice), Err(QuantizeError::NamedTwice(name)) if name == "first"));
+    assert!(matches!(emit::mixed(&prepared, &twice), Err(QuantizeError::NamedTwice(name)) if name == "first"));
     let unknown = Kept { int16: vec!["third".into()], ..Kept::default() };
     assert!(
-        matches!(mixed::emit(&prepared, &unknown), Err(QuantizeError::UnknownLayer { name, .. }) if name == "third")
+        matches!(emit::mixed(&prepared, &unknown), Err(QuantizeError::UnknownLayer { name, .. }) if name == "third")
     );
 }
 
@@ -399,7 +399,7 @@ fn shipped_networks_keep_their_accuracy() {
         let trained = graph::load(&folder.file("weights.safetensors")).unwrap();
         let data = recipe.data.load().unwrap();
         let quantization = deploy::Options { quantize: options(), ..deploy::Options::default() };
-        let network = deploy::int16(&trained.graph, &trained.params, &data.train, &quantization).unwrap();
+        let network = deploy::prepare(&trained.graph, &trained.params, &data.train, &quantization).unwrap().int16().unwrap();
         let exported = export::to_bytes(&network, &export::Options::default()).unwrap();
         let model = Model::new(&exported.bytes).unwrap();
         let outputs = simulate::run(model, &Images::Pixels(data.test.images.clone())).unwrap();
@@ -433,7 +433,7 @@ fn shipped_networks_keep_their_accuracy() {
 fn halves_are_no_tensorflow_lite() {
     let graph = curve(Function::gelu(false));
     let (params, images) = (params(&graph, 5), images(graph.input, 4, 6));
-    let network = quantize::int16(&graph, &params, [images], &options()).unwrap();
+    let network = Prepared::new(&graph, &params, [images], &options()).unwrap().int16().unwrap();
     let refused = tflite::to_bytes(&network).unwrap_err().to_string();
     assert!(refused.contains("function") && refused.contains("float16"), "{refused}");
 }

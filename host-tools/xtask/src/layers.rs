@@ -20,18 +20,11 @@ const LADDERS: [(&str, &str); 2] = [("src", "## The runtime"), ("host-tools/src"
 /// Arrows that still run up or in a circle.
 const KNOWN: &[(&str, &str)] = &[
     ("chain", "format"),
-    ("device", "report"),
-    ("import", "simulate"),
     ("pixels", "format"),
-    ("plan", "export"),
     ("plan", "format"),
-    ("quantize", "report"),
     ("simd", "layers"),
-    ("simulate", "device"),
     ("sys", "kernels"),
     ("sys", "quant"),
-    ("train", "deploy"),
-    ("train", "report"),
 ];
 
 /// One module uses another: the first place where it does.

@@ -102,7 +102,7 @@ impl Writer<'_> {
 
     /// A constant quantized as activations of type `dtype` are.
     fn quantized(&mut self, name: String, dims: Vec<i32>, data: &[i16], (dtype, quant): (DType, QuantParams)) -> i32 {
-        let index = self.constant(name, dims, type_of(dtype), crate::simulate::to_bytes(data, dtype));
+        let index = self.constant(name, dims, type_of(dtype), crate::elements::to_bytes(data, dtype));
         let tensor = &mut self.file.tensors[index as usize];
         (tensor.scales, tensor.zero_points) = (vec![quant.scale], vec![quant.zero_point.into()]);
         index

@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 
-use super::chart::{self, Line, Panel};
-use crate::train::Epoch;
+use super::Epoch;
+use crate::report::chart::{self, Line, Panel};
 
 /// Three charts above each other, as SVG: mean training loss, accuracy in percent on training and held-out images,
 /// learning rate.

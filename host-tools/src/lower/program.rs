@@ -1,14 +1,10 @@
-//! From the integer network to steps over tensors: concatenations become views, or copies where a view cannot be.
+//! Steps over tensors: concatenations become views, or copies where a view cannot be.
 
 use std::collections::{HashMap, HashSet};
 
 use kinglet::ops::{Concat, Op, Operands};
-use kinglet::{Place, Shape, Tensor};
 
-use super::place::ALIGN;
-use super::segments::{Step, Value};
-use crate::export::Constants;
-use crate::export::ExportError;
+use super::Lowered;
 use crate::graph;
 use crate::network::{Network, Node, TensorId, TensorInfo};
 
@@ -41,11 +37,8 @@ pub struct ProgramStep<'n> {
 }
 
 impl<'n> Program<'n> {
-    /// Lowers a validated network over its constants, one per node.
-    ///
-    /// # Errors
-    /// Names the node that cannot be lowered.
-    pub fn new(network: &'n Network, constants: &'n [Constants]) -> Result<Self, ExportError> {
+    /// The steps of a network, whose nodes are lowered.
+    pub fn new(network: &'n Network, nodes: &'n [Lowered]) -> Self {
         let mut program = Self {
             tensors: network.tensors.clone(),
             joint: vec![None; network.tensors.len()],
@@ -54,10 +47,9 @@ impl<'n> Program<'n> {
             output: network.output,
         };
         let views = Views::choose(network);
-        for (index, (node, constants)) in network.nodes.iter().zip(constants).enumerate() {
-            let op = constants.op(network, node)?;
+        for (index, (node, lowered)) in network.nodes.iter().zip(nodes).enumerate() {
             if !matches!(node.op, graph::Op::Concat) {
-                let inputs = node.inputs.clone();
+                let (op, inputs) = (lowered.op(), node.inputs.clone());
                 program.steps.push(ProgramStep { name: &node.name, op, inputs, output: node.output });
                 continue;
             }
@@ -68,7 +60,7 @@ impl<'n> Program<'n> {
                 channel += network.tensors[input].shape.c;
             }
         }
-        Ok(program)
+        program
     }
 
     /// A copy of `input` that can be a part of a joint tensor.
@@ -100,39 +92,6 @@ impl<'n> Program<'n> {
         (0..self.joint.len()).filter(|&part| self.joint[part].is_some_and(|(of, _)| of == joint)).collect()
     }
 
-    /// The tensors as the planner's searches see them.
-    pub fn values(&self) -> Vec<Value> {
-        let value = |tensor: usize| {
-            let Shape { h, w, .. } = self.tensors[tensor].shape;
-            let (root, _) = self.root(tensor);
-            let parts = self.parts(tensor);
-            let row_bytes = w * self.pitch(tensor);
-            let ends = tensor == self.input || tensor == self.output;
-            let whole = ends || self.joint[tensor].is_some() || !parts.is_empty();
-            Value { rows: h, row_bytes, bytes: h * row_bytes, root, parts, whole }
-        };
-        (0..self.tensors.len()).map(value).collect()
-    }
-
-    /// The steps as the planner's searches see them.
-    pub fn search_steps(&self) -> Vec<Step> {
-        let rows: Vec<u32> = self.tensors.iter().map(|tensor| tensor.shape.h).collect();
-        let step = |step: &ProgramStep<'_>| {
-            let operand = |(i, &tensor): (usize, &TensorId)| {
-                let operand = i as u32;
-                let same = self.tensors[tensor].dtype == self.tensors[step.output].dtype;
-                (tensor, step.op.reach(operand), same && step.op.in_place(operand))
-            };
-            Step {
-                inputs: step.inputs.iter().enumerate().map(operand).collect(),
-                output: step.output,
-                block: step.op.row_block(),
-                scratch: self.scratch_len(step, &rows).next_multiple_of(ALIGN),
-            }
-        };
-        self.steps.iter().map(step).collect()
-    }
-
     /// Bytes of scratch that a step needs when each tensor keeps as many rows as `rows` says. It depends on shapes, pitches
     /// and rows only, not on places or moments.
     pub fn scratch_len(&self, step: &ProgramStep<'_>, rows: &[u32]) -> u32 {
@@ -148,9 +107,9 @@ impl<'n> Program<'n> {
     /// A step's operands, before they have a place and a life.
     pub fn operands(&self, step: &ProgramStep<'_>) -> Operands {
         let tensor = |id: TensorId| {
-            let TensorInfo { shape, dtype, quant, .. } = self.tensors[id];
-            let place = Place { offset: 0, pitch: self.pitch(id), rows: shape.h };
-            Tensor { shape, dtype, quant, place, first: 0, ready: 0, last: 0, joint: None }
+            let mut tensor = self.tensors[id].dense();
+            tensor.place.pitch = self.pitch(id);
+            tensor
         };
         let b = step.inputs.get(1).map(|&id| tensor(id));
         Operands { a: tensor(step.inputs[0]), b, output: tensor(step.output) }

@@ -107,7 +107,7 @@ impl Budgets {
 }
 
 /// What an exported model costs, in words.
-pub(super) fn cost(exported: &Exported) -> String {
+pub fn cost(exported: &Exported) -> String {
     let Exported { bytes, plan, time, .. } = exported;
     let arena = match plan.fast_len {
         0 => format!("{} bytes of arena", grouped(plan.arena_len.into())),
@@ -126,7 +126,7 @@ pub(super) fn cost(exported: &Exported) -> String {
 }
 
 /// A number of bytes, or of units of 1024 (K) or 1048576 (M).
-pub(super) fn bytes(text: &str) -> Result<u32, String> {
+pub fn bytes(text: &str) -> Result<u32, String> {
     let (digits, unit) = match text.strip_suffix(['K', 'k']) {
         Some(digits) => (digits, 1 << 10),
         None => text.strip_suffix(['M', 'm']).map_or((text, 1), |digits| (digits, 1 << 20)),

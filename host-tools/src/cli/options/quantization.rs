@@ -15,7 +15,7 @@ pub enum Dtype {
     F16,
     /// int8 weights and int16 activations, TensorFlow Lite's 16x8: twice the arena, for networks that lose too much in int8.
     #[value(name = "16x8")]
-    Wide,
+    Int16,
 }
 
 impl Dtype {
@@ -24,36 +24,7 @@ impl Dtype {
         match self {
             Dtype::Int8 => DType::I8,
             Dtype::F16 => DType::F16,
-            Dtype::Wide => DType::I16,
-        }
-    }
-}
-
-/// What some layers of an int8 network may be.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Wider {
-    /// Halves: weights take twice the bytes.
-    #[default]
-    F16,
-    /// int16 activations: weights stay as they are.
-    #[value(name = "16x8")]
-    Wide,
-}
-
-impl Wider {
-    /// What activations are.
-    pub fn activations(self) -> DType {
-        match self {
-            Wider::F16 => DType::F16,
-            Wider::Wide => DType::I16,
-        }
-    }
-
-    /// The option of `kinglet export` for it.
-    pub fn option(self) -> &'static str {
-        match self {
-            Wider::F16 => "--keep-f16",
-            Wider::Wide => "--keep-16x8",
+            Dtype::Int16 => DType::I16,
         }
     }
 }
@@ -81,12 +52,12 @@ impl Quantization {
     /// When they say what is for another type.
     pub fn options(&self, dtype: Dtype) -> Result<quantize::Options> {
         let Self { calibrate, equalize, correct_bias } = *self;
-        let is_wide = dtype == Dtype::Wide;
+        let int16 = dtype == Dtype::Int16;
         ensure!(
-            !(correct_bias && is_wide),
+            !(correct_bias && int16),
             "--correct-bias takes off what rounding to int8 adds: --dtype 16x8 adds next to nothing"
         );
-        let default = if is_wide { Calibration::Fixed(Method::MinMax) } else { Calibration::default() };
+        let default = if int16 { Calibration::Fixed(Method::MinMax) } else { Calibration::default() };
         let (calibration, anew) = (calibrate.unwrap_or(default), calibrate.is_some());
         Ok(quantize::Options { calibration, equalize, correct_bias, anew })
     }

@@ -33,16 +33,19 @@ pub(super) fn scale(curve: Curve, scale: f32) -> Result<[u32; 2], String> {
     Ok([multiplier as u32, shift])
 }
 
+/// Bytes of a table of the softmax.
+pub(super) const SOFTMAX: usize = 2 * 513;
+
 /// The two tables of the softmax: `e^x` over -10 to 0 and `1 / (1 + x)` over 0 to 1, in Q0.15. TensorFlow Lite Micro computes
 /// them in single precision; the desktop's kernels, which round once, in double, and two entries differ.
-pub(super) fn softmax(rounding: Rounding) -> Vec<u8> {
+pub(super) fn softmax(rounding: Rounding) -> [Vec<u8>; 2] {
     let kept: fn(f64) -> f64 = match rounding {
         Rounding::Single => |x| x,
         _ => |x| f64::from(x as f32),
     };
     let exp = interpolated(f64::exp, -10.0, 0.0, kept);
     let reciprocal = interpolated(|x| 1.0 / kept(1.0 + x), 0.0, 1.0, kept);
-    exp.into_iter().chain(reciprocal).flat_map(i16::to_le_bytes).collect()
+    [exp, reciprocal].map(|table| table.into_iter().flat_map(i16::to_le_bytes).collect())
 }
 
 /// 513 values of `f` in Q0.15 over `low..=high`, each lowered by half the error of the interpolation in the middle to the

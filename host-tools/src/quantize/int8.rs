@@ -1,0 +1,130 @@
+//! int8 weights and activations: the constants of a folded network's layers.
+
+use std::convert::Infallible;
+
+use kinglet::{DType, QuantParams, Rounding, Shape};
+
+use super::{emit, lookup};
+use super::scales::affine;
+use crate::elements;
+use crate::graph::{
+    Convert, Function, Node, Op, Real, Stored, StoredConstant, StoredFunction, StoredWeights, Unary, Weights,
+};
+
+/// The largest magnitude of a weight: symmetric, as TensorFlow Lite has it.
+const WEIGHT_MAX: f64 = 127.0;
+
+/// The largest magnitude of a bias: far enough from the accumulator's ends.
+const BIAS_MAX: f64 = (1 << 29) as f64;
+
+/// The same of an accumulator of 64 bits, which is multiplied by one of 15 bits.
+const INT16_BIAS_MAX: f64 = (1u64 << 45) as f64;
+
+/// The int8 form of a node.
+pub(super) fn op(node: &Node<Real>, input: QuantParams, output: QuantParams) -> Op<Stored> {
+    match node.op {
+        Op::Activate(_) => Op::Function(StoredFunction::Table(table(node, input, output))),
+        _ => emit::infallible(node.op.convert(&Int8 { node, input, output })),
+    }
+}
+
+/// Constants for int8 activations of these quantizations.
+struct Int8<'n> {
+    node: &'n Node<Real>,
+    input: QuantParams,
+    output: QuantParams,
+}
+
+impl Convert<Real, Stored> for Int8<'_> {
+    type Error = Infallible;
+
+    fn weights(&self, weights: &Weights) -> Result<StoredWeights, Infallible> {
+        Ok(Quantized::new(weights, self.input, self.output, BIAS_MAX).stored())
+    }
+
+    fn constant(&self, numbers: &Vec<f32>) -> Result<StoredConstant, Infallible> {
+        let (min, max) = numbers.iter().fold((0f32, 0f32), |(min, max), &x| (min.min(x), max.max(x)));
+        let quant = affine(min.into(), max.into());
+        Ok(StoredConstant { data: numbers.iter().map(|&x| elements::of(x, quant, DType::I8)).collect(), quant })
+    }
+
+    fn function(&self, _function: &Function) -> Result<StoredFunction, Infallible> {
+        Ok(StoredFunction::Table(table(self.node, self.input, self.output)))
+    }
+}
+
+/// A function of one element, as the table of all inputs: TensorFlow Lite's, where it has the function, so that the network
+/// can be written as a file of its; else every entry is the nearest.
+fn table(node: &Node<Real>, input: QuantParams, output: QuantParams) -> Vec<i8> {
+    let is = |unary| matches!(&node.op, Op::Function(f) if *f == Function::X.then(unary));
+    let theirs = match () {
+        () if is(Unary::Sigmoid) => lookup::logistic(input, output, Rounding::Double).ok(),
+        () if is(Unary::Tanh) => lookup::tanh(input, output, Rounding::Double).ok(),
+        () => None,
+    };
+    let entry = |q: i32| {
+        let real = node.forward(&[(&[input.dequantize(q)], Shape::vector(1))])[0];
+        elements::of(real, output, DType::I8) as i8
+    };
+    theirs.unwrap_or_else(|| (DType::I8.min()..=DType::I8.max()).map(entry).collect())
+}
+
+/// The weights and the bias that a layer has after rounding, as real numbers.
+pub fn rounded(weights: &Weights, input: QuantParams, output: QuantParams) -> Weights {
+    Quantized::new(weights, input, output, BIAS_MAX).reals(weights, input)
+}
+
+/// Weights per output channel, and the bias in units of input scale times weight scale.
+pub(super) struct Quantized {
+    pub(super) weights: Vec<i8>,
+    pub(super) scales: Vec<f32>,
+    pub(super) bias: Vec<i64>,
+}
+
+impl Quantized {
+    /// For int16 activations, of these quantizations.
+    pub(super) fn int16(weights: &Weights, input: QuantParams, output: QuantParams) -> Self {
+        Self::new(weights, input, output, INT16_BIAS_MAX)
+    }
+
+    /// As a network has them.
+    pub(super) fn stored(self) -> StoredWeights {
+        let Self { weights, scales, bias } = self;
+        StoredWeights::Int8 { weights, scales, bias }
+    }
+
+    /// The numbers that the integers stand for, in the layout of `weights`.
+    pub(super) fn reals(self, weights: &Weights, input: QuantParams) -> Weights {
+        let mut rounded = weights.clone();
+        for (index, (weight, q)) in rounded.weights.iter_mut().zip(self.weights).enumerate() {
+            *weight = f32::from(q) * self.scales[weights.channel_of(index)];
+        }
+        for ((real, q), scale) in rounded.bias.iter_mut().zip(self.bias).zip(self.scales) {
+            *real = (q as f64 * f64::from(scale) * f64::from(input.scale)) as f32;
+        }
+        rounded
+    }
+
+    fn new(weights: &Weights, input: QuantParams, output: QuantParams, bias_max: f64) -> Self {
+        let scale = |(channel, bias): (usize, &f32)| {
+            let largest = weights.of(channel).fold(0.0, |max: f64, w| max.max(f64::from(w).abs()));
+            // A zero channel still needs a bias with enough resolution, and a large bias must fit.
+            let finest = f64::from(output.scale) / f64::from(1 << 16);
+            let least = (f64::from(*bias).abs() / bias_max).max(finest) / f64::from(input.scale);
+            (largest / WEIGHT_MAX).max(least) as f32
+        };
+        let scales: Vec<f32> = weights.bias.iter().enumerate().map(scale).collect();
+        let quantized = |(index, &weight): (usize, &f32)| {
+            let scale = scales[weights.channel_of(index)];
+            (f64::from(weight) / f64::from(scale)).round().clamp(-WEIGHT_MAX, WEIGHT_MAX) as i8
+        };
+        let in_units = |(&bias, &scale): (&f32, &f32)| {
+            (f64::from(bias) / (f64::from(input.scale) * f64::from(scale))).round() as i64
+        };
+        Self {
+            weights: weights.weights.iter().enumerate().map(quantized).collect(),
+            bias: weights.bias.iter().zip(&scales).map(in_units).collect(),
+            scales,
+        }
+    }
+}
