@@ -9,8 +9,8 @@ use anyhow::{Context, Result, bail, ensure};
 use kinglet::{Model, Observer, Session, Shape, StepEvent};
 use zip::ZipArchive;
 
-use crate::files::{self, IntArray};
 use crate::elements;
+use crate::files::{self, IntArray};
 use crate::simulate::Images;
 
 /// The most bytes of an array.

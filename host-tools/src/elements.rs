@@ -30,6 +30,7 @@ pub fn to_elements(bytes: &[u8], dtype: DType) -> Vec<i16> {
         DType::F16 => {
             bytes.chunks_exact(2).map(|pair| ordinal(f16::from_le_bytes([pair[0], pair[1]])) as i16).collect()
         }
-        _ => bytes.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect(),
+        DType::I16 => bytes.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect(),
+        other => unreachable!("no element is {}", other.name()),
     }
 }

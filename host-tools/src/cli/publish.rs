@@ -8,8 +8,8 @@ use anyhow::{Context, Result};
 use kinglet::Model;
 use ndarray::s;
 
-use super::options::budgets::Budgets;
 use super::eval;
+use super::options::budgets::Budgets;
 use super::options::quantization::Dtype;
 use super::options::trained::{Opened, Trained};
 use crate::card::Card;

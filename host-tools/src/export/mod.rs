@@ -12,11 +12,11 @@ use thiserror::Error;
 
 use algorithms::Choice;
 
+use crate::elements;
 use crate::files;
 use crate::lower::{self, LowerError, Lowered, Program};
 use crate::network::{Network, NetworkError};
 use crate::plan::{self, Plan};
-use crate::elements;
 
 /// Why a network could not be exported.
 #[derive(Debug, Error)]

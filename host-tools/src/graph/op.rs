@@ -138,7 +138,9 @@ impl<W: Constants> Op<W> {
     pub fn weights(&self) -> Option<&W::Weights> {
         match self {
             Op::Conv2d { weights, .. } | Op::DepthwiseConv2d { weights, .. } | Op::Dense(weights) => Some(weights),
-            _ => None,
+            Op::Input | Op::BatchNorm(_) | Op::Activate(_) | Op::Function(_) | Op::Constant { .. } => None,
+            Op::MaxPool(_) | Op::AveragePool(_) | Op::Mean | Op::Add | Op::Sub | Op::Mul => None,
+            Op::Concat | Op::Reshape(_) | Op::Softmax { .. } | Op::Pad { .. } => None,
         }
     }
 
@@ -146,7 +148,9 @@ impl<W: Constants> Op<W> {
     pub fn weights_mut(&mut self) -> Option<&mut W::Weights> {
         match self {
             Op::Conv2d { weights, .. } | Op::DepthwiseConv2d { weights, .. } | Op::Dense(weights) => Some(weights),
-            _ => None,
+            Op::Input | Op::BatchNorm(_) | Op::Activate(_) | Op::Function(_) | Op::Constant { .. } => None,
+            Op::MaxPool(_) | Op::AveragePool(_) | Op::Mean | Op::Add | Op::Sub | Op::Mul => None,
+            Op::Concat | Op::Reshape(_) | Op::Softmax { .. } | Op::Pad { .. } => None,
         }
     }
 
@@ -253,11 +257,14 @@ impl<W: Constants> Op<W> {
 
     /// Multiply-accumulates for one image, padding counted as if it were input.
     pub fn macs(&self, inputs: &[Shape], output: Shape) -> u64 {
-        let per_output = match (self, inputs) {
-            (Op::Conv2d { window, .. }, [input]) => u64::from(window.taps_len()) * u64::from(input.c),
-            (Op::DepthwiseConv2d { window, .. }, _) => u64::from(window.taps_len()),
-            (Op::Dense(_), [input]) => u64::from(input.len()),
-            _ => 0,
+        let input = inputs.first().copied().unwrap_or(output);
+        let per_output = match self {
+            Op::Conv2d { window, .. } => u64::from(window.taps_len()) * u64::from(input.c),
+            Op::DepthwiseConv2d { window, .. } => u64::from(window.taps_len()),
+            Op::Dense(_) => u64::from(input.len()),
+            Op::Input | Op::BatchNorm(_) | Op::Activate(_) | Op::Function(_) | Op::Constant { .. } => 0,
+            Op::MaxPool(_) | Op::AveragePool(_) | Op::Mean | Op::Add | Op::Sub | Op::Mul => 0,
+            Op::Concat | Op::Reshape(_) | Op::Softmax { .. } | Op::Pad { .. } => 0,
         };
         per_output * u64::from(output.len())
     }

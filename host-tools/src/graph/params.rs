@@ -37,7 +37,6 @@ impl ParamSpec {
 /// The parameters of `id`, in the order in which its layer expects them.
 pub(crate) fn specs(graph: &Graph, id: NodeId) -> Vec<ParamSpec> {
     let node = graph.node(id);
-    let inputs = graph.input_shapes(id);
     let spec = |suffix: &str, dims: Vec<usize>| ParamSpec {
         name: format!("{}.{suffix}", node.name),
         dims,
@@ -51,22 +50,22 @@ pub(crate) fn specs(graph: &Graph, id: NodeId) -> Vec<ParamSpec> {
         }
         specs
     };
-    let c = node.shape.c as usize;
-    match (&node.op, inputs.first()) {
-        (Op::Conv2d { window, weights }, Some(input)) => {
+    let [h, w, c] = [node.shape.h, node.shape.w, node.shape.c].map(|extent| extent as usize);
+    let input = node.inputs.first().map_or(node.shape, |&input| graph.node(input).shape);
+    match &node.op {
+        Op::Conv2d { window, weights } => {
             let [kh, kw] = window.kernel.map(|k| k as usize);
             weighted(weights, &[c, kh, kw, input.c as usize])
         }
-        (Op::DepthwiseConv2d { window, weights }, Some(_)) => {
+        Op::DepthwiseConv2d { window, weights } => {
             let [kh, kw] = window.kernel.map(|k| k as usize);
             weighted(weights, &[1, kh, kw, c])
         }
-        (Op::Dense(weights), Some(input)) => weighted(weights, &[c, input.len() as usize]),
-        (Op::BatchNorm(_), _) => ["gamma", "beta", "mean", "variance"].map(|name| spec(name, vec![c])).to_vec(),
-        (Op::Constant { .. }, _) => {
-            vec![spec("constant", [node.shape.h, node.shape.w, node.shape.c].map(|d| d as usize).to_vec())]
-        }
-        _ => Vec::new(),
+        Op::Dense(weights) => weighted(weights, &[c, input.len() as usize]),
+        Op::BatchNorm(_) => ["gamma", "beta", "mean", "variance"].map(|name| spec(name, vec![c])).to_vec(),
+        Op::Constant { .. } => vec![spec("constant", vec![h, w, c])],
+        Op::Input | Op::Activate(_) | Op::Function(_) | Op::MaxPool(_) | Op::AveragePool(_) | Op::Mean => Vec::new(),
+        Op::Add | Op::Sub | Op::Mul | Op::Concat | Op::Reshape(_) | Op::Softmax { .. } | Op::Pad { .. } => Vec::new(),
     }
 }
 

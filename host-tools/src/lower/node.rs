@@ -102,9 +102,9 @@ impl Lowered {
             op.check(&Operands { a: inputs[0].dense(), b: inputs.get(1).map(|b| b.dense()), output })
         };
         match op {
-            ops::Op::Concat(_) => inputs.iter().try_for_each(|&input| {
-                judge(&[input], Tensor { shape: input.shape, ..output.dense() })
-            }),
+            ops::Op::Concat(_) => {
+                inputs.iter().try_for_each(|&input| judge(&[input], Tensor { shape: input.shape, ..output.dense() }))
+            }
             _ => judge(inputs, output.dense()),
         }
     }
@@ -332,7 +332,10 @@ impl Lowering<'_> {
                 f64::from(input.scale) * f64::from(weight)
             };
             let factor = Multiplier::from_real(product / f64::from(output.scale)).ok_or_else(|| {
-                let ratio = format!("input scale {} times weight scale {weight} over output scale {}", input.scale, output.scale);
+                let ratio = format!(
+                    "input scale {} times weight scale {weight} over output scale {}",
+                    input.scale, output.scale
+                );
                 format!("channel {c}: {ratio} is out of range")
             })?;
             if self.node.rounding == Rounding::Wide {

@@ -197,7 +197,8 @@ impl Unfolding<'_> {
                 self.put(&format!("{}.weight", node.name), weights);
                 self.put(&format!("{}.bias", node.name), offsets);
             }
-            _ => {}
+            Op::Activate(_) => {}
+            ref op => unreachable!("{} is merged into no layer", op.kind()),
         }
         Ok(())
     }

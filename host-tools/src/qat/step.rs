@@ -128,9 +128,11 @@ impl Step {
     pub fn new(node: &Node<Real>, shapes: Vec<Shape>) -> Result<Self, QuantizeError> {
         let layered = match &node.op {
             Op::Conv2d { .. } | Op::DepthwiseConv2d { .. } | Op::Dense(_) | Op::Add => true,
-            Op::MaxPool(_) | Op::AveragePool(_) | Op::Mean | Op::Concat | Op::Reshape(_) | Op::Pad { .. } => true,
+            Op::MaxPool(_) | Op::AveragePool(_) | Op::Mean | Op::Concat | Op::Reshape(_) => true,
+            // Elements are held less their zero points, so that only zeros are the same there.
+            Op::Pad { value, .. } if *value == 0.0 => true,
             Op::Function(_) | Op::Activate(_) => false,
-            Op::Input | Op::Sub | Op::Mul | Op::Constant { .. } | Op::Softmax { .. } => {
+            Op::Input | Op::Sub | Op::Mul | Op::Constant { .. } | Op::Softmax { .. } | Op::Pad { .. } => {
                 return Err(QuantizeError::Untrainable(node.name.clone()));
             }
             Op::BatchNorm(never) => match *never {},

@@ -127,7 +127,8 @@ impl<'q> Emission<'q> {
                     self.push_node(node, op, &inputs, output);
                 }
                 DType::I16 => self.int16(node, &inputs, output),
-                _ => self.push_node(node, float16::op(node)?, &inputs, output),
+                DType::F16 => self.push_node(node, float16::op(node)?, &inputs, output),
+                other => return Err(QuantizeError::ElementType(other.name())),
             }
         }
         Ok(self.network)

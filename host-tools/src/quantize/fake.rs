@@ -2,8 +2,8 @@
 
 use kinglet::{Clamp, QuantParams};
 
-use super::int8;
 use super::forward::Values;
+use super::int8;
 use crate::graph::{Graph, Node, Real};
 
 /// The number that `quant` makes of `x`.

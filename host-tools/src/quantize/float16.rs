@@ -4,9 +4,7 @@ use kinglet::kernels::float16::ordinal;
 use kinglet::{QuantParams, f16};
 
 use super::{QuantizeError, pieces};
-use crate::graph::{
-    Convert, Function, Node, Op, Real, Stored, StoredConstant, StoredFunction, StoredWeights, Weights,
-};
+use crate::graph::{Convert, Function, Node, Op, Real, Stored, StoredConstant, StoredFunction, StoredWeights, Weights};
 
 /// The half-precision form of a node.
 ///

@@ -4,8 +4,8 @@ use std::convert::Infallible;
 
 use kinglet::{DType, QuantParams, Rounding, Shape};
 
-use super::{emit, lookup};
 use super::scales::affine;
+use super::{emit, lookup};
 use crate::elements;
 use crate::graph::{
     Convert, Function, Node, Op, Real, Stored, StoredConstant, StoredFunction, StoredWeights, Unary, Weights,

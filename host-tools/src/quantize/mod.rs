@@ -112,6 +112,9 @@ pub enum QuantizeError {
         /// All names.
         names: String,
     },
+    /// An element type that activations cannot have yet.
+    #[error("activations of {0} elements: there are int8, int16 and float16")]
+    ElementType(&'static str),
     /// Numbers that halves cannot hold.
     #[error("the numbers of `{0}` are too large for float16")]
     TooLarge(String),

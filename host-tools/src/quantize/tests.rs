@@ -255,7 +255,7 @@ fn bias_correction_takes_the_mean_error_away() {
     let quants: Vec<_> = network.tensors.iter().map(|tensor| tensor.quant).collect();
     let mut corrected = folded.clone();
     equalize::correct_bias(&mut corrected, &quants, &images);
-    let logits = folded.nodes.iter().rposition(|node| node.op.weights().is_some()).unwrap() + 1;
+    let logits = folded.nodes.iter().rposition(|node| node.op.weights().is_some()).unwrap();
     let mean_error = |network: &Graph<Real>| {
         let rounded = fake::network(network, &quants);
         let quants: Vec<_> = quants.iter().copied().map(Some).collect();

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use super::curves;
 use super::optimizer::Memory;
 use super::{Epoch, Recipe, TrainError, Trained, Trainer, Untuned, history};
 use crate::data::Dataset;
 use crate::files;
-use super::curves;
 use crate::graph;
 
 /// A folder that a training writes to and can be resumed from.

@@ -10,8 +10,8 @@ use kinglet_tools::graph::{
     Builder, ConstantFunction, Dims, Function, Op, Params, Stored, StoredConstant, StoredFunction, StoredWeights, Unary,
 };
 use kinglet_tools::network::{Network, Node, TensorInfo};
-use kinglet_tools::quantize::fake::Noise;
 use kinglet_tools::quantize::emit::Kept;
+use kinglet_tools::quantize::fake::Noise;
 use kinglet_tools::quantize::{Prepared, QuantizeError, fold, pieces};
 use kinglet_tools::simulate::{self, Images};
 use kinglet_tools::train::{Recipe, RunFolder};

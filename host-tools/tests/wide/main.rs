@@ -16,8 +16,8 @@ use kinglet_tools::graph::{
 };
 use kinglet_tools::import::{self, tflite};
 use kinglet_tools::network::Network;
-use kinglet_tools::quantize::fake::Noise;
 use kinglet_tools::quantize::emit::Kept;
+use kinglet_tools::quantize::fake::Noise;
 use kinglet_tools::quantize::{self, Calibration, Method, Prepared, QuantizeError, emit, fold};
 use kinglet_tools::simulate::{self, Images};
 use kinglet_tools::train::{Recipe, RunFolder};
@@ -399,7 +399,8 @@ fn shipped_networks_keep_their_accuracy() {
         let trained = graph::load(&folder.file("weights.safetensors")).unwrap();
         let data = recipe.data.load().unwrap();
         let quantization = deploy::Options { quantize: options(), ..deploy::Options::default() };
-        let network = deploy::prepare(&trained.graph, &trained.params, &data.train, &quantization).unwrap().int16().unwrap();
+        let network =
+            deploy::prepare(&trained.graph, &trained.params, &data.train, &quantization).unwrap().int16().unwrap();
         let exported = export::to_bytes(&network, &export::Options::default()).unwrap();
         let model = Model::new(&exported.bytes).unwrap();
         let outputs = simulate::run(model, &Images::Pixels(data.test.images.clone())).unwrap();
