@@ -329,7 +329,8 @@ fn quantization_aware_training_that_loses_is_dropped() {
     let untuned = trained.untuned.clone().unwrap();
     assert!(untuned.is_kept && untuned.accuracy > trained.history[6].test_accuracy, "{:?}", trained.history);
     assert_eq!((&trained.params, trained.accuracy()), (&float.params, untuned.accuracy));
-    let network = deploy::prepare(&trained.graph, &trained.params, &data.train, &deploy::Options::default()).unwrap().network();
+    let network =
+        deploy::prepare(&trained.graph, &trained.params, &data.train, &deploy::Options::default()).unwrap().network();
     let exported = crate::export::to_bytes(&network, &crate::export::Options::default()).unwrap();
     let images = simulate::Images::Pixels(data.test.images.clone());
     let outputs = simulate::run(kinglet::Model::new(&exported.bytes).unwrap(), &images).unwrap();
