@@ -1,6 +1,7 @@
 //! Finds out whether the target's assembler takes the Arm DSP instructions, and sets `cfg(kinglet_dsp)` if so;
 //! likewise the vector instructions of Armv8.1-M and `cfg(kinglet_helium)`. `cfg(kinglet_short_multiply)` says that a product
-//! of 64 bits is a call, `cfg(kinglet_fpu)` that there is a floating-point unit.
+//! of 64 bits is a call, `cfg(kinglet_fpu)` that there is a floating-point unit, `cfg(kinglet_sse2)` that there is SSE2;
+//! `cfg(kinglet_active = "...")` names the best instruction set.
 //!
 //! `cfg(target_feature = "dsp")` is false on stable Rust whatever the target, so a tiny file is compiled with the same
 //! flags instead. `KINGLET_DSP=0` or `1` overrides the answer, `KINGLET_HELIUM=0` leaves the vectors out.
@@ -14,10 +15,13 @@ const HELIUM: &str = "vmladava.s16 r0, q0, q1";
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-changed=src/sys/asm");
+    println!("cargo:rerun-if-changed=src/sys/arm/asm");
     println!("cargo:rerun-if-env-changed=KINGLET_DSP");
     println!("cargo:rerun-if-env-changed=KINGLET_HELIUM");
-    println!("cargo:rustc-check-cfg=cfg(kinglet_dsp, kinglet_fpu, kinglet_helium, kinglet_short_multiply)");
+    println!(
+        "cargo:rustc-check-cfg=cfg(kinglet_dsp, kinglet_fpu, kinglet_helium, kinglet_short_multiply, kinglet_sse2)"
+    );
+    println!("cargo:rustc-check-cfg=cfg(kinglet_active, values(\"portable\", \"dsp\", \"helium\", \"sse2\"))");
     let target = env::var("TARGET").unwrap_or_default();
     // Armv6-M and the Armv8-M baseline have no product of 64 bits.
     if target.starts_with("thumbv6m") || target.starts_with("thumbv8m.base") {
@@ -27,16 +31,28 @@ fn main() {
     if target.starts_with("thumb") && target.ends_with("eabihf") {
         println!("cargo:rustc-cfg=kinglet_fpu");
     }
+    let features = env::var("CARGO_CFG_TARGET_FEATURE").unwrap_or_default();
+    let sse2 = target.starts_with("x86_64") && features.split(',').any(|feature| feature == "sse2");
+    if sse2 {
+        println!("cargo:rustc-cfg=kinglet_sse2");
+    }
     let dsp = target.starts_with("thumb")
         && match env::var("KINGLET_DSP").as_deref() {
             Ok("0") => false,
             Ok("1") => true,
             _ => assembles(&target, DSP),
         };
+    let helium = dsp && env::var("KINGLET_HELIUM").as_deref() != Ok("0") && assembles(&target, HELIUM);
+    let active = match (helium, dsp, sse2) {
+        (true, _, _) => "helium",
+        (false, true, _) => "dsp",
+        (false, false, true) => "sse2",
+        (false, false, false) => "portable",
+    };
+    println!("cargo:rustc-cfg=kinglet_active=\"{active}\"");
     if dsp {
         println!("cargo:rustc-cfg=kinglet_dsp");
         // Link-time optimization assembles once more, and then knows the target but not its CPU.
-        let helium = env::var("KINGLET_HELIUM").as_deref() != Ok("0") && assembles(&target, HELIUM);
         if helium {
             println!("cargo:rustc-cfg=kinglet_helium");
         }

@@ -1,6 +1,6 @@
 //! Any bytes as a model file: refused, or run in every way with one result.
 
-use kinglet::kernels::{Active, Backend, Dsp, Portable};
+use kinglet::kernels::{Active, Backend, Portable};
 use kinglet::{DType, Fault, Guard, Model, Observer, Session, StepEvent};
 
 use super::random::Random;
@@ -73,7 +73,6 @@ pub fn check(bytes: &[u8]) -> Verdict {
         assert_eq!(run_on::<Portable>(model, &input, || fill), output, "in memory full of {what}");
     }
     assert_eq!(run_on::<Portable>(model, &input, || random.word() as u8), output, "in memory full of anything");
-    assert_eq!(run_on::<Dsp>(model, &input, || 0xA5), output, "the kernels of DSP instructions, in other memory");
     assert_eq!(run_on::<Active>(model, &input, || 0xA5), output, "the kernels of this machine");
     assert_eq!(run_in_pieces(model, &input), output, "in pieces");
     assert_eq!(run_split(model, &input), output, "in two memories");

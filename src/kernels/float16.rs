@@ -1,6 +1,6 @@
-//! The range of half-precision outputs, and products of halves.
+//! The range of half-precision outputs.
 //!
-//! Everything that is computed of halves is computed in single precision and in a fixed order, each operation rounded by itself,
+//! Everything in half precision is computed in single precision and in a fixed order, each operation rounded by itself,
 //! so that every processor gives the same bits, with a floating-point unit or without one.
 
 pub use crate::float16::*;
@@ -38,20 +38,6 @@ impl Bounds {
         let half = narrow(x);
         if half.to_bits() == f16::NEG_ZERO.to_bits() { f16::ZERO } else { half }
     }
-}
-
-/// The products of a patch with four channels' weights, added to `sums` one element after the other.
-#[inline]
-pub(crate) fn dot_1x4(patch: &[f16], [w0, w1, w2, w3]: [&[f16]; 4], sums: &mut [f32; 4]) {
-    let [mut s0, mut s1, mut s2, mut s3] = *sums;
-    for ((((&x, &w0), &w1), &w2), &w3) in patch.iter().zip(w0).zip(w1).zip(w2).zip(w3) {
-        let x = widen(x);
-        s0 += x * widen(w0);
-        s1 += x * widen(w1);
-        s2 += x * widen(w2);
-        s3 += x * widen(w3);
-    }
-    *sums = [s0, s1, s2, s3];
 }
 
 #[cfg(test)]

@@ -1,164 +1,233 @@
-//! One file per instruction set: the few block primitives that operators are written over.
+//! Kernels: the primitives of each instruction set, and the [algorithms] over them.
 //!
-//! Each primitive is a provided method of [`Backend`] whose body is its definition: an instruction set overrides
-//! those that it does better and must give the same bits, on every input.
+//! An instruction set is one file with an implementation of [`Backend`]: it lists what the instructions do better than the
+//! [base](Backend::Base) that the set stands on, which does the rest. All give the same bits on every input: those of
+//! [`Portable`], whose definitions are in [`blocks`].
+//!
+//! ```text
+//! Portable <- Fpu <- Dsp <- Helium
+//! Portable <- Sse2
+//! ```
 
 pub mod algorithms;
 pub mod blocks;
-pub mod float16;
-mod portable;
-
-use float16::f16;
-pub use portable::Portable;
-
-pub use crate::sys::Dsp;
-#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-pub use crate::sys::Sse2;
-
-/// The backend that this build was compiled for.
 #[cfg(kinglet_dsp)]
-pub type Active = Dsp;
-/// The backend that this build was compiled for.
-#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-pub type Active = Sse2;
-/// The backend that this build was compiled for.
-#[cfg(not(any(kinglet_dsp, all(target_arch = "x86_64", target_feature = "sse2"))))]
-pub type Active = Portable;
+mod dsp;
+pub mod float16;
+#[cfg(all(kinglet_dsp, kinglet_fpu))]
+mod fpu;
+#[cfg(kinglet_helium)]
+mod helium;
+mod portable;
+#[cfg(kinglet_sse2)]
+mod sse2;
 
-/// A rectangle of pixels of a tensor, seen from one channel on.
-#[derive(Clone, Copy, Debug)]
-pub struct Pixels<'a> {
-    /// The tensor's elements, from the first column and the first channel of interest of its first kept row on.
-    pub elements: &'a [i8],
-    /// The kept row that the first row of pixels lies in.
-    pub first_row: usize,
-    /// Rows that the tensor keeps: after the last comes the first, in a line buffer.
-    pub kept_rows: usize,
-    /// Rows of pixels.
-    pub rows: usize,
-    /// Pixels in a row.
-    pub columns: usize,
-    /// Elements from one row to the next.
-    pub row_pitch: usize,
-    /// Elements from one pixel to the next.
-    pub pitch: usize,
-}
+pub use blocks::add::AddTerms;
+use blocks::{Transform, float16::Layer};
+#[cfg(kinglet_active = "dsp")]
+pub use dsp::Dsp as Active;
+use float16::f16;
+#[cfg(kinglet_active = "helium")]
+pub use helium::Helium as Active;
+pub use portable::Portable;
+#[cfg(kinglet_active = "portable")]
+pub use portable::Portable as Active;
+#[cfg(kinglet_active = "sse2")]
+pub use sse2::Sse2 as Active;
 
-impl<'a> Pixels<'a> {
-    /// Every pixel's elements from the channel of interest on, row by row.
-    #[inline]
-    pub fn iter(&self) -> impl Iterator<Item = &'a [i8]> {
-        let Self { elements, first_row, kept_rows, rows, columns, row_pitch, pitch } = *self;
-        (0..rows).flat_map(move |row| {
-            let row = first_row.wrapping_add(row);
-            let row = if row < kept_rows { row } else { row.wrapping_sub(kept_rows) };
-            let row = elements.get(row.wrapping_mul(row_pitch)..).unwrap_or_default();
-            (0..columns).map(move |column| row.get(column.wrapping_mul(pitch)..).unwrap_or_default())
-        })
-    }
-}
+use crate::sys::shapes::{Columns, Pair, Patch, Pixels, Products, TapGrid, Tiles};
 
 /// Channels that the primitives over channels take at a time, at most.
 pub const BLOCK: usize = 16;
 
-/// The block primitives of one instruction set.
+/// The primitives of one instruction set: loops as large as a register file needs.
 ///
-/// Sums wrap, as 32-bit registers do. Slices that should be of the same length are used up to the shortest.
-pub trait Backend: blocks::Blocks {
+/// Sums wrap, as 32-bit registers do. The [`shapes`](crate::sys::shapes) say which slices fit a primitive; debug builds stop when
+/// others come, release builds then leave the output as it is. Where no shape is named, slices are used up to the shortest.
+pub trait Backend: Sized {
+    /// What does all that this set does not do better.
+    type Base: Backend;
+
     /// The name in reports.
     const NAME: &'static str;
 
-    /// Dot products of two patches with four channels' weights: `[patch][channel]`.
-    #[inline]
-    fn dot_2x4(patches: [&[i8]; 2], weights: [&[i8]; 4]) -> [[i32; 4]; 2] {
-        portable::dot_2x4(patches, weights)
-    }
-
-    /// Dot products of one patch with four channels' weights.
-    #[inline]
-    fn dot_1x4(patch: &[i8], weights: [&[i8]; 4]) -> [i32; 4] {
-        portable::dot_1x4(patch, weights)
-    }
-
-    /// The dot product of one patch with one channel's weights.
-    #[inline]
+    /// The dot product of one patch with one channel's weights: [`blocks::dot::dot`].
+    #[inline(always)]
     fn dot(patch: &[i8], weights: &[i8]) -> i32 {
-        portable::dot(patch, weights)
+        Self::Base::dot(patch, weights)
     }
 
-    /// `sums[c] = sum over taps t of patch[t * pitch + c] * weights[t * pitch + c]`, for at most [`BLOCK`] channels.
-    #[inline]
+    /// Dot products of one patch with four channels' weights: [`blocks::dot::dot_1x4`].
+    #[inline(always)]
+    fn dot_1x4(patch: &[i8], weights: [&[i8]; 4]) -> [i32; 4] {
+        Self::Base::dot_1x4(patch, weights)
+    }
+
+    /// Dot products of two patches with four channels' weights, `[patch][channel]`: [`blocks::dot::dot_2x4`].
+    #[inline(always)]
+    fn dot_2x4(patches: [&[i8]; 2], weights: [&[i8]; 4]) -> [[i32; 4]; 2] {
+        Self::Base::dot_2x4(patches, weights)
+    }
+
+    /// Products of each channel by itself, for at most [`BLOCK`] channels: [`blocks::dot::multiply_taps`].
+    #[inline(always)]
     fn multiply_taps(patch: &[i8], weights: &[i8], pitch: usize, sums: &mut [i32]) {
-        portable::multiply_taps(patch, weights, pitch, sums);
+        Self::Base::multiply_taps(patch, weights, pitch, sums);
     }
 
-    /// `sums[c]` = the sum of the pixels' channel `c`, for at most [`BLOCK`] channels.
-    #[inline]
-    fn sum(pixels: &Pixels<'_>, sums: &mut [i32]) {
-        portable::sum(pixels, sums);
+    /// Widens two patches, from the bytes `at` of `src` on, into pairs: [`blocks::gemm::patch`].
+    #[inline(always)]
+    fn patch(dst: &mut [u32], src: &[i8], at: [usize; 2], patch: &Patch) {
+        Self::Base::patch(dst, src, at, patch);
     }
 
-    /// Adds to `sums` the products of a patch with four channels' weights, in the order of the elements; each product and
-    /// each sum is rounded to single precision.
-    #[inline]
+    /// 2 pixels times blocks of 4 channels, weights of 16 bits, requantized: [`blocks::gemm::gemm16`].
+    #[inline(always)]
+    fn gemm16(x: &[u32], w: &[u32], records: &[u32], out: &mut [i8], second: usize) {
+        Self::Base::gemm16(x, w, records, out, second);
+    }
+
+    /// 2 pixels times blocks of 4 channels, weights of 8 bits, requantized: [`blocks::gemm::gemm8`].
+    #[inline(always)]
+    fn gemm8(x: &[u32], w: &[u32], records: &[u32], out: &mut [i8], second: usize) {
+        Self::Base::gemm8(x, w, records, out, second);
+    }
+
+    /// As [`Backend::gemm16`], the accumulators themselves: [`blocks::gemm::gemm16_acc`].
+    #[inline(always)]
+    fn gemm16_acc(x: &[u32], w: &[u32], acc: &mut [i32]) {
+        Self::Base::gemm16_acc(x, w, acc);
+    }
+
+    /// As [`Backend::gemm8`], the accumulators themselves: [`blocks::gemm::gemm8_acc`].
+    #[inline(always)]
+    fn gemm8_acc(x: &[u32], w: &[u32], acc: &mut [i32]) {
+        Self::Base::gemm8_acc(x, w, acc);
+    }
+
+    /// Copies two patches, from the bytes `at` of `src` on: [`blocks::gemm_bytes::patch`].
+    #[inline(always)]
+    fn patch_bytes(dst: &mut [u32], src: &[i8], at: [usize; 2], patch: &Patch) {
+        Self::Base::patch_bytes(dst, src, at, patch);
+    }
+
+    /// 2 pixels times blocks of 4 channels, all in bytes, requantized: [`blocks::gemm_bytes::gemm`].
+    #[inline(always)]
+    fn gemm_bytes(x: &[u32], w: &[u32], records: &[u32], out: &mut [i8], second: usize) {
+        Self::Base::gemm_bytes(x, w, records, out, second);
+    }
+
+    /// As [`Backend::gemm_bytes`], the accumulators themselves: [`blocks::gemm_bytes::gemm_acc`].
+    #[inline(always)]
+    fn gemm_bytes_acc(x: &[u32], w: &[u32], acc: &mut [i32]) {
+        Self::Base::gemm_bytes_acc(x, w, acc);
+    }
+
+    /// Winograd, input, vertical: [`blocks::winograd::vertical`].
+    #[inline(always)]
+    fn vertical<T: Transform<N>, const N: usize>(src: &[i8], columns: &Columns, t: &mut [u32]) {
+        Self::Base::vertical::<T, N>(src, columns, t);
+    }
+
+    /// Winograd, input, horizontal: [`blocks::winograd::horizontal`].
+    #[inline(always)]
+    fn horizontal<T: Transform<N>, const N: usize>(t: &[u32], v: &mut [u32], at: usize, position: usize, pairs: usize) {
+        Self::Base::horizontal::<T, N>(t, v, at, position, pairs);
+    }
+
+    /// Winograd, the products of a pair of tiles: [`blocks::winograd::products`].
+    #[inline(always)]
+    fn products(v: &[u32], u: &[u32], m: &mut [i32], products: &Products) {
+        Self::Base::products(v, u, m, products);
+    }
+
+    /// Winograd, output and requantization: [`Transform::output`].
+    #[inline(always)]
+    fn output<T: Transform<N>, const N: usize>(m: &[i32], records: &[u32], relu: bool, out: &mut [i8], tiles: &Tiles) {
+        Self::Base::output::<T, N>(m, records, relu, out, tiles);
+    }
+
+    /// F(2x2, 3x3), the weights of one filter: [`blocks::winograd2::filter`].
+    #[inline(always)]
+    fn filter(src: &[u32], u: &mut [u32], at: usize, position: usize) {
+        Self::Base::filter(src, u, at, position);
+    }
+
+    /// Two pixels, each channel by itself, requantized: [`blocks::depthwise::depthwise`].
+    #[inline(always)]
+    fn depthwise(src: &[i8], taps: &TapGrid, pair: Pair, w: &[u32], records: &[u32], out: &mut [i8]) {
+        Self::Base::depthwise(src, taps, pair, w, records, out);
+    }
+
+    /// A rescaled sum by its definition, into the first: [`blocks::add::add_rescaled`].
+    #[inline(always)]
+    fn add_rescaled(left: &mut [i8], right: &[i8], terms: &AddTerms) {
+        Self::Base::add_rescaled(left, right, terms);
+    }
+
+    /// The linear form of a rescaled sum, into the first: [`blocks::add::add_linear`].
+    #[inline(always)]
+    fn add_linear(left: &mut [i8], right: &[i8], constants: &[i32; 3]) {
+        Self::Base::add_linear(left, right, constants);
+    }
+
+    /// The greatest of three bytes: [`blocks::elementwise::max3`].
+    #[inline(always)]
+    fn max3(out: &mut [i8], a: &[i8], b: &[i8], c: &[i8]) {
+        Self::Base::max3(out, a, b, c);
+    }
+
+    /// The greatest of three bytes, into the first: [`blocks::elementwise::max_into`].
+    #[inline(always)]
+    fn max_into(acc: &mut [i8], a: &[i8], b: &[i8]) {
+        Self::Base::max_into(acc, a, b);
+    }
+
+    /// Clamps bytes: [`blocks::elementwise::clamp`].
+    #[inline(always)]
+    fn clamp(data: &mut [i8], low: i8, high: i8) {
+        Self::Base::clamp(data, low, high);
+    }
+
+    /// Copies bytes: [`blocks::elementwise::copy`].
+    #[inline(always)]
+    fn copy(to: &mut [i8], from: &[i8]) {
+        Self::Base::copy(to, from);
+    }
+
+    /// Moves bytes to the front: [`blocks::elementwise::move_down`].
+    #[inline(always)]
+    fn move_down(bytes: &mut [i8], from: usize) {
+        Self::Base::move_down(bytes, from);
+    }
+
+    /// Adds up to 255 pixels of four channels: [`blocks::elementwise::sum4`].
+    #[inline(always)]
+    fn sum4(src: &[i8], step: usize, pixels: usize, acc: &mut [i32; 4]) {
+        Self::Base::sum4(src, step, pixels, acc);
+    }
+
+    /// Adds up to 255 pixels of sixteen channels: [`blocks::elementwise::sum16`].
+    #[inline(always)]
+    fn sum16(src: &[i8], step: usize, pixels: usize, acc: &mut [i32; 16]) {
+        Self::Base::sum16(src, step, pixels, acc);
+    }
+
+    /// Half precision into a lane of single precision: [`blocks::float16::spread`].
+    #[inline(always)]
+    fn f16_spread(from: &[f16], x: &mut [f32]) {
+        Self::Base::f16_spread(from, x);
+    }
+
+    /// Four lanes times all channels in half precision: [`blocks::float16::gemm`].
+    #[inline(always)]
+    fn f16_gemm(x: &[f32], layer: &Layer<'_>, out: &mut [f16], pixels: Pixels) {
+        Self::Base::f16_gemm(x, layer, out, pixels);
+    }
+
+    /// Dot products in half precision: [`blocks::float16::dot_1x4`].
+    #[inline(always)]
     fn dot_f16_1x4(patch: &[f16], weights: [&[f16]; 4], sums: &mut [f32; 4]) {
-        float16::dot_1x4(patch, weights, sums);
-    }
-
-    /// Adds two rows of elements with rescaling, into the first: `left = left + right`.
-    #[inline]
-    fn add(left: &mut [i8], right: &[i8], terms: &AddTerms) {
-        match &terms.linear {
-            Some(constants) => Self::add_by_line(left, right, terms, constants),
-            None => portable::add(left, right, terms),
-        }
-    }
-
-    /// [`Backend::add`] in the linear form that `terms` has, with these constants.
-    #[inline]
-    fn add_by_line(left: &mut [i8], right: &[i8], terms: &AddTerms, constants: &[i32; 3]) {
-        Self::add_linear(left, right, constants);
-        let (low, high) = (terms.stage.clamp.min as i8, terms.stage.clamp.max as i8);
-        if low != i8::MIN || high != i8::MAX {
-            Self::clamp(left, low, high);
-        }
-    }
-}
-
-/// The constants of an addition with rescaling.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AddTerms {
-    /// Zero point of the left and of the right operand.
-    pub zero_points: [i32; 2],
-    /// Factors of the left and of the right operand.
-    pub factors: [crate::quant::Multiplier; 2],
-    /// Factor of the sum.
-    pub output_factor: crate::quant::Multiplier,
-    /// Rounding, zero point and clamp of the output.
-    pub stage: crate::quant::OutputStage,
-    /// Constants of [`blocks::elementwise::add_linear`] that give the same sums before the clamp.
-    pub linear: Option<[i32; 3]>,
-}
-
-impl AddTerms {
-    /// Bits that int8 operands are shifted left by before they are scaled.
-    pub const LEFT_SHIFT: u32 = 20;
-
-    /// The same for elements of type `dtype`: their differences from the zero point keep within 32 bits.
-    pub const fn left_shift(dtype: crate::tensor::DType) -> u32 {
-        match dtype {
-            crate::tensor::DType::I8 => Self::LEFT_SHIFT,
-            crate::tensor::DType::I16 | crate::tensor::DType::F16 => 15,
-        }
-    }
-
-    /// The same with left and right exchanged.
-    pub const fn swapped(self) -> Self {
-        let ([a, b], [c, d]) = (self.zero_points, self.factors);
-        let linear = match self.linear {
-            Some([a, b, offset]) => Some([b, a, offset]),
-            None => None,
-        };
-        Self { zero_points: [b, a], factors: [d, c], linear, ..self }
+        Self::Base::dot_f16_1x4(patch, weights, sums);
     }
 }

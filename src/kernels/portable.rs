@@ -1,110 +1,168 @@
-//! The definitions of the primitives, in plain Rust.
+//! Plain Rust on any processor: the definitions.
 
-use super::blocks::pieces::every;
-use super::{AddTerms, BLOCK, Backend, Pixels};
-use crate::quant::{Channel, requantize};
+use super::blocks::{Transform, add, depthwise, dot, elementwise, float16, gemm, gemm_bytes, winograd, winograd2};
+use super::float16::f16;
+use super::{AddTerms, Backend};
+use crate::sys::shapes::{Columns, Pair, Patch, Pixels, Products, TapGrid, Tiles};
 
-/// Plain Rust on any processor: what every other backend must equal.
+/// The definitions, which every other backend equals.
 #[derive(Clone, Copy, Debug)]
 pub struct Portable;
 
-impl super::blocks::Blocks for Portable {}
-
+// The base of all has none: a method left out here would call itself.
+#[deny(clippy::missing_trait_methods)]
 impl Backend for Portable {
+    type Base = Self;
+
     const NAME: &'static str = "portable";
-}
 
-#[inline]
-fn product(x: i8, w: i8) -> i32 {
-    i32::from(x) * i32::from(w)
-}
-
-#[inline]
-pub(super) fn dot(patch: &[i8], weights: &[i8]) -> i32 {
-    patch.iter().zip(weights).fold(0i32, |sum, (&x, &w)| sum.wrapping_add(product(x, w)))
-}
-
-#[inline]
-pub(super) fn dot_1x4(patch: &[i8], [w0, w1, w2, w3]: [&[i8]; 4]) -> [i32; 4] {
-    let [mut s0, mut s1, mut s2, mut s3] = [0i32; 4];
-    for ((((&x, &w0), &w1), &w2), &w3) in patch.iter().zip(w0).zip(w1).zip(w2).zip(w3) {
-        s0 = s0.wrapping_add(product(x, w0));
-        s1 = s1.wrapping_add(product(x, w1));
-        s2 = s2.wrapping_add(product(x, w2));
-        s3 = s3.wrapping_add(product(x, w3));
+    #[inline(always)]
+    fn dot(patch: &[i8], weights: &[i8]) -> i32 {
+        dot::dot(patch, weights)
     }
-    [s0, s1, s2, s3]
-}
 
-#[inline]
-fn dot_2x2([x, y]: [&[i8]; 2], [v, w]: [&[i8]; 2]) -> [[i32; 2]; 2] {
-    let [mut xv, mut xw, mut yv, mut yw] = [0i32; 4];
-    for (((&x, &y), &v), &w) in x.iter().zip(y).zip(v).zip(w) {
-        xv = xv.wrapping_add(product(x, v));
-        xw = xw.wrapping_add(product(x, w));
-        yv = yv.wrapping_add(product(y, v));
-        yw = yw.wrapping_add(product(y, w));
+    #[inline(always)]
+    fn dot_1x4(patch: &[i8], weights: [&[i8]; 4]) -> [i32; 4] {
+        dot::dot_1x4(patch, weights)
     }
-    [[xv, xw], [yv, yw]]
-}
 
-/// Two blocks of 2 x 2: four sums and four values are what fits into the registers of a Cortex-M.
-#[inline]
-pub(super) fn dot_2x4(patches: [&[i8]; 2], [w0, w1, w2, w3]: [&[i8]; 4]) -> [[i32; 4]; 2] {
-    let [[a, b], [e, f]] = dot_2x2(patches, [w0, w1]);
-    let [[c, d], [g, h]] = dot_2x2(patches, [w2, w3]);
-    [[a, b, c, d], [e, f, g, h]]
-}
+    #[inline(always)]
+    fn dot_2x4(patches: [&[i8]; 2], weights: [&[i8]; 4]) -> [[i32; 4]; 2] {
+        dot::dot_2x4(patches, weights)
+    }
 
-#[inline]
-pub(super) fn multiply_taps(patch: &[i8], weights: &[i8], pitch: usize, sums: &mut [i32]) {
-    sums.fill(0);
-    let taps = every(patch, pitch).zip(every(weights, pitch));
-    if let Ok(sums) = <&mut [i32; BLOCK]>::try_from(&mut *sums) {
-        for (patch, weights) in taps {
-            if let (Some(patch), Some(weights)) = (patch.first_chunk::<BLOCK>(), weights.first_chunk::<BLOCK>()) {
-                for ((sum, &x), &w) in sums.iter_mut().zip(patch).zip(weights) {
-                    *sum = sum.wrapping_add(product(x, w));
-                }
-            }
-        }
-        return;
+    #[inline(always)]
+    fn multiply_taps(patch: &[i8], weights: &[i8], pitch: usize, sums: &mut [i32]) {
+        dot::multiply_taps(patch, weights, pitch, sums);
     }
-    for (patch, weights) in taps {
-        for ((sum, &x), &w) in sums.iter_mut().zip(patch).zip(weights) {
-            *sum = sum.wrapping_add(product(x, w));
-        }
-    }
-}
 
-#[inline]
-pub(super) fn sum(pixels: &Pixels<'_>, sums: &mut [i32]) {
-    sums.fill(0);
-    if let Ok(sums) = <&mut [i32; BLOCK]>::try_from(&mut *sums) {
-        for pixel in pixels.iter() {
-            if let Some(pixel) = pixel.first_chunk::<BLOCK>() {
-                sums.iter_mut().zip(pixel).for_each(|(sum, &x)| *sum = sum.wrapping_add(i32::from(x)));
-            }
-        }
-        return;
+    #[inline(always)]
+    fn patch(dst: &mut [u32], src: &[i8], at: [usize; 2], patch: &Patch) {
+        gemm::patch(dst, src, at, patch);
     }
-    for pixel in pixels.iter() {
-        sums.iter_mut().zip(pixel).for_each(|(sum, &x)| *sum = sum.wrapping_add(i32::from(x)));
-    }
-}
 
-#[inline]
-pub(super) fn add(left: &mut [i8], right: &[i8], terms: &AddTerms) {
-    let [left_zero, right_zero] = terms.zero_points;
-    let [left_factor, right_factor] = terms.factors;
-    let rounding = terms.stage.rounding;
-    let scale = |x: i8, zero_point: i32, factor| {
-        let centered = i32::from(x).wrapping_sub(zero_point);
-        requantize(centered.wrapping_shl(AddTerms::LEFT_SHIFT), factor, rounding)
-    };
-    let channel = Channel { bias: 0, factor: terms.output_factor };
-    for (x, &y) in left.iter_mut().zip(right) {
-        let sum = scale(*x, left_zero, left_factor).wrapping_add(scale(y, right_zero, right_factor));
-        *x = terms.stage.apply(sum, channel);
+    #[inline(always)]
+    fn gemm16(x: &[u32], w: &[u32], records: &[u32], out: &mut [i8], second: usize) {
+        gemm::gemm16(x, w, records, out, second);
+    }
+
+    #[inline(always)]
+    fn gemm8(x: &[u32], w: &[u32], records: &[u32], out: &mut [i8], second: usize) {
+        gemm::gemm8(x, w, records, out, second);
+    }
+
+    #[inline(always)]
+    fn gemm16_acc(x: &[u32], w: &[u32], acc: &mut [i32]) {
+        gemm::gemm16_acc(x, w, acc);
+    }
+
+    #[inline(always)]
+    fn gemm8_acc(x: &[u32], w: &[u32], acc: &mut [i32]) {
+        gemm::gemm8_acc(x, w, acc);
+    }
+
+    #[inline(always)]
+    fn patch_bytes(dst: &mut [u32], src: &[i8], at: [usize; 2], patch: &Patch) {
+        gemm_bytes::patch(dst, src, at, patch);
+    }
+
+    #[inline(always)]
+    fn gemm_bytes(x: &[u32], w: &[u32], records: &[u32], out: &mut [i8], second: usize) {
+        gemm_bytes::gemm(x, w, records, out, second);
+    }
+
+    #[inline(always)]
+    fn gemm_bytes_acc(x: &[u32], w: &[u32], acc: &mut [i32]) {
+        gemm_bytes::gemm_acc(x, w, acc);
+    }
+
+    #[inline(always)]
+    fn vertical<T: Transform<N>, const N: usize>(src: &[i8], columns: &Columns, t: &mut [u32]) {
+        winograd::vertical::<T, N>(src, columns, t);
+    }
+
+    #[inline(always)]
+    fn horizontal<T: Transform<N>, const N: usize>(t: &[u32], v: &mut [u32], at: usize, position: usize, pairs: usize) {
+        winograd::horizontal::<T, N>(t, v, at, position, pairs);
+    }
+
+    #[inline(always)]
+    fn products(v: &[u32], u: &[u32], m: &mut [i32], products: &Products) {
+        winograd::products(v, u, m, products);
+    }
+
+    #[inline(always)]
+    fn output<T: Transform<N>, const N: usize>(m: &[i32], records: &[u32], relu: bool, out: &mut [i8], tiles: &Tiles) {
+        T::output(m, records, relu, out, tiles);
+    }
+
+    #[inline(always)]
+    fn filter(src: &[u32], u: &mut [u32], at: usize, position: usize) {
+        winograd2::filter(src, u, at, position);
+    }
+
+    #[inline(always)]
+    fn depthwise(src: &[i8], taps: &TapGrid, pair: Pair, w: &[u32], records: &[u32], out: &mut [i8]) {
+        depthwise::depthwise(src, taps, pair, w, records, out);
+    }
+
+    #[inline(always)]
+    fn add_rescaled(left: &mut [i8], right: &[i8], terms: &AddTerms) {
+        add::add_rescaled(left, right, terms);
+    }
+
+    #[inline(always)]
+    fn add_linear(left: &mut [i8], right: &[i8], constants: &[i32; 3]) {
+        add::add_linear(left, right, constants);
+    }
+
+    #[inline(always)]
+    fn max3(out: &mut [i8], a: &[i8], b: &[i8], c: &[i8]) {
+        elementwise::max3(out, a, b, c);
+    }
+
+    #[inline(always)]
+    fn max_into(acc: &mut [i8], a: &[i8], b: &[i8]) {
+        elementwise::max_into(acc, a, b);
+    }
+
+    #[inline(always)]
+    fn clamp(data: &mut [i8], low: i8, high: i8) {
+        elementwise::clamp(data, low, high);
+    }
+
+    #[inline(always)]
+    fn copy(to: &mut [i8], from: &[i8]) {
+        elementwise::copy(to, from);
+    }
+
+    #[inline(always)]
+    fn move_down(bytes: &mut [i8], from: usize) {
+        elementwise::move_down(bytes, from);
+    }
+
+    #[inline(always)]
+    fn sum4(src: &[i8], step: usize, pixels: usize, acc: &mut [i32; 4]) {
+        elementwise::sum4(src, step, pixels, acc);
+    }
+
+    #[inline(always)]
+    fn sum16(src: &[i8], step: usize, pixels: usize, acc: &mut [i32; 16]) {
+        elementwise::sum16(src, step, pixels, acc);
+    }
+
+    #[inline(always)]
+    fn f16_spread(from: &[f16], x: &mut [f32]) {
+        float16::spread(from, x);
+    }
+
+    #[inline(always)]
+    fn f16_gemm(x: &[f32], layer: &float16::Layer<'_>, out: &mut [f16], pixels: Pixels) {
+        float16::gemm(x, layer, out, pixels);
+    }
+
+    #[inline(always)]
+    fn dot_f16_1x4(patch: &[f16], weights: [&[f16]; 4], sums: &mut [f32; 4]) {
+        float16::dot_1x4(patch, weights, sums);
     }
 }

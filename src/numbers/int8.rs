@@ -1,8 +1,9 @@
 //! Int8: TensorFlow Lite's quantization of 8 bits, with zero points.
 
 use super::{Numbers, Scaled, rescaled, rescaled_product, rounded_average};
+use crate::kernels::algorithms::{add, pool};
 use crate::kernels::blocks::requantize;
-use crate::kernels::{AddTerms, Backend, Pixels};
+use crate::kernels::{AddTerms, Backend};
 use crate::quant::{Channel, Channels, Clamp, Multiplier, OutputStage, Rounding};
 use crate::tensor::{DType, Tensor};
 
@@ -65,7 +66,7 @@ impl Numbers for Int8 {
 
     #[inline]
     fn sum<B: Backend>(left: &mut [i8], right: &[i8], terms: &AddTerms) {
-        B::add(left, right, terms);
+        add::add::<B>(left, right, terms);
     }
 
     fn difference(terms: &AddTerms) -> impl Fn(i8, i8) -> i8 {
@@ -93,7 +94,7 @@ impl Numbers for Int8 {
     }
 
     #[inline]
-    fn add_pixels<B: Backend>(pixels: &Pixels<'_>, sums: &mut [i32]) {
-        B::sum(pixels, sums);
+    fn add_pixels<B: Backend>(pixels: &pool::Rectangle<'_>, sums: &mut [i32]) {
+        pool::sum::<B>(pixels, sums);
     }
 }

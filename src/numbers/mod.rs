@@ -11,8 +11,9 @@ pub(crate) use float16::Float16;
 pub(crate) use int8::Int8;
 pub(crate) use int16::Int16;
 
+use crate::kernels::algorithms::pool::Rectangle;
 use crate::kernels::blocks::pieces::every;
-use crate::kernels::{AddTerms, Backend, Pixels};
+use crate::kernels::{AddTerms, Backend};
 use crate::memory::Element;
 use crate::quant::{Channel, Channels, Clamp, Multiplier, OutputStage, requantize};
 use crate::tensor::{DType, Tensor};
@@ -102,7 +103,7 @@ pub(crate) trait Numbers: Sized {
 
     /// Adds each channel of the pixels to its sum.
     #[inline]
-    fn add_pixels<B: Backend>(pixels: &Pixels<'_>, sums: &mut [Self::Sum]) {
+    fn add_pixels<B: Backend>(pixels: &Rectangle<'_>, sums: &mut [Self::Sum]) {
         for pixel in pixels.iter() {
             sums.iter_mut().zip(Self::Element::of(pixel)).for_each(|(sum, &x)| *sum = Self::add(*sum, x));
         }

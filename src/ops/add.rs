@@ -7,6 +7,7 @@ use super::members::without;
 use super::{Io, Operands, elementwise, rules};
 use crate::bytes::attempt;
 use crate::error::Fault;
+use crate::kernels::algorithms::add::linear;
 use crate::kernels::{AddTerms, Backend};
 use crate::numbers::Numbers;
 use crate::quant::{Clamp, Multiplier, OutputStage, Rounding};
@@ -122,7 +123,7 @@ impl Add {
         match terms.linear {
             Some(constants) if matches!(N::DTYPE, DType::I8) => {
                 elementwise::combine(io, (&over, &other), rows, |left, right| {
-                    B::add_by_line(left, right, &terms, &constants);
+                    linear::<B>(left, right, &terms, &constants);
                 });
             }
             None if L::SET.scaled_add => {

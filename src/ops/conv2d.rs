@@ -57,30 +57,30 @@ impl<'m> Conv2d<'m> {
 
     pub(super) const fn check(&self, tensors: &Operands) -> Result<(), Fault> {
         let (input, output) = (&tensors.a, &tensors.output);
-        let direct = matches!(self.algorithm, ConvAlgorithm::Direct);
-        attempt!(rules::weighted(tensors, self.rounding, self.weights, &self.channels, direct));
+        let packing = self.algorithm.packing();
+        attempt!(rules::weighted(tensors, self.rounding, self.weights, &self.channels, packing.is_none()));
         attempt!(rules::demand(self.clamp.is_valid(output.dtype), Fault::Clamp));
         let outputs = rules::outputs(&self.channels, output);
         attempt!(rules::shape(Self::output_shape(input.shape, &self.window, outputs), output));
-        if direct {
+        let Some(packing) = packing else {
             let len = outputs as u64 * self.patch_len(input) * rules::weight_size(input.dtype);
             return rules::demand(self.weights.len() as u64 == len, Fault::Weights);
-        }
+        };
         // Packed weights hold constants for double rounding.
         attempt!(rules::demand(matches!(self.rounding, Rounding::Double), Fault::Rounding));
         let layer = self.layer(tensors);
-        attempt!(rules::demand(self.algorithm.supports(&layer), Fault::Algorithm));
-        rules::demand(self.weights.len() == self.algorithm.packed_bytes(&layer), Fault::Weights)
+        attempt!(rules::demand(packing.supports(&layer), Fault::Algorithm));
+        rules::demand(self.weights.len() == packing.packed_bytes(&layer), Fault::Weights)
     }
 
     pub(super) const fn scratch_len(&self, tensors: &Operands) -> u32 {
         let Operands { a: input, output, .. } = tensors;
-        let len = match self.algorithm {
-            ConvAlgorithm::Direct if takes_lanes(output) => lanes::BYTES * self.patch_len(input),
-            ConvAlgorithm::Direct if self.reads_in_place(tensors) => 0,
+        let len = match self.algorithm.packing() {
+            Some(packing) => packing.scratch_bytes(&self.layer(tensors)) as u64,
+            None if takes_lanes(output) => lanes::BYTES * self.patch_len(input),
+            None if self.reads_in_place(tensors) => 0,
             // Two patches of bytes, or one of 16-bit elements.
-            ConvAlgorithm::Direct => 2 * self.patch_len(input),
-            algorithm => algorithm.scratch_bytes(&self.layer(tensors)) as u64,
+            None => 2 * self.patch_len(input),
         };
         if len > u32::MAX as u64 { u32::MAX } else { len as u32 }
     }
@@ -123,18 +123,18 @@ impl<'m> Conv2d<'m> {
     #[inline(never)]
     pub(super) fn run<N: Numbers, B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         let Operands { a: input, output, .. } = io.tensors;
-        match self.algorithm {
-            ConvAlgorithm::Direct if !L::SET.convolutions.has(ConvAlgorithm::Direct.id()) => io.broken(),
-            ConvAlgorithm::Direct if matches!(N::DTYPE, DType::F16) && takes_lanes(&output) => {
+        match self.algorithm.packing() {
+            None if !L::SET.convolutions.has(ConvAlgorithm::Direct.id()) => io.broken(),
+            None if matches!(N::DTYPE, DType::F16) && takes_lanes(&output) => {
                 lanes::run::<B>(self, io, rows);
             }
-            ConvAlgorithm::Direct => self.run_direct::<N, B>(io, rows),
-            algorithm => {
+            None => self.run_direct::<N, B>(io, rows),
+            Some(packing) => {
                 let layer = self.layer(&io.tensors);
                 let rows = rows.start as usize..rows.end.min(output.shape.h) as usize;
                 let (input, output, scratch) = io.memory.read_write2(input.region(), output.region(), io.scratch);
                 let scratch = cast::i8_as_words_mut(scratch);
-                algorithm.run::<B, L>(&layer, cast::i8_as_words(self.weights), input, output, scratch, rows);
+                packing.run::<B, L>(&layer, cast::i8_as_words(self.weights), input, output, scratch, rows);
             }
         }
     }

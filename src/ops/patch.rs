@@ -1,7 +1,7 @@
 //! Gathering what a window covers into scratch, and copying between tensors.
 
 use super::Io;
-use crate::kernels::Pixels;
+use crate::kernels::algorithms::pool::Rectangle;
 use crate::memory::{Memory, Region};
 use crate::tensor::Tensor;
 use crate::window::{Taps, Window};
@@ -95,9 +95,9 @@ impl Inside {
     }
 
     /// The pixels, from byte `channel` of them on, of a tensor whose bytes are `elements`.
-    pub(super) fn pixels_of<'a>(&self, input: &Tensor, elements: &'a [i8], channel: u32) -> Pixels<'a> {
+    pub(super) fn pixels_of<'a>(&self, input: &Tensor, elements: &'a [i8], channel: u32) -> Rectangle<'a> {
         let start = self.columns.start.wrapping_mul(input.place.pitch).wrapping_add(channel);
-        Pixels {
+        Rectangle {
             elements: elements.get(start as usize..).unwrap_or_default(),
             first_row: input.slot(self.rows.start) as usize,
             kept_rows: input.place.rows as usize,

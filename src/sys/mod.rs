@@ -1,15 +1,14 @@
-//! All the `unsafe` of the runtime: casts between slices, a `static` that is taken once, and the instructions of Arm and of x86-64.
+//! All the `unsafe` of the runtime: casts between slices, a `static` that is taken once, half precision, and the loops in the
+//! instructions of Arm and of x86-64, behind functions that check the [shapes] they are called with.
 #![allow(unsafe_code)]
 
+#[cfg(kinglet_dsp)]
+pub(crate) mod arm;
 pub mod cast;
-mod dsp;
 pub(crate) mod half;
 pub mod once;
-#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-mod sse2;
-#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+pub mod shapes;
+#[cfg(kinglet_sse2)]
+pub(crate) mod sse2;
+#[cfg(kinglet_sse2)]
 mod sse2_output;
-
-pub use dsp::Dsp;
-#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-pub use sse2::Sse2;

@@ -11,8 +11,8 @@ use core::arch::x86_64::{
     _mm_unpacklo_epi32, _mm_unpacklo_epi64,
 };
 
-use super::sse2::{four, words};
-use crate::kernels::blocks::{Tiles, gemm, winograd4};
+use super::shapes::{INVERSE_9, Scheme, Tiles, proven};
+use super::sse2::four;
 
 /// What the requantization of four channels needs.
 #[derive(Clone, Copy)]
@@ -113,19 +113,25 @@ fn bytes(x: __m128i) -> [i8; 4] {
     _mm_cvtsi128_si32(_mm_packs_epi16(halves, halves)).to_le_bytes().map(|byte| byte as i8)
 }
 
-/// [`gemm::quantized`].
+/// Requantizes accumulators `[pixel][channel]` and stores each pixel from its byte of `at` on; `false`, and nothing, where a channel
+/// shifts by nothing.
+#[inline(always)]
+pub fn quantized(acc: [[i32; 4]; 2], records: &[u32; 16], out: &mut [i8], at: [usize; 2]) -> bool {
+    // SAFETY: the target has SSE2.
+    unsafe { pixels(acc, records, out, at) }
+}
+
 #[inline]
 #[target_feature(enable = "sse2")]
-pub(super) fn quantized(acc: [__m128i; 2], records: &[u32; 16], out: &mut [i8], at: usize, second: usize) {
+fn pixels(acc: [[i32; 4]; 2], records: &[u32; 16], out: &mut [i8], at: [usize; 2]) -> bool {
     let lane = |channel: usize| four(records.as_chunks::<4>().0.get(channel).copied().unwrap_or_default());
     let [bias, m, c, s] = transposed([lane(0), lane(1), lane(2), lane(3)]);
-    let Some(of_four) = Records::new(m, c, s) else {
-        return gemm::quantized(acc.map(|acc| words(acc)), records, out, at, second);
-    };
-    for (acc, at) in acc.into_iter().zip([at, at.wrapping_add(second)]) {
-        let x = _mm_add_epi32(bias, _mm_slli_epi32::<1>(acc));
+    let Some(of_four) = Records::new(m, c, s) else { return false };
+    for (acc, at) in acc.into_iter().zip(at) {
+        let x = _mm_add_epi32(bias, _mm_slli_epi32::<1>(four(acc.map(|acc| acc as u32))));
         store(out, at, of_four.fast(x));
     }
+    true
 }
 
 /// Stores four words from byte `at` on, saturated.
@@ -137,22 +143,18 @@ fn store(out: &mut [i8], at: usize, x: __m128i) {
     }
 }
 
-/// [`winograd4::output`].
-pub(super) fn winograd4(m: &[i32], records: &[u32], relu: bool, out: &mut [i8], tiles: Tiles) {
-    let (Some(products), Some(constants)) = (m.first_chunk::<288>(), records.first_chunk::<32>()) else { return };
-    if !tiles.fits(4, out.len()) {
-        return;
-    }
-    // SAFETY: the target has SSE2.
-    let done = unsafe { output(products, constants, relu, out, tiles) };
-    if !done {
-        winograd4::output(m, records, relu, out, tiles);
+/// The output transform of F(4x4, 3x3); `false`, and nothing, where a channel shifts by nothing.
+pub fn winograd4(m: &[i32], records: &[u32], relu: bool, out: &mut [i8], tiles: &Tiles) -> bool {
+    let fit = proven(Scheme::F4.output_fits(m.len(), records.len(), out.len(), tiles));
+    match (m.first_chunk(), records.first_chunk()) {
+        // SAFETY: the target has SSE2.
+        (Some(m), Some(records)) if fit => unsafe { output(m, records, relu, out, tiles) },
+        _ => false,
     }
 }
 
-/// Both tiles; `false`, and nothing, where a channel shifts by nothing.
 #[target_feature(enable = "sse2")]
-fn output(m: &[i32; 288], records: &[u32; 32], relu: bool, out: &mut [i8], tiles: Tiles) -> bool {
+fn output(m: &[i32; 288], records: &[u32; 32], relu: bool, out: &mut [i8], tiles: &Tiles) -> bool {
     let halves = records.as_chunks::<4>().0;
     let half = |at: usize| {
         let lane = |channel: usize| four(halves.get(2 * channel + at).copied().unwrap_or_default());
@@ -161,7 +163,7 @@ fn output(m: &[i32; 288], records: &[u32; 32], relu: bool, out: &mut [i8], tiles
     let ([mult, c, s, b], [b22, b32, b23, b33]) = (half(0), half(1));
     let Some(records) = Records::new(mult, c, s) else { return false };
     let constants = [[b; 4], [b; 4], [b, b, b22, b32], [b, b, b23, b33]];
-    let inverse = _mm_set1_epi32(winograd4::INVERSE_9 as i32);
+    let inverse = _mm_set1_epi32(INVERSE_9 as i32);
     let (lanes, _) = m.as_chunks::<4>();
     for (tile, &first) in tiles.at.iter().enumerate() {
         let mut columns = [[_mm_setzero_si128(); 6]; 4];

@@ -1,9 +1,8 @@
 //! Executed instructions of single kernels, in the shapes that are published for other engines.
 
-use kinglet::kernels::algorithms::pool::MaxPool;
+use kinglet::kernels::algorithms::pool::{self, MaxPool, Rectangle};
 use kinglet::kernels::algorithms::{ConvAlgorithm, Layer, Map, depthwise};
-use kinglet::kernels::blocks::Blocks;
-use kinglet::kernels::{Active, Backend, Pixels};
+use kinglet::kernels::{Active, Backend};
 use kinglet::sys::cast::words_as_i8_mut;
 use kinglet::uses::Dynamic;
 use kinglet::{Padding, Window};
@@ -38,7 +37,7 @@ fn layer(input: [usize; 3], channels: usize, kernel: u32, stride: u32) -> Layer 
     }
 }
 
-/// A convolution by `algorithm`. The weights are whatever lies there: no instruction depends on them.
+/// A convolution by `algorithm`, which packs its weights. The weights are whatever lies there: no instruction depends on them.
 fn convolution(buffers: &mut Buffers, name: &str, layer: &Layer, algorithm: ConvAlgorithm, relu: bool) {
     let Buffers { input, weights, output, scratch } = buffers;
     // The header's flags say how results are requantized: 2 is F(4x4)'s shorter way for ReLU.
@@ -59,8 +58,13 @@ fn convolution(buffers: &mut Buffers, name: &str, layer: &Layer, algorithm: Conv
     let o = layer.output;
     let taps = layer.window.taps_len() as usize;
     let macs = o.h * o.w * o.c * layer.input.c * taps;
+    let Some(packing) = algorithm.packing() else { return };
+    // What needs more scratch than there is here does not run.
+    if packing.scratch_bytes(layer) > size_of_val(*scratch) {
+        return;
+    }
     let (packed, input, output) = (&**weights, &*words_as_i8_mut(input), words_as_i8_mut(output));
-    count(name, label, macs, || algorithm.run::<Active, Dynamic>(layer, packed, input, output, scratch, 0..o.h));
+    count(name, label, macs, || packing.run::<Active, Dynamic>(layer, packed, input, output, scratch, 0..o.h));
 }
 
 /// Measures all kernels.
@@ -83,10 +87,7 @@ pub(super) fn all(buffers: &mut Buffers) {
         [("conv 3x3 32x32x16->16", &large), ("conv 3x3 16x16x32->32", &middle), ("conv 3x3 8x8x64->64", &small)]
     {
         for algorithm in [Gemm8, Gemm16, GemmBytes, Winograd2, Winograd2AtRunTime { tile_rows: 2 }, Winograd4] {
-            // What needs more scratch than there is here does not run.
-            if algorithm.scratch_bytes(layer) <= buffers.scratch.len() * 4 {
-                convolution(buffers, name, layer, algorithm, false);
-            }
+            convolution(buffers, name, layer, algorithm, false);
         }
         convolution(buffers, name, layer, Winograd4, true);
     }
@@ -125,7 +126,7 @@ fn others(buffers: &mut Buffers) {
         let pool = MaxPool { input: from, output: to, window, low, high };
         count(name, "rows", 0, || pool.run::<Active>(input, output, words_as_i8_mut(scratch), 0..to.h));
     }
-    let pixels = |channel: usize| Pixels {
+    let pixels = |channel: usize| Rectangle {
         elements: input.get(channel..).unwrap_or_default(),
         first_row: 0,
         kept_rows: 8,
@@ -135,7 +136,7 @@ fn others(buffers: &mut Buffers) {
         pitch: 64,
     };
     count("sums of 8x8x64", "rows", 0, || {
-        (0..4).for_each(|block| Active::sum(&pixels(16 * block), &mut [0; 16]));
+        (0..4).for_each(|block| pool::sum::<Active>(&pixels(16 * block), &mut [0; 16]));
     });
     let (left, right) = (output.get_mut(..16_384).unwrap_or_default(), &*input);
     count("add 32x32x16", "linear", 0, || Active::add_linear(left, right, &[207_566_715, 549_008_783, -38_488_340]));

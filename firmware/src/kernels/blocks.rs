@@ -1,14 +1,12 @@
 //! Every block of the build's instruction set against its portable definition, over random and extreme data.
 
-use kinglet::kernels::blocks::depthwise::{Pair, Taps};
-use kinglet::kernels::blocks::float16::{Layer, Pixels};
-use kinglet::kernels::blocks::gemm::Rows;
-use kinglet::kernels::blocks::winograd::Table;
-use kinglet::kernels::blocks::{Blocks, Columns, Tiles};
+use kinglet::kernels::blocks::float16::Layer;
+use kinglet::kernels::blocks::{F2, F4, S2, Transform};
 use kinglet::kernels::float16::{Bounds, narrow, widen};
 use kinglet::kernels::{Active, AddTerms, Backend, Portable};
 use kinglet::quant::OutputStage;
 use kinglet::sys::cast::{as_f16_mut, as_u8, words_as_i8, words_as_i8_mut, words_as_i32_mut};
+use kinglet::sys::shapes::{Columns, Pair, Patch, Pixels, Products, TapGrid, Tiles};
 use kinglet::{Activation, Clamp, DType, Multiplier, QuantParams, Rounding, f16};
 
 use super::{Buffers, Random};
@@ -93,9 +91,11 @@ pub(super) fn compare(buffers: &mut Buffers) -> u32 {
             differences: 0,
         };
         products(&mut round);
-        winograd(&mut round);
+        winograd::<F2, _>(&mut round);
+        winograd::<F4, _>(&mut round);
+        winograd::<S2, _>(&mut round);
         bytes(&mut round);
-        halves(&mut round);
+        half_precision(&mut round);
         differences += round.differences;
     }
     differences
@@ -121,8 +121,8 @@ fn conversions(random: &mut Random) -> u32 {
     differences
 }
 
-/// Products of halves below 2, at multiples of 4 bytes and of 2.
-fn halves(round: &mut Round) {
+/// Products in half precision of numbers below 2, at multiples of 4 bytes and of 2.
+fn half_precision(round: &mut Round) {
     let mut numbers = [f16::ZERO; 8 * 41];
     for x in &mut numbers {
         *x = f16::from_bits(round.random.next() as u16 & !0x4000);
@@ -181,11 +181,8 @@ fn products(round: &mut Round) {
     both!(round, "patch_bytes", 200, |out, Set| Set::patch_bytes(
         &mut out[..8 * steps],
         bytes_a,
-        at[0],
-        at[1],
-        40,
-        rows,
-        len
+        at,
+        &Patch::new(rows, len, 40)
     ));
     both!(round, "gemm_bytes", 200, |out, Set| Set::gemm_bytes(
         &a[..8 * steps],
@@ -208,61 +205,23 @@ fn products(round: &mut Round) {
     let (rows, len) = (1 + round.random.below(7), 1 + round.random.below(45));
     let (f, s) = (round.random.below(20), round.random.below(200));
     let stride = round.random.below(400);
-    both!(round, "patch", 1400, |out, Set| Set::patch(out, bytes_a, [f, s], &Rows::new(rows, len, stride)));
+    both!(round, "patch", 1400, |out, Set| Set::patch(out, bytes_a, [f, s], &Patch::new(rows, len, stride)));
 }
 
-/// Winograd transforms and products.
-fn winograd(round: &mut Round) {
+/// The transforms and products of a Winograd convolution.
+fn winograd<T: Transform<N>, const N: usize>(round: &mut Round) {
     let (a, w, records, bytes_a) = (round.a, round.w, round.records, round.bytes_a);
-    let number = round.number;
-    let kp = 2 + 2 * round.random.below(40);
-    let pos = 1 + round.random.below(36);
-    both!(round, "products", 500, |out, Set| Set::products(a, w, &mut words_as_i32_mut(out)[..8 * pos], kp));
-    let table = [[4u32, 4], [2, 4], [1, 1]].map(|[v, n]| [v * (2 + 2 * (kp as u32 % 7)), n]);
-    both!(round, "products_table", 500, |out, Set| Set::products_table(
-        a,
-        w,
-        words_as_i32_mut(out),
-        &Table::new(table)
-    ));
-    let count = 1 + round.random.below(30);
-    let step = 4 + round.random.below(60);
-    let rws = [0; 6].map(|_| round.random.below(3000));
-    let missing = if round.random.below(2) == 0 { 0 } else { round.random.below(64) as u32 };
-    let fill = round.random.next();
-    both!(round, "w4_vertical", 500, |out, Set| Set::w4_vertical(
-        bytes_a,
-        &Columns { rows: rws, step, count, fill, missing },
-        out
-    ));
-    both!(round, "w2_vertical", 500, |out, Set| Set::w2_vertical(
-        bytes_a,
-        &Columns { rows: [rws[0], rws[1], rws[2], rws[3]], step, count, fill, missing: missing & 7 },
-        out
-    ));
-    both!(round, "s2_vertical", 500, |out, Set| Set::s2_vertical(
-        bytes_a,
-        &Columns { rows: [rws[0], rws[1], rws[2], rws[3], rws[4]], step, count, fill, missing: missing & 15 },
-        out
-    ));
-    let pairs = 1 + round.random.below(5);
-    let groups = 1 + round.random.below(5);
+    let (scheme, number) = (T::SCHEME, round.number);
+    let products = Products::new(scheme, 2 + 2 * round.random.below(40));
+    both!(round, "products", 500, |out, Set| Set::products(a, w, words_as_i32_mut(out), &products));
+    let (count, step) = (1 + round.random.below(30), 4 + round.random.below(60));
+    let rows = [0; 6].map(|_| round.random.below(3000));
+    let missing = if round.random.below(2) == 0 { 0 } else { round.random.below(1 << scheme.side()) as u32 };
+    let columns = Columns { rows, step, count, fill: round.random.next(), missing };
+    both!(round, "vertical", 500, |out, Set| Set::vertical::<T, N>(bytes_a, &columns, out));
+    let (pairs, groups) = (1 + round.random.below(5), 1 + round.random.below(5));
     let at = round.random.below(groups as u32) * 4;
-    both!(round, "w4_horizontal", pairs * 36 * groups * 4, |out, Set| Set::w4_horizontal(
-        a,
-        out,
-        at,
-        groups * 4,
-        pairs
-    ));
-    both!(round, "w2_horizontal", pairs * 16 * groups * 4, |out, Set| Set::w2_horizontal(
-        a,
-        out,
-        at,
-        groups * 4,
-        pairs
-    ));
-    both!(round, "s2_horizontal", pairs * 25 * groups * 4, |out, Set| Set::s2_horizontal(
+    both!(round, "horizontal", pairs * scheme.slots() * groups * 4, |out, Set| Set::horizontal::<T, N>(
         a,
         out,
         at,
@@ -272,18 +231,15 @@ fn winograd(round: &mut Round) {
     let (row, pixel) = (40 + round.random.below(100), 4 + round.random.below(6));
     let tiles = Tiles { at: [round.random.below(50), 400 + round.random.below(50)], row, pixel };
     let m: [i32; 288] = core::array::from_fn(|i| (a[i] as i32) >> (number % 3 * 6));
-    let long: [u32; 32] = core::array::from_fn(|i| match i % 8 {
-        0 => records[1],
-        1 => records[2],
-        2 => records[3],
-        _ => w[i],
-    });
-    both!(round, "w4_output", 400, |out, Set| Set::w4_output(&m, &long, false, words_as_i8_mut(out), tiles));
-    both!(round, "w4_output_relu", 400, |out, Set| Set::w4_output(&m, &long, true, words_as_i8_mut(out), tiles));
-    both!(round, "w2_output", 400, |out, Set| Set::w2_output(&m, records, words_as_i8_mut(out), tiles));
-    both!(round, "s2_output", 400, |out, Set| Set::s2_output(&m, records, words_as_i8_mut(out), tiles));
+    let records: [u32; 32] = match scheme.record() {
+        4 => core::array::from_fn(|i| records[i]),
+        _ => core::array::from_fn(|i| if i % 8 < 3 { records[1 + i % 8] } else { w[i] }),
+    };
+    for relu in [false, true] {
+        both!(round, "output", 400, |out, Set| Set::output::<T, N>(&m, &records, relu, words_as_i8_mut(out), &tiles));
+    }
     let lane = round.random.below(4);
-    both!(round, "w2_weights", 16 * groups * 8, |out, Set| Set::w2_weights(&a[..9 * groups], out, lane, groups * 8));
+    both!(round, "filter", 16 * groups * 8, |out, Set| Set::filter(&a[..9 * groups], out, lane, groups * 8));
 }
 
 /// Rows of bytes, sums, and depthwise products.
@@ -302,7 +258,7 @@ fn bytes(round: &mut Round) {
             &[records[0] as i32, records[4] as i32, records[8] as i32],
         )
     });
-    // The sum by the book, now and then with left shifts or rounded once.
+    // The sum by its definition, now and then with left shifts or rounded once.
     let factor = |i: usize| Multiplier {
         multiplier: (records[16 + 4 * i] >> 1) as i32,
         shift: if number % 5 == 4 { 1 } else { -((records[17 + 4 * i] & 31) as i32 & if i == 2 { 31 } else { 7 }) },
@@ -319,9 +275,9 @@ fn bytes(round: &mut Round) {
         stage,
         linear: None,
     };
-    both!(round, "add", 40, |out, Set| {
+    both!(round, "add_rescaled", 40, |out, Set| {
         out[..40].copy_from_slice(&a[..40]);
-        Set::add(&mut words_as_i8_mut(out)[3..3 + n], &bytes_w[s..s + n + f], &terms)
+        Set::add_rescaled(&mut words_as_i8_mut(out)[3..3 + n], &bytes_w[s..s + n + f], &terms)
     });
     both!(round, "max_into", 40, |out, Set| {
         out[..40].copy_from_slice(&a[..40]);
@@ -362,7 +318,7 @@ fn bytes(round: &mut Round) {
         Pair { at: f, second: if number % 3 == 0 { step } else { round.random.below(100) }, out: second + 4 * groups };
     both!(round, "depthwise", 100, |out, Set| Set::depthwise(
         bytes_a,
-        &Taps::new(k, stride, step),
+        &TapGrid::new(k, stride, step),
         p,
         w,
         &records[..16 * groups],

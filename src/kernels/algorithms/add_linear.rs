@@ -5,7 +5,7 @@
 //! `G` between them is exact.
 
 use crate::kernels::AddTerms;
-use crate::kernels::blocks::elementwise::linear;
+use crate::kernels::blocks::add::linear;
 use crate::quant::{Channel, Clamp, OutputStage, requantize};
 use crate::tensor::DType;
 
@@ -86,7 +86,8 @@ pub fn find(terms: &AddTerms) -> Option<[i32; 3]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::{Backend, Portable};
+    use crate::kernels::Portable;
+    use crate::kernels::algorithms::add;
     use crate::ops::Add;
     use crate::quant::Rounding;
     use crate::tensor::QuantParams;
@@ -104,18 +105,18 @@ mod tests {
             let (a, b) = (quant(scales.0, zeros[0]), quant(scales.1, zeros[1]));
             let output = quant(scales.0.max(scales.1) * scales.2, zeros[2]);
             let clamp = Clamp { min: low, max: 100 };
-            let add = Add::new(a, b, output, DType::I8, Rounding::Double, clamp).unwrap();
-            let linear = add.linearized(a, b, output).linear;
-            let stage = OutputStage { rounding: add.rounding, zero_point: zeros[2], clamp };
-            let (zero_points, factors) = ([zeros[0], zeros[1]], add.factors);
-            let terms = AddTerms { zero_points, factors, output_factor: add.output_factor, stage, linear };
+            let op = Add::new(a, b, output, DType::I8, Rounding::Double, clamp).unwrap();
+            let linear = op.linearized(a, b, output).linear;
+            let stage = OutputStage { rounding: op.rounding, zero_point: zeros[2], clamp };
+            let (zero_points, factors) = ([zeros[0], zeros[1]], op.factors);
+            let terms = AddTerms { zero_points, factors, output_factor: op.output_factor, stage, linear };
             for swapped in [false, true] {
                 let terms = if swapped { terms.swapped() } else { terms };
                 for x in (-128..=127i8).step_by(if cfg!(miri) { 85 } else { 1 }) {
                     let right: Vec<i8> = (-128..=127).collect();
                     let (mut quick, mut exact) = ([x; 256], [x; 256]);
-                    Portable::add(&mut quick, &right, &terms);
-                    Portable::add(&mut exact, &right, &AddTerms { linear: None, ..terms });
+                    add::add::<Portable>(&mut quick, &right, &terms);
+                    add::add::<Portable>(&mut exact, &right, &AddTerms { linear: None, ..terms });
                     prop_assert_eq!(quick, exact);
                 }
             }

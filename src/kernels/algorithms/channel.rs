@@ -16,7 +16,7 @@ pub(super) fn record(channel: &Channel, zero_out: i8, bound: i64) -> Option<[u32
     Some([channel.bias.wrapping_mul(2) as u32, factor.multiplier as u32, c as u32, s])
 }
 
-/// The words `{bias, multiplier, shift, 0}` for requantization by the book.
+/// The words `{bias, multiplier, shift, 0}` for the reference requantization.
 pub(super) fn exact_record(channel: &Channel) -> [u32; 4] {
     [channel.bias as u32, channel.factor.multiplier as u32, channel.factor.shift as u32, 0]
 }

@@ -3,9 +3,11 @@
 use core::ops::Range;
 
 use super::conv_gemm::Width;
-use super::conv_winograd2::When;
-use super::{Layer, conv_gemm, conv_stride2, conv_winograd2, conv_winograd4};
-use crate::kernels::blocks::Blocks;
+use super::winograd::{Scheme, When};
+use super::{Layer, conv_gemm, winograd};
+use crate::kernels::Backend;
+use crate::kernels::blocks::{F2, F4, S2};
+use crate::sys::shapes::proven;
 use crate::uses::{Codes, Linked};
 
 /// How a convolution is computed, and with it how its weights are packed. Every algorithm gives the same bits.
@@ -21,18 +23,18 @@ pub enum ConvAlgorithm {
     Gemm8,
     /// The same with weights of 16 bits.
     Gemm16,
-    /// The same in bytes altogether: for cores with Helium.
+    /// The same with inputs of 8 bits too, for cores with byte dot products (Helium).
     GemmBytes,
-    /// 3x3 at stride 1: exact integer Winograd F(2x2, 3x3), [`conv_winograd2`].
+    /// 3x3 at stride 1: exact integer Winograd F(2x2, 3x3), [`winograd`].
     Winograd2,
     /// The same, with weights transformed in every inference over this many rows of tiles (1 to 255).
     Winograd2AtRunTime {
         /// Rows of tiles, of two output rows each, whose transformed inputs are kept at a time.
         tile_rows: u32,
     },
-    /// 3x3 at stride 1: exact integer Winograd F(4x4, 3x3), [`conv_winograd4`].
+    /// 3x3 at stride 1: exact integer Winograd F(4x4, 3x3).
     Winograd4,
-    /// 3x3 at stride 2: exact Winograd, [`conv_stride2`].
+    /// 3x3 at stride 2: exact Winograd.
     Stride2,
 }
 
@@ -93,56 +95,62 @@ impl ConvAlgorithm {
         }
     }
 
+    /// How weights are packed for it; `None` of [`ConvAlgorithm::Direct`], which takes them as they are and which the operator
+    /// computes for every element type.
+    pub const fn packing(self) -> Option<Packing> {
+        Some(match self {
+            ConvAlgorithm::Direct => return None,
+            ConvAlgorithm::Gemm8 => Packing::Gemm(Width::Bits8),
+            ConvAlgorithm::Gemm16 => Packing::Gemm(Width::Bits16),
+            ConvAlgorithm::GemmBytes => Packing::Gemm(Width::Bytes),
+            ConvAlgorithm::Winograd2 => Packing::Winograd(Scheme::F2, When::Export),
+            ConvAlgorithm::Winograd2AtRunTime { tile_rows } => {
+                Packing::Winograd(Scheme::F2, When::RunTime(tile_rows as usize))
+            }
+            ConvAlgorithm::Winograd4 => Packing::Winograd(Scheme::F4, When::Export),
+            ConvAlgorithm::Stride2 => Packing::Winograd(Scheme::S2, When::Export),
+        })
+    }
+}
+
+/// An algorithm over packed weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Packing {
+    /// A matrix product: [`conv_gemm`].
+    Gemm(Width),
+    /// An exact Winograd convolution: [`winograd`].
+    Winograd(Scheme, When),
+}
+
+impl Packing {
     /// Whether the algorithm can compute a layer, constants permitting.
     pub const fn supports(self, layer: &Layer) -> bool {
         match self {
-            ConvAlgorithm::Direct => true,
-            ConvAlgorithm::Gemm8 => conv_gemm::supports(layer, Width::Narrow),
-            ConvAlgorithm::Gemm16 => conv_gemm::supports(layer, Width::Wide),
-            ConvAlgorithm::GemmBytes => conv_gemm::supports(layer, Width::Bytes),
-            ConvAlgorithm::Winograd2 | ConvAlgorithm::Winograd2AtRunTime { .. } => conv_winograd2::supports(layer),
-            ConvAlgorithm::Winograd4 => conv_winograd4::supports(layer),
-            ConvAlgorithm::Stride2 => conv_stride2::supports(layer),
+            Packing::Gemm(width) => conv_gemm::supports(layer, width),
+            Packing::Winograd(scheme, _) => winograd::supports(layer, scheme),
         }
     }
 
     /// Bytes of the packed weights.
     pub const fn packed_bytes(self, layer: &Layer) -> usize {
         let words = match self {
-            ConvAlgorithm::Direct => return layer.filter().saturating_mul(layer.output.c),
-            ConvAlgorithm::Gemm8 => conv_gemm::packed_words(layer, Width::Narrow),
-            ConvAlgorithm::Gemm16 => conv_gemm::packed_words(layer, Width::Wide),
-            ConvAlgorithm::GemmBytes => conv_gemm::packed_words(layer, Width::Bytes),
-            ConvAlgorithm::Winograd2 => conv_winograd2::packed_words(layer, When::Export),
-            ConvAlgorithm::Winograd2AtRunTime { tile_rows } => {
-                conv_winograd2::packed_words(layer, When::RunTime(tile_rows as usize))
-            }
-            ConvAlgorithm::Winograd4 => conv_winograd4::packed_words(layer),
-            ConvAlgorithm::Stride2 => conv_stride2::packed_words(layer),
+            Packing::Gemm(width) => conv_gemm::packed_words(layer, width),
+            Packing::Winograd(scheme, when) => winograd::packed_words(layer, scheme, when),
         };
         words.saturating_mul(4)
     }
 
-    /// Bytes of scratch, [`ConvAlgorithm::Direct`]'s excepted, which its operator knows.
+    /// Bytes of scratch.
     pub const fn scratch_bytes(self, layer: &Layer) -> usize {
         let words = match self {
-            ConvAlgorithm::Direct => 0,
-            ConvAlgorithm::Gemm8 => conv_gemm::scratch_words(layer, Width::Narrow),
-            ConvAlgorithm::Gemm16 => conv_gemm::scratch_words(layer, Width::Wide),
-            ConvAlgorithm::GemmBytes => conv_gemm::scratch_words(layer, Width::Bytes),
-            ConvAlgorithm::Winograd2 => conv_winograd2::scratch_words(layer, When::Export),
-            ConvAlgorithm::Winograd2AtRunTime { tile_rows } => {
-                conv_winograd2::scratch_words(layer, When::RunTime(tile_rows as usize))
-            }
-            ConvAlgorithm::Winograd4 => conv_winograd4::scratch_words(layer),
-            ConvAlgorithm::Stride2 => conv_stride2::scratch_words(layer),
+            Packing::Gemm(width) => conv_gemm::scratch_words(layer, width),
+            Packing::Winograd(scheme, when) => winograd::scratch_words(layer, scheme, when),
         };
         words.saturating_mul(4)
     }
 
-    /// Computes output rows `rows` by an algorithm that the program links; [`ConvAlgorithm::Direct`] does nothing here, its operator
-    /// computes it.
-    pub fn run<B: Blocks, L: Linked>(
+    /// Computes output rows `rows` by an algorithm that the program links.
+    pub fn run<B: Backend, L: Linked>(
         self,
         layer: &Layer,
         packed: &[u32],
@@ -151,33 +159,30 @@ impl ConvAlgorithm {
         scratch: &mut [u32],
         rows: Range<usize>,
     ) {
+        const fn linked<L: Linked>(algorithm: ConvAlgorithm) -> bool {
+            L::SET.convolutions.has(algorithm.id())
+        }
         use ConvAlgorithm::{Gemm8, Gemm16, GemmBytes, Stride2, Winograd2, Winograd2AtRunTime, Winograd4};
         match self {
-            Gemm8 if const { L::SET.convolutions.has(Gemm8.id()) } => {
-                conv_gemm::run::<B, L>(layer, Width::Narrow, packed, input, output, scratch, rows);
+            Packing::Gemm(width) if const { linked::<L>(Gemm8) || linked::<L>(Gemm16) || linked::<L>(GemmBytes) } => {
+                conv_gemm::run::<B, L>(layer, width, packed, input, output, scratch, rows);
             }
-            Gemm16 if const { L::SET.convolutions.has(Gemm16.id()) } => {
-                conv_gemm::run::<B, L>(layer, Width::Wide, packed, input, output, scratch, rows);
+            Packing::Winograd(Scheme::F2, when @ When::Export) if const { linked::<L>(Winograd2) } => {
+                winograd::run::<F2, _, B, false>(layer, when, packed, input, output, scratch, rows);
             }
-            GemmBytes if const { L::SET.convolutions.has(GemmBytes.id()) } => {
-                conv_gemm::run::<B, L>(layer, Width::Bytes, packed, input, output, scratch, rows);
-            }
-            Winograd2 if const { L::SET.convolutions.has(Winograd2.id()) } => {
-                conv_winograd2::run::<B>(layer, When::Export, packed, input, output, scratch, rows);
-            }
-            Winograd2AtRunTime { tile_rows }
-                if const { L::SET.convolutions.has(Winograd2AtRunTime { tile_rows: 1 }.id()) } =>
+            Packing::Winograd(Scheme::F2, when @ When::RunTime(_))
+                if const { linked::<L>(Winograd2AtRunTime { tile_rows: 1 }) } =>
             {
-                let when = When::RunTime(tile_rows as usize);
-                conv_winograd2::run::<B>(layer, when, packed, input, output, scratch, rows);
+                winograd::run::<F2, _, B, true>(layer, when, packed, input, output, scratch, rows);
             }
-            Winograd4 if const { L::SET.convolutions.has(Winograd4.id()) } => {
-                conv_winograd4::run::<B>(layer, packed, input, output, scratch, rows);
+            Packing::Winograd(Scheme::F4, when) if const { linked::<L>(Winograd4) } => {
+                winograd::run::<F4, _, B, false>(layer, when, packed, input, output, scratch, rows);
             }
-            Stride2 if const { L::SET.convolutions.has(Stride2.id()) } => {
-                conv_stride2::run::<B>(layer, packed, input, output, scratch, rows);
+            Packing::Winograd(Scheme::S2, when) if const { linked::<L>(Stride2) } => {
+                winograd::run::<S2, _, B, false>(layer, when, packed, input, output, scratch, rows);
             }
-            _ => {}
+            // `Model::limited` takes no model with an algorithm that is not linked.
+            _ => _ = proven(false),
         }
     }
 }
@@ -187,41 +192,36 @@ pub use export::{Candidate, candidates, choose};
 
 #[cfg(feature = "std")]
 mod export {
-    use super::{ConvAlgorithm, Layer, When, Width, conv_gemm, conv_stride2, conv_winograd2, conv_winograd4};
+    use super::{ConvAlgorithm, Layer, Packing, conv_gemm};
     use crate::kernels::algorithms::cost::{self, Core};
+    use crate::kernels::algorithms::pack_winograd;
     use crate::quant::Channel;
 
     impl ConvAlgorithm {
         /// Packs OHWI `weights`, or `None` when the algorithm cannot compute the layer exactly.
         pub fn pack(self, layer: &Layer, weights: &[i8], channels: &[Channel]) -> Option<Vec<u8>> {
-            if !self.supports(layer) || !self.is_exact(layer, weights, channels) {
-                return None;
+            let Some(packing) = self.packing() else { return Some(weights.iter().map(|&w| w as u8).collect()) };
+            Some(packing.pack(layer, weights, channels)?.into_iter().flat_map(u32::to_le_bytes).collect())
+        }
+    }
+
+    impl Packing {
+        /// Packs OHWI `weights` into words, or `None` when the algorithm cannot compute the layer exactly.
+        fn pack(self, layer: &Layer, weights: &[i8], channels: &[Channel]) -> Option<Vec<u32>> {
+            match self {
+                _ if !self.supports(layer) => None,
+                Packing::Gemm(width) => Some(conv_gemm::pack(layer, width, weights, channels)),
+                Packing::Winograd(scheme, when) => pack_winograd::pack(layer, scheme, when, weights, channels),
             }
-            let words = match self {
-                ConvAlgorithm::Direct => return Some(weights.iter().map(|&w| w as u8).collect()),
-                ConvAlgorithm::Gemm8 => conv_gemm::pack(layer, Width::Narrow, weights, channels),
-                ConvAlgorithm::Gemm16 => conv_gemm::pack(layer, Width::Wide, weights, channels),
-                ConvAlgorithm::GemmBytes => conv_gemm::pack(layer, Width::Bytes, weights, channels),
-                ConvAlgorithm::Winograd2 => conv_winograd2::pack(layer, When::Export, weights, channels)?,
-                ConvAlgorithm::Winograd2AtRunTime { tile_rows } => {
-                    conv_winograd2::pack(layer, When::RunTime(tile_rows as usize), weights, channels)?
-                }
-                ConvAlgorithm::Winograd4 => conv_winograd4::pack(layer, weights, channels)?,
-                ConvAlgorithm::Stride2 => conv_stride2::pack(layer, weights, channels)?,
-            };
-            Some(words.into_iter().flat_map(u32::to_le_bytes).collect())
         }
 
-        /// Whether the layer's constants allow the algorithm to be exact.
+        /// Whether the algorithm computes a layer with these constants exactly.
         fn is_exact(self, layer: &Layer, weights: &[i8], channels: &[Channel]) -> bool {
-            match self {
-                ConvAlgorithm::Direct | ConvAlgorithm::Gemm8 | ConvAlgorithm::Gemm16 | ConvAlgorithm::GemmBytes => true,
-                ConvAlgorithm::Winograd2 | ConvAlgorithm::Winograd2AtRunTime { .. } => {
-                    conv_winograd2::is_exact(layer, weights, channels)
+            self.supports(layer)
+                && match self {
+                    Packing::Gemm(_) => true,
+                    Packing::Winograd(scheme, _) => pack_winograd::is_exact(layer, scheme, weights, channels),
                 }
-                ConvAlgorithm::Winograd4 => conv_winograd4::is_exact(layer, weights, channels),
-                ConvAlgorithm::Stride2 => conv_stride2::is_exact(layer, weights, channels),
-            }
         }
     }
 
@@ -257,12 +257,13 @@ mod export {
                 .map(|tile_rows| ConvAlgorithm::Winograd2AtRunTime { tile_rows }),
         );
         all.into_iter()
-            .filter(|algorithm| algorithm.supports(layer) && algorithm.is_exact(layer, weights, channels))
-            .map(|algorithm| Candidate {
+            .filter_map(|algorithm| Some((algorithm, algorithm.packing()?)))
+            .filter(|(_, packing)| packing.is_exact(layer, weights, channels))
+            .map(|(algorithm, packing)| Candidate {
                 algorithm,
                 instructions: cost::instructions(algorithm, layer, core),
-                flash: algorithm.packed_bytes(layer),
-                scratch: algorithm.scratch_bytes(layer),
+                flash: packing.packed_bytes(layer),
+                scratch: packing.scratch_bytes(layer),
             })
             .collect()
     }

@@ -12,25 +12,25 @@
 use core::ops::Range;
 
 use super::{ConvAlgorithm, Layer, Map, Packed, Part, block_start};
-use crate::kernels::blocks::Blocks;
+use crate::kernels::Backend;
 use crate::kernels::blocks::elementwise::copy;
-use crate::kernels::blocks::gemm::{MAX_REST, Rows, patch_pairs};
 use crate::kernels::blocks::gemm_bytes;
 use crate::kernels::blocks::pieces::{every, pieces, pieces_mut};
 use crate::quant::{Channel, Clamp, Multiplier, OutputStage, Rounding};
 use crate::sys::cast;
+use crate::sys::shapes::{MAX_REST, Patch, patch_pairs};
 use crate::uses::Linked;
 
-/// The flag of packed weights whose requantization is done by the book.
+/// The flag of packed weights whose requantization is the reference one.
 pub(crate) const EXACT: u32 = Packed::EXACT;
 
 /// How the weights are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Width {
     /// 16 bits: fewer instructions.
-    Wide,
+    Bits16,
     /// 8 bits: half the flash.
-    Narrow,
+    Bits8,
     /// 8 bits, and the inputs are not widened either: [`gemm_bytes`].
     Bytes,
 }
@@ -39,8 +39,8 @@ impl Width {
     /// Whether the program has this width.
     const fn is_linked<L: Linked>(self) -> bool {
         let algorithm = match self {
-            Width::Wide => ConvAlgorithm::Gemm16,
-            Width::Narrow => ConvAlgorithm::Gemm8,
+            Width::Bits16 => ConvAlgorithm::Gemm16,
+            Width::Bits8 => ConvAlgorithm::Gemm8,
             Width::Bytes => ConvAlgorithm::GemmBytes,
         };
         L::SET.convolutions.has(algorithm.id())
@@ -48,8 +48,8 @@ impl Width {
 
     const fn words_per_pair(self) -> usize {
         match self {
-            Width::Wide => 4,
-            Width::Narrow => 2,
+            Width::Bits16 => 4,
+            Width::Bits8 => 2,
             // Four times as many bytes as a pair of patches has, in its words.
             Width::Bytes => 4,
         }
@@ -57,13 +57,11 @@ impl Width {
 
     /// Two patches for the products.
     #[inline(always)]
-    fn patch<B: Blocks, L: Linked>(self, x: &mut [u32], src: &[i8], at: [usize; 2], shape: &Rows) {
+    fn patch<B: Backend, L: Linked>(self, x: &mut [u32], src: &[i8], at: [usize; 2], patch: &Patch) {
         match self {
-            Width::Bytes if Width::Bytes.is_linked::<L>() => {
-                B::patch_bytes(x, src, at[0], at[1], shape.stride(), shape.rows(), shape.len())
-            }
-            Width::Wide | Width::Narrow if Width::Wide.is_linked::<L>() || Width::Narrow.is_linked::<L>() => {
-                B::patch(x, src, at, shape);
+            Width::Bytes if Width::Bytes.is_linked::<L>() => B::patch_bytes(x, src, at, patch),
+            Width::Bits16 | Width::Bits8 if Width::Bits16.is_linked::<L>() || Width::Bits8.is_linked::<L>() => {
+                B::patch(x, src, at, patch);
             }
             _ => {}
         }
@@ -71,11 +69,11 @@ impl Width {
 
     /// The products of two patches with some blocks.
     #[inline(always)]
-    fn multiply<B: Blocks, L: Linked>(self, x: &[u32], part: &Part<'_>, out: &mut [i8], second: usize) {
+    fn multiply<B: Backend, L: Linked>(self, x: &[u32], part: &Part<'_>, out: &mut [i8], second: usize) {
         let Part { records, weights } = *part;
         match self {
-            Width::Wide if Width::Wide.is_linked::<L>() => B::gemm16(x, weights, records, out, second),
-            Width::Narrow if Width::Narrow.is_linked::<L>() => B::gemm8(x, weights, records, out, second),
+            Width::Bits16 if Width::Bits16.is_linked::<L>() => B::gemm16(x, weights, records, out, second),
+            Width::Bits8 if Width::Bits8.is_linked::<L>() => B::gemm8(x, weights, records, out, second),
             Width::Bytes if Width::Bytes.is_linked::<L>() => B::gemm_bytes(x, weights, records, out, second),
             _ => {}
         }
@@ -92,7 +90,7 @@ pub const fn supports(layer: &Layer, width: Width) -> bool {
 const fn patch_words(layer: &Layer, width: Width) -> usize {
     let (rows, len) = (layer.kernel()[0], layer.kernel()[1].saturating_mul(layer.input.c));
     match width {
-        Width::Wide | Width::Narrow => patch_pairs(rows, len),
+        Width::Bits16 | Width::Bits8 => patch_pairs(rows, len),
         Width::Bytes => gemm_bytes::patch_bytes(rows, len) / 4,
     }
 }
@@ -146,7 +144,7 @@ pub const fn scratch_words(layer: &Layer, width: Width) -> usize {
 }
 
 /// Computes output rows `rows`, by what the program links.
-pub fn run<B: Blocks, L: Linked>(
+pub fn run<B: Backend, L: Linked>(
     layer: &Layer,
     width: Width,
     packed: &[u32],
@@ -170,14 +168,14 @@ pub fn run<B: Blocks, L: Linked>(
         for y in rows.clone() {
             let (src, row_bytes, pixel) = source.rows::<B>(input, y);
             let out = output.get_mut(layer.output.row(y)..).unwrap_or_default();
-            let shape = Rows::new(kernel, patch_row, row_bytes);
+            let patch = Patch::new(kernel, patch_row, row_bytes);
             let step = stride.wrapping_mul(pixel);
             let (mut first, mut column) = (0usize, start);
             while column < end {
                 // The last pixel of an odd row is computed twice, into the same place.
                 let apart = usize::from(column.wrapping_add(1) < end);
                 let at = [first, first.wrapping_add(apart.wrapping_mul(step))];
-                width.patch::<B, L>(x, src, at, &shape);
+                width.patch::<B, L>(x, src, at, &patch);
                 let out = out.get_mut(column.wrapping_mul(layer.output.pitch)..).unwrap_or_default();
                 let second = apart.wrapping_mul(layer.output.pitch);
                 if L::SET.exact && packed.flags & Packed::EXACT != 0 {
@@ -198,7 +196,7 @@ pub fn run<B: Blocks, L: Linked>(
 }
 
 /// Clamps a row of the output, where saturation is not all.
-pub(super) fn clamp_row<B: Blocks>(layer: &Layer, row: &mut [i8]) {
+pub(super) fn clamp_row<B: Backend>(layer: &Layer, row: &mut [i8]) {
     if layer.is_saturating() {
         return;
     }
@@ -228,7 +226,7 @@ fn direct<'a>(layer: &Layer, y: usize, column: usize, input: &'a [i8]) -> Option
 }
 
 #[inline(always)]
-fn fast<B: Blocks, L: Linked>(
+fn fast<B: Backend, L: Linked>(
     layer: &Layer,
     width: Width,
     [whole, last]: &[Part<'_>; 2],
@@ -252,8 +250,15 @@ fn fast<B: Blocks, L: Linked>(
     }
 }
 
-/// The same with requantization by the book.
-fn exact<B: Blocks, L: Linked>(layer: &Layer, width: Width, packed: &Packed, x: &[u32], out: &mut [i8], second: usize) {
+/// The same with the reference requantization.
+fn exact<B: Backend, L: Linked>(
+    layer: &Layer,
+    width: Width,
+    packed: &Packed,
+    x: &[u32],
+    out: &mut [i8],
+    second: usize,
+) {
     let channels = layer.output.c;
     let clamp = Clamp { min: i32::from(layer.low), max: i32::from(layer.high) };
     let stage = OutputStage { rounding: Rounding::Double, zero_point: i32::from(layer.zero_out), clamp };
@@ -262,8 +267,8 @@ fn exact<B: Blocks, L: Linked>(layer: &Layer, width: Width, packed: &Packed, x: 
     for (block, (records, weights)) in blocks.enumerate() {
         let mut acc = [0i32; 8];
         match width {
-            Width::Wide if Width::Wide.is_linked::<L>() => B::gemm16_acc(x, weights, &mut acc),
-            Width::Narrow if Width::Narrow.is_linked::<L>() => B::gemm8_acc(x, weights, &mut acc),
+            Width::Bits16 if Width::Bits16.is_linked::<L>() => B::gemm16_acc(x, weights, &mut acc),
+            Width::Bits8 if Width::Bits8.is_linked::<L>() => B::gemm8_acc(x, weights, &mut acc),
             Width::Bytes if Width::Bytes.is_linked::<L>() => B::gemm_bytes_acc(x, weights, &mut acc),
             _ => {}
         }
@@ -295,7 +300,7 @@ impl<'a> Source<'a> {
 
     /// The bytes from the first tap of output row `y` on, and the bytes from row to row and from pixel to pixel.
     #[inline(always)]
-    pub(super) fn rows<'s, B: Blocks>(&'s mut self, input: &'s [i8], y: usize) -> (&'s [i8], usize, usize) {
+    pub(super) fn rows<'s, B: Backend>(&'s mut self, input: &'s [i8], y: usize) -> (&'s [i8], usize, usize) {
         let (layer, columns) = (self.layer, self.columns.len());
         match direct(layer, y, self.columns.start, input) {
             Some(src) => (src, layer.input.row_bytes(), layer.input.pitch),
@@ -305,7 +310,7 @@ impl<'a> Source<'a> {
 
     /// The line buffer, filled for output row `y`; rows that the last call has left are kept.
     #[inline(never)]
-    fn line<B: Blocks>(&mut self, input: &[i8], y: usize) -> &[i8] {
+    fn line<B: Backend>(&mut self, input: &[i8], y: usize) -> &[i8] {
         let ([kernel, _], [stride, _]) = (self.layer.kernel(), self.layer.stride());
         let len = line_bytes(self.layer, self.columns.len());
         let left = self.layer.window.origin(1, self.columns.start as u32);
@@ -329,7 +334,7 @@ impl<'a> Source<'a> {
 }
 
 /// Row `y` of the input from column `x` on with its padding, or padding alone, as much as `line` holds.
-fn fill<B: Blocks>(layer: &Layer, line: &mut [i8], input: &[i8], y: i32, x: i32) {
+fn fill<B: Backend>(layer: &Layer, line: &mut [i8], input: &[i8], y: i32, x: i32) {
     let Map { c, w, pitch, .. } = layer.input;
     let (before, x) = ((x.wrapping_neg().max(0) as usize).wrapping_mul(c), x.max(0) as usize);
     let row = match usize::try_from(y) {
@@ -406,10 +411,10 @@ pub fn pack(layer: &Layer, width: Width, weights: &[i8], channels: &[crate::quan
     for (block, pair) in (0..count.div_ceil(4)).flat_map(|block| (0..pairs).map(move |pair| (block, pair))) {
         let pairs: Vec<[i8; 2]> = lanes(block).map(|o| [value(o, pair, 0), value(o, pair, 1)]).collect();
         match width {
-            Width::Wide => {
+            Width::Bits16 => {
                 out.extend(pairs.iter().map(|p| u32::from(i16::from(p[0]) as u16) | (i32::from(p[1]) << 16) as u32))
             }
-            Width::Narrow | Width::Bytes => out.extend(
+            Width::Bits8 | Width::Bytes => out.extend(
                 pairs.chunks(2).map(|p| u32::from_le_bytes([p[0][0], p[1][0], p[0][1], p[1][1]].map(|v| v as u8))),
             ),
         }

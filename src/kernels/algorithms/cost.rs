@@ -1,6 +1,7 @@
 //! What an algorithm costs on a core, in executed instructions: fitted to the counts of single kernels on emulated boards
 //! (`kinglet_firmware::kernels`), which it meets to a few percent.
 
+use super::winograd::Scheme;
 use super::{ConvAlgorithm, Layer};
 
 /// The cores whose costs are known.
@@ -27,10 +28,12 @@ pub(super) fn instructions(algorithm: ConvAlgorithm, layer: &Layer, core: Core) 
         ConvAlgorithm::Gemm8 => gemm(layer, &costs.gemm8, 2),
         ConvAlgorithm::Gemm16 => gemm(layer, &costs.gemm16, 2),
         ConvAlgorithm::GemmBytes => gemm(layer, &costs.gemm_bytes, 16),
-        ConvAlgorithm::Winograd2 => winograd(layer, &F2, &costs.f2, costs, 0),
-        ConvAlgorithm::Winograd2AtRunTime { tile_rows } => winograd(layer, &F2, &costs.f2, costs, tile_rows as usize),
-        ConvAlgorithm::Winograd4 => winograd(layer, &F4, &costs.f4, costs, 0),
-        ConvAlgorithm::Stride2 => winograd(layer, &S2, &costs.s2, costs, 0),
+        ConvAlgorithm::Winograd2 => winograd(layer, Scheme::F2, &costs.f2, costs, 0),
+        ConvAlgorithm::Winograd2AtRunTime { tile_rows } => {
+            winograd(layer, Scheme::F2, &costs.f2, costs, tile_rows as usize)
+        }
+        ConvAlgorithm::Winograd4 => winograd(layer, Scheme::F4, &costs.f4, costs, 0),
+        ConvAlgorithm::Stride2 => winograd(layer, Scheme::S2, &costs.s2, costs, 0),
     };
     count as u64
 }
@@ -78,18 +81,6 @@ struct Transforms {
     /// Per pair of tiles and four output channels.
     output: f64,
 }
-
-/// The sizes of a Winograd scheme.
-struct Scheme {
-    tile: usize,
-    positions: usize,
-    /// Products of a channel pair over all positions.
-    products: usize,
-}
-
-const F4: Scheme = Scheme { tile: 4, positions: 36, products: 36 };
-const F2: Scheme = Scheme { tile: 2, positions: 16, products: 16 };
-const S2: Scheme = Scheme { tile: 2, positions: 9, products: 25 };
 
 const fn gemm_costs(step: f64, block: f64, pair: f64, byte: f64, row: f64) -> Gemm {
     Gemm { step, block, pair, byte, row }
@@ -175,17 +166,17 @@ fn gemm(layer: &Layer, costs: &Gemm, step: usize) -> f64 {
     pairs * (patches + blocks * (costs.step * steps as f64 + costs.block)) + (60 * layer.output.h + line) as f64
 }
 
-fn winograd(layer: &Layer, scheme: &Scheme, costs: &Transforms, core: &Costs, run_time_rows: usize) -> f64 {
-    let tile_rows = layer.output.h.div_ceil(scheme.tile);
-    let tile_pairs = layer.output.w.div_ceil(2 * scheme.tile) as f64;
+fn winograd(layer: &Layer, scheme: Scheme, costs: &Transforms, core: &Costs, run_time_rows: usize) -> f64 {
+    let tile_rows = layer.output.h.div_ceil(scheme.tile());
+    let tile_pairs = layer.output.w.div_ceil(2 * scheme.tile()) as f64;
     let groups = layer.input.c.div_ceil(4);
     let product = if groups.is_multiple_of(2) { core.product } else { core.product_rest };
     let groups = groups as f64;
     let blocks = layer.output.c.div_ceil(4) as f64;
     let input = groups * (layer.input.w as f64 * costs.vertical + tile_pairs * costs.horizontal + 200.0);
-    let products = product * scheme.products as f64 * 2.0 * groups + scheme.positions as f64 * costs.position + 80.0;
-    let edges = !layer.output.w.is_multiple_of(2 * scheme.tile) || !layer.output.h.is_multiple_of(scheme.tile);
-    let edge = if edges { (60 * scheme.tile * scheme.tile) as f64 } else { 0.0 };
+    let products = product * scheme.slots() as f64 * 2.0 * groups + scheme.positions() as f64 * costs.position + 80.0;
+    let edges = !layer.output.w.is_multiple_of(2 * scheme.tile()) || !layer.output.h.is_multiple_of(scheme.tile());
+    let edge = if edges { (60 * scheme.tile() * scheme.tile()) as f64 } else { 0.0 };
     let weights = match run_time_rows {
         0 => 0.0,
         rows => tile_rows.div_ceil(rows) as f64 * blocks * (4.0 * groups * core.weights + 200.0),

@@ -7,8 +7,8 @@ use core::ops::Range;
 
 use super::conv_gemm::{Source, clamp_row, line_words, tile_columns};
 use super::{Layer, Packed};
-use crate::kernels::blocks::Blocks;
-use crate::kernels::blocks::depthwise::{Pair, Taps};
+use crate::kernels::Backend;
+use crate::sys::shapes::{Pair, TapGrid};
 
 /// Whether the algorithm can compute a layer.
 pub const fn supports(layer: &Layer) -> bool {
@@ -28,7 +28,7 @@ pub const fn scratch_words(layer: &Layer) -> usize {
 }
 
 /// Computes output rows `rows`.
-pub fn run<B: Blocks>(
+pub fn run<B: Backend>(
     layer: &Layer,
     packed: &[u32],
     input: &[i8],
@@ -50,7 +50,7 @@ pub fn run<B: Blocks>(
             let (src, row, pixel) = source.rows::<B>(input, y);
             let out = output.get_mut(layer.output.row(y)..).unwrap_or_default();
             let step = step.wrapping_mul(pixel);
-            let taps = Taps::new(kernel, row, pixel);
+            let taps = TapGrid::new(kernel, row, pixel);
             let (mut at, mut column) = (0usize, start);
             while column < end {
                 // The last pixel of an odd row is computed twice, into the same place.
@@ -84,7 +84,7 @@ pub fn run<B: Blocks>(
 #[cfg(feature = "std")]
 pub fn pack(layer: &Layer, weights: &[i8], channels: &[crate::quant::Channel]) -> Option<Vec<u32>> {
     use super::{block_start, channel};
-    use crate::kernels::blocks::halves::pair;
+    use crate::kernels::blocks::pairs::pair;
 
     let count = layer.output.c;
     let taps = layer.kernel()[0] * layer.kernel()[1];

@@ -4,26 +4,26 @@
 //! never repacks. Every algorithm gives the bytes of the direct convolution. They produce any range of output rows
 //! and read input rows through a [`Map`], so that a line buffer can stand in for a whole tensor.
 
+pub mod add;
 #[cfg(feature = "std")]
 pub mod add_linear;
 #[cfg(feature = "std")]
 mod channel;
 pub mod choose;
 pub mod conv_gemm;
-pub mod conv_stride2;
-pub mod conv_winograd2;
-pub mod conv_winograd4;
 #[cfg(feature = "std")]
 mod cost;
 pub mod depthwise;
+#[cfg(feature = "std")]
+mod pack_winograd;
 pub mod pool;
 #[cfg(test)]
 mod tests;
-mod winograd;
+pub mod winograd;
 
-pub use choose::ConvAlgorithm;
 #[cfg(feature = "std")]
 pub use choose::{Candidate, candidates, choose};
+pub use choose::{ConvAlgorithm, Packing};
 #[cfg(feature = "std")]
 pub use cost::Core;
 
@@ -121,6 +121,7 @@ impl Layer {
     }
 
     /// Weights of an output channel.
+    #[cfg(feature = "std")]
     const fn filter(&self) -> usize {
         self.kernel()[0].saturating_mul(self.kernel()[1]).saturating_mul(self.input.c)
     }
@@ -157,7 +158,7 @@ struct Packed<'m> {
 
 impl<'m> Packed<'m> {
     const HEADER: usize = 4;
-    /// Requantization is done by the book, because the five instructions would not be exact for some channel.
+    /// Use the reference requantization: the fast form is not exact for some channel.
     const EXACT: u32 = 1;
     /// Requantization of F(4x4) without the rounding of negative halves, which the activation clamps away.
     const RELU: u32 = 2;

@@ -3,8 +3,7 @@
 use core::ops::Range;
 
 use super::Map;
-use crate::kernels::Pixels;
-use crate::kernels::blocks::Blocks;
+use crate::kernels::Backend;
 use crate::window::Window;
 
 /// A maximum pool.
@@ -30,7 +29,7 @@ impl MaxPool {
     }
 
     /// Computes output rows `rows`: first the maxima over the kernel's rows, then over its columns.
-    pub fn run<B: Blocks>(&self, input: &[i8], output: &mut [i8], scratch: &mut [i8], rows: Range<usize>) {
+    pub fn run<B: Backend>(&self, input: &[i8], output: &mut [i8], scratch: &mut [i8], rows: Range<usize>) {
         let (i, o, c) = (&self.input, &self.output, self.input.c);
         let Some(line) = scratch.get_mut(..self.scratch_bytes()) else { return };
         // The least byte stands for padding, which takes no part.
@@ -64,7 +63,7 @@ impl MaxPool {
         }
     }
 
-    fn clamp<B: Blocks>(&self, out: &mut [i8], len: usize) {
+    fn clamp<B: Backend>(&self, out: &mut [i8], len: usize) {
         if self.low != i8::MIN || self.high != i8::MAX {
             let len = len.min(out.len());
             B::clamp(out.get_mut(..len).unwrap_or_default(), self.low, self.high);
@@ -90,7 +89,7 @@ impl Rows<'_> {
 
     /// The maxima over all rows.
     #[inline(never)]
-    fn max<B: Blocks>(&self, to: &mut [i8], at: usize, len: usize) {
+    fn max<B: Backend>(&self, to: &mut [i8], at: usize, len: usize) {
         let Some(to) = to.get_mut(..len) else { return };
         match self.count {
             0 => return,
@@ -107,7 +106,7 @@ impl Rows<'_> {
 
 /// The maxima over `taps` columns of `line`, `c` bytes apart.
 #[inline(never)]
-fn columns<B: Blocks>(out: &mut [i8], line: &[i8], c: usize, taps: usize, len: usize) {
+fn columns<B: Backend>(out: &mut [i8], line: &[i8], c: usize, taps: usize, len: usize) {
     let tap = |index: usize| {
         let start = index.min(taps.saturating_sub(1)).wrapping_mul(c);
         line.get(start..start.wrapping_add(len)).unwrap_or_default()
@@ -125,10 +124,43 @@ fn columns<B: Blocks>(out: &mut [i8], line: &[i8], c: usize, taps: usize, len: u
     }
 }
 
+/// A rectangle of pixels of a tensor, seen from one channel on.
+#[derive(Clone, Copy, Debug)]
+pub struct Rectangle<'a> {
+    /// The tensor's elements, from the first column and the first channel of interest of its first kept row on.
+    pub elements: &'a [i8],
+    /// The kept row that the first row of pixels lies in.
+    pub first_row: usize,
+    /// Rows that the tensor keeps: after the last comes the first, in a line buffer.
+    pub kept_rows: usize,
+    /// Rows of pixels.
+    pub rows: usize,
+    /// Pixels in a row.
+    pub columns: usize,
+    /// Elements from one row to the next.
+    pub row_pitch: usize,
+    /// Elements from one pixel to the next.
+    pub pitch: usize,
+}
+
+impl<'a> Rectangle<'a> {
+    /// Every pixel's elements from the channel of interest on, row by row.
+    #[inline]
+    pub fn iter(&self) -> impl Iterator<Item = &'a [i8]> {
+        let Self { elements, first_row, kept_rows, rows, columns, row_pitch, pitch } = *self;
+        (0..rows).flat_map(move |row| {
+            let row = first_row.wrapping_add(row);
+            let row = if row < kept_rows { row } else { row.wrapping_sub(kept_rows) };
+            let row = elements.get(row.wrapping_mul(row_pitch)..).unwrap_or_default();
+            (0..columns).map(move |column| row.get(column.wrapping_mul(pitch)..).unwrap_or_default())
+        })
+    }
+}
+
 /// The sums of up to 16 channels over a rectangle of pixels, sixteen or four channels at a time.
-pub fn sum<B: Blocks>(pixels: &Pixels<'_>, sums: &mut [i32]) {
+pub fn sum<B: Backend>(pixels: &Rectangle<'_>, sums: &mut [i32]) {
     sums.fill(0);
-    let Pixels { elements, first_row, kept_rows, mut rows, mut columns, row_pitch, pitch } = *pixels;
+    let Rectangle { elements, first_row, kept_rows, mut rows, mut columns, row_pitch, pitch } = *pixels;
     // Rows without gaps are one.
     if row_pitch == columns.wrapping_mul(pitch) && first_row.saturating_add(rows) <= kept_rows {
         (rows, columns) = (rows.min(1), columns.saturating_mul(rows));

@@ -3,8 +3,9 @@
 use proptest::prelude::*;
 
 use super::conv_gemm::Width;
-use super::conv_winograd2::When;
-use super::{Layer, Map, conv_gemm, conv_stride2, conv_winograd2, conv_winograd4, depthwise};
+use super::winograd::{Scheme, When};
+use super::{Layer, Map, conv_gemm, depthwise, pack_winograd, winograd};
+use crate::kernels::blocks::{F2, F4, S2};
 use crate::kernels::{Active, Portable};
 use crate::quant::{Channel, Multiplier};
 use crate::uses::Dynamic;
@@ -98,7 +99,7 @@ fn bytes(n: usize) -> impl Strategy<Value = Vec<i8>> {
 }
 
 fn width() -> impl Strategy<Value = Width> {
-    prop_oneof![Just(Width::Wide), Just(Width::Narrow), Just(Width::Bytes)]
+    prop_oneof![Just(Width::Bits16), Just(Width::Bits8), Just(Width::Bytes)]
 }
 
 fn channel(exact: bool) -> impl Strategy<Value = Channel> {
@@ -176,24 +177,38 @@ proptest! {
 
     #[test]
     fn winograd4_is_the_convolution(case in case(3..4, 1..2, true, false)) {
-        prop_assume!(conv_winograd4::supports(&case.layer));
-        let packed = conv_winograd4::pack(&case.layer, &case.weights, &case.channels).expect("constants qualify");
-        prop_assert_eq!(packed.len(), conv_winograd4::packed_words(&case.layer));
-        let out = run_on_both!(&case, conv_winograd4::scratch_words(&case.layer), |B| |input, output, scratch, rows| {
-            conv_winograd4::run::<B>(&case.layer, &packed, input, output, scratch, rows);
+        let (scheme, when) = (Scheme::F4, When::Export);
+        prop_assume!(winograd::supports(&case.layer, scheme));
+        let packed = pack_winograd::pack(&case.layer, scheme, when, &case.weights, &case.channels).expect("constants qualify");
+        prop_assert_eq!(packed.len(), winograd::packed_words(&case.layer, scheme, when));
+        let out = run_on_both!(&case, winograd::scratch_words(&case.layer, scheme, when), |B| |input, output, scratch, rows| {
+            winograd::run::<F4, _, B, false>(&case.layer, when, &packed, input, output, scratch, rows);
         });
         let expected = oracle(&case);
         prop_assert_eq!(out, [expected.clone(), expected]);
     }
 
     #[test]
-    fn winograd2_is_the_convolution(case in case(3..4, 1..2, true, false), chunk in 0usize..4) {
-        prop_assume!(conv_winograd2::supports(&case.layer));
-        let when = if chunk == 0 { When::Export } else { When::RunTime(chunk) };
-        let packed = conv_winograd2::pack(&case.layer, when, &case.weights, &case.channels).expect("constants qualify");
-        prop_assert_eq!(packed.len(), conv_winograd2::packed_words(&case.layer, when));
-        let out = run_on_both!(&case, conv_winograd2::scratch_words(&case.layer, when), |B| |input, output, scratch, rows| {
-            conv_winograd2::run::<B>(&case.layer, when, &packed, input, output, scratch, rows);
+    fn winograd2_is_the_convolution(case in case(3..4, 1..2, true, false)) {
+        let (scheme, when) = (Scheme::F2, When::Export);
+        prop_assume!(winograd::supports(&case.layer, scheme));
+        let packed = pack_winograd::pack(&case.layer, scheme, when, &case.weights, &case.channels).expect("constants qualify");
+        prop_assert_eq!(packed.len(), winograd::packed_words(&case.layer, scheme, when));
+        let out = run_on_both!(&case, winograd::scratch_words(&case.layer, scheme, when), |B| |input, output, scratch, rows| {
+            winograd::run::<F2, _, B, false>(&case.layer, when, &packed, input, output, scratch, rows);
+        });
+        let expected = oracle(&case);
+        prop_assert_eq!(out, [expected.clone(), expected]);
+    }
+
+    #[test]
+    fn winograd2_at_run_time_is_the_convolution(case in case(3..4, 1..2, true, false), rows in 1usize..4) {
+        let (scheme, when) = (Scheme::F2, When::RunTime(rows));
+        prop_assume!(winograd::supports(&case.layer, scheme));
+        let packed = pack_winograd::pack(&case.layer, scheme, when, &case.weights, &case.channels).expect("constants qualify");
+        prop_assert_eq!(packed.len(), winograd::packed_words(&case.layer, scheme, when));
+        let out = run_on_both!(&case, winograd::scratch_words(&case.layer, scheme, when), |B| |input, output, scratch, rows| {
+            winograd::run::<F2, _, B, true>(&case.layer, when, &packed, input, output, scratch, rows);
         });
         let expected = oracle(&case);
         prop_assert_eq!(out, [expected.clone(), expected]);
@@ -201,11 +216,12 @@ proptest! {
 
     #[test]
     fn stride2_is_the_convolution(case in case(3..4, 2..3, true, false)) {
-        prop_assume!(conv_stride2::supports(&case.layer));
-        let packed = conv_stride2::pack(&case.layer, &case.weights, &case.channels).expect("constants qualify");
-        prop_assert_eq!(packed.len(), conv_stride2::packed_words(&case.layer));
-        let out = run_on_both!(&case, conv_stride2::scratch_words(&case.layer), |B| |input, output, scratch, rows| {
-            conv_stride2::run::<B>(&case.layer, &packed, input, output, scratch, rows);
+        let (scheme, when) = (Scheme::S2, When::Export);
+        prop_assume!(winograd::supports(&case.layer, scheme));
+        let packed = pack_winograd::pack(&case.layer, scheme, when, &case.weights, &case.channels).expect("constants qualify");
+        prop_assert_eq!(packed.len(), winograd::packed_words(&case.layer, scheme, when));
+        let out = run_on_both!(&case, winograd::scratch_words(&case.layer, scheme, when), |B| |input, output, scratch, rows| {
+            winograd::run::<S2, _, B, false>(&case.layer, when, &packed, input, output, scratch, rows);
         });
         let expected = oracle(&case);
         prop_assert_eq!(out, [expected.clone(), expected]);

@@ -1,11 +1,9 @@
-//! Products of halves, four pixels at a time, in single precision.
+//! Products of half precision, four pixels at a time, summed in single precision.
 
 use crate::kernels::float16::{Bounds, f16, widen};
+pub use crate::sys::shapes::{LANES, Pixels};
 
-/// Pixels that are computed at a time. Their inputs are *lanes*: element `i` of pixel `p` is `x[LANES * i + p]`.
-pub const LANES: usize = 4;
-
-/// What the channels of a layer of halves have.
+/// The channels of a layer in half precision.
 #[derive(Clone, Copy, Debug)]
 pub struct Layer<'m> {
     /// `[channel][k]`.
@@ -33,17 +31,6 @@ impl<'m> Layer<'m> {
     }
 }
 
-/// Where up to four output pixels lie.
-#[derive(Clone, Copy, Debug)]
-pub struct Pixels {
-    /// Elements of each.
-    pub channels: usize,
-    /// Elements from one to the next.
-    pub pitch: usize,
-    /// How many there are; the other lanes are not written.
-    pub count: usize,
-}
-
 /// Widens `from` into a lane: the first of `x`.
 pub fn spread(from: &[f16], x: &mut [f32]) {
     x.iter_mut().step_by(LANES).zip(from).for_each(|(to, &from)| *to = widen(from));
@@ -65,4 +52,19 @@ pub fn gemm(x: &[f32], layer: &Layer<'_>, out: &mut [f16], pixels: Pixels) {
             }
         }
     }
+}
+
+/// The products of a patch with four channels' weights, added to `sums` one element after the other; each product and each
+/// sum is rounded to single precision.
+#[inline]
+pub fn dot_1x4(patch: &[f16], [w0, w1, w2, w3]: [&[f16]; 4], sums: &mut [f32; 4]) {
+    let [mut s0, mut s1, mut s2, mut s3] = *sums;
+    for ((((&x, &w0), &w1), &w2), &w3) in patch.iter().zip(w0).zip(w1).zip(w2).zip(w3) {
+        let x = widen(x);
+        s0 += x * widen(w0);
+        s1 += x * widen(w1);
+        s2 += x * widen(w2);
+        s3 += x * widen(w3);
+    }
+    *sums = [s0, s1, s2, s3];
 }

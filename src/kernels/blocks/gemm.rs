@@ -3,70 +3,17 @@
 //! Inputs are `x[pair][2 pixels]`. Weights of 16 bits are `w[block][pair][4 channels]`; of 8 bits, `w[block][pair][2]`,
 //! each word holding the pairs of two channels, bytes 0 and 2, and 1 and 3.
 
-use super::halves::{bytes4, even, mad, odd, word};
+use super::pairs::{bytes4, even, mad, odd, word};
 use super::pieces::pieces;
 use super::requantize::with_record;
-
-/// Most bytes that are left over when the rows of a patch are cut into words, together.
-pub const MAX_REST: usize = 60;
-
-/// Pairs of a patch of `rows` rows of `len` bytes: whole words row by row, then the rest bytes of all rows together,
-/// filled up with zeros to a word.
-pub const fn patch_pairs(rows: usize, len: usize) -> usize {
-    (rows.saturating_mul(len / 4)).saturating_add(rows.saturating_mul(len % 4).div_ceil(4)).saturating_mul(2)
-}
-
-/// The rows of a patch, the same for all pixels of a row; with what they need of the slices, which is asked before every patch.
-#[derive(Clone, Copy, Debug)]
-pub struct Rows {
-    stride: usize,
-    rows: usize,
-    len: usize,
-    /// Bytes from the first to the last.
-    reach: usize,
-    /// Words of two widened patches.
-    words: usize,
-}
-
-impl Rows {
-    /// `rows` rows of `len` bytes, `stride` bytes from one to the next. Patches of nothing, or with more than [`MAX_REST`] rest
-    /// bytes, fit nowhere.
-    pub const fn new(rows: usize, len: usize, stride: usize) -> Self {
-        let reach = rows.saturating_sub(1).saturating_mul(stride).saturating_add(len);
-        let good = rows > 0 && len > 0 && rows.saturating_mul(len % 4) <= MAX_REST;
-        let words = if good { patch_pairs(rows, len).saturating_mul(2) } else { usize::MAX };
-        Self { stride, rows, len, reach, words }
-    }
-
-    /// Bytes from one row to the next.
-    pub const fn stride(&self) -> usize {
-        self.stride
-    }
-
-    /// How many rows.
-    pub const fn rows(&self) -> usize {
-        self.rows
-    }
-
-    /// Bytes of a row.
-    #[allow(clippy::len_without_is_empty)]
-    pub const fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Whether [`patch`] can read two patches from `at` on, of `src` bytes, and write all of their pairs into `dst` words.
-    #[inline(always)]
-    pub const fn fit(&self, dst: usize, src: usize, at: [usize; 2]) -> bool {
-        self.words <= dst && at[0].saturating_add(self.reach) <= src && at[1].saturating_add(self.reach) <= src
-    }
-}
+use crate::sys::shapes::{MAX_REST, Patch, outputs_fit, product_fits, proven};
 
 /// Widens two patches, from the bytes `at` of `src` on, into `dst[pair][2]`.
-pub fn patch(dst: &mut [u32], src: &[i8], at: [usize; 2], shape: &Rows) {
-    if !shape.fit(dst.len(), src.len(), at) {
+pub fn patch(dst: &mut [u32], src: &[i8], at: [usize; 2], patch: &Patch) {
+    if !proven(patch.fit_widened(dst.len(), src.len(), at)) {
         return;
     }
-    let &Rows { stride, rows, len, .. } = shape;
+    let (stride, rows, len) = (patch.stride(), patch.rows(), patch.len());
     for (pixel, at) in at.into_iter().enumerate() {
         let mut rest = [0i8; MAX_REST + 4];
         let mut left = rest.iter_mut();
@@ -86,22 +33,6 @@ pub fn patch(dst: &mut [u32], src: &[i8], at: [usize; 2], shape: &Rows) {
         let count = rows.wrapping_mul(len % 4).div_ceil(4);
         (0..count).for_each(|i| put(bytes4(&rest, i.wrapping_mul(4)).unwrap_or_default()));
     }
-}
-
-/// Whether weights, inputs and outputs of a product fit together; also that the blocks may loop from 1.
-pub const fn fits(x: usize, w: usize, blocks: usize, words_per_pair: usize) -> bool {
-    let pairs = x / 2;
-    pairs >= 2
-        && pairs.is_multiple_of(2)
-        && blocks > 0
-        // A slice's length in bytes fits a usize, so up to 8 times half of its words does.
-        && pairs.wrapping_mul(words_per_pair).saturating_mul(blocks) <= w
-}
-
-/// Whether `blocks` blocks of 4 channels of two pixels fit into `out` bytes.
-pub const fn fits_out(blocks: usize, second: usize, out: usize) -> bool {
-    // Blocks are counted in records of 64 bytes, of which slices hold fewer than a quarter of all numbers.
-    blocks.wrapping_mul(4).saturating_add(second) <= out
 }
 
 /// Accumulators `[pixel][channel]` of two patches and the weights of one block.
@@ -136,10 +67,10 @@ fn block8(x: &[u32], w: &[u32]) -> Accumulators {
     acc
 }
 
-/// Requantizes four channels of two pixels, and stores them from `at` on, and `second` further.
+/// Requantizes four channels of two pixels, and stores those of each from its byte of `at` on.
 #[inline(always)]
-pub(crate) fn quantized(acc: Accumulators, records: &[u32; 16], out: &mut [i8], at: usize, second: usize) {
-    for (acc, at) in acc.iter().zip([at, at.wrapping_add(second)]) {
+pub(crate) fn quantized(acc: Accumulators, records: &[u32; 16], out: &mut [i8], at: [usize; 2]) {
+    for (acc, at) in acc.iter().zip(at) {
         let out = out.get_mut(at..).unwrap_or_default();
         for ((&acc, record), out) in acc.iter().zip(records.as_chunks::<4>().0).zip(out) {
             *out = with_record(acc, record);
@@ -151,14 +82,14 @@ pub(crate) fn quantized(acc: Accumulators, records: &[u32; 16], out: &mut [i8], 
 /// `records`. `second` may be 0 when both pixels are the same.
 pub fn gemm16(x: &[u32], w: &[u32], records: &[u32], out: &mut [i8], second: usize) {
     requantized(x, w, 4, records, out, second, |x, w, records, out, at| {
-        quantized(block16(x, w), records, out, at, second);
+        quantized(block16(x, w), records, out, at);
     });
 }
 
 /// As [`gemm16`], with weights of 8 bits.
 pub fn gemm8(x: &[u32], w: &[u32], records: &[u32], out: &mut [i8], second: usize) {
     requantized(x, w, 2, records, out, second, |x, w, records, out, at| {
-        quantized(block8(x, w), records, out, at, second);
+        quantized(block8(x, w), records, out, at);
     });
 }
 
@@ -173,7 +104,7 @@ pub fn gemm8_acc(x: &[u32], w: &[u32], acc: &mut [i32]) {
 }
 
 /// [`gemm16`] or [`gemm8`] by an instruction set's own `block`, whose weights have `words` words to a pair: it gets the records of
-/// four channels, and where the first of them goes.
+/// four channels, and where the first of them goes for each pixel.
 #[inline(always)]
 pub(crate) fn requantized(
     x: &[u32],
@@ -182,15 +113,16 @@ pub(crate) fn requantized(
     records: &[u32],
     out: &mut [i8],
     second: usize,
-    block: impl Fn(&[u32], &[u32], &[u32; 16], &mut [i8], usize),
+    block: impl Fn(&[u32], &[u32], &[u32; 16], &mut [i8], [usize; 2]),
 ) {
     let (records, _) = records.as_chunks::<16>();
-    if !fits(x.len(), w.len(), records.len(), words) || !fits_out(records.len(), second, out.len()) {
+    if !proven(product_fits(x.len(), w.len(), records.len(), words) && outputs_fit(records.len(), second, out.len())) {
         return;
     }
     let per_block = (x.len() / 2).wrapping_mul(words);
     for (index, (records, w)) in records.iter().zip(pieces(w, per_block)).enumerate() {
-        block(x, w, records, out, index.wrapping_mul(4));
+        let at = index.wrapping_mul(4);
+        block(x, w, records, out, [at, at.wrapping_add(second)]);
     }
 }
 
@@ -204,7 +136,7 @@ pub(crate) fn accumulated(
     block: impl Fn(&[u32], &[u32]) -> Accumulators,
 ) {
     let (acc, _) = acc.as_chunks_mut::<8>();
-    if !fits(x.len(), w.len(), acc.len(), words) {
+    if !proven(product_fits(x.len(), w.len(), acc.len(), words)) {
         return;
     }
     let per_block = (x.len() / 2).wrapping_mul(words);

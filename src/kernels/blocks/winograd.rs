@@ -1,167 +1,152 @@
-//! What the exact Winograd convolutions have in common: the products, and the shapes of their other blocks.
+//! The exact Winograd convolutions: the transforms of their inputs, and their products.
 //!
-//! Transformed inputs are `v[position][channel pair][2 tiles]`, transformed weights `u[position][channel pair][4]` for
+//! Transformed inputs are `v[slot][channel pair][2 tiles]`, transformed weights `u[slot][channel pair][4]` for
 //! four output channels, products `m[position][2 tiles][4 channels]`.
 
 use super::gemm::{Accumulators, block16};
-use super::pieces::pieces;
+use super::pairs::{bytes4, even, odd, word};
+use super::pieces::{pieces, pieces_mut};
+use crate::sys::shapes::{Columns, Products, Scheme, Tiles, proven};
 
-/// The columns of four channels that a vertical input transform reads.
-#[derive(Clone, Copy, Debug)]
-pub struct Columns<const ROWS: usize> {
-    /// Byte offset of the first column in every row; that of any other row for one that is missing.
-    pub rows: [usize; ROWS],
-    /// Bytes from column to column.
-    pub step: usize,
-    /// Number of columns.
-    pub count: usize,
-    /// The word that stands for a pixel of a missing row.
-    pub fill: u32,
-    /// Bit `i` is set when row `i` lies in the padding.
-    pub missing: u32,
+pub use super::stride2::S2;
+pub use super::winograd2::F2;
+pub use super::winograd4::F4;
+
+/// The arithmetic of an exact Winograd convolution, `SIDE` inputs of a tile along an axis.
+pub trait Transform<const SIDE: usize> {
+    /// Its sizes.
+    const SCHEME: Scheme;
+    /// Bits of four channels that are flipped before they are transformed.
+    const FLIP: u32 = 0;
+    /// What is added to inputs 4 and 5 of a row that is transformed.
+    const OFFSET: u32 = 0;
+
+    /// The pair of channels 0 and 2 of a word of four.
+    #[inline(always)]
+    fn even(word: u32) -> u32 {
+        even(word)
+    }
+
+    /// The pair of channels 1 and 3 of a word of four.
+    #[inline(always)]
+    fn odd(word: u32) -> u32 {
+        odd(word)
+    }
+
+    /// The transform of pairs along one axis.
+    fn transform(d: [u32; SIDE]) -> [u32; SIDE];
+
+    /// The outputs of 4 channels of 2 tiles from `m`, requantized with `records`.
+    fn output(m: &[i32], records: &[u32], relu: bool, out: &mut [i8], tiles: &Tiles);
 }
 
-impl<const ROWS: usize> Columns<ROWS> {
-    /// Whether every row lies within `src` bytes and the result, `words` per column, within `t` words.
-    #[inline(always)]
-    pub fn fits(&self, src: usize, t: usize, words: usize) -> bool {
-        let last = self.rows.iter().fold(0, |last, &row| if row > last { row } else { last });
-        let reach = self.count.saturating_sub(1).saturating_mul(self.step).saturating_add(4);
-        self.count > 0 && self.count.saturating_mul(words) <= t && last.saturating_add(reach) <= src
-    }
+/// Transforms a column of words of four channels, vertically.
+#[inline(always)]
+fn column<T: Transform<N>, const N: usize>(e: [u32; N]) -> [[u32; N]; 2] {
+    [T::transform(e.map(T::even)), T::transform(e.map(T::odd))]
+}
 
-    /// Whether row `i` lies in the padding.
-    #[inline(always)]
-    pub const fn is_missing(&self, i: usize) -> bool {
-        (self.missing >> (i & 31)) & 1 != 0
+/// `t[column][half][side]`, the vertical transform of four channels.
+#[inline(always)]
+pub fn vertical<T: Transform<N>, const N: usize>(src: &[i8], columns: &Columns, t: &mut [u32]) {
+    if !proven(columns.fit(T::SCHEME, src.len(), t.len())) {
+        return;
     }
-
-    /// The words of column `column`, `fill` for missing rows.
-    #[inline(always)]
-    pub fn column(&self, src: &[i8], column: usize) -> [u32; ROWS] {
-        let mut out = [self.fill; ROWS];
-        for (i, (out, &row)) in out.iter_mut().zip(&self.rows).enumerate() {
-            if !self.is_missing(i) {
-                let at = row.wrapping_add(column.wrapping_mul(self.step));
-                *out = super::halves::word(super::halves::bytes4(src, at).unwrap_or_default());
+    for (x, t) in pieces_mut(t, T::SCHEME.column()).take(columns.count).enumerate() {
+        let mut e = [columns.fill; N];
+        for (i, (e, &row)) in e.iter_mut().zip(&columns.rows).enumerate() {
+            if !columns.is_missing(i) {
+                let at = row.wrapping_add(x.wrapping_mul(columns.step));
+                *e = word(bytes4(src, at).unwrap_or_default()) ^ T::FLIP;
             }
         }
-        out
+        t.iter_mut().zip(column::<T, N>(e).as_flattened()).for_each(|(to, &from)| *to = from);
     }
 }
 
-/// Where the outputs of a pair of tiles go: four channels of every pixel.
-#[derive(Clone, Copy, Debug)]
-pub struct Tiles {
-    /// Byte offset of the first pixel of both tiles.
-    pub at: [usize; 2],
-    /// Bytes from row to row.
-    pub row: usize,
-    /// Bytes from pixel to pixel.
-    pub pixel: usize,
+/// The word that stands for four channels of padding, which counts as `zero`.
+pub fn fill<T: Transform<N>, const N: usize>(zero: i8) -> u32 {
+    u32::from(zero as u8).wrapping_mul(0x0101_0101) ^ T::FLIP
 }
 
-impl Tiles {
-    /// Whether tiles of `size x size` pixels lie within `out` bytes.
-    pub const fn fits(&self, size: usize, out: usize) -> bool {
-        let reach = (size - 1).saturating_mul(self.row.saturating_add(self.pixel)).saturating_add(4);
-        self.at[0].saturating_add(reach) <= out && self.at[1].saturating_add(reach) <= out
+/// The columns that [`vertical`] makes of padding, `fill` in every row.
+pub fn border<T: Transform<N>, const N: usize>(fill: u32, t: &mut [u32]) {
+    let padding = column::<T, N>([fill; N]);
+    for t in pieces_mut(t, T::SCHEME.column()) {
+        t.iter_mut().zip(padding.as_flattened()).for_each(|(to, &from)| *to = from);
     }
 }
 
-/// Whether `pairs` channel pairs of `positions` positions fit.
-pub const fn products_fit(v: usize, u: usize, positions: usize, pairs: usize) -> bool {
-    let words = positions.saturating_mul(pairs);
-    positions > 0
-        && pairs >= 2
-        && pairs.is_multiple_of(2)
-        && words.saturating_mul(2) <= v
-        && words.saturating_mul(4) <= u
-}
-
-/// Numbers of channel pairs, and of positions that have so many; with what they need of the slices, which is asked before every
-/// product.
-#[derive(Clone, Copy, Debug)]
-pub struct Table<const N: usize> {
-    entries: [[u32; 2]; N],
-    /// Words of `v`, of `u` and of `m`.
-    needs: [usize; 3],
-}
-
-impl<const N: usize> Table<N> {
-    /// Channel pairs are even and at least 2, positions at least 1; other tables fit nowhere.
-    #[inline(always)]
-    pub fn new(entries: [[u32; 2]; N]) -> Self {
-        let (mut words, mut positions, mut good) = (0usize, 0usize, N > 0);
-        for [pairs, more] in entries {
-            good &= pairs >= 2 && pairs.is_multiple_of(2) && more > 0;
-            words = words.saturating_add((pairs as usize).saturating_mul(more as usize));
-            positions = positions.saturating_add(more as usize);
+/// `v[pair][slot][position words]`: two channel pairs, from word `at`, of both tiles of every pair.
+#[inline(always)]
+pub fn horizontal<T: Transform<N>, const N: usize>(t: &[u32], v: &mut [u32], at: usize, position: usize, pairs: usize) {
+    let scheme = T::SCHEME;
+    if !proven(scheme.horizontal_fits(t.len(), v.len(), at, position, pairs)) {
+        return;
+    }
+    let step = scheme.tile() * scheme.stride();
+    for (pair, v) in pieces_mut(v, position.wrapping_mul(scheme.slots())).take(pairs).enumerate() {
+        for (tile, half) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+            let first = pair.wrapping_mul(2).wrapping_add(tile).wrapping_mul(step).wrapping_mul(scheme.column());
+            for i in 0..N {
+                let mut d = [0; N];
+                for (j, d) in d.iter_mut().enumerate() {
+                    let from = first.wrapping_add(half * N + i + 2 * N * j);
+                    let offset = if j < 4 { 0 } else { T::OFFSET };
+                    *d = t.get(from).copied().unwrap_or_default().wrapping_add(offset);
+                }
+                for (j, value) in T::transform(d).into_iter().enumerate() {
+                    let to = position.wrapping_mul(scheme.slot(i, j)).wrapping_add(at + 2 * half + tile);
+                    if let Some(to) = v.get_mut(to) {
+                        *to = value;
+                    }
+                }
+            }
         }
-        let needs = [words.saturating_mul(2), words.saturating_mul(4), positions.saturating_mul(8)];
-        Self { entries, needs: if good { needs } else { [usize::MAX; 3] } }
-    }
-
-    /// The channel pairs and positions.
-    pub fn entries(&self) -> &[[u32; 2]; N] {
-        &self.entries
-    }
-
-    /// Whether they fit into so many words of `v`, `u` and `m`.
-    #[inline(always)]
-    pub fn fits(&self, v: usize, u: usize, m: usize) -> bool {
-        let [for_v, for_u, for_m] = self.needs;
-        for_v <= v && for_u <= u && for_m <= m
     }
 }
 
-/// `m[position][tile][channel]` = the sum over `pairs` channel pairs of `v` times `u`, a position per 8 words of `m`.
-pub fn products(v: &[u32], u: &[u32], m: &mut [i32], pairs: usize) {
-    positions_by(v, u, m, pairs, block16);
+/// `m[position][tile][channel]` = the sums of `v` times `u` over the channel pairs of every position.
+pub fn products(v: &[u32], u: &[u32], m: &mut [i32], products: &Products) {
+    products_by(v, u, m, products, block16);
 }
 
 /// [`products`] by an instruction set's own `block`, two tiles times the weights of four channels at one position.
 #[inline(always)]
-pub(crate) fn positions_by(
+pub(crate) fn products_by(
     v: &[u32],
     u: &[u32],
     m: &mut [i32],
-    pairs: usize,
+    products: &Products,
     block: impl Fn(&[u32], &[u32]) -> Accumulators,
 ) {
-    let (m, _) = m.as_chunks_mut::<8>();
-    if !products_fit(v.len(), u.len(), m.len(), pairs) {
+    if !proven(products.fit(v.len(), u.len(), m.len())) {
         return;
     }
-    let (v_step, u_step) = (pairs.wrapping_mul(2), pairs.wrapping_mul(4));
-    for (m, (v, u)) in m.iter_mut().zip(pieces(v, v_step).zip(pieces(u, u_step))) {
-        m.iter_mut().zip(block(v, u).as_flattened()).for_each(|(to, &from)| *to = from);
-    }
-}
-
-/// The same for the entries of a table, one after another in `v`, `u` and `m`.
-pub fn products_table<const N: usize>(v: &[u32], u: &[u32], m: &mut [i32], table: &Table<N>) {
-    products_by::<crate::kernels::Portable, N>(v, u, m, table);
-}
-
-/// [`products_table`] by an instruction set's own [`products`].
-#[inline(always)]
-pub fn products_by<B: super::Blocks, const N: usize>(v: &[u32], u: &[u32], m: &mut [i32], table: &Table<N>) {
-    if !table.fits(v.len(), u.len(), m.len()) {
-        return;
-    }
-    let (mut v, mut u, mut m) = (v, u, m);
-    for &[pairs, positions] in table.entries() {
+    let (mut v, mut u, mut m) = (v, u, m.as_chunks_mut::<8>().0);
+    let (table, entries) = products.table();
+    for &[pairs, positions] in table.iter().take(entries) {
         let (pairs, positions) = (pairs as usize, positions as usize);
         let words = pairs.wrapping_mul(positions);
-        let (Some((v0, v1)), Some((u0, u1)), Some((m0, m1))) = (
-            v.split_at_checked(words.wrapping_mul(2)),
-            u.split_at_checked(words.wrapping_mul(4)),
-            core::mem::take(&mut m).split_at_mut_checked(positions.wrapping_mul(8)),
-        ) else {
-            return;
-        };
-        B::products(v0, u0, m0, pairs);
-        (v, u, m) = (v1, u1, m1);
+        let (now, rest) = v.split_at_checked(words.wrapping_mul(2)).unwrap_or_default();
+        let (weights, others) = u.split_at_checked(words.wrapping_mul(4)).unwrap_or_default();
+        let (sums, more) = core::mem::take(&mut m).split_at_mut_checked(positions).unwrap_or_default();
+        positions_by(now, weights, sums, pairs, &block);
+        (v, u, m) = (rest, others, more);
+    }
+}
+
+/// The products at positions of `pairs` channel pairs each. A function of its own: its loop needs all registers of a small core.
+#[inline(never)]
+fn positions_by(
+    v: &[u32],
+    u: &[u32],
+    m: &mut [[i32; 8]],
+    pairs: usize,
+    block: &impl Fn(&[u32], &[u32]) -> Accumulators,
+) {
+    let weights = pieces(u, pairs.wrapping_mul(4));
+    for (m, (v, u)) in m.iter_mut().zip(pieces(v, pairs.wrapping_mul(2)).zip(weights)) {
+        m.iter_mut().zip(block(v, u).as_flattened()).for_each(|(to, &from)| *to = from);
     }
 }

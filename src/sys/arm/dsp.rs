@@ -1,0 +1,288 @@
+//! The DSP instructions of Armv7E-M (Cortex-M4, M7) and of Armv8-M with the extension (M33).
+
+use super::*;
+use crate::sys::shapes::{Patch, Products, STRIDE2_SLOTS};
+
+/// Two patches, widened.
+#[repr(C)]
+struct PatchArguments {
+    dst: *mut u32,
+    src: *const i8,
+    stride: usize,
+    rows: usize,
+    words: usize,
+    rest: usize,
+    /// Bytes from the first patch to the second.
+    second: isize,
+}
+
+/// The products of a pair of tiles by a table of pairs and positions.
+#[repr(C)]
+struct Table {
+    v: *const u32,
+    u: *const u32,
+    m: *mut i32,
+    table: *const [u32; 2],
+    entries: usize,
+}
+
+/// A vertical transform.
+#[repr(C)]
+struct Vertical {
+    rows: *const *const i8,
+    t: *mut u32,
+    step: usize,
+    count: usize,
+    fill: u32,
+    missing: u32,
+}
+
+unsafe extern "C" {
+    fn kinglet_gemm16(arguments: Gemm);
+    fn kinglet_gemm8(arguments: Gemm);
+    fn kinglet_gemm16_acc(arguments: GemmAcc);
+    fn kinglet_gemm8_acc(arguments: GemmAcc);
+    fn kinglet_patch(arguments: PatchArguments);
+    fn kinglet_winograd_gemm_short(arguments: Positions);
+    fn kinglet_winograd_gemm(arguments: Table);
+    fn kinglet_w2_vertical(arguments: Vertical);
+    fn kinglet_w2_vertical_masked(arguments: Vertical);
+    fn kinglet_w4_vertical(arguments: Vertical);
+    fn kinglet_w4_vertical_masked(arguments: Vertical);
+    fn kinglet_s2_vertical(arguments: Vertical);
+    fn kinglet_s2_vertical_masked(arguments: Vertical);
+    fn kinglet_w2_horizontal(t: *const u32, v: *mut u32, pairs: usize, position: usize);
+    fn kinglet_w4_horizontal(t: *const u32, v: *mut u32, pairs: usize, position: usize);
+    fn kinglet_s2_horizontal(t: *const u32, v: *mut u32, pairs: usize, position: usize, slots: *const u32);
+    fn kinglet_w2_output(arguments: Output);
+    fn kinglet_w4_output(arguments: Output);
+    fn kinglet_w4_output_relu(arguments: Output);
+    fn kinglet_s2_output(arguments: Output);
+    fn kinglet_w2_weights(src: *const u32, u: *mut u32, position: usize, groups: usize);
+    fn kinglet_depthwise(src: *const i8, arguments: *mut Depthwise);
+    fn kinglet_depthwise3(src: *const i8, arguments: *mut Depthwise);
+    fn kinglet_dot4(x: *const i8, w: *const *const i8, words: usize, sums: *mut i32);
+    fn kinglet_add_linear(a: *mut i8, b: *const i8, constants: *const i32, n: usize);
+    fn kinglet_max3(out: *mut i8, a: *const i8, b: *const i8, c: *const i8, n: usize);
+    fn kinglet_clamp(data: *mut i8, n: usize, low: u32, high: u32);
+    fn kinglet_copy(dst: *mut i8, src: *const i8, n: usize);
+    fn kinglet_sum(src: *const i8, step: usize, pixels: usize, acc: *mut i32);
+}
+
+/// Dot products of the first elements, as many as whole words hold, with four rows; and how many elements those are.
+#[inline(always)]
+pub fn dot_1x4(patch: &[i8], weights: [&[i8]; 4]) -> ([i32; 4], usize) {
+    let len = weights.iter().fold(patch.len(), |len, row| len.min(row.len()));
+    let whole = len & !3;
+    let mut sums = [0i32; 4];
+    if whole > 0 {
+        // SAFETY: `whole` bytes, a multiple of 4 and not 0, lie within all five slices.
+        unsafe {
+            let rows = weights.map(<[i8]>::as_ptr);
+            kinglet_dot4(patch.as_ptr(), rows.as_ptr(), whole / 4, sums.as_mut_ptr());
+        }
+    }
+    (sums, whole)
+}
+
+/// Widens two patches.
+#[inline(always)]
+pub fn patch(dst: &mut [u32], src: &[i8], at: [usize; 2], patch: &Patch) {
+    if proven(patch.fit_widened(dst.len(), src.len(), at)) {
+        let [first, second] = at;
+        let (stride, rows, len) = (patch.stride(), patch.rows(), patch.len());
+        // SAFETY: both patches lie within `src` and their pairs within `dst`; the rest bytes fit the block's stack.
+        unsafe {
+            kinglet_patch(PatchArguments {
+                dst: dst.as_mut_ptr(),
+                src: src.as_ptr().add(first),
+                stride,
+                rows,
+                words: len / 4,
+                rest: len % 4,
+                second: second.wrapping_sub(first) as isize,
+            });
+        }
+    }
+}
+
+/// Weights of 16 bits.
+#[inline(always)]
+pub fn gemm16(x: &[u32], w: &[u32], records: &[u32], out: &mut [i8], second: usize) {
+    gemm(kinglet_gemm16, 4, x, w, records, out, second);
+}
+
+/// Weights of 8 bits.
+#[inline(always)]
+pub fn gemm8(x: &[u32], w: &[u32], records: &[u32], out: &mut [i8], second: usize) {
+    gemm(kinglet_gemm8, 2, x, w, records, out, second);
+}
+
+/// Weights of 16 bits, to accumulators.
+#[inline(always)]
+pub fn gemm16_acc(x: &[u32], w: &[u32], acc: &mut [i32]) {
+    gemm_acc(kinglet_gemm16_acc, 4, x, w, acc);
+}
+
+/// Weights of 8 bits, to accumulators.
+#[inline(always)]
+pub fn gemm8_acc(x: &[u32], w: &[u32], acc: &mut [i32]) {
+    gemm_acc(kinglet_gemm8_acc, 2, x, w, acc);
+}
+
+/// The products of a pair of tiles.
+#[inline(always)]
+pub fn products(v: &[u32], u: &[u32], m: &mut [i32], products: &Products) {
+    if proven(products.fit(v.len(), u.len(), m.len())) {
+        let (v, u, m) = (v.as_ptr(), u.as_ptr(), m.as_mut_ptr());
+        // The table is a copy: what assembler sees of `products` the compiler would load again and again.
+        let (table, entries) = products.table();
+        let [pairs, positions] = table[0].map(|n| n as usize);
+        // SAFETY: the channel pairs of all positions lie within the slices; the first is for 16 pairs or fewer.
+        unsafe {
+            if entries == 1 && pairs <= 16 {
+                kinglet_winograd_gemm_short(Positions { v, u, m, depth: pairs, positions });
+            } else {
+                kinglet_winograd_gemm(Table { v, u, m, table: table.as_ptr(), entries });
+            }
+        }
+    }
+}
+
+/// The vertical input transform.
+#[inline(always)]
+pub fn vertical(scheme: Scheme, src: &[i8], columns: &Columns, t: &mut [u32]) {
+    if proven(columns.fit(scheme, src.len(), t.len())) {
+        let rows = addresses(src, columns);
+        let &Columns { step, count, fill, missing, .. } = columns;
+        let [whole, masked] = match scheme {
+            Scheme::F2 => [kinglet_w2_vertical, kinglet_w2_vertical_masked],
+            Scheme::F4 => [kinglet_w4_vertical, kinglet_w4_vertical_masked],
+            Scheme::S2 => [kinglet_s2_vertical, kinglet_s2_vertical_masked],
+        };
+        let arguments = Vertical { rows: rows.as_ptr(), t: t.as_mut_ptr(), step, count, fill, missing };
+        // SAFETY: the scheme's rows lie within `src` for all columns, and the result within `t`.
+        unsafe { if missing == 0 { whole(arguments) } else { masked(arguments) } }
+    }
+}
+
+/// The horizontal input transform.
+#[inline(always)]
+pub fn horizontal(scheme: Scheme, t: &[u32], v: &mut [u32], at: usize, position: usize, pairs: usize) {
+    if proven(scheme.horizontal_fits(t.len(), v.len(), at, position, pairs)) {
+        // SAFETY: the columns of `pairs` pairs of tiles lie within `t`, their slots of `position` words within `v`.
+        unsafe {
+            let (t, v, bytes) = (t.as_ptr(), v.as_mut_ptr().add(at), position * 4);
+            match scheme {
+                Scheme::F2 => kinglet_w2_horizontal(t, v, pairs, bytes),
+                Scheme::F4 => kinglet_w4_horizontal(t, v, pairs, bytes),
+                Scheme::S2 => kinglet_s2_horizontal(t, v, pairs, bytes, STRIDE2_SLOTS.as_flattened().as_ptr()),
+            }
+        }
+    }
+}
+
+/// The output transform; with `relu`, F(4x4)'s shorter one.
+#[inline(always)]
+pub fn output(scheme: Scheme, m: &[i32], records: &[u32], relu: bool, out: &mut [i8], tiles: &Tiles) {
+    let kernel = match scheme {
+        Scheme::F2 => kinglet_w2_output,
+        Scheme::F4 if relu => kinglet_w4_output_relu,
+        Scheme::F4 => kinglet_w4_output,
+        Scheme::S2 => kinglet_s2_output,
+    };
+    super::output(kernel, scheme, m, records, out, tiles);
+}
+
+/// The weights of a filter for F(2x2, 3x3).
+#[inline(always)]
+pub fn filter(src: &[u32], u: &mut [u32], at: usize, position: usize) {
+    if proven(shapes::filter_fits(src.len(), u.len(), at, position)) {
+        // SAFETY: src.len() / 9 groups of 9 words lie within `src`, and 16 positions of their pairs within `u`.
+        unsafe { kinglet_w2_weights(src.as_ptr(), u.as_mut_ptr().add(at), position * 4, src.len() / 9) }
+    }
+}
+
+/// Depthwise pixels.
+#[inline(always)]
+pub fn depthwise(src: &[i8], taps: &TapGrid, pair: Pair, w: &[u32], records: &[u32], out: &mut [i8]) {
+    super::depthwise([kinglet_depthwise, kinglet_depthwise3], src, taps, pair, w, records, out);
+}
+
+/// Linear sums of the first elements, a multiple of 8; how many.
+#[inline(always)]
+pub fn add_linear(a: &mut [i8], b: &[i8], constants: &[i32; 3]) -> usize {
+    let whole = a.len().min(b.len()) & !7;
+    if whole > 0 {
+        // SAFETY: `whole` elements, a multiple of 8 and not 0, lie within both slices.
+        unsafe { kinglet_add_linear(a.as_mut_ptr(), b.as_ptr(), constants.as_ptr(), whole) }
+    }
+    whole
+}
+
+/// The greatest of three of the first elements, a multiple of 8; how many.
+#[inline(always)]
+pub fn max3(out: &mut [i8], a: &[i8], b: &[i8], c: &[i8]) -> usize {
+    let whole = out.len().min(a.len()).min(b.len()).min(c.len()) & !7;
+    if whole > 0 {
+        // SAFETY: `whole` elements, a multiple of 8 and not 0, lie within all four slices.
+        unsafe { kinglet_max3(out.as_mut_ptr(), a.as_ptr(), b.as_ptr(), c.as_ptr(), whole) }
+    }
+    whole
+}
+
+/// The greatest of `acc` and two others, likewise.
+#[inline(always)]
+pub fn max_into(acc: &mut [i8], a: &[i8], b: &[i8]) -> usize {
+    let (whole, to) = (acc.len().min(a.len()).min(b.len()) & !7, acc.as_mut_ptr());
+    if whole > 0 {
+        // SAFETY: `whole` elements, a multiple of 8 and not 0, lie within all three slices; the block reads a word of each before
+        // it writes that word.
+        unsafe { kinglet_max3(to, to, a.as_ptr(), b.as_ptr(), whole) }
+    }
+    whole
+}
+
+/// Clamps the first elements, a multiple of 4; how many.
+#[inline(always)]
+pub fn clamp(data: &mut [i8], low: i8, high: i8) -> usize {
+    let whole = data.len() & !3;
+    if whole > 0 {
+        let word = |v: i8| u32::from(v as u8).wrapping_mul(0x0101_0101);
+        // SAFETY: `whole` elements, a multiple of 4 and not 0, lie within `data`.
+        unsafe { kinglet_clamp(data.as_mut_ptr(), whole, word(low), word(high)) }
+    }
+    whole
+}
+
+/// Copies where both start at a multiple of 4; whether they do.
+#[inline(always)]
+pub fn copy(to: &mut [i8], from: &[i8]) -> bool {
+    let (dst, src) = (to.as_mut_ptr(), from.as_ptr());
+    let words = (dst as usize | src as usize).is_multiple_of(4);
+    if words {
+        // SAFETY: as many bytes lie within both slices.
+        unsafe { kinglet_copy(dst, src, to.len().min(from.len())) }
+    }
+    words
+}
+
+/// Moves the bytes from `from` on to the front.
+#[inline(always)]
+pub fn move_down(bytes: &mut [i8], from: usize) {
+    let count = bytes.len().wrapping_sub(from);
+    if proven(from <= bytes.len()) {
+        let start = bytes.as_mut_ptr();
+        // SAFETY: `count` bytes lie within `bytes` from `from` on; the block reads every byte before it writes it.
+        unsafe { kinglet_copy(start, start.add(from), count) }
+    }
+}
+
+/// Adds pixels of four channels.
+#[inline(always)]
+pub fn sum4(src: &[i8], step: usize, pixels: usize, acc: &mut [i32; 4]) {
+    if proven(shapes::sum_fits(src.len(), step, pixels, 4)) {
+        // SAFETY: `pixels` pixels, 1 to 255, of four channels lie within `src`.
+        unsafe { kinglet_sum(src.as_ptr(), step, pixels, acc.as_mut_ptr()) }
+    }
+}
