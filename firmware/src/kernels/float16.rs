@@ -16,8 +16,12 @@ use super::bench::count;
 struct Halves;
 
 impl Linked for Halves {
-    const SET: Set =
-        Set { operators: Codes::of(OpKind::Conv2d.code()), dtypes: Codes::of(DType::F16.code()), ..Set::NONE };
+    const SET: Set = Set {
+        operators: Codes::of(OpKind::Conv2d.code()),
+        convolutions: Codes::of(ConvAlgorithm::Direct.id()),
+        dtypes: Codes::of(DType::F16.code()),
+        ..Set::NONE
+    };
 }
 
 /// A convolution of halves. Weights and elements are whatever lies there, but for an exponent that makes them small.
