@@ -14,13 +14,14 @@ macro_rules! attempt {
 pub(crate) use attempt;
 
 /// The little-endian word at `at`, or `None` when it does not lie within `bytes`.
+///
+/// By index, not by slices: the compiler interprets this some hundred thousand times for an embedded model, where calls cost most.
 pub(crate) const fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    match slice(bytes, at, 4) {
-        Some(word) => match word.first_chunk::<4>() {
-            Some(word) => Some(u32::from_le_bytes(*word)),
-            None => None,
-        },
-        None => None,
+    match at.checked_add(4) {
+        Some(end) if end <= bytes.len() => {
+            Some(u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]))
+        }
+        _ => None,
     }
 }
 

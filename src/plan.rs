@@ -285,7 +285,7 @@ const fn check_scratch(file: &File<'_>, index: u32) -> Result<(), ModelError> {
         return Err(ModelError::new(Fault::Alignment, at));
     }
     let mut other = 0;
-    while other < file.tensors {
+    while other < file.tensors && step.scratch.len != 0 {
         let (first, last) = file.moments(other);
         let alive = first <= step.moment && step.moment <= last;
         if alive && attempt!(file.tensor(other)).region().overlaps(step.scratch) {

@@ -20,6 +20,8 @@ pub(crate) struct File<'m> {
     pub(crate) steps: u32,
     pub(crate) tensors: u32,
     version: u32,
+    /// Where the tensor and step records start.
+    starts: [u32; 2],
     /// How many inputs, outputs and states there are, see [`PortKind`].
     counts: [u32; 3],
 }
@@ -87,7 +89,7 @@ impl<'m> File<'m> {
     }
 
     const fn parse(bytes: &'m [u8], summed: bool) -> Result<Self, ModelError> {
-        let mut file = Self { bytes, arena: 0, fast: 0, steps: 0, tensors: 0, version: 0, counts: [1, 1, 0] };
+        let mut file = Self { bytes, arena: 0, fast: 0, steps: 0, tensors: 0, version: 0, starts: [0; 2], counts: [1, 1, 0] };
         match slice(bytes, 0, layout::MAGIC.len()) {
             Some([b'K', b'N', b'G', b'L']) => {}
             Some(_) => return Err(ModelError::new(Fault::Magic, header::MAGIC)),
@@ -121,6 +123,7 @@ impl<'m> File<'m> {
         }
         attempt!(file.check_count(header::STEPS, file.steps, Section::Steps, layout::step::SIZE));
         attempt!(file.check_count(header::TENSORS, file.tensors, Section::Tensors, layout::tensor::SIZE));
+        file.starts = [file.section(Section::Tensors).0, file.section(Section::Steps).0];
         if file.version == 1 {
             attempt!(file.check_tensor_at(header::INPUT, Fault::Operand));
             attempt!(file.check_tensor_at(header::OUTPUT, Fault::Operand));
@@ -387,7 +390,12 @@ impl<'m> File<'m> {
 
     /// Where tensor record `index` starts in the file.
     pub(crate) const fn tensor_at(&self, index: u32) -> u32 {
-        self.record_at(Section::Tensors, index, layout::tensor::SIZE)
+        self.starts[0].saturating_add(index.saturating_mul(layout::tensor::SIZE))
+    }
+
+    /// Where step record `index` starts in the file.
+    const fn step_at(&self, index: u32) -> u32 {
+        self.starts[1].saturating_add(index.saturating_mul(layout::step::SIZE))
     }
 
     /// The moments (first, last) of tensor `index`, undecoded; `(1, 0)`, which meets no other, past the end.
@@ -489,7 +497,7 @@ impl<'m> File<'m> {
     /// Decodes step record `index`.
     pub(crate) const fn step(&self, index: u32) -> Result<StepRecord<'m>, ModelError> {
         use layout::step as record;
-        let at = self.record_at(Section::Steps, index, record::SIZE);
+        let at = self.step_at(index);
         if index >= self.steps {
             return Err(ModelError::new(Fault::Count, at));
         }
@@ -538,12 +546,12 @@ impl<'m> File<'m> {
 
     /// The name of step `index`.
     pub(crate) const fn step_name(&self, index: u32) -> Result<&'m str, ModelError> {
-        self.string(self.record_at(Section::Steps, index, layout::step::SIZE) + layout::step::NAME)
+        self.string(self.step_at(index) + layout::step::NAME)
     }
 
     /// The moment of step `index`; 0 past the end.
     pub(crate) const fn moment(&self, index: u32) -> u32 {
-        let at = self.record_at(Section::Steps, index, layout::step::SIZE);
+        let at = self.step_at(index);
         match self.word(at + layout::step::MOMENT) {
             Ok(moment) if index < self.steps => moment,
             _ => 0,
