@@ -26,6 +26,8 @@ pub enum SignedError {
     Unsigned,
     /// The signature is not this key's for this file.
     Signature,
+    /// The signature is right; the model is of an older generation than was asked for.
+    Older,
     /// The signature is right and the model is not.
     Model(ModelError),
 }
@@ -36,6 +38,7 @@ impl fmt::Display for SignedError {
             SignedError::Key => f.write_str("no Ed25519 public key"),
             SignedError::Unsigned => f.write_str("no signature behind the model"),
             SignedError::Signature => f.write_str("not signed with this key"),
+            SignedError::Older => f.write_str("an older generation of the model than is asked for"),
             SignedError::Model(error) => error.fmt(f),
         }
     }
@@ -52,6 +55,16 @@ impl core::error::Error for SignedError {}
 pub fn open<'a>(file: &'a [u8], public_key: &[u8; 32]) -> Result<Model<'a>, SignedError> {
     let model = verify(file, public_key)?;
     Model::new(model).map_err(SignedError::Model)
+}
+
+/// As [`open`], of a model of generation `least` or later: what was signed once and has a fault does not come back. The caller
+/// keeps the generation that it last accepted, [`About::generation`](crate::format::About::generation).
+///
+/// # Errors
+/// As [`open`]; [`SignedError::Older`].
+pub fn open_since<'a>(file: &'a [u8], public_key: &[u8; 32], least: u32) -> Result<Model<'a>, SignedError> {
+    let model = open(file, public_key)?;
+    if model.about().generation < least { Err(SignedError::Older) } else { Ok(model) }
 }
 
 /// Checks only the signature; gives the bytes of the model without it. For [`model!`](crate::model!)'s types and other

@@ -72,7 +72,7 @@ fn inputs_and_outputs_have_names_and_numbers() {
     assert_eq!((model.input(), model.output()), (model.tensor(0).unwrap(), model.tensor(2).unwrap()));
     assert_eq!(model.about(), about);
     // Written anew it is the same file.
-    assert_eq!(encode(&model), bytes);
+    assert_eq!(encode(&model, about), bytes);
 }
 
 #[test]

@@ -158,8 +158,8 @@ impl ModelSpec<'_> {
     }
 }
 
-/// The file of a model, written anew in the newest version from the same integers.
-pub fn encode<'m>(model: &Model<'m>) -> Vec<u8> {
+/// The file of a model, written anew in the newest version from the same integers, with `about` for what it says beside them.
+pub fn encode<'m>(model: &Model<'m>, about: About) -> Vec<u8> {
     let tensors: Vec<Tensor> = (0..model.tensor_count()).filter_map(|index| model.tensor(index)).collect();
     let spec = |port: Port<'m>| PortSpec { name: port.name, tensor: port.index as u32 };
     let (inputs, outputs): (Vec<_>, Vec<_>) = (model.inputs().map(spec).collect(), model.outputs().map(spec).collect());
@@ -189,7 +189,7 @@ pub fn encode<'m>(model: &Model<'m>) -> Vec<u8> {
         inputs: &inputs,
         outputs: &outputs,
         states: &states,
-        about: model.about(),
+        about,
         tensors: &tensors,
         steps: &steps,
         labels: &labels,

@@ -18,6 +18,7 @@ use crate::device::client::{self, Client, Evaluation};
 use crate::device::{self, Board, Build, Elf, Emulated, Measurements, Program, fit};
 use crate::files;
 use crate::progress::styled;
+use crate::report::printable;
 
 /// Options of `kinglet device`.
 #[derive(Debug, clap::Args)]
@@ -181,7 +182,7 @@ fn load(client: &mut Client<impl Read + Write>, model: Model<'_>) -> Result<()> 
     let took = bar.elapsed();
     bar.finish_and_clear();
     let device = device?;
-    println!("{} runs {} ({:08x})", device.board, device.model, device.about.model);
+    println!("{} runs {} ({:08x})", printable(&device.board), printable(&device.model), device.about.model);
     println!(
         "sent       {} bytes in {:.1} s, {} questions asked again",
         model.file_len(),
@@ -209,7 +210,7 @@ fn evaluate(line: impl Read + Write, model: Model<'_>, images: &Split) -> Result
 
 fn show(found: &Evaluation) -> ExitCode {
     let Evaluation { device, images, correct, equal, retries, .. } = found;
-    println!("{} on {}: {images} images", device.model, device.board);
+    println!("{} on {}: {images} images", printable(&device.model), printable(&device.board));
     println!("accuracy   {:.2} % ({correct} correct)", 100.0 * *correct as f64 / (*images).max(1) as f64);
     println!(
         "latency    {:.3} ms per inference, by the device's clock of {} Hz",
@@ -221,7 +222,7 @@ fn show(found: &Evaluation) -> ExitCode {
     match &found.difference {
         None => ExitCode::SUCCESS,
         Some((image, step, name)) => {
-            println!("error: image {image} differs from step {step} on ({name})");
+            println!("error: image {image} differs from step {step} on ({})", printable(name));
             ExitCode::FAILURE
         }
     }
@@ -283,7 +284,7 @@ fn measure(models: &[PathBuf], boards: &[String]) -> Result<ExitCode> {
                 Ok(measured) => rows.extend(measured),
                 // Not every model fits every board.
                 Err(error) => {
-                    eprintln!("error: {} on {name}: {error:#}", subject.name);
+                    eprintln!("error: {}", printable(&format!("{} on {name}: {error:#}", subject.name)));
                     exit = ExitCode::FAILURE;
                 }
             }
@@ -300,7 +301,7 @@ fn run_image(path: &Path, limit: Duration) -> Result<ExitCode> {
         let status = device::flash(path, chip)?;
         return Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from));
     }
-    let run = device::run(&elf, Path::new("."), limit, |line| println!("{line}"))?;
+    let run = device::run(&elf, Path::new("."), limit, |line| println!("{}", printable(&line.to_string())))?;
     let measured = Measurements::read(&run.log)?;
     if !measured.steps.is_empty() {
         println!("\n{measured}");

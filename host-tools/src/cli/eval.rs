@@ -13,6 +13,7 @@ use super::options::held_out::HeldOut;
 use crate::data::Split;
 use crate::files;
 use crate::progress::styled;
+use crate::report::printable;
 use crate::report::table::{Table, grouped};
 use crate::simulate::{self, Images};
 use crate::train;
@@ -36,7 +37,7 @@ pub struct Args {
 /// Names the file that is broken, or does not fit the images.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let (count, table) = measure(args)?;
-    println!("{} images, held out\n{table}", grouped(count as u64));
+    println!("{} images, held out\n{}", grouped(count as u64), printable(&table.to_string()));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -94,7 +95,7 @@ pub fn outputs(model: Model<'_>, images: &Split) -> Result<Array2<i16>> {
         ProgressBar::new(images.len() as u64),
         "{msg} {bar:30} {pos} of {len} images | {per_sec} | ready in {eta}",
     )
-    .with_message(model.name().to_owned());
+    .with_message(printable(model.name()));
     let rows = images.images.axis_chunks_iter(Axis(0), BATCH).map(|some| {
         let rows = simulate::run(model, &Images::Pixels(some.to_owned()))?;
         bar.inc(rows.nrows() as u64);

@@ -12,6 +12,7 @@ use crate::graph::Preprocess;
 use crate::import::calibration::{self, Layout};
 use crate::import::{self, ImportError, Imported, ImportedFloat, Model, Options, Relu6, RoundingMode};
 use crate::quantize::Prepared;
+use crate::report::printable;
 use crate::{deploy, export, files};
 
 /// Options of `kinglet import`.
@@ -99,7 +100,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     );
     let exported = export::to_file(network, &args.budgets.options(), output)?;
     for note in &imported.notes {
-        eprintln!("note: {note}");
+        eprintln!("note: {}", printable(note));
     }
     println!("{}: {} operators, {}", output.display(), network.nodes.len(), cost(&exported));
     Ok(ExitCode::SUCCESS)

@@ -9,6 +9,7 @@ use super::options::budgets::bytes;
 use crate::files;
 use crate::report::inspection::Inspection;
 use crate::report::plot;
+use crate::report::printable;
 use crate::report::table::grouped;
 
 /// Options of `kinglet inspect`.
@@ -51,7 +52,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if args.json {
         println!("{}", serde_json::to_string_pretty(&inspection)?);
     } else {
-        print!("{inspection}");
+        print!("{}", printable(&inspection.to_string()));
     }
     let mut code = ExitCode::SUCCESS;
     let board = [("arena", inspection.arena_bytes, args.ram), ("flash", inspection.file_bytes, args.flash)];

@@ -31,6 +31,8 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use kinglet::Model;
 
+use crate::report::printable;
+
 /// ResNet and Inception networks on microcontrollers: train, quantize, export, simulate.
 #[derive(Debug, Parser)]
 #[command(name = "kinglet", version)]
@@ -106,7 +108,7 @@ pub fn main() -> ExitCode {
         Command::Zoo(args) => zoo::run(&args),
     };
     result.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
+        eprintln!("error: {}", printable(&format!("{error:#}")));
         ExitCode::FAILURE
     })
 }

@@ -25,7 +25,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     for path in &args.models {
         let bytes = files::read(path)?;
         let model = open_model(path, &bytes)?;
-        let new = encode(&model);
+        let new = encode(&model, model.about());
         let again = open_model(path, &new)?;
         let same = model.steps().map(|step| step.op).eq(again.steps().map(|step| step.op));
         ensure!(same, "`{}`: other parameters after it was written anew", path.display());

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey};
 use ed25519_dalek::{Signer, SigningKey};
+use kinglet::format::{About, encode};
 
 use super::open_model;
 use crate::files;
@@ -23,6 +24,9 @@ pub struct Args {
     /// Makes a new key first; an old one is never overwritten.
     #[arg(long)]
     new_key: bool,
+    /// Says in the signed file that it is this generation of the model, so that a device can refuse older ones.
+    #[arg(long, value_name = "N", requires = "model")]
+    generation: Option<u32>,
     /// The signed file; by default the model's name with `.signed` before its extension.
     #[arg(short, long, requires = "model")]
     output: Option<PathBuf>,
@@ -38,7 +42,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     println!("public key, for kinglet::signed::open:\nconst KEY: [u8; 32] = {:?};", key.verifying_key().to_bytes());
     let Some(model) = &args.model else { return Ok(ExitCode::SUCCESS) };
     let mut bytes = files::read(model)?;
-    open_model(model, &bytes)?;
+    let checked = open_model(model, &bytes)?;
+    if let Some(generation) = args.generation {
+        bytes = encode(&checked, About { generation, ..checked.about() });
+    }
     let signature = key.sign(&bytes);
     bytes.extend(signature.to_bytes());
     let output = args.output.clone().unwrap_or_else(|| signed_name(model));
@@ -75,7 +82,7 @@ fn signed_name(model: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
-    use kinglet::signed::{SignedError, open};
+    use kinglet::signed::{SignedError, open, open_since};
 
     use super::*;
 
@@ -101,6 +108,11 @@ mod tests {
         let public = read_key(&key).unwrap().verifying_key().to_bytes();
         assert_eq!(open(&file, &public).unwrap().name(), "digits-resnet");
         assert_eq!(open(&file[..file.len() - 64], &public).err(), Some(SignedError::Unsigned));
+
+        sign(&[word("sign"), word("--key"), &key, word("--generation"), word("3"), &model]).unwrap();
+        let file = std::fs::read(place.path().join("m.signed.kgl")).unwrap();
+        assert_eq!(open_since(&file, &public, 3).unwrap().about().generation, 3);
+        assert_eq!(open_since(&file, &public, 4).err(), Some(SignedError::Older));
 
         let again = sign(&[word("sign"), word("--key"), &key, word("--new-key")]).unwrap_err().to_string();
         assert!(again.contains("key.pem") && again.contains("exists"), "{again}");

@@ -1,6 +1,7 @@
 //! Project tasks: what the README and CI call. `cargo xtask help` lists them.
 
 mod bench;
+mod bits32;
 mod boards;
 mod checks;
 mod command;
@@ -65,6 +66,12 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// The runtime's tests on 32 bits, as on a device; needs the target i686-unknown-linux-gnu and gcc-multilib.
+    Bits32 {
+        /// Passed on to `cargo test`: `--test plan` runs some of them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Set every field of every model file to every extreme, about a million changes: what is accepted runs as promised.
     Mutate {
         /// How many changes.
@@ -125,6 +132,7 @@ fn run(task: Task) -> Result<()> {
     match task {
         Task::Setup(how) => setup::run(how.no_install),
         Task::Miri { arguments } => miri::run(&arguments),
+        Task::Bits32 { arguments } => bits32::run(&arguments),
         Task::Mutate { changes } => mutate::run(changes),
         Task::Sanitize { arguments } => sanitize::run(&arguments),
         Task::Fuzz { target, minutes, arguments } => fuzz::run(target, minutes, &arguments),

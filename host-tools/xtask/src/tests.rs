@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::firmware::{self, Firmware};
 use crate::setup::TARGETS;
 use crate::stages::Stages;
-use crate::{command, repo, setup};
+use crate::{bits32, command, repo, setup};
 
 pub fn run(no_install: bool) -> Result<()> {
     let mut stages = Stages::default();
@@ -23,6 +23,11 @@ pub fn all(stages: &mut Stages) -> Result<()> {
         command::run(&mut no_std(&[]))?;
         command::run(&mut no_std(&["--features", "defmt"]))
     })?;
+    if bits32::is_there() {
+        stages.run("the runtime's tests on 32 bits", || bits32::run(&[]))?;
+    } else {
+        println!("the runtime's tests on 32 bits are left out: `cargo xtask bits32` says what they need");
+    }
     firmware::stage(stages, "firmware", Firmware::build)?;
     // One pass: the variable lets the tests that need QEMU and the firmware run too, beside the others.
     stages.keep("tests on the host and on emulated boards", || {
