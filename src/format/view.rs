@@ -89,7 +89,8 @@ impl<'m> File<'m> {
     }
 
     const fn parse(bytes: &'m [u8], summed: bool) -> Result<Self, ModelError> {
-        let mut file = Self { bytes, arena: 0, fast: 0, steps: 0, tensors: 0, version: 0, starts: [0; 2], counts: [1, 1, 0] };
+        let mut file =
+            Self { bytes, arena: 0, fast: 0, steps: 0, tensors: 0, version: 0, starts: [0; 2], counts: [1, 1, 0] };
         match slice(bytes, 0, layout::MAGIC.len()) {
             Some([b'K', b'N', b'G', b'L']) => {}
             Some(_) => return Err(ModelError::new(Fault::Magic, header::MAGIC)),
