@@ -1,7 +1,8 @@
 //! Every field, every extreme: each word of each record of every shipped model, of the selftest's and of the corpus is set to
 //! extremes, records are aliased, repeated and spliced, and the checksum is put right. What is accepted runs as promised.
 //!
-//! `cargo xtask mutate` makes a million changes or what `KINGLET_MUTATIONS` says; here it is some thousands of them.
+//! `cargo xtask mutate` makes a million changes or what `KINGLET_MUTATIONS` says, two at a time where a file has no more single ones;
+//! here it is some thousands of them.
 
 #[path = "../fuzz/harness/extremes.rs"]
 mod extremes;
@@ -21,6 +22,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use model::Verdict;
+use random::Random;
 
 /// Files above this take part with fewer changes when not all are made.
 const LARGE: usize = 1 << 16;
@@ -56,8 +58,17 @@ fn every_field_and_every_extreme_is_refused_or_runs() {
         let share =
             if file.len() > LARGE && wanted < 1_000_000 { wanted / files.len() / 20 } else { wanted / files.len() };
         let stride = (changes.len() / share.max(1)).max(1);
-        for &change in changes.iter().skip(index % stride).step_by(stride) {
-            let changed = extremes::changed(file, other, change);
+        let mut random = Random::new(index as u32);
+        let single = changes.iter().skip(index % stride).step_by(stride).map(|&change| (change, None));
+        let pairs = (changes.len()..share).map(|_| {
+            let mut any = || changes[random.below(changes.len())];
+            (any(), Some(any()))
+        });
+        for (change, also) in single.chain(pairs) {
+            let mut changed = extremes::changed(file, other, change);
+            if let Some(also) = also {
+                changed = extremes::changed(&changed, other, also);
+            }
             let started = Instant::now();
             let verdict = std::panic::catch_unwind(|| model::check(&changed));
             slowest = slowest.max(started.elapsed());
@@ -68,7 +79,7 @@ fn every_field_and_every_extreme_is_refused_or_runs() {
                 Err(panic) => {
                     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("mutated.kgl");
                     fs::write(&path, &changed).expect("the disk has room");
-                    eprintln!("file {index}, {change:?}: kept as {}", path.display());
+                    eprintln!("file {index}, {change:?}, {also:?}: kept as {}", path.display());
                     std::panic::resume_unwind(panic);
                 }
             }
@@ -78,5 +89,5 @@ fn every_field_and_every_extreme_is_refused_or_runs() {
         "{} files: {ran} run, {refused} refused, {large} too large to be run; the slowest took {slowest:?}",
         files.len()
     );
-    assert!(cfg!(miri) || (ran > wanted / 50 && refused > wanted / 2), "{ran} run, {refused} refused");
+    assert!(cfg!(miri) || (ran > wanted / 50 && refused > wanted / 4), "{ran} run, {refused} refused");
 }
