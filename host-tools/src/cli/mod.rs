@@ -17,6 +17,7 @@ mod options;
 mod peer;
 mod publish;
 mod quantize;
+mod recipe;
 mod reencode;
 mod sign;
 mod simulate;
@@ -63,6 +64,8 @@ enum Command {
     Publish(publish::Args),
     /// Show what int8 costs a trained network, and where.
     Quantize(quantize::Args),
+    /// Write a recipe as a PyTorch script, for a GPU or a cluster.
+    Recipe(recipe::Args),
     /// Write model files anew in the newest version of the format, from the same integers.
     Reencode(reencode::Args),
     /// Sign a model file, for firmware that runs signed models only.
@@ -100,6 +103,7 @@ pub fn main() -> ExitCode {
         Command::New(args) => new::run(&args),
         Command::Publish(args) => publish::run(&args),
         Command::Quantize(args) => quantize::run(&args),
+        Command::Recipe(args) => recipe::run(&args),
         Command::Reencode(args) => reencode::run(&args),
         Command::Sign(args) => sign::run(&args),
         Command::Simulate(args) => simulate::run(&args),

@@ -30,3 +30,12 @@ pub fn devices() -> bool {
 fn skipped(why: &str) {
     let _ = std::io::stderr().write_all(format!("skipped: {why}\n").as_bytes());
 }
+
+/// A Python with PyTorch: gigabytes that nobody gets unasked.
+pub fn torch() -> Option<PathBuf> {
+    let python = env::var_os("KINGLET_TORCH").map(PathBuf::from);
+    if python.is_none() {
+        skipped("KINGLET_TORCH names no Python with torch, numpy and pillow");
+    }
+    python
+}
