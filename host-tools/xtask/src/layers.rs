@@ -20,11 +20,13 @@ const LADDERS: [(&str, &str); 2] = [("src", "## The runtime"), ("host-tools/src"
 /// Arrows that still run up or in a circle.
 const KNOWN: &[(&str, &str)] = &[
     ("chain", "format"),
+    ("format", "model"),
+    ("format", "ports"),
+    ("model", "work"),
     ("pixels", "format"),
     ("plan", "format"),
     ("simd", "layers"),
-    ("sys", "kernels"),
-    ("sys", "quant"),
+    ("work", "model"),
 ];
 
 /// One module uses another: the first place where it does.
