@@ -39,11 +39,10 @@ pub(crate) const fn slice(bytes: &[u8], at: usize, len: usize) -> Option<&[u8]> 
 /// A part of a model file that is read word by word, and knows where in the file it is, so that errors can say so.
 #[derive(Clone, Copy, Debug)]
 pub struct Block<'m> {
-    file: &'m [u8],
     offset: u32,
-    len: u32,
+    bytes: &'m [u8],
+    rest: &'m [u8],
     weights: &'m [u8],
-    next: u32,
 }
 
 impl<'m> Block<'m> {
@@ -53,47 +52,58 @@ impl<'m> Block<'m> {
     /// [`Fault::Truncated`] when they do not lie within the file.
     pub(crate) const fn new(file: &'m [u8], offset: u32, len: u32, weights: &'m [u8]) -> Result<Self, ModelError> {
         match slice(file, offset as usize, len as usize) {
-            Some(_) => Ok(Self { file, offset, len, weights, next: 0 }),
+            Some(bytes) => Ok(Self { offset, bytes, rest: bytes, weights }),
             None => Err(ModelError::new(Fault::Truncated, offset)),
         }
     }
 
     /// The bytes of the block.
     pub(crate) const fn bytes(&self) -> &'m [u8] {
-        match slice(self.file, self.offset as usize, self.len as usize) {
-            Some(bytes) => bytes,
-            None => &[],
-        }
+        self.bytes
     }
 
     /// Byte offset in the file of the next word.
     pub(crate) const fn at(&self) -> u32 {
-        self.offset.saturating_add(self.next.saturating_mul(4))
+        self.offset.wrapping_add(self.bytes.len().wrapping_sub(self.rest.len()) as u32)
     }
 
     /// The next word.
     ///
     /// # Errors
     /// [`Fault::Truncated`] past the end of the block.
+    #[inline]
     pub(crate) const fn word(&mut self) -> Result<u32, ModelError> {
-        let at = self.at();
-        if self.next >= self.len / 4 {
-            return Err(ModelError::new(Fault::Truncated, at));
+        match self.rest.split_first_chunk() {
+            Some((word, rest)) => {
+                self.rest = rest;
+                Ok(u32::from_le_bytes(*word))
+            }
+            None => Err(ModelError::new(Fault::Truncated, self.at())),
         }
-        self.next += 1;
-        match u32_at(self.file, at as usize) {
-            Some(word) => Ok(word),
-            None => Err(ModelError::new(Fault::Truncated, at)),
+    }
+
+    /// The next `N` words.
+    ///
+    /// # Errors
+    /// [`Fault::Truncated`] past the end of the block.
+    #[inline]
+    pub(crate) const fn words<const N: usize>(&mut self) -> Result<[u32; N], ModelError> {
+        let (mut words, mut index) = ([0; N], 0);
+        while index < N {
+            words[index] = attempt!(self.word());
+            index += 1;
         }
+        Ok(words)
     }
 
     /// The weights that the next two words name, offset in the weights section and bytes, aligned to `align`.
     ///
     /// # Errors
     /// [`Fault::Weights`] when they are misaligned or leave the section.
+    #[inline]
     pub(crate) const fn data(&mut self, align: u32) -> Result<&'m [u8], ModelError> {
         let at = self.at();
-        let (offset, len) = (attempt!(self.word()), attempt!(self.word()));
+        let [offset, len] = attempt!(self.words());
         match slice(self.weights, offset as usize, len as usize) {
             Some(data) if offset.is_multiple_of(align) => Ok(data),
             _ => Err(ModelError::new(Fault::Weights, at)),

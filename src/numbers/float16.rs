@@ -41,13 +41,14 @@ impl Numbers for Float16 {
     }
 
     #[inline]
-    fn start(stage: &Biases<'_>, channel: usize) -> f32 {
-        stage.biases.get(channel).map_or(0.0, |&bytes| f32::from_le_bytes(bytes))
+    fn start(stage: &Biases<'_>, first: usize, sums: &mut [f32]) {
+        let biases = stage.biases.get(first..).unwrap_or_default();
+        sums.iter_mut().zip(biases).for_each(|(sum, &bias)| *sum = f32::from_le_bytes(bias));
     }
 
     #[inline]
-    fn finish(stage: &Biases<'_>, _: usize, sum: f32) -> f16 {
-        stage.bounds.half(sum)
+    fn finish(stage: &Biases<'_>, _: usize, sums: &[f32], out: &mut [f16]) {
+        out.iter_mut().zip(sums).for_each(|(out, &sum)| *out = stage.bounds.half(sum));
     }
 
     fn average(clamp: Clamp) -> impl Fn(f32, u32) -> f16 {

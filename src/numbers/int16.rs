@@ -34,22 +34,19 @@ impl Numbers for Int16 {
         Scaled { stage, channels }
     }
 
-    #[inline]
-    fn start(_: &Scaled<'_>, _: usize) -> i64 {
-        0
-    }
-
     #[inline(never)]
-    fn finish(scaled: &Scaled<'_>, channel: usize, sum: i64) -> i16 {
-        let entry = scaled.entry(channel);
-        let value = match scaled.stage.rounding {
-            Rounding::Wide => WideChannel::from_bytes(entry).apply(sum),
-            rounding => {
-                let Channel { bias, factor } = Channel::from_bytes(entry);
-                requantize((sum as i32).wrapping_add(bias), factor, rounding)
-            }
-        };
-        scaled.stage.clamp.apply(value) as i16
+    fn finish(scaled: &Scaled<'_>, first: usize, sums: &[i64], out: &mut [i16]) {
+        let Scaled { stage, .. } = scaled;
+        for ((out, &sum), entry) in out.iter_mut().zip(sums).zip(scaled.entries(first)) {
+            let value = match stage.rounding {
+                Rounding::Wide => WideChannel::from_bytes(entry).apply(sum),
+                rounding => {
+                    let Channel { bias, factor } = Channel::from_bytes(entry);
+                    requantize((sum as i32).wrapping_add(bias), factor, rounding)
+                }
+            };
+            *out = stage.clamp.apply(value) as i16;
+        }
     }
 
     // Sums of pixels are those of 32 bits, as in TensorFlow Lite's kernels.

@@ -32,15 +32,12 @@ impl Numbers for Int8 {
         Scaled { stage, channels }
     }
 
-    #[inline]
-    fn start(_: &Scaled<'_>, _: usize) -> i32 {
-        0
-    }
-
     // Once in the program, for it is long.
     #[inline(never)]
-    fn finish(scaled: &Scaled<'_>, channel: usize, sum: i32) -> i8 {
-        scaled.stage.apply(sum, Channel::from_bytes(scaled.entry(channel)))
+    fn finish(scaled: &Scaled<'_>, first: usize, sums: &[i32], out: &mut [i8]) {
+        for ((out, &sum), entry) in out.iter_mut().zip(sums).zip(scaled.entries(first)) {
+            *out = scaled.stage.apply(sum, Channel::from_bytes(entry));
+        }
     }
 
     fn average(clamp: Clamp) -> impl Fn(i32, u32) -> i8 {

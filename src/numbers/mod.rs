@@ -43,11 +43,12 @@ pub(crate) trait Numbers: Sized {
     /// The last stage of an operator with weights, for its table.
     fn stage<'m>(stage: OutputStage, channels: Channels<'m>) -> Self::Stage<'m>;
 
-    /// What the sum of a channel's products starts from.
-    fn start(stage: &Self::Stage<'_>, channel: usize) -> Self::Sum;
+    /// What the sums of the products of the channels from `first` on start from; they are zeros.
+    #[inline]
+    fn start(_stage: &Self::Stage<'_>, _first: usize, _sums: &mut [Self::Sum]) {}
 
-    /// The output of a channel.
-    fn finish(stage: &Self::Stage<'_>, channel: usize, sum: Self::Sum) -> Self::Element;
+    /// The outputs of the channels from `first` on.
+    fn finish(stage: &Self::Stage<'_>, first: usize, sums: &[Self::Sum], out: &mut [Self::Element]);
 
     /// From the sum of a number of elements to their average within the clamp.
     fn average(clamp: Clamp) -> impl Fn(Self::Sum, u32) -> Self::Element;
@@ -117,10 +118,10 @@ pub(crate) struct Scaled<'m> {
     channels: Channels<'m>,
 }
 
-impl Scaled<'_> {
-    /// A channel's entry of the table.
-    fn entry(&self, channel: usize) -> &[u8; Channel::BYTES] {
-        self.channels.entries().get(channel).unwrap_or(&[0; Channel::BYTES])
+impl<'m> Scaled<'m> {
+    /// The table from channel `first` on.
+    fn entries(&self, first: usize) -> &'m [[u8; Channel::BYTES]] {
+        self.channels.entries().get(first..).unwrap_or_default()
     }
 }
 

@@ -116,18 +116,20 @@ impl Add {
 
     #[inline(never)]
     pub(super) fn run<N: Numbers, B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
-        let Operands { a, output, .. } = io.tensors;
-        let (over, other, exchanged) = elementwise::in_place_first(a, io.b(), &output);
-        let terms = self.terms([a.quant.zero_point, io.b().quant.zero_point], output.quant.zero_point);
-        let terms = if exchanged { terms.swapped() } else { terms };
+        let (a, b, output) = (io.tensors.a, io.b(), io.tensors.output);
+        let mut terms = self.terms([a.quant.zero_point, b.quant.zero_point], output.quant.zero_point);
+        let mut operands = (&a, &b);
+        if elementwise::is_over_b(&a, &b, &output) {
+            (terms, operands) = (terms.swapped(), (&b, &a));
+        }
         match terms.linear {
             Some(constants) if matches!(N::DTYPE, DType::I8) => {
-                elementwise::combine(io, (&over, &other), rows, |left, right| {
+                elementwise::combine(io, operands, rows, |left, right| {
                     linear::<B>(left, right, &terms, &constants);
                 });
             }
             None if L::SET.scaled_add => {
-                elementwise::combine(io, (&over, &other), rows, |left, right| N::sum::<B>(left, right, &terms));
+                elementwise::combine(io, operands, rows, |left, right| N::sum::<B>(left, right, &terms));
             }
             _ => io.broken(),
         }

@@ -162,11 +162,9 @@ impl<'m> DepthwiseConv2d<'m> {
                     let patch = patch.get(first.checked_div(multiplier).unwrap_or(0)..).unwrap_or_default();
                     let mut sums = [N::Sum::default(); BLOCK];
                     let sums = sums.get_mut(..out.len()).unwrap_or_default();
-                    (first..).zip(&mut *sums).for_each(|(channel, sum)| *sum = N::start(&stage, channel));
+                    N::start(&stage, first, sums);
                     N::multiply_taps(patch, weights.get(first..).unwrap_or_default(), pitches, sums);
-                    for (channel, (out, &mut sum)) in (first..).zip(out.iter_mut().zip(sums)) {
-                        *out = N::finish(&stage, channel, sum);
-                    }
+                    N::finish(&stage, first, sums, out);
                 }
             }
         }

@@ -24,10 +24,9 @@ pub(super) const fn check(tensors: &Operands) -> Result<(), Fault> {
     rules::shape(broadcast(a.shape, b.shape), output)
 }
 
-/// The operands as `(over, other)` for a commutative function, and whether they are exchanged: it is taken in place over the
-/// operand that shares the output's bytes.
-pub(super) const fn in_place_first(a: Tensor, b: Tensor, output: &Tensor) -> (Tensor, Tensor, bool) {
-    if b.same_place(output) && !a.same_place(output) { (b, a, true) } else { (a, b, false) }
+/// Whether a commutative function of `a` and `b` is computed in place over `b`, which shares the output's bytes.
+pub(super) const fn is_over_b(a: &Tensor, b: &Tensor, output: &Tensor) -> bool {
+    b.same_place(output) && !a.same_place(output)
 }
 
 /// `f(pixel)` on each pixel of rows `rows` of the output, which first holds the input's.

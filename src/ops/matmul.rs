@@ -21,46 +21,47 @@ impl<'m, N: Numbers> Weights<'m, N> {
         Self { weights: N::Weight::of(weights), k, stage: N::stage(stage, channels) }
     }
 
-    /// The numbers of the channels of block `block`. In a last block of fewer channels the last one several times.
-    fn channels(block: usize, count: usize) -> [usize; CHANNELS] {
+    /// The weights of the four channels from `first` of `count` on; in a last block of fewer the last one several times.
+    #[inline]
+    fn rows(&self, first: usize, count: usize) -> [&'m [N::Weight]; CHANNELS] {
         let last = count.saturating_sub(1);
-        [0, 1, 2, 3].map(|channel| block.wrapping_mul(CHANNELS).wrapping_add(channel).min(last))
+        [0, 1, 2, 3].map(|channel| {
+            let start = first.wrapping_add(channel).min(last).wrapping_mul(self.k);
+            self.weights.get(start..start.wrapping_add(self.k)).unwrap_or_default()
+        })
     }
 
-    /// The weights of a channel.
-    fn row(&self, channel: usize) -> &'m [N::Weight] {
-        let start = channel.wrapping_mul(self.k);
-        self.weights.get(start..start.wrapping_add(self.k)).unwrap_or_default()
+    /// What the sums of the channels from `first` on start from.
+    #[inline]
+    fn start(&self, first: usize) -> [N::Sum; CHANNELS] {
+        let mut sums = [N::Sum::default(); CHANNELS];
+        N::start(&self.stage, first, &mut sums);
+        sums
     }
 
     /// All channels of one output pixel, from its patch.
     pub(super) fn one<B: Backend>(&self, patch: &[N::Element], out: &mut [N::Element]) {
         let patch = patch.get(..self.k).unwrap_or_default();
-        let count = out.len();
-        for (block, out) in out.chunks_mut(CHANNELS).enumerate() {
-            let channels = Self::channels(block, count);
-            let mut sums = channels.map(|channel| N::start(&self.stage, channel));
-            N::dot_1x4::<B>(patch, channels.map(|channel| self.row(channel)), &mut sums);
-            for ((out, sum), channel) in out.iter_mut().zip(sums).zip(channels) {
-                *out = N::finish(&self.stage, channel, sum);
-            }
+        let (count, mut first) = (out.len(), 0);
+        for out in out.chunks_mut(CHANNELS) {
+            let mut sums = self.start(first);
+            N::dot_1x4::<B>(patch, self.rows(first, count), &mut sums);
+            N::finish(&self.stage, first, &sums, out);
+            first = first.wrapping_add(CHANNELS);
         }
     }
 
     /// All channels of two output pixels, from their patches.
-    pub(super) fn two<B: Backend>(&self, patches: [&[N::Element]; 2], [first, second]: [&mut [N::Element]; 2]) {
+    pub(super) fn two<B: Backend>(&self, patches: [&[N::Element]; 2], [out, next]: [&mut [N::Element]; 2]) {
         let patches = patches.map(|patch| patch.get(..self.k).unwrap_or_default());
-        let count = first.len();
-        let outs = first.chunks_mut(CHANNELS).zip(second.chunks_mut(CHANNELS));
-        for (block, (first, second)) in outs.enumerate() {
-            let channels = Self::channels(block, count);
-            let mut sums = [channels.map(|channel| N::start(&self.stage, channel)); 2];
-            N::dot_2x4::<B>(patches, channels.map(|channel| self.row(channel)), &mut sums);
-            for (out, sums) in [first, second].into_iter().zip(sums) {
-                for ((out, sum), channel) in out.iter_mut().zip(sums).zip(channels) {
-                    *out = N::finish(&self.stage, channel, sum);
-                }
-            }
+        let (count, mut first) = (out.len(), 0);
+        for (out, next) in out.chunks_mut(CHANNELS).zip(next.chunks_mut(CHANNELS)) {
+            let mut sums = [self.start(first); 2];
+            N::dot_2x4::<B>(patches, self.rows(first, count), &mut sums);
+            let [sums, others] = &sums;
+            N::finish(&self.stage, first, sums, out);
+            N::finish(&self.stage, first, others, next);
+            first = first.wrapping_add(CHANNELS);
         }
     }
 }

@@ -76,11 +76,11 @@ impl Mul {
 
     #[inline(never)]
     pub(super) fn run<N: Numbers, B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
-        let Operands { a, output, .. } = io.tensors;
-        let (over, other, _) = elementwise::in_place_first(a, io.b(), &output);
+        let (a, b, output) = (io.tensors.a, io.b(), io.tensors.output);
+        let (over, other) = if elementwise::is_over_b(&a, &b, &output) { (&b, &a) } else { (&a, &b) };
         let zero_points = [over.quant.zero_point, other.quant.zero_point];
         let product = self.product::<N>(zero_points, output.quant.zero_point);
-        elementwise::combine(io, (&over, &other), rows, |left, right| combine(left, right, &product));
+        elementwise::combine(io, (over, other), rows, |left, right| combine(left, right, &product));
     }
 }
 

@@ -27,7 +27,7 @@ pub struct Pad {
     pub value: i16,
 }
 
-encoding!(Pad { before: words, after: words, value: element });
+encoding!(Pad { before: triple, after: triple, value: element });
 
 impl Pad {
     /// The shape rule.

@@ -29,6 +29,7 @@ pub(super) fn maxima<E: Element>(io: &mut Io<'_, '_>, window: &Window, clamp: Cl
 }
 
 /// Writes `finish` of the sum of each channel of the pixels under the window, and of their number, to rows `rows`.
+#[inline(always)]
 pub(super) fn sums<N: Numbers, B: Backend>(
     io: &mut Io<'_, '_>,
     window: &Window,
@@ -39,13 +40,13 @@ pub(super) fn sums<N: Numbers, B: Backend>(
     let size = output.dtype.size();
     for y in rows.start..rows.end.min(output.shape.h) {
         for x in 0..output.shape.w {
-            let inside = Inside::of(window, &input, y, x);
+            let (inside, pixel) = (Inside::of(window, &input, y, x), output.pixels(y, x, 1));
             for block in output.channel_blocks(BLOCK as u32) {
                 let (start, len) = (block.start.wrapping_mul(size), block.len());
                 let mut sums = [N::Sum::default(); BLOCK];
                 let sums = sums.get_mut(..len).unwrap_or_default();
                 N::add_pixels::<B>(&inside.pixels_of(&input, io.memory.read(input.region()), start), sums);
-                let out = io.memory.write(output.pixels(y, x, 1).part(start, (len as u32).wrapping_mul(size)));
+                let out = io.memory.write(pixel.part(start, (len as u32).wrapping_mul(size)));
                 let pairs = N::Element::of_mut(out).iter_mut().zip(sums);
                 pairs.for_each(|(out, &mut sum)| *out = finish(sum, inside.len()));
             }

@@ -52,7 +52,7 @@ pub struct Sigmoid<'m> {
     pub table: &'m [u8; 512],
 }
 
-encoding!(Sigmoid<'m> { curve: curve, scale: words, table: table });
+encoding!(Sigmoid<'m> { curve: curve, scale: pair, table: table });
 
 impl<'m> Sigmoid<'m> {
     /// The shape rule: the input's.
