@@ -2,8 +2,6 @@
 
 use core::fmt;
 
-use crate::tensor::DType;
-
 /// A model file that was refused: what is wrong, and at which byte of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -150,7 +148,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Memory or input that does not fit a (valid) model.
+/// Memory that does not fit a (valid) model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -167,22 +165,6 @@ pub enum SessionError {
     ArenaMisaligned,
     /// The model does not start at a multiple of 4 bytes.
     ModelMisaligned,
-    /// Elements of another type than the model's.
-    ElementType {
-        /// The model's element type.
-        needed: DType,
-        /// The type that was given.
-        given: DType,
-    },
-    /// Pixels for a model that does not say how they become elements.
-    NoPixels,
-    /// An input of the wrong length.
-    InputLength {
-        /// Elements that the model takes.
-        needed: u32,
-        /// Elements that were given.
-        given: u32,
-    },
 }
 
 impl fmt::Display for SessionError {
@@ -193,13 +175,6 @@ impl fmt::Display for SessionError {
             }
             SessionError::ArenaMisaligned => f.write_str("the arena must start at a multiple of 16 bytes"),
             SessionError::ModelMisaligned => f.write_str("the model must start at a multiple of 4 bytes"),
-            SessionError::ElementType { needed, given } => {
-                write!(f, "the model takes {} elements, {} were given", needed.name(), given.name())
-            }
-            SessionError::NoPixels => f.write_str("the model does not say how pixels become its elements"),
-            SessionError::InputLength { needed, given } => {
-                write!(f, "the model takes {needed} input elements, {given} were given")
-            }
         }
     }
 }

@@ -1,8 +1,8 @@
 //! A watch over the weights while they are used.
 
 use crate::model::Model;
-use crate::session::{Observer, StepEvent};
-use crate::uses::Linked;
+use crate::observer::{Observer, StepEvent};
+use crate::uses::{Dynamic, Linked};
 
 /// An [`Observer`] that compares, after each step, the CRC-32 of all that the step read of the model file with what it was
 /// when the file was checked: a bit that flips in flash or in RAM afterwards is caught in the inference that it spoils.
@@ -12,19 +12,20 @@ use crate::uses::Linked;
 /// checked for bounds at every use, so that a flip there may spoil an output but never touches other memory.
 ///
 /// ```
-/// use kinglet::{Arena, Guard, Session};
-/// kinglet::model!(static MODEL = concat!(env!("CARGO_MANIFEST_DIR"), "/models/digits-resnet/digits-resnet.kgl"));
-/// static SUMS: [u32; MODEL.step_count()] = MODEL.step_checksums();
-/// static ARENA: Arena<{ MODEL.arena_len() }> = Arena::new();
+/// use kinglet::{Arena, Guard, Pixels, Session};
+/// kinglet::model!(Digits = concat!(env!("CARGO_MANIFEST_DIR"), "/models/digits-resnet/digits-resnet.kgl"));
+/// static SUMS: [u32; Digits::MODEL.step_count()] = Digits::MODEL.step_checksums();
+/// static ARENA: Arena<Digits> = Arena::new();
 ///
-/// let mut session = Session::new(MODEL, ARENA.take().unwrap()).unwrap();
-/// let mut guard = Guard::new(MODEL, &SUMS);
-/// session.run_observed(&mut guard);
+/// let mut session = Session::<Digits>::new(ARENA.take().unwrap());
+/// let mut guard = Guard::new(Digits::MODEL, &SUMS);
+/// let output = session.start(Pixels(&[0; 64]))?.observe(&mut guard).finish()?;
 /// assert_eq!(guard.damaged(), None);
+/// # Ok::<(), kinglet::InferError>(())
 /// ```
 #[derive(Debug)]
-pub struct Guard<'a, L: Linked, O = ()> {
-    model: Model<'a, L>,
+pub struct Guard<'a, M: Linked = Dynamic, O = ()> {
+    model: Model<'a, M>,
     sums: &'a [u32],
     damaged: Option<usize>,
     then: O,
@@ -45,19 +46,19 @@ impl<L: Linked> Model<'_, L> {
     }
 }
 
-impl<'a, L: Linked> Guard<'a, L> {
+impl<'a, M: Linked> Guard<'a, M> {
     /// A guard over a model whose [`Model::step_checksums`] were `sums`. Steps that `sums` leaves out count as damaged.
-    pub const fn new(model: Model<'a, L>, sums: &'a [u32]) -> Self {
+    pub const fn new(model: Model<'a, M>, sums: &'a [u32]) -> Self {
         Self { model, sums, damaged: None, then: () }
     }
 
     /// The same, and each step is handed on to `observer`.
-    pub fn with<O: Observer>(self, observer: O) -> Guard<'a, L, O> {
+    pub fn with<O: Observer>(self, observer: O) -> Guard<'a, M, O> {
         Guard { model: self.model, sums: self.sums, damaged: self.damaged, then: observer }
     }
 }
 
-impl<L: Linked, O> Guard<'_, L, O> {
+impl<M: Linked, O> Guard<'_, M, O> {
     /// The first step, counted from 0, that was run with other bytes than were checked, if any was: outputs since then are
     /// not to be trusted. The guard keeps it until it is asked to [`forget`](Guard::forget).
     pub const fn damaged(&self) -> Option<usize> {
@@ -70,24 +71,18 @@ impl<L: Linked, O> Guard<'_, L, O> {
     }
 }
 
-impl<L: Linked, O: Observer> Observer for Guard<'_, L, O> {
-    fn begin(&mut self, index: usize) {
-        self.then.begin(index);
+impl<M: Linked, O: Observer> Observer for Guard<'_, M, O> {
+    fn begin(&mut self, step: usize) {
+        self.then.begin(step);
     }
 
-    fn now(&mut self) -> u32 {
-        self.then.now()
-    }
-
-    fn step(&mut self, event: &StepEvent<'_>) {
+    fn end(&mut self, event: &StepEvent<'_>) {
+        self.then.end(event);
         if event.is_last() && self.damaged.is_none() {
-            let sum = self.model.step_checksum(event.index);
-            if sum.is_none() || sum.as_ref() != self.sums.get(event.index) {
-                self.damaged = Some(event.index);
+            let sum = self.model.step_checksum(event.index());
+            if sum.is_none() || sum.as_ref() != self.sums.get(event.index()) {
+                self.damaged = Some(event.index());
             }
-        }
-        if self.then.observes() {
-            self.then.step(event);
         }
     }
 }

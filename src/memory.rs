@@ -2,8 +2,8 @@
 //!
 //! An operator never holds two overlapping slices: it *stages* (reads a tensor, writes scratch), then *computes*
 //! (reads scratch, writes a tensor), or works on two tensors that the plan keeps apart. `Model::new` has proven
-//! every region to lie inside the arena and every pair to be disjoint; were a region wrong all the same, the slice
-//! would be empty and the operator would do nothing: there is no panic and no unsafe code here.
+//! every region to lie inside the arena and every pair to be disjoint. Were a region wrong all the same, debug builds stop;
+//! others hand out an empty slice and remember it, and the inference ends in a fault: there is no panic and no unsafe code.
 
 use core::ops::Range;
 
@@ -60,7 +60,7 @@ impl Region {
 }
 
 /// An element type as Rust's numbers.
-pub(crate) trait Element: Copy {
+pub trait Element: Copy {
     /// The elements in `bytes`; none when they are misaligned.
     fn of(bytes: &[i8]) -> &[Self];
 
@@ -145,41 +145,89 @@ impl Element for f16 {
 pub struct Memory<'a> {
     bytes: &'a mut [u8],
     slow: &'a mut [u8],
+    /// Whether some region was not there, or two that should be apart overlapped.
+    refused: bool,
 }
 
-impl<'a> Memory<'a> {
-    /// Over an arena that starts at a multiple of 16 bytes.
-    pub fn new(bytes: &'a mut [u8]) -> Self {
-        Self { bytes, slow: &mut [] }
-    }
+/// The arena while nothing writes to it.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    bytes: &'a [u8],
+    slow: &'a [u8],
+}
 
-    /// Over an arena in two memories, `fast` before `slow`, which each start at a multiple of 16 bytes.
-    pub fn split(fast: &'a mut [u8], slow: &'a mut [u8]) -> Self {
-        Self { bytes: fast, slow }
-    }
-
-    /// Reads `region`.
-    pub fn read(&self, region: Region) -> &[i8] {
+impl<'a> View<'a> {
+    /// Reads `region`; nothing when it is not there.
+    pub fn read(self, region: Region) -> &'a [i8] {
         cast::as_i8(match self.bytes.get(region.range()) {
             Some(bytes) => bytes,
             None => self.slow.get(region.beyond(self.bytes.len())).unwrap_or_default(),
         })
     }
+}
+
+impl<'a> Memory<'a> {
+    /// Over an arena that starts at a multiple of 16 bytes.
+    pub fn new(bytes: &'a mut [u8]) -> Self {
+        Self { bytes, slow: &mut [], refused: false }
+    }
+
+    /// Over an arena in two memories, `fast` before `slow`, which each start at a multiple of 16 bytes.
+    pub fn split(fast: &'a mut [u8], slow: &'a mut [u8]) -> Self {
+        Self { bytes: fast, slow, refused: false }
+    }
+
+    /// The same memory for a while, nothing of it refused.
+    pub(crate) fn reborrow(&mut self) -> Memory<'_> {
+        Memory::split(self.bytes, self.slow)
+    }
+
+    /// What is in it.
+    pub(crate) fn view(&self) -> View<'_> {
+        View { bytes: self.bytes, slow: self.slow }
+    }
+
+    /// What is in it, for as long as it is there.
+    pub(crate) fn into_view(self) -> View<'a> {
+        View { bytes: self.bytes, slow: self.slow }
+    }
+
+    /// Remembers that a step could not be computed.
+    pub fn refuse(&mut self) {
+        self.refused = true;
+    }
+
+    /// Whether some step could not be computed.
+    pub fn has_refused(&self) -> bool {
+        self.refused
+    }
+
+    /// Reads `region`.
+    pub fn read(&mut self, region: Region) -> &[i8] {
+        self.write(region)
+    }
 
     /// Writes `region`.
     pub fn write(&mut self, region: Region) -> &mut [i8] {
         let border = self.bytes.len();
-        cast::as_i8_mut(match self.bytes.get_mut(region.range()) {
+        let found = match self.bytes.get_mut(region.range()) {
             Some(bytes) => bytes,
             None => self.slow.get_mut(region.beyond(border)).unwrap_or_default(),
-        })
+        };
+        if found.len() != region.len as usize {
+            broken(&mut self.refused, &[region]);
+        }
+        cast::as_i8_mut(found)
     }
 
     /// Reads one region and writes another; both are empty when they overlap.
     pub fn read_write(&mut self, read: Region, write: Region) -> (&[i8], &mut [i8]) {
         // The usual case, one memory, has a way of its own because it is the shortest.
         let [read, write] = if self.slow.is_empty() {
-            self.bytes.get_disjoint_mut([read.range(), write.range()]).unwrap_or_default()
+            self.bytes.get_disjoint_mut([read.range(), write.range()]).unwrap_or_else(|_| {
+                broken(&mut self.refused, &[read, write]);
+                Default::default()
+            })
         } else {
             let [read, write, _] = self.across([read, write, Region::EMPTY]);
             [read, write]
@@ -200,10 +248,22 @@ impl<'a> Memory<'a> {
         // In each memory the regions that lie in the other are empty.
         let fast = regions.map(|r| if r.end() as usize <= border { r.range() } else { 0..0 });
         let slow = regions.map(|r| r.beyond(border));
-        let (Ok([a, b, c]), Ok([x, y, z])) = (self.bytes.get_disjoint_mut(fast), self.slow.get_disjoint_mut(slow))
-        else {
-            return Default::default();
+        let found = match (self.bytes.get_disjoint_mut(fast), self.slow.get_disjoint_mut(slow)) {
+            (Ok([a, b, c]), Ok([x, y, z])) => {
+                [(a, x), (b, y), (c, z)].map(|(fast, slow)| if slow.is_empty() { fast } else { slow })
+            }
+            _ => Default::default(),
         };
-        [(a, x), (b, y), (c, z)].map(|(fast, slow)| if slow.is_empty() { fast } else { slow })
+        if found.iter().zip(&regions).any(|(bytes, region)| bytes.len() != region.len as usize) {
+            broken(&mut self.refused, &regions);
+        }
+        found
     }
+}
+
+/// Remembers that a step asked for regions that no checked plan has.
+#[cold]
+fn broken(refused: &mut bool, regions: &[Region]) {
+    debug_assert!(false, "outside the arena, or over each other: {regions:?}");
+    *refused = true;
 }

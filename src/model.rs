@@ -293,6 +293,12 @@ impl<'m, L: Linked> Model<'m, L> {
         self.arena_len().saturating_sub(self.fast_len())
     }
 
+    /// Bytes of the first of two memories that the arena may lie in: all, when it was planned for one.
+    #[doc(hidden)]
+    pub const fn fast_part(&self) -> usize {
+        if self.fast_len() > 0 { self.fast_len() } else { self.arena_len() }
+    }
+
     /// The CRC-32 in the file's header: of the whole file, that word left out.
     pub const fn checksum(&self) -> u32 {
         self.file.checksum()
@@ -350,11 +356,6 @@ impl<'m, L: Linked> Model<'m, L> {
             }
             _ => None,
         }
-    }
-
-    /// The name of step `index`.
-    pub(crate) fn step_name(&self, index: usize) -> &'m str {
-        self.file.step_name(index as u32).unwrap_or_default()
     }
 
     /// The tensors that step `index` works on, by number: first input, second input, output. `None` past the last step.
@@ -499,60 +500,3 @@ impl<'m, L: Linked> Model<'m, L> {
         }
     }
 }
-
-/// Embeds a model file and checks it while compiling.
-///
-/// The path is as for [`include_bytes!`], `env!(…)` and `concat!(…)` included. A file that is truncated, corrupt
-/// or badly planned does not compile, and neither does an [`Arena`](crate::Arena) that is too small for it.
-///
-/// It defines a `static`, whose type says what the model uses; operators, algorithms and element types that no model of the
-/// program uses are not linked:
-///
-/// ```
-/// use kinglet::Arena;
-/// kinglet::model!(static MODEL = concat!(env!("CARGO_MANIFEST_DIR"), "/models/digits-resnet/digits-resnet.kgl"));
-/// static ARENA: Arena<{ MODEL.arena_len() }> = Arena::new();
-/// assert_eq!(MODEL.label_count(), 10);
-/// ```
-///
-/// With a path alone it is an expression, a [`Model<'static>`](Model) that links everything:
-///
-/// ```
-/// static MODEL: kinglet::Model =
-///     kinglet::model!(concat!(env!("CARGO_MANIFEST_DIR"), "/models/digits-resnet/digits-resnet.kgl"));
-/// ```
-#[macro_export]
-macro_rules! model {
-    ($(#[$attribute:meta])* $visibility:vis static $name:ident = $path:expr $(,)?) => {
-        #[doc = "What the model uses."]
-        #[derive(Clone, Copy, Debug)]
-        #[allow(non_camel_case_types)]
-        $visibility enum $name {}
-
-        #[allow(long_running_const_eval)]
-        impl $crate::uses::Linked for $name {
-            const SET: $crate::uses::Set = $crate::Model::uses_of(include_bytes!($path));
-        }
-
-        #[allow(long_running_const_eval)]
-        $(#[$attribute])*
-        $visibility static $name: $crate::Model<'static, $name> = {
-            static BYTES: &$crate::Aligned<[u8]> = &$crate::Aligned(*include_bytes!($path));
-            $crate::Model::expect(&BYTES.0)
-        };
-    };
-    ($path:expr $(,)?) => {{
-        #[allow(long_running_const_eval)]
-        const MODEL: $crate::Model<'static> = {
-            static BYTES: &$crate::Aligned<[u8]> = &$crate::Aligned(*include_bytes!($path));
-            $crate::Model::expect(&BYTES.0)
-        };
-        MODEL
-    }};
-}
-
-/// Bytes that start at a multiple of 16, as a model file must for kernels that load words.
-#[doc(hidden)]
-#[derive(Debug)]
-#[repr(C, align(16))]
-pub struct Aligned<B: ?Sized>(pub B);

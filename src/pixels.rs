@@ -107,6 +107,14 @@ impl<'m> PixelTables<'m> {
         }
     }
 
+    /// Maps pixels to int8 elements where they lie.
+    pub(crate) fn apply_in_place(&self, pixels: &mut [i8]) {
+        let (tables, _) = self.tables.as_chunks::<256>();
+        for (pixel, table) in pixels.iter_mut().zip(tables.iter().cycle()) {
+            *pixel = table[usize::from(*pixel as u8)];
+        }
+    }
+
     /// [`PixelTables::apply`] for elements of two bytes.
     fn apply_wide(&self, pixels: &[u8], out: &mut [i8]) {
         let (entries, _) = self.tables.as_chunks::<2>();

@@ -1,37 +1,44 @@
-//! Several models take turns in one arena, whose length the compiler knows.
+//! Several models take turns in one arena, whose length the compiler knows; one model may lie in two.
 
-use kinglet::uses::Linked;
-use kinglet::{Arena, Model, Session, arena_len};
+use kinglet::{Arena, Fast, Linked, Model, ModelType, Pixels, Session, Slow};
 
 mod common;
 
-kinglet::model!(static RESNET = concat!(env!("CARGO_MANIFEST_DIR"), "/models/digits-resnet/digits-resnet.kgl"));
-kinglet::model!(static INCEPTION = concat!(env!("CARGO_MANIFEST_DIR"), "/models/digits-inception/digits-inception.kgl"));
+kinglet::model!(Resnet = concat!(env!("CARGO_MANIFEST_DIR"), "/models/digits-resnet/digits-resnet.kgl"));
+kinglet::model!(Inception = concat!(env!("CARGO_MANIFEST_DIR"), "/models/digits-inception/digits-inception.kgl"));
 
-const LEN: usize = arena_len(&[&RESNET.unlimited(), &INCEPTION.unlimited()]);
-static ARENA: Arena<LEN> = Arena::for_models(&[&RESNET.unlimited(), &INCEPTION.unlimited()]);
+const LEN: usize = Arena::most([Resnet::ARENA_LEN, Inception::ARENA_LEN]);
+static ARENA: Arena<[u8; LEN]> = Arena::new();
+static FAST: Arena<Fast<Resnet>> = Arena::new();
+static SLOW: Arena<Slow<Resnet>> = Arena::new();
 
-fn output<L: Linked>(model: Model<'_, L>, arena: &mut [u8], seed: usize) -> Vec<i8> {
+fn output<M: Linked>(mut session: Session<'_, M>, seed: usize) -> Vec<i8> {
     let pixels: Vec<u8> = (0..64).map(|at| (at * 37 + seed * 101) as u8).collect();
-    let mut session = Session::new(model, arena).unwrap();
-    session.set_pixels(&pixels).unwrap();
-    session.run();
-    session.output().to_vec()
+    session.infer(Pixels(&pixels)).unwrap().elements().unwrap().to_vec()
 }
 
 /// The same in memory that nothing else has used.
-fn alone<L: Linked>(model: Model<'_, L>, seed: usize) -> Vec<i8> {
+fn alone<M: ModelType>(seed: usize) -> Vec<i8> {
     let mut memory = Vec::new();
-    output(model, common::arena(&mut memory, model.arena_len()), seed)
+    let model: Model<'_, M> = M::MODEL;
+    output(Session::open(model, common::arena(&mut memory, model.arena_len())).unwrap(), seed)
 }
 
 #[test]
 fn models_take_turns_in_one_arena() {
-    assert_eq!(LEN, RESNET.arena_len().max(INCEPTION.arena_len()));
+    assert_eq!(LEN, Resnet::ARENA_LEN.max(Inception::ARENA_LEN));
     let arena = ARENA.take().unwrap();
+    assert!(ARENA.take().is_none());
     assert_eq!(arena.len(), LEN);
     for seed in 0..6 {
-        assert_eq!(output(RESNET, arena, seed), alone(RESNET, seed), "{seed}");
-        assert_eq!(output(INCEPTION, arena, seed), alone(INCEPTION, seed), "{seed}");
+        assert_eq!(output(Session::<Resnet>::new(arena), seed), alone::<Resnet>(seed), "{seed}");
+        assert_eq!(output(Session::<Inception>::new(arena), seed), alone::<Inception>(seed), "{seed}");
     }
+}
+
+#[test]
+fn a_model_that_was_planned_for_one_memory_runs_in_two() {
+    let (fast, slow) = (FAST.take().unwrap(), SLOW.take().unwrap());
+    assert_eq!((fast.len(), slow.len()), (Resnet::ARENA_LEN, 0));
+    assert_eq!(output(Session::<Resnet>::split(fast, slow), 1), alone::<Resnet>(1));
 }

@@ -36,13 +36,14 @@ fn compile(name: &str, model: &[u8], source: &str) -> Result<(), String> {
     if output.status.success() { Ok(()) } else { Err(messages) }
 }
 
-const MODEL: &str = "use kinglet::Arena; kinglet::model!(static MODEL = \"model.kgl\");";
-const MAIN: &str = "fn main() { ARENA.take().unwrap(); println!(\"{}\", MODEL.name()); }";
+const MODEL: &str = "#![forbid(unsafe_code)] use kinglet::*; kinglet::model!(Block = \"model.kgl\"); \
+    static ARENA: Arena<Block> = Arena::new();";
+const MAIN: &str = "fn main() { ARENA.take().unwrap(); println!(\"{}\", Block::MODEL.name()); }";
 
 #[test]
 fn a_good_model_compiles_and_others_do_not() {
     let good = common::small_model();
-    let fitting = format!("{MODEL} static ARENA: Arena<{{ MODEL.arena_len() }}> = Arena::new(); {MAIN}");
+    let fitting = format!("{MODEL} {MAIN}");
     compile("good", &good, &fitting).unwrap();
 
     let truncated = compile("truncated", &good[..good.len() - 1], &fitting).unwrap_err();
@@ -53,7 +54,36 @@ fn a_good_model_compiles_and_others_do_not() {
     let flipped = compile("flipped", &flipped, &fitting).unwrap_err();
     assert!(flipped.contains("CRC-32 mismatch"), "{flipped}");
 
-    let small = format!("{MODEL} static ARENA: Arena<16> = Arena::for_models(&[&MODEL.unlimited()]); {MAIN}");
-    let small = compile("small", &good, &small).unwrap_err();
-    assert!(small.contains("the arena is smaller than a model needs"), "{small}");
+    let small =
+        "static SMALL: Arena<[u8; 16]> = Arena::new(); fn main() { Session::<Block>::new(SMALL.take().unwrap()); }";
+    let small = compile("small", &good, &format!("{MODEL} {small}")).unwrap_err();
+    assert!(small.contains("this arena is smaller than the model needs"), "{small}");
+}
+
+/// What once gave a wrong result without an error is no program, and the compiler names the session by its model.
+#[test]
+fn an_inference_cannot_be_misused() {
+    let good = common::small_model();
+    let refused = |name: &str, body: &str| {
+        let main =
+            "fn main() { let mut session = Session::<Block>::new(ARENA.take().unwrap()); let input = [0i8; 256];";
+        compile(name, &good, &format!("{MODEL} {main} {body} }}")).unwrap_err()
+    };
+    // Another inference without another input.
+    let twice = refused("twice", "let i = session.start(&input).unwrap(); i.finish().unwrap(); i.finish().unwrap();");
+    assert!(twice.contains("E0382") && twice.contains("Inference<'_, Block>"), "{twice}");
+    // Another input in the middle of an inference.
+    let middle =
+        refused("middle", "let mut i = session.start(&input).unwrap(); session.infer(&input).unwrap(); i.step();");
+    assert!(middle.contains("E0499"), "{middle}");
+    // An output in the middle of an inference.
+    let early = refused("early", "let mut i = session.start(&input).unwrap(); session.output(); i.step();");
+    assert!(early.contains("E0502"), "{early}");
+    // An output that the next inference has written over.
+    let stale = refused("stale", "let o = session.infer(&input).unwrap(); session.infer(&input).unwrap(); o.best();");
+    assert!(stale.contains("E0499"), "{stale}");
+    // A session of one model where that of another is wanted.
+    let other = refused("other", "fn dynamic(_: Session<'_>) {} dynamic(session);");
+    assert!(other.contains("Session<'_, Block>") || other.contains("`Block`"), "{other}");
+    assert!(!other.contains("18446744073709551615"), "{other}");
 }

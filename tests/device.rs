@@ -5,12 +5,12 @@ use std::collections::VecDeque;
 use embedded_hal::digital::{ErrorType, OutputPin};
 use embedded_io::ErrorKind;
 use kinglet::device::{Clock, Lap, Mlperf, Pulse, Timestamp, Trigger, When};
-use kinglet::{Observer, Session, StepEvent};
+use kinglet::{Observer, Pixels, Session, StepEvent};
 use proptest::prelude::*;
 
 mod common;
 
-kinglet::model!(static MODEL = concat!(env!("CARGO_MANIFEST_DIR"), "/models/digits-resnet/digits-resnet.kgl"));
+kinglet::model!(Digits = concat!(env!("CARGO_MANIFEST_DIR"), "/models/digits-resnet/digits-resnet.kgl"));
 /// Bytes of an input.
 const INPUT: usize = 64;
 
@@ -64,7 +64,7 @@ impl Clock for Seven {
 /// What the monitor answers to `commands`, line by line.
 fn answers(commands: &[u8], timestamp: impl Timestamp) -> Vec<String> {
     let mut memory = Vec::new();
-    let session = Session::new(MODEL, common::arena(&mut memory, MODEL.arena_len())).expect("fits");
+    let session = Session::open(Digits::MODEL, common::arena(&mut memory, Digits::MODEL.arena_len())).expect("fits");
     let mut line = Line { received: commands.iter().copied().collect(), sent: Vec::new() };
     let mut buffer = [0; INPUT];
     assert_eq!(
@@ -99,10 +99,10 @@ fn image() -> Vec<u8> {
 /// What the runtime itself says of `image`, as the runner wants it.
 fn expected(image: &[u8]) -> String {
     let mut memory = Vec::new();
-    let mut session = Session::new(MODEL, common::arena(&mut memory, MODEL.arena_len())).expect("fits");
-    session.set_pixels(image).expect("fits");
-    session.run();
-    let classes: Vec<String> = (0..10).map(|class| format!("{:.3}", session.probability(class))).collect();
+    let mut session =
+        Session::open(Digits::MODEL, common::arena(&mut memory, Digits::MODEL.arena_len())).expect("fits");
+    let output = session.infer(Pixels(image)).expect("fits");
+    let classes: Vec<String> = (0..10).map(|class| format!("{:.3}", output.probability(class).unwrap())).collect();
     format!("m-results-[{}]", classes.join(","))
 }
 
@@ -244,9 +244,9 @@ impl OutputPin for &mut Pin {
 /// Calls of each step.
 struct Calls(Vec<usize>);
 
-impl Observer for &mut Calls {
-    fn step(&mut self, event: &StepEvent<'_>) {
-        self.0.push(event.index);
+impl Observer for Calls {
+    fn end(&mut self, event: &StepEvent<'_>) {
+        self.0.push(event.index());
     }
 }
 
@@ -254,15 +254,17 @@ impl Observer for &mut Calls {
 fn the_pin_is_high_while_the_step_runs() {
     let pulses = |when: When| {
         let mut memory = Vec::new();
-        let mut session = Session::new(MODEL, common::arena(&mut memory, MODEL.arena_len())).expect("fits");
+        let mut session =
+            Session::open(Digits::MODEL, common::arena(&mut memory, Digits::MODEL.arena_len())).expect("fits");
         let (mut pin, mut calls) = (Pin::default(), Calls(Vec::new()));
-        session.run_observed(&mut Trigger::new(&mut pin, when).with(&mut calls));
+        let trigger = Trigger::new(&mut pin, when).with(&mut calls);
+        session.start(Pixels(&image())).unwrap().observe(trigger).finish().unwrap();
         assert!(pin.levels.chunks(2).all(|pulse| pulse == [true, false]), "{:?}", pin.levels);
         (pin.levels.len() / 2, calls.0)
     };
     let (all, calls) = pulses(When::Steps);
     assert_eq!(all, calls.len());
-    for step in 0..MODEL.step_count() {
+    for step in 0..Digits::MODEL.step_count() {
         let (some, _) = pulses(When::Step(step));
         assert_eq!(some, calls.iter().filter(|call| **call == step).count());
         assert!(some > 0);

@@ -5,7 +5,7 @@ use kinglet::format::layout::{Section, header, port};
 use kinglet::format::{About, ModelSpec, PortSpec, RoundingSource, StateSpec, StepSpec, encode};
 use kinglet::memory::Region;
 use kinglet::ops::{Add, AveragePool2d, Concat, Op, Pad};
-use kinglet::{Clamp, DType, Fault, Model, Place, QuantParams, Rounding, Session, Shape, Tensor, Window, Work};
+use kinglet::{Clamp, DType, Fault, Model, Place, QuantParams, Raw, Rounding, Session, Shape, Tensor, Window, Work};
 
 mod common;
 
@@ -156,11 +156,9 @@ fn parts_may_lie_one_below_the_other() {
     let bytes = stacked(Shape::new(2, 2, 3), 12);
     let model = Model::new(&bytes).unwrap();
     let mut memory = Vec::new();
-    let mut session = Session::new(model, common::arena(&mut memory, model.arena_len())).unwrap();
+    let mut session = Session::open(model, common::arena(&mut memory, model.arena_len())).unwrap();
     let input: Vec<u8> = (0..12).collect();
-    session.set_input_bytes(&input).unwrap();
-    session.run();
-    assert_eq!(session.output_bytes(), [&input[..], &input[..]].concat());
+    assert_eq!(session.infer(Raw(&input)).unwrap().bytes(), [&input[..], &input[..]].concat());
     // Over each other, too far down, across the border of two pixels.
     assert_eq!(Model::new(&stacked(Shape::new(2, 2, 3), 6)).unwrap_err().fault, Fault::Overlap);
     assert_eq!(Model::new(&stacked(Shape::new(2, 2, 3), 18)).unwrap_err().fault, Fault::Operand);

@@ -1,6 +1,6 @@
 //! A broken file gives an error that says what and where, never a panic; a file that passes runs.
 
-use kinglet::{Fault, Model, Session};
+use kinglet::{Fault, Model, Pixels, Raw, Session};
 
 mod common;
 
@@ -82,9 +82,10 @@ fn flips_behind_the_checksum_are_refused_or_run() {
             continue;
         }
         let mut memory = Vec::new();
-        let mut session = Session::new(model, common::arena(&mut memory, model.arena_len())).unwrap();
-        session.run();
-        let _ = (session.top_k::<3>(), session.probability(1));
+        let mut session = Session::open(model, common::arena(&mut memory, model.arena_len())).unwrap();
+        let input = vec![0; model.input().span() as usize];
+        let output = session.infer(Raw(&input)).unwrap();
+        assert!(output.best().is_some() && output.probability(0).is_some());
         ran += 1;
     }
     assert!(refused * 10 > 3 * ROUNDS && ran * 10 > ROUNDS, "{refused} refused, {ran} ran");
@@ -95,10 +96,10 @@ fn sessions_refuse_memory_and_input_that_do_not_fit() {
     let bytes = common::small_model();
     let model = Model::new(&bytes).unwrap();
     let mut memory = Vec::new();
-    let small = Session::new(model, common::arena(&mut memory, model.arena_len() - 1)).unwrap_err();
+    let small = Session::open(model, common::arena(&mut memory, model.arena_len() - 1)).unwrap_err();
     assert!(small.to_string().contains("the model needs an arena of"), "{small}");
-    let shifted = Session::new(model, &mut common::arena(&mut memory, model.arena_len() + 8)[8..]).unwrap_err();
+    let shifted = Session::open(model, &mut common::arena(&mut memory, model.arena_len() + 8)[8..]).unwrap_err();
     assert_eq!(shifted, kinglet::SessionError::ArenaMisaligned);
-    let mut session = Session::new(model, common::arena(&mut memory, model.arena_len())).unwrap();
-    assert!(session.set_pixels(&[0; 3]).is_err());
+    let mut session = Session::open(model, common::arena(&mut memory, model.arena_len())).unwrap();
+    assert!(session.infer(Pixels(&[0; 3])).is_err());
 }

@@ -1,7 +1,7 @@
 //! The verifier takes the plans that are safe and refuses those that are not; all safe plans compute the same.
 
 use kinglet::memory::Region;
-use kinglet::{Fault, Model, Observer, Place, Session, SessionError, StepEvent};
+use kinglet::{Fault, Model, Observer, Place, Progress, Session, SessionError, StepEvent};
 use proptest::prelude::*;
 
 mod common;
@@ -10,21 +10,17 @@ use common::{Block, FIRST, INPUT, MAP, MEAN, SECOND, SUM};
 fn run(bytes: &[u8], input: &[i8]) -> Vec<i8> {
     let model = Model::new(bytes).unwrap();
     let mut memory = Vec::new();
-    let mut session = Session::new(model, common::arena(&mut memory, model.arena_len())).unwrap();
-    session.set_input(input).unwrap();
-    session.run();
-    let once = session.output().to_vec();
+    let mut session = Session::open(model, common::arena(&mut memory, model.arena_len())).unwrap();
+    let once = session.infer(input).unwrap().elements().unwrap().to_vec();
     // And again, on what the first run left behind.
-    session.set_input(input).unwrap();
-    while session.step() {}
-    assert_eq!(session.output(), once);
+    let mut inference = session.start(input).unwrap();
+    while inference.step() == Progress::More {}
+    assert_eq!(inference.finish().unwrap().elements(), Some(&once[..]));
     // In two memories, each of just the bytes that it needs.
     let (mut fast, mut slow) = (Vec::new(), Vec::new());
     let (fast, slow) = (common::arena(&mut fast, model.fast_len()), common::arena(&mut slow, model.slow_len()));
-    let mut session = Session::split(model, fast, slow).unwrap();
-    session.set_input(input).unwrap();
-    session.run();
-    assert_eq!(session.output(), once);
+    let mut session = Session::open_split(model, fast, slow).unwrap();
+    assert_eq!(session.infer(input).unwrap().elements(), Some(&once[..]));
     once
 }
 
@@ -87,12 +83,11 @@ fn sessions_refuse_memories_that_are_too_small() {
     let bytes = block.to_bytes();
     let model = Model::new(&bytes).unwrap();
     assert_eq!((model.fast_len(), model.slow_len()), (2 * MAP as usize, model.arena_len() - 2 * MAP as usize));
-    assert_eq!(kinglet::split_len(&[&model, &model]), (model.fast_len(), model.slow_len()));
     let (mut fast, mut slow) = (Vec::new(), Vec::new());
     let mut error = |fast_short: usize, slow_short: usize| {
         let fast = common::arena(&mut fast, model.fast_len() - fast_short);
         let slow = common::arena(&mut slow, model.slow_len() - slow_short);
-        Session::split(model, fast, slow).err()
+        Session::open_split(model, fast, slow).err()
     };
     let needed = |needed: usize| Some(SessionError::ArenaTooSmall { needed: needed as u32, given: needed as u32 - 1 });
     assert_eq!(error(0, 0), None);
@@ -152,9 +147,10 @@ fn a_streamed_plan_is_smaller_and_stops_between_rows() {
     let model = Model::new(&bytes).unwrap();
     assert!(model.arena_len() < 2 * MAP as usize);
     let mut memory = Vec::new();
-    let mut session = Session::new(model, common::arena(&mut memory, model.arena_len())).unwrap();
+    let mut session = Session::open(model, common::arena(&mut memory, model.arena_len())).unwrap();
     let mut calls = 1;
-    while session.advance(&mut ()) {
+    let mut inference = session.start(&[0i8; MAP as usize]).unwrap();
+    while inference.rows(u32::MAX) == Progress::More {
         calls += 1;
     }
     // Three steps of eight rows in the chain, and the mean.
@@ -170,12 +166,12 @@ struct Rows {
 }
 
 impl Observer for Rows {
-    fn step(&mut self, event: &StepEvent<'_>) {
-        let done = &mut self.done[event.index];
-        assert_eq!(event.rows.start, *done, "{}", event.name);
-        self.checksums[event.index] = event.checksum(self.checksums[event.index]);
-        self.most = self.most.max(event.rows.end - *done);
-        *done = if event.is_last() { 0 } else { event.rows.end };
+    fn end(&mut self, event: &StepEvent<'_>) {
+        let (done, rows) = (&mut self.done[event.index()], event.rows());
+        assert_eq!(rows.start, *done, "{}", event.name());
+        self.checksums[event.index()] = event.checksum(self.checksums[event.index()]);
+        self.most = self.most.max(rows.end - *done);
+        *done = if event.is_last() { 0 } else { rows.end };
     }
 }
 
@@ -190,32 +186,36 @@ proptest! {
         let bytes = [Block::apart, Block::in_place, Block::streamed][plan]().to_bytes();
         let model = Model::new(&bytes).unwrap();
         let mut memory = Vec::new();
-        let mut session = Session::new(model, common::arena(&mut memory, model.arena_len())).unwrap();
+        let mut session = Session::open(model, common::arena(&mut memory, model.arena_len())).unwrap();
         let mut whole = Rows::default();
-        session.set_input(&input).unwrap();
-        session.run_observed(&mut whole);
-        let expected = session.output().to_vec();
+        let output = session.start(&input[..]).unwrap().observe(&mut whole).finish().unwrap();
+        let expected = output.elements::<i8>().unwrap().to_vec();
 
         // What is abandoned leaves nothing behind.
-        session.step_rows(1);
-        session.restart();
+        session.start(&input[..]).unwrap().rows(1);
+        prop_assert!(session.output().is_none());
         let mut rows = Rows::default();
-        session.set_input(&input).unwrap();
-        let mut sizes = pieces.iter().copied().cycle();
-        loop {
-            let size = sizes.next().unwrap();
-            rows.most = 0;
-            let (more, limit) = match size {
-                0 if steps => (session.step_observed(&mut rows), u32::MAX),
-                size => (session.step_rows_observed(size, &mut rows), size.max(1)),
+        let mut sliced = session.start(&input[..]).unwrap().observe(&mut rows);
+        for size in pieces.iter().copied().cycle() {
+            sliced.observer().most = 0;
+            let (progress, limit) = match size {
+                0 if steps => (sliced.step(), u32::MAX),
+                size => (sliced.rows(size), size.max(1)),
             };
-            prop_assert!(rows.most <= limit, "{} rows, at most {limit}", rows.most);
-            if !more {
+            let most = sliced.observer().most;
+            prop_assert!(most <= limit, "{most} rows, at most {limit}");
+            if progress == Progress::Done {
                 break;
             }
         }
-        prop_assert_eq!(session.output(), expected);
+        prop_assert_eq!(sliced.finish().unwrap().elements(), Some(&expected[..]));
         prop_assert_eq!(rows.checksums, whole.checksums);
-        prop_assert_eq!(session.next_step(), 0);
+        // Begun in slices, and the rest at once.
+        let mut begun = session.start(&input[..]).unwrap();
+        pieces.iter().for_each(|&size| {
+            begun.rows(size);
+        });
+        prop_assert_eq!(begun.finish().unwrap().elements(), Some(&expected[..]));
+        prop_assert_eq!(session.output().unwrap().elements(), Some(&expected[..]));
     }
 }

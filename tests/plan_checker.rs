@@ -7,7 +7,7 @@ use kinglet::format::layout::{Section, header, tensor as record};
 use kinglet::format::{About, ModelSpec, PortSpec, StepSpec};
 use kinglet::memory::Region;
 use kinglet::ops::{Add, Concat, MaxPool2d, Op};
-use kinglet::{Clamp, DType, Fault, Model, Padding, Place, QuantParams, Rounding, Session, Shape, Tensor, Window};
+use kinglet::{Clamp, DType, Fault, Model, Padding, Place, QuantParams, Raw, Rounding, Session, Shape, Tensor, Window};
 
 mod common;
 
@@ -344,12 +344,8 @@ fn run(model: Model<'_>, fill: u8) -> Vec<u8> {
     let mut memory = Vec::new();
     let arena = common::arena(&mut memory, model.arena_len());
     arena.fill(fill);
-    let mut session = Session::new(model, arena).unwrap();
-    let mut outputs = (0..2).map(|_| {
-        session.set_input_bytes(&[31, 7, 90]).unwrap();
-        session.run();
-        session.output_bytes().to_vec()
-    });
+    let mut session = Session::open(model, arena).unwrap();
+    let mut outputs = (0..2).map(|_| session.infer(Raw(&[31, 7, 90])).unwrap().bytes().to_vec());
     let once = outputs.next().unwrap();
     assert_eq!(outputs.next().unwrap(), once, "the second inference");
     once

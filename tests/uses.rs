@@ -7,16 +7,15 @@ use kinglet::{Aligned, Fault, Model, Session};
 
 mod common;
 
-kinglet::model!(static DIGITS = concat!(env!("CARGO_MANIFEST_DIR"), "/models/digits-inception/digits-inception.kgl"));
+kinglet::model!(Digits = concat!(env!("CARGO_MANIFEST_DIR"), "/models/digits-inception/digits-inception.kgl"));
 
 /// The outputs of a model for a few inputs.
-fn outputs<L: Linked>(model: Model<'_, L>) -> Vec<Vec<i8>> {
+fn outputs<M: Linked>(model: Model<'_, M>) -> Vec<Vec<i8>> {
     let mut memory = Vec::new();
-    let mut session = Session::new(model, common::arena(&mut memory, model.arena_len())).unwrap();
+    let mut session = Session::open(model, common::arena(&mut memory, model.arena_len())).unwrap();
     let image = |seed: usize| {
-        session.input_mut().iter_mut().enumerate().for_each(|(at, x)| *x = (at * 37 + seed * 101) as i8);
-        session.run();
-        session.output().to_vec()
+        let image: Vec<i8> = (0..model.input().shape.len() as usize).map(|at| (at * 37 + seed * 101) as i8).collect();
+        session.infer(&image[..]).unwrap().elements().unwrap().to_vec()
     };
     (0..4).map(image).collect()
 }
@@ -60,10 +59,10 @@ fn limited<L: Linked>(bytes: &[u8]) -> Result<(), Fault> {
 
 #[test]
 fn a_part_of_the_runtime_gives_the_same_bytes() {
-    assert_eq!(DIGITS.uses(), DIGITS.unlimited().uses());
+    assert_eq!(Digits::MODEL.uses(), Digits::MODEL.unlimited().uses());
     let softmax = OpKind::Softmax.code();
-    assert!(!DIGITS.uses().operators.has(softmax), "not all is used, or this test shows nothing");
-    assert_eq!(outputs(DIGITS), outputs(DIGITS.unlimited()));
+    assert!(!Digits::MODEL.uses().operators.has(softmax), "not all is used, or this test shows nothing");
+    assert_eq!(outputs(Digits::MODEL), outputs(Digits::MODEL.unlimited()));
 }
 
 #[test]

@@ -1,47 +1,31 @@
-//! The arena of the model that is built in: in RAM, or, when it was exported for two memories, in RAM and in the slower
+//! The memory of the model that is built in: in RAM, or, when it was exported for two memories, in RAM and in the slower
 //! memory of the board.
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use kinglet::kernels::Active;
-use kinglet::uses::Linked;
-use kinglet::{Model, Session};
+use kinglet::{ModelType, Session};
 
 use crate::report;
 
-/// The bytes of a model's arena: in RAM, and in the slow memory.
-pub type Bytes = [&'static mut [u8]; 2];
+/// The memory of a model: in RAM, and in the slow memory.
+pub type Memory<M> = (&'static mut <M as ModelType>::Fast, &'static mut <M as ModelType>::Slow);
 
-/// Bytes in RAM: the fast part of the arena, or all of it when it is not split.
-pub const fn ram_len<L: Linked>(model: &Model<'_, L>) -> usize {
-    if model.fast_len() > 0 { model.fast_len() } else { model.arena_len() }
-}
-
-/// Bytes in the slow memory.
-pub const fn slow_len<L: Linked>(model: &Model<'_, L>) -> usize {
-    if model.fast_len() > 0 { model.slow_len() } else { 0 }
-}
-
-/// The arena of the static `$model`, once: `None` when it was taken before.
+/// The memory of the model `$model`, once: `None` when it was taken before.
 #[macro_export]
 macro_rules! arena {
-    ($model:ident) => {{
-        static RAM: kinglet::Arena<{ $crate::arena::ram_len(&$model) }> = kinglet::Arena::new();
+    ($model:ty) => {{
+        static RAM: kinglet::Arena<kinglet::Fast<$model>> = kinglet::Arena::new();
         #[unsafe(link_section = ".slow.arena")]
-        static SLOW: kinglet::Arena<{ $crate::arena::slow_len(&$model) }> = kinglet::Arena::new();
-        match (RAM.take(), SLOW.take()) {
-            (Some(ram), Some(slow)) => Some([ram, slow]),
-            _ => None,
-        }
+        static SLOW: kinglet::Arena<kinglet::Slow<$model>> = kinglet::Arena::new();
+        RAM.take().zip(SLOW.take())
     }};
 }
 
-/// Logs board and model, and opens a session on an arena of [`arena!`](crate::arena!); when that cannot be, logs why.
-pub fn session<L: Linked>(model: Model<'static, L>, [ram, slow]: Bytes) -> Option<Session<'static, Active, L>> {
+/// Logs board and model, and opens a session in the memory of [`arena!`](crate::arena!).
+pub fn session<M: ModelType>((ram, slow): Memory<M>) -> Session<'static, M> {
     report::board();
-    report::model(&model);
-    let session = if model.fast_len() > 0 { Session::split(model, ram, slow) } else { Session::new(model, ram) };
-    session.inspect_err(|error| defmt::error!("{}", error)).ok()
+    report::model(&M::MODEL);
+    Session::split(ram, slow)
 }
 
 /// All of the slow memory that no static takes, as zeros, from a multiple of 16 bytes on. Once: `None` when it was taken before.

@@ -1,19 +1,18 @@
 //! Runs every image of the host through a model and writes every output byte back.
 
-use kinglet::Model;
-use kinglet::uses::Linked;
+use kinglet::{InferError, ModelType};
 
-use crate::arena::{Bytes, session};
+use crate::arena::{Memory, session};
 use crate::host::{HostImages, HostOutputs};
-use crate::images::{Source, feed};
+use crate::images::Source;
 use crate::report::Record;
 use crate::{fault, report};
 
 /// Reads `inputs.bin`, writes `outputs.bin`, and measures the first inference; the exit code.
 ///
 /// `frame` has room for one image; `records` are as many as the model has steps.
-pub fn evaluate<L: Linked>(model: Model<'static, L>, arena: Bytes, frame: &mut [u8], records: &[Record]) -> i32 {
-    let Some(mut session) = session(model, arena) else { return fault::BAD_INPUT };
+pub fn evaluate<M: ModelType>(memory: Memory<M>, frame: &mut [u8], records: &[Record]) -> i32 {
+    let mut session = session::<M>(memory);
     let (Some(mut images), Some(mut outputs)) = (HostImages::open(), HostOutputs::create()) else {
         defmt::error!("cannot open inputs.bin (an image set) or outputs.bin in the working directory");
         return fault::BAD_INPUT;
@@ -25,15 +24,16 @@ pub fn evaluate<L: Linked>(model: Model<'static, L>, arena: Bytes, frame: &mut [
             defmt::error!("inputs.bin ends before image {=u32} of {=u32}", index, header.count);
             return fault::BAD_INPUT;
         }
-        if index == 0 {
-            report::measure(&mut session, records, |session| {
-                let _ = feed(session, header.kind, frame);
-            });
+        let ran = if index == 0 {
+            report::measure(&mut session, records, |session| header.start(session, frame))
         } else {
-            let _ = feed(&mut session, header.kind, frame);
-            session.run();
+            header.start(&mut session, frame).map_err(InferError::Input).and_then(|i| i.finish().map(|_| ()))
+        };
+        if let Err(error) = ran {
+            defmt::error!("{}", error);
+            return fault::FAILED;
         }
-        if !outputs.write(session.output_bytes()) {
+        if !session.output().is_some_and(|output| outputs.write(output.bytes())) {
             defmt::error!("cannot write to outputs.bin");
             return fault::FAILED;
         }

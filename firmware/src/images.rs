@@ -3,9 +3,7 @@
 //! Both have one layout: a 16-byte header (`KIMG`, kind, number of images, bytes of an image; little-endian words),
 //! then the images one after the other, `H x W x C` bytes each.
 
-use kinglet::kernels::Active;
-use kinglet::uses::Linked;
-use kinglet::{Session, SessionError, Tensor};
+use kinglet::{Inference, InputError, Linked, Pixels, Raw, Session, Tensor};
 
 /// What the bytes of an image are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
@@ -43,6 +41,21 @@ impl Header {
             return None;
         }
         frame.get_mut(..needed as usize)
+    }
+
+    /// Begins an inference on an image of the set.
+    ///
+    /// # Errors
+    /// When it is not as long as the model's input.
+    pub fn start<'s, M: Linked>(
+        &self,
+        session: &'s mut Session<'_, M>,
+        image: &[u8],
+    ) -> Result<Inference<'s, M>, InputError> {
+        match self.kind {
+            Kind::Pixels => session.start(Pixels(image)),
+            Kind::Quantized => session.start(Raw(image)),
+        }
     }
 
     /// Reads a header; `None` when it is not one.
@@ -98,16 +111,5 @@ impl Source for Embedded {
         self.rest = rest;
         image.copy_from_slice(next);
         !image.is_empty()
-    }
-}
-
-/// Gives `image` to the session.
-///
-/// # Errors
-/// When it is not as long as the model's input.
-pub fn feed<L: Linked>(session: &mut Session<'_, Active, L>, kind: Kind, image: &[u8]) -> Result<(), SessionError> {
-    match kind {
-        Kind::Pixels => session.set_pixels(image),
-        Kind::Quantized => session.set_input_bytes(image),
     }
 }

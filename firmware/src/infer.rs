@@ -1,12 +1,10 @@
 //! Classifies images and logs what it makes of them.
 
-use kinglet::kernels::Active;
-use kinglet::uses::Linked;
-use kinglet::{Model, Session};
+use kinglet::{Linked, ModelType, Output, Session};
 
-use crate::arena::{Bytes, session};
+use crate::arena::{Memory, session};
 use crate::fault;
-use crate::images::{Embedded, Source, feed};
+use crate::images::{Embedded, Source};
 
 /// How many classes of each image are logged.
 const BEST: usize = 3;
@@ -15,8 +13,8 @@ const BEST: usize = 3;
 /// `inputs.bin`; the exit code.
 ///
 /// `frame` has room for one image.
-pub fn infer<L: Linked>(model: Model<'static, L>, arena: Bytes, frame: &mut [u8]) -> i32 {
-    let Some(mut session) = session(model, arena) else { return fault::BAD_INPUT };
+pub fn infer<M: ModelType>(memory: Memory<M>, frame: &mut [u8]) -> i32 {
+    let mut session = session::<M>(memory);
     if let Some(images) = Embedded::open() {
         return classify(&mut session, images, frame);
     }
@@ -31,7 +29,7 @@ pub fn infer<L: Linked>(model: Model<'static, L>, arena: Bytes, frame: &mut [u8]
     fault::BAD_INPUT
 }
 
-fn classify<L: Linked>(session: &mut Session<'_, Active, L>, mut images: impl Source, frame: &mut [u8]) -> i32 {
+fn classify<M: Linked>(session: &mut Session<'_, M>, mut images: impl Source, frame: &mut [u8]) -> i32 {
     let header = images.header();
     let Some(frame) = header.fit(&session.model().input(), frame) else { return fault::BAD_INPUT };
     for index in 0..header.count {
@@ -39,23 +37,33 @@ fn classify<L: Linked>(session: &mut Session<'_, Active, L>, mut images: impl So
             defmt::error!("the image set ends before image {=u32} of {=u32}", index, header.count);
             return fault::BAD_INPUT;
         }
-        if let Err(error) = feed(session, header.kind, frame) {
-            defmt::error!("{}", error);
-            return fault::BAD_INPUT;
-        }
-        session.run();
-        for (rank, best) in session.top_k::<BEST>().iter().enumerate() {
+        let output = match header.start(session, frame).map_err(Into::into).and_then(kinglet::Inference::finish) {
+            Ok(output) => output,
+            Err(error) => {
+                defmt::error!("{}", error);
+                return fault::BAD_INPUT;
+            }
+        };
+        for (rank, best) in output.top_k::<BEST>().iter().enumerate() {
             defmt::info!(
                 "prediction image={=u32} rank={=usize} class={=usize} score={=i16} percent={=u32} name={=str}",
                 index,
                 rank,
                 best.class,
-                best.score,
-                (session.probability(best.class) * 100.0 + 0.5) as u32,
-                session.model().label(best.class).unwrap_or_default()
+                element(&output, best.class),
+                (best.probability * 100.0 + 0.5) as u32,
+                best.label.unwrap_or_default()
             );
         }
     }
     defmt::info!("done images={=u32}", header.count);
     fault::OK
+}
+
+/// The output's element of a class, of halves its bits.
+fn element<M: Linked>(output: &Output<'_, M>, class: usize) -> i16 {
+    match output.tensor().dtype.size() {
+        1 => output.bytes().get(class).map_or(0, |&byte| (byte as i8).into()),
+        _ => output.bytes().as_chunks().0.get(class).map_or(0, |&bytes| i16::from_le_bytes(bytes)),
+    }
 }

@@ -36,12 +36,12 @@ pub fn start() {
     board::init();
 }
 
-/// Defines a static with the model that is built in, checked by the compiler: the file that the environment variable
+/// Defines a type for the model that is built in, checked by the compiler: the file that the environment variable
 /// `KINGLET_MODEL` names.
 #[macro_export]
 macro_rules! model {
-    (static $name:ident) => {
-        kinglet::model!(static $name = env!(
+    ($name:ident) => {
+        kinglet::model!($name = env!(
             "KINGLET_MODEL",
             "set KINGLET_MODEL to the .kgl file to build in; `kinglet export` writes one, `cargo xtask demo` leaves some in target/kinglet"
         ));

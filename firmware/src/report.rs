@@ -5,8 +5,7 @@
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use kinglet::kernels::{Active, Backend};
-use kinglet::uses::Linked;
-use kinglet::{Model, Observer, Session, StepEvent};
+use kinglet::{InferError, Inference, InputError, Linked, Model, Observer, Session, StepEvent};
 
 use crate::{board, clock, stack};
 
@@ -27,7 +26,7 @@ pub fn board() {
 }
 
 /// The model's figures.
-pub fn model<L: Linked>(model: &Model<'_, L>) {
+pub fn model<M: Linked>(model: &Model<'_, M>) {
     defmt::info!(
         "model steps={=usize} arena={=usize} weights={=usize} macs={=u64} name={=str}",
         model.step_count(),
@@ -56,24 +55,29 @@ impl Record {
 /// Measures an inference with the input that `feed` gives and logs it: stack, instructions (cycles on a board) as a whole, and with the
 /// checksum of each step.
 ///
-/// `feed` is called before each of three runs: the first with the clock stopped, so that no interrupt adds to the
-/// stack; the second without an observer; the third observed. `records` are as many as the model has steps.
-pub fn measure<L: Linked>(
-    session: &mut Session<'_, Active, L>,
+/// `start` begins each of three: the first with the clock stopped, so that no interrupt adds to the stack; the second without
+/// an observer; the third observed. `records` are as many as the model has steps.
+///
+/// # Errors
+/// Those of `start` and of the inferences.
+pub fn measure<M: Linked>(
+    session: &mut Session<'_, M>,
     records: &[Record],
-    mut feed: impl FnMut(&mut Session<'_, Active, L>),
-) {
-    feed(session);
+    start: impl for<'s> Fn(&'s mut Session<'_, M>) -> Result<Inference<'s, M>, InputError>,
+) -> Result<(), InferError> {
+    let inference = start(session)?;
     stack::paint();
-    session.run();
+    inference.finish()?;
     defmt::info!("stack bytes={=u32}", stack::high_water());
 
-    feed(session);
+    let inference = start(session)?;
     clock::start();
-    defmt::info!("inference {=str}={=u32}", clock::UNIT, clock::count(|| session.run()));
+    let mut finished = Ok(());
+    let counted = clock::count(|| finished = inference.finish().map(|_| ()));
+    finished?;
+    defmt::info!("inference {=str}={=u32}", clock::UNIT, counted);
 
-    feed(session);
-    session.run_observed(&mut Profiler { records, overhead: clock::overhead() });
+    start(session)?.observe(Profiler { records, began: 0, overhead: clock::overhead() }).finish()?;
     for (step, record) in session.model().steps().zip(records) {
         defmt::info!(
             "step index={=usize} {=str}={=u32} macs={=u64} checksum={=u32:#010x} op={=str} name={=str}",
@@ -86,26 +90,29 @@ pub fn measure<L: Linked>(
             step.name
         );
     }
+    Ok(())
 }
 
 /// Adds up what the calls of each step come to.
 struct Profiler<'r> {
     records: &'r [Record],
+    began: u32,
     overhead: u32,
 }
 
 impl Observer for Profiler<'_> {
-    fn now(&mut self) -> u32 {
-        clock::now()
+    fn begin(&mut self, _step: usize) {
+        self.began = clock::now();
     }
 
-    fn step(&mut self, event: &StepEvent<'_>) {
-        let Some(record) = self.records.get(event.index) else { return };
+    fn end(&mut self, event: &StepEvent<'_>) {
+        let ticks = clock::now().wrapping_sub(self.began);
+        let Some(record) = self.records.get(event.index()) else { return };
         // Loads and stores, for Cortex-M0 has no more; there is but one thread.
-        let before = if event.rows.start == 0 { 0 } else { record.counted.load(Ordering::Relaxed) };
-        let counted = clock::counted(event.ticks).saturating_sub(self.overhead);
+        let before = if event.rows().start == 0 { 0 } else { record.counted.load(Ordering::Relaxed) };
+        let counted = clock::counted(ticks).saturating_sub(self.overhead);
         record.counted.store(before.wrapping_add(counted), Ordering::Relaxed);
-        let before = if event.rows.start == 0 { 0 } else { record.checksum.load(Ordering::Relaxed) };
+        let before = if event.rows().start == 0 { 0 } else { record.checksum.load(Ordering::Relaxed) };
         record.checksum.store(event.checksum(before), Ordering::Relaxed);
     }
 }

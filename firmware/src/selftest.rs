@@ -6,7 +6,7 @@
 //! the portable kernels run on pseudo-random inputs and have to agree.
 
 use kinglet::kernels::{Active, Backend, Portable};
-use kinglet::{Aligned, Arena, DType, Model, Session, format::crc32};
+use kinglet::{Aligned, Arena, DType, Dynamic, Model, RawWith, Session, format::crc32};
 
 use crate::{clock, fault, report};
 
@@ -19,8 +19,8 @@ pub const OUTPUT_LEN: usize = 1024;
 const RANDOM_INPUTS: u32 = 8;
 
 static VECTORS: &Aligned<[u8]> = &Aligned(*include_bytes!("../selftest/vectors.bin"));
-static ARENA: Arena<ARENA_LEN> = Arena::new();
-static OUTPUT: Arena<OUTPUT_LEN> = Arena::new();
+static ARENA: Arena<[u8; ARENA_LEN]> = Arena::new();
+static OUTPUT: Arena<[u8; OUTPUT_LEN]> = Arena::new();
 
 /// A model, an input, and the host's output, as bytes.
 struct Case {
@@ -155,10 +155,8 @@ fn infer<B: Backend, R>(
     fill: impl Fn(&mut [u8]),
     look: impl FnOnce(&[u8]) -> R,
 ) -> Option<R> {
-    let mut session = Session::<B>::with_backend(*model, arena).ok()?;
-    fill(session.input_bytes_mut());
-    session.run();
-    Some(look(session.output_bytes()))
+    let mut session = Session::<Dynamic, B>::open_on(*model, arena).ok()?;
+    Some(look(session.infer(RawWith(fill)).ok()?.bytes()))
 }
 
 /// Fills with a linear congruential sequence; now and then with the extremes of int8, which overflow narrow accumulators.

@@ -271,7 +271,7 @@ fn line(_: &Desk, bytes: &[u8]) -> bool {
     let counted = Client::new(line()).checksums(3).is_ok();
     let model = Model::<'_>::new(seeds::model(0)).expect("a whole model");
     let mut arena = vec![0u128; model.arena_len().div_ceil(16)];
-    let session = Session::new(model, bytemuck::cast_slice_mut(&mut arena)).expect("fits");
+    let session = Session::open(model, bytemuck::cast_slice_mut(&mut arena)).expect("fits");
     let (mut input, mut sums) = (vec![0; model.input().span() as usize], vec![0; model.step_count()]);
     Server::new(line(), Still, session, &mut input, &mut sums, "board").serve();
     known | inferred | counted

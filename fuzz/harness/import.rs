@@ -1,7 +1,7 @@
 //! Any bytes as a TensorFlow Lite or ONNX file: an error or a network, never a panic; an integer network is exported, judged by
 //! the runtime and run.
 
-use kinglet::{Model as Runtime, Session};
+use kinglet::{Model as Runtime, Raw, Session};
 use kinglet_tools::export;
 use kinglet_tools::import::{Model, Options, read};
 
@@ -22,7 +22,9 @@ pub fn check(bytes: &[u8]) -> bool {
         let model = Runtime::new(&exported.bytes).expect("what the exporter wrote is valid");
         if model.macs() <= 1 << 24 {
             let mut arena = vec![0u128; model.arena_len().div_ceil(16)];
-            Session::new(model, bytemuck::cast_slice_mut(&mut arena)).expect("fits").run();
+            let input = vec![0; model.input().span() as usize];
+            let mut session = Session::open(model, bytemuck::cast_slice_mut(&mut arena)).expect("fits");
+            session.infer(Raw(&input)).expect("as long as the input, and no fault");
         }
     }
     true

@@ -1,7 +1,7 @@
 //! Any bytes as a model file: refused, or run in every way with one result.
 
 use kinglet::kernels::{Active, Backend, Portable};
-use kinglet::{DType, Fault, Guard, Model, Observer, Session, StepEvent};
+use kinglet::{DType, Dynamic, Fault, Guard, Model, Observer, Pixels, Progress, Raw, Session, StepEvent};
 
 use super::random::Random;
 
@@ -53,16 +53,15 @@ pub fn check(bytes: &[u8]) -> Verdict {
 
     let mut arena = Buffer::new(model.arena_len(), 0);
     let mut session =
-        Session::<Portable>::with_backend(model, arena.bytes()).expect("an arena of the length it asked for");
+        Session::<Dynamic, Portable>::open_on(model, arena.bytes()).expect("an arena of the length it asked for");
     let mut run = || {
         let mut watch = Watch { model, next: 0, rows: vec![0; model.step_count()] };
         let mut guard = Guard::new(model, &sums).with(&mut watch);
-        session.set_input_bytes(&input).expect("as long as the input");
-        session.run_observed(&mut guard);
+        let inference = session.start(Raw(&input)).expect("as long as the input");
+        let output = inference.observe(&mut guard).finish().expect("no fault").bytes().to_vec();
         assert_eq!(guard.damaged(), None, "the guard");
         watch.finish();
-        assert_eq!(session.next_step(), 0);
-        session.output_bytes().to_vec()
+        output
     };
     let output = run();
     let finite = is_finite(&output, model.output().dtype);
@@ -112,16 +111,20 @@ struct Watch<'m> {
     rows: Vec<u32>,
 }
 
-impl Observer for &mut Watch<'_> {
-    fn step(&mut self, event: &StepEvent<'_>) {
-        let step = self.model.step(event.index).expect("a step of the model");
-        assert_eq!((event.kind, event.name, *event.tensor), (step.kind(), step.name, step.tensors.output));
-        assert_eq!(event.rows.start, self.rows[event.index], "rows of step {}", event.index);
-        assert!(event.rows.end > event.rows.start && event.rows.end <= event.tensor.shape.h, "{:?}", event.rows);
-        self.rows[event.index] = event.rows.end;
-        let pixels = u64::from(event.rows.end - event.rows.start) * u64::from(event.tensor.shape.w);
-        assert_eq!(event.pixels().count() as u64, pixels, "pixels of step {}", event.index);
-        if event.is_last() && event.index == self.next {
+impl Observer for Watch<'_> {
+    fn end(&mut self, event: &StepEvent<'_>) {
+        let step = self.model.step(event.index()).expect("a step of the model");
+        assert_eq!((event.kind(), event.name(), *event.tensor()), (step.kind(), step.name, step.tensors.output));
+        assert_eq!(event.rows().start, self.rows[event.index()], "rows of step {}", event.index());
+        assert!(
+            event.rows().end > event.rows().start && event.rows().end <= event.tensor().shape.h,
+            "{:?}",
+            event.rows()
+        );
+        self.rows[event.index()] = event.rows().end;
+        let pixels = u64::from(event.rows().end - event.rows().start) * u64::from(event.tensor().shape.w);
+        assert_eq!(event.pixels().count() as u64, pixels, "pixels of step {}", event.index());
+        if event.is_last() && event.index() == self.next {
             while self.rows.get(self.next).is_some_and(|&rows| Some(rows) == height(&self.model, self.next)) {
                 self.next += 1;
             }
@@ -152,10 +155,8 @@ fn run_on<B: Backend>(model: Model<'_>, input: &[u8], mut fill: impl FnMut() -> 
     let (before, rest) = memory.bytes().split_at_mut(CANARY.len());
     let (arena, behind) = rest.split_at_mut(model.arena_len());
     arena.iter_mut().for_each(|byte| *byte = fill());
-    let mut session = Session::<B>::with_backend(model, arena).expect("fits");
-    session.set_input_bytes(input).expect("as long as the input");
-    session.run();
-    let output = session.output_bytes().to_vec();
+    let mut session = Session::<Dynamic, B>::open_on(model, arena).expect("fits");
+    let output = session.infer(Raw(input)).expect("as long as the input, and no fault").bytes().to_vec();
     assert!(*before == CANARY && *behind == CANARY, "bytes beside the arena");
     output
 }
@@ -163,39 +164,35 @@ fn run_on<B: Backend>(model: Model<'_>, input: &[u8], mut fill: impl FnMut() -> 
 /// An inference row by row, with as many pieces as the outputs have rows at most.
 fn run_in_pieces(model: Model<'_>, input: &[u8]) -> Vec<u8> {
     let mut arena = Buffer::new(model.arena_len(), 0x5A);
-    let mut session = Session::<Portable>::with_backend(model, arena.bytes()).expect("fits");
-    session.set_input_bytes(input).expect("as long as the input");
+    let mut session = Session::<Dynamic, Portable>::open_on(model, arena.bytes()).expect("fits");
+    let mut inference = session.start(Raw(input)).expect("as long as the input");
     let rows: u64 = model.steps().map(|step| u64::from(step.tensors.output.shape.h)).sum();
     let mut pieces = 1;
-    while session.advance(&mut ()) {
+    while inference.rows(1) == Progress::More {
         pieces += 1;
         assert!(pieces <= rows, "{pieces} pieces for {rows} rows");
     }
-    session.output_bytes().to_vec()
+    inference.finish().expect("no fault").bytes().to_vec()
 }
 
 /// An inference with the two memories of the arena apart.
 fn run_split(model: Model<'_>, input: &[u8]) -> Vec<u8> {
     let (mut fast, mut slow) = (Buffer::new(model.fast_len(), 0xC3), Buffer::new(model.slow_len(), 0x3C));
-    let mut session = Session::<Portable>::split_with_backend(model, fast.bytes(), slow.bytes()).expect("fits");
-    session.set_input_bytes(input).expect("as long as the input");
-    session.run();
-    session.output_bytes().to_vec()
+    let mut session = Session::<Dynamic, Portable>::open_split_on(model, fast.bytes(), slow.bytes()).expect("fits");
+    session.infer(Raw(input)).expect("as long as the input, and no fault").bytes().to_vec()
 }
 
 /// What only has to do no harm: any input bits, an inference that is abandoned, pixels, the best classes.
 fn run_wildly(model: Model<'_>, input: &[u8]) {
     let mut arena = Buffer::new(model.arena_len(), 0xFF);
-    let mut session = Session::<Portable>::with_backend(model, arena.bytes()).expect("fits");
-    session.set_input_bytes(input).expect("as long as the input");
-    session.advance(&mut ());
-    session.restart();
-    session.run();
+    let mut session = Session::<Dynamic, Portable>::open_on(model, arena.bytes()).expect("fits");
+    session.start(Raw(input)).expect("as long as the input").rows(1);
+    session.infer(Raw(input)).expect("as long as the input, and no fault");
     let pixels = vec![200; model.input().shape.len() as usize];
-    if session.set_pixels(&pixels).is_ok() {
-        session.run();
+    if let Ok(inference) = session.start(Pixels(&pixels)) {
+        inference.finish().expect("no fault");
     }
-    let best = session.top_k::<3>();
+    let best = session.output().expect("that of the last inference").top_k::<3>();
     assert!(best.iter().all(|prediction| (prediction.class as u64) < u64::from(model.output().shape.len())));
     (0..model.label_count()).for_each(|class| assert!(model.label(class).is_some()));
 }

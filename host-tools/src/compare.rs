@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use kinglet::{Model, Observer, Session, Shape, StepEvent};
+use kinglet::{Model, Observer, Pixels, Raw, Session, Shape, StepEvent};
 use zip::ZipArchive;
 
 use crate::elements;
@@ -78,18 +78,18 @@ struct Layer {
 struct Outputs(Vec<Layer>);
 
 impl Observer for Outputs {
-    fn step(&mut self, event: &StepEvent<'_>) {
+    fn end(&mut self, event: &StepEvent<'_>) {
         // The rows of one step come in order, but those of a chain's steps by turns.
-        let at = match self.0.iter().position(|layer| layer.index == event.index) {
+        let at = match self.0.iter().position(|layer| layer.index == event.index()) {
             Some(at) => at,
             None => {
-                let (name, shape) = (event.name.to_owned(), event.tensor.shape);
-                self.0.push(Layer { index: event.index, name, shape, elements: Vec::new() });
+                let (name, shape) = (event.name().to_owned(), event.tensor().shape);
+                self.0.push(Layer { index: event.index(), name, shape, elements: Vec::new() });
                 self.0.len() - 1
             }
         };
         for pixel in event.pixels() {
-            self.0[at].elements.extend(elements::to_elements(bytemuck::cast_slice(pixel), event.tensor.dtype));
+            self.0[at].elements.extend(elements::to_elements(pixel, event.tensor().dtype));
         }
     }
 }
@@ -147,18 +147,19 @@ fn array(archive: &mut ZipArchive<File>, key: &str) -> Result<Vec<i16>> {
 
 fn run(model: Model<'_>, images: &Images) -> Result<Vec<Layer>> {
     let mut arena = vec![0u128; model.arena_len().div_ceil(16)];
-    let mut session = Session::new(model, bytemuck::cast_slice_mut(&mut arena)).map_err(anyhow::Error::msg)?;
+    let mut session = Session::open(model, bytemuck::cast_slice_mut(&mut arena))?;
     let len = model.input().shape.len() as usize;
-    match images {
-        Images::Pixels(pixels) => session.set_pixels(&pixels.as_slice().context("pixels are not contiguous")?[..len]),
+    let inference = match images {
+        Images::Pixels(pixels) => {
+            session.start(Pixels(&pixels.as_slice().context("pixels are not contiguous")?[..len]))?
+        }
         Images::Quantized(elements) => {
             let elements = &elements.as_slice().context("elements are not contiguous")?[..len];
-            session.set_input_bytes(&elements::to_bytes(elements, model.input().dtype))
+            session.start(Raw(&elements::to_bytes(elements, model.input().dtype)))?
         }
-    }
-    .map_err(anyhow::Error::msg)?;
+    };
     let mut outputs = Outputs::default();
-    session.run_observed(&mut outputs);
+    inference.observe(&mut outputs).finish()?;
     Ok(outputs.0)
 }
 

@@ -4,7 +4,7 @@
 
 use anyhow::{Context, Result, ensure};
 use kinglet::kernels::{Active, Backend};
-use kinglet::{DType, Model, Session, SessionError, Shape};
+use kinglet::{DType, Dynamic, Input, Model, Pixels, Raw, Session, Shape};
 use ndarray::{Array2, Array4, ArrayD};
 use rayon::prelude::*;
 
@@ -117,9 +117,10 @@ pub fn run_on<B: Backend>(model: Model<'_>, images: &Images) -> Result<Array2<i1
         Images::Pixels(pixels) => {
             let each =
                 pixels.as_slice().context("pixels are not contiguous")?.par_chunks(model.input().shape.len() as usize);
-            outputs.par_chunks_mut(classes).zip(each).try_for_each_init(arena, |arena, (output, image)| {
-                infer::<B>(model, arena, output, |session| session.set_pixels(image))
-            })
+            outputs
+                .par_chunks_mut(classes)
+                .zip(each)
+                .try_for_each_init(arena, |arena, (output, image)| infer::<B>(model, arena, output, Pixels(image)))
         }
         Images::Quantized(elements) => {
             let each = elements
@@ -127,27 +128,17 @@ pub fn run_on<B: Backend>(model: Model<'_>, images: &Images) -> Result<Array2<i1
                 .context("elements are not contiguous")?
                 .par_chunks(model.input().shape.len() as usize);
             outputs.par_chunks_mut(classes).zip(each).try_for_each_init(arena, |arena, (output, image)| {
-                let bytes = to_bytes(image, model.input().dtype);
-                infer::<B>(model, arena, output, |session| session.set_input_bytes(&bytes))
+                infer::<B>(model, arena, output, Raw(&to_bytes(image, model.input().dtype)))
             })
         }
-    }
-    .map_err(|error| anyhow::anyhow!("{error}"))?;
+    }?;
     Ok(Array2::from_shape_vec((images.len(), classes), outputs)?)
 }
 
 /// One inference.
-fn infer<B: Backend>(
-    model: Model<'_>,
-    arena: &mut [u128],
-    output: &mut [i16],
-    fill: impl FnOnce(&mut Session<'_, B>) -> Result<(), SessionError>,
-) -> Result<(), SessionError> {
-    let arena = bytemuck::cast_slice_mut(arena);
-    let mut session = Session::<B>::with_backend(model, arena)?;
-    fill(&mut session)?;
-    session.run();
-    output.copy_from_slice(&to_elements(session.output_bytes(), model.output().dtype));
+fn infer<B: Backend>(model: Model<'_>, arena: &mut [u128], output: &mut [i16], input: impl Input) -> Result<()> {
+    let mut session = Session::<Dynamic, B>::open_on(model, bytemuck::cast_slice_mut(arena))?;
+    output.copy_from_slice(&to_elements(session.infer(input)?.bytes(), model.output().dtype));
     Ok(())
 }
 

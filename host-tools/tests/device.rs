@@ -9,7 +9,7 @@ mod needs;
 use std::time::Duration;
 
 use common::{Block, arena};
-use kinglet::{Model, Observer, Session, StepEvent};
+use kinglet::{Model, Observer, Pixels, Session, StepEvent};
 use kinglet_tools::device::{self, Board, Build, DeviceReport, Inputs, Measurements, Program, emulated_boards};
 use kinglet_tools::elements;
 use ndarray::Array4;
@@ -24,10 +24,10 @@ const LIMIT: Duration = Duration::from_secs(120);
 struct Checksums(Vec<u32>);
 
 impl Observer for Checksums {
-    fn step(&mut self, event: &StepEvent<'_>) {
-        self.0.resize(self.0.len().max(event.index + 1), 0);
-        let before = if event.rows.start == 0 { 0 } else { self.0[event.index] };
-        self.0[event.index] = event.checksum(before);
+    fn end(&mut self, event: &StepEvent<'_>) {
+        self.0.resize(self.0.len().max(event.index() + 1), 0);
+        let before = if event.rows().start == 0 { 0 } else { self.0[event.index()] };
+        self.0[event.index()] = event.checksum(before);
     }
 }
 
@@ -42,12 +42,12 @@ fn compare(board: &str, bytes: &[u8], images: usize) -> DeviceReport {
     let report = device::evaluate(Board::named(board).unwrap(), bytes, Inputs::Pixels(pixels.view()), LIMIT).unwrap();
 
     let mut memory = Vec::new();
-    let mut session = Session::new(model, arena(&mut memory, model.arena_len())).unwrap();
+    let mut session = Session::open(model, arena(&mut memory, model.arena_len())).unwrap();
     for (index, (image, output)) in pixels.outer_iter().zip(report.outputs.outer_iter()).enumerate() {
         let mut checksums = Checksums::default();
-        session.set_pixels(image.as_slice().unwrap()).unwrap();
-        session.run_observed(&mut checksums);
-        let host = elements::to_elements(session.output_bytes(), model.output().dtype);
+        let inference = session.start(Pixels(image.as_slice().unwrap())).unwrap();
+        let host = inference.observe(&mut checksums).finish().unwrap();
+        let host = elements::to_elements(host.bytes(), model.output().dtype);
         assert_eq!(host, output.as_slice().unwrap(), "{board}: image {index}");
         if index == 0 {
             let device: Vec<_> = report.measured.steps.iter().map(|step| step.checksum).collect();
@@ -111,16 +111,17 @@ fn infer_and_profile_run_on_embedded_images() {
 
     let parsed = Model::new(&bytes).unwrap();
     let mut memory = Vec::new();
-    let mut session = Session::new(parsed, arena(&mut memory, parsed.arena_len())).unwrap();
+    let mut session = Session::open(parsed, arena(&mut memory, parsed.arena_len())).unwrap();
     let mut expected = Vec::new();
     let mut first = None;
     for (index, image) in pixels.outer_iter().enumerate() {
         let mut checksums = Checksums::default();
-        session.set_pixels(image.as_slice().unwrap()).unwrap();
-        session.run_observed(&mut checksums);
+        let inference = session.start(Pixels(image.as_slice().unwrap())).unwrap();
+        let output = inference.observe(&mut checksums).finish().unwrap();
         first.get_or_insert(checksums.0);
-        for (rank, best) in session.top_k::<3>().iter().enumerate() {
-            expected.push(format!("image={index} rank={rank} class={} score={} ", best.class, best.score));
+        for (rank, best) in output.top_k::<3>().iter().enumerate() {
+            let score = output.elements::<i8>().unwrap()[best.class];
+            expected.push(format!("image={index} rank={rank} class={} score={score} ", best.class));
         }
     }
     let log = run(Program::Infer);

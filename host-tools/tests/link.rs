@@ -160,7 +160,7 @@ fn device(bytes: Vec<u8>, rate: f64, reset: usize) -> HostEnd {
     let run = move |end: &mut DeviceEnd| {
         let model = Model::new(&bytes).unwrap();
         let mut memory = Vec::new();
-        let session = Session::new(model, arena(&mut memory, model.arena_len())).unwrap();
+        let session = Session::open(model, arena(&mut memory, model.arena_len())).unwrap();
         let (mut input, mut sums) = ([0; 64], vec![0; model.step_count()]);
         Server::new(end, Fives(0), session, &mut input, &mut sums, "a thread").serve();
     };
@@ -233,7 +233,7 @@ fn the_step_that_differs_is_named() {
     let bytes = std::fs::read(model_path()).unwrap();
     let model = Model::new(&bytes).unwrap();
     let mut memory = Vec::new();
-    let mut session = Session::new(model, arena(&mut memory, model.arena_len())).unwrap();
+    let mut session = Session::open(model, arena(&mut memory, model.arena_len())).unwrap();
     let mut found = Vec::new();
     for at in (bytes.len() / 2..bytes.len()).step_by(bytes.len() / 40) {
         let mut bent = bytes.clone();
@@ -260,7 +260,7 @@ fn models_are_sent_over_a_bad_line() {
             let bytes = block.to_bytes();
             let model = Model::new(&bytes).unwrap();
             let mut memory = Vec::new();
-            let mut session = Session::new(model, arena(&mut memory, model.arena_len())).unwrap();
+            let mut session = Session::open(model, arena(&mut memory, model.arena_len())).unwrap();
             let mut arrived = 0;
             client.send(&bytes, |bytes| arrived = bytes).unwrap();
             assert_eq!(arrived, bytes.len());
@@ -319,7 +319,7 @@ fn runs(line: &mut HostEnd, model: Model<'_>) {
     let about = client.hello().unwrap().about;
     assert_eq!((about.model, about.room, about.flash), (model.checksum(), 4096, SLOT - 128));
     let mut memory = Vec::new();
-    let mut session = Session::new(model, arena(&mut memory, model.arena_len())).unwrap();
+    let mut session = Session::open(model, arena(&mut memory, model.arena_len())).unwrap();
     let pixels: Vec<u8> = (0..model.input().shape.len()).map(|i| (i * 7) as u8).collect();
     assert_eq!(client.compare(&mut session, &pixels).unwrap().1, None);
 }

@@ -10,7 +10,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use kinglet::{Model, Session};
+use kinglet::{Model, Pixels, Session};
 use kinglet_tools::data::Dataset;
 use kinglet_tools::device::{Board, Build, Emulated, Program};
 
@@ -82,7 +82,7 @@ fn a_session_of_the_official_runner() {
     let bytes = std::fs::read(&path).unwrap();
     let model = Model::new(&bytes).unwrap();
     let mut memory = Vec::new();
-    let mut session = Session::new(model, common::arena(&mut memory, model.arena_len())).unwrap();
+    let mut session = Session::open(model, common::arena(&mut memory, model.arena_len())).unwrap();
     let digits = Dataset::digits().unwrap().test;
     // A board for each kind of serial line, and both with a HAL.
     for board in ["mps2-an386", "lm3s6965evb", "microbit", "olimex-stm32-h405", "netduinoplus2"] {
@@ -94,9 +94,8 @@ fn a_session_of_the_official_runner() {
         assert_eq!(runner.send("profile"), ["m-profile-[ULPMark for tinyML Firmware V0.0.1]", "m-model-[ic01]"]);
         // Accuracy mode.
         for image in (0..digits.len()).step_by(digits.len() / 5).map(|index| digits.image(index)) {
-            session.set_pixels(image).unwrap();
-            session.run();
-            let classes: Vec<_> = (0..10).map(|class| format!("{:.3}", session.probability(class))).collect();
+            let output = session.infer(Pixels(image)).unwrap();
+            let classes: Vec<_> = (0..10).map(|class| format!("{:.3}", output.probability(class).unwrap())).collect();
             runner.load(image);
             assert_eq!(runner.infer(1, 0).0, format!("m-results-[{}]", classes.join(",")), "{}", board.name);
         }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use assert_cmd::cargo::CommandCargoExt;
-use kinglet::{Model, Session};
+use kinglet::{Model, Pixels, Session};
 use kinglet_tools::template::boards;
 
 /// Bytes of flash and RAM of a `memory.x`.
@@ -144,12 +144,11 @@ fn the_emulated_boards_project_runs_as_it_is() {
     let bytes = fs::read(digits()).unwrap();
     let model = Model::new(&bytes).unwrap();
     let mut memory = vec![0u128; model.arena_len().div_ceil(16)];
-    let mut session = Session::new(model, bytemuck::cast_slice_mut(&mut memory)).unwrap();
-    session.set_pixels(&fs::read(folder.join("image.bin")).unwrap()).unwrap();
-    session.run();
-    let lines = session.top_k::<3>().into_iter().map(|best| {
-        let percent = (session.probability(best.class) * 100.0 + 0.5) as u32;
-        format!("class {} ({}): {percent} %\n", best.class, session.model().label(best.class).unwrap_or("-"))
+    let mut session = Session::open(model, bytemuck::cast_slice_mut(&mut memory)).unwrap();
+    let output = session.infer(Pixels(&fs::read(folder.join("image.bin")).unwrap())).unwrap();
+    let lines = output.top_k::<3>().into_iter().map(|best| {
+        let percent = (best.probability * 100.0 + 0.5) as u32;
+        format!("class {} ({}): {percent} %\n", best.class, best.label.unwrap_or("-"))
     });
     assert_eq!(said, lines.collect::<String>());
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use kinglet::format::{About, ModelSpec, PortSpec, StepSpec};
 use kinglet::memory::Region;
-use kinglet::{Model, Place, Session, Tensor};
+use kinglet::{Model, Place, RawWith, Session, Tensor};
 
 /// All model files under `folder`.
 fn model_files(folder: &Path) -> Vec<PathBuf> {
@@ -93,16 +93,17 @@ fn run(bytes: &[u8]) -> Vec<Vec<u8>> {
     bytemuck::cast_slice_mut::<_, u8>(&mut file)[..bytes.len()].copy_from_slice(bytes);
     let model = Model::new(&bytemuck::cast_slice(&file)[..bytes.len()]).unwrap();
     let mut arena = vec![0x5a5a_5a5au128; model.arena_len().div_ceil(16)];
-    let mut session = Session::new(model, bytemuck::cast_slice_mut(&mut arena)).unwrap();
+    let mut session = Session::open(model, bytemuck::cast_slice_mut(&mut arena)).unwrap();
     let mut state = 1u32;
     (0..4)
         .map(|_| {
-            session.input_bytes_mut().iter_mut().for_each(|byte| {
-                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                *byte = (state >> 24) as u8;
+            let random = RawWith(|bytes: &mut [u8]| {
+                bytes.iter_mut().for_each(|byte| {
+                    state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    *byte = (state >> 24) as u8;
+                });
             });
-            session.run();
-            session.output_bytes().to_vec()
+            session.infer(random).unwrap().bytes().to_vec()
         })
         .collect()
 }

@@ -11,9 +11,8 @@
 //! let mut camera = Mega::new(spi, delay, Size::Square96, PixelFormat::Rgb565Be).ok()?;
 //! let crop = Crop::centre(camera.frame(), session.model().input().shape);
 //! loop {
-//!     capture(&mut camera, crop, &mut lines, session).ok()?;
-//!     session.run();
-//!     let best = session.top_k::<1>();
+//!     let inference = capture(&mut camera, crop, &mut lines, session).ok()?;
+//!     let best = inference.finish().ok()?.best();
 //! }
 //! # }
 //! ```
@@ -22,8 +21,10 @@
 
 use core::fmt;
 
-use crate::error::SessionError;
+use crate::inference::Inference;
+use crate::input::InputError;
 use crate::kernels::Backend;
+use crate::model::Model;
 use crate::pixels::ChannelOrder;
 use crate::session::Session;
 use crate::tensor::Shape;
@@ -252,7 +253,7 @@ pub enum CaptureError<E> {
         row: usize,
     },
     /// The model takes no pixels.
-    Session(SessionError),
+    Input(InputError),
 }
 
 impl<E: fmt::Debug> fmt::Display for CaptureError<E> {
@@ -264,7 +265,7 @@ impl<E: fmt::Debug> fmt::Display for CaptureError<E> {
             CaptureError::Lines { line, row } => {
                 write!(f, "a line needs {line} bytes and a row {row} elements: Lines::<{line}, {row}>")
             }
-            CaptureError::Session(error) => error.fmt(f),
+            CaptureError::Input(error) => error.fmt(f),
         }
     }
 }
@@ -280,8 +281,7 @@ enum Wanted {
 }
 
 impl Wanted {
-    fn of<B: Backend, L: Linked>(session: &Session<'_, B, L>) -> Option<Self> {
-        let model = session.model();
+    fn of<M: Linked>(model: &Model<'_, M>) -> Option<Self> {
         let order = model.pixels().map(|tables| tables.order);
         match (model.input().shape.c, order) {
             (1, _) => Some(Wanted::Luma),
@@ -337,25 +337,23 @@ fn add<const C: usize>(sums: &mut [u32], crop: Crop, weight: u32, pixel: impl Fn
     }
 }
 
-/// Takes an image and fills the session's input from it: `crop` scaled to the input's size, each element the mean over the area
-/// that it covers, rounded to the nearest byte, then through the model's table ([`Session::set_pixels`]).
-///
-/// Takes some 30 instructions for each pixel and channel of the crop. The input must not be in use: before the first step, or
-/// after the last.
+/// Takes an image and begins an inference on it: `crop` scaled to the input's size, each element the mean over the area that it
+/// covers, rounded to the nearest byte, then through the model's table ([`Session::pixel_rows`]). Takes some 30 instructions for
+/// each pixel and channel of the crop.
 ///
 /// # Errors
-/// The camera's, and what does not fit: see [`CaptureError`]. The input is then filled in part.
-pub fn capture<S: FrameSource, B: Backend, L: Linked, const LINE: usize, const ROW: usize>(
+/// The camera's, and what does not fit: see [`CaptureError`].
+pub fn capture<'s, S: FrameSource, M: Linked, B: Backend, const LINE: usize, const ROW: usize>(
     source: &mut S,
     crop: Crop,
     lines: &mut Lines<LINE, ROW>,
-    session: &mut Session<'_, B, L>,
-) -> Result<(), CaptureError<S::Error>> {
+    session: &'s mut Session<'_, M, B>,
+) -> Result<Inference<'s, M, B>, CaptureError<S::Error>> {
     let (frame, input) = (source.frame(), session.model().input().shape);
     if !crop.is_within(frame) {
         return Err(CaptureError::Crop);
     }
-    let wanted = Wanted::of(session).ok_or(CaptureError::Channels)?;
+    let wanted = Wanted::of(session.model()).ok_or(CaptureError::Channels)?;
     let row_len = (input.w as usize).saturating_mul(wanted.channels());
     let (Some(line), Some(sums), Some(pixels)) =
         (lines.line.get_mut(..frame.line_len()), lines.sums.get_mut(..row_len), lines.pixels.get_mut(..row_len))
@@ -368,7 +366,8 @@ pub fn capture<S: FrameSource, B: Backend, L: Linked, const LINE: usize, const R
     }
     // Down, as across: a line is as many units high as the input has rows, a row as many as the crop has lines.
     let area = crop.width.wrapping_mul(crop.height);
-    let (mut row, mut room) = (0, crop.height);
+    let mut room = crop.height;
+    let mut rows = session.pixel_rows();
     sums.fill(0);
     for _ in 0..crop.height {
         source.line(line).map_err(CaptureError::Camera)?;
@@ -383,10 +382,10 @@ pub fn capture<S: FrameSource, B: Backend, L: Linked, const LINE: usize, const R
                     *pixel = sum.wrapping_add(area / 2).checked_div(area).unwrap_or(0) as u8;
                     *sum = 0;
                 }
-                session.set_pixel_row(row, pixels).map_err(CaptureError::Session)?;
-                (row, room) = (row.wrapping_add(1), crop.height);
+                rows.push(pixels).map_err(CaptureError::Input)?;
+                room = crop.height;
             }
         }
     }
-    Ok(())
+    rows.start().map_err(CaptureError::Input)
 }

@@ -25,12 +25,11 @@ use embedded_io::{Read, Write};
 use super::frame::{self, Decoder, PAYLOAD};
 use super::{Clock, NoPin};
 use crate::format::crc32;
-use crate::kernels::Backend;
-use crate::uses::Linked;
-use crate::{Observer, Session, StepEvent};
+use crate::kernels::{Active, Backend};
+use crate::{Dynamic, InferError, InputError, Linked, Observer, Pixels, Session, StepEvent};
 
 /// The version of this protocol.
-pub const VERSION: u8 = 3;
+pub const VERSION: u8 = 4;
 /// Who are you?
 pub const HELLO: u8 = 1;
 /// Here is a part of the input.
@@ -79,6 +78,26 @@ pub enum Refusal {
     },
     /// The flash cannot be erased, or does not hold what was written.
     Flash,
+    /// The inference ended in a fault: the device's memory or flash is no longer what it was.
+    Fault {
+        /// The step, counted from 0.
+        step: u32,
+    },
+}
+
+impl From<InputError> for Refusal {
+    fn from(_: InputError) -> Self {
+        Refusal::Lost
+    }
+}
+
+impl From<InferError> for Refusal {
+    fn from(error: InferError) -> Self {
+        match error {
+            InferError::Input(error) => error.into(),
+            InferError::Fault { step } => Refusal::Fault { step: step as u32 },
+        }
+    }
 }
 
 impl Refusal {
@@ -94,6 +113,7 @@ impl Refusal {
             Refusal::Room { needed, given } => (3, needed, given),
             Refusal::Invalid { at } => (4, at, 0),
             Refusal::Flash => (5, 0, 0),
+            Refusal::Fault { step } => (6, step, 0),
         };
         let ([a0, a1, a2, a3], [b0, b1, b2, b3]) = (u32::to_le_bytes(a), u32::to_le_bytes(b));
         [code, a0, a1, a2, a3, b0, b1, b2, b3]
@@ -110,6 +130,7 @@ impl Refusal {
             3 => Some(Refusal::Room { needed: a, given: b }),
             4 => Some(Refusal::Invalid { at: a }),
             5 => Some(Refusal::Flash),
+            6 => Some(Refusal::Fault { step: a }),
             _ => None,
         }
     }
@@ -236,10 +257,10 @@ impl Announcement {
 /// # }
 /// ```
 #[derive(Debug)]
-pub struct Server<'b, 'm, L, C, B, P, M: Linked> {
+pub struct Server<'b, 'm, L, C, P = NoPin, M: Linked = Dynamic, B = Active> {
     pub(super) line: L,
     pub(super) clock: C,
-    pub(super) session: Session<'m, B, M>,
+    pub(super) session: Session<'m, M, B>,
     pub(super) input: &'b mut [u8],
     /// The CRC-32 of each step's output in the last inference.
     pub(super) sums: &'b mut [u32],
@@ -260,13 +281,13 @@ pub(super) struct Loaded {
     pub check: u32,
 }
 
-impl<'b, 'm, L: Read + Write, C: Clock, B: Backend, M: Linked> Server<'b, 'm, L, C, B, NoPin, M> {
+impl<'b, 'm, L: Read + Write, C: Clock, M: Linked, B: Backend> Server<'b, 'm, L, C, NoPin, M, B> {
     /// `input` has room for the model's pixels, `sums` for as many checksums as it has steps; what is missing is refused to the
     /// host, or left out.
     pub const fn new(
         line: L,
         clock: C,
-        session: Session<'m, B, M>,
+        session: Session<'m, M, B>,
         input: &'b mut [u8],
         sums: &'b mut [u32],
         board: &'b str,
@@ -275,13 +296,13 @@ impl<'b, 'm, L: Read + Write, C: Clock, B: Backend, M: Linked> Server<'b, 'm, L,
     }
 
     /// With a pin that is high while an inference runs.
-    pub fn trigger<P: OutputPin>(self, pin: P) -> Server<'b, 'm, L, C, B, P, M> {
+    pub fn trigger<P: OutputPin>(self, pin: P) -> Server<'b, 'm, L, C, P, M, B> {
         let Self { line, clock, session, input, sums, board, pin: NoPin, loaded } = self;
         Server { line, clock, session, input, sums, board, pin, loaded }
     }
 }
 
-impl<L: Read + Write, C: Clock, B: Backend, P: OutputPin, M: Linked> Server<'_, '_, L, C, B, P, M> {
+impl<L: Read + Write, C: Clock, P: OutputPin, M: Linked, B: Backend> Server<'_, '_, L, C, P, M, B> {
     /// Answers questions until the line fails.
     ///
     /// # Errors
@@ -325,13 +346,13 @@ impl<L: Read + Write, C: Clock, B: Backend, P: OutputPin, M: Linked> Server<'_, 
                 written.ok_or(Refusal::Unfit)
             }
             (RUN, Some((check, _))) => match self.run(check) {
-                Some((ticks, check)) => {
+                Ok((ticks, check)) => {
                     let parts = [&head[..], &ticks.to_le_bytes(), &check.to_le_bytes()];
                     return frame::send(&mut self.line, &parts);
                 }
-                None => Err(Refusal::Lost),
+                Err(refusal) => Err(refusal),
             },
-            (OUTPUT, Some((offset, _))) => match self.session.output_bytes().get(offset as usize..) {
+            (OUTPUT, Some((offset, _))) => match self.session.output().and_then(|o| o.bytes().get(offset as usize..)) {
                 Some(rest) => {
                     let some = rest.get(..PAYLOAD - HEAD).unwrap_or(rest);
                     return frame::send(&mut self.line, &[&head, some]);
@@ -376,22 +397,19 @@ impl<L: Read + Write, C: Clock, B: Backend, P: OutputPin, M: Linked> Server<'_, 
     }
 
     /// Runs the input if it is the one with this CRC-32: the ticks that it took, and the CRC-32 of the output.
-    fn run(&mut self, check: u32) -> Option<(u64, u32)> {
-        let input = self.input.get(..self.session.model().input().shape.len() as usize)?;
-        if crc32(0, input) != check {
-            return None;
-        }
-        // Once for the checksums, and once undisturbed: the arena's input does not outlive an inference.
-        self.session.set_pixels(input).ok()?;
-        self.session.run_observed(&mut Sums(self.sums));
-        self.session.set_pixels(input).ok()?;
+    fn run(&mut self, check: u32) -> Result<(u64, u32), Refusal> {
+        let input = self.input.get(..self.session.model().input().shape.len() as usize);
+        let input = Pixels(input.filter(|input| crc32(0, input) == check).ok_or(Refusal::Lost)?);
+        // Once for the checksums, and once undisturbed.
+        self.session.start(input)?.observe(Sums(self.sums)).finish()?;
+        let inference = self.session.start(input)?;
         // An inference does not depend on the pin.
         let _ = self.pin.set_high();
         let before = self.clock.ticks();
-        self.session.run();
+        let output = inference.finish();
         let ticks = self.clock.ticks().saturating_sub(before);
         let _ = self.pin.set_low();
-        Some((ticks, crc32(0, self.session.output_bytes())))
+        Ok((ticks, crc32(0, output?.bytes())))
     }
 }
 
@@ -400,9 +418,9 @@ impl<L: Read + Write, C: Clock, B: Backend, P: OutputPin, M: Linked> Server<'_, 
 pub struct Sums<'s>(pub &'s mut [u32]);
 
 impl Observer for Sums<'_> {
-    fn step(&mut self, event: &StepEvent<'_>) {
-        if let Some(sum) = self.0.get_mut(event.index) {
-            let before = if event.rows.start == 0 { 0 } else { *sum };
+    fn end(&mut self, event: &StepEvent<'_>) {
+        if let Some(sum) = self.0.get_mut(event.index()) {
+            let before = if event.rows().start == 0 { 0 } else { *sum };
             *sum = event.checksum(before);
         }
     }

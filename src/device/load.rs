@@ -32,12 +32,12 @@ pub(super) const fn aligned(len: u32) -> u32 {
 }
 
 /// Bytes of memory that a [`Loader`] needs for a model in RAM: its file, its arena and an input.
-pub fn needed<L: Linked>(model: &Model<'_, L>) -> u32 {
+pub fn needed<M: Linked>(model: &Model<'_, M>) -> u32 {
     aligned(model.file_len() as u32).saturating_add(working(model))
 }
 
 /// Bytes of memory that a [`Loader`] needs for a model in flash: its arena and an input.
-pub fn working<L: Linked>(model: &Model<'_, L>) -> u32 {
+pub fn working<M: Linked>(model: &Model<'_, M>) -> u32 {
     aligned(model.arena_len() as u32).saturating_add(model.input().shape.len())
 }
 
@@ -47,7 +47,7 @@ pub fn working<L: Linked>(model: &Model<'_, L>) -> u32 {
 /// # use kinglet::device::{Clock, load::Loader};
 /// # use kinglet::slots::{Mapped, Slots};
 /// # fn demo(line: impl embedded_io::Read + embedded_io::Write, clock: impl Clock) {
-/// static MEMORY: kinglet::Arena<100_000> = kinglet::Arena::new();
+/// static MEMORY: kinglet::Arena<[u8; 100_000]> = kinglet::Arena::new();
 /// let mut sums = [0; 256];
 /// let error = Loader::new(line, clock, MEMORY.take().unwrap(), &mut sums, "my-board").serve();
 /// # }
@@ -201,5 +201,5 @@ fn open(held: Held<'_>) -> Option<(Session<'_>, &mut [u8], u32)> {
     let model: Model<'_> = Model::new(file).ok()?;
     let (arena, input) = rest.split_at_mut_checked(aligned(model.arena_len() as u32) as usize)?;
     let input = input.get_mut(..model.input().shape.len() as usize)?;
-    Some((Session::new(model, arena).ok()?, input, check))
+    Some((Session::open(model, arena).ok()?, input, check))
 }

@@ -14,9 +14,9 @@ use embedded_io::{Read, Write, WriteFmtError};
 use heapless::Vec;
 
 use super::Clock;
-use crate::Session;
 use crate::kernels::Backend;
 use crate::uses::Linked;
+use crate::{InferError, Pixels, Session};
 
 /// The most bytes of a command, without its `%`.
 const COMMAND_LEN: usize = 80;
@@ -47,25 +47,25 @@ pub trait Subject {
     fn input_len(&self) -> usize;
 
     /// Runs one inference on an input of that length.
-    fn infer(&mut self, input: &[u8]);
+    ///
+    /// # Errors
+    /// When there is no output to be had.
+    fn infer(&mut self, input: &[u8]) -> Result<(), InferError>;
 
     /// Classes.
     fn classes(&self) -> usize;
 
-    /// The probability of a class after the last inference.
+    /// The probability of a class after the last inference; 0 when there is none.
     fn probability(&self, class: usize) -> f32;
 }
 
-impl<B: Backend, L: Linked> Subject for Session<'_, B, L> {
+impl<M: Linked, B: Backend> Subject for Session<'_, M, B> {
     fn input_len(&self) -> usize {
         self.model().input().shape.len() as usize
     }
 
-    /// Gives the pixels to the model each time: the arena that they lie in is reused by later steps.
-    fn infer(&mut self, input: &[u8]) {
-        if self.set_pixels(input).is_ok() {
-            self.run();
-        }
+    fn infer(&mut self, input: &[u8]) -> Result<(), InferError> {
+        Session::infer(self, Pixels(input)).map(|_| ())
     }
 
     fn classes(&self) -> usize {
@@ -73,7 +73,7 @@ impl<B: Backend, L: Linked> Subject for Session<'_, B, L> {
     }
 
     fn probability(&self, class: usize) -> f32 {
-        Session::probability(self, class)
+        self.output().and_then(|output| output.probability(class)).unwrap_or(0.0)
     }
 }
 
@@ -311,14 +311,22 @@ impl<'b, L: Read + Write, T: Timestamp, S: Subject> Mlperf<'b, L, T, S> {
             return self.say(format_args!("e-[The model takes {needed} bytes, {filled} were loaded]"));
         }
         self.say(format_args!("m-warmup-start-{warm_up}"))?;
-        (0..warm_up).for_each(|_| self.subject.infer(self.buffer.get(..filled).unwrap_or_default()));
+        let warmed_up = self.run(warm_up);
         self.say(format_args!("m-warmup-done"))?;
         self.say(format_args!("m-infer-start-{count}"))?;
         self.stamp()?;
-        (0..count).for_each(|_| self.subject.infer(self.buffer.get(..filled).unwrap_or_default()));
+        let ran = self.run(count);
         self.stamp()?;
         self.say(format_args!("m-infer-done"))?;
-        self.results()
+        match warmed_up.and(ran) {
+            Ok(()) => self.results(),
+            Err(error) => self.say(format_args!("e-[{error}]")),
+        }
+    }
+
+    fn run(&mut self, count: i32) -> Result<(), InferError> {
+        let input = self.buffer.get(..self.filled).unwrap_or_default();
+        (0..count).try_for_each(|_| self.subject.infer(input))
     }
 
     fn results(&mut self) -> Result<(), L::Error> {

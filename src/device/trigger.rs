@@ -37,14 +37,14 @@ impl OutputPin for NoPin {
 /// An observer that drives a pin, and tells another observer all it sees. What the pin has to say of failures is ignored: an
 /// inference does not depend on it.
 ///
-/// For a whole inference no observer is needed: set the pin, [`run`](crate::Session::run), clear it.
+/// For a whole inference no observer is needed: set the pin, [`finish`](crate::Inference::finish), clear it.
 ///
 /// ```
 /// # use kinglet::device::{Trigger, When};
-/// # fn demo(session: &mut kinglet::Session<'_>, pin: impl embedded_hal::digital::OutputPin) {
-/// let mut trigger = Trigger::new(pin, When::Step(3));
-/// session.run_observed(&mut trigger);
-/// # }
+/// # use kinglet::{InferError, Pixels, Session};
+/// # fn demo(session: &mut Session<'_>, image: &[u8], pin: impl embedded_hal::digital::OutputPin) -> Result<(), InferError> {
+/// let output = session.start(Pixels(image))?.observe(Trigger::new(pin, When::Step(3))).finish()?;
+/// # Ok(()) }
 /// ```
 #[derive(Debug)]
 pub struct Trigger<P, O = ()> {
@@ -80,23 +80,17 @@ impl<P: OutputPin, O> Trigger<P, O> {
 }
 
 impl<P: OutputPin, O: Observer> Observer for Trigger<P, O> {
-    fn begin(&mut self, index: usize) {
-        self.then.begin(index);
-        if self.marks(index) {
+    fn begin(&mut self, step: usize) {
+        self.then.begin(step);
+        if self.marks(step) {
             let _ = self.pin.set_high();
         }
     }
 
-    fn now(&mut self) -> u32 {
-        self.then.now()
-    }
-
-    fn step(&mut self, event: &StepEvent<'_>) {
-        if self.marks(event.index) {
+    fn end(&mut self, event: &StepEvent<'_>) {
+        if self.marks(event.index()) {
             let _ = self.pin.set_low();
         }
-        if self.then.observes() {
-            self.then.step(event);
-        }
+        self.then.end(event);
     }
 }

@@ -9,8 +9,8 @@ use kinglet::ops::{
     Softmax, SoftmaxFloat16, SoftmaxInt16, Sub,
 };
 use kinglet::{
-    Channel, Channels, Clamp, DType, Model, Multiplier, Padding, QuantParams, Rounding, Session, Shape, WideChannel,
-    Window, f16,
+    Channel, Channels, Clamp, DType, Model, Multiplier, Padding, QuantParams, Raw, Rounding, Session, Shape,
+    WideChannel, Window, f16,
 };
 
 use super::common;
@@ -276,7 +276,8 @@ fn every_operator_is_refused_or_runs() {
             match Model::new(bytes) {
                 Ok(model) if model.arena_len() < 1 << 20 && model.macs() < 1 << 24 => {
                     let arena = aligned(&mut memory, model.arena_len());
-                    Session::new(model, arena).unwrap().run();
+                    let input = vec![0; model.input().span() as usize];
+                    Session::open(model, arena).unwrap().infer(Raw(&input)).unwrap();
                     ran += 1;
                 }
                 Ok(_) => {}

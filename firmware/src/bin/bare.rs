@@ -4,21 +4,21 @@
 
 use core::hint::black_box;
 
-use kinglet::{Arena, Session};
+use kinglet::{Arena, RawWith, Session};
 use kinglet_firmware::{fault, start};
 
-kinglet_firmware::model!(static MODEL);
-static ARENA: Arena<{ MODEL.arena_len() }> = Arena::new();
+kinglet_firmware::model!(Network);
+static ARENA: Arena<Network> = Arena::new();
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
     start();
-    if let Some(arena) = ARENA.take()
-        && let Ok(mut session) = Session::new(MODEL, arena)
-    {
-        black_box(session.input_mut());
-        session.run();
-        black_box(session.output());
+    if let Some(arena) = ARENA.take() {
+        let mut session = Session::<Network>::new(arena);
+        let input = RawWith(|input: &mut [u8]| {
+            black_box(input);
+        });
+        let _ = black_box(session.infer(input).map(|output| output.bytes()));
     }
     fault::exit(fault::OK)
 }

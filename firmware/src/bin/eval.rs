@@ -5,15 +5,15 @@
 use kinglet::Arena;
 use kinglet_firmware::{evaluate::evaluate, fault, report::Record, start};
 
-kinglet_firmware::model!(static MODEL);
-static FRAME: Arena<{ MODEL.input().span() as usize }> = Arena::new();
-static RECORDS: [Record; MODEL.step_count()] = [const { Record::new() }; MODEL.step_count()];
+kinglet_firmware::model!(Network);
+static FRAME: Arena<[u8; Network::MODEL.input().span() as usize]> = Arena::new();
+static RECORDS: [Record; Network::MODEL.step_count()] = [const { Record::new() }; Network::MODEL.step_count()];
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
     start();
-    let (Some(arena), Some(frame)) = (kinglet_firmware::arena!(MODEL), FRAME.take()) else {
+    let (Some(arena), Some(frame)) = (kinglet_firmware::arena!(Network), FRAME.take()) else {
         fault::exit(fault::FAILED)
     };
-    fault::exit(evaluate(MODEL, arena, frame, &RECORDS))
+    fault::exit(evaluate::<Network>(arena, frame, &RECORDS))
 }

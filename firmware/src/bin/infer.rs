@@ -5,14 +5,14 @@
 use kinglet::Arena;
 use kinglet_firmware::{fault, infer::infer, start};
 
-kinglet_firmware::model!(static MODEL);
-static FRAME: Arena<{ MODEL.input().span() as usize }> = Arena::new();
+kinglet_firmware::model!(Network);
+static FRAME: Arena<[u8; Network::MODEL.input().span() as usize]> = Arena::new();
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
     start();
-    let (Some(arena), Some(frame)) = (kinglet_firmware::arena!(MODEL), FRAME.take()) else {
+    let (Some(arena), Some(frame)) = (kinglet_firmware::arena!(Network), FRAME.take()) else {
         fault::exit(fault::FAILED)
     };
-    fault::exit(infer(MODEL, arena, frame))
+    fault::exit(infer::<Network>(arena, frame))
 }

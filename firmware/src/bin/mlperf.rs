@@ -6,11 +6,11 @@ use kinglet::Arena;
 use kinglet::device::{Lap, Mlperf};
 use kinglet_firmware::{arena, board, clock, fault, start};
 
-kinglet_firmware::model!(static MODEL);
-static INPUT: Arena<{ MODEL.input().shape.len() as usize }> = Arena::new();
+kinglet_firmware::model!(Network);
+static INPUT: Arena<[u8; Network::MODEL.input().shape.len() as usize]> = Arena::new();
 
 /// The benchmark's task, by the input that it has.
-const TASK: &str = match MODEL.input().shape.len() {
+const TASK: &str = match Network::MODEL.input().shape.len() {
     27_648 => "vww01",
     _ => "ic01",
 };
@@ -18,11 +18,11 @@ const TASK: &str = match MODEL.input().shape.len() {
 #[cortex_m_rt::entry]
 fn main() -> ! {
     start();
-    let (Some(arena), Some(input), Some(line)) = (kinglet_firmware::arena!(MODEL), INPUT.take(), board::serial())
+    let (Some(arena), Some(input), Some(line)) = (kinglet_firmware::arena!(Network), INPUT.take(), board::serial())
     else {
         fault::exit(fault::FAILED)
     };
-    let Some(session) = arena::session(MODEL, arena) else { fault::exit(fault::BAD_INPUT) };
+    let session = arena::session::<Network>(arena);
     clock::start();
     let mut monitor = Mlperf::new(line, Lap(clock::Ticks), session, input, board::NAME, TASK);
     monitor.serve();

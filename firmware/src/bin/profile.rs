@@ -5,16 +5,16 @@
 use kinglet::Arena;
 use kinglet_firmware::{fault, profile::profile, report::Record, start};
 
-kinglet_firmware::model!(static MODEL);
-static FRAME: Arena<{ MODEL.input().span() as usize }> = Arena::new();
-static RECORDS: [Record; MODEL.step_count()] = [const { Record::new() }; MODEL.step_count()];
-static SUMS: [u32; MODEL.step_count()] = MODEL.step_checksums();
+kinglet_firmware::model!(Network);
+static FRAME: Arena<[u8; Network::MODEL.input().span() as usize]> = Arena::new();
+static RECORDS: [Record; Network::MODEL.step_count()] = [const { Record::new() }; Network::MODEL.step_count()];
+static SUMS: [u32; Network::MODEL.step_count()] = Network::MODEL.step_checksums();
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
     start();
-    let (Some(arena), Some(frame)) = (kinglet_firmware::arena!(MODEL), FRAME.take()) else {
+    let (Some(arena), Some(frame)) = (kinglet_firmware::arena!(Network), FRAME.take()) else {
         fault::exit(fault::FAILED)
     };
-    fault::exit(profile(MODEL, arena, frame, &RECORDS, &SUMS))
+    fault::exit(profile::<Network>(arena, frame, &RECORDS, &SUMS))
 }

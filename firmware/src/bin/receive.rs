@@ -2,22 +2,24 @@
 #![no_std]
 #![no_main]
 
+use kinglet::Once;
 use kinglet::device::load::Loader;
 use kinglet_firmware::{arena, board, clock, fault, report, start};
 
 /// How many steps' checksums are kept.
 const STEPS: usize = 256;
+static SUMS: Once<[u32; STEPS]> = Once::new([0; STEPS]);
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
-    // The entry point is called once, and cortex-m-rt makes this a static of it.
-    static mut SUMS: [u32; STEPS] = [0; STEPS];
     start();
     report::board();
-    let (Some(memory), Some(line), Some(pin)) = (arena::rest(), board::serial(), board::trigger()) else {
+    let (Some(memory), Some(sums), Some(line), Some(pin)) =
+        (arena::rest(), SUMS.take(), board::serial(), board::trigger())
+    else {
         fault::exit(fault::FAILED)
     };
     clock::start();
-    Loader::new(line, clock::Ticks, memory, SUMS, board::NAME).trigger(pin).serve();
+    Loader::new(line, clock::Ticks, memory, sums, board::NAME).trigger(pin).serve();
     fault::exit(fault::FAILED)
 }

@@ -2,24 +2,23 @@
 #![no_std]
 #![no_main]
 
-use kinglet::Arena;
 use kinglet::device::link::Server;
+use kinglet::{Arena, Once};
 use kinglet_firmware::{arena, board, clock, fault, start};
 
-kinglet_firmware::model!(static MODEL);
-static INPUT: Arena<{ MODEL.input().shape.len() as usize }> = Arena::new();
+kinglet_firmware::model!(Network);
+static INPUT: Arena<[u8; Network::MODEL.input().shape.len() as usize]> = Arena::new();
+static SUMS: Once<[u32; Network::MODEL.step_count()]> = Once::new([0; Network::MODEL.step_count()]);
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
-    // The entry point is called once, and cortex-m-rt makes this a static of it.
-    static mut SUMS: [u32; MODEL.step_count()] = [0; MODEL.step_count()];
     start();
-    let (Some(arena), Some(input)) = (kinglet_firmware::arena!(MODEL), INPUT.take()) else {
+    let (Some(arena), Some(input), Some(sums)) = (kinglet_firmware::arena!(Network), INPUT.take(), SUMS.take()) else {
         fault::exit(fault::FAILED)
     };
     let (Some(line), Some(pin)) = (board::serial(), board::trigger()) else { fault::exit(fault::FAILED) };
-    let Some(session) = arena::session(MODEL, arena) else { fault::exit(fault::BAD_INPUT) };
+    let session = arena::session::<Network>(arena);
     clock::start();
-    Server::new(line, clock::Ticks, session, input, SUMS, board::NAME).trigger(pin).serve();
+    Server::new(line, clock::Ticks, session, input, sums, board::NAME).trigger(pin).serve();
     fault::exit(fault::FAILED)
 }

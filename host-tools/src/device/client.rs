@@ -8,7 +8,7 @@ use kinglet::device::frame::{self, Decoder};
 use kinglet::device::link::{self, About, CHUNK, HEAD, Refusal, Sums};
 use kinglet::device::load;
 use kinglet::format::crc32;
-use kinglet::{Model, Session};
+use kinglet::{Model, Pixels, Session};
 
 use crate::data::Split;
 use crate::elements::to_elements;
@@ -71,7 +71,14 @@ impl<L: Read + Write> Client<L> {
     pub fn hello(&mut self) -> Result<Introduction> {
         let answer = self.ask(link::HELLO, &[], ANSWER)?;
         let answer = answer.map_err(|refusal| refused("to introduce itself", refusal))?;
-        let broken = || format!("the device's introduction is not of protocol version {}", link::VERSION);
+        let spoken = answer.first().copied().unwrap_or_default();
+        ensure!(
+            spoken == link::VERSION,
+            "the device's program speaks version {spoken} of the line's protocol, this program version {}: flash the \
+             device anew with firmware of this version",
+            link::VERSION
+        );
+        let broken = || "the device's introduction is cut off";
         let (about, names) = answer.split_first_chunk::<{ About::LEN }>().with_context(broken)?;
         let about = About::from_bytes(about).with_context(broken)?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -152,12 +159,11 @@ impl<L: Read + Write> Client<L> {
     /// When the device does not answer, or the model does not take the pixels.
     pub fn compare(&mut self, session: &mut Session<'_>, pixels: &[u8]) -> Result<(Inference, Option<usize>)> {
         let mut sums = vec![0; session.model().step_count()];
-        session.set_pixels(pixels)?;
-        session.run_observed(&mut Sums(&mut sums));
-        let inference = self.infer(pixels, session.output_bytes().len())?;
+        let host = session.start(Pixels(pixels))?.observe(Sums(&mut sums)).finish()?;
+        let inference = self.infer(pixels, host.bytes().len())?;
         let steps = self.checksums(sums.len())?;
         let step = steps.iter().zip(&sums).position(|(device, host)| device != host);
-        let output = (inference.output != session.output_bytes()).then_some(steps.len());
+        let output = (inference.output != host.bytes()).then_some(steps.len());
         Ok((inference, step.or(output)))
     }
 
@@ -273,6 +279,9 @@ fn refused(what: &str, refusal: Refusal) -> anyhow::Error {
         Refusal::Invalid { at } => {
             anyhow::anyhow!("the device refuses {what}: its runtime, of another version, finds it invalid at byte {at}")
         }
+        Refusal::Fault { step } => anyhow::anyhow!(
+            "the device refuses {what}: step {step} does not run as the model was checked; its memory has changed since"
+        ),
         Refusal::Flash => {
             anyhow::anyhow!("the device refuses {what}: its flash cannot be erased, or does not hold what is written")
         }
@@ -364,7 +373,7 @@ pub fn evaluate(
         client.sent = Some(model.as_bytes().to_vec());
     }
     let mut memory = vec![0u128; model.arena_len().div_ceil(16)];
-    let mut session = Session::new(model, bytemuck::cast_slice_mut(&mut memory))?;
+    let mut session = Session::open(model, bytemuck::cast_slice_mut(&mut memory))?;
     let mut found = Evaluation { device, images: 0, correct: 0, equal: 0, difference: None, ticks: 0, retries: 0 };
     let dtype = model.output().dtype;
     for index in 0..images.len() {

@@ -182,7 +182,7 @@ impl Project<'_> {
                 format!("An image, {} x {} x {} {what}: what a camera would see.", shape.h, shape.w, shape.c),
             ),
             ("image_len", image_len.to_string()),
-            ("set_input", if pixels { "set_pixels" } else { "set_input_bytes" }.to_owned()),
+            ("input", if pixels { "Pixels" } else { "Raw" }.to_owned()),
             ("input", format!("{} x {} x {} {what}", shape.h, shape.w, shape.c)),
             ("tools", tools.to_owned()),
             ("model_flash", grouped(file_len as u64)),

@@ -5,11 +5,11 @@
 mod halved;
 mod random;
 
-use kinglet::Session;
 use kinglet::format::crc32;
 use kinglet::format::layout::{header, step, tensor};
 use kinglet::kernels::algorithms::ConvAlgorithm;
 use kinglet::{DType, Fault, Model};
+use kinglet::{Progress, Raw, Session};
 use kinglet_tools::export::{self, ExportError, Exported, Options};
 use kinglet_tools::network::Network;
 use kinglet_tools::plan::{self, Streaming};
@@ -47,22 +47,18 @@ fn input(model: &Model<'_>, seed: u32) -> Vec<u8> {
 fn run(bytes: &[u8], seed: u32) -> Vec<u8> {
     let model = Model::new(bytes).expect("accepted");
     let mut arena = vec![0x5au128 << 100 | 77; model.arena_len().div_ceil(16)];
-    let mut session = Session::new(model, bytemuck::cast_slice_mut(&mut arena)).expect("fits");
+    let mut session = Session::open(model, bytemuck::cast_slice_mut(&mut arena)).expect("fits");
     let input = input(&model, seed);
-    session.set_input_bytes(&input).expect("fits");
-    session.run();
-    let once = session.output_bytes().to_vec();
-    session.set_input_bytes(&input).expect("fits");
-    session.run();
-    assert_eq!(session.output_bytes(), once, "the second inference");
+    let once = session.infer(Raw(&input)).expect("fits").bytes().to_vec();
+    assert_eq!(session.infer(Raw(&input)).expect("fits").bytes(), once, "the second inference");
     assert_eq!(run_split(&model, &input), once, "in two memories");
-    session.set_input_bytes(&input).expect("fits");
-    for rows in (0..).map(|piece: u32| seed.rotate_left(piece % 32) % 5) {
-        if !session.step_rows(rows) {
+    let mut inference = session.start(Raw(&input)).expect("fits");
+    for rows in (0..).map(|slice: u32| seed.rotate_left(slice % 32) % 5) {
+        if inference.rows(rows) == Progress::Done {
             break;
         }
     }
-    assert_eq!(session.output_bytes(), once, "in pieces");
+    assert_eq!(inference.finish().expect("no fault").bytes(), once, "in slices");
     once
 }
 
@@ -71,10 +67,8 @@ fn run_split(model: &Model<'_>, input: &[u8]) -> Vec<u8> {
     let [mut fast, mut slow] =
         [model.fast_len(), model.slow_len()].map(|len| vec![0x5au128 << 100 | 77; len.div_ceil(16)]);
     let (fast, slow) = (bytemuck::cast_slice_mut(&mut fast), bytemuck::cast_slice_mut(&mut slow));
-    let mut session = Session::split(*model, fast, slow).expect("fits");
-    session.set_input_bytes(input).expect("fits");
-    session.run();
-    session.output_bytes().to_vec()
+    let mut session = Session::open_split(*model, fast, slow).expect("fits");
+    session.infer(Raw(input)).expect("fits").bytes().to_vec()
 }
 
 fn export(network: &Network, streaming: Streaming, ram: Option<u32>, algorithm: Option<ConvAlgorithm>) -> Exported {

@@ -14,7 +14,7 @@ use kinglet::device::camera::{Crop, FrameSource, Lines, PixelFormat, capture};
 use kinglet::device::link::Server;
 use kinglet::device::load::Loader;
 use kinglet::slots::{Mapped, SlotError, Slots};
-use kinglet::{Guard, Model, Session};
+use kinglet::{Guard, Model, Pixels, Progress, Session};
 
 /// Flash at an address, for the linker only.
 struct Flash(&'static mut [u8]);
@@ -123,7 +123,8 @@ impl DelayNs for Now {
 fn photograph(wires: Wires, format: PixelFormat, session: &mut Session<'_>) -> bool {
     let Ok(mut camera) = Mega::new(wires, Now, Size::Square96, format) else { return false };
     let crop = Crop::centre(camera.frame(), session.model().input().shape);
-    capture(&mut camera, crop, &mut Lines::<192, 96>::new(), session).is_ok()
+    let Ok(inference) = capture(&mut camera, crop, &mut Lines::<192, 96>::new(), session) else { return false };
+    inference.finish().is_ok()
 }
 
 /// The update of a model: its generation, and the slots.
@@ -155,27 +156,33 @@ pub fn start(
     assert_eq!(pixels.len(), file.len());
     let Ok(model) = Model::new(file) else { return 0 };
     let session = match slow {
-        Some(slow) => Session::split(model, arena, slow),
-        None => Session::new(model, arena),
+        Some(slow) => Session::open_split(model, arena, slow),
+        None => Session::open(model, arena),
     };
     let Ok(mut session) = session else { return 1 };
-    if session.set_pixels(pixels).is_err() {
+    if session.infer(Pixels(pixels)).is_err() {
         return 2;
     }
+    let Ok(mut values) = session.fill::<u8>() else { return 2 };
+    values.iter_mut().zip(pixels).for_each(|(to, from)| *to = *from);
+    drop(values.start());
     let format = if pixels.len() < 100 { PixelFormat::Rgb565Be } else { PixelFormat::Yuyv };
     if !photograph(Wires(file), format, &mut session) {
         return 3;
     }
-    session.step();
-    while session.step_rows(pixels.len() as u32) {}
+    let Ok(mut inference) = session.start(&[pixels.len() as f32, 1.0]) else { return 2 };
+    inference.step();
+    while let Progress::More = inference.rows(pixels.len() as u32) {}
+    drop(inference);
     let first = model.step_checksums::<4>();
     let mut guard = Guard::new(model, &first);
-    session.run_observed(&mut guard);
+    let Ok(inference) = session.start(&[1i8, 2]) else { return 2 };
+    let Ok(output) = inference.observe(&mut guard).finish() else { return 4 };
     if guard.damaged().is_some() {
         return 4;
     }
-    let percent = session.probability(0) * 100.0;
-    let best = session.top_k::<3>().iter().map(|best| best.class).sum::<usize>().wrapping_add(percent as usize);
+    let percent = output.probability(file.len()).unwrap_or(0.0) * output.scores().sum::<f32>();
+    let best = output.top_k::<3>().iter().map(|best| best.class).sum::<usize>().wrapping_add(percent as usize);
     let Ok((updated, slots)) = update(Flash(flash), file, pixels) else { return 5 };
     let served = Server::new(Line(line), Line(line), session, input, sums, "").serve();
     let loaded = Loader::new(Line(line), Line(line), input, sums, "").serve();

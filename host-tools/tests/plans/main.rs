@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use kinglet::kernels::{Active, Backend};
 use kinglet::memory::{Memory, Region};
 use kinglet::ops::{Io, Operands};
-use kinglet::{DType, Model, Observer, Place, Session, Shape, StepEvent, Tensor};
+use kinglet::{DType, Dynamic, Model, Observer, Place, Raw, Session, Shape, StepEvent, Tensor};
 use kinglet_tools::export::{self, Exported};
 use kinglet_tools::graph::Op;
 use kinglet_tools::lower::{Program, lower};
@@ -86,9 +86,9 @@ fn apart(network: &Network) -> HashMap<usize, Vec<i8>> {
 struct Outputs(HashMap<String, Vec<i8>>);
 
 impl Observer for Outputs {
-    fn step(&mut self, event: &StepEvent<'_>) {
-        let rows = self.0.entry(event.name.to_string()).or_default();
-        event.pixels().for_each(|pixel| rows.extend_from_slice(pixel));
+    fn end(&mut self, event: &StepEvent<'_>) {
+        let rows = self.0.entry(event.name().to_string()).or_default();
+        event.pixels().for_each(|pixel| rows.extend_from_slice(bytemuck::cast_slice(pixel)));
     }
 }
 
@@ -97,18 +97,18 @@ fn first_difference<B: Backend>(network: &Network, bytes: &[u8], expected: &Hash
     let model = Model::new(bytes).unwrap();
     let mut memory = vec![0x5Au8; model.arena_len() + 16];
     let start = memory.as_ptr().align_offset(16);
-    let mut session = Session::<B>::with_backend(model, &mut memory[start..]).unwrap();
-    session.set_input_bytes(bytemuck::cast_slice(&input(network))).unwrap();
+    let mut session = Session::<Dynamic, B>::open_on(model, &mut memory[start..]).unwrap();
     let mut outputs = Outputs::default();
-    session.run_observed(&mut outputs);
+    let input = input(network);
+    let inference = session.start(Raw(bytemuck::cast_slice(&input))).unwrap();
+    let output = inference.observe(&mut outputs).finish().unwrap();
     let differs = |node: &&kinglet_tools::network::Node| {
         let found = outputs.0.get(&node.name);
         node.op != Op::Concat && found != Some(&expected[&node.output])
     };
     let different = network.nodes.iter().find(differs).map(|node| node.name.clone());
     different.or_else(|| {
-        (session.output_bytes() != bytemuck::cast_slice::<i8, u8>(&expected[&network.output]))
-            .then(|| "the output".to_string())
+        (output.bytes() != bytemuck::cast_slice::<i8, u8>(&expected[&network.output])).then(|| "the output".to_string())
     })
 }
 

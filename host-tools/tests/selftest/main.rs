@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use kinglet::kernels::Portable;
 use kinglet::ops::OpKind;
-use kinglet::{DType, Model, Session};
+use kinglet::{DType, Dynamic, Model, Raw, Session};
 use kinglet_tools::device::{self, Build, Program, emulated_boards};
 use kinglet_tools::{elements, export};
 use rand::{RngExt, SeedableRng};
@@ -48,10 +48,9 @@ fn random_input(model: &Model<'_>, rng: &mut ChaCha8Rng) -> Vec<u8> {
 /// The output's bytes by the portable kernels.
 fn infer(model: Model<'_>, input: &[u8]) -> Vec<u8> {
     let mut memory = vec![0u128; model.arena_len().div_ceil(16)];
-    let mut session = Session::<Portable>::with_backend(model, bytemuck::cast_slice_mut(&mut memory)).unwrap();
-    session.set_input_bytes(input).unwrap();
-    session.run();
-    session.output_bytes().to_vec()
+    let memory = bytemuck::cast_slice_mut(&mut memory);
+    let mut session = Session::<Dynamic, Portable>::open_on(model, memory).unwrap();
+    session.infer(Raw(input)).unwrap().bytes().to_vec()
 }
 
 /// The file: `KVEC`, number of cases, offset and length of model, input, output of each; models at multiples of 16.

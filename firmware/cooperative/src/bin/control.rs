@@ -9,13 +9,11 @@
 use core::sync::atomic::{AtomicI32, Ordering};
 
 use cortex_m_rt::{entry, exception};
-use kinglet::kernels::Active;
-use kinglet::uses::Linked;
-use kinglet::{Arena, Session};
+use kinglet::{Arena, Inference, Progress, RawWith, Session};
 use kinglet_cooperative::{Lateness, Motor, exit, instructions, now, since_tick, start, tick};
 
-kinglet::model!(static MODEL = env!("KINGLET_MODEL"));
-static ARENA: Arena<{ MODEL.arena_len() }> = Arena::new();
+kinglet::model!(Network = env!("KINGLET_MODEL"));
+static ARENA: Arena<Network> = Arena::new();
 
 static LATENESS: Lateness = Lateness::new();
 static SPEED: AtomicI32 = AtomicI32::new(0);
@@ -39,36 +37,41 @@ fn SysTick() {
     LATENESS.record(began, since_tick());
 }
 
-/// Runs a piece; whether there is another one.
-fn run<L: Linked>(session: &mut Session<'_, Active, L>, piece: Piece) -> bool {
+/// Runs a piece.
+fn run(inference: &mut Inference<'_, Network>, piece: Piece) -> Progress {
     match piece {
         Piece::Inference => {
-            session.run();
-            false
+            while let Progress::More = inference.step() {}
+            Progress::Done
         }
-        Piece::Step => session.step(),
-        Piece::Rows(rows) => session.step_rows(rows),
+        Piece::Step => inference.step(),
+        Piece::Rows(rows) => inference.rows(rows),
     }
+}
+
+/// An input that needs no file.
+fn ramp(bytes: &mut [u8]) {
+    bytes.iter_mut().zip(0u8..).for_each(|(element, i)| *element = i & 0x3F);
 }
 
 #[entry]
 fn main() -> ! {
     let (Some(arena), Some(core)) = (ARENA.take(), cortex_m::Peripherals::take()) else { exit(1) };
-    let Ok(mut session) = Session::new(MODEL, arena) else { exit(1) };
+    let mut session = Session::<Network>::new(arena);
     start(core.SYST);
     let mut expected = None;
     let mut missed = 0;
     for piece in PIECES {
-        session.input_bytes_mut().iter_mut().zip(0u8..).for_each(|(element, i)| *element = i & 0x3F);
+        let Ok(mut inference) = session.start(RawWith(ramp)) else { exit(1) };
         let (mut pieces, mut longest) = (0u32, 0);
         LATENESS.take();
         loop {
             let before = now();
-            let more = run(&mut session, piece);
+            let progress = run(&mut inference, piece);
             longest = longest.max(now().wrapping_sub(before));
             pieces += 1;
             // Everything else has its turn here: a watchdog, buttons, a radio.
-            if !more {
+            if progress == Progress::Done {
                 break;
             }
         }
@@ -87,7 +90,8 @@ fn main() -> ! {
             control.missed
         );
         missed += control.missed;
-        let best = session.top_k::<1>().first().map(|best| (best.class, best.score));
+        let Ok(output) = inference.finish() else { exit(1) };
+        let best = output.best().map(|best| (best.class, best.score));
         if *expected.get_or_insert(best) != best {
             defmt::error!("another class than before");
             exit(1)

@@ -12,11 +12,11 @@ use embassy_executor::{InterruptExecutor, Spawner};
 use embassy_futures::yield_now;
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use embassy_sync::signal::Signal;
-use kinglet::{Arena, Session};
+use kinglet::{Arena, Progress, RawWith, Session};
 use kinglet_cooperative::{Lateness, Motor, PERIOD, exit, instructions, millis, now, start, tick};
 
-kinglet::model!(static MODEL = env!("KINGLET_MODEL"));
-static ARENA: Arena<{ MODEL.arena_len() }> = Arena::new();
+kinglet::model!(Network = env!("KINGLET_MODEL"));
+static ARENA: Arena<Network> = Arena::new();
 
 /// An interrupt that no device here uses: in it the executor of urgent tasks runs.
 #[derive(Clone, Copy)]
@@ -92,22 +92,24 @@ async fn housekeeping() {
 #[embassy_executor::task]
 async fn classify() {
     let Some(arena) = ARENA.take() else { exit(1) };
-    let Ok(mut session) = Session::new(MODEL, arena) else { exit(1) };
+    let mut session = Session::<Network>::new(arena);
     let (mut expected, mut missed) = (None, 0);
     for rows in [0, 4, 2, 1] {
-        session.input_bytes_mut().iter_mut().zip(0u8..).for_each(|(element, i)| *element = i & 0x3F);
+        // An input that needs no file.
+        let ramp = |bytes: &mut [u8]| bytes.iter_mut().zip(0u8..).for_each(|(element, i)| *element = i & 0x3F);
+        let Ok(mut inference) = session.start(RawWith(ramp)) else { exit(1) };
         for lateness in &LATENESS {
             lateness.take();
         }
-        let (mut longest, mut more) = (0, true);
-        while more {
+        let (mut longest, mut progress) = (0, Progress::More);
+        while progress == Progress::More {
             let before = now();
-            if rows == 0 {
-                session.run();
-                more = false;
+            progress = if rows == 0 {
+                while let Progress::More = inference.step() {}
+                Progress::Done
             } else {
-                more = session.step_rows(rows);
-            }
+                inference.rows(rows)
+            };
             longest = longest.max(now().wrapping_sub(before));
             yield_now().await;
         }
@@ -122,7 +124,8 @@ async fn classify() {
         );
         defmt::info!("housekeeping runs={=u32} latest={=u32}", housekeeping.runs, housekeeping.most);
         missed += control.missed;
-        let best = session.top_k::<1>().first().map(|best| (best.class, best.score));
+        let Ok(output) = inference.finish() else { exit(1) };
+        let best = output.best().map(|best| (best.class, best.score));
         if *expected.get_or_insert(best) != best {
             defmt::error!("another class than before");
             exit(1)

@@ -1,0 +1,161 @@
+//! What an inference gives: scores, classes, probabilities.
+
+use heapless::Vec;
+use micromath::F32Ext;
+
+use crate::float16::{self, f16};
+use crate::input::Element;
+use crate::memory::View;
+use crate::model::Model;
+use crate::ops::OpKind;
+use crate::sys::cast;
+use crate::tensor::{DType, Tensor};
+use crate::uses::{Dynamic, Linked};
+
+/// The output of an inference, `H x W x C` elements. It lasts until the session is used again.
+#[derive(Clone, Copy, Debug)]
+pub struct Output<'s, M: Linked = Dynamic> {
+    model: &'s Model<'s, M>,
+    tensor: Tensor,
+    bytes: &'s [i8],
+}
+
+/// A class of an [`Output`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Prediction<'s> {
+    /// The class: its index in the output.
+    pub class: usize,
+    /// What the model calls it, if it has labels.
+    pub label: Option<&'s str>,
+    /// The output element as a real number.
+    pub score: f32,
+    /// [`Output::probability`] of the class.
+    pub probability: f32,
+}
+
+impl<'s, M: Linked> Output<'s, M> {
+    pub(crate) fn new(model: &'s Model<'s, M>, view: View<'s>) -> Self {
+        let tensor = model.output();
+        Self { model, tensor, bytes: view.read(tensor.region()) }
+    }
+
+    /// Shape, element type and quantization.
+    pub fn tensor(&self) -> &Tensor {
+        &self.tensor
+    }
+
+    /// The elements: `i8`, `i16` or [`f16`](crate::f16). `None` when the model's are of another type.
+    pub fn elements<E: Element>(&self) -> Option<&'s [E]> {
+        E::DTYPE.same(self.tensor.dtype).then(|| E::of(self.bytes))
+    }
+
+    /// The elements' bytes in the processor's order, whatever their type.
+    pub fn bytes(&self) -> &'s [u8] {
+        cast::as_u8(self.bytes)
+    }
+
+    /// The elements as real numbers.
+    pub fn scores(&self) -> impl Iterator<Item = f32> + use<'s, M> {
+        let Self { tensor, .. } = *self;
+        self.ordinals().map(move |ordinal| real::<M>(&tensor, ordinal))
+    }
+
+    /// The class with the highest score, of equal ones the first; `None` when there are no elements.
+    pub fn best(&self) -> Option<Prediction<'s>> {
+        self.top_k::<1>().pop()
+    }
+
+    /// The `K` classes with the highest scores, best first, equal ones in their order; fewer when there are fewer.
+    pub fn top_k<const K: usize>(&self) -> Vec<Prediction<'s>, K> {
+        let probability = self.probabilities();
+        let mut predictions = Vec::new();
+        for (class, ordinal) in highest::<K>(self.ordinals()) {
+            let (label, score) = (self.label(class), real::<M>(&self.tensor, ordinal));
+            // There are as many places as classes.
+            let _ = predictions.push(Prediction { class, label, score, probability: probability(ordinal) });
+        }
+        predictions
+    }
+
+    /// The probability of `class`, to show to people: the output itself when the model ends in a softmax, else the softmax of
+    /// its scores with an approximate exponential, good to about a percent. `None` when there is no such class.
+    pub fn probability(&self, class: usize) -> Option<f32> {
+        let ordinal = self.ordinals().nth(class)?;
+        Some(self.probabilities()(ordinal))
+    }
+
+    /// What the model calls class `class`, if it has labels and such a class.
+    pub fn label(&self, class: usize) -> Option<&'s str> {
+        self.model.label(class)
+    }
+
+    /// The elements as integers in the order of their numbers.
+    fn ordinals(&self) -> impl Iterator<Item = i16> + use<'s, M> {
+        let dtype = self.tensor.dtype;
+        let halves = const { M::SET.dtypes.has(DType::F16.code()) } && dtype.same(DType::F16);
+        self.bytes().chunks((dtype.size() as usize).max(1)).map(move |element| match *element {
+            [low, high] if halves => float16::ordinal(f16::from_ne_bytes([low, high])) as i16,
+            [low, high] => i16::from_ne_bytes([low, high]),
+            [byte, ..] => (byte as i8).into(),
+            [] => 0,
+        })
+    }
+
+    /// From an element to its probability.
+    fn probabilities(&self) -> impl Fn(i16) -> f32 + use<M> {
+        let tensor = self.tensor;
+        let best = real::<M>(&tensor, self.ordinals().max().unwrap_or(0));
+        let exp = move |ordinal| F32Ext::exp(real::<M>(&tensor, ordinal) - best);
+        let steps = self.model.step_count();
+        let last = steps.checked_sub(1).and_then(|last| self.model.step(last)).map(|step| step.kind());
+        let sum = match last {
+            Some(OpKind::Softmax | OpKind::SoftmaxInt16 | OpKind::SoftmaxFloat16) => None,
+            _ => Some(self.ordinals().map(exp).sum::<f32>()),
+        };
+        move |ordinal| match sum {
+            Some(sum) => exp(ordinal) / sum,
+            None => real::<M>(&tensor, ordinal),
+        }
+    }
+}
+
+/// The real number of an ordinal, without halves where no model has any.
+fn real<M: Linked>(tensor: &Tensor, ordinal: i16) -> f32 {
+    if const { M::SET.dtypes.has(DType::F16.code()) } {
+        tensor.real(ordinal)
+    } else {
+        tensor.quant.dequantize(ordinal.into())
+    }
+}
+
+/// The `K` highest scores with their classes, best first; equal scores in the order of their classes.
+fn highest<const K: usize>(scores: impl Iterator<Item = i16>) -> Vec<(usize, i16), K> {
+    let mut best: Vec<(usize, i16), K> = Vec::new();
+    for mut candidate in scores.enumerate() {
+        let (_, score) = candidate;
+        // Those already kept stay in order: the candidate takes the first place it deserves, and pushes the rest down.
+        for kept in best.iter_mut().skip_while(|(_, kept)| *kept >= score) {
+            core::mem::swap(kept, &mut candidate);
+        }
+        // When all places are taken, what was pushed out is no longer among the best.
+        let _ = best.push(candidate);
+    }
+    best
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn equals_a_stable_sort(scores in proptest::collection::vec(-4i16..4, 0..20)) {
+            let mut sorted: std::vec::Vec<_> = scores.iter().copied().enumerate().collect();
+            sorted.sort_by_key(|&(_, score)| core::cmp::Reverse(score));
+            sorted.truncate(5);
+            prop_assert_eq!(highest::<5>(scores.iter().copied()).to_vec(), sorted);
+        }
+    }
+}
