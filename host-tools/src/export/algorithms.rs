@@ -22,6 +22,8 @@ pub(super) struct Choice<'n> {
     layers: Vec<Option<(Layer, Vec<Candidate>)>>,
     /// The most scratch that the algorithm of each node may take.
     limits: Vec<usize>,
+    /// The scratch below which no node has to go.
+    floors: Vec<usize>,
     /// The candidate of each node that was chosen last.
     chosen: Vec<Option<Candidate>>,
     /// Bytes of packed weights for all convolutions.
@@ -74,7 +76,11 @@ impl<'n> Choice<'n> {
             None => layers.iter().flatten().filter_map(|(_, list)| smallest_packing(list, options.core)).sum(),
         };
         let (limits, chosen) = (vec![usize::MAX; layers.len()], vec![None; layers.len()]);
-        Self { network, direct, layers, limits, chosen, flash }
+        let floors = layers
+            .iter()
+            .map(|layer| layer.iter().flat_map(|(_, list)| list).map(|candidate| candidate.scratch).min().unwrap_or(0))
+            .collect();
+        Self { network, direct, layers, limits, floors, chosen, flash }
     }
 
     /// Chooses the best algorithms within the limits, and lowers every node to its algorithm.
@@ -92,14 +98,9 @@ impl<'n> Choice<'n> {
         }
     }
 
-    /// Whether a candidate keeps to its node's limit; the one with the least scratch always does.
+    /// Whether a candidate keeps to its node's limit; one at the floor always does.
     fn allows(&self, node: usize, candidate: &Candidate) -> bool {
-        let least = self.least_scratch(node);
-        candidate.scratch <= self.limits[node].max(least)
-    }
-
-    fn least_scratch(&self, node: usize) -> usize {
-        self.layers[node].iter().flat_map(|(_, list)| list).map(|candidate| candidate.scratch).min().unwrap_or(0)
+        candidate.scratch <= self.limits[node].max(self.floors[node])
     }
 
     /// Limits the scratch of convolutions to what is demanded; whether one of them has to change its algorithm for it. Every
@@ -111,7 +112,7 @@ impl<'n> Choice<'n> {
             let output = program.steps[demand.step].output;
             let node = self.network.nodes.iter().position(|node| node.output == output);
             let Some((node, chosen)) = node.and_then(|node| Some((node, self.chosen[node]?))) else { continue };
-            if chosen.scratch > self.least_scratch(node) {
+            if chosen.scratch > self.floors[node] {
                 let below = self.limits[node].min(chosen.scratch - 1);
                 self.limits[node] = below.min(demand.scratch as usize);
                 changed = true;
@@ -128,6 +129,11 @@ impl<'n> Choice<'n> {
             let own = list.filter(|candidate| candidate.algorithm != ConvAlgorithm::Direct);
             *limit = own.map(|candidate| candidate.scratch).min().unwrap_or(0);
         }
+    }
+
+    /// Keeps the limits as floors: what they allow fits, so that no convolution has to do with less.
+    pub(super) fn settle(&mut self) {
+        self.floors.clone_from(&self.limits);
     }
 
     /// Lifts all limits.

@@ -109,6 +109,9 @@ pub fn to_bytes(network: &Network, options: &Options) -> Result<Exported, Export
     choice.apply(&mut nodes);
     let least = smallest(&nodes);
     let ram = options.plan.ram.unwrap_or(least.slow_len());
+    if least.slow_len() <= ram {
+        choice.settle();
+    }
     choice.lift();
     let mut rounds = 0;
     loop {
