@@ -90,7 +90,7 @@ macro_rules! model {
 
         #[allow(long_running_const_eval)]
         impl $crate::Linked for $name {
-            const SET: $crate::uses::Set = $crate::Model::uses_of(include_bytes!($path));
+            const SET: $crate::Set = $crate::Model::uses_of(include_bytes!($path));
         }
 
         impl $crate::Reserve for $name {

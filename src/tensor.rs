@@ -73,7 +73,7 @@ pub enum DType {
     /// Signed 16-bit, `real = q * scale`: the zero point is 0.
     I16,
     /// IEEE 754 half precision, finite; scale 1 and zero point 0. Where an integer stands for an element, as in a
-    /// [`Clamp`](crate::Clamp), it is its [ordinal](float16::ordinal).
+    /// [`Clamp`](crate::quant::Clamp), it is its [ordinal](float16::ordinal).
     F16,
 }
 

@@ -23,7 +23,7 @@ macro_rules! without {
         }
     };
     (window_mut) => {
-        pub(super) const fn window_mut(&mut self) -> Option<&mut $crate::Window> {
+        pub(super) const fn window_mut(&mut self) -> Option<&mut $crate::window::Window> {
             None
         }
     };
@@ -56,7 +56,7 @@ macro_rules! windowed {
             $crate::window::Reach::of(&self.window)
         }
 
-        pub(super) const fn window_mut(&mut self) -> Option<&mut $crate::Window> {
+        pub(super) const fn window_mut(&mut self) -> Option<&mut $crate::window::Window> {
             Some(&mut self.window)
         }
 
