@@ -50,7 +50,7 @@ impl fmt::Display for InputError {
 
 impl core::error::Error for InputError {}
 
-/// An element type of inputs and outputs: `i8`, `i16` and [`f16`].
+/// An element type of inputs and outputs: `i8`, `i16` and [`f16`](struct@f16).
 pub trait Element: memory::Element {
     /// The type in a model file.
     const DTYPE: DType;

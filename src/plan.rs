@@ -11,7 +11,7 @@
 //! 4. Tensors that live at the same moment share no byte, unless one is a part of the other, or one dies at the moment
 //!    whose steps write the other over it.
 //! 5. A step's scratch shares no byte with any living tensor.
-//! 6. Every call keeps its hands off what is needed: see [`check_call`], the one rule for all regions that a call touches.
+//! 6. Every call keeps its hands off what is needed: see `check_call`, the one rule for all regions that a call touches.
 //! 7. Everything lies inside the arena, and nothing across the border of its two memories, if it has two.
 //! 8. The steps of a chain never wait for each other, and no line buffer loses a row that is still needed.
 

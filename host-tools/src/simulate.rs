@@ -1,6 +1,6 @@
 //! The simulator: the very runtime that runs on the device, on the host, over many images at once.
 //!
-//! Elements of every type are 16-bit integers here, see [`elements`](crate::elements).
+//! Elements of every type are 16-bit integers here, see [`elements`].
 
 use anyhow::{Context, Result, ensure};
 use kinglet::kernels::{Active, Backend};

@@ -3,7 +3,7 @@
 //! Adding an operator to the runtime touches its own file and one line in the registry below, which names the element types that
 //! its input may have.
 //!
-//! Every operator file has the same members; [`members`] has what many of them share:
+//! Every operator file has the same members; `members` has what many of them share:
 //!
 //! - `encoding!`, its parameters in the order of the file;
 //! - `check(&Operands)`: the shape rule, the element types and the quantization of the operands;

@@ -10,10 +10,10 @@ use kinglet::sys::cast::{as_i8_mut, i8_as_words_mut};
 
 use crate::{clock, fault, report};
 
-static INPUT: Arena<65_536> = Arena::new();
-static WEIGHTS: Arena<300_032> = Arena::new();
-static OUTPUT: Arena<65_536> = Arena::new();
-static SCRATCH: Arena<24_576> = Arena::new();
+static INPUT: Arena<[u8; 65_536]> = Arena::new();
+static WEIGHTS: Arena<[u8; 300_032]> = Arena::new();
+static OUTPUT: Arena<[u8; 65_536]> = Arena::new();
+static SCRATCH: Arena<[u8; 24_576]> = Arena::new();
 
 /// Memory for kernels to work on, in words.
 struct Buffers {
@@ -50,12 +50,16 @@ impl Random {
     }
 }
 
+/// The words of an arena, the first time.
+fn words<const N: usize>(arena: &'static Arena<[u8; N]>) -> Option<&'static mut [u32]> {
+    arena.take().map(|bytes| i8_as_words_mut(as_i8_mut(bytes)))
+}
+
 /// Compares and counts; the exit code.
 pub fn run() -> i32 {
     report::board();
-    let words = |bytes: Option<&'static mut [u8]>| bytes.map(|bytes| i8_as_words_mut(as_i8_mut(bytes)));
     let (Some(input), Some(weights), Some(output), Some(scratch)) =
-        (words(INPUT.take()), words(WEIGHTS.take()), words(OUTPUT.take()), words(SCRATCH.take()))
+        (words(&INPUT), words(&WEIGHTS), words(&OUTPUT), words(&SCRATCH))
     else {
         return fault::FAILED;
     };

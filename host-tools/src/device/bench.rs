@@ -368,7 +368,7 @@ pub fn all(board: &str, mut progress: impl FnMut(&str)) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// `rows` with those of a board replaced by `fresh` ones, board by board in the order of [`boards`].
+/// `rows` with those of a board replaced by `fresh` ones, board by board in the order of [`boards()`].
 #[must_use]
 pub fn merged(rows: Vec<Row>, fresh: Vec<Row>) -> Vec<Row> {
     let replaced = |board: &str| fresh.iter().any(|row| row.board == board);

@@ -110,7 +110,10 @@ fn arrows(sources: &str) -> Result<Arrows> {
     let mut names: BTreeMap<String, String> = modules.iter().map(|name| (name.clone(), name.clone())).collect();
     for (file, tokens) in &files {
         match path(file, sources).first() {
-            Some(module) => names.extend(macros(tokens).map(|name| (name, module.clone()))),
+            // `model!` and the module `model` have one name: paths through it are taken for the module.
+            Some(module) => macros(tokens).for_each(|name| {
+                names.entry(name).or_insert_with(|| module.clone());
+            }),
             None => names.extend(handed_on(tokens)),
         }
     }
