@@ -13,6 +13,9 @@ use crate::lower::{Lowered, Program};
 use crate::network::Network;
 use crate::plan::Demand;
 
+/// Nodes for each convolution that one round of planning limits: rounds stay few in large networks.
+const SMALL: usize = 64;
+
 /// The algorithms of a network's nodes that were chosen, and how far each may go.
 pub(super) struct Choice<'n> {
     network: &'n Network,
@@ -103,22 +106,26 @@ impl<'n> Choice<'n> {
         candidate.scratch <= self.limits[node].max(self.floors[node])
     }
 
-    /// Limits the scratch of convolutions to what is demanded; whether one of them has to change its algorithm for it. Every
-    /// limit that is set takes the chosen algorithm from a convolution, so this can be true only as often as there are
+    /// Limits the scratch of the convolutions with the most of it among those that are demanded less of, one at a time in small
+    /// networks: what one gives up may be all that the others need. Whether one of them has to change its algorithm for it;
+    /// every limit that is set takes the chosen algorithm from a convolution, so this can be true only as often as there are
     /// candidates.
     pub(super) fn tighten(&mut self, program: &Program<'_>, demands: &[Demand]) -> bool {
-        let mut changed = false;
-        for demand in demands {
-            let output = program.steps[demand.step].output;
-            let node = self.network.nodes.iter().position(|node| node.output == output);
-            let Some((node, chosen)) = node.and_then(|node| Some((node, self.chosen[node]?))) else { continue };
-            if chosen.scratch > self.floors[node] {
-                let below = self.limits[node].min(chosen.scratch - 1);
-                self.limits[node] = below.min(demand.scratch as usize);
-                changed = true;
-            }
+        let mut found: Vec<_> = demands
+            .iter()
+            .filter_map(|demand| {
+                let output = program.steps[demand.step].output;
+                let node = self.network.nodes.iter().position(|node| node.output == output)?;
+                let scratch = self.chosen[node]?.scratch;
+                (scratch > self.floors[node]).then_some((scratch, node))
+            })
+            .collect();
+        found.sort_unstable_by(|a, b| b.cmp(a));
+        found.truncate((self.layers.len() / SMALL).max(1));
+        for &(scratch, node) in &found {
+            self.limits[node] = self.limits[node].min(scratch - 1);
         }
-        changed
+        !found.is_empty()
     }
 
     /// Limits every convolution to the least scratch that an algorithm in the core's own instructions takes: the portable
