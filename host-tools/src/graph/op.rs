@@ -4,6 +4,7 @@ use kinglet::{Activation, Shape, Window, ops};
 
 use super::constants::{Channels, Constants, Spec};
 use super::error::GraphError;
+use super::rearrange::Rearrange;
 
 /// What a node computes, over constants of form `W`.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,15 +62,8 @@ pub enum Op<W: Constants = Spec> {
         /// What the inputs are multiplied with.
         beta: f32,
     },
-    /// Padding with a constant.
-    Pad {
-        /// Elements before, `[h, w, c]`.
-        before: [u32; 3],
-        /// Elements after, `[h, w, c]`.
-        after: [u32; 3],
-        /// What they are.
-        value: f32,
-    },
+    /// Elements of the input in other places.
+    Rearrange(Rearrange),
 }
 
 /// What [`Op::Constant`] computes.
@@ -130,7 +124,7 @@ impl<W: Constants> Op<W> {
             Op::Concat => "concat",
             Op::Reshape(_) => "reshape",
             Op::Softmax { .. } => "softmax",
-            Op::Pad { .. } => "pad",
+            Op::Rearrange(rearrange) => rearrange.kind(),
         }
     }
 
@@ -140,7 +134,7 @@ impl<W: Constants> Op<W> {
             Op::Conv2d { weights, .. } | Op::DepthwiseConv2d { weights, .. } | Op::Dense(weights) => Some(weights),
             Op::Input | Op::BatchNorm(_) | Op::Activate(_) | Op::Function(_) | Op::Constant { .. } => None,
             Op::MaxPool(_) | Op::AveragePool(_) | Op::Mean | Op::Add | Op::Sub | Op::Mul => None,
-            Op::Concat | Op::Reshape(_) | Op::Softmax { .. } | Op::Pad { .. } => None,
+            Op::Concat | Op::Reshape(_) | Op::Softmax { .. } | Op::Rearrange(_) => None,
         }
     }
 
@@ -150,7 +144,7 @@ impl<W: Constants> Op<W> {
             Op::Conv2d { weights, .. } | Op::DepthwiseConv2d { weights, .. } | Op::Dense(weights) => Some(weights),
             Op::Input | Op::BatchNorm(_) | Op::Activate(_) | Op::Function(_) | Op::Constant { .. } => None,
             Op::MaxPool(_) | Op::AveragePool(_) | Op::Mean | Op::Add | Op::Sub | Op::Mul => None,
-            Op::Concat | Op::Reshape(_) | Op::Softmax { .. } | Op::Pad { .. } => None,
+            Op::Concat | Op::Reshape(_) | Op::Softmax { .. } | Op::Rearrange(_) => None,
         }
     }
 
@@ -162,14 +156,14 @@ impl<W: Constants> Op<W> {
             Op::Add | Op::Sub | Op::Mul | Op::Constant { .. } => true,
             Op::Input | Op::BatchNorm(_) | Op::Activate(_) | Op::Function(_) => false,
             Op::MaxPool(_) | Op::AveragePool(_) | Op::Mean | Op::Softmax { .. } => false,
-            Op::Concat | Op::Reshape(_) | Op::Pad { .. } => false,
+            Op::Concat | Op::Reshape(_) | Op::Rearrange(_) => false,
         }
     }
 
     /// Whether outputs are elements of the input, or means of some, so that both are quantized alike.
     pub fn keeps_quantization(&self) -> bool {
         match self {
-            Op::MaxPool(_) | Op::AveragePool(_) | Op::Concat | Op::Reshape(_) | Op::Pad { .. } => true,
+            Op::MaxPool(_) | Op::AveragePool(_) | Op::Concat | Op::Reshape(_) | Op::Rearrange(_) => true,
             Op::Conv2d { .. } | Op::DepthwiseConv2d { .. } | Op::Dense(_) | Op::BatchNorm(_) => false,
             Op::Input | Op::Activate(_) | Op::Function(_) | Op::Mean | Op::Softmax { .. } => false,
             Op::Add | Op::Sub | Op::Mul | Op::Constant { .. } => false,
@@ -201,7 +195,7 @@ impl<W: Constants> Op<W> {
             Op::Concat => Op::Concat,
             Op::Reshape(shape) => Op::Reshape(*shape),
             Op::Softmax { beta } => Op::Softmax { beta: *beta },
-            Op::Pad { before, after, value } => Op::Pad { before: *before, after: *after, value: *value },
+            Op::Rearrange(rearrange) => Op::Rearrange(*rearrange),
         })
     }
 
@@ -248,7 +242,7 @@ impl<W: Constants> Op<W> {
             }
             Op::Reshape(to) if to.len() != one()?.len() => return Err(mismatch(one()?, *to)),
             Op::Reshape(to) => *to,
-            Op::Pad { before, after, .. } => ops::Pad::output_shape(one()?, *before, *after),
+            Op::Rearrange(rearrange) => rearrange.output(one()?),
             Op::BatchNorm(_) | Op::Activate(_) | Op::Function(_) | Op::Constant { .. } | Op::Softmax { .. } => one()?,
         };
         let input = inputs[0];
@@ -264,7 +258,7 @@ impl<W: Constants> Op<W> {
             Op::Dense(_) => u64::from(input.len()),
             Op::Input | Op::BatchNorm(_) | Op::Activate(_) | Op::Function(_) | Op::Constant { .. } => 0,
             Op::MaxPool(_) | Op::AveragePool(_) | Op::Mean | Op::Add | Op::Sub | Op::Mul => 0,
-            Op::Concat | Op::Reshape(_) | Op::Softmax { .. } | Op::Pad { .. } => 0,
+            Op::Concat | Op::Reshape(_) | Op::Softmax { .. } | Op::Rearrange(_) => 0,
         };
         per_output * u64::from(output.len())
     }

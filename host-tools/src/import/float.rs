@@ -264,7 +264,9 @@ impl FloatBuilder {
                 | Op::Mean
                 | Op::Concat
                 | Op::Reshape(_) => joint,
-                Op::Pad { value, .. } => (joint.0.min((*value).into()), joint.1.max((*value).into())),
+                Op::Rearrange(rearrange) => {
+                    rearrange.constant().map_or(joint, |c| (joint.0.min(c.into()), joint.1.max(c.into())))
+                }
                 Op::Softmax { .. } => (0.0, 1.0),
                 // What is not negative stays so.
                 Op::Add | Op::Mul if joint.0 >= 0.0 => (0.0, f64::INFINITY),

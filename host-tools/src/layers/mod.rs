@@ -161,7 +161,7 @@ pub(crate) fn layer_of<T: Real, W: Constants<Function = Function>>(
         Op::AveragePool(window) => Box::new(pool::AveragePool::new(*window, input, output)),
         Op::Mean => Box::new(pool::GlobalAverage { channels: input.c as usize }),
         Op::Concat => Box::new(shaping::Concat::new(inputs)),
-        Op::Pad { before, value, .. } => Box::new(shaping::Pad::new(input, output, *before, T::of((*value).into()))),
+        Op::Rearrange(rearrange) => Box::new(shaping::Rearranged::new(rearrange, input, output)),
     })
 }
 

@@ -4,8 +4,9 @@ use kinglet::Shape;
 
 use super::pointwise::hand_on;
 use super::real::Real;
-use super::{Layer, Output, Point, Scratch, store};
-use crate::simd::{kernel, widest};
+use super::{Layer, Output, Point, Scratch};
+use crate::graph::Rearrange;
+use crate::simd::kernel;
 
 /// Concatenation along channels.
 #[derive(Debug)]
@@ -86,44 +87,39 @@ impl<T: Real> Layer<T> for Same {
     }
 }
 
-/// A constant around the map.
+/// Elements of one input in other places, a constant elsewhere.
 #[derive(Debug)]
-pub struct Pad<T> {
-    /// Elements that stay together, whole rows or pixels, and how many of them are in a row of the input.
+pub struct Rearranged<T> {
+    /// Elements that stay together: whole pixels, or one.
     run: usize,
-    runs: usize,
-    /// Elements from one of them to the next in the output, and from row to row.
-    pitch: [usize; 2],
-    /// Offset of the first input element in the output.
-    start: usize,
-    value: T,
+    /// Where each run of the output begins in the input; none for the constant.
+    sources: Vec<Option<usize>>,
+    constant: T,
 }
 
-impl<T: Real> Pad<T> {
-    /// Padding from `input` to `output` with `before` rows, columns and channels in front.
-    pub fn new(input: Shape, output: Shape, before: [u32; 3], value: T) -> Self {
-        let [top, left, front] = before;
-        let start = ((top * output.w + left) * output.c + front) as usize;
-        let (run, runs) = if input.c == output.c { (input.w * input.c, 1) } else { (input.c, input.w) };
-        let pitch = [output.c, output.w * output.c].map(|len| len as usize);
-        Self { run: run as usize, runs: runs as usize, pitch, start, value }
-    }
-
-    /// Where each run of the input begins in the output.
-    fn starts(&self) -> impl Iterator<Item = usize> {
-        let (runs, [pixel, row], start) = (self.runs, self.pitch, self.start);
-        (0..).map(move |at| start + at / runs * row + at % runs * pixel)
+impl<T: Real> Rearranged<T> {
+    /// Moves elements from `input` to `output` as `rearrange` says.
+    pub fn new(rearrange: &Rearrange, input: Shape, output: Shape) -> Self {
+        let (sources, pixel) = (rearrange.sources(input), output.c as usize);
+        let follow = |pair: &[Option<usize>]| pair[1] == pair[0].map(|at| at + 1);
+        let together = sources.chunks(pixel).all(|pixel| pixel.windows(2).all(follow));
+        let run = if together { pixel } else { 1 };
+        let constant = T::of(rearrange.constant().unwrap_or_default().into());
+        Self { run, sources: sources.into_iter().step_by(run).collect(), constant }
     }
 }
 
-impl<T: Real> Layer<T> for Pad<T> {
+impl<T: Real> Layer<T> for Rearranged<T> {
     fn forward(&self, point: &Point<'_, T>, out: &mut [T], _scratch: &mut Scratch<T>) {
-        out.fill(self.value);
-        for (x, start) in point.input(0).chunks_exact(self.run).zip(self.starts()) {
-            out[start..][..self.run].copy_from_slice(x);
+        for (out, source) in out.chunks_exact_mut(self.run).zip(&self.sources) {
+            match *source {
+                Some(at) => out.copy_from_slice(&point.input(0)[at..][..self.run]),
+                None => out.fill(self.constant),
+            }
         }
     }
 
+    /// An element that went to several places gets the sum of their gradients.
     fn input_gradient(
         &self,
         _which: usize,
@@ -133,10 +129,12 @@ impl<T: Real> Layer<T> for Pad<T> {
         accumulate: bool,
         _scratch: &mut Scratch<T>,
     ) {
-        widest(|| {
-            for (target, start) in target.chunks_exact_mut(self.run).zip(self.starts()) {
-                target.iter_mut().zip(&output.gradient[start..]).for_each(|(t, g)| store(t, *g, accumulate));
-            }
-        });
+        if !accumulate {
+            target.fill(T::zero());
+        }
+        for (gradient, source) in output.gradient.chunks_exact(self.run).zip(&self.sources) {
+            let Some(at) = *source else { continue };
+            target[at..][..self.run].iter_mut().zip(gradient).for_each(|(t, g)| *t += *g);
+        }
     }
 }

@@ -10,8 +10,8 @@ use super::net::{Keep, Mode, Net};
 use crate::graph::{
     Activation, Block, Builder,
     ConstantFunction::{Add, Mul, Sub, SubFrom},
-    Dims, Function, Graph, GraphError, NetworkRecipe, NodeId, Norm, Op, Padding, Params, Preprocess, Shape, Unary,
-    Window,
+    Dims, Function, Graph, GraphError, NetworkRecipe, NodeId, Norm, Op, Padding, Params, Preprocess, Rearrange, Shape,
+    Unary, Window,
 };
 
 const IMAGES: usize = 3;
@@ -176,8 +176,16 @@ fn elementwise_gradients() {
         net.add_node("relu6", Op::Activate(Activation::Relu6), &[x])
     }));
     check(&around(shape, |net, x| {
-        let x = net.add_node("pad", Op::Pad { before: [1, 0, 0], after: [2, 3, 0], value: 0.0 }, &[x])?;
-        let x = net.add_node("more", Op::Pad { before: [0, 1, 2], after: [0, 0, 1], value: 0.5 }, &[x])?;
+        let x = net.add_node(
+            "pad",
+            Op::Rearrange(Rearrange::Pad { before: [1, 0, 0], after: [2, 3, 0], value: 0.0 }),
+            &[x],
+        )?;
+        let x = net.add_node(
+            "more",
+            Op::Rearrange(Rearrange::Pad { before: [0, 1, 2], after: [0, 0, 1], value: 0.5 }),
+            &[x],
+        )?;
         net.flatten("flatten", x)
     }));
     check(&around(shape, |net, x| net.dense("hidden", x, 5, false)));

@@ -3,7 +3,7 @@
 use kinglet::kernels::algorithms::{Layer, Map, depthwise};
 use kinglet::ops::{
     self, Add, AveragePool2d, Concat, Constant, Conv2d, ConvAlgorithm, Convert, Dense, DepthwiseAlgorithm,
-    DepthwiseConv2d, Lookup, MaxPool2d, Mean, Mul, Operands, Pad, Piecewise, Rescale, Reshape, Sigmoid, Softmax,
+    DepthwiseConv2d, Lookup, MaxPool2d, Mean, Mul, Operands, Piecewise, Rescale, Reshape, Sigmoid, Softmax,
     SoftmaxFloat16, SoftmaxInt16, Sub,
 };
 use kinglet::{
@@ -202,9 +202,8 @@ impl Lowering<'_> {
             }
             Op::Function(function) => self.function(function),
             Op::Reshape(_) => plain(ops::Op::Reshape(Reshape)),
-            Op::Pad { before, after, value } => {
-                let value = elements::of(*value, output.quant, output.dtype);
-                plain(ops::Op::Pad(Pad { before: *before, after: *after, value }))
+            Op::Rearrange(rearrange) => {
+                plain(rearrange.lowered(|number| elements::of(number, output.quant, output.dtype)))
             }
         }
     }

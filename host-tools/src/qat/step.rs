@@ -130,9 +130,9 @@ impl Step {
             Op::Conv2d { .. } | Op::DepthwiseConv2d { .. } | Op::Dense(_) | Op::Add => true,
             Op::MaxPool(_) | Op::AveragePool(_) | Op::Mean | Op::Concat | Op::Reshape(_) => true,
             // Elements are held less their zero points, so that only zeros are the same there.
-            Op::Pad { value, .. } if *value == 0.0 => true,
+            Op::Rearrange(rearrange) if rearrange.constant().unwrap_or_default() == 0.0 => true,
             Op::Function(_) | Op::Activate(_) => false,
-            Op::Input | Op::Sub | Op::Mul | Op::Constant { .. } | Op::Softmax { .. } | Op::Pad { .. } => {
+            Op::Input | Op::Sub | Op::Mul | Op::Constant { .. } | Op::Softmax { .. } | Op::Rearrange(_) => {
                 return Err(QuantizeError::Untrainable(node.name.clone()));
             }
             Op::BatchNorm(never) => match *never {},
@@ -239,7 +239,7 @@ impl Step {
                 Stage::Table(elements().zip(table).map(entry).collect(), input.zero_point)
             }
             Op::AveragePool(window) => Stage::Average(*window, input.zero_point),
-            Op::MaxPool(_) | Op::Concat | Op::Reshape(_) | Op::Pad { .. } => Stage::Moved,
+            Op::MaxPool(_) | Op::Concat | Op::Reshape(_) | Op::Rearrange(_) => Stage::Moved,
             op => return Err(format!("{} ({} is not trained)", node.name, op.kind())),
         };
         Ok(())

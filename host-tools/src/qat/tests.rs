@@ -8,7 +8,7 @@ use super::*;
 use crate::export;
 use crate::graph::{
     Activation, Block, Branch, Builder, Graph, Head, NetworkRecipe, NodeId, Norm, Op, Padding, Params, Preprocess,
-    Shape,
+    Rearrange, Shape,
 };
 use crate::layers::{self, Mode, Targets, Taught};
 use crate::quantize::fold::fold;
@@ -112,7 +112,9 @@ fn unusual() -> Graph {
     let six = net.add_node("six", Op::Activate(Activation::Relu6), &[sum]).unwrap();
     let depth = net.depthwise("depth", six, [3, 3], [2, 2], Padding::Same, false).unwrap();
     let depth = net.batch_norm("depth_bn", depth).unwrap();
-    let pad = net.add_node("pad", Op::Pad { before: [1, 0, 0], after: [0, 1, 0], value: 0.0 }, &[depth]).unwrap();
+    let pad = net
+        .add_node("pad", Op::Rearrange(Rearrange::Pad { before: [1, 0, 0], after: [0, 1, 0], value: 0.0 }), &[depth])
+        .unwrap();
     let pool = net.average_pool("pool", pad, [3, 3], [1, 1], Padding::Same).unwrap();
     let max = net.max_pool("max", pad, [2, 2], [1, 1], Padding::Same).unwrap();
     let joint = net.concat("joint", &[pool, max, pad]).unwrap();

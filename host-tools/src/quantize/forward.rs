@@ -72,16 +72,7 @@ impl Node<Real> {
             Op::Input | Op::Reshape(_) => input.to_vec(),
             Op::BatchNorm(never) => match *never {},
             Op::Activate(activation) => activated(*activation, input.to_vec()),
-            Op::Pad { before, value, .. } => {
-                let mut out = vec![*value; self.shape.len() as usize];
-                let [top, left, front] = before.map(|n| n as usize);
-                let (from, columns) = (shape.c as usize, shape.w as usize);
-                for (at, pixel) in input.chunks(from).enumerate() {
-                    let (y, x) = (at / columns + top, at % columns + left);
-                    out[(y * self.shape.w as usize + x) * c + front..][..from].copy_from_slice(pixel);
-                }
-                out
-            }
+            Op::Rearrange(rearrange) => rearrange.of(input, shape),
         };
         activated(self.activation, out)
     }

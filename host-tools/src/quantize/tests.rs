@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::export;
 use crate::files::IntArray;
-use crate::graph::{Activation, Builder, Dims, NetworkRecipe, NodeId, Op, Padding, Shape, Window};
+use crate::graph::{Activation, Builder, Dims, NetworkRecipe, NodeId, Op, Padding, Rearrange, Shape, Window};
 use crate::simulate::{self, Images};
 
 /// Pixels with some structure: blobs on a dark ground.
@@ -98,7 +98,9 @@ fn unusual() -> Graph {
     let depth = net.depthwise("depth", after, [3, 3], [2, 2], Padding::Same, false).unwrap();
     let depth = net.batch_norm("depth_bn", depth).unwrap();
     let depth = net.add_node("relu6", Op::Activate(Activation::Relu6), &[depth]).unwrap();
-    let pad = net.add_node("pad", Op::Pad { before: [1, 0, 0], after: [0, 1, 0], value: 0.0 }, &[depth]).unwrap();
+    let pad = net
+        .add_node("pad", Op::Rearrange(Rearrange::Pad { before: [1, 0, 0], after: [0, 1, 0], value: 0.0 }), &[depth])
+        .unwrap();
     let pool = net.average_pool("pool", pad, [3, 3], [1, 1], Padding::Same).unwrap();
     let max = net.max_pool("max", pad, [2, 2], [1, 1], Padding::Same).unwrap();
     let joint = net.concat("joint", &[pool, max, pad]).unwrap();

@@ -7,7 +7,8 @@ use kinglet::kernels::float16::{LARGEST, from_ordinal, ordinal};
 use kinglet::kernels::{Active, Portable};
 use kinglet::{Activation, DType, Model, Padding, QuantParams, Rounding, Shape, Window, f16};
 use kinglet_tools::graph::{
-    Builder, ConstantFunction, Dims, Function, Op, Params, Stored, StoredConstant, StoredFunction, StoredWeights, Unary,
+    Builder, ConstantFunction, Dims, Function, Op, Params, Rearrange, Stored, StoredConstant, StoredFunction,
+    StoredWeights, Unary,
 };
 use kinglet_tools::network::{Network, Node, TensorInfo};
 use kinglet_tools::quantize::emit::Kept;
@@ -264,7 +265,7 @@ proptest! {
             };
             Real { value, error: 0.0 }
         });
-        check(plain(Op::Pad { before, after, value: -1.5 }), &input, output, &padded.collect::<Vec<_>>());
+        check(plain(Op::Rearrange(Rearrange::Pad { before, after, value: -1.5 })), &input, output, &padded.collect::<Vec<_>>());
         let same: Vec<Real> = input.data.iter().map(|&value| Real { value, error: 0.0 }).collect();
         check(plain(Op::Reshape(shape([w, 1, h * c]))), &input, [w, 1, h * c], &same);
     }

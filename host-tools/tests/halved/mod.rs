@@ -3,7 +3,7 @@
 use kinglet::kernels::float16::{LARGEST, ordinal};
 use kinglet::quant::quantize;
 use kinglet::{DType, QuantParams, Rounding, f16};
-use kinglet_tools::graph::{Op, Pieces, StoredFunction, StoredWeights};
+use kinglet_tools::graph::{Op, Pieces, Rearrange, StoredFunction, StoredWeights};
 use kinglet_tools::network::Network;
 
 /// The same network in float16, with the numbers that its integers stand for. A table becomes pieces with its entries as
@@ -34,7 +34,9 @@ pub fn halved(mut network: Network) -> Network {
                 let polynomials = (0..starts.len()).map(|i| [0, 1, 2, 3].map(|power| coefficient(64 * i + 17 * power)));
                 *function = StoredFunction::Pieces(Pieces { polynomials: polynomials.collect(), starts });
             }
-            Op::Pad { value, .. } => *value = f32::from(quantize(*value, input) as i16) * input.scale,
+            Op::Rearrange(Rearrange::Pad { value, .. }) => {
+                *value = f32::from(quantize(*value, input) as i16) * input.scale
+            }
             _ => {}
         }
     }

@@ -2,7 +2,7 @@
 //! odd sizes.
 
 use kinglet::{Activation, DType, Padding, QuantParams, Rounding, Shape, Window};
-use kinglet_tools::graph::{ConstantFunction, Op, Stored, StoredConstant, StoredFunction, StoredWeights};
+use kinglet_tools::graph::{ConstantFunction, Op, Rearrange, Stored, StoredConstant, StoredFunction, StoredWeights};
 use kinglet_tools::network::{Network, Node, TensorId, TensorInfo};
 
 /// What a node is made of: which operator, which inputs, and its parameters.
@@ -215,7 +215,7 @@ impl Build {
         let (before, after) = ([bits % 2, bits / 2 % 2, 0], [bits / 4 % 2, bits / 8 % 2, bits / 16 % 2]);
         let shape = Shape::new(h + before[0] + after[0], w + before[1] + after[1], c + before[2] + after[2]);
         let value = self.quant(a).dequantize(3);
-        self.node(Op::Pad { before, after, value }, &[a], shape, self.quant(a));
+        self.node(Op::Rearrange(Rearrange::Pad { before, after, value }), &[a], shape, self.quant(a));
     }
 
     fn constant(&mut self, a: TensorId, bits: u32, (activation, quant): (Activation, QuantParams), seed: u32) {

@@ -7,7 +7,7 @@ use kinglet::ops::Curve;
 use kinglet::{Activation, ChannelOrder, DType, Model, Padding, QuantParams, Rounding, Shape, Window};
 use kinglet_tools::export;
 use kinglet_tools::files::IntArray;
-use kinglet_tools::graph::{ConstantFunction, Op, Stored, StoredConstant, StoredFunction, StoredWeights};
+use kinglet_tools::graph::{ConstantFunction, Op, Rearrange, Stored, StoredConstant, StoredFunction, StoredWeights};
 use kinglet_tools::network::{Network, Node, Pixels, TensorId, TensorInfo};
 use kinglet_tools::simulate::{self, Images};
 use ndarray::Array4;
@@ -142,7 +142,7 @@ pub fn small_network() -> Network {
     let shifted = b.node("shifted", constant, &[scaled], wide, quant(0.06, -128));
     b.activate(Activation::Relu);
     let difference = b.node("difference", Op::Sub, &[shifted, joint], wide, q);
-    let padded = Op::Pad { before: [1, 0, 0], after: [0, 1, 2], value: 0.0 };
+    let padded = Op::Rearrange(Rearrange::Pad { before: [1, 0, 0], after: [0, 1, 2], value: 0.0 });
     let padded = b.node("padded", padded, &[difference], Shape::new(shape.h + 1, shape.w + 1, 18), q);
     let len = b.shape(padded).len();
     let flat = b.node("flat", Op::Reshape(Shape::vector(len)), &[padded], Shape::vector(len), q);
@@ -212,7 +212,7 @@ pub fn widened(mut network: Network) -> Network {
                 output.quant.scale = 1.0 / 32768.0;
                 *function = StoredFunction::Curve(Curve::Logistic);
             }
-            Op::Pad { value, .. } => *value = -321.0 * output.quant.scale,
+            Op::Rearrange(Rearrange::Pad { value, .. }) => *value = -321.0 * output.quant.scale,
             Op::Constant { data, .. } => data.quant.zero_point = 0,
             Op::Softmax { .. } => output.quant.scale = 1.0 / 32768.0,
             _ => {}

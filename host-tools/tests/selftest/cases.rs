@@ -3,7 +3,7 @@
 use kinglet::ops::Curve;
 use kinglet::{Activation, DType, Padding, QuantParams, Rounding, Shape, Window};
 use kinglet_tools::graph::{
-    ConstantFunction, Function, Op, Stored, StoredConstant, StoredFunction, StoredWeights, Unary,
+    ConstantFunction, Function, Op, Rearrange, Stored, StoredConstant, StoredFunction, StoredWeights, Unary,
 };
 use kinglet_tools::network::{Network, Node, TensorInfo};
 use kinglet_tools::quantize::pieces;
@@ -279,7 +279,7 @@ fn widened(mut network: Network) -> Network {
                 *quant = QuantParams { scale: quant.scale / 256.0, zero_point: 0 };
             }
             // The same element as in int8.
-            Op::Pad { value, .. } => *value = INPUT.zero_point as f32 * INPUT.scale / 256.0,
+            Op::Rearrange(Rearrange::Pad { value, .. }) => *value = INPUT.zero_point as f32 * INPUT.scale / 256.0,
             _ => {}
         }
     }
@@ -385,7 +385,7 @@ fn one_step() -> Vec<Network> {
             b.node(Op::Reshape(Shape::vector(24)), &[map], Shape::vector(24), quant, Rounding::Double)
         }),
         built("pad", [3, 2, 4], |b| {
-            let op = Op::Pad { before: [1, 0, 0], after: [2, 1, 0], value: 0.0 };
+            let op = Op::Rearrange(Rearrange::Pad { before: [1, 0, 0], after: [2, 1, 0], value: 0.0 });
             b.node(op, &[0], Shape::new(6, 3, 4), INPUT, Rounding::Double)
         }),
         unary(

@@ -11,8 +11,8 @@ use kinglet::ops::Curve;
 use kinglet::{Activation, DType, Model, Shape};
 use kinglet_tools::files::IntArray;
 use kinglet_tools::graph::{
-    Builder, ConstantFunction, Dims, Function, Graph, NodeId, Op, Padding, Params, Real, Stored, StoredFunction,
-    StoredWeights, Unary, Window,
+    Builder, ConstantFunction, Dims, Function, Graph, NodeId, Op, Padding, Params, Real, Rearrange, Stored,
+    StoredFunction, StoredWeights, Unary, Window,
 };
 use kinglet_tools::import::{self, tflite};
 use kinglet_tools::network::Network;
@@ -148,7 +148,13 @@ impl Seeds {
                 &[a],
                 one,
             ),
-            10 => put(b, "pad", Op::Pad { before: [how % 2, 1, 0], after: [1, how / 2 % 2, 0], value: 0.0 }, &[a], one),
+            10 => put(
+                b,
+                "pad",
+                Op::Rearrange(Rearrange::Pad { before: [how % 2, 1, 0], after: [1, how / 2 % 2, 0], value: 0.0 }),
+                &[a],
+                one,
+            ),
             11 => {
                 let function = if how.is_multiple_of(2) { ConstantFunction::Add } else { ConstantFunction::Mul };
                 let op = Op::Constant { function, data: () };

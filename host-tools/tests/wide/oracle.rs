@@ -2,7 +2,7 @@
 //! arithmetic is used, and neither are its windows, plans or multipliers.
 
 use kinglet::{Activation, Window};
-use kinglet_tools::graph::{ConstantFunction, Op, StoredConstant, StoredFunction, StoredWeights};
+use kinglet_tools::graph::{ConstantFunction, Op, Rearrange, StoredConstant, StoredFunction, StoredWeights};
 use kinglet_tools::network::{Network, Node};
 
 /// A multiplier of 31 bits and a power of two, as TensorFlow Lite's `QuantizeMultiplier` makes them.
@@ -199,7 +199,7 @@ fn node_of(network: &Network, node: &Node, inputs: &[&Map]) -> Option<Map> {
             0
         }),
         Op::Reshape(_) => Map { size, data: a.data.clone() },
-        Op::Pad { before, .. } => map(&|y, x, c| {
+        Op::Rearrange(Rearrange::Pad { before, .. }) => map(&|y, x, c| {
             let place = [y, x, c];
             let inside = |axis: usize| place[axis].checked_sub(before[axis] as usize).filter(|&at| at < a.size[axis]);
             match [0, 1, 2].map(inside) {

@@ -6,7 +6,7 @@ use super::context::{Activation, Context, Value, attribute, float, from_end, int
 use super::ops::name;
 use super::proto::NodeProto;
 use super::tensor::Constant;
-use crate::graph::Op;
+use crate::graph::{Op, Rearrange};
 use crate::import::mirror::Mirror;
 use crate::import::problem::{Refusal, refuse};
 
@@ -99,7 +99,7 @@ impl<'m> Context<'m> {
                 }
                 None => {
                     let [before, after] = [before, after].map(|[h, w]| [h, w, 0]);
-                    self.build.add(name(node), Op::Pad { before, after, value: 0.0 }, &[id])?
+                    self.build.add(name(node), Op::Rearrange(Rearrange::Pad { before, after, value: 0.0 }), &[id])?
                 }
             };
         }

@@ -5,7 +5,7 @@ use kinglet::{Padding, Shape, Window};
 use super::context::{Activation, Context, attribute, from_end, int, ints};
 use super::ops::{name, pair};
 use super::proto::NodeProto;
-use crate::graph::{Binary, NodeId, Op};
+use crate::graph::{Binary, NodeId, Op, Rearrange};
 use crate::import::problem::{Refusal, refuse};
 
 impl<'m> Context<'m> {
@@ -88,7 +88,7 @@ impl<'m> Context<'m> {
     ) -> Result<(NodeId, Window), Refusal> {
         let after = [0, 1].map(|axis| window.after[axis].saturating_sub(rest[axis]));
         let [before, after] = [window.before, after].map(|[h, w]| [h, w, 0]);
-        let pad = Op::Pad { before, after, value: 0.0 };
+        let pad = Op::Rearrange(Rearrange::Pad { before, after, value: 0.0 });
         let id = self.build.add(&format!("{}_pad", name(node)), pad, &[id])?;
         Ok((id, Window { before: [0; 2], after: rest, ..window }))
     }

@@ -8,7 +8,7 @@ use super::names as op;
 use super::options::{activation, check_mean, damaged};
 use super::schema::Operator;
 use super::slice::{slice_part, split_parts};
-use crate::graph::{Binary, Function, Op, Unary};
+use crate::graph::{Binary, Function, Op, Rearrange, Unary};
 use crate::import::elementwise::broadcast;
 use crate::import::problem::{Refusal, refuse};
 
@@ -219,7 +219,7 @@ impl Importer<'_, '_> {
             self.build.mirrored(name, input, super::mirror::mirror(o)?, before, after)?
         } else {
             let [before, after] = [before, after].map(|[h, w]| [h, w, 0]);
-            self.build.add(name, Op::Pad { before, after, value: 0.0 }, &[input])?
+            self.build.add(name, Op::Rearrange(Rearrange::Pad { before, after, value: 0.0 }), &[input])?
         };
         self.set(o, id, Activation::None)
     }

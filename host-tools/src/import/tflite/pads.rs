@@ -6,7 +6,7 @@ use super::lower::{FusedPad, Lowering};
 use super::names as op;
 use super::options::{Blocks, blocks, hint, is_plain};
 use super::schema::{Operator, Type};
-use crate::graph::Op;
+use crate::graph::{Op, Rearrange};
 use crate::import::problem::{Refusal, refuse};
 
 impl Lowering<'_, '_> {
@@ -63,7 +63,7 @@ impl Lowering<'_, '_> {
             return refuse("the output's shape is not the padded input's", "the file contradicts itself");
         }
         let value = quant.dequantize(value.into());
-        self.push(Op::Pad { before, after, value }, vec![input], output);
+        self.push(Op::Rearrange(Rearrange::Pad { before, after, value }), vec![input], output);
         Ok(())
     }
 

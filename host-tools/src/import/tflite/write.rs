@@ -11,7 +11,7 @@ use thiserror::Error;
 use super::extras::Extras;
 use super::file::{File, FileOperator, FileTensor, element};
 use super::names as op;
-use crate::graph::{Channels, ConstantFunction, Op, Stored, StoredConstant, StoredFunction, StoredWeights};
+use crate::graph::{Channels, ConstantFunction, Op, Rearrange, Stored, StoredConstant, StoredFunction, StoredWeights};
 use crate::import::flat_write::Value;
 use crate::network::{Network, Node, TensorId, TensorInfo};
 use crate::quantize::lookup;
@@ -65,7 +65,7 @@ fn is_vector(shape: Shape) -> bool {
 fn needs_image(op: &Op<Stored>) -> bool {
     match op {
         Op::Conv2d { .. } | Op::DepthwiseConv2d { .. } | Op::MaxPool(_) | Op::AveragePool(_) | Op::Mean => true,
-        Op::Add | Op::Sub | Op::Mul | Op::Concat | Op::Pad { .. } => true,
+        Op::Add | Op::Sub | Op::Mul | Op::Concat | Op::Rearrange(_) => true,
         Op::Input | Op::Dense(_) | Op::BatchNorm(_) | Op::Activate(_) | Op::Function(_) => false,
         Op::Constant { .. } | Op::Reshape(_) | Op::Softmax { .. } => false,
     }
@@ -254,7 +254,7 @@ impl Writer<'_> {
                 let to = dims(self.network.tensors[node.output].shape, image);
                 self.reshape(input, output, &to, node.name.clone());
             }
-            Op::Pad { before, after, value } => {
+            Op::Rearrange(Rearrange::Pad { before, after, value }) => {
                 let input = self.image(first);
                 let quant = (self.network.tensors[first].dtype, self.network.tensors[first].quant);
                 let amounts = [0, 0, before[0], after[0], before[1], after[1], before[2], after[2]];

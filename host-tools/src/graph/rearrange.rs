@@ -1,0 +1,83 @@
+//! Operators whose outputs are elements of their one input in other places, or a constant: everything the host has to know of
+//! one is in this file.
+
+use kinglet::{Shape, ops};
+
+/// Which elements go where.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Rearrange {
+    /// Padding with a constant.
+    Pad {
+        /// Elements before, `[h, w, c]`.
+        before: [u32; 3],
+        /// Elements after, `[h, w, c]`.
+        after: [u32; 3],
+        /// What they are.
+        value: f32,
+    },
+}
+
+impl Rearrange {
+    /// The operator's name, as messages and tables print it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Rearrange::Pad { .. } => "pad",
+        }
+    }
+
+    /// The runtime's operator; `element` is the element that stands for a number.
+    pub fn lowered(&self, element: impl Fn(f32) -> i16) -> ops::Op<'static> {
+        match *self {
+            Rearrange::Pad { before, after, value } => ops::Op::Pad(ops::Pad { before, after, value: element(value) }),
+        }
+    }
+
+    /// The output's shape, by the rule of the runtime's operator; empty when the input does not fit.
+    pub fn output(&self, input: Shape) -> Shape {
+        match *self {
+            Rearrange::Pad { before, after, .. } => ops::Pad::output_shape(input, before, after),
+        }
+    }
+
+    /// The constant that stands where no element of the input goes.
+    pub fn constant(&self) -> Option<f32> {
+        match *self {
+            Rearrange::Pad { value, .. } => Some(value),
+        }
+    }
+
+    /// Whether each channel of the output has elements of that channel of the input, and no others.
+    pub fn keeps_channels(&self) -> bool {
+        match *self {
+            Rearrange::Pad { before, after, .. } => (before[2], after[2]) == (0, 0),
+        }
+    }
+
+    /// The row, column and channel of the input whose element goes to `[y, x, c]` of the output; outside the input where the
+    /// constant goes.
+    fn source(&self, _input: Shape, [y, x, c]: [u32; 3]) -> [u32; 3] {
+        match *self {
+            Rearrange::Pad { before: [top, left, front], .. } => {
+                [y.wrapping_sub(top), x.wrapping_sub(left), c.wrapping_sub(front)]
+            }
+        }
+    }
+
+    /// For each element of the output the place of that of `input` which goes there, `H x W x C` both; none for the constant.
+    pub fn sources(&self, input: Shape) -> Vec<Option<usize>> {
+        let output = self.output(input);
+        let place = |index: u32| {
+            let (pixel, c) = (index / output.c, index % output.c);
+            let [y, x, c] = self.source(input, [pixel / output.w, pixel % output.w, c]);
+            let inside = y < input.h && x < input.w && c < input.c;
+            inside.then(|| ((y * input.w + x) * input.c + c) as usize)
+        };
+        (0..output.len()).map(place).collect()
+    }
+
+    /// The output for the elements of an input.
+    pub fn of(&self, elements: &[f32], input: Shape) -> Vec<f32> {
+        let constant = self.constant().unwrap_or_default();
+        self.sources(input).into_iter().map(|source| source.map_or(constant, |at| elements[at])).collect()
+    }
+}
