@@ -9,10 +9,11 @@ use crate::input::InputError;
 use crate::input::fill::Place;
 use crate::kernels::{Active, Backend};
 use crate::memory::Memory;
-use crate::model::{Model, Step};
+use crate::model::Model;
 use crate::observer::{Observer, StepEvent};
 use crate::ops::Io;
 use crate::output::Output;
+use crate::step::Step;
 use crate::uses::{Dynamic, Linked};
 
 /// An inference that has begun and is not finished. Dropping it leaves the session ready for another input.

@@ -90,7 +90,10 @@ mod session;
 #[cfg(feature = "signed")]
 pub mod signed;
 pub mod slots;
+mod step;
 mod work;
+#[cfg(feature = "std")]
+pub mod write;
 
 #[cfg(feature = "internals")]
 pub mod chain;
@@ -149,7 +152,7 @@ pub use fill::{Fill, PixelRows, Value};
 pub use guard::Guard;
 pub use inference::{InferError, Inference, Progress};
 pub use input::{Element, Input, InputError, Pixels, Raw, RawWith};
-pub use model::{Model, Step};
+pub use model::Model;
 #[doc(hidden)]
 pub use model_type::Aligned;
 pub use model_type::{Fast, ModelType, Slow};
@@ -161,6 +164,7 @@ pub use ports::{Port, State};
 #[cfg(feature = "internals")]
 pub use quant::{Activation, Channel, Channels, Clamp, Multiplier, Rounding, WideChannel};
 pub use session::Session;
+pub use step::Step;
 pub use sys::once::Once;
 pub use tensor::{DType, Place, QuantParams, Shape, Tensor};
 #[doc(hidden)]

@@ -5,8 +5,8 @@ use core::ops::Range;
 
 use crate::format::{File, crc32};
 use crate::memory::View;
-use crate::model::Step;
 use crate::ops::OpKind;
+use crate::step::Step;
 use crate::sys::cast;
 use crate::tensor::Tensor;
 

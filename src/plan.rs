@@ -18,15 +18,12 @@
 use crate::bytes::attempt;
 use crate::chain::{Call, Chain, MAX_CHAIN};
 use crate::error::{Fault, ModelError};
-use crate::format::layout::{MAX_COUNT, step as step_record, tensor as record};
+use crate::format::layout::{MAX_COUNT, SCRATCH_ALIGN, step as step_record, tensor as record};
 use crate::format::{File, PortKind, StepRecord};
 use crate::memory::Region;
 use crate::ops::Op;
 use crate::tensor::Tensor;
 use crate::uses::Linked;
-
-/// Scratch starts at multiples of this many bytes.
-pub const SCRATCH_ALIGN: u32 = 16;
 
 /// Checks the plan of a file whose tensors and steps decode.
 pub(crate) const fn verify<L: Linked>(file: &File<'_>) -> Result<(), ModelError> {

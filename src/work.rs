@@ -1,7 +1,7 @@
 //! How much work a model is: what its verification and an inference cost at most, known before either.
 
-use crate::model::Step;
 use crate::ops::{AveragePool2d, MaxPool2d, Op, Operands};
+use crate::step::Step;
 
 /// The work of a model, counted from shapes alone. A file with more than the limits is refused before it is looked at closely, so
 /// that neither its verification nor an inference goes on without end.

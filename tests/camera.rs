@@ -6,9 +6,10 @@ use embedded_hal_mock::eh1::delay::NoopDelay;
 use embedded_hal_mock::eh1::spi::{Mock, Transaction};
 use kinglet::device::arducam::{Mega, MegaError, Size};
 use kinglet::device::camera::{CaptureError, Crop, Frame, FrameSource, Lines, PixelFormat, capture};
-use kinglet::format::{About, ModelSpec, PortSpec, StepSpec};
+use kinglet::format::About;
 use kinglet::memory::Region;
 use kinglet::ops::{Op, Reshape};
+use kinglet::write::{ModelSpec, PortSpec, StepSpec};
 use kinglet::{ChannelOrder, DType, InputError, Model, PixelTables, Place, QuantParams, Session, Shape, Tensor};
 use proptest::prelude::*;
 

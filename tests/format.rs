@@ -2,9 +2,10 @@
 //! model's work.
 
 use kinglet::format::layout::{Section, header, port};
-use kinglet::format::{About, ModelSpec, PortSpec, RoundingSource, StateSpec, StepSpec, encode};
+use kinglet::format::{About, RoundingSource};
 use kinglet::memory::Region;
 use kinglet::ops::{Add, AveragePool2d, Concat, Op, Pad};
+use kinglet::write::{ModelSpec, PortSpec, StateSpec, StepSpec, encode};
 use kinglet::{Clamp, DType, Fault, Model, Place, QuantParams, Raw, Rounding, Session, Shape, Tensor, Window, Work};
 
 mod common;

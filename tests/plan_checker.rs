@@ -3,10 +3,11 @@
 
 use std::collections::HashSet;
 
+use kinglet::format::About;
 use kinglet::format::layout::{Section, header, tensor as record};
-use kinglet::format::{About, ModelSpec, PortSpec, StepSpec};
 use kinglet::memory::Region;
 use kinglet::ops::{Add, Concat, MaxPool2d, Op};
+use kinglet::write::{ModelSpec, PortSpec, StepSpec};
 use kinglet::{Clamp, DType, Fault, Model, Padding, Place, QuantParams, Raw, Rounding, Session, Shape, Tensor, Window};
 
 mod common;

@@ -4,8 +4,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use kinglet::format::{About, ModelSpec, PortSpec, StepSpec};
+use kinglet::format::About;
 use kinglet::memory::Region;
+use kinglet::write::{ModelSpec, PortSpec, StepSpec};
 use kinglet::{Model, Place, RawWith, Session, Tensor};
 
 /// All model files under `folder`.

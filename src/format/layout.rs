@@ -6,6 +6,8 @@ pub const MAGIC: [u8; 4] = *b"KNGL";
 pub const VERSION: u32 = 2;
 /// Sections start at multiples of this many bytes.
 pub const SECTION_ALIGN: u32 = 16;
+/// Scratch starts at multiples of this many bytes.
+pub const SCRATCH_ALIGN: u32 = 16;
 /// The index that stands for "no tensor".
 pub const NONE: u32 = u32::MAX;
 /// The most steps, and the most tensors, of a model.
@@ -43,7 +45,7 @@ pub mod header {
     pub const NAME: u32 = 36;
     /// The section table: offset and length of each [`Section`](super::Section), in its order.
     pub const SECTIONS: u32 = 48;
-    /// Bytes of arena that lie in the fast memory, from offset 0 on; a multiple of [`SCRATCH_ALIGN`](crate::plan::SCRATCH_ALIGN).
+    /// Bytes of arena that lie in the fast memory, from offset 0 on; a multiple of [`SCRATCH_ALIGN`](super::SCRATCH_ALIGN).
     pub const FAST: u32 = 104;
     /// Version 1: words from here to the end of the header are zero. Version 2: offset and length of
     /// [`Section::Ports`](super::Section::Ports).
@@ -155,6 +157,8 @@ pub mod tensor {
     pub const RESERVED: u32 = 52;
     /// Bytes of a record.
     pub const SIZE: u32 = 64;
+    /// Its words.
+    pub const WORDS: usize = SIZE as usize / 4;
 }
 
 /// Byte offsets of the words of a step record.
@@ -179,6 +183,8 @@ pub mod step {
     pub const RESERVED: u32 = 44;
     /// Bytes of a record.
     pub const SIZE: u32 = 48;
+    /// Its words.
+    pub const WORDS: usize = SIZE as usize / 4;
 }
 
 /// Byte offsets in the preprocess section.

@@ -2,13 +2,15 @@
 
 mod about;
 mod crc;
+mod file;
 pub mod layout;
-mod view;
-#[cfg(feature = "std")]
-mod write;
+mod ports;
+mod records;
 
 pub use about::{About, RoundingSource};
 pub use crc::crc32;
-pub(crate) use view::{File, PortKind, StepRecord};
+pub(crate) use file::File;
 #[cfg(feature = "std")]
-pub use write::{ModelSpec, PortSpec, StateSpec, StepSpec, encode};
+pub(crate) use file::checksum;
+pub(crate) use ports::PortKind;
+pub(crate) use records::StepRecord;

@@ -3,9 +3,10 @@
 #![allow(dead_code)] // each test binary uses a part
 
 use kinglet::format::layout::header;
-use kinglet::format::{About, ModelSpec, PortSpec, StepSpec, crc32};
+use kinglet::format::{About, crc32};
 use kinglet::memory::Region;
 use kinglet::ops::{Add, Conv2d, ConvAlgorithm, Mean, Op};
+use kinglet::write::{ModelSpec, PortSpec, StepSpec};
 use kinglet::{
     Channel, ChannelOrder, Channels, Clamp, DType, Multiplier, Padding, PixelTables, Place, QuantParams, Rounding,
     Shape, Tensor, Window,

@@ -1,9 +1,10 @@
 //! Runs an operator under every kind of memory layout: contiguous, views of wider tensors, line buffers, in place.
 
-use kinglet::format::{About, ModelSpec, PortSpec, StepSpec};
+use kinglet::format::About;
 use kinglet::kernels::Backend;
 use kinglet::memory::{Memory, Region};
 use kinglet::ops::{Io, Op, Operands};
+use kinglet::write::{ModelSpec, PortSpec, StepSpec};
 use kinglet::{DType, Model, Place, QuantParams, Shape, Tensor};
 
 use crate::oracle::Map;

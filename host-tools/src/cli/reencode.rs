@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
-use kinglet::format::encode;
+use kinglet::write::encode;
 
 use super::open_model;
 use crate::files;

@@ -7,7 +7,8 @@ use anyhow::{Context, Result, ensure};
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey};
 use ed25519_dalek::{Signer, SigningKey};
-use kinglet::format::{About, encode};
+use kinglet::format::About;
+use kinglet::write::encode;
 
 use super::open_model;
 use crate::files;

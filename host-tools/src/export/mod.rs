@@ -5,8 +5,9 @@ mod algorithms;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use kinglet::format::{About, ModelSpec, PortSpec, StepSpec};
+use kinglet::format::About;
 use kinglet::kernels::algorithms::{ConvAlgorithm, Core};
+use kinglet::write::{ModelSpec, PortSpec, StepSpec};
 use kinglet::{Model, ModelError, PixelTables};
 use thiserror::Error;
 

@@ -18,16 +18,7 @@ use crate::source::{self, is_punct};
 const LADDERS: [(&str, &str); 2] = [("src", "## The runtime"), ("host-tools/src", "## The host tools")];
 
 /// Arrows that still run up or in a circle.
-const KNOWN: &[(&str, &str)] = &[
-    ("chain", "format"),
-    ("format", "model"),
-    ("format", "ports"),
-    ("model", "work"),
-    ("pixels", "format"),
-    ("plan", "format"),
-    ("simd", "layers"),
-    ("work", "model"),
-];
+const KNOWN: &[(&str, &str)] = &[("simd", "layers")];
 
 /// One module uses another: the first place where it does.
 type Arrows = BTreeMap<(String, String), String>;

@@ -1,20 +1,20 @@
 //! A model file that has been checked as a whole, and what can be asked of it.
 
+mod check;
+
 use core::fmt;
 use core::marker::PhantomData;
 
 use crate::bytes::attempt;
 use crate::chain::Chain;
-use crate::error::{Fault, ModelError};
+use crate::error::ModelError;
 use crate::format::layout::Section;
 use crate::format::{About, File, PortKind, crc32};
-use crate::memory::Region;
-use crate::ops::{Op, OpKind, Operands};
+use crate::ops::{Op, Operands};
 use crate::pixels::PixelTables;
-use crate::plan;
+use crate::step::Step;
 use crate::tensor::Tensor;
 use crate::uses::{Dynamic, Linked, Set};
-use crate::work::Work;
 
 /// A checked model. It borrows the file and copies nothing: weights stay where they are.
 ///
@@ -46,41 +46,6 @@ impl<L: Linked> fmt::Debug for Model<'_, L> {
     }
 }
 
-/// One step of a model.
-#[derive(Clone, Copy, Debug)]
-pub struct Step<'m> {
-    /// Its place in the order of execution, from 0.
-    pub index: usize,
-    /// Its name, that of the layer it came from.
-    pub name: &'m str,
-    /// The moment at which it runs; steps of a chain share one.
-    pub moment: u32,
-    /// The operator with its parameters.
-    pub op: Op<'m>,
-    /// The tensors it works on.
-    pub tensors: Operands,
-    /// Its scratch memory in the arena.
-    pub scratch: Region,
-}
-
-impl Step<'_> {
-    /// Which operator.
-    pub const fn kind(&self) -> OpKind {
-        self.op.kind()
-    }
-
-    /// Multiply-accumulate operations of one run.
-    pub const fn macs(&self) -> u64 {
-        self.op.macs(&self.tensors)
-    }
-
-    /// Whether the output lies over an input that the step still needs: then it is computed in blocks of rows.
-    pub(crate) const fn is_overlaid(&self) -> bool {
-        let Operands { a, b, output } = &self.tensors;
-        a.is_overlaid_by(output) || matches!(b, Some(b) if b.is_overlaid_by(output))
-    }
-}
-
 impl<'m> Model<'m> {
     /// Checks a whole model file: magic, version, length, CRC-32, every section, offset, shape, quantization
     /// parameter and weight table, and the memory plan. What it accepts runs without errors.
@@ -104,96 +69,9 @@ impl<'m> Model<'m> {
 }
 
 impl<'m, L: Linked> Model<'m, L> {
-    /// As [`Model::new`], of a program that links `L` only: a model received over the air, for one that is part of the
-    /// program.
-    ///
-    /// # Errors
-    /// As [`Model::new`]; [`Fault::NotLinked`] when the model needs more than `L`.
-    pub const fn limited(bytes: &'m [u8]) -> Result<Self, ModelError> {
-        let model = Self { file: attempt!(File::open(bytes)), linked: PhantomData };
-        let mut index = 0;
-        while index < model.file.tensors {
-            attempt!(model.file.tensor(index));
-            index += 1;
-        }
-        attempt!(model.check_work());
-        let mut index = 0;
-        while index < model.file.steps {
-            attempt!(model.check_step(index));
-            index += 1;
-        }
-        attempt!(plan::verify::<L>(&model.file));
-        attempt!(model.check_ends());
-        Ok(model)
-    }
-
     /// Whether the model's bytes start at a multiple of 4.
     pub(crate) fn is_aligned(&self) -> bool {
         self.file.is_aligned()
-    }
-
-    /// Checks that the model is not more work than is allowed, before anything takes long.
-    const fn check_work(&self) -> Result<(), ModelError> {
-        let (mut work, mut index) = (Work::NONE, 0);
-        while index < self.file.steps {
-            let record = attempt!(self.file.step(index));
-            attempt!(self.file.check_operands(&record));
-            work = work.and(self.work_of(&attempt!(self.decode_step(index))));
-            if !work.is_allowed(self.file.len()) {
-                return Err(ModelError::new(Fault::Work, record.at));
-            }
-            index += 1;
-        }
-        Ok(())
-    }
-
-    const fn work_of(&self, step: &Step<'_>) -> Work {
-        Work::of(step, !self.is_alone(step) || step.is_overlaid())
-    }
-
-    /// Whether the step has its moment to itself.
-    const fn is_alone(&self, step: &Step<'_>) -> bool {
-        let (moment, index) = (step.moment, step.index);
-        (index == 0 || self.moment(index - 1) != moment) && self.moment(index + 1) != moment
-    }
-
-    /// Checks operator, parameters and operands of a step.
-    const fn check_step(&self, index: u32) -> Result<(), ModelError> {
-        let record = attempt!(self.file.step(index));
-        let step = attempt!(self.named_step(index));
-        if let Err(fault) = step.op.check(&step.tensors) {
-            return Err(ModelError::new(fault, record.at));
-        }
-        if !L::SET.contains(&self.uses_of_step(&step)) {
-            return Err(ModelError::new(Fault::NotLinked, record.at));
-        }
-        if step.scratch.len < step.op.scratch_len(&step.tensors) {
-            return Err(ModelError::new(Fault::Scratch, record.at));
-        }
-        Ok(())
-    }
-
-    const fn uses_of_step(&self, step: &Step<'_>) -> Set {
-        Set { overlays: step.is_overlaid(), chains: !self.runs_in_order(step), ..step.op.uses(&step.tensors) }
-    }
-
-    /// Whether the steps of the step's moment can run one after the other, each as a whole: there is but one, or their outputs have
-    /// one row and each is made of the one before. That is the order in which their chain runs.
-    const fn runs_in_order(&self, step: &Step<'_>) -> bool {
-        let (moment, next) = (step.moment, step.index + 1);
-        let row = step.tensors.output.shape.h == 1 && !step.is_overlaid();
-        self.is_alone(step) || (row && self.follows(step.index, moment) && self.follows(next, moment))
-    }
-
-    /// Whether step `index` is not of `moment`, or the first of it, or reads what the step before writes.
-    const fn follows(&self, index: usize, moment: u32) -> bool {
-        if index == 0 || self.moment(index) != moment || self.moment(index - 1) != moment {
-            return true;
-        }
-        match (self.file.step(index as u32), self.file.step(index as u32 - 1)) {
-            (Ok(step), Ok(before)) => step.a == before.output || matches!(step.b, Some(b) if b == before.output),
-            _ => false,
-        }
     }
 
     /// The moment of step `index`; 0 past the last.
@@ -226,42 +104,6 @@ impl<'m, L: Linked> Model<'m, L> {
             },
             scratch: record.scratch.canonical(),
         })
-    }
-
-    /// Checks input, output, labels and preprocessing against each other.
-    const fn check_ends(&self) -> Result<(), ModelError> {
-        attempt!(self.check_dense(PortKind::Input));
-        attempt!(self.check_dense(PortKind::Output));
-        let (input, output) = (self.input(), self.output());
-        let labels = self.file.labels();
-        if labels != 0 && labels != output.shape.len() {
-            return Err(ModelError::new(Fault::Text, self.file.tensor_at(self.output_index() as u32)));
-        }
-        let mut index = 0;
-        while index < labels {
-            attempt!(self.file.label(index));
-            index += 1;
-        }
-        let (at, section) = self.file.preprocess();
-        attempt!(PixelTables::decode(at, section, &input));
-        // Sessions do not keep states yet.
-        if self.file.port_count(PortKind::State) != 0 {
-            return Err(ModelError::new(Fault::NotLinked, attempt!(self.file.port(PortKind::State, 0)).at));
-        }
-        Ok(())
-    }
-
-    /// Whether all elements of each input or output are kept and contiguous.
-    const fn check_dense(&self, kind: PortKind) -> Result<(), ModelError> {
-        let mut index = 0;
-        while index < self.file.port_count(kind) {
-            let tensor = attempt!(self.file.port(kind, index)).tensor;
-            if !attempt!(self.file.tensor(tensor)).is_dense() {
-                return Err(ModelError::new(Fault::Operand, self.file.tensor_at(tensor)));
-            }
-            index += 1;
-        }
-        Ok(())
     }
 
     pub(crate) const fn file(&self) -> &File<'m> {
@@ -463,26 +305,6 @@ impl<'m, L: Linked> Model<'m, L> {
     /// Multiply-accumulate operations of one inference.
     pub fn macs(&self) -> u64 {
         self.steps().map(|step| step.macs()).fold(0, u64::saturating_add)
-    }
-
-    /// What verification and an inference cost at most.
-    pub const fn work(&self) -> Work {
-        let (mut work, mut index) = (Work::NONE, 0);
-        while let Some(step) = self.step(index) {
-            work = work.and(self.work_of(&step));
-            index += 1;
-        }
-        work
-    }
-
-    /// The operators, algorithms and element types that the model uses, see [`uses`](crate::uses).
-    pub const fn uses(&self) -> Set {
-        let (mut set, mut index) = (Set::NONE, 0);
-        while let Some(step) = self.step(index) {
-            set = set.union(self.uses_of_step(&step));
-            index += 1;
-        }
-        set
     }
 
     /// The same model, for code that takes models of every kind, and then links all that there is.

@@ -1,15 +1,14 @@
 //! Writing model files, for the host tools.
 
-use super::about::About;
-use super::layout::{self, NONE, SECTION_ALIGN, Section, header};
-use super::view::PortKind;
-use super::view::checksum;
 use crate::bytes::Writer;
+use crate::format::layout::{self, NONE, SECTION_ALIGN, Section, header};
+use crate::format::{About, PortKind, checksum};
 use crate::memory::Region;
-use crate::model::{Model, Step};
+use crate::model::Model;
 use crate::ops::Op;
 use crate::pixels::PixelTables;
 use crate::ports::{Port, State};
+use crate::step::Step;
 use crate::sys::cast;
 use crate::tensor::Tensor;
 
