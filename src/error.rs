@@ -16,6 +16,8 @@ pub struct ModelError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
+// As wide as a word: steps are decoded at each call, into results that may hold a fault in its place, and are moved by words then.
+#[repr(u32)]
 pub enum Fault {
     /// The file ends before the structure that starts here.
     Truncated,
