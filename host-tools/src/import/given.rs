@@ -9,7 +9,7 @@ use ndarray::Array4;
 use thiserror::Error;
 
 use super::ImportedFloat;
-use super::float::quant_bounds;
+use super::draft::quant_bounds;
 use crate::graph::{Graph, Node, NodeId, Op, Real, StoredWeights, Weights};
 use crate::network::Network;
 use crate::quantize::observe::Histogram;

@@ -5,15 +5,17 @@
 //! ([`problem::Problems`]), and nothing is written then.
 
 pub mod calibration;
-mod elementwise;
+mod draft;
+mod finish;
 pub mod flat;
 pub mod flat_write;
-mod float;
 pub mod given;
+mod lower;
 mod mirror;
 mod onnx;
 pub mod problem;
 mod simplify;
+mod source;
 pub mod tflite;
 
 use std::path::{Path, PathBuf};
@@ -23,8 +25,8 @@ use thiserror::Error;
 
 use crate::graph::{Op, Stored};
 use crate::network::Network;
+pub use finish::ImportedFloat;
 use flat::Malformed;
-pub use float::ImportedFloat;
 use problem::Problems;
 
 /// How the operators of an imported network round.

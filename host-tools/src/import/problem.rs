@@ -18,6 +18,9 @@ pub struct Problem {
 /// Why one node cannot be imported: the reason and a hint.
 pub(super) type Refusal = (String, String);
 
+/// The reason of problems that follow from earlier ones, which is none of its own.
+pub(super) const UNKNOWN: &str = "it depends on a node that is not supported";
+
 /// A refusal with a reason and a hint.
 pub(super) fn refuse<T>(reason: impl Into<String>, hint: impl Into<String>) -> Result<T, Refusal> {
     Err((reason.into(), hint.into()))

@@ -3,7 +3,7 @@
 use kinglet::Shape;
 use ndarray::{ArrayD, IxDyn};
 
-use super::elementwise::MAX_SIZE;
+use super::lower::MAX_SIZE;
 use crate::graph::{Activation, Function, Graph, Node, NodeId, Op, Params};
 
 /// Drops what `output` does not depend on, so that it becomes the last node; joins functions of functions; and gives

@@ -2,8 +2,8 @@
 
 use super::context::from_end;
 use super::tensor::{Constant, Values};
-use crate::import::elementwise::broadcast;
 use crate::import::problem::{Refusal, refuse};
+use crate::import::source::broadcast;
 
 impl Constant {
     /// A list of integers.

@@ -5,10 +5,12 @@ use std::collections::{HashMap, HashSet};
 use kinglet::{QuantParams, Shape};
 
 use super::proto::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
-use super::tensor::Constant;
+use super::tensor::{Constant, Values};
 use crate::graph::NodeId;
-use crate::import::float::{Finished, FloatBuilder, ImportedFloat};
-use crate::import::problem::{Problem, Problems, Refusal, refuse};
+use crate::import::draft::Draft;
+use crate::import::finish::ImportedFloat;
+use crate::import::problem::{Problem, Problems, Refusal, UNKNOWN, refuse};
+use crate::import::source::{FileNode, Numbers, Operator, Output};
 use crate::import::{ImportError, Options};
 
 /// Most nodes and most values of a model.
@@ -68,10 +70,10 @@ pub(super) enum Value {
 }
 
 pub(super) struct Context<'m> {
-    pub(super) build: FloatBuilder,
+    pub(super) draft: Draft,
     pub(super) values: HashMap<&'m str, Value>,
-    /// Scales of the integers that constants were made real of, by the names of the real ones.
-    pub(super) scales: HashMap<&'m str, std::rc::Rc<Constant>>,
+    /// The integers that constants were made real of, and their scales, by the names of the real ones.
+    pub(super) integers: HashMap<&'m str, [std::rc::Rc<Constant>; 2]>,
     /// How many nodes read a value, the caller included.
     pub(super) readers: HashMap<&'m str, usize>,
     /// The nodes that the output depends on, with their places in the file.
@@ -81,11 +83,8 @@ pub(super) struct Context<'m> {
     /// Nodes that have been taken together with an earlier one.
     pub(super) taken: HashSet<usize>,
     pub(super) at: usize,
-    pub(super) notes: Vec<String>,
     /// Whether the input is channels-last in the file.
     channels_last: bool,
-    /// Bytes of numbers that may still be made of constants.
-    budget: usize,
 }
 
 /// An index of `len` places, of which negative ones count from the end; beyond all places when there is none such.
@@ -144,6 +143,7 @@ impl<'m> Context<'m> {
             if context.taken.contains(&at) {
                 continue;
             }
+            context.draft.begin(super::ops::name(node).to_owned(), String::new());
             if let Err(refusal) = context.node(node) {
                 let name = if node.name.is_empty() { node.output.first() } else { Some(&node.name) };
                 let name = name.map_or("", String::as_str);
@@ -160,7 +160,7 @@ impl<'m> Context<'m> {
         if !problems.is_empty() {
             return Err(ImportError::Unsupported(problems));
         }
-        match output.and_then(|(node, quant)| context.finish(node, quant, options)) {
+        match output.and_then(|(node, quant)| context.finish(node, quant)) {
             Ok(imported) => Ok(imported),
             Err((reason, hint)) => {
                 problems.add(Problem { node: "the output".into(), operator: "model".into(), reason, hint });
@@ -186,22 +186,19 @@ impl<'m> Context<'m> {
             readers_of_input.peek().is_some() && readers_of_input.all(|node| takes_channels_last(graph, node));
         let dims = dimensions(input);
         let shape = shape(&dims, channels_last)?;
-        let build = FloatBuilder::new(&options.name, shape)?;
-        let first = Activation { node: build.input(), dims, flattened: None, channels_last };
+        let mut draft = Draft::new(options, numbers(graph));
+        let first = Activation { node: draft.input(shape, None), dims, flattened: None, channels_last };
         values.insert(&input.name, Value::Activation(first));
-        let size = numbers(graph);
         Ok(Self {
-            build,
+            draft,
             values,
-            scales: HashMap::new(),
+            integers: HashMap::new(),
             readers,
             nodes,
             opset,
             taken: HashSet::new(),
             at: 0,
-            notes: Vec::new(),
             channels_last,
-            budget: 64 * size + (1 << 20),
         })
     }
 
@@ -217,46 +214,43 @@ impl<'m> Context<'m> {
         }
     }
 
-    fn finish(
-        mut self,
-        output: NodeId,
-        quant: Option<QuantParams>,
-        options: &Options,
-    ) -> Result<ImportedFloat, Refusal> {
-        if let Some(quant) = quant {
-            self.build.quantized(output, quant);
-        }
-        let Finished { mut graph, params, quants, weight_scales } = self.build.finish(output)?;
-        graph.labels.clone_from(&options.labels);
-        Ok(ImportedFloat {
-            graph,
-            params,
-            quants,
-            weight_scales,
-            channels_first: !self.channels_last,
-            notes: self.notes,
-        })
+    fn finish(mut self, output: NodeId, quant: Option<QuantParams>) -> Result<ImportedFloat, Refusal> {
+        self.draft.quants.extend(quant.map(|quant| (output, quant)));
+        self.draft.into_floats(NodeId(0), output, !self.channels_last)
     }
 
     /// Counts numbers that are about to be made.
     pub(super) fn spend(&mut self, numbers: usize) -> Result<(), Refusal> {
-        match self.budget.checked_sub(numbers.saturating_mul(4)) {
-            Some(left) => {
-                self.budget = left;
-                Ok(())
-            }
-            None => {
-                refuse("its constants are far larger than the file", "the file names the same numbers again and again")
-            }
-        }
+        self.draft.spend(numbers.saturating_mul(4))
     }
 
-    /// Lets the weights of `id`, which come from input 1 of a node, keep the integers that the file has for them.
-    pub(super) fn keep_integers(&mut self, node: &NodeProto, id: NodeId, channels: usize) {
-        let scales = node.input.get(1).and_then(|weights| self.scales.get(weights.as_str()));
-        if let Some(scales) = scales.and_then(|scales| scales.floats().ok()) {
-            self.build.quantized_weights(id, scales, channels);
+    /// Lowers an operator of activations.
+    pub(super) fn lower(&mut self, operator: Operator, inputs: &[NodeId]) -> Result<NodeId, Refusal> {
+        self.draft.lower(FileNode::new(operator, inputs, Output::default()))
+    }
+
+    pub(super) fn shape(&self, input: &Activation) -> Shape {
+        self.draft.shape(input.node)
+    }
+
+    /// Input 1 of a node in our order, which `arrange` brings it in: integers if the file has some.
+    pub(super) fn weights(
+        &mut self,
+        node: &NodeProto,
+        channels: usize,
+        arrange: impl Fn(&Constant) -> Result<Constant, Refusal>,
+    ) -> Result<Numbers, Refusal> {
+        let real = self.constant(node, 1)?;
+        self.spend(real.len())?;
+        let integers = node.input.get(1).and_then(|name| self.integers.get(name.as_str()));
+        if let Some([integers, scale]) = integers
+            && let Ok(scales) = scale.floats()
+            && (scales.len() == 1 || scales.len() == channels)
+            && let Values::Bytes { values, .. } = arrange(integers)?.values
+        {
+            return Ok(Numbers::Integers { values, scales: scales.to_vec() });
         }
+        Ok(Numbers::Reals(arrange(&real)?.floats()?.to_vec()))
     }
 
     /// The activation that is input `index` of a node.
@@ -389,9 +383,6 @@ fn takes_channels_last(graph: &GraphProto, node: &NodeProto) -> bool {
         _ => false,
     }
 }
-
-/// The reason of problems that follow from earlier ones.
-pub(super) const UNKNOWN: &str = "it depends on a node that is not supported";
 
 /// A name that fits on a line.
 pub(super) fn short(name: &str) -> String {

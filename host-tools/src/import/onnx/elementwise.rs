@@ -1,13 +1,11 @@
 //! Operators on single elements: activations, normalization, arithmetic.
 
 use super::context::{Activation, Context, Value, attribute, float, int};
-use super::ops::name;
 use super::proto::NodeProto;
 use super::tensor::Constant;
-use crate::graph::{Binary, Function, NodeId, Unary};
-use crate::import::elementwise::broadcast;
-use crate::import::float::Norm;
+use crate::graph::{Binary, Function, Unary};
 use crate::import::problem::{Refusal, refuse};
+use crate::import::source::{Curve, FileNode, List, Norm, Operand, Operator, Output, broadcast};
 
 /// The function of one element that a node computes by itself, if it is one.
 fn function(node: &NodeProto) -> Option<Function> {
@@ -57,7 +55,7 @@ impl<'m> Context<'m> {
             },
         };
         let input = self.activation(node, 0)?;
-        let id = self.build.function(name(node), input.node, function)?;
+        let id = self.lower(Operator::Function(Curve::Other(function)), &[input.node])?;
         self.set_activation(node, Activation { node: id, ..input });
         Ok(true)
     }
@@ -99,7 +97,7 @@ impl<'m> Context<'m> {
         if self.opset < 14 && node.output.iter().skip(1).any(|output| !output.is_empty()) {
             return refuse("training mode, with the batch's statistics as outputs", "export the model for inference");
         }
-        let c = self.build.shape(input.node).c as usize;
+        let c = self.shape(&input).c as usize;
         self.spend(4 * c)?;
         let numbers = |index| -> Result<Vec<f32>, Refusal> {
             let constant = self.constant(node, index)?;
@@ -115,7 +113,7 @@ impl<'m> Context<'m> {
             variance: numbers(4)?,
             epsilon: float(node, "epsilon", 1e-5),
         };
-        let id = self.build.norm(name(node), input.node, norm)?;
+        let id = self.lower(Operator::Norm(norm), &[input.node])?;
         self.set_activation(node, Activation { node: id, ..input });
         Ok(())
     }
@@ -128,19 +126,19 @@ impl<'m> Context<'m> {
         for index in 0..node.input.len() {
             let value = self.value(node, index)?.clone();
             result = Some(match (value, result.take()) {
-                (Value::Constant(constant), Some(left)) => self.with_constant(node, binary, left, &constant, false)?,
+                (Value::Constant(constant), Some(left)) => self.with_constant(binary, left, &constant, false)?,
                 (Value::Constant(constant), None) => {
                     before.push(constant);
                     continue;
                 }
                 (_, Some(left)) => {
                     let right = self.broadcast(node, index)?;
-                    self.binary(node, binary, left, right)?
+                    self.binary(binary, left, right)?
                 }
                 (_, None) => {
                     let mut right = self.broadcast(node, index)?;
                     for constant in std::mem::take(&mut before) {
-                        right = self.with_constant(node, binary, right, &constant, true)?;
+                        right = self.with_constant(binary, right, &constant, true)?;
                     }
                     right
                 }
@@ -168,44 +166,41 @@ impl<'m> Context<'m> {
         self.activation(node, index)
     }
 
-    fn binary(
-        &mut self,
-        node: &NodeProto,
-        binary: Binary,
-        a: Activation,
-        b: Activation,
-    ) -> Result<Activation, Refusal> {
+    fn binary(&mut self, binary: Binary, a: Activation, b: Activation) -> Result<Activation, Refusal> {
         let (mut a, mut b) = (a, b);
         if a.channels_last != b.channels_last {
-            (a, b) = (self.channels_first(node, a)?, self.channels_first(node, b)?);
+            (a, b) = (self.channels_first(a)?, self.channels_first(b)?);
         }
         let alike = a.channels_last == b.channels_last || a.dims.len() == 2;
         if a.dims.len() != b.dims.len() || a.flattened != b.flattened || !alike {
             return refuse(format!("dimensions {:?} and {:?}", a.dims, b.dims), "both inputs must have the same shape");
         }
-        self.spend(self.build.shape(a.node).c.max(self.build.shape(b.node).c) as usize)?;
-        let id = self.build.binary(name(node), binary, a.node, b.node)?;
-        let like = if self.build.shape(id).same(self.build.shape(a.node)) { a } else { b };
+        let id = self.lower(Operator::Arithmetic(binary), &[a.node, b.node])?;
+        let like = if self.draft.shape(id).same(self.shape(&a)) { a } else { b };
         Ok(Activation { node: id, ..like })
     }
 
     fn with_constant(
         &mut self,
-        node: &NodeProto,
         binary: Binary,
         input: Activation,
         constant: &Constant,
         first: bool,
     ) -> Result<Activation, Refusal> {
-        let numbers = self.spread(&input, constant)?;
-        let id: NodeId = self.build.with_constant(name(node), binary, input.node, &numbers, first)?;
+        let numbers = List::Reals(self.spread(&input, constant)?);
+        let mut inputs = vec![Operand::Value(input.node), Operand::Constant(numbers)];
+        if first {
+            inputs.reverse();
+        }
+        let output = Output::default();
+        let id = self.draft.lower(FileNode { operator: Operator::Arithmetic(binary), inputs, output })?;
         Ok(Activation { node: id, ..input })
     }
 
     pub(super) fn prelu(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
         let (input, slopes) = (self.activation(node, 0)?, self.constant(node, 1)?);
         let slopes = self.spread(&input, &slopes)?;
-        let id = self.build.prelu(name(node), input.node, &slopes)?;
+        let id = self.lower(Operator::Prelu(List::Reals(slopes)), &[input.node])?;
         self.set_activation(node, Activation { node: id, ..input });
         Ok(())
     }

@@ -17,7 +17,7 @@ mod windows;
 
 use prost::Message;
 
-use super::float::ImportedFloat;
+use super::finish::ImportedFloat;
 use super::{ImportError, Options};
 
 /// Whether `bytes` look like an ONNX model: a protobuf message with a graph.

@@ -3,12 +3,12 @@
 use kinglet::Shape;
 
 use super::context::{Activation, Context, Value, attribute, float, from_end, int, ints, shape};
-use super::ops::name;
 use super::proto::NodeProto;
 use super::tensor::Constant;
-use crate::graph::{Op, Rearrange};
+use crate::graph::Rearrange;
 use crate::import::mirror::Mirror;
 use crate::import::problem::{Refusal, refuse};
+use crate::import::source::Operator;
 
 impl<'m> Context<'m> {
     pub(super) fn concat(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
@@ -26,7 +26,7 @@ impl<'m> Context<'m> {
             );
         }
         let ids: Vec<_> = parts.iter().map(|part| part.node).collect();
-        let id = if let [only] = ids[..] { only } else { self.build.add(name(node), Op::Concat, &ids)? };
+        let id = self.lower(Operator::Concat, &ids)?;
         self.set_map(node, id, first);
         Ok(())
     }
@@ -67,42 +67,26 @@ impl<'m> Context<'m> {
         }
         let sides = [0, 1].map(|side| [vertical[side], horizontal[side]]);
         let [before, after] = sides.map(|side| side.map(|p| p.max(0) as u32));
-        let mut id = input.node;
-        if channels != [0, 0] {
-            let [Ok(front), Ok(back)] = channels.map(usize::try_from) else {
-                return refuse("padding of the channels that cuts off", "slice instead");
-            };
-            if mirror.is_some() || value != 0.0 {
-                return refuse("padding of the channels with other numbers than 0", "");
-            }
-            let c = self.build.shape(id).c as usize;
-            self.spend((front + c + back).saturating_mul(c))?;
-            let picked: Vec<_> = (0..front + c + back).map(|at| at.checked_sub(front).filter(|&at| at < c)).collect();
-            id = self.build.channels(name(node), id, picked.into_iter())?;
-        }
-        if value != 0.0 && mirror.is_none() && (before, after) != ([0; 2], [0; 2]) {
-            return refuse(format!("padding with {value}"), "only padding with zeros is supported");
-        }
+        let [Ok(front), Ok(back)] = channels.map(u32::try_from) else {
+            return refuse("padding of the channels that cuts off", "slice instead");
+        };
         // Negative padding cuts off.
         let [top, bottom] = sides.map(|side| side.map(|p| (-p).max(0) as u32));
-        if (top, bottom) != ([0; 2], [0; 2]) {
-            let Shape { h, w, .. } = self.build.shape(id);
-            self.spend(self.build.shape(id).len() as usize)?;
-            let count = [0, 1].map(|axis| [h, w][axis].saturating_sub(top[axis]).saturating_sub(bottom[axis]));
-            id = self.build.crop(&format!("{}_crop", name(node)), id, top, count, [1, 1])?;
-        }
-        if (before, after) != ([0; 2], [0; 2]) {
-            id = match mirror {
-                Some(mirror) => {
-                    self.spend(4 * self.build.shape(id).len() as usize)?;
-                    self.build.mirrored(name(node), id, mirror, before, after)?
-                }
-                None => {
-                    let [before, after] = [before, after].map(|[h, w]| [h, w, 0]);
-                    self.build.add(name(node), Op::Rearrange(Rearrange::Pad { before, after, value: 0.0 }), &[id])?
-                }
-            };
-        }
+        let Shape { h, w, c } = self.shape(&input);
+        let count = [0, 1].map(|axis| [h, w][axis].saturating_sub(top[axis]).saturating_sub(bottom[axis]));
+        let part = [[top[0], top[1], 0], [count[0], count[1], c], [1; 3]];
+        let id = self.lower(Operator::Part(part), &[input.node])?;
+        let operator = match mirror {
+            Some(_) if (front, back) != (0, 0) => {
+                return refuse("padding of the channels with other numbers than 0", "");
+            }
+            Some(mirror) => Operator::Mirror { mirror, before, after },
+            None => {
+                let [before, after] = [(before, front), (after, back)].map(|([h, w], c)| [h, w, c]);
+                Operator::Rearrange(Rearrange::Pad { before, after, value })
+            }
+        };
+        let id = self.lower(operator, &[id])?;
         self.set_map(node, id, &input);
         Ok(())
     }
@@ -115,9 +99,8 @@ impl<'m> Context<'m> {
         {
             // Channel shuffle.
             let [g, n] = [groups, each].map(|count| count as usize);
-            self.spend((g * n).saturating_pow(2))?;
-            let picked = (0..g * n).map(|at| Some(at % g * n + at / g));
-            let id = self.build.channels(name(node), input.node, picked)?;
+            let picked = (0..g * n).map(|at| Some((at % g * n + at / g) as u32)).collect();
+            let id = self.lower(Operator::Channels(picked), &[input.node])?;
             self.set(node, Value::Groups(Activation { node: id, ..input }, vec![batch, each, groups, h, w]));
             return Ok(());
         }
@@ -156,21 +139,21 @@ impl<'m> Context<'m> {
             self.set(node, Value::Groups(input, dims));
             return Ok(());
         }
-        let (from, to) = (self.build.shape(input.node), shape(&dims, input.channels_last)?);
+        let (from, to) = (self.shape(&input), shape(&dims, input.channels_last)?);
         let mut result = Activation { dims, ..input.clone() };
         let in_order = |shape: Shape| shape.h * shape.w == 1 || shape.c == 1 || input.channels_last;
         if from == to {
             // Dimensions of 1 come and go.
         } else if input.flattened == Some(to) {
-            result.node = self.build.reshape(name(node), input.node, to)?;
+            result.node = self.lower(Operator::Reshape(to), &[input.node])?;
             result.flattened = None;
         } else if to == Shape::vector(from.len()) && input.dims.len() > 2 {
-            result.node = self.build.reshape(name(node), input.node, to)?;
+            result.node = self.lower(Operator::Reshape(to), &[input.node])?;
             let pixels = from.h * from.w;
             result.flattened = (pixels > 1 && from.c > 1 && !input.channels_last).then_some(from);
             result.channels_last = false;
         } else if in_order(from) && in_order(to) && input.flattened.is_none() {
-            result.node = self.build.reshape(name(node), input.node, to)?;
+            result.node = self.lower(Operator::Reshape(to), &[input.node])?;
         } else {
             return refuse(format!("{:?} becomes {:?}", input.dims, result.dims), "only flattening is supported");
         }
@@ -182,7 +165,8 @@ impl<'m> Context<'m> {
     pub(super) fn split(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
         let input = self.activation(node, 0)?;
         self.demand_channels(&input, int(node, "axis", 0))?;
-        let c = self.build.shape(input.node).c as usize;
+        let Shape { h, w, c } = self.shape(&input);
+        let c = c as usize;
         let given = self.list(node, 1, "split")?.unwrap_or_default();
         let each = c.div_ceil(node.output.len().max(1));
         let mut start = 0;
@@ -191,8 +175,8 @@ impl<'m> Context<'m> {
             if size == 0 || size > c - start {
                 return refuse("parts that do not fit", "the file contradicts itself");
             }
-            self.spend(size * c)?;
-            let id = self.build.channels(output, input.node, (start..start + size).map(Some))?;
+            let part = [[0, 0, start as u32], [h, w, size as u32], [1; 3]];
+            let id = self.lower(Operator::Part(part), &[input.node])?;
             self.set_map_as(output, id, &input);
             start += size;
         }
@@ -203,7 +187,7 @@ impl<'m> Context<'m> {
     pub(super) fn gather(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
         let (input, indices) = (self.activation(node, 0)?, self.constant(node, 1)?);
         self.demand_channels(&input, int(node, "axis", 0))?;
-        let c = self.build.shape(input.node).c;
+        let c = self.shape(&input).c;
         let rank = input.dims.len();
         if indices.len() == 0 || (rank > 1 && indices.dims.len() != 1) {
             return refuse("a single channel without its dimension", "slice instead: x[:, 2:3]");
@@ -214,8 +198,8 @@ impl<'m> Context<'m> {
         }
         let mut id = input.node;
         if !picked.iter().copied().eq(0..c as usize) {
-            self.spend(picked.len() * c as usize)?;
-            id = self.build.channels(name(node), id, picked.into_iter().map(Some))?;
+            let picked = picked.into_iter().map(|channel| Some(channel as u32)).collect();
+            id = self.lower(Operator::Channels(picked), &[id])?;
         }
         if rank > 1 {
             self.set_map(node, id, &input);
@@ -279,7 +263,7 @@ impl<'m> Context<'m> {
         if [ends.len(), axes.len(), steps.len()] != [starts.len(); 3] || input.flattened.is_some() {
             return refuse("bounds that do not fit, or a slice of a flattened map", "");
         }
-        let Shape { h, w, c } = self.build.shape(input.node);
+        let Shape { h, w, c } = self.shape(&input);
         // First element, number of elements and step along height, width, channels.
         let mut part = [[0, h, 1], [0, w, 1], [0, c, 1]];
         for (((start, end), axis), step) in starts.iter().zip(&ends).zip(&axes).zip(&steps) {
@@ -301,19 +285,8 @@ impl<'m> Context<'m> {
             }
             (*first, *count, *by) = (start as u32, ((end - start + step - 1) / step) as u32, step as u32);
         }
-        let mut id = input.node;
-        let [rows, columns, channels] = part;
-        if channels != [0, c, 1] {
-            self.spend((channels[1] * c) as usize)?;
-            let [first, count, step] = channels.map(|x| x as usize);
-            let picked: Vec<_> = (0..count).map(|i| Some(first + i * step)).collect();
-            id = self.build.channels(name(node), id, picked.into_iter())?;
-        }
-        if (rows, columns) != ([0, h, 1], [0, w, 1]) {
-            let pair = |at: usize| [rows[at], columns[at]];
-            self.spend(self.build.shape(id).len() as usize)?;
-            id = self.build.crop(name(node), id, pair(0), pair(1), pair(2))?;
-        }
+        let part = [0, 1, 2].map(|what| part.map(|axis| axis[what]));
+        let id = self.lower(Operator::Part(part), &[input.node])?;
         self.set_map(node, id, &input);
         Ok(())
     }

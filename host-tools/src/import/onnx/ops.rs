@@ -5,8 +5,9 @@ use kinglet::{Shape, Window};
 use super::context::{Activation, Context, Value, float, from_end, int, ints, shape};
 use super::proto::NodeProto;
 use super::tensor::Values;
-use crate::graph::{Binary, NodeId, Op};
+use crate::graph::{Binary, NodeId};
 use crate::import::problem::{Refusal, refuse};
+use crate::import::source::{Bias, Filter, Numbers, Operator};
 
 impl<'m> Context<'m> {
     /// Imports one node.
@@ -69,7 +70,7 @@ impl<'m> Context<'m> {
 
     /// Names `output` a map of as many dimensions, in the same order, as `like`.
     pub(super) fn set_map_as(&mut self, output: &'m str, id: NodeId, like: &Activation) {
-        let Shape { h, w, c } = self.build.shape(id);
+        let Shape { h, w, c } = self.draft.shape(id);
         let [h, w, c] = [h, w, c].map(i64::from);
         let dims = match (like.dims.len(), like.channels_last) {
             (2, _) => vec![1, c],
@@ -83,22 +84,19 @@ impl<'m> Context<'m> {
     }
 
     /// The same activation as channels-first, where its elements are in the same order so: of one channel, or of one pixel.
-    pub(super) fn channels_first(&mut self, node: &NodeProto, input: Activation) -> Result<Activation, Refusal> {
+    pub(super) fn channels_first(&mut self, input: Activation) -> Result<Activation, Refusal> {
         let Ok(to) = shape(&input.dims, false) else { return Ok(input) };
         if !input.channels_last || !(to.c == 1 || to.h * to.w == 1) {
             return Ok(input);
         }
-        let mut id = input.node;
-        if !self.build.shape(id).same(to) {
-            id = self.build.reshape(&format!("{}_view", name(node)), id, to)?;
-        }
+        let id = self.lower(Operator::Reshape(to), &[input.node])?;
         Ok(Activation { node: id, channels_last: false, ..input })
     }
 
     /// The input of an operator on maps.
     pub(super) fn map(&mut self, node: &NodeProto, index: usize) -> Result<Activation, Refusal> {
         let input = self.activation(node, index)?;
-        let input = self.channels_first(node, input)?;
+        let input = self.channels_first(input)?;
         if !(3..=4).contains(&input.dims.len()) || input.channels_last || input.flattened.is_some() {
             return refuse(
                 format!("an input of dimensions {:?}", input.dims),
@@ -127,9 +125,9 @@ impl<'m> Context<'m> {
             if !self.is_output(node) {
                 return refuse("LogSoftmax that is not the output", "take it out of the model");
             }
-            self.notes.push("the output is probabilities: the model's are their logarithms (LogSoftmax)".into());
+            self.draft.note("the output is probabilities: the model's are their logarithms (LogSoftmax)");
         }
-        let id = self.build.add(name(node), Op::Softmax { beta: 1.0 }, &[input.node])?;
+        let id = self.lower(Operator::Softmax { beta: 1.0 }, &[input.node])?;
         self.set_activation(node, Activation { node: id, ..input });
         Ok(())
     }
@@ -150,29 +148,26 @@ impl<'m> Context<'m> {
         }
         let transposed = node.op_type == "Gemm" && int(node, "transB", 0) != 0;
         let (out, inner) = if transposed { (rows, columns) } else { (columns, rows) };
-        let from = self.build.shape(input.node);
+        let from = self.shape(&input);
         if inner != (if maps { from.c } else { from.len() }) as usize || out == 0 {
             return refuse(format!("{inner} weights per output for {:?}", input.dims), "the file contradicts itself");
         }
         let (alpha, beta) =
             if node.op_type == "Gemm" { (float(node, "alpha", 1.0), float(node, "beta", 1.0)) } else { (1.0, 1.0) };
-        self.spend(rows * columns)?;
-        let values = weights.floats()?;
-        // The input's elements in our order, by their place in the file's.
-        let place = |i: usize| match input.flattened {
-            Some(Shape { h, w, c }) => {
-                let (h, w, c) = (h as usize, w as usize, c as usize);
-                let (channel, pixel) = (i / (h * w), i % (h * w));
-                pixel * c + channel
-            }
-            None => i,
+        // The input's elements in the file's order, by their places in ours.
+        let place = |at: usize| match input.flattened {
+            Some(Shape { h, w, c }) => at % c as usize * (h * w) as usize + at / c as usize,
+            None => at,
         };
-        let mut ours = vec![0.0; rows * columns];
-        for o in 0..out {
-            for i in 0..inner {
-                let from = if transposed { o * inner + i } else { i * out + o };
-                ours[o * inner + place(i)] = alpha * values[from];
-            }
+        let from = |o: usize, i: usize| if transposed { o * inner + i } else { i * out + o };
+        self.spend(rows * columns)?;
+        let places: Vec<usize> =
+            (0..out).flat_map(|o| (0..inner).map(move |i| (o, i))).map(|(o, i)| from(o, place(i))).collect();
+        let mut weights = self.weights(node, out, |weights| Ok(weights.picked(&places)))?;
+        if alpha != 1.0 {
+            let values = self.constant(node, 1)?;
+            let picked = values.picked(&places);
+            weights = Numbers::Reals(picked.floats()?.iter().map(|weight| alpha * weight).collect());
         }
         let mut result = node;
         let mut bias = match self.optional(node, 2)? {
@@ -196,14 +191,16 @@ impl<'m> Context<'m> {
                 result = add;
             }
         }
+        let filter = Filter { weights, bias: Bias::Reals(bias) };
+        self.draft.begin(name(result).to_owned(), String::new());
         if maps {
-            let id = self.build.conv(name(result), input.node, Window::global([1, 1]), ours, bias, out as u32)?;
-            self.keep_integers(node, id, out);
+            // Also of a map of one pixel its channels.
+            let operator = Operator::Conv { window: Window::global([1, 1]), dilation: [1, 1], groups: 1, filter };
+            let id = self.lower(operator, &[input.node])?;
             self.set_map(result, id, &input);
             return Ok(());
         }
-        let id = self.build.dense(name(result), input.node, ours, bias)?;
-        self.keep_integers(node, id, out);
+        let id = self.lower(Operator::Dense { inputs: inner as u32, filter }, &[input.node])?;
         let dims = vec![1, out as i64];
         self.set_activation(result, Activation { node: id, dims, flattened: None, channels_last: false });
         Ok(())

@@ -2,13 +2,13 @@
 
 use kinglet::QuantParams;
 
-use super::context::{Activation, Context, UNKNOWN, Value, int};
-use super::ops::name;
+use super::context::{Activation, Context, Value, int};
 use super::proto::NodeProto;
 use super::tensor::{Constant, Values, quant};
-use crate::graph::Function;
-use crate::import::float::quant_bounds;
-use crate::import::problem::{Refusal, refuse};
+use crate::graph::NodeId;
+use crate::import::draft::quant_bounds;
+use crate::import::problem::{Refusal, UNKNOWN, refuse};
+use crate::import::source::{Curve, Operator};
 
 impl<'m> Context<'m> {
     pub(super) fn quantize(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
@@ -26,25 +26,24 @@ impl<'m> Context<'m> {
         }
         let input = self.activation(node, 0)?;
         let quant = quant(&scale, zero.as_deref())?;
-        let input = self.cut_off(node, input, quant)?;
+        let input = self.cut_off(input, quant)?;
         // Of several quantizations on the way the last one counts; it is that of what reads the value.
-        self.build.quantized(input.node, quant);
+        self.draft.quants.insert(input.node, quant);
         self.set(node, Value::Quantized(input, quant));
         Ok(())
     }
 
     /// Puts back the activation that quantization stands for: quantizers drop a ReLU or ReLU6 before QuantizeLinear when
     /// the scale and the zero point cut off the same numbers.
-    fn cut_off(&mut self, node: &NodeProto, input: Activation, quant: QuantParams) -> Result<Activation, Refusal> {
-        let (least, most) = self.build.bounds(input.node);
+    fn cut_off(&mut self, input: Activation, quant: QuantParams) -> Result<Activation, Refusal> {
+        let (least, most) = self.draft.bounds(input.node);
         let (_, top) = quant_bounds(quant);
         let is_six = (top - 6.0).abs() < 1e-5;
         let is_lost = least < 0.0 || (is_six && most > 6.0);
-        if quant.zero_point != i32::from(i8::MIN) || !is_lost || input.node == self.build.input() {
+        if quant.zero_point != i32::from(i8::MIN) || !is_lost || input.node == NodeId(0) {
             return Ok(input);
         }
-        let function = if is_six { Function::relu6() } else { Function::relu() };
-        let id = self.build.function(name(node), input.node, function)?;
+        let id = self.lower(Operator::Function(if is_six { Curve::Relu6 } else { Curve::Relu }), &[input.node])?;
         Ok(Activation { node: id, ..input })
     }
 
@@ -69,7 +68,7 @@ impl<'m> Context<'m> {
                 if let Some(output) = node.output.first()
                     && zero.as_deref().map_or(signed, is_zero)
                 {
-                    self.scales.insert(output, scale);
+                    self.integers.insert(output, [constant.clone(), scale]);
                 }
                 self.set(node, Value::Constant(real.into()));
                 Ok(())

@@ -3,16 +3,16 @@
 use kinglet::{Padding, Shape, Window};
 
 use super::context::{Activation, Context, attribute, from_end, int, ints};
-use super::ops::{name, pair};
+use super::ops::pair;
 use super::proto::NodeProto;
-use crate::graph::{Binary, NodeId, Op, Rearrange};
 use crate::import::problem::{Refusal, refuse};
+use crate::import::source::{Bias, Filter, Operator, Pool, Reduction};
 
 impl<'m> Context<'m> {
     pub(super) fn conv(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
         let input = self.map(node, 0)?;
         let weights = self.constant(node, 1)?;
-        let from = self.build.shape(input.node);
+        let from = self.shape(&input);
         let (out, inner, kh, kw) = match weights.dims[..] {
             [out, inner, kh, kw] if input.dims.len() == 4 => (out, inner, kh, kw),
             [out, inner, kw] if input.dims.len() == 3 => (out, inner, 1, kw),
@@ -34,36 +34,23 @@ impl<'m> Context<'m> {
         let [dh, dw] = pair(node, "dilations")?.map(|d| d as usize);
         let (height, width) = ((kh - 1) * dh + 1, (kw - 1) * dw + 1);
         let (window, _) = self.window(node, [height as u32, width as u32], from)?;
-        let bias = self.bias(node, 2, out)?;
-        let values = weights.floats()?;
+        let dilation = [dh as u32, dw as u32];
+        let bias = Bias::Reals(self.bias(node, 2, out)?);
         let depthwise = groups == from.c as usize && inner == 1;
-        let channels = if depthwise { 1 } else { from.c as usize };
-        let Some(len) = (height * width * channels).checked_mul(out).filter(|&len| len <= Shape::MAX_LEN as usize)
-        else {
-            return refuse("weights larger than the format allows", "");
+        let order: &[i64] = match (depthwise, weights.dims.len()) {
+            (false, 4) => &[0, 2, 3, 1],
+            (false, _) => &[0, 2, 1],
+            (true, 4) => &[2, 3, 0, 1],
+            (true, _) => &[2, 0, 1],
         };
-        self.spend(len)?;
-        // What the runtime has no operator for becomes weights of zero: groups and dilation.
-        let mut ours = vec![0.0; len];
-        for (index, &weight) in values.iter().enumerate() {
-            let (x, y) = (index % kw * dw, index / kw % kh * dh);
-            let (i, o) = (index / kw / kh % inner, index / kw / kh / inner);
-            let at = if depthwise {
-                (y * width + x) * out + o
-            } else {
-                ((o * height + y) * width + x) * channels + o / (out / groups) * inner + i
-            };
-            ours[at] = weight;
-        }
-        // The runtime's windows always have some of the map under them.
-        let (id, window) =
-            if window.is_valid() { (input.node, window) } else { self.padded(node, input.node, window, [0; 2])? };
-        let id = if depthwise {
-            self.build.depthwise(name(node), id, window, ours, bias)?
+        let weights = self.weights(node, out, |weights| weights.transposed(Some(order)))?;
+        let filter = Filter { weights, bias };
+        let operator = if depthwise {
+            Operator::Depthwise { window, dilation, filter }
         } else {
-            self.build.conv(name(node), id, window, ours, bias, out as u32)?
+            Operator::Conv { window, dilation, groups: groups as u32, filter }
         };
-        self.keep_integers(node, id, out);
+        let id = self.lower(operator, &[input.node])?;
         self.set_map(node, id, &input);
         Ok(())
     }
@@ -76,21 +63,6 @@ impl<'m> Context<'m> {
             Some(bias) => refuse(format!("a bias of dimensions {:?} for {len} channels", bias.dims), ""),
             None => Ok(vec![0.0; len]),
         }
-    }
-
-    /// Zeros around a map, and the window without them: all of its padding but the `rest` at the end.
-    fn padded(
-        &mut self,
-        node: &NodeProto,
-        id: NodeId,
-        window: Window,
-        rest: [u32; 2],
-    ) -> Result<(NodeId, Window), Refusal> {
-        let after = [0, 1].map(|axis| window.after[axis].saturating_sub(rest[axis]));
-        let [before, after] = [window.before, after].map(|[h, w]| [h, w, 0]);
-        let pad = Op::Rearrange(Rearrange::Pad { before, after, value: 0.0 });
-        let id = self.build.add(&format!("{}_pad", name(node)), pad, &[id])?;
-        Ok((id, Window { before: [0; 2], after: rest, ..window }))
     }
 
     /// The window of a convolution or pool, and how much of its padding at the end only rounds the output's size up.
@@ -141,7 +113,7 @@ impl<'m> Context<'m> {
 
     pub(super) fn pool(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
         let input = self.map(node, 0)?;
-        let from = self.build.shape(input.node);
+        let from = self.shape(&input);
         if pair(node, "dilations")? != [1, 1] {
             return refuse("dilation", "");
         }
@@ -150,19 +122,12 @@ impl<'m> Context<'m> {
         }
         let kernel = pair(node, "kernel_shape")?;
         let (window, rounded) = self.window(node, kernel, from)?;
-        let id = if node.op_type == "MaxPool" {
-            self.build.add(name(node), Op::MaxPool(window), &[input.node])?
-        } else if int(node, "count_include_pad", 0) != 0 && window.is_padded() {
-            // Padding that counts is padding with zeros before a pool without; what rounds up never counts.
-            let (id, window) = if (window.before, window.after) == ([0; 2], rounded) {
-                (input.node, window)
-            } else {
-                self.padded(node, input.node, window, rounded)?
-            };
-            self.build.add(name(node), Op::AveragePool(window), &[id])?
-        } else {
-            self.build.add(name(node), Op::AveragePool(window), &[input.node])?
+        let pool = match node.op_type.as_str() {
+            "MaxPool" => Pool::Max,
+            _ if int(node, "count_include_pad", 0) != 0 => Pool::AverageWithPadding(rounded),
+            _ => Pool::Average,
         };
+        let id = self.lower(Operator::Pool(pool, window), &[input.node])?;
         self.set_map(node, id, &input);
         Ok(())
     }
@@ -186,31 +151,22 @@ impl<'m> Context<'m> {
                 "only height and width can be reduced",
             );
         }
-        let from = self.build.shape(input.node);
+        let from = self.shape(&input);
         // Height and width, of which a map of rank 3 has the latter only.
         let [tall, wide] = if rank == 3 { [true, true] } else { [0, 1].map(|at| axes.contains(&all[at])) };
-        let kernel = [if tall { from.h } else { 1 }, if wide { from.w } else { 1 }];
-        let window = Window::global(kernel);
-        let op = match &*node.op_type {
-            "ReduceMax" | "GlobalMaxPool" => Op::MaxPool(window),
-            _ if tall && wide => Op::Mean,
-            _ => Op::AveragePool(window),
+        let reduction = match &*node.op_type {
+            "ReduceMax" | "GlobalMaxPool" => Reduction::Max,
+            "ReduceSum" => Reduction::Sum,
+            _ => Reduction::Mean,
         };
-        if op != Op::Mean && !window.is_valid() {
-            return refuse(format!("a window of {kernel:?}"), "pool in several steps");
-        }
-        let mut id = self.build.add(name(node), op, &[input.node])?;
-        if node.op_type == "ReduceSum" {
-            let count = vec![(kernel[0] * kernel[1]) as f32];
-            id = self.build.with_constant(name(node), Binary::Mul, id, &count, false)?;
-        }
+        let mut id = self.lower(Operator::Reduce { reduction, axes: [tall, wide] }, &[input.node])?;
         if keep {
             self.set_map(node, id, &input);
         } else {
             let c = from.c;
             let rest = if tall { from.w } else { from.h };
             if tall != wide {
-                id = self.build.reshape(name(node), id, Shape::new(1, rest, c))?;
+                id = self.lower(Operator::Reshape(Shape::new(1, rest, c)), &[id])?;
             }
             let dims = match (tall && wide, input.channels_last) {
                 (true, _) => vec![1, c.into()],

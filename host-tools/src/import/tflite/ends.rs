@@ -1,121 +1,107 @@
-//! The network's ends: conversions between the caller's elements and int8 are left to the caller.
+//! QUANTIZE and DEQUANTIZE: at the network's ends, where conversions are left to the caller, and in its middle.
 
-use kinglet::{DType, QuantParams, Rounding};
+use kinglet::{ChannelOrder, DType, QuantParams, Rounding};
 
-use super::float_ops::function;
-use super::lower::Lowering;
+use super::operators::function;
+use super::read::{Reader, State, shape};
 use super::schema::{Operator, Type};
-use crate::graph::Function;
-use crate::import::elementwise::MAX_SIZE;
+use crate::graph::{Function, NodeId};
+use crate::import::lower::MAX_SIZE;
 use crate::import::problem::{Refusal, refuse};
-use crate::network::TensorId;
+use crate::import::source::{Curve, Elements, FileNode, Operator as Neutral};
+use crate::network::Pixels;
 use crate::quantize::lookup;
 
-impl Lowering<'_, '_> {
-    /// Lets `id`, which is computed from the model's input `from`, be the network's input.
-    pub(super) fn become_input(&mut self, from: usize, id: TensorId) {
-        self.set_value(from, id);
-    }
-
-    /// Whether nothing but the caller reads `index`.
-    pub(super) fn only_reader_is_caller(&self, index: usize) -> bool {
-        self.reader_count(index) == 1
-    }
-
+impl Reader<'_, '_> {
     /// Keeps how a model with a uint8 input makes int8 of it, as the table that pixels go through.
-    pub(super) fn take_pixels(&mut self, from: usize, id: TensorId) -> Result<(), Refusal> {
+    fn take_pixels(&mut self, from: usize, id: NodeId, elements: Elements) -> Result<(), Refusal> {
         let source = &self.model.tensors[from];
         let Some(scale) = source.scale() else {
             return refuse("its uint8 input has no scale", "");
         };
         let zero_point = source.zero_point().clamp(0, 255) as i32;
-        if self.info(id).dtype != DType::I8 {
+        if elements.dtype != DType::I8 {
             return refuse(
                 "it makes int16 of uint8",
                 "TensorFlow Lite Micro cannot either: convert with int16 or float inputs",
             );
         }
-        let quant = self.info(id).quant;
-        let table = lookup::from_pixels(scale, zero_point, quant, Rounding::Double).map_err(|e| (e, String::new()))?;
-        self.notes
-            .push("the uint8 input is taken as pixels; int8 elements are pixels less 128 where scales agree".into());
-        self.set_pixels(table.into_iter().map(i16::from).collect(), self.info(id).shape.c);
+        let table =
+            lookup::from_pixels(scale, zero_point, elements.quant, Rounding::Double).map_err(|e| (e, String::new()))?;
+        self.draft.note("the uint8 input is taken as pixels; int8 elements are pixels less 128 where scales agree");
+        let order = if self.draft.shape(id).c == 3 { ChannelOrder::Rgb } else { ChannelOrder::Grey };
+        self.pixels = Some(Pixels { order, tables: table.into_iter().map(i16::from).collect() });
         Ok(())
     }
 
     pub(super) fn quantize(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
-        let Some(from) = o.input(0) else { return refuse("input 0 is missing", "") };
-        let source = &self.model.tensors[from];
-        match source.dtype {
-            Type::Float32 | Type::UInt8 if self.model.inputs.contains(&from) && self.only_reader(from).is_some() => {
-                let id = self.result(o)?;
-                if source.dtype == Type::UInt8 {
-                    self.take_pixels(from, id)?;
-                } else {
-                    let quant = self.info(id).quant;
-                    self.notes.push(format!(
-                        "the float input is taken quantized: q = round(x / {}) + {}",
-                        quant.scale, quant.zero_point
-                    ));
-                }
-                self.become_input(from, id);
-                Ok(())
-            }
-            Type::Int8 | Type::Int16 => match o.output(0).map(|t| (t, self.model.tensors[t].dtype)) {
-                Some((to, Type::UInt8)) if self.model.outputs == [to] && source.dtype == Type::Int8 => {
-                    let id = self.operand(o, 0)?;
-                    let target = &self.model.tensors[to];
-                    let Some(scale) = target.scale() else { return refuse("its uint8 output has no scale", "") };
-                    let quant = QuantParams { scale, zero_point: target.zero_point().clamp(0, 255) as i32 - 128 };
-                    let info = self.info(id).clone();
-                    let id = if info.quant.same(quant) { id } else { self.requantized(id, &info, quant)? };
-                    self.alias(o, id);
-                    self.notes.push("the output is int8: add 128 for the model's uint8".into());
-                    Ok(())
-                }
-                _ => self.function(o),
-            },
-            Type::Float32 if let Some((id, function)) = self.reals.get(&from).cloned() => {
-                let output = self.result(o)?;
-                let (before, after) = (self.info(id).clone(), self.info(output).clone());
-                if before.dtype != DType::I8 || after.dtype != DType::I8 || before.shape != after.shape {
-                    return refuse("floats between elements that are not int8", "quantize all of the network");
-                }
-                let table = lookup::of_reals(before.quant, after.quant, |x| function.at(x.into()) as f32);
-                self.push_table(table, id, output);
-                Ok(())
-            }
-            dtype => refuse(
-                format!("it converts {} in the middle of the network", dtype.name()),
-                "only networks of int8 or int16 activations are supported",
-            ),
+        let (Some(from), Some(to)) = (o.input(0), o.output(0)) else { return refuse("input 0 is missing", "") };
+        let (source, target) = (&self.model.tensors[from], &self.model.tensors[to]);
+        if let State::Real(id, function) = &self.states[from] {
+            let (id, function) = (*id, function.clone());
+            let output = self.output(o, kinglet::Activation::None)?;
+            let ends = (self.draft.elements(id), output.elements);
+            let (Some(before @ Elements { dtype: DType::I8, .. }), Some(after @ Elements { dtype: DType::I8, .. })) =
+                ends
+            else {
+                return refuse("floats between elements that are not int8", "quantize all of the network");
+            };
+            let table = lookup::of_reals(before.quant, after.quant, |x| function.at(x.into()) as f32);
+            let id = self.draft.table(table, id, output)?;
+            return self.set(o, 0, id);
         }
+        if matches!(self.states[from], State::Raw) && self.readers[from] == 1 {
+            let Some(elements) = self.elements(to)? else { return refuse("an output in floats", "") };
+            let id = self.draft.input(shape(target)?, Some(elements));
+            if source.dtype == Type::UInt8 {
+                self.take_pixels(from, id, elements)?;
+            } else {
+                let QuantParams { scale, zero_point } = elements.quant;
+                self.draft.note(&format!("the float input is taken quantized: q = round(x / {scale}) + {zero_point}"));
+            }
+            self.states[from] = State::Value(id);
+            return self.set(o, 0, id);
+        }
+        let id = self.value(from)?;
+        if target.dtype == Type::UInt8 && self.model.outputs == [to] && source.dtype == Type::Int8 {
+            let Some(scale) = target.scale() else { return refuse("its uint8 output has no scale", "") };
+            let quant = QuantParams { scale, zero_point: target.zero_point().clamp(0, 255) as i32 - 128 };
+            let id = self.draft.rescaled(id, Elements { dtype: DType::I8, quant })?;
+            self.draft.note("the output is int8: add 128 for the model's uint8");
+            return self.set(o, 0, id);
+        }
+        self.lower(o, Neutral::Function(Curve::Same), &[id])
     }
 
     /// Takes in a function of one element of floats that QUANTIZE makes integers again: a table in all; whether it was one.
     pub(super) fn function_of_reals(&mut self, o: &Operator<'_>) -> Result<bool, Refusal> {
         let (Some(from), Some(to)) = (o.input(0), o.output(0)) else { return Ok(false) };
-        let Some((id, inner)) = self.reals.get(&from).cloned() else { return Ok(false) };
+        let State::Real(id, inner) = &self.states[from] else { return Ok(false) };
         let Some(outer) = function(o)? else { return Ok(false) };
-        let composed = outer.of(&inner);
+        let composed = outer.real().of(inner);
         if composed.size() > MAX_SIZE {
             return refuse("a function of functions that is too long", "");
         }
-        self.reals.insert(to, (id, composed));
+        self.states[to] = State::Real(*id, composed);
         Ok(true)
     }
 
     pub(super) fn dequantize(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
         let id = self.operand(o, 0)?;
         let Some(to) = o.output(0) else { return refuse("it has no output", "") };
-        if self.model.outputs != [to] || !self.only_reader_is_caller(to) {
-            self.reals.insert(to, (id, Function::X));
+        if self.model.outputs != [to] || self.readers[to] != 1 {
+            self.states[to] = State::Real(id, Function::X);
             return Ok(());
         }
-        let quant = self.info(id).quant;
-        let dtype = self.info(id).dtype.name();
-        self.notes.push(format!("the output is {dtype}: real = (q - {}) * {}", quant.zero_point, quant.scale));
-        self.alias(o, id);
-        Ok(())
+        if let Some(Elements { dtype, quant: QuantParams { scale, zero_point } }) = self.draft.elements(id) {
+            self.draft.note(&format!("the output is {}: real = (q - {zero_point}) * {scale}", dtype.name()));
+        }
+        self.set(o, 0, id)
+    }
+
+    /// Lowers a function of one element.
+    pub(super) fn curve(&mut self, o: &Operator<'_>, curve: Curve) -> Result<(), Refusal> {
+        let (input, output) = (self.operand(o, 0)?, self.output(o, kinglet::Activation::None)?);
+        self.lower_node(o, FileNode::new(Neutral::Function(curve), &[input], output))
     }
 }

@@ -1,0 +1,304 @@
+//! Arithmetic with two operands.
+
+use kinglet::ops::{Add, Mul, Sub};
+use kinglet::{Activation, DType, QuantParams, Shape, Window};
+
+use super::super::draft::{Draft, GivenFunction};
+use super::super::problem::{Refusal, refuse};
+use super::super::source::{Elements, List, Norm, Operand, Output};
+use super::function::unexplained;
+use super::{Operands, constant_of};
+use crate::graph::{Binary, ConstantFunction, Function, NodeId, Op};
+use crate::quantize::lookup;
+
+/// Expressions do not grow beyond this: a file could double one with every node.
+pub(in super::super) const MAX_SIZE: usize = 64;
+
+impl Draft {
+    pub(super) fn arithmetic(
+        &mut self,
+        binary: Binary,
+        inputs: Vec<Operand>,
+        output: Output,
+    ) -> Result<NodeId, Refusal> {
+        match constant_of(inputs)? {
+            Operands::Values(a, b) => match super::both(self.elements(a), output.elements)? {
+                Some(_) => self.of_integers(binary, a, b, output),
+                None => {
+                    let id = self.of_reals(binary, a, b)?;
+                    self.activated(id, output.activation)
+                }
+            },
+            Operands::Constant(input, List::Reals(numbers), first) if output.elements.is_none() => {
+                let id = self.with_reals(binary, input, &numbers, first)?;
+                self.activated(id, output.activation)
+            }
+            Operands::Constant(input, List::Integers(numbers, elements), first) => {
+                self.with_integers(binary, input, (numbers, elements), first, output)
+            }
+            Operands::Constant(..) => refuse("a constant in floats beside integers", "quantize all of the network"),
+        }
+    }
+
+    /// A value of floats after an activation.
+    fn activated(&mut self, id: NodeId, activation: Activation) -> Result<NodeId, Refusal> {
+        match activation {
+            Activation::None => Ok(id),
+            Activation::Relu => self.real(id, Function::relu()),
+            Activation::Relu6 => self.real(id, Function::relu6()),
+            Activation::ReluN1To1 => self.real(id, Function::X.clip(-1.0, 1.0)),
+        }
+    }
+
+    fn of_integers(&mut self, binary: Binary, a: NodeId, b: NodeId, output: Output) -> Result<NodeId, Refusal> {
+        let (Some(x), Some(y), Some(to)) = (self.elements(a), self.elements(b), output.elements) else {
+            return refuse("operands of floats and of integers", "quantize all of the network");
+        };
+        if [x.dtype, y.dtype] != [to.dtype; 2] {
+            return refuse("operands of different types", "convert the model with one type of activations");
+        }
+        let (rounding, clamp) = (self.rounding(false), kinglet::Clamp::full(to.dtype));
+        let valid = match binary {
+            Binary::Add => Add::new(x.quant, y.quant, to.quant, to.dtype, rounding, clamp).is_some(),
+            Binary::Sub => Sub::new(x.quant, y.quant, to.quant, to.dtype, rounding, clamp).is_some(),
+            Binary::Mul => Mul::new(x.quant, y.quant, to.quant, rounding, clamp).is_some(),
+            Binary::Min | Binary::Max => return self.extremum(binary == Binary::Max, [a, b], [x, y, to], output),
+            Binary::Div => return refuse("the operator is not supported", DIVISION),
+        };
+        if !valid {
+            return refuse("scales whose ratio is out of range", "");
+        }
+        let op = match binary {
+            Binary::Add => Op::Add,
+            Binary::Sub => Op::Sub,
+            _ => Op::Mul,
+        };
+        let operands = self.broadcast(binary, a, b)?;
+        self.push(op, &operands, output)
+    }
+
+    /// MAXIMUM and MINIMUM of two maps: of two pixels that lie side by side. The maps' channels are joined, and read as a map
+    /// of twice the width. The lesser of two is the greater one in the opposite order.
+    fn extremum(
+        &mut self,
+        greater: bool,
+        operands: [NodeId; 2],
+        [x, y, to]: [Elements; 3],
+        output: Output,
+    ) -> Result<NodeId, Refusal> {
+        demand_one_scale(&[x, y], to)?;
+        let shapes = operands.map(|id| self.shape(id));
+        let Shape { h, w, c } = shapes[0];
+        if shapes[0] != shapes[1] {
+            return refuse(format!("shapes {shapes:?}"), "both maps have one shape, or one operand is a number");
+        }
+        let opposite = Elements { quant: QuantParams { zero_point: -1 - to.quant.zero_point, ..to.quant }, ..to };
+        let (within, operands) = if greater {
+            (to, operands)
+        } else {
+            let mut mirrored = |id| self.table(lookup::mirrored(), id, Some(opposite).into());
+            (opposite, [mirrored(operands[0])?, mirrored(operands[1])?])
+        };
+        let joint = self.push(Op::Concat, &operands, Some(within))?;
+        let pixels = self.read_as(joint, Shape::new(h, 2 * w, c))?;
+        let window = Window { kernel: [1, 2], stride: [1, 2], before: [0; 2], after: [0; 2] };
+        let pool = Op::MaxPool(window);
+        if greater {
+            return self.push(pool, &[pixels], output);
+        }
+        let least = self.push(pool, &[pixels], Some(within))?;
+        self.table(lookup::mirrored(), least, output)
+    }
+
+    /// Arithmetic of integers with a constant, which is on the left if `first`.
+    fn with_integers(
+        &mut self,
+        binary: Binary,
+        input: NodeId,
+        (mut data, constant): (Vec<i16>, Elements),
+        first: bool,
+        output: Output,
+    ) -> Result<NodeId, Refusal> {
+        let Some([from, to]) = super::both(self.elements(input), output.elements)? else {
+            return refuse("a constant of integers beside floats", "quantize all of the network, or nothing");
+        };
+        if from.dtype != to.dtype || from.dtype != constant.dtype {
+            return refuse("operands of different types", "");
+        }
+        let function = match (binary, first) {
+            (Binary::Mul, _) => ConstantFunction::Mul,
+            (Binary::Add, _) => ConstantFunction::Add,
+            (Binary::Sub, false) => ConstantFunction::Sub,
+            (Binary::Sub, true) => ConstantFunction::SubFrom,
+            (Binary::Min | Binary::Max, _) => {
+                let [value] = data[..] else {
+                    return refuse(
+                        format!("a constant of {} numbers", data.len()),
+                        "a bound is one number for all elements",
+                    );
+                };
+                demand_one_scale(&[from, constant], to)?;
+                return self.table(lookup::extremum(value as i8, binary == Binary::Max), input, output);
+            }
+            (Binary::Div, _) => return refuse("the operator is not supported", DIVISION),
+        };
+        let shape = self.shape(input);
+        match data[..] {
+            [value] if from.dtype == DType::I8 => {
+                let (quants, value) = ([from.quant, constant.quant, to.quant], value as i8);
+                let rounding = self.rounding(false);
+                let table = lookup::with_constant(function, quants, value, output.activation, rounding);
+                return self.table(table.map_err(unexplained)?, input, output);
+            }
+            [value] => data = vec![value; shape.c as usize],
+            _ => {}
+        }
+        if ![shape.c, shape.len()].contains(&(data.len() as u32)) {
+            return refuse(
+                format!("a constant of {} numbers", data.len()),
+                "a constant has one element, or a shape that is spread over the activation's",
+            );
+        }
+        let data = List::Integers(data, constant);
+        self.push(Op::Constant { function, data }, &[input], output)
+    }
+
+    /// The node, and those that it is a function of, the nearest first: which function of each.
+    fn origins(&self, mut id: NodeId) -> Vec<(NodeId, Function)> {
+        let mut origins = vec![(id, Function::X)];
+        let mut outer = Function::X;
+        while let (Op::Function(GivenFunction::Real(function)), [input]) =
+            (&self.node(id).op, &self.node(id).inputs[..])
+        {
+            outer = outer.of(function);
+            if outer.size() > MAX_SIZE {
+                break;
+            }
+            id = *input;
+            origins.push((id, outer.clone()));
+        }
+        origins
+    }
+
+    /// Arithmetic with two values of floats; of equal shapes, or one of them a pixel or a map of one channel.
+    fn of_reals(&mut self, binary: Binary, a: NodeId, b: NodeId) -> Result<NodeId, Refusal> {
+        let (from, other) = (self.shape(a), self.shape(b));
+        if from.same(other) {
+            // Two functions of the same elements are one, as in `x * sigmoid(x)`.
+            let others = self.origins(b);
+            for (origin, left) in self.origins(a) {
+                if let Some((_, right)) = others.iter().find(|(id, _)| *id == origin)
+                    && left.size() + right.size() < MAX_SIZE
+                {
+                    return self.real(origin, left.with(binary, right.clone()));
+                }
+            }
+        }
+        let is_thin = |thin: Shape, beside: Shape| {
+            thin.c == 1 && beside.c > 1 && (thin.h, thin.w) == (beside.h, beside.w) && thin.h * thin.w > 1
+        };
+        if is_thin(other, from) {
+            let wide = self.in_all_channels(b, from)?;
+            return self.of_reals(binary, a, wide);
+        }
+        if is_thin(from, other) {
+            let wide = self.in_all_channels(a, other)?;
+            return self.of_reals(binary, wide, b);
+        }
+        let fits = |a: Shape, b: Shape| Mul::output_shape(a, b).is_some();
+        match binary {
+            Binary::Add if from.same(other) => self.push(Op::Add, &[a, b], None),
+            Binary::Add | Binary::Mul if !fits(from, other) && fits(other, from) => self.of_reals(binary, b, a),
+            Binary::Mul => self.push(Op::Mul, &[a, b], None),
+            Binary::Sub if !fits(from, other) && fits(other, from) => {
+                let difference = self.push(Op::Sub, &[b, a], None)?;
+                self.real(difference, Function::negated())
+            }
+            Binary::Sub => self.push(Op::Sub, &[a, b], None),
+            // The runtime adds equal shapes only, but takes off a pixel.
+            Binary::Add => {
+                let less = self.real(b, Function::negated())?;
+                self.push(Op::Sub, &[a, less], None)
+            }
+            Binary::Max | Binary::Min if from.same(other) => {
+                let (more, less) = if binary == Binary::Max { (b, a) } else { (a, b) };
+                let difference = self.push(Op::Sub, &[more, less], None)?;
+                let above = self.real(difference, Function::relu())?;
+                let op = if binary == Binary::Max { Op::Add } else { Op::Sub };
+                self.push(op, &[a, above], None)
+            }
+            Binary::Div => refuse("division by an activation", DIVISION),
+            Binary::Max | Binary::Min => {
+                refuse(format!("shapes {from:?} and {other:?}"), "both inputs must have the same shape")
+            }
+        }
+    }
+
+    /// Arithmetic of floats with a constant, which is on the left if `first`: one number, one for each channel, or one for
+    /// each element in our order.
+    pub(super) fn with_reals(
+        &mut self,
+        binary: Binary,
+        input: NodeId,
+        constant: &[f32],
+        first: bool,
+    ) -> Result<NodeId, Refusal> {
+        let shape = self.shape(input);
+        let (c, len) = (shape.c as usize, shape.len() as usize);
+        let whole = constant.len() == len && len != c;
+        let [any, ..] = constant else { return refuse("a constant without numbers", "") };
+        if constant.iter().all(|x| x == any) {
+            let number = Function::Constant(f64::from(*any));
+            let (left, right) = if first && matches!(binary, Binary::Sub | Binary::Div) {
+                (number, Function::X)
+            } else {
+                (Function::X, number)
+            };
+            return self.real(input, left.with(binary, right));
+        }
+        if constant.len() != c && !whole {
+            return refuse(
+                format!("a constant of {} numbers for {c} channels", constant.len()),
+                "a constant has one number, one for each channel, or one for each element",
+            );
+        }
+        let negated = |numbers: &[f32]| numbers.iter().map(|x| -x).collect::<Vec<f32>>();
+        let (factors, offsets) = match (binary, first) {
+            (Binary::Add, _) => (None, Some(constant.to_vec())),
+            (Binary::Sub, false) => (None, Some(negated(constant))),
+            (Binary::Sub, true) => (Some(vec![-1.0; constant.len()]), Some(constant.to_vec())),
+            (Binary::Mul, _) => (Some(constant.to_vec()), None),
+            (Binary::Div, false) => (Some(constant.iter().map(|x| x.recip()).collect()), None),
+            (Binary::Div, true) | (Binary::Min | Binary::Max, _) => {
+                return refuse("bounds or quotients that differ from channel to channel", "use one number for all");
+            }
+        };
+        if !whole {
+            let (ones, zeros) = (vec![1.0; c], vec![0.0; c]);
+            let (gamma, beta) = (factors.unwrap_or(ones.clone()), offsets.unwrap_or(zeros.clone()));
+            let norm = Norm { gamma, beta, mean: zeros, variance: ones, epsilon: 0.0 };
+            return self.push(Op::BatchNorm(norm), &[input], None);
+        }
+        let (function, input, data) = match (factors, offsets) {
+            (Some(factors), None) => (ConstantFunction::Mul, input, factors),
+            (None, Some(offsets)) => (ConstantFunction::Add, input, offsets),
+            (_, offsets) => {
+                (ConstantFunction::Add, self.real(input, Function::negated())?, offsets.unwrap_or_default())
+            }
+        };
+        self.push(Op::Constant { function, data: List::Reals(data) }, &[input], None)
+    }
+}
+
+const DIVISION: &str = "multiply by its reciprocal, or normalize with constants";
+
+/// Demands int8 elements of one scale, since TensorFlow Lite compares integers as they are.
+fn demand_one_scale(operands: &[Elements], to: Elements) -> Result<(), Refusal> {
+    if to.dtype == DType::I8 && operands.iter().all(|from| from.same(to)) {
+        return Ok(());
+    }
+    refuse(
+        "operands that are not int8 of one scale",
+        "TensorFlow Lite compares integers as they are: convert the model with full integer quantization (int8)",
+    )
+}

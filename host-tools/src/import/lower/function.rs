@@ -1,0 +1,149 @@
+//! Functions of one element: of integers as tables, or as the operators that the runtime has for int16.
+
+use kinglet::ops;
+use kinglet::{Activation, DType};
+
+use super::super::draft::{Draft, Given, GivenFunction};
+use super::super::problem::{Refusal, refuse};
+use super::super::source::{Curve, Elements, List, Output};
+use super::super::{Relu6, RoundingMode};
+use crate::graph::{Binary, ConstantFunction, Function, NodeId, Op, StoredFunction};
+use crate::quantize::lookup;
+
+/// What is done about RELU6 between different scales.
+const RESCALED: &str = "RELU6 that stands alone rescales, as the network was trained and as TensorFlow Lite does; TensorFlow Lite \
+                        Micro only clamps its input's integers (--relu6 tflm)";
+
+impl Draft {
+    pub(super) fn function(&mut self, input: NodeId, curve: &Curve, output: Output) -> Result<NodeId, Refusal> {
+        let Some([from, to]) = super::both(self.elements(input), output.elements)? else {
+            return match curve {
+                Curve::Same => Ok(input),
+                _ => self.real(input, curve.real()),
+            };
+        };
+        if [from.dtype, to.dtype] != [DType::I8; 2] {
+            let op = self.int16_function(curve, from, to)?;
+            return self.push(op, &[input], output);
+        }
+        let (rounding, desktop) = (self.rounding(false), self.mode() == RoundingMode::Reference);
+        let (x, y) = (from.quant, to.quant);
+        let table = match curve {
+            Curve::Same => lookup::requantized(x, y, rounding),
+            Curve::Relu => lookup::clamped(x, y, Activation::Relu, rounding),
+            Curve::Relu6 if self.relu6() == Relu6::Tflm => Ok(lookup::micro_relu6(x)),
+            Curve::Relu6 => {
+                if !x.same(y) {
+                    self.note(RESCALED);
+                }
+                lookup::clamped(x, y, Activation::Relu6, rounding)
+            }
+            Curve::ReluN1To1 => lookup::clamped(x, y, Activation::ReluN1To1, rounding),
+            Curve::Logistic if desktop => Ok(lookup::logistic_in_floats(x, y)),
+            Curve::Tanh if desktop => Ok(lookup::tanh_in_floats(x, y)),
+            Curve::Logistic => lookup::logistic(x, y, rounding),
+            Curve::Tanh => lookup::tanh(x, y, rounding),
+            Curve::HardSwish => lookup::hard_swish(x, y),
+            Curve::Elu => Ok(lookup::elu(x, y)),
+            Curve::Gelu { approximate } => Ok(lookup::gelu(x, y, *approximate)),
+            Curve::LeakyRelu(slope) => lookup::leaky_relu(x, y, *slope, rounding),
+            Curve::Other(_) => {
+                return refuse(
+                    "a function of int8 that is computed in integers there",
+                    "leave it in floats, or import the float model with calibration images",
+                );
+            }
+        };
+        self.table(table.map_err(unexplained)?, input, output)
+    }
+
+    /// The same of int16 elements, for which TensorFlow Lite Micro has fewer.
+    fn int16_function(&mut self, curve: &Curve, from: Elements, to: Elements) -> Result<Op<Given>, Refusal> {
+        if *curve == Curve::Same {
+            return Ok(Op::Activate(Activation::None));
+        }
+        if from.dtype != to.dtype {
+            return refuse("input and output have different types", "the file contradicts itself");
+        }
+        let stored = |function| Ok(Op::Function(GivenFunction::Stored(function)));
+        match curve {
+            Curve::Relu => Ok(Op::Activate(Activation::Relu)),
+            Curve::ReluN1To1 => Ok(Op::Activate(Activation::ReluN1To1)),
+            Curve::Relu6 if from.quant.same(to.quant) => Ok(Op::Activate(Activation::Relu6)),
+            Curve::Relu6 if self.relu6() == Relu6::Rescale => {
+                self.note(RESCALED);
+                Ok(Op::Activate(Activation::Relu6))
+            }
+            Curve::Relu6 => refuse("input and output have different scales", "rescale (--relu6 rescale)"),
+            Curve::LeakyRelu(slope) if !(*slope >= 0.0 && slope.is_finite()) => {
+                refuse(format!("a slope of {slope}"), "only slopes that are not negative are supported")
+            }
+            Curve::LeakyRelu(slope) => stored(StoredFunction::Slope(*slope)),
+            Curve::Logistic | Curve::Tanh if (to.quant.scale * 32768.0 - 1.0).abs() > 1e-3 => {
+                refuse("the output's scale is not 2^-15", "TensorFlow Lite Micro demands it too")
+            }
+            Curve::Logistic => stored(StoredFunction::Curve(ops::Curve::Logistic)),
+            Curve::Tanh => stored(StoredFunction::Curve(ops::Curve::Tanh)),
+            Curve::Same | Curve::HardSwish | Curve::Elu | Curve::Gelu { .. } | Curve::Other(_) => {
+                refuse("it is not supported for int16", "TensorFlow Lite Micro has it for int8 only: convert to int8")
+            }
+        }
+    }
+
+    /// A value of floats times a number.
+    pub(super) fn scaled(&mut self, input: NodeId, factor: f32) -> Result<NodeId, Refusal> {
+        self.real(input, Function::X.with(Binary::Mul, Function::Constant(factor.into())))
+    }
+
+    /// PRelu: with one slope for all a function of one element. Else, of integers exactly: what is not negative rescaled,
+    /// plus what is negative times the slopes. One of the two is always 0, and a sum of equal scales is exact.
+    pub(super) fn prelu(&mut self, input: NodeId, slopes: List, output: Output) -> Result<NodeId, Refusal> {
+        let shape = self.shape(input);
+        if ![1, shape.c, shape.len()].contains(&(slopes.len() as u32)) {
+            return refuse(
+                format!("{} slopes", slopes.len()),
+                "there is one slope for all elements, for each channel, or for each element",
+            );
+        }
+        let (slopes, quant, [from, to]) = match (slopes, super::both(self.elements(input), output.elements)?) {
+            (List::Integers(slopes, quant), Some(ends)) => (slopes, quant, ends),
+            (List::Reals(slopes), None) => return self.prelu_of_reals(input, &slopes),
+            _ => return refuse("its operands are not all quantized", "quantize all of the network"),
+        };
+        if [from.dtype, to.dtype, quant.dtype] != [DType::I8; 3] {
+            return refuse("its operands are not int8", "");
+        }
+        let rounding = self.rounding(false);
+        if let [first, ..] = slopes[..]
+            && slopes.iter().all(|slope| *slope == first)
+        {
+            let slope = (i32::from(first), quant.quant);
+            let table = lookup::prelu(from.quant, to.quant, slope, rounding).map_err(unexplained)?;
+            return self.table(table, input, output);
+        }
+        let table = lookup::clamped(from.quant, to.quant, Activation::Relu, rounding).map_err(unexplained)?;
+        let above = self.table(table, input, output)?;
+        let below = self.table(lookup::negative(from.quant), input, Some(from).into())?;
+        let data = List::Integers(slopes, quant);
+        let scaled = self.push(Op::Constant { function: ConstantFunction::Mul, data }, &[below], Some(to))?;
+        self.push(Op::Add, &[above, scaled], output)
+    }
+
+    /// With several slopes `x + (slope - 1) * min(x, 0)`.
+    fn prelu_of_reals(&mut self, input: NodeId, slopes: &[f32]) -> Result<NodeId, Refusal> {
+        if let [first, ..] = slopes
+            && slopes.iter().all(|slope| slope == first)
+        {
+            return self.real(input, Function::leaky_relu(f64::from(*first)));
+        }
+        let below = self.real(input, Function::negative())?;
+        let rest: Vec<f32> = slopes.iter().map(|slope| slope - 1.0).collect();
+        let bent = self.with_reals(Binary::Mul, below, &rest, false)?;
+        self.push(Op::Add, &[input, bent], None)
+    }
+}
+
+/// A reason without a hint.
+pub(super) fn unexplained(reason: String) -> Refusal {
+    (reason, String::new())
+}

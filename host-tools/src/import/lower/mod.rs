@@ -1,0 +1,142 @@
+//! One lowering for each operator, from the description that all readers give to nodes over [`Given`](super::draft::Given)
+//! constants; beside it, where the operator has one, its form in a TensorFlow Lite file.
+//!
+//! To add an operator:
+//! 1. a variant of [`Operator`], with what it needs in Kinglet's terms; the compiler leads to [`Draft::lower`], which gets
+//!    one line and one function in the family's file here;
+//! 2. an arm in `tflite/operators.rs` and one in `onnx/ops.rs` that read the file's attributes into that variant: nothing
+//!    is computed there but axes and constants in our order;
+//! 3. if it became a new `graph::Op`: an arm of `Writer::node` in `tflite/write.rs` that calls the function beside the
+//!    lowering, and one of [`Draft::bounds`].
+//!
+//! A lowering asks [`Draft::elements`] whether the file computes in integers. Those must stay exactly what they are: either
+//! the runtime's operator is exact, or the lowering refuses.
+
+mod arithmetic;
+mod dense;
+mod function;
+mod moves;
+mod pools;
+mod spread;
+mod windows;
+
+use kinglet::ops::{Softmax, SoftmaxInt16};
+use kinglet::{DType, Rounding};
+
+use super::RoundingMode;
+use super::draft::Draft;
+use super::problem::{Refusal, refuse};
+use super::source::{Elements, FileNode, Operand, Operator, Output};
+pub(super) use arithmetic::MAX_SIZE;
+
+use crate::graph::{NodeId, Op};
+
+impl Draft {
+    /// Lowers one operator; the value that it makes.
+    pub(super) fn lower(&mut self, node: FileNode) -> Result<NodeId, Refusal> {
+        let output = node.output;
+        match &node.operator {
+            Operator::Arithmetic(binary) => return self.arithmetic(*binary, node.inputs, output),
+            Operator::Concat => return self.concat(&node.values()?, output),
+            _ => {}
+        }
+        let input = node.value(0)?;
+        match node.operator {
+            Operator::Arithmetic(_) | Operator::Concat => refuse("it has no input", ""),
+            Operator::Conv { window, dilation, groups, filter } => {
+                self.conv(input, window, dilation, groups, filter, output)
+            }
+            Operator::Depthwise { window, dilation, filter } => self.depthwise(input, window, dilation, filter, output),
+            Operator::Dense { inputs, filter } => self.dense(input, inputs, filter, output),
+            Operator::Norm(norm) => self.norm(input, norm),
+            Operator::Function(curve) => self.function(input, &curve, output),
+            Operator::Prelu(slopes) => self.prelu(input, slopes, output),
+            Operator::Pool(pool, window) => self.pool(input, pool, window, output),
+            Operator::Reduce { reduction, axes } => self.reduce(input, reduction, axes, output),
+            Operator::Softmax { beta } => self.softmax(input, beta, output),
+            Operator::Reshape(shape) => self.reshape(input, shape, output),
+            Operator::Part(part) => self.part(input, part, output),
+            Operator::Channels(picked) => self.channels(input, &picked),
+            Operator::Rearrange(rearrange) => self.rearrange(input, rearrange, output),
+            Operator::Mirror { mirror, before, after } => self.mirrored(input, mirror, before, after, output),
+        }
+    }
+
+    /// Demands that an output have the elements of the input that it consists of.
+    fn demand_alike(&self, input: NodeId, output: Output) -> Result<(), Refusal> {
+        match (self.elements(input), output.elements) {
+            (None, None) => Ok(()),
+            (Some(from), Some(to)) if from.same(to) => Ok(()),
+            _ => refuse("input and output have different scales", "TensorFlow Lite does not rescale here either"),
+        }
+    }
+
+    fn softmax(&mut self, input: NodeId, beta: f32, output: Output) -> Result<NodeId, Refusal> {
+        let op = Op::Softmax { beta };
+        let (Some(from), Some(to)) = (self.elements(input), output.elements) else {
+            return match beta {
+                1.0 => self.push(op, &[input], output),
+                _ => {
+                    let scaled = self.scaled(input, beta)?;
+                    self.push(Op::Softmax { beta: 1.0 }, &[scaled], output)
+                }
+            };
+        };
+        if from.dtype != to.dtype {
+            return refuse("input and output have different types", "convert the model with one type of activations");
+        }
+        let valid = if from.dtype == DType::I16 {
+            if (to.quant.scale * 32768.0 - 1.0).abs() > 1e-3 {
+                return refuse("the output's scale is not 2^-15", "TensorFlow Lite demands it too");
+            }
+            SoftmaxInt16::factor(from.quant, beta).is_some()
+        } else {
+            if !to.quant.same(Softmax::OUTPUT) {
+                return refuse(
+                    "the output's scale is not 1/256 with zero point -128",
+                    "TensorFlow Lite demands it too",
+                );
+            }
+            Softmax::new(from.quant, beta).is_some()
+        };
+        if !valid {
+            return refuse(format!("beta {beta}"), "");
+        }
+        // Only of int16 elements the mode makes a difference: in a table.
+        let desktop = self.mode() != RoundingMode::Double && from.dtype == DType::I16;
+        let rounding = if desktop { Rounding::Single } else { self.rounding(false) };
+        self.push_rounded(op, &[input], output, rounding)
+    }
+}
+
+/// The constant that is one of two operands, the other, and whether the constant comes first.
+fn constant_of(inputs: Vec<Operand>) -> Result<Operands, Refusal> {
+    let [a, b]: [Operand; 2] = match inputs.try_into() {
+        Ok(pair) => pair,
+        Err(_) => return refuse("it has not two inputs", "the file contradicts itself"),
+    };
+    match (a, b) {
+        (Operand::Value(a), Operand::Value(b)) => Ok(Operands::Values(a, b)),
+        (Operand::Value(id), Operand::Constant(list)) => Ok(Operands::Constant(id, list, false)),
+        (Operand::Constant(list), Operand::Value(id)) => Ok(Operands::Constant(id, list, true)),
+        (Operand::Constant(_), Operand::Constant(_)) => {
+            refuse("both inputs are constants", "let the converter fold constants")
+        }
+    }
+}
+
+/// The operands of arithmetic.
+enum Operands {
+    Values(NodeId, NodeId),
+    /// An activation and a constant, which is the first operand if so said.
+    Constant(NodeId, super::source::List, bool),
+}
+
+/// Elements of integers of both, or a refusal of what is partly in floats.
+fn both(from: Option<Elements>, to: Option<Elements>) -> Result<Option<[Elements; 2]>, Refusal> {
+    match (from, to) {
+        (Some(from), Some(to)) => Ok(Some([from, to])),
+        (None, None) => Ok(None),
+        _ => refuse("it computes in floats in the middle of the network", "quantize all of the network, or nothing"),
+    }
+}

@@ -1,0 +1,141 @@
+//! Operators that only move elements: concatenation, parts, padding, and other shapes.
+
+use kinglet::{DType, Shape, Window};
+
+use super::super::draft::Draft;
+use super::super::mirror::{Mirror, line};
+use super::super::problem::{Refusal, refuse};
+use super::super::source::{Curve, Elements, Output, Part};
+use crate::graph::{NodeId, Op, Rearrange};
+use crate::quantize::lookup;
+
+impl Draft {
+    pub(super) fn concat(&mut self, parts: &[NodeId], output: Output) -> Result<NodeId, Refusal> {
+        let mut inputs = Vec::with_capacity(parts.len());
+        for &part in parts {
+            let rescaled = match super::both(self.elements(part), output.elements)? {
+                Some([from, to]) if !from.same(to) => self.function(part, &Curve::Same, output.elements.into())?,
+                _ => part,
+            };
+            inputs.push(rescaled);
+        }
+        match inputs[..] {
+            [] => refuse("it has no input", "the file contradicts itself"),
+            [only] if output.elements.is_none() => Ok(only),
+            _ => self.push(Op::Concat, &inputs, output),
+        }
+    }
+
+    /// The elements in their order under another shape, and another scale if the file says so: only the label changes then,
+    /// as in TensorFlow Lite, and the bytes stay.
+    pub(super) fn reshape(&mut self, input: NodeId, shape: Shape, output: Output) -> Result<NodeId, Refusal> {
+        let from = self.shape(input);
+        if from.len() != shape.len() {
+            return refuse(
+                format!("{} elements become {}", from.len(), shape.len()),
+                "a shape computed at run time is not supported",
+            );
+        }
+        let input = match super::both(self.elements(input), output.elements)? {
+            Some([from, to]) if !from.same(to) => {
+                if [from.dtype, to.dtype] != [DType::I8; 2] {
+                    return refuse("input and output have different scales", "");
+                }
+                self.table(lookup::identity(), input, output)?
+            }
+            _ => input,
+        };
+        self.read_as(input, shape)
+    }
+
+    /// A part of the channels by a convolution with weights 0 and 1, of rows and columns by a depthwise one.
+    pub(super) fn part(
+        &mut self,
+        input: NodeId,
+        [first, count, step]: Part,
+        output: Output,
+    ) -> Result<NodeId, Refusal> {
+        self.demand_alike(input, output)?;
+        let Shape { h, w, c } = self.shape(input);
+        let inside = |axis: usize| {
+            let last = u64::from(first[axis]) + u64::from(count[axis].max(1) - 1) * u64::from(step[axis]);
+            count[axis] > 0 && step[axis] > 0 && last < u64::from([h, w, c][axis])
+        };
+        if !(0..3).all(inside) {
+            return refuse("a part that is empty or leaves its input", "the file contradicts itself");
+        }
+        let mut at = input;
+        if count[2] != c {
+            let picked: Vec<_> = (0..count[2]).map(|channel| Some(first[2] + channel * step[2])).collect();
+            at = self.channels(at, &picked)?;
+        }
+        if [count[0], count[1]] != [h, w] {
+            // One tap: the kernel is as large as what the output lacks.
+            let kernel = [0, 1].map(|axis| [h, w][axis] - (count[axis] - 1) * step[axis]);
+            let window = Window { kernel, stride: [step[0], step[1]], before: [0; 2], after: [0; 2] };
+            at = self.taken(at, window, &[first[0] * kernel[1] + first[1]])?;
+        }
+        Ok(at)
+    }
+
+    /// Elements in other places; padding with nothing is none.
+    pub(super) fn rearrange(&mut self, input: NodeId, rearrange: Rearrange, output: Output) -> Result<NodeId, Refusal> {
+        self.demand_alike(input, output)?;
+        match rearrange {
+            Rearrange::Pad { before: [0, 0, 0], after: [0, 0, 0], .. } => Ok(input),
+            _ => self.push(Op::Rearrange(rearrange), &[input], output),
+        }
+    }
+
+    /// Rows and columns repeated around the map. No operator copies rows, but a row is a part, and parts are joined along the
+    /// channels: of a map that is read as one pixel, or, for columns, as one column.
+    pub(super) fn mirrored(
+        &mut self,
+        input: NodeId,
+        mirror: Mirror,
+        before: [u32; 2],
+        after: [u32; 2],
+        output: Output,
+    ) -> Result<NodeId, Refusal> {
+        self.demand_alike(input, output)?;
+        let mut at = input;
+        for axis in [0, 1] {
+            let shape = self.shape(at);
+            let Shape { h, w, c } = shape;
+            let [first, last] = mirror.repeated([h, w][axis], before[axis], after[axis])?;
+            let added = (first.len() + last.len()) as u32;
+            if added == 0 {
+                continue;
+            }
+            let mut parts = Vec::new();
+            for place in first {
+                parts.push(self.one(at, axis, place)?);
+            }
+            parts.push(self.read_as(at, line(shape, axis))?);
+            for place in last {
+                parts.push(self.one(at, axis, place)?);
+            }
+            let joint = self.push(Op::Concat, &parts, self.elements(at))?;
+            let to = if axis == 0 { Shape::new(h + added, w, c) } else { Shape::new(h, w + added, c) };
+            at = self.read_as(joint, to)?;
+        }
+        Ok(at)
+    }
+
+    /// One row or column as one line: a window as high or wide as the map, all of whose taps but one are 0.
+    fn one(&mut self, input: NodeId, axis: usize, place: u32) -> Result<NodeId, Refusal> {
+        let Shape { h, w, .. } = self.shape(input);
+        let kernel = if axis == 0 { [h, 1] } else { [1, w] };
+        let window = Window { kernel, stride: [1, 1], before: [0; 2], after: [0; 2] };
+        let part = self.taken(input, window, &[place])?;
+        self.read_as(part, line(self.shape(part), axis))
+    }
+
+    /// Integers with another scale or type; the same if they have it.
+    pub(in super::super) fn rescaled(&mut self, input: NodeId, to: Elements) -> Result<NodeId, Refusal> {
+        match self.elements(input) {
+            Some(from) if from.same(to) => Ok(input),
+            _ => self.function(input, &Curve::Same, Some(to).into()),
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! What a file says, in Kinglet's terms: the one description that the readers of all formats give and that `lower` takes.
+//!
+//! Maps are height x width x channels here whatever they are in the file, axes are counted in that order, constants are
+//! in the operator's layout, and numbers are integers with their scales where the file has these.
+
+use kinglet::{Activation, DType, QuantParams, Shape, Window};
+
+use super::mirror::Mirror;
+use super::problem::{Refusal, refuse};
+use crate::graph::{Binary, Function, NodeId, Rearrange, Unary};
+
+/// One operator over values that have been lowered before.
+#[derive(Clone, Debug)]
+pub(super) struct FileNode {
+    pub(super) operator: Operator,
+    pub(super) inputs: Vec<Operand>,
+    pub(super) output: Output,
+}
+
+impl FileNode {
+    /// An operator of activations alone.
+    pub(super) fn new(operator: Operator, inputs: &[NodeId], output: Output) -> Self {
+        Self { operator, inputs: inputs.iter().copied().map(Operand::Value).collect(), output }
+    }
+
+    /// Input `index`, which must be an activation.
+    pub(super) fn value(&self, index: usize) -> Result<NodeId, Refusal> {
+        match self.inputs.get(index) {
+            Some(Operand::Value(id)) => Ok(*id),
+            Some(Operand::Constant(_)) => refuse("a constant where an activation is needed", ""),
+            None => refuse(format!("input {index} is missing"), ""),
+        }
+    }
+
+    /// All inputs, which must be activations.
+    pub(super) fn values(&self) -> Result<Vec<NodeId>, Refusal> {
+        (0..self.inputs.len()).map(|index| self.value(index)).collect()
+    }
+}
+
+/// What an operator reads.
+#[derive(Clone, Debug)]
+pub(super) enum Operand {
+    /// A value that is computed from the input.
+    Value(NodeId),
+    /// Numbers of the file: one, one for each channel, or one for each element.
+    Constant(List),
+}
+
+/// What a file says of a node's output.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Output {
+    /// Its elements; `None` where the file computes in floats.
+    pub(super) elements: Option<Elements>,
+    /// What follows in the same pass.
+    pub(super) activation: Activation,
+}
+
+impl From<Option<Elements>> for Output {
+    fn from(elements: Option<Elements>) -> Self {
+        Self { elements, activation: Activation::None }
+    }
+}
+
+/// What integers stand for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Elements {
+    pub(super) dtype: DType,
+    pub(super) quant: QuantParams,
+}
+
+impl Elements {
+    /// Whether the same integers stand for the same numbers.
+    pub(super) fn same(self, other: Self) -> bool {
+        self.dtype == other.dtype && self.quant.same(other.quant)
+    }
+}
+
+/// Constants: real numbers, or the file's integers.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum List {
+    Reals(Vec<f32>),
+    Integers(Vec<i16>, Elements),
+}
+
+impl List {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            List::Reals(reals) => reals.len(),
+            List::Integers(integers, _) => integers.len(),
+        }
+    }
+}
+
+/// Weights and biases.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Filter {
+    pub(super) weights: Numbers,
+    pub(super) bias: Bias,
+}
+
+/// Weights: real numbers, or the file's integers with one scale or one for each output channel.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Numbers {
+    Reals(Vec<f32>),
+    Integers { values: Vec<i8>, scales: Vec<f32> },
+}
+
+impl Numbers {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Numbers::Reals(reals) => reals.len(),
+            Numbers::Integers { values, .. } => values.len(),
+        }
+    }
+}
+
+/// One bias for each output channel.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Bias {
+    Reals(Vec<f32>),
+    /// In units of input scale times weight scale; whether the file has them in 64 bits.
+    Integers(Vec<i64>, bool),
+}
+
+impl Bias {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Bias::Reals(reals) => reals.len(),
+            Bias::Integers(integers, _) => integers.len(),
+        }
+    }
+}
+
+/// The numbers of a batch normalization, one for each channel.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Norm {
+    pub(super) gamma: Vec<f32>,
+    pub(super) beta: Vec<f32>,
+    pub(super) mean: Vec<f32>,
+    pub(super) variance: Vec<f32>,
+    pub(super) epsilon: f32,
+}
+
+/// A function of one element: those that TensorFlow Lite computes in ways of its own, and all others.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Curve {
+    /// The same number; of integers with another scale or type.
+    Same,
+    Relu,
+    Relu6,
+    ReluN1To1,
+    LeakyRelu(f32),
+    Logistic,
+    Tanh,
+    HardSwish,
+    Elu,
+    Gelu {
+        approximate: bool,
+    },
+    Other(Function),
+}
+
+impl Curve {
+    /// What it is of real numbers.
+    pub(super) fn real(&self) -> Function {
+        match self {
+            Curve::Same => Function::X,
+            Curve::Relu => Function::relu(),
+            Curve::Relu6 => Function::relu6(),
+            Curve::ReluN1To1 => Function::X.clip(-1.0, 1.0),
+            Curve::LeakyRelu(slope) => Function::leaky_relu((*slope).into()),
+            Curve::Logistic => Function::X.then(Unary::Sigmoid),
+            Curve::Tanh => Function::X.then(Unary::Tanh),
+            Curve::HardSwish => Function::hard_swish(),
+            Curve::Elu => Function::elu(1.0),
+            Curve::Gelu { approximate } => Function::gelu(*approximate),
+            Curve::Other(function) => function.clone(),
+        }
+    }
+}
+
+/// What is computed of all numbers that are reduced to one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reduction {
+    Mean,
+    Sum,
+    Max,
+}
+
+/// What a pool computes of the numbers under its window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pool {
+    Max,
+    /// The mean of what lies within the map.
+    Average,
+    /// Zeros around the map count, but for this many rows and columns at its end.
+    AverageWithPadding([u32; 2]),
+}
+
+/// First element, number of elements, and step along height, width and channels.
+pub(super) type Part = [[u32; 3]; 3];
+
+/// An operator of a file. A variant is what both formats can say, in whatever words.
+#[derive(Clone, Debug)]
+pub(super) enum Operator {
+    /// Convolution; weights `[out][kernel row][kernel column][in of the group]`. The window is that of the dilated kernel.
+    Conv { window: Window, dilation: [u32; 2], groups: u32, filter: Filter },
+    /// Convolution of each channel by itself; weights `[kernel row][kernel column][out]`.
+    Depthwise { window: Window, dilation: [u32; 2], filter: Filter },
+    /// Weights `[out][in]`, over all elements, or over the channels of each pixel if there are as many.
+    Dense { inputs: u32, filter: Filter },
+    /// Batch normalization.
+    Norm(Norm),
+    /// A function of one element.
+    Function(Curve),
+    /// One slope for all, one for each channel, or for each element, below zero.
+    Prelu(List),
+    /// Arithmetic with two operands, which are broadcast.
+    Arithmetic(Binary),
+    /// A pool.
+    Pool(Pool, Window),
+    /// Over height, width or both.
+    Reduce { reduction: Reduction, axes: [bool; 2] },
+    /// Along the channels.
+    Softmax { beta: f32 },
+    /// Along the channels.
+    Concat,
+    /// The same elements in the same order, with the output's scale if the file gives another.
+    Reshape(Shape),
+    /// Some of the elements.
+    Part(Part),
+    /// Channels by their numbers, zeros where there is none.
+    Channels(Vec<Option<u32>>),
+    /// Elements of the input in other places, as the runtime's operators move them.
+    Rearrange(Rearrange),
+    /// Padding that repeats what is inside.
+    Mirror { mirror: Mirror, before: [u32; 2], after: [u32; 2] },
+}
+
+/// Numbers of dimensions `dims` for every element of `extents`, whose trailing dimensions are theirs or where theirs are 1;
+/// `None` when they are not.
+pub(super) fn broadcast<T: Copy>(numbers: &[T], dims: &[usize], extents: &[usize]) -> Option<Vec<T>> {
+    let missing = extents.len().checked_sub(dims.len())?;
+    let dims: Vec<usize> = std::iter::repeat_n(1, missing).chain(dims.iter().copied()).collect();
+    if dims.iter().zip(extents).any(|(&dim, &extent)| dim != 1 && dim != extent) {
+        return None;
+    }
+    let place = |index: usize| {
+        let (mut rest, mut at, mut stride) = (index, 0, 1);
+        for (&dim, &extent) in dims.iter().zip(extents).rev() {
+            at += if dim == 1 { 0 } else { rest % extent * stride };
+            rest /= extent;
+            stride *= dim;
+        }
+        at
+    };
+    (0..extents.iter().product()).map(|index| numbers.get(place(index)).copied()).collect()
+}
