@@ -1,9 +1,16 @@
 //! The table of boards, `boards.toml`, which is part of the tool: it says what each column means.
 
+mod chip;
+
 use std::sync::LazyLock;
 
 use anyhow::{Result, bail};
 use serde::Deserialize;
+
+use crate::words::{self, grouped};
+
+/// Bytes of RAM that are kept for the stack and for statics other than the arena: an inference takes under 6 KB of stack.
+pub const STACK: u32 = 8 * 1024;
 
 /// A board.
 #[derive(Debug, PartialEq, Deserialize)]
@@ -42,6 +49,8 @@ pub struct Board {
     _constants: Option<toml::Table>,
     /// Dependencies of `board.rs` in a project of its own.
     pub dependencies: Option<&'static str>,
+    /// What RTIC takes, where its template is for the board.
+    pub rtic: Option<Rtic>,
     /// What the linker is told besides the memories.
     #[serde(default)]
     pub sections: &'static str,
@@ -58,6 +67,18 @@ pub struct Qemu {
     pub icount_shift: u32,
     /// Which of QEMU's serial ports is the firmware's serial line.
     pub serial: u32,
+}
+
+/// What RTIC takes.
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rtic {
+    /// The path of the chip's own crate.
+    pub device: &'static str,
+    /// An interrupt that nothing else uses.
+    pub dispatcher: &'static str,
+    /// The feature for the core.
+    pub backend: &'static str,
 }
 
 /// A memory of a board.
@@ -123,6 +144,23 @@ impl Memory {
     pub const fn bytes(&self) -> u32 {
         self.kb * 1024
     }
+
+    /// Bytes of it that are left for an arena.
+    #[must_use]
+    pub const fn arena_bytes(&self) -> u32 {
+        self.bytes().saturating_sub(STACK)
+    }
+}
+
+/// What a model leaves of a board.
+#[derive(Debug, PartialEq)]
+pub struct Fit<'b> {
+    /// The memory with the arena: the first that is large enough.
+    pub ram: &'b Memory,
+    /// Bytes of it that are left beside the arena and [`STACK`].
+    pub ram_left: u32,
+    /// Bytes of flash that are left beside the file and [`Board::code_bytes`].
+    pub flash_left: u32,
 }
 
 impl Board {
@@ -150,6 +188,42 @@ impl Board {
         let best = &self.ram[0];
         let apart = self.stack.as_ref().filter(|stack| stack.at != best.at);
         best.bytes() + apart.map_or(0, |stack| stack.kb * 1024)
+    }
+
+    /// Bytes of flash that are kept for code: the runtime takes 20 to 32 KB for a network, up to 45 KB on cores without DSP
+    /// instructions; a HAL and logs take the rest.
+    #[must_use]
+    pub fn code_bytes(&self) -> u32 {
+        if self.has_dsp() { 48 * 1024 } else { 64 * 1024 }
+    }
+
+    /// Bytes of flash that are left for a model.
+    #[must_use]
+    pub fn model_bytes(&self) -> u32 {
+        self.flash.bytes().saturating_sub(self.code_bytes())
+    }
+
+    /// Where a model of a file of `file` bytes lies, and what it leaves.
+    ///
+    /// # Errors
+    /// When flash or every RAM is too small; all figures are named.
+    pub fn fit(&self, file: usize, arena: usize) -> Result<Fit<'_>> {
+        let [file, arena] = [file, arena].map(|bytes| u32::try_from(bytes).unwrap_or(u32::MAX));
+        let ram = self.ram.iter().find_map(|ram| Some((ram, ram.arena_bytes().checked_sub(arena)?)));
+        match (ram, self.model_bytes().checked_sub(file)) {
+            (Some((ram, ram_left)), Some(flash_left)) => Ok(Fit { ram, ram_left, flash_left }),
+            _ => bail!(
+                "the model does not fit {}: it takes {} bytes of flash beside {} of code, the board has {}; \
+                 it takes {} bytes of RAM beside {} of stack, the board has {}",
+                self.name,
+                grouped(file.into()),
+                grouped(self.code_bytes().into()),
+                grouped(self.flash.bytes().into()),
+                grouped(arena.into()),
+                grouped(STACK.into()),
+                grouped(self.ram.iter().map(Memory::bytes).max().unwrap_or(0).into())
+            ),
+        }
     }
 
     /// How QEMU runs it.
@@ -191,18 +265,20 @@ pub fn emulated_boards() -> impl Iterator<Item = &'static Board> {
     all().iter().filter(|board| board.is_emulated())
 }
 
-/// The board of that name, or whose chip is called so.
+/// The board of that name, or whose chip is called so; however it is written.
 ///
 /// # Errors
 /// When there is none among `boards`; the message says what those are for, and names them.
 pub fn find(name: &str, boards: impl Iterator<Item = &'static Board> + Clone, what: &str) -> Result<&'static Board> {
-    match boards.clone().find(|board| board.name == name || board.alias == Some(name)) {
-        Some(board) => Ok(board),
-        None => {
-            let names: Vec<_> = boards.map(|board| board.name).collect();
-            bail!("no board called `{name}`; {what} {}", names.join(", "))
-        }
+    let names_of = |board: &'static Board| std::iter::once(board.name).chain(board.alias);
+    if let Some(board) = boards.clone().find(|board| names_of(board).any(|known| words::same(known, name))) {
+        return Ok(board);
     }
+    let names = boards.clone().map(|board| board.name).collect::<Vec<_>>().join(", ");
+    if let Some(board) = all().iter().find(|board| names_of(board).any(|known| words::same(known, name))) {
+        bail!("not for {}, which is in the table for other commands; {what} {names}", board.name);
+    }
+    bail!("no board called `{name}`{}; {what} {names}", words::hint(name, boards.flat_map(names_of)))
 }
 
 #[cfg(test)]
@@ -231,6 +307,23 @@ mod tests {
         assert_eq!(ram("nucleo-h743zi"), 128 * 1024, "the slow memory does not count");
         assert_eq!(ram("netduinoplus2"), 192 * 1024, "the stack has a memory of its own");
         assert_eq!(find("stm32l4r5", all().iter(), "").unwrap().name, "nucleo-l4r5zi");
-        assert!(Board::named("nucleo-l4r5zi").unwrap_err().to_string().contains("the firmware runs on mps2-an386, "));
+        let error = Board::named("nucleo-l4r5zi").unwrap_err().to_string();
+        assert!(
+            error.starts_with("not for nucleo-l4r5zi") && error.contains("the firmware runs on mps2-an386, "),
+            "{error}"
+        );
+        assert_eq!(Board::named("Nucleo_F446RE").unwrap().name, "nucleo-f446re");
+        let error = Board::named("nucleo-f446").unwrap_err().to_string();
+        assert!(error.starts_with("no board called `nucleo-f446`; did you mean nucleo-f446re?"), "{error}");
+    }
+
+    #[test]
+    fn a_model_lies_in_the_first_memory_that_holds_it() {
+        let board = Board::named("nucleo-h743zi").unwrap();
+        let fit = board.fit(100_000, 200_000).unwrap();
+        assert_eq!((fit.ram.name, fit.ram_left), ("AXI SRAM", 512 * 1024 - STACK - 200_000));
+        assert_eq!(fit.flash_left, board.flash.bytes() - board.code_bytes() - 100_000);
+        let error = board.fit(100_000, 517 * 1024).unwrap_err().to_string();
+        assert!(error.contains("529,408 bytes of RAM beside 8,192 of stack, the board has 524,288"), "{error}");
     }
 }

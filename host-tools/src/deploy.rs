@@ -56,16 +56,23 @@ pub fn float16(graph: &Graph, params: &Params) -> Result<Network, QuantizeError>
     emit::float16(&fold::fold(graph, params)?)
 }
 
-/// A network as it is before training, quantized on made-up images and exported: neither RAM nor instructions depend on
-/// the weights, nor on the images that ranges come from.
+/// A network as it is before training, quantized on made-up images: neither RAM nor instructions depend on the weights, nor on
+/// the images that ranges come from.
+///
+/// # Errors
+/// When the network cannot be quantized.
+pub fn untrained_network(graph: &Graph) -> Result<Network, QuantizeError> {
+    let dims = (2, graph.input.h as usize, graph.input.w as usize, graph.input.c as usize);
+    let images = Array4::from_shape_fn(dims, |(n, y, x, c)| ((n + y * 7 + x * 3 + c) % 11) as f32 / 11.0);
+    quantize::quantize(graph, &Params::init(graph, 1), [images], &quantize::Options::default())
+}
+
+/// Such a network exported.
 ///
 /// # Errors
 /// When the network does not export.
 pub fn untrained(graph: &Graph) -> Result<Exported> {
-    let dims = (2, graph.input.h as usize, graph.input.w as usize, graph.input.c as usize);
-    let images = Array4::from_shape_fn(dims, |(n, y, x, c)| ((n + y * 7 + x * 3 + c) % 11) as f32 / 11.0);
-    let network = quantize::quantize(graph, &Params::init(graph, 1), [images], &quantize::Options::default())?;
-    Ok(export::to_bytes(&network, &export::Options::default())?)
+    Ok(export::to_bytes(&untrained_network(graph)?, &export::Options::default())?)
 }
 
 /// Quantizes and exports.

@@ -236,3 +236,20 @@ proptest! {
         let _ = read(&bytes, &Options::default());
     }
 }
+
+#[test]
+fn networks_that_scale_pixels_are_told_from_those_that_do_not() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/exported");
+    let model = |name: &str| float(&folder.join(name));
+    // Keras' MobileNetV3 and EfficientNet begin with a `Rescaling`.
+    for name in ["keras_mobilenet_v3.tflite", "keras_efficientnet.tflite"] {
+        assert!(calibration::divides_pixels(&model(name)), "{name}");
+    }
+    let model = model("inception.onnx");
+    assert!(!calibration::divides_pixels(&model));
+    let Shape { h, w, c } = model.graph.input;
+    let inputs = |value: f32| Array4::from_elem((2, h as usize, w as usize, c as usize), value);
+    let says = |value| calibration::doubt(inputs(value).view(), &model).unwrap();
+    assert!(says(0.5).contains("from 0 to 1"), "{}", says(0.5));
+    assert!(says(-1.5).contains("run from -1.50 to -1.50") && says(-1.5).contains("--mean"), "{}", says(-1.5));
+}

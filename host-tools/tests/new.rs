@@ -81,13 +81,36 @@ fn every_boards_project_is_whole() {
             assert_eq!(mode(&folder), mode(&plain), "as readable as any other folder");
         }
     }
-    // An empty folder is as good as none; the published crate is taken when no checkout is given.
+    // An empty folder is as good as none; the runtime travels inside the tool when nothing else is said.
     let empty = place.path().join("empty");
     fs::create_dir(&empty).unwrap();
+    let runtime = |folder: &Path| {
+        let manifest: toml::Table = toml::from_str(&fs::read_to_string(folder.join("Cargo.toml")).unwrap()).unwrap();
+        manifest["dependencies"]["kinglet"].clone()
+    };
     assert!(kinglet_new(&empty, "pico2", &digits(), &[]).status.success());
-    let manifest: toml::Table = toml::from_str(&fs::read_to_string(empty.join("Cargo.toml")).unwrap()).unwrap();
-    assert_eq!(manifest["dependencies"]["kinglet"]["version"].as_str(), Some(env!("CARGO_PKG_VERSION")));
-    assert_eq!(manifest["package"]["name"].as_str(), Some("empty"));
+    assert_eq!(runtime(&empty)["path"].as_str(), Some("kinglet"));
+    assert_eq!(fs::read(empty.join("kinglet/src/lib.rs")).unwrap(), fs::read(root().join("src/lib.rs")).unwrap());
+    for (key, value) in [("version", "0.2.0"), ("git", "https://example.org/kinglet.git")] {
+        let folder = place.path().join(key);
+        assert!(kinglet_new(&folder, "pico2", &digits(), &[&format!("--{key}"), value]).status.success());
+        assert_eq!(runtime(&folder)[key].as_str(), Some(value));
+        assert!(!folder.join("kinglet").exists());
+    }
+}
+
+#[test]
+fn a_chip_that_is_not_in_the_table_has_a_project_too() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("app");
+    let mut kinglet = Command::cargo_bin("kinglet").unwrap();
+    kinglet.args(["new", "--chip", "STM32L432KC", "--flash", "256K", "--ram", "64K", "--model"]);
+    let output = kinglet.arg(digits()).arg(&folder).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
+    assert!(read(".cargo/config.toml").contains("probe-rs run --chip STM32L432KC"));
+    assert!(read("memory.x").contains("0x08000000"));
+    assert_eq!(lengths(&read("memory.x")), [256 * 1024, 64 * 1024]);
 }
 
 #[test]
@@ -100,6 +123,11 @@ fn what_cannot_be_is_refused() {
         assert!(says.contains(figure), "{says}");
     }
     assert!(refusal(&app, "arduino", &digits(), &[]).contains("nrf52840-dk"));
+    assert!(refusal(&app, "nucleo-f44re", &digits(), &[]).contains("did you mean nucleo-f446re?"));
+    // Boards without a HAL, and chips whose crate has no part in it, are told in one sentence.
+    let says = refusal(&app, "nucleo-l4r5zi", &digits(), &[]);
+    assert!(says.contains("not for nucleo-l4r5zi") && says.contains("--chip"), "{says}");
+    assert!(refusal(&app, "qemu", &digits(), &["--template", "rtic"]).contains("bare and embassy need none"));
     assert!(refusal(&app, "pico2", Path::new("none.kgl"), &[]).contains("none.kgl"));
     let broken = place.path().join("broken.kgl");
     fs::write(&broken, &fs::read(digits()).unwrap()[..1000]).unwrap();
@@ -134,13 +162,6 @@ fn the_emulated_boards_project_runs_as_it_is() {
     if !needs::devices() {
         return;
     }
-    let place = tempfile::tempdir().unwrap();
-    let folder = place.path().join("new-digits");
-    let path = root().to_str().unwrap();
-    assert!(kinglet_new(&folder, "qemu", &digits(), &["--path", path]).status.success());
-    let output = cargo(&folder, &["run", "--release", "--quiet"]);
-    let said = String::from_utf8(output.stdout).unwrap();
-
     let bytes = fs::read(digits()).unwrap();
     let model = Model::new(&bytes).unwrap();
     let mut memory = vec![0u128; model.arena_len().div_ceil(16)];
@@ -150,7 +171,48 @@ fn the_emulated_boards_project_runs_as_it_is() {
         let percent = (best.probability * 100.0 + 0.5) as u32;
         format!("class {} ({}): {percent} %\n", best.class, best.label.unwrap_or("-"))
     });
-    assert_eq!(said, lines.collect::<String>());
+    let expected: String = lines.collect();
+    let place = tempfile::tempdir().unwrap();
+    for template in ["bare", "embassy"] {
+        let folder = place.path().join(format!("new-{template}"));
+        assert!(kinglet_new(&folder, "qemu", &digits(), &["--template", template]).status.success());
+        let output = cargo(&folder, &["run", "--release", "--quiet"]);
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), expected, "{template}");
+    }
+}
+
+/// The installed tool: a copy of the program outside the checkout, started there.
+#[test]
+fn the_tool_needs_no_checkout() {
+    if !needs::devices() {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let kinglet = place.path().join("kinglet");
+    fs::copy(Command::cargo_bin("kinglet").unwrap().get_program(), &kinglet).unwrap();
+    fs::copy(digits(), place.path().join("digits.kgl")).unwrap();
+    let run = |words: &[&str]| {
+        let mut command = Command::new(&kinglet);
+        command.args(words).current_dir(place.path()).env("KINGLET_CACHE", place.path().join("cache"));
+        let output = command.env_remove("CARGO_TARGET_DIR").output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let measured = run(&["device", "fit", "--board", "mps2-an386", "--program", "bare", "--model", "digits.kgl"]);
+    assert!(measured.contains("`mps2-an386`"), "{measured}");
+    let unpacked: Vec<_> = fs::read_dir(place.path().join("cache")).unwrap().collect();
+    assert_eq!(unpacked.len(), 1);
+}
+
+#[test]
+fn a_project_of_rtic_builds() {
+    if !needs::devices() {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("new-rtic");
+    assert!(kinglet_new(&folder, "nucleo-f446re", &digits(), &["--template", "rtic"]).status.success());
+    cargo(&folder, &["build", "--release", "--quiet"]);
 }
 
 /// Over the HALs: those of boards whose crates the firmware has are built here, where most of it is built already.

@@ -15,7 +15,7 @@ pub struct Args {
     #[arg(long, default_value = "mps2-an386")]
     board: String,
     /// Where weights, models and `demo.json` go.
-    #[arg(long, default_value = "target/kinglet")]
+    #[arg(short, long, default_value = "target/kinglet")]
     out: PathBuf,
 }
 

@@ -19,6 +19,7 @@ use crate::device::{self, Board, Build, Elf, Emulated, Measurements, Program, fi
 use crate::files;
 use crate::progress::styled;
 use crate::report::printable;
+use crate::sources;
 
 /// Options of `kinglet device`.
 #[derive(Debug, clap::Args)]
@@ -158,7 +159,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             let parsed = Model::new(&bytes).with_context(|| model.display().to_string())?;
             let split = held_out.read(&parsed)?;
             let program = if *load { Program::Receive } else { Program::Serve };
-            Ok(show(&evaluate(line.open(program, model)?, parsed, &split)?))
+            Ok(show(&evaluate(line.open(program, model)?, parsed, &split)?, line.qemu.is_some()))
         }
         Command::Load { model, line } => {
             let bytes = files::read(model)?;
@@ -208,15 +209,17 @@ fn evaluate(line: impl Read + Write, model: Model<'_>, images: &Split) -> Result
     evaluation
 }
 
-fn show(found: &Evaluation) -> ExitCode {
+/// On an emulated board the clock counts instructions: it says nothing about time.
+fn show(found: &Evaluation, emulated: bool) -> ExitCode {
     let Evaluation { device, images, correct, equal, retries, .. } = found;
     println!("{} on {}: {images} images", printable(&device.model), printable(&device.board));
     println!("accuracy   {:.2} % ({correct} correct)", 100.0 * *correct as f64 / (*images).max(1) as f64);
-    println!(
-        "latency    {:.3} ms per inference, by the device's clock of {} Hz",
-        found.latency(),
-        device.about.frequency
-    );
+    if emulated {
+        println!("latency    none: QEMU counts instructions, not time; `kinglet device bench` predicts cycles");
+    } else {
+        let (ms, clock) = (found.latency(), device.about.frequency);
+        println!("latency    {ms:.3} ms per inference, by the device's clock of {clock} Hz");
+    }
     println!("agreement  {equal} of {images} are the host's, every output byte and step");
     println!("line       {retries} questions asked again");
     match &found.difference {
@@ -262,7 +265,7 @@ fn measure(models: &[PathBuf], boards: &[String]) -> Result<ExitCode> {
     let names: Vec<&str> =
         if boards.is_empty() { bench::boards().collect() } else { boards.iter().map(String::as_str).collect() };
     if models.is_empty() {
-        let firmware = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no parent folder")?.join("firmware");
+        let firmware = sources::checkout().context("the tables are a checkout's: give a --model")?.join("firmware");
         let [json, markdown] = ["bench.json", "BENCH.md"].map(|name| firmware.join(name));
         let mut rows = if json.exists() { bench::read(&json)? } else { Vec::new() };
         // Board by board, so that what was measured is kept when another one fails.

@@ -29,6 +29,9 @@ pub struct Args {
     models: Vec<PathBuf>,
     #[command(flatten)]
     held_out: HeldOut,
+    /// Print the table as JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Prints each model's accuracy, beside that of the network it was exported from when `--run` names it.
@@ -37,6 +40,13 @@ pub struct Args {
 /// Names the file that is broken, or does not fit the images.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let (count, table) = measure(args)?;
+    if args.json {
+        println!(
+            "{}",
+            serde_json::to_string_pretty(&serde_json::json!({ "images": count, "models": table.to_json() }))?
+        );
+        return Ok(ExitCode::SUCCESS);
+    }
     println!("{} images, held out\n{}", grouped(count as u64), printable(&table.to_string()));
     Ok(ExitCode::SUCCESS)
 }

@@ -5,13 +5,13 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use super::options::budgets::{Budgets, cost};
+use super::options::budgets::{Room, cost};
 use super::options::quantization::Dtype;
 use super::options::trained::{Opened, Trained};
 use crate::import::tflite;
 use crate::quantize::emit::{self, Kept};
 use crate::report::table::grouped;
-use crate::{deploy, export, files};
+use crate::{deploy, files};
 
 /// Options of `kinglet export`.
 #[derive(Debug, clap::Args)]
@@ -34,7 +34,7 @@ pub struct Args {
     #[arg(long, value_name = "LAYERS", value_delimiter = ',', conflicts_with = "dtype")]
     keep_16x8: Vec<String>,
     #[command(flatten)]
-    budgets: Budgets,
+    room: Room,
 }
 
 /// The kind of file to write.
@@ -77,9 +77,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         println!("{}: {} bytes", path.display(), grouped(bytes.len() as u64));
         return Ok(ExitCode::SUCCESS);
     }
-    let exported = export::to_bytes(&network, &args.budgets.options())?;
+    let (exported, left) = args.room.export(&network)?;
     let path = args.output.clone().unwrap_or_else(|| folder.file("model.kgl"));
     files::save(&path, &exported.bytes)?;
     println!("{}: {}", path.display(), cost(&exported));
+    left.into_iter().for_each(|left| println!("{left}"));
     Ok(ExitCode::SUCCESS)
 }

@@ -6,14 +6,14 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, ensure};
 
 use super::check;
-use super::options::budgets::{Budgets, cost};
+use super::options::budgets::{Room, cost};
 use super::options::quantization::{Dtype, Quantization};
 use crate::graph::Preprocess;
 use crate::import::calibration::{self, Layout};
 use crate::import::{self, ImportError, Imported, ImportedFloat, Model, Options, Relu6, RoundingMode};
 use crate::quantize::Prepared;
 use crate::report::printable;
-use crate::{deploy, export, files};
+use crate::{deploy, files};
 
 /// Options of `kinglet import`.
 #[derive(Debug, clap::Args)]
@@ -63,7 +63,7 @@ pub struct Args {
     #[command(flatten)]
     quantization: Quantization,
     #[command(flatten)]
-    budgets: Budgets,
+    room: Room,
 }
 
 /// Runs the command.
@@ -98,26 +98,21 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         "{} labels for {classes} outputs",
         network.labels.len()
     );
-    let exported = export::to_file(network, &args.budgets.options(), output)?;
+    let (exported, left) = args.room.export(network)?;
+    files::save(output, &exported.bytes)?;
     for note in &imported.notes {
         eprintln!("note: {}", printable(note));
     }
     println!("{}: {} operators, {}", output.display(), network.nodes.len(), cost(&exported));
+    left.into_iter().for_each(|left| println!("{left}"));
     Ok(ExitCode::SUCCESS)
 }
 
 /// The network of a float model: in float16, in 16x8, or in int8 with the scales that the file gives, and for the rest with scales from
 /// calibration images.
 fn quantized(mut model: ImportedFloat, args: &Args) -> Result<Imported> {
-    let channels = model.graph.input.c as usize;
-    let spread = |given: &[f32], default: f32| match given {
-        [] => vec![default; channels],
-        [one] => vec![*one; channels],
-        list => list.to_vec(),
-    };
-    let preprocess = Preprocess { mean: spread(&args.mean, 0.0), std: spread(&args.std, 1.0) };
-    ensure!(preprocess.is_valid(channels), "--mean and --std need one number, or {channels}; deviations are positive");
-    model.graph.preprocess = preprocess;
+    let is_told = !(args.mean.is_empty() && args.std.is_empty());
+    model.graph.preprocess = preprocess(&mut model, args)?;
     let has_scales = !model.quants.is_empty();
     ensure!(
         !(has_scales && args.dtype == Dtype::Int16),
@@ -141,6 +136,9 @@ fn quantized(mut model: ImportedFloat, args: &Args) -> Result<Imported> {
         None => return Err(ImportError::Float.into()),
         Some(path) => {
             let images = calibration::load(path, &model, args.layout)?;
+            if !is_told && let Some(note) = calibration::doubt(images.view(), &model) {
+                model.notes.push(note);
+            }
             let (batches, options) = (calibration::batches(images.view()), args.quantization.options(args.dtype)?);
             if has_scales {
                 import::given::quantize_on(&model, batches, &options)?
@@ -159,6 +157,24 @@ fn quantized(mut model: ImportedFloat, args: &Args) -> Result<Imported> {
             .push("the model's input is height x width x channels now: it was channels x height x width (nchw)".into());
     }
     Ok(Imported { network, notes: model.notes })
+}
+
+/// What pixels are to the network: as the options say, or else what the network shows.
+fn preprocess(model: &mut ImportedFloat, args: &Args) -> Result<Preprocess> {
+    let channels = model.graph.input.c as usize;
+    let spread = |given: &[f32], default: f32| match given {
+        [] => vec![default; channels],
+        [one] => vec![*one; channels],
+        list => list.to_vec(),
+    };
+    let mut std = spread(&args.std, 1.0);
+    if args.mean.is_empty() && args.std.is_empty() && calibration::divides_pixels(model) {
+        std.fill(1.0 / 255.0);
+        model.notes.push("the network scales its pixels itself: they are taken as they are, from 0 to 255".into());
+    }
+    let preprocess = Preprocess { mean: spread(&args.mean, 0.0), std };
+    ensure!(preprocess.is_valid(channels), "--mean and --std need one number, or {channels}; deviations are positive");
+    Ok(preprocess)
 }
 
 /// The lines of a text file that are not empty.

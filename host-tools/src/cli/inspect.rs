@@ -5,12 +5,13 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use super::options::budgets::bytes;
+use crate::boards::{self, Memory};
 use crate::files;
 use crate::report::inspection::Inspection;
 use crate::report::plot;
 use crate::report::printable;
 use crate::report::table::grouped;
+use crate::words::bytes;
 
 /// Options of `kinglet inspect`.
 #[derive(Debug, clap::Args)]
@@ -29,6 +30,9 @@ pub struct Args {
     /// The board's bytes of flash for the model file, as 262144 or 256K: likewise.
     #[arg(long, value_parser = bytes)]
     flash: Option<u32>,
+    /// A board, by its name or its chip's: says whether its flash and RAM hold the model beside code and stack.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["ram", "flash"])]
+    board: Option<String>,
 }
 
 /// Whether `needed` bytes fit into the board's `size`, in words.
@@ -55,7 +59,14 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         print!("{}", printable(&inspection.to_string()));
     }
     let mut code = ExitCode::SUCCESS;
-    let board = [("arena", inspection.arena_bytes, args.ram), ("flash", inspection.file_bytes, args.flash)];
+    let (ram, flash) = match &args.board {
+        Some(name) => {
+            let board = boards::find(name, boards::all().iter(), "there are")?;
+            (board.ram.iter().map(Memory::arena_bytes).max(), Some(board.model_bytes()))
+        }
+        None => (args.ram, args.flash),
+    };
+    let board = [("arena", inspection.arena_bytes, ram), ("flash", inspection.file_bytes, flash)];
     for (what, needed, size) in board.into_iter().filter_map(|(what, needed, size)| Some((what, needed, size?))) {
         let (fit, words) = fits(what, needed, size);
         // The JSON on stdout stays JSON.

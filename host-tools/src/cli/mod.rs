@@ -15,6 +15,7 @@ mod inspect;
 mod new;
 mod options;
 mod peer;
+mod predict;
 mod publish;
 mod quantize;
 mod recipe;
@@ -29,7 +30,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use kinglet::Model;
 
 use crate::report::printable;
@@ -46,6 +47,11 @@ struct Cli {
 enum Command {
     /// Measure the speed of training.
     Bench(bench::Args),
+    /// Print a shell's completions for this command: kinglet completions bash > ~/.local/share/bash-completion/completions/kinglet
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
     /// Train two small networks and run them on an emulated Cortex-M4.
     Demo(demo::Args),
     /// Count how many held-out images models get right, in the runtime on the host.
@@ -60,6 +66,8 @@ enum Command {
     Inspect(inspect::Args),
     /// Make a firmware project around a model, for a board.
     New(new::Args),
+    /// Show what a model takes pictures for: class names and scores.
+    Predict(predict::Args),
     /// Measure a trained network and write all that is shipped of it: recipe, weights, model file, card.
     Publish(publish::Args),
     /// Show what int8 costs a trained network, and where.
@@ -88,12 +96,20 @@ fn open_model<'b>(path: &Path, bytes: &'b [u8]) -> Result<Model<'b>> {
     Model::new(bytes).map_err(|error| anyhow::anyhow!("`{}`: {error}", path.display()))
 }
 
+fn completions(shell: clap_complete::Shell) -> Result<ExitCode> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "kinglet", &mut script);
+    print!("{}", String::from_utf8(script)?);
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Parses the arguments, runs the command, prints an error with its causes.
 ///
 /// The exit code is 0 on success, 1 when the command fails or its comparison finds differences, 2 for wrong usage.
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Bench(args) => bench::run(&args),
+        Command::Completions { shell } => completions(shell),
         Command::Demo(args) => demo::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Export(args) => export::run(&args),
@@ -101,6 +117,7 @@ pub fn main() -> ExitCode {
         Command::Import(args) => import::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::New(args) => new::run(&args),
+        Command::Predict(args) => predict::run(&args),
         Command::Publish(args) => publish::run(&args),
         Command::Quantize(args) => quantize::run(&args),
         Command::Recipe(args) => recipe::run(&args),
@@ -115,4 +132,23 @@ pub fn main() -> ExitCode {
         eprintln!("error: {}", printable(&format!("{error:#}")));
         ExitCode::FAILURE
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_command_contradicts_itself() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_is_written_is_named_by_o_in_every_command() {
+        for command in Cli::command().get_subcommands() {
+            for argument in command.get_arguments().filter(|a| ["out", "output"].contains(&a.get_id().as_str())) {
+                assert_eq!(argument.get_short(), Some('o'), "{} {}", command.get_name(), argument.get_id());
+            }
+        }
+    }
 }

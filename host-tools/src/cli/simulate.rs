@@ -29,7 +29,7 @@ pub struct Args {
     #[arg(long)]
     expect: Option<PathBuf>,
     /// Where to write the outputs, int8 or int16, or float32 of a float16 model, N x classes (.npy).
-    #[arg(long)]
+    #[arg(short, long)]
     output: Option<PathBuf>,
     /// Intermediate results of the first image to compare with, int8 or int16, named like the steps (.npz); exits with 1 and names
     /// the first step that differs.

@@ -30,7 +30,7 @@ pub struct Args {
     #[arg(long, value_name = "BOARD", num_args = 0..=1, default_missing_value = "mps2-an386")]
     board: Option<String>,
     /// Where `STUDIES.md` and the folder `studies` with tables (CSV) and pictures (SVG) go.
-    #[arg(long, value_name = "DIR", default_value = "target/kinglet")]
+    #[arg(short, long, value_name = "DIR", default_value = "target/kinglet")]
     out: PathBuf,
 }
 

@@ -28,7 +28,7 @@ pub struct Args {
     resume: Option<PathBuf>,
     /// The run folder, which must not hold a run; unless given `target/kinglet/runs/NAME`, or `NAME-qat` there, with a number
     /// if that is taken.
-    #[arg(long, value_name = "DIR")]
+    #[arg(short, long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Replaces the run that is in the folder.
     #[arg(long)]

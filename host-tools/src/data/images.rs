@@ -3,13 +3,12 @@
 use std::io::{BufReader, Read};
 use std::path::{Component, Path, PathBuf};
 
-use image::imageops::FilterType;
 use ndarray::Array4;
 use rayon::prelude::*;
 
 use super::source::Images;
 use super::split::split_by_person;
-use super::{DataError, Dataset, Split, open_file, read, split_by_class};
+use super::{DataError, Dataset, Split, open_file, picture, read, split_by_class};
 
 /// The most bytes of one image file in an archive.
 const MAX_LEN: u64 = 256 << 20;
@@ -103,14 +102,13 @@ fn number(file: &str) -> Option<u64> {
 
 /// Part, class and file of a path, if it is an image's.
 fn place(path: &Path) -> Option<[String; 3]> {
-    let extension = path.extension()?.to_str()?.to_ascii_lowercase();
     let names: Option<Vec<&str>> = path
         .components()
         .filter(|component| !matches!(component, Component::CurDir))
         .map(|component| component.as_os_str().to_str())
         .collect();
     let names = names?;
-    if !matches!(extension.as_str(), "png" | "jpg" | "jpeg") || names.iter().any(|name| name.starts_with('.')) {
+    if !picture::is_picture(path) || names.iter().any(|name| name.starts_with('.')) {
         return None;
     }
     match names[..] {
@@ -165,7 +163,7 @@ fn open(source: &Images, entry: &Entry) -> Result<image::DynamicImage, DataError
             &read_here
         }
     };
-    image::load_from_memory(bytes).map_err(|e| DataError::broken(&name, e.to_string()))
+    picture::decode(bytes).map_err(|reason| DataError::broken(&name, reason))
 }
 
 /// `[h, w]` of the first image that can be read.
@@ -183,17 +181,13 @@ fn first_size(source: &Images, entries: &[Entry]) -> Result<[u32; 2], DataError>
 
 /// The pixels of an image, H x W x C.
 fn decode(source: &Images, entry: &Entry, [h, w]: [u32; 2]) -> Result<Vec<u8>, DataError> {
-    let mut image = open(source, entry)?;
-    if (image.height(), image.width()) != (h, w) {
-        if source.size.is_none() {
-            let name = source.path.join(entry.path.iter().collect::<PathBuf>());
-            let reason =
-                format!("{}x{} pixels, the first image has {h}x{w}; give `size`", image.height(), image.width());
-            return Err(DataError::broken(&name, reason));
-        }
-        image = image.resize_exact(w, h, FilterType::Triangle);
+    let image = open(source, entry)?;
+    if (image.height(), image.width()) != (h, w) && source.size.is_none() {
+        let name = source.path.join(entry.path.iter().collect::<PathBuf>());
+        let reason = format!("{}x{} pixels, the first image has {h}x{w}; give `size`", image.height(), image.width());
+        return Err(DataError::broken(&name, reason));
     }
-    Ok(if source.gray { image.to_luma8().into_raw() } else { image.to_rgb8().into_raw() })
+    Ok(picture::pixels(&image, [h, w], source.gray, source.fit))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ mod cifar;
 mod digits;
 mod idx;
 mod images;
+pub mod picture;
 mod source;
 mod split;
 

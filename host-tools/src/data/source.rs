@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::picture::Fit;
 use super::{DataError, Dataset, cifar, idx, images};
 
 /// A data set, as recipes name it: `data = "digits"` or `data = { images = { path = "photos.tar" } }`.
@@ -39,6 +40,9 @@ pub struct Images {
     /// `[h, w]` that all images are resized to; the first image's when absent, and then all must have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<[u32; 2]>,
+    /// How images of another form are resized.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub fit: Fit,
     /// One channel instead of three.
     #[serde(default)]
     pub gray: bool,
@@ -61,8 +65,21 @@ impl Images {
     /// All images of a folder or archive as they are.
     pub fn at(path: PathBuf) -> Self {
         let (classes, split_seed) = (Vec::new(), split_seed());
-        Self { path, size: None, gray: false, classes, split_seed, persons: false, skip_bad: false }
+        Self {
+            path,
+            size: None,
+            fit: Fit::default(),
+            gray: false,
+            classes,
+            split_seed,
+            persons: false,
+            skip_bad: false,
+        }
     }
+}
+
+fn is_default(fit: &Fit) -> bool {
+    *fit == Fit::default()
 }
 
 fn split_seed() -> u64 {

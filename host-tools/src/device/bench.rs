@@ -22,6 +22,7 @@ use crate::cycles::{Counts, Prediction, Timing, Trace};
 use crate::files;
 use crate::graph::{NetworkRecipe, Params, Preprocess};
 use crate::report::table::grouped;
+use crate::sources;
 use crate::{deploy, export, plan, quantize};
 
 /// What refreshes the committed tables.
@@ -134,7 +135,7 @@ pub fn shipped() -> Result<Vec<Subject>> {
 /// # Errors
 /// When a folder cannot be read.
 pub fn shipped_paths() -> Result<Vec<PathBuf>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("host-tools has no parent folder")?;
+    let root = sources::root()?;
     let mut paths = Vec::new();
     for folder in fs::read_dir(root.join("models"))? {
         let folder = folder?.path();
@@ -181,9 +182,9 @@ impl Budget {
 
     fn options(self, core: Core) -> export::Options {
         let flash = match self {
-            Budget::More => 180 * 1024,
+            Budget::More => 183 * 1024,
             Budget::Any | Budget::Float16 => 1 << 20,
-            Budget::Least | Budget::Streamed | Budget::Whole => 89_088,
+            Budget::Least | Budget::Streamed | Budget::Whole => 90 * 1024,
         };
         let ram = match self {
             Budget::Streamed | Budget::Whole => None,
@@ -535,6 +536,20 @@ mod tests {
         let slower = Row { cycles: Some(2041), ..row("a", 1000) };
         assert!(rises(&[slower], &committed)[0].contains("2041 predicted cycles, 2000 "));
         assert!(errors.iter().all(|error| error.contains(REFRESH)), "{errors:?}");
+    }
+
+    #[test]
+    fn the_budgets_are_those_of_the_committed_table() {
+        let table = read(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../firmware/bench.json"))).unwrap();
+        for budget in [Budget::Least, Budget::More, Budget::Streamed, Budget::Whole] {
+            let subject = resnet8(budget, Core::M4).unwrap();
+            let model = Model::new(&subject.bytes).unwrap();
+            let row = table.iter().find(|row| {
+                (row.board.as_str(), row.model.as_str(), row.layer.as_str()) == ("mps2-an386", budget.name(), "total")
+            });
+            let Bytes { arena, weights, .. } = row.unwrap().bytes.unwrap();
+            assert_eq!((model.arena_len() as u32, model.weight_bytes() as u32), (arena, weights), "{budget:?}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use super::Board;
 use super::elf::Elf;
+use crate::sources;
 
 /// The firmware's programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -160,11 +161,8 @@ impl Build<'_> {
     /// As [`Build::run`], when one of them cannot be built.
     pub fn run_all(&self, programs: &[Program]) -> Result<Vec<Elf>> {
         let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("host-tools has no parent folder")?;
+        let root = sources::root()?;
         let firmware = root.join("firmware");
-        if !firmware.join("Cargo.toml").exists() {
-            bail!("the firmware's sources are not at {}: run from a checkout of Kinglet", firmware.display());
-        }
         let mut target_dir = root.join("target").join("firmware");
         // A directory of its own: build scripts, which probe for instructions, do not run again for other flags.
         target_dir.extend(self.board.cpu);
@@ -225,7 +223,9 @@ impl Build<'_> {
         let programs: Vec<_> = programs.iter().map(|program| program.name()).collect();
         let what = format!("building the firmware ({}) for {name} failed", programs.join(", "));
         if cargo.contains("target may not be installed") || cargo.contains("can't find crate for `core`") {
-            return format!("{what}: the Rust target {target} is not installed; `cargo xtask setup` installs it");
+            return format!(
+                "{what}: the Rust target {target} is not installed; `rustup target add {target}` installs it"
+            );
         }
         if cargo.contains("will not fit in region") {
             let lines: Vec<_> = cargo.lines().filter(|line| line.contains("will not fit in region")).collect();

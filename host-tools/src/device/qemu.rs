@@ -104,7 +104,9 @@ pub(super) fn command(board: &Board) -> Result<Command> {
 /// Starts QEMU.
 pub(super) fn spawn(command: &mut Command) -> Result<Child> {
     command.spawn().map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => anyhow::anyhow!("qemu-system-arm is not installed; `cargo xtask setup` installs it"),
+        io::ErrorKind::NotFound => anyhow::anyhow!(
+            "qemu-system-arm is not installed: `apt-get install qemu-system-arm`, or `brew install qemu`"
+        ),
         _ => anyhow::Error::new(error).context("cannot start qemu-system-arm"),
     })
 }

@@ -34,7 +34,8 @@ pub(super) struct Choice<'n> {
 }
 
 impl<'n> Choice<'n> {
-    pub(super) fn new(network: &'n Network, direct: &'n [Lowered], options: &Options) -> Self {
+    /// With a budget of bytes of `weights` and tables.
+    pub(super) fn new(network: &'n Network, direct: &'n [Lowered], options: &Options, weights: Option<u32>) -> Self {
         let program = Program::new(network, direct);
         let mut layers = Vec::new();
         for (node, lowered) in network.nodes.iter().zip(direct) {
@@ -68,7 +69,7 @@ impl<'n> Choice<'n> {
             };
             layers.push(convolution());
         }
-        let flash = match options.flash {
+        let flash = match weights {
             Some(flash) => {
                 let all: usize = direct.iter().map(Lowered::len).sum();
                 let convolutions = layers.iter().zip(direct).filter(|(layer, _)| layer.is_some());

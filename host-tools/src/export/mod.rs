@@ -56,6 +56,16 @@ pub enum ExportError {
         /// The steps that run then.
         steps: String,
     },
+    /// No choice of algorithms fits the budget of flash.
+    #[error("no file of `{network}` fits {flash} bytes of flash: the smallest takes {needed}, that is {} more", needed - flash)]
+    Flash {
+        /// The network.
+        network: String,
+        /// Bytes of flash that there are for the file.
+        flash: u32,
+        /// Bytes of the smallest file.
+        needed: u32,
+    },
     /// The file could not be written.
     #[error("cannot write `{path}`: {error}")]
     Write {
@@ -85,7 +95,7 @@ pub struct Options {
     /// How steps may be interleaved, and the bytes of arena. Without a budget the arena is as small as can be, and the
     /// fastest algorithms that keep it so are taken.
     pub plan: plan::Options,
-    /// Bytes of weights and tables in flash. Without a budget weights take no more than in their smallest packing.
+    /// Bytes of flash for the file. Without a budget weights take no more than in their smallest packing.
     pub flash: Option<u32>,
     /// The core whose instructions are counted where algorithms are chosen; the model runs on all.
     pub core: Core,
@@ -96,13 +106,34 @@ pub struct Options {
 /// Exports a network to the bytes of a model file that the runtime has accepted.
 ///
 /// # Errors
-/// When the network is not valid, a node cannot be lowered, no plan fits the budget of RAM, or the runtime refuses the
-/// result.
+/// When the network is not valid, a node cannot be lowered, no plan fits the budget of RAM or no file that of flash, or the
+/// runtime refuses the result.
 pub fn to_bytes(network: &Network, options: &Options) -> Result<Exported, ExportError> {
     network.validate()?;
     let start = Instant::now();
+    let Some(flash) = options.flash else { return with_weights(network, options, None) };
+    let mut exported = with_weights(network, options, Some(flash))?;
+    for least in [false, true] {
+        let len = exported.bytes.len() as u32;
+        if len <= flash {
+            break;
+        }
+        // The rest of the file is as long whatever the weights.
+        let weights = Model::new(&exported.bytes).map_or(0, |model| model.weight_bytes() as u32);
+        let left = if least { 0 } else { flash.saturating_sub(len - weights) };
+        exported = with_weights(network, options, Some(left))?;
+    }
+    match exported.bytes.len() as u32 {
+        needed if needed > flash => Err(ExportError::Flash { network: network.name.clone(), flash, needed }),
+        _ => Ok(Exported { time: start.elapsed(), ..exported }),
+    }
+}
+
+/// As [`to_bytes`], with a budget of bytes of weights and tables.
+fn with_weights(network: &Network, options: &Options, weights: Option<u32>) -> Result<Exported, ExportError> {
+    let start = Instant::now();
     let direct = lower::lower(network)?;
-    let mut choice = Choice::new(network, &direct, options);
+    let mut choice = Choice::new(network, &direct, options, weights);
     let mut nodes = direct.clone();
     let smallest = |nodes: &[Lowered]| Plan::smallest(&Program::new(network, nodes), &options.plan);
     // The least scratch gives the least arena; the budget, or that, is then spent on faster algorithms.
@@ -137,7 +168,7 @@ pub fn to_bytes(network: &Network, options: &Options) -> Result<Exported, Export
     if options.plan.ram.is_some() {
         // Other algorithms may happen to pack better: what is found without a budget may meet it.
         let plan = plan::Options { ram: None, ..options.plan };
-        let exported = to_bytes(network, &Options { plan, ..*options })?;
+        let exported = with_weights(network, &Options { plan, ..*options }, weights)?;
         if exported.plan.slow_len() <= ram {
             return Ok(Exported { time: start.elapsed(), rounds: rounds + exported.rounds, ..exported });
         }

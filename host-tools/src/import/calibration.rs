@@ -1,14 +1,15 @@
 //! Calibration images for a float model: an array of numbers, or a folder of pictures.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use image::imageops::FilterType;
 use kinglet::Shape;
 use ndarray::{Array4, ArrayD, ArrayView4};
 
 use super::ImportedFloat;
+use crate::data::picture::{self, Fit};
 use crate::files::{self, IntArray};
+use crate::graph::Op;
 use crate::quantize;
 
 /// Most pictures of a folder that are used: ranges do not change much after some hundreds.
@@ -92,39 +93,59 @@ fn pictures(folder: &Path, shape: Shape) -> Result<Array4<u8>> {
         "pictures have 1 or 3 channels, the model takes {}: give an array (.npy)",
         shape.c
     );
-    let mut paths = Vec::new();
-    find(folder, &mut paths, 0)?;
+    let paths = picture::pictures_under(folder)?;
     ensure!(!paths.is_empty(), "`{}` has no PNG or JPEG pictures", folder.display());
-    paths.sort();
     // Spread over the folder, so that every class takes part.
     let step = paths.len().div_ceil(MAX_PICTURES).max(1);
-    let mut pixels = Vec::new();
-    let mut count = 0;
+    let (mut pixels, mut count) = (Vec::new(), 0);
     for path in paths.iter().step_by(step) {
-        let picture = image::load_from_memory(&files::read(path)?).with_context(|| format!("`{}`", path.display()))?;
-        let picture = picture.resize_exact(shape.w, shape.h, FilterType::Triangle);
-        match shape.c {
-            1 => pixels.extend(picture.to_luma8().into_raw()),
-            _ => pixels.extend(picture.to_rgb8().into_raw()),
-        }
+        pixels.extend(picture::pixels(&picture::open(path)?, [shape.h, shape.w], shape.c == 1, Fit::default()));
         count += 1;
     }
     Ok(Array4::from_shape_vec((count, shape.h as usize, shape.w as usize, shape.c as usize), pixels)?)
 }
 
-fn find(folder: &Path, paths: &mut Vec<PathBuf>, depth: usize) -> Result<()> {
-    ensure!(depth < 16, "`{}`: folders within folders within folders", folder.display());
-    for entry in std::fs::read_dir(folder).with_context(|| format!("cannot read `{}`", folder.display()))? {
-        let path = entry?.path();
-        let picture =
-            path.extension().is_some_and(|e| ["png", "jpg", "jpeg"].contains(&&*e.to_string_lossy().to_lowercase()));
-        if path.is_dir() {
-            find(&path, paths, depth + 1)?;
-        } else if picture {
-            paths.push(path);
+/// Factors of a first layer below this one are for pixels from 0 to 255, not for numbers from 0 to 1.
+const PIXEL_FACTOR: f64 = 1.0 / 16.0;
+
+/// Whether the network begins with a layer that scales pixels, as Keras' `Rescaling` does.
+pub fn divides_pixels(model: &ImportedFloat) -> bool {
+    let graph = &model.graph;
+    let [first] = graph.consumers()[0][..] else { return false };
+    let node = graph.node(first);
+    let largest = match &node.op {
+        Op::Function(function) => function.affine().map(|(factor, _)| factor.abs()),
+        Op::BatchNorm(epsilon) => {
+            let number = |suffix| model.params.get(&format!("{}.{suffix}", node.name));
+            number("gamma").zip(number("variance")).map(|(gamma, variance)| {
+                let factor = |(gamma, variance): (&f32, &f32)| f64::from(gamma.abs() / (variance + epsilon).sqrt());
+                gamma.iter().zip(variance).map(factor).fold(0.0, f64::max)
+            })
         }
+        _ => None,
+    };
+    largest.is_some_and(|factor| factor > 0.0 && factor <= PIXEL_FACTOR)
+}
+
+/// What is to be said of a model of images whose pixels nobody described: whether its calibration inputs can be pixels at all.
+pub fn doubt(inputs: ArrayView4<'_, f32>, model: &ImportedFloat) -> Option<String> {
+    let (input, preprocess) = (model.graph.input, &model.graph.preprocess);
+    if input.h == 1 || input.w == 1 || ![1, 3].contains(&input.c) {
+        return None;
     }
-    Ok(())
+    let (low, high) = inputs.iter().fold((f32::MAX, f32::MIN), |(low, high), x| (low.min(*x), high.max(*x)));
+    let [black, white] = [0, 255].map(|pixel| preprocess.real(pixel, 0));
+    let slack = 0.02 * (white - black);
+    Some(if low < black - slack || high > white + slack {
+        format!(
+            "the calibration inputs run from {low:.2} to {high:.2}, pixels from {black} to {white}: give --mean and --std as \
+             in training, or the model will be right for such inputs alone and wrong for pixels"
+        )
+    } else if white == 1.0 {
+        "pixels are taken as numbers from 0 to 1: --mean and --std say otherwise".to_owned()
+    } else {
+        return None;
+    })
 }
 
 /// Batches of calibration images, so that no copy of all of them is needed.

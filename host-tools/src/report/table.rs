@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+use serde_json::Value;
+
+pub use crate::words::grouped;
+
 /// Rows of cells under a heading.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Table {
@@ -25,6 +29,17 @@ impl Table {
     /// The table as CSV.
     pub fn to_csv(&self) -> String {
         std::iter::once(&self.heading).chain(&self.rows).map(|row| csv_line(row)).collect()
+    }
+
+    /// The table as JSON: an object for each row, numbers as numbers.
+    pub fn to_json(&self) -> Value {
+        let value = |cell: &String| match cell.replace(',', "").parse::<f64>() {
+            Ok(number) if number.fract() == 0.0 => Value::from(number as i64),
+            Ok(number) => Value::from(number),
+            Err(_) => Value::from(cell.as_str()),
+        };
+        let row = |row: &Vec<String>| self.heading.iter().cloned().zip(row.iter().map(value)).collect();
+        Value::Array(self.rows.iter().map(row).collect())
     }
 
     /// The table in Markdown.
@@ -68,13 +83,6 @@ pub(super) fn csv_line(cells: &[String]) -> String {
     cells.iter().map(cell).collect::<Vec<_>>().join(",") + "\n"
 }
 
-/// A number with a comma between thousands.
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(|group| String::from_utf8_lossy(group)).collect();
-    groups.join(",")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,5 +93,7 @@ mod tests {
         table.row(["a".into(), grouped(1_234_567)]);
         table.row(["long".into(), grouped(12)]);
         assert_eq!(table.to_string(), "name      bytes\na     1,234,567\nlong         12\n");
+        let json = serde_json::json!([{ "name": "a", "bytes": 1_234_567 }, { "name": "long", "bytes": 12 }]);
+        assert_eq!(table.to_json(), json);
     }
 }

@@ -23,13 +23,14 @@ pub fn all() -> impl Iterator<Item = &'static Board> + Clone {
 /// # Errors
 /// When there is none; the message names those that there are.
 pub fn named(name: &str) -> Result<&'static Board> {
-    boards::find(name, all(), "there are projects for")
+    boards::find(name, all(), "--chip makes a project without a HAL; with one there are projects for")
 }
 
-/// A board's `board.rs`.
+/// A board's `board.rs`; without a HAL for one that is not in the table.
 #[must_use]
 pub fn source(board: &Board) -> &'static str {
-    SOURCES.iter().find(|(name, _)| *name == board.name).map_or("", |(_, source)| source)
+    let chip = include_str!("../../templates/firmware/boards/chip.rs");
+    SOURCES.iter().find(|(name, _)| *name == board.name).map_or(chip, |(_, source)| source)
 }
 
 #[cfg(test)]

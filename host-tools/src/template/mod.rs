@@ -8,24 +8,38 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use kinglet::{DType, Model};
 
-use crate::boards::{Board, Memory};
+use crate::boards::{Board, Memory, STACK};
 use crate::files;
 use crate::report::table::grouped;
-
-/// Bytes of flash that are kept for code: the runtime takes 27 to 34 KB for a network, a HAL and logs the rest.
-pub const CODE: u32 = 48 * 1024;
-
-/// Bytes of RAM that are kept for the stack and for statics other than the arena: an inference takes under 5 KB of stack.
-pub const STACK: u32 = 8 * 1024;
+use crate::sources;
 
 /// Where the project has the runtime from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Runtime {
-    /// The published crate of this tool's version.
-    Version,
+    /// A copy in the project, of what travels inside this tool.
+    Vendored,
+    /// A published crate of this version.
+    Version(String),
+    /// A repository.
+    Git(String),
     /// A checkout.
     Path(PathBuf),
 }
+
+/// How the project's tasks share the core.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Template {
+    /// One program, nothing beside it.
+    #[default]
+    Bare,
+    /// Tasks of embassy-executor, which have their turns after every row of the network.
+    Embassy,
+    /// Tasks of RTIC, which interrupt each other by priority.
+    Rtic,
+}
+
+/// The runtime's folder in a project that has a copy.
+const VENDORED: &str = "kinglet";
 
 /// What to make.
 #[derive(Debug)]
@@ -35,7 +49,9 @@ pub struct Project<'p> {
     /// The package's name; the folder's unless given.
     pub name: Option<&'p str>,
     /// The board.
-    pub board: &'static Board,
+    pub board: &'p Board,
+    /// The program.
+    pub template: Template,
     /// The model file.
     pub model: &'p Path,
     /// Where the runtime comes from.
@@ -49,9 +65,14 @@ impl Project<'_> {
     /// When the model is broken or does not fit the board, the name is no package's, the checkout is none, or the folder
     /// is there and not empty.
     pub fn create(&self) -> Result<()> {
+        ensure!(
+            self.template != Template::Rtic || self.board.rtic.is_some(),
+            "the template for RTIC needs the chip's own crate, which {} has not here; bare and embassy need none",
+            self.board.name
+        );
         let bytes = files::read(self.model)?;
         let model = Model::new(&bytes).map_err(|error| anyhow::anyhow!("`{}`: {error}", self.model.display()))?;
-        let ram = fit(&model, bytes.len(), self.board)?;
+        let ram = self.board.fit(bytes.len(), model.arena_len())?.ram;
         let name = self.name()?;
         let file = self.model.file_name().and_then(|name| name.to_str()).unwrap_or("model.kgl");
         ensure!(
@@ -73,6 +94,9 @@ impl Project<'_> {
         }
         files::save(&project.join(file), &bytes)?;
         files::save(&project.join("image.bin"), image(&model))?;
+        if self.runtime == Runtime::Vendored {
+            sources::write_runtime(&project.join(VENDORED))?;
+        }
         if self.folder.exists() {
             fs::remove_dir(self.folder).with_context(cannot)?;
         }
@@ -81,6 +105,11 @@ impl Project<'_> {
 
     /// The files that are made of templates.
     fn texts(&self) -> [(&'static str, &'static str); 8] {
+        let program = match self.template {
+            Template::Bare => include_str!("../../templates/firmware/bare.rs"),
+            Template::Embassy => include_str!("../../templates/firmware/embassy.rs"),
+            Template::Rtic => include_str!("../../templates/firmware/rtic.rs"),
+        };
         [
             ("Cargo.toml", include_str!("../../templates/firmware/Cargo.toml")),
             (".cargo/config.toml", include_str!("../../templates/firmware/config.toml")),
@@ -88,7 +117,7 @@ impl Project<'_> {
             ("README.md", include_str!("../../templates/firmware/README.md")),
             ("build.rs", include_str!("../../templates/firmware/build.rs")),
             ("memory.x", include_str!("../../templates/firmware/memory.x")),
-            ("src/main.rs", include_str!("../../templates/firmware/main.rs")),
+            ("src/main.rs", program),
             ("src/board.rs", boards::source(self.board)),
         ]
     }
@@ -112,7 +141,9 @@ impl Project<'_> {
     /// What the runtime's dependency says.
     fn dependency(&self) -> Result<String> {
         let source = match &self.runtime {
-            Runtime::Version => format!("version = {:?}", env!("CARGO_PKG_VERSION")),
+            Runtime::Vendored => format!("path = {VENDORED:?}"),
+            Runtime::Version(version) => format!("version = {}", toml::Value::from(version.as_str())),
+            Runtime::Git(url) => format!("git = {}", toml::Value::from(url.as_str())),
             Runtime::Path(path) => {
                 let manifest = path.join("Cargo.toml");
                 let text =
@@ -131,6 +162,21 @@ impl Project<'_> {
         };
         // On the desk logs are defmt's, and errors print themselves there.
         Ok(if self.board.chip.is_some() { format!("{source}, features = [\"defmt\"]") } else { source })
+    }
+
+    /// The crates that the template needs beside the board's.
+    fn template_dependencies(&self) -> String {
+        match (self.template, &self.board.rtic) {
+            (Template::Embassy, _) => {
+                "\nembassy-executor = { version = \"0.10.0\", features = [\"platform-cortex-m\", \
+                                       \"executor-thread\"] }\nembassy-futures = \"0.1.2\""
+                    .to_owned()
+            }
+            (Template::Rtic, Some(rtic)) => {
+                format!("\nrtic = {{ version = \"2.4.0\", features = [{:?}] }}", rtic.backend)
+            }
+            _ => String::new(),
+        }
     }
 
     fn values(
@@ -172,6 +218,9 @@ impl Project<'_> {
             ("file", file.to_owned()),
             ("kinglet", self.dependency()?),
             ("dependencies", board.dependencies.unwrap_or_default().trim_end().to_owned()),
+            ("template_dependencies", self.template_dependencies()),
+            ("rtic_device", board.rtic.as_ref().map_or("", |rtic| rtic.device).to_owned()),
+            ("rtic_dispatcher", board.rtic.as_ref().map_or("", |rtic| rtic.dispatcher).to_owned()),
             ("target", board.target.to_owned()),
             ("rustflags", cpu.map_or(String::new(), |cpu| format!("\"-Ctarget-cpu={cpu}\""))),
             ("runner", runner),
@@ -190,7 +239,7 @@ impl Project<'_> {
             ("board_flash", grouped(board.flash.bytes().into())),
             ("board_ram", grouped(ram.bytes().into())),
             ("ram_name", ram.name.to_owned()),
-            ("code", grouped(CODE.into())),
+            ("code", grouped(board.code_bytes().into())),
             ("stack", grouped(STACK.into())),
             ("flash_at", format!("{:#010x}", board.flash.at)),
             ("flash_len", size(board.flash.bytes())),
@@ -221,29 +270,6 @@ fn image(model: &Model<'_>) -> Vec<u8> {
 /// A size as linker scripts have it.
 fn size(bytes: u32) -> String {
     if bytes.is_multiple_of(1024) { format!("{}K", bytes / 1024) } else { bytes.to_string() }
-}
-
-/// The first memory that holds the arena.
-///
-/// # Errors
-/// When flash or RAM do not suffice; all figures are named.
-fn fit(model: &Model<'_>, file_len: usize, board: &'static Board) -> Result<&'static Memory> {
-    let (flash, largest) = (board.flash.bytes(), board.ram.iter().map(Memory::bytes).max().unwrap_or(0));
-    let ram = board.ram.iter().find(|ram| model.arena_len() as u64 + u64::from(STACK) <= u64::from(ram.bytes()));
-    match ram {
-        Some(ram) if file_len as u64 + u64::from(CODE) <= u64::from(flash) => Ok(ram),
-        _ => bail!(
-            "the model does not fit {}: it takes {} bytes of flash beside {} of code, the board has {}; \
-             it takes {} bytes of RAM beside {} of stack, the board has {}",
-            board.name,
-            grouped(file_len as u64),
-            grouped(CODE.into()),
-            grouped(flash.into()),
-            grouped(model.arena_len() as u64),
-            grouped(STACK.into()),
-            grouped(largest.into())
-        ),
-    }
 }
 
 /// Whether the folder can become the project.

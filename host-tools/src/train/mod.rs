@@ -28,7 +28,7 @@ pub use distill::Distill;
 pub use error::TrainError;
 pub use history::Epoch;
 pub use optimizer::{Memory, Optimizer};
-pub use preview::preview;
+pub use preview::{preview, sheet};
 pub use progress::bar;
 pub use pytorch::pytorch;
 pub use recipe::Recipe;

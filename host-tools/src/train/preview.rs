@@ -30,8 +30,11 @@ pub fn preview(recipe: &Recipe, data: &Dataset) -> Result<Vec<u8>, ImageError> {
     sheet(shape, varied)
 }
 
-/// A PNG of up to [`MOST`] images (`[h, w, c]` pixels) side by side.
-pub(super) fn sheet([h, w, c]: [usize; 3], images: impl Iterator<Item = Vec<u8>>) -> Result<Vec<u8>, ImageError> {
+/// A PNG of up to 96 images (`[h, w, c]` pixels) side by side, row by row.
+///
+/// # Errors
+/// When the sheet cannot be encoded.
+pub fn sheet([h, w, c]: [usize; 3], images: impl Iterator<Item = Vec<u8>>) -> Result<Vec<u8>, ImageError> {
     let [columns, rows] = SHEET;
     let mut sheet = RgbImage::new((columns * w) as u32, (rows * h) as u32);
     for (at, pixels) in images.take(MOST).enumerate() {

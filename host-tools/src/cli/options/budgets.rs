@@ -1,23 +1,28 @@
 //! The options of every command that exports a model: what it may cost.
 
+use anyhow::Result;
 use kinglet::kernels::algorithms::{ConvAlgorithm, Core};
 
-use crate::export::{self, Exported};
+use crate::boards::{self, Board, STACK};
+use crate::device::bench;
+use crate::export::{self, ExportError, Exported};
+use crate::network::Network;
 use crate::plan::{self, Streaming};
-use crate::report::table::grouped;
+use crate::words::{bytes, grouped};
 
 /// What a model may cost on the device.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub struct Budgets {
-    /// Bytes of arena, as 49152 or 48K: the fastest plan that fits is taken. Without it the arena is as small as can be.
+    /// Bytes of RAM for the arena, as 49152 or 48K: the fastest plan that fits is taken. Without it the arena is as small as can
+    /// be.
     #[arg(long, value_parser = bytes)]
     ram: Option<u32>,
     /// Bytes of a fast memory (tightly coupled, say) beside it: the tensors with the most traffic are placed there, the rest
     /// in the `--ram` bytes.
     #[arg(long, value_parser = bytes)]
     fast: Option<u32>,
-    /// Bytes of weights and tables in flash, as 180000 or 176K: spent on transformed weights where they save most
-    /// instructions. Without it weights keep their size.
+    /// Bytes of flash for the model file, as 180000 or 176K: spent on transformed weights where they save most instructions.
+    /// Without it weights keep their size.
     #[arg(long, value_parser = bytes)]
     flash: Option<u32>,
     /// Which steps may run interleaved, row by row.
@@ -106,6 +111,57 @@ impl Budgets {
     }
 }
 
+/// These, or a board's.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Room {
+    /// The board that the model is for, by its name or its chip's: the fastest model is made that its flash and RAM hold beside
+    /// code and stack, for its core; the answer says what is left. `kinglet device boards` lists them.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["target", "fast"])]
+    board: Option<String>,
+    #[command(flatten)]
+    budgets: Budgets,
+}
+
+impl Room {
+    /// Exports a network within the budgets; gives the board's name and what the model leaves of it too, in words.
+    ///
+    /// # Errors
+    /// As [`export::to_bytes`], and when there is no such board.
+    pub fn export(&self, network: &Network) -> Result<(Exported, Option<String>)> {
+        let Some(name) = &self.board else { return Ok((export::to_bytes(network, &self.budgets.options())?, None)) };
+        let board = boards::find(name, boards::all().iter(), "there are")?;
+        let exported = self.for_board(network, board)?;
+        let fit = board.fit(exported.bytes.len(), exported.plan.arena_len as usize)?;
+        let left = format!(
+            "on {} that leaves {} bytes of flash beside {} for code, and {} bytes of {} beside {} for the stack",
+            board.name,
+            grouped(fit.flash_left.into()),
+            grouped(board.code_bytes().into()),
+            grouped(fit.ram_left.into()),
+            fit.ram.name,
+            grouped(STACK.into()),
+        );
+        Ok((exported, Some(left)))
+    }
+
+    /// In the first of the board's memories that holds the arena.
+    fn for_board(&self, network: &Network, board: &Board) -> Result<Exported, ExportError> {
+        let mut options = self.budgets.options();
+        options.core = bench::core(board);
+        options.flash = Some(self.budgets.flash.unwrap_or(u32::MAX).min(board.model_bytes()));
+        let mut rooms = board.ram.iter().map(|ram| self.budgets.ram.unwrap_or(u32::MAX).min(ram.arena_bytes()));
+        let mut export = |ram| {
+            options.plan.ram = Some(ram);
+            export::to_bytes(network, &options)
+        };
+        let first = export(rooms.next().unwrap_or_default());
+        rooms.fold(first, |found, ram| match found {
+            Err(ExportError::Ram { .. }) => export(ram),
+            found => found,
+        })
+    }
+}
+
 /// What an exported model costs, in words.
 pub fn cost(exported: &Exported) -> String {
     let Exported { bytes, plan, time, .. } = exported;
@@ -125,23 +181,50 @@ pub fn cost(exported: &Exported) -> String {
     )
 }
 
-/// A number of bytes, or of units of 1024 (K) or 1048576 (M).
-pub fn bytes(text: &str) -> Result<u32, String> {
-    let (digits, unit) = match text.strip_suffix(['K', 'k']) {
-        Some(digits) => (digits, 1 << 10),
-        None => text.strip_suffix(['M', 'm']).map_or((text, 1), |digits| (digits, 1 << 20)),
-    };
-    let number: u32 = digits.parse().map_err(|_| format!("`{text}` is not a number of bytes, such as 49152 or 48K"))?;
-    number.checked_mul(unit).ok_or_else(|| format!("`{text}` is more than 4 GB"))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::bytes;
+    use clap::Parser;
+
+    use super::*;
+    use crate::deploy;
+    use crate::graph::{NetworkRecipe, Preprocess};
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        room: Room,
+    }
+
+    /// The model file of an untrained ResNet-8 under these options, and what is said of the board.
+    fn resnet8(words: &[&str]) -> Result<(Exported, Option<String>)> {
+        let labels: Vec<String> = (0..10).map(|label| label.to_string()).collect();
+        let graph = NetworkRecipe::zoo("resnet8").build(&labels, &Preprocess::unit(3)).unwrap();
+        let network = deploy::untrained_network(&graph).unwrap();
+        Line::try_parse_from(["export"].iter().chain(words)).unwrap().room.export(&network)
+    }
 
     #[test]
-    fn sizes_have_units() {
-        assert_eq!((bytes("48K"), bytes("49152"), bytes("1M")), (Ok(49_152), Ok(49_152), Ok(1 << 20)));
-        assert!(bytes("8G").is_err() && bytes("4096M").is_err() && bytes("").is_err());
+    fn a_budget_of_flash_is_one_of_the_file() {
+        let len = |words: &[&str]| resnet8(words).map(|(exported, _)| exported.bytes.len());
+        let least = len(&["--ram", "48K"]).unwrap();
+        assert!(len(&["--ram", "48K", "--flash", "128K"]).unwrap() <= 128 * 1024);
+        let spent = len(&["--ram", "48K", "--flash", "180K"]).unwrap();
+        assert!((least + 50_000..=180 * 1024).contains(&spent), "{spent} after {least}");
+        let error = len(&["--flash", "64K"]).unwrap_err().to_string();
+        assert!(error.contains("65536 bytes of flash: the smallest takes"), "{error}");
+    }
+
+    #[test]
+    fn a_board_is_a_budget_with_room_for_code_and_stack() {
+        let (exported, left) = resnet8(&["--board", "stm32f446"]).unwrap();
+        let board = Board::named("nucleo-f446re").unwrap();
+        assert!(exported.bytes.len() as u32 <= board.model_bytes());
+        assert!(exported.plan.arena_len <= board.ram[0].arena_bytes());
+        let left = left.unwrap();
+        assert!(left.starts_with("on nucleo-f446re that leaves ") && left.contains("49,152 for code"), "{left}");
+        let error = resnet8(&["--board", "nucleo-f446rx"]).unwrap_err().to_string();
+        assert!(error.contains("did you mean nucleo-f446re?"), "{error}");
+        let error = resnet8(&["--board", "microbit"]).unwrap_err().to_string();
+        assert!(error.contains("bytes of arena"), "16 KB of RAM are too few: {error}");
     }
 }
