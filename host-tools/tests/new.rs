@@ -162,22 +162,26 @@ fn the_emulated_boards_project_runs_as_it_is() {
     if !needs::devices() {
         return;
     }
+    let place = tempfile::tempdir().unwrap();
+    let projects = ["bare", "embassy"].map(|template| {
+        let folder = place.path().join(format!("new-{template}"));
+        assert!(kinglet_new(&folder, "qemu", &digits(), &["--template", template]).status.success());
+        folder
+    });
+    let image = fs::read(projects[0].join("image.bin")).unwrap();
     let bytes = fs::read(digits()).unwrap();
     let model = Model::new(&bytes).unwrap();
     let mut memory = vec![0u128; model.arena_len().div_ceil(16)];
     let mut session = Session::open(model, bytemuck::cast_slice_mut(&mut memory)).unwrap();
-    let output = session.infer(Pixels(&fs::read(folder.join("image.bin")).unwrap())).unwrap();
+    let output = session.infer(Pixels(&image)).unwrap();
     let lines = output.top_k::<3>().into_iter().map(|best| {
         let percent = (best.probability * 100.0 + 0.5) as u32;
         format!("class {} ({}): {percent} %\n", best.class, best.label.unwrap_or("-"))
     });
     let expected: String = lines.collect();
-    let place = tempfile::tempdir().unwrap();
-    for template in ["bare", "embassy"] {
-        let folder = place.path().join(format!("new-{template}"));
-        assert!(kinglet_new(&folder, "qemu", &digits(), &["--template", template]).status.success());
+    for folder in projects {
         let output = cargo(&folder, &["run", "--release", "--quiet"]);
-        assert_eq!(String::from_utf8(output.stdout).unwrap(), expected, "{template}");
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), expected, "{}", folder.display());
     }
 }
 
