@@ -7,6 +7,7 @@ use std::path::Path;
 
 use import_util::{noise, simulated};
 use kinglet::{Model as Runtime, Shape};
+use kinglet_tools::graph::{Binary, Function, Op};
 use kinglet_tools::import::{ImportError, ImportedFloat, Model, Options, calibration, given, read};
 use kinglet_tools::layers;
 use kinglet_tools::network::Network;
@@ -239,14 +240,25 @@ proptest! {
 
 #[test]
 fn networks_that_scale_pixels_are_told_from_those_that_do_not() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/exported");
-    let model = |name: &str| float(&folder.join(name));
-    // Keras' MobileNetV3 and EfficientNet begin with a `Rescaling`.
-    for name in ["keras_mobilenet_v3.tflite", "keras_efficientnet.tflite"] {
-        assert!(calibration::divides_pixels(&model(name)), "{name}");
-    }
-    let model = model("inception.onnx");
+    let model = float(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/exported/inception.onnx"));
     assert!(!calibration::divides_pixels(&model));
+    // Keras' `Rescaling(1 / 127.5, offset=-1)`, as a function and as a normalization; and one that is for numbers from 0 to 1.
+    let first = model.graph.consumers()[0][0].0;
+    let begins_with = |factor: f64, folded: bool| {
+        let mut changed = model.clone();
+        let node = &mut changed.graph.nodes[first];
+        let scaled =
+            Function::X.with(Binary::Mul, Function::Constant(factor)).with(Binary::Sub, Function::Constant(1.0));
+        node.op = if folded { Op::BatchNorm(0.0) } else { Op::Function(scaled) };
+        for (suffix, number) in [("gamma", factor as f32), ("variance", 1.0)] {
+            let array = ndarray::ArrayD::from_elem(ndarray::IxDyn(&[3]), number);
+            changed.params.insert(format!("{}.{suffix}", node.name), array);
+        }
+        calibration::divides_pixels(&changed)
+    };
+    assert!(begins_with(1.0 / 127.5, false) && begins_with(1.0 / 255.0, true));
+    assert!(!begins_with(2.0, false) && !begins_with(2.0, true));
+
     let Shape { h, w, c } = model.graph.input;
     let inputs = |value: f32| Array4::from_elem((2, h as usize, w as usize, c as usize), value);
     let says = |value| calibration::doubt(inputs(value).view(), &model).unwrap();
