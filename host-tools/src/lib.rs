@@ -1,4 +1,5 @@
 //! Kinglet host tools: train, quantize, plan, export, simulate and inspect networks.
+#![deny(unsafe_code)]
 
 pub mod boards;
 pub mod card;
@@ -22,7 +23,6 @@ mod progress;
 pub mod qat;
 pub mod quantize;
 pub mod report;
-mod simd;
 pub mod simulate;
 pub mod sources;
 pub mod study;

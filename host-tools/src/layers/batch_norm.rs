@@ -3,7 +3,7 @@
 use super::lanes::{by_lanes, each, lanes, lanes_mut};
 use super::pointwise::{clip, masked};
 use super::real::Real;
-use crate::simd::kernel;
+use super::simd::kernel;
 
 /// Momentum of the running statistics: the weight of a new batch.
 pub const MOMENTUM: f64 = 0.1;

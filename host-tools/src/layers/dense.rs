@@ -2,7 +2,7 @@
 
 use super::real::Real;
 use super::{Layer, Output, Point, Scratch, store};
-use crate::simd::widest;
+use super::simd::widest;
 
 /// `out = weight * in + bias`.
 #[derive(Debug)]

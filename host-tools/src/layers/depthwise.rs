@@ -4,7 +4,7 @@ use kinglet::{Shape, Window};
 
 use super::real::Real;
 use super::{Layer, Output, Point, Scratch};
-use crate::simd::widest;
+use super::simd::widest;
 
 /// A depthwise convolution of one shape.
 #[derive(Debug)]

@@ -20,6 +20,7 @@ mod pool;
 mod real;
 mod schedule;
 mod shaping;
+mod simd;
 pub(crate) mod transforms;
 mod winograd;
 

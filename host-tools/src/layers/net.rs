@@ -13,7 +13,7 @@ use super::loss::{Loss, Targets};
 use super::schedule::{Backward, Stage, stages};
 use super::{Real, image, layer};
 use crate::graph::{Graph, GraphError, NodeId, Op, ParamSpec, Params};
-use crate::simd::kernel;
+use super::simd::kernel;
 
 /// Chunks of a batch.
 const CHUNKS: usize = 8;

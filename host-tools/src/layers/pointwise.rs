@@ -2,7 +2,7 @@
 
 use super::real::Real;
 use super::{Layer, Output, Point, Scratch, store};
-use crate::simd::{kernel, widest};
+use super::simd::{kernel, widest};
 
 /// `max(x, 0)`, cut at a limit if there is one.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use kinglet::{Shape, Window};
 use super::lanes::{by_lanes, each, lanes, lanes_mut};
 use super::real::Real;
 use super::{Layer, Output, Point, Scratch, store};
-use crate::simd::{kernel, widest};
+use super::simd::{kernel, widest};
 
 /// The pixels under each output pixel.
 #[derive(Debug)]

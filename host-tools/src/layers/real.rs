@@ -4,7 +4,7 @@ use ndarray::NdFloat;
 
 use super::blocks::{self, Outer, Row};
 use super::transforms::{self, Run};
-use crate::simd;
+use super::simd;
 
 /// A float type that the layers compute in.
 pub trait Real: NdFloat + Default + std::iter::Sum {

@@ -6,7 +6,7 @@ use super::pointwise::hand_on;
 use super::real::Real;
 use super::{Layer, Output, Point, Scratch};
 use crate::graph::Rearrange;
-use crate::simd::kernel;
+use super::simd::kernel;
 
 /// Concatenation along channels.
 #[derive(Debug)]

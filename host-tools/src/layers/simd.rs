@@ -2,9 +2,10 @@
 //!
 //! This and its vectors are the only modules of the host tools with `unsafe`. What is computed is defined in `layers::blocks`; the
 //! functions here differ from it by the rounding of fused multiply-adds only.
+#![allow(unsafe_code)]
 
-use crate::layers::blocks::{self, Outer, Row};
-use crate::layers::transforms::{self, PLANES, Run};
+use super::blocks::{self, Outer, Row};
+use super::transforms::{self, PLANES, Run};
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -201,7 +202,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::layers::blocks::Segment;
+    use super::blocks::Segment;
 
     fn numbers(len: usize, factor: u32) -> Vec<f32> {
         (0..len as u32)
