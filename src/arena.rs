@@ -98,9 +98,11 @@ impl<const N: usize> sealed::Sealed for Bytes<N> {}
 /// Aligned memory of a length that the compiler knows: [`Bytes`], and nothing else.
 pub trait Buffer: DerefMut<Target = [u8]> + Send + sealed::Sealed + 'static {
     /// Bytes.
+    #[doc(hidden)]
     const LEN: usize;
 
     /// All zeros.
+    #[doc(hidden)]
     const ZEROS: Self;
 }
 

@@ -30,7 +30,7 @@
 //! | [`Observer`], [`Guard`] | who sees every step; one that watches over the weights |
 //! | [`Model`] | a file that comes at run time, checked by [`Model::new`] |
 //! | [`slots`], `signed` | updates in flash that survive a power cut; models that are signed |
-//! | `device` | cameras, a serial line to the host tools, MLPerf Tiny's protocol |
+//! | `device` | cameras, a serial line to the host tools |
 //!
 //! # Layers
 //!
@@ -51,8 +51,9 @@
 //! - `device`: firmware around a model, over embedded-hal and embedded-io.
 //! - `signed`: models that only run when they are signed (Ed25519).
 //! - `defmt`: formatting of errors and reports over defmt.
-//! - `internals`: the lower layers, for firmware that measures kernels; and `std`, which adds the writer of model files and is
-//!   what the host tools are built on. **Both are exempt from semantic versioning.**
+//! - `internals`: the lower layers, for firmware that measures kernels, and the protocols of the host tools' serial line and of
+//!   MLPerf Tiny; and `std`, which adds the writer of model files and is what the host tools are built on. **Both are exempt from
+//!   semantic versioning.**
 //!
 //! # What is promised
 //!
@@ -74,12 +75,12 @@ mod arena;
 mod bytes;
 #[cfg(feature = "device")]
 pub mod device;
-pub mod error;
 mod fill;
 mod float16;
 mod guard;
 mod inference;
 mod input;
+mod internal;
 mod model;
 mod model_type;
 mod numbers;
@@ -99,6 +100,10 @@ pub mod write;
 pub mod chain;
 #[cfg(not(feature = "internals"))]
 mod chain;
+#[cfg(feature = "internals")]
+pub mod error;
+#[cfg(not(feature = "internals"))]
+mod error;
 #[cfg(feature = "internals")]
 pub mod format;
 #[cfg(not(feature = "internals"))]
@@ -159,6 +164,7 @@ pub use model_type::{Fast, ModelType, Slow};
 pub use observer::{Observer, StepEvent};
 pub use ops::OpKind;
 pub use output::{Output, Prediction};
+#[cfg(feature = "internals")]
 pub use pixels::{ChannelOrder, PixelTables};
 pub use ports::{Port, State};
 #[cfg(feature = "internals")]
@@ -166,7 +172,9 @@ pub use quant::{Activation, Channel, Channels, Clamp, Multiplier, Rounding, Wide
 pub use session::Session;
 pub use step::Step;
 pub use sys::once::Once;
-pub use tensor::{DType, Place, QuantParams, Shape, Tensor};
+#[cfg(feature = "internals")]
+pub use tensor::Place;
+pub use tensor::{DType, QuantParams, Shape, Tensor};
 #[doc(hidden)]
 pub use uses::Set;
 pub use uses::{Dynamic, Linked};

@@ -25,10 +25,12 @@ pub trait ModelType: Linked + Reserve {
     /// The model.
     const MODEL: Model<'static, Self>;
 
-    /// The part of [`Reserve::Memory`] that was planned for a fast memory, or all when it was not split.
+    /// The part of [`Reserve::Memory`] that was planned for a fast memory, or all when it was not split: see [`struct@Fast`].
+    #[doc(hidden)]
     type Fast: Buffer;
 
     /// The rest of it.
+    #[doc(hidden)]
     type Slow: Buffer;
 }
 

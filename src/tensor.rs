@@ -3,6 +3,7 @@
 use core::ops::Range;
 
 use crate::float16;
+use crate::internal::internal;
 use crate::memory::Region;
 use crate::uses::Codes;
 
@@ -21,21 +22,9 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// The largest extent of one dimension and the largest number of elements of a tensor.
-    ///
-    /// Below these, no offset computed from a checked tensor overflows 32 bits.
-    pub const MAX_DIM: u32 = 1 << 20;
-    /// See [`Shape::MAX_DIM`].
-    pub const MAX_LEN: u32 = 1 << 28;
-
     /// `h x w x c`.
     pub const fn new(h: u32, w: u32, c: u32) -> Self {
         Self { h, w, c }
-    }
-
-    /// A vector of `c` elements, `1 x 1 x c`.
-    pub const fn vector(c: u32) -> Self {
-        Self { h: 1, w: 1, c }
     }
 
     /// Number of elements, saturating at [`u32::MAX`].
@@ -48,18 +37,34 @@ impl Shape {
         self.h == 0 || self.w == 0 || self.c == 0
     }
 
-    /// Equality that a `const fn` can ask for.
-    pub const fn same(self, other: Self) -> bool {
-        self.h == other.h && self.w == other.w && self.c == other.c
+    internal! {
+        /// The largest extent of one dimension and the largest number of elements of a tensor.
+        ///
+        /// Below these, no offset computed from a checked tensor overflows 32 bits.
+        const MAX_DIM: u32 = 1 << 20;
+        /// See [`Shape::MAX_DIM`].
+        const MAX_LEN: u32 = 1 << 28;
     }
 
-    /// Whether every dimension is in `1..=MAX_DIM` and the element count at most [`Shape::MAX_LEN`].
-    pub const fn is_valid(self) -> bool {
-        !self.is_empty()
-            && self.h <= Self::MAX_DIM
-            && self.w <= Self::MAX_DIM
-            && self.c <= Self::MAX_DIM
-            && self.len() <= Self::MAX_LEN
+    internal! {
+        /// A vector of `c` elements, `1 x 1 x c`.
+        const fn vector(c: u32) -> Self {
+            Self { h: 1, w: 1, c }
+        }
+
+        /// Equality that a `const fn` can ask for.
+        const fn same(self, other: Self) -> bool {
+            self.h == other.h && self.w == other.w && self.c == other.c
+        }
+
+        /// Whether every dimension is in `1..=MAX_DIM` and the element count at most [`Shape::MAX_LEN`].
+        const fn is_valid(self) -> bool {
+            !self.is_empty()
+                && self.h <= Self::MAX_DIM
+                && self.w <= Self::MAX_DIM
+                && self.c <= Self::MAX_DIM
+                && self.len() <= Self::MAX_LEN
+        }
     }
 }
 
@@ -86,45 +91,6 @@ impl DType {
         }
     }
 
-    /// The smallest element.
-    pub const fn min(self) -> i32 {
-        match self {
-            DType::I8 => i8::MIN as i32,
-            DType::I16 => i16::MIN as i32,
-            DType::F16 => -float16::LARGEST,
-        }
-    }
-
-    /// The largest element.
-    pub const fn max(self) -> i32 {
-        match self {
-            DType::I8 => i8::MAX as i32,
-            DType::I16 => i16::MAX as i32,
-            DType::F16 => float16::LARGEST,
-        }
-    }
-
-    /// Whether a tensor of this type may have that zero point: any of its elements, or only 0.
-    pub const fn has_zero_point(self, zero_point: i32) -> bool {
-        match self {
-            DType::I8 => self.min() <= zero_point && zero_point <= self.max(),
-            DType::I16 | DType::F16 => zero_point == 0,
-        }
-    }
-
-    /// Whether a tensor of this type may have that scale: any that is positive and finite, or only 1.
-    pub const fn has_scale(self, scale: f32) -> bool {
-        match self {
-            DType::I8 | DType::I16 => scale.is_finite() && scale > 0.0,
-            DType::F16 => scale == 1.0,
-        }
-    }
-
-    /// Equality that a `const fn` can ask for.
-    pub const fn same(self, other: Self) -> bool {
-        self.code() == other.code()
-    }
-
     /// The name in reports.
     pub const fn name(self) -> &'static str {
         match self {
@@ -134,22 +100,63 @@ impl DType {
         }
     }
 
-    /// The code of this type in a model file.
-    pub const fn code(self) -> u32 {
-        match self {
-            DType::I8 => 0,
-            DType::I16 => 1,
-            DType::F16 => 2,
+    internal! {
+        /// The smallest element.
+        const fn min(self) -> i32 {
+            match self {
+                DType::I8 => i8::MIN as i32,
+                DType::I16 => i16::MIN as i32,
+                DType::F16 => -float16::LARGEST,
+            }
         }
-    }
 
-    /// The type of a code in a model file.
-    pub const fn from_code(code: u32) -> Option<Self> {
-        match code {
-            0 => Some(DType::I8),
-            1 => Some(DType::I16),
-            2 => Some(DType::F16),
-            _ => None,
+        /// The largest element.
+        const fn max(self) -> i32 {
+            match self {
+                DType::I8 => i8::MAX as i32,
+                DType::I16 => i16::MAX as i32,
+                DType::F16 => float16::LARGEST,
+            }
+        }
+
+        /// Whether a tensor of this type may have that zero point: any of its elements, or only 0.
+        const fn has_zero_point(self, zero_point: i32) -> bool {
+            match self {
+                DType::I8 => self.min() <= zero_point && zero_point <= self.max(),
+                DType::I16 | DType::F16 => zero_point == 0,
+            }
+        }
+
+        /// Whether a tensor of this type may have that scale: any that is positive and finite, or only 1.
+        const fn has_scale(self, scale: f32) -> bool {
+            match self {
+                DType::I8 | DType::I16 => scale.is_finite() && scale > 0.0,
+                DType::F16 => scale == 1.0,
+            }
+        }
+
+        /// Equality that a `const fn` can ask for.
+        const fn same(self, other: Self) -> bool {
+            self.code() == other.code()
+        }
+
+        /// The code of this type in a model file.
+        const fn code(self) -> u32 {
+            match self {
+                DType::I8 => 0,
+                DType::I16 => 1,
+                DType::F16 => 2,
+            }
+        }
+
+        /// The type of a code in a model file.
+        const fn from_code(code: u32) -> Option<Self> {
+            match code {
+                0 => Some(DType::I8),
+                1 => Some(DType::I16),
+                2 => Some(DType::F16),
+                _ => None,
+            }
         }
     }
 }
@@ -167,17 +174,21 @@ pub struct QuantParams {
 }
 
 impl QuantParams {
-    /// Those of [`DType::F16`], whose elements are real numbers.
-    pub const REAL: Self = Self { scale: 1.0, zero_point: 0 };
-
-    /// Whether scale and zero point are the same, bit for bit.
-    pub const fn same(self, other: Self) -> bool {
-        self.scale.to_bits() == other.scale.to_bits() && self.zero_point == other.zero_point
-    }
-
     /// The real number that `q` stands for.
     pub fn dequantize(self, q: i32) -> f32 {
         q.wrapping_sub(self.zero_point) as f32 * self.scale
+    }
+
+    internal! {
+        /// Those of [`DType::F16`], whose elements are real numbers.
+        const REAL: Self = Self { scale: 1.0, zero_point: 0 };
+    }
+
+    internal! {
+        /// Whether scale and zero point are the same, bit for bit.
+        const fn same(self, other: Self) -> bool {
+            self.scale.to_bits() == other.scale.to_bits() && self.zero_point == other.zero_point
+        }
     }
 }
 
@@ -243,46 +254,6 @@ impl Tensor {
         }
     }
 
-    /// Bytes of one pixel's channels.
-    pub const fn pixel_bytes(&self) -> u32 {
-        self.shape.c.saturating_mul(self.dtype.size())
-    }
-
-    /// Bytes from the first kept element to one past the last, holes of a view included.
-    pub const fn span(&self) -> u32 {
-        let pixels = self.place.rows.saturating_mul(self.shape.w);
-        pixels.saturating_sub(1).saturating_mul(self.place.pitch).saturating_add(self.pixel_bytes())
-    }
-
-    /// One past the last byte, saturating.
-    pub const fn end(&self) -> u32 {
-        self.place.offset.saturating_add(self.span())
-    }
-
-    /// Whether all elements are kept and contiguous.
-    pub const fn is_dense(&self) -> bool {
-        self.has_dense_rows() && self.is_whole()
-    }
-
-    /// Whether the pixels of a row follow each other without gaps, as in a line buffer and unlike in a part of a joint tensor.
-    pub const fn has_dense_rows(&self) -> bool {
-        self.place.pitch == self.pixel_bytes()
-    }
-
-    /// Whether all rows are kept.
-    pub const fn is_whole(&self) -> bool {
-        self.place.rows == self.shape.h
-    }
-
-    /// Whether both lie on the same bytes, element for element.
-    pub const fn same_place(&self, other: &Self) -> bool {
-        self.place.offset == other.place.offset
-            && self.place.pitch == other.place.pitch
-            && self.place.rows == other.place.rows
-            && self.shape.same(other.shape)
-            && self.dtype.same(other.dtype)
-    }
-
     /// Whether both have the same elements in the same bytes, perhaps under another shape.
     pub(crate) const fn same_bytes(&self, other: &Self) -> bool {
         let dense = self.is_dense() && other.is_dense() && self.dtype.same(other.dtype);
@@ -300,31 +271,12 @@ impl Tensor {
         self.is_dense() || (self.shape.h == 1 && self.shape.w == 1)
     }
 
-    /// The bytes from the first element to the last, holes of a view included.
-    pub const fn region(&self) -> Region {
-        Region { offset: self.place.offset, len: self.span() }
-    }
-
-    /// The bytes of rows `first..first + rows`, from the first element to the last; in a line buffer they must not
-    /// wrap around its end.
-    pub const fn rows(&self, first: u32, rows: u32) -> Region {
-        let row = self.shape.w.wrapping_mul(self.place.pitch);
-        self.region().part(self.slot(first).wrapping_mul(row), rows.wrapping_mul(row))
-    }
-
     /// The kept row, from 0, that holds row `y`.
     pub(crate) const fn slot(&self, y: u32) -> u32 {
         match y.checked_rem(self.place.rows) {
             Some(slot) if !self.is_whole() => slot,
             _ => y,
         }
-    }
-
-    /// The bytes of `pixels` pixels of row `y` from column `x`, from the first element to the last.
-    pub const fn pixels(&self, y: u32, x: u32, pixels: u32) -> Region {
-        let pixel = self.slot(y).wrapping_mul(self.shape.w).wrapping_add(x);
-        let len = pixels.saturating_sub(1).saturating_mul(self.place.pitch).saturating_add(self.pixel_bytes());
-        self.region().part(pixel.wrapping_mul(self.place.pitch), len)
     }
 
     /// The tensor of rows `rows`; they must not wrap around the end of a line buffer.
@@ -340,5 +292,66 @@ impl Tensor {
     pub(crate) fn channel_blocks(&self, size: u32) -> impl Iterator<Item = Range<u32>> {
         let channels = self.shape.c;
         (0..channels).step_by((size as usize).max(1)).map(move |start| start..start.saturating_add(size).min(channels))
+    }
+
+    internal! {
+        /// Bytes of one pixel's channels.
+        const fn pixel_bytes(&self) -> u32 {
+            self.shape.c.saturating_mul(self.dtype.size())
+        }
+
+        /// Bytes from the first kept element to one past the last, holes of a view included.
+        const fn span(&self) -> u32 {
+            let pixels = self.place.rows.saturating_mul(self.shape.w);
+            pixels.saturating_sub(1).saturating_mul(self.place.pitch).saturating_add(self.pixel_bytes())
+        }
+
+        /// One past the last byte, saturating.
+        const fn end(&self) -> u32 {
+            self.place.offset.saturating_add(self.span())
+        }
+
+        /// Whether all elements are kept and contiguous.
+        const fn is_dense(&self) -> bool {
+            self.has_dense_rows() && self.is_whole()
+        }
+
+        /// Whether the pixels of a row follow each other without gaps, as in a line buffer and unlike in a part of a joint tensor.
+        const fn has_dense_rows(&self) -> bool {
+            self.place.pitch == self.pixel_bytes()
+        }
+
+        /// Whether all rows are kept.
+        const fn is_whole(&self) -> bool {
+            self.place.rows == self.shape.h
+        }
+
+        /// Whether both lie on the same bytes, element for element.
+        const fn same_place(&self, other: &Self) -> bool {
+            self.place.offset == other.place.offset
+                && self.place.pitch == other.place.pitch
+                && self.place.rows == other.place.rows
+                && self.shape.same(other.shape)
+                && self.dtype.same(other.dtype)
+        }
+
+        /// The bytes from the first element to the last, holes of a view included.
+        const fn region(&self) -> Region {
+            Region { offset: self.place.offset, len: self.span() }
+        }
+
+        /// The bytes of rows `first..first + rows`, from the first element to the last; in a line buffer they must not
+        /// wrap around its end.
+        const fn rows(&self, first: u32, rows: u32) -> Region {
+            let row = self.shape.w.wrapping_mul(self.place.pitch);
+            self.region().part(self.slot(first).wrapping_mul(row), rows.wrapping_mul(row))
+        }
+
+        /// The bytes of `pixels` pixels of row `y` from column `x`, from the first element to the last.
+        const fn pixels(&self, y: u32, x: u32, pixels: u32) -> Region {
+            let pixel = self.slot(y).wrapping_mul(self.shape.w).wrapping_add(x);
+            let len = pixels.saturating_sub(1).saturating_mul(self.place.pitch).saturating_add(self.pixel_bytes());
+            self.region().part(pixel.wrapping_mul(self.place.pitch), len)
+        }
     }
 }

@@ -134,6 +134,7 @@ impl Set {
 /// A type that says what its program links. [`model!`](crate::model!) makes one of each model; [`Dynamic`] links all.
 pub trait Linked: Copy + 'static {
     /// What is linked.
+    #[doc(hidden)]
     const SET: Set;
 }
 

@@ -1,5 +1,6 @@
 //! How much work a model is: what its verification and an inference cost at most, known before either.
 
+use crate::internal::internal;
 use crate::ops::{AveragePool2d, MaxPool2d, Op, Operands};
 use crate::step::Step;
 
@@ -20,13 +21,6 @@ pub struct Work {
 }
 
 impl Work {
-    /// The most calls: 16 chained steps of 16,384 rows each.
-    pub const MAX_CALLS: u64 = 1 << 18;
-    /// The most operations: VGG-19 has 20 thousand million.
-    pub const MAX_OPERATIONS: u64 = 1 << 35;
-    /// The most bytes of constants for each byte of the file: several steps may share them.
-    pub const MAX_SHARED: u64 = 16;
-
     /// No work.
     pub(crate) const NONE: Self = Self { calls: 0, operations: 0, constants: 0 };
 
@@ -71,6 +65,15 @@ impl Work {
         self.calls <= Self::MAX_CALLS
             && self.operations <= Self::MAX_OPERATIONS
             && self.constants <= Self::MAX_SHARED * len as u64
+    }
+
+    internal! {
+        /// The most calls: 16 chained steps of 16,384 rows each.
+        const MAX_CALLS: u64 = 1 << 18;
+        /// The most operations: VGG-19 has 20 thousand million.
+        const MAX_OPERATIONS: u64 = 1 << 35;
+        /// The most bytes of constants for each byte of the file: several steps may share them.
+        const MAX_SHARED: u64 = 16;
     }
 }
 

@@ -4,13 +4,22 @@
 
 pub mod arducam;
 pub mod camera;
+#[cfg(feature = "internals")]
 pub mod frame;
+#[cfg(not(feature = "internals"))]
+mod frame;
+#[cfg(feature = "internals")]
 pub mod link;
+#[cfg(not(feature = "internals"))]
+mod link;
 pub mod load;
+#[cfg(feature = "internals")]
 pub mod mlperf;
 mod store;
 mod trigger;
 
+pub use link::{Server, Sums};
+#[cfg(feature = "internals")]
 pub use mlperf::{Lap, Mlperf, Pulse, Timestamp};
 pub use trigger::{NoPin, Trigger, When};
 

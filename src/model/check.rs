@@ -6,6 +6,7 @@ use super::Model;
 use crate::bytes::attempt;
 use crate::error::{Fault, ModelError};
 use crate::format::{File, PortKind};
+use crate::internal::internal;
 use crate::pixels::PixelTables;
 use crate::plan;
 use crate::step::Step;
@@ -146,13 +147,15 @@ impl<'m, L: Linked> Model<'m, L> {
         work
     }
 
-    /// The operators, algorithms and element types that the model uses, see [`uses`](crate::uses).
-    pub const fn uses(&self) -> Set {
-        let (mut set, mut index) = (Set::NONE, 0);
-        while let Some(step) = self.step(index) {
-            set = set.union(self.uses_of_step(&step));
-            index += 1;
+    internal! {
+        /// The operators, algorithms and element types that the model uses, see [`uses`](crate::uses).
+        const fn uses(&self) -> Set {
+            let (mut set, mut index) = (Set::NONE, 0);
+            while let Some(step) = self.step(index) {
+                set = set.union(self.uses_of_step(&step));
+                index += 1;
+            }
+            set
         }
-        set
     }
 }

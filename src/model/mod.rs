@@ -10,6 +10,7 @@ use crate::chain::Chain;
 use crate::error::ModelError;
 use crate::format::layout::Section;
 use crate::format::{About, File, PortKind, crc32};
+use crate::internal::internal;
 use crate::ops::{Op, Operands};
 use crate::pixels::PixelTables;
 use crate::step::Step;
@@ -110,11 +111,6 @@ impl<'m, L: Linked> Model<'m, L> {
         &self.file
     }
 
-    /// What the file says about the model beside its network: whose arithmetic it has, its generation.
-    pub const fn about(&self) -> About {
-        self.file.about()
-    }
-
     /// The model's name.
     pub const fn name(&self) -> &'m str {
         self.file.name()
@@ -151,68 +147,15 @@ impl<'m, L: Linked> Model<'m, L> {
         self.file.bytes()
     }
 
-    /// Bytes of the model file.
-    pub const fn file_len(&self) -> usize {
-        self.file.len() as usize
-    }
-
-    /// Bytes of weights and tables in the file.
-    pub const fn weight_bytes(&self) -> usize {
-        self.file.section_bytes(Section::Weights).len()
-    }
-
     /// Number of steps.
     pub const fn step_count(&self) -> usize {
         self.file.steps as usize
-    }
-
-    /// Step `index`, in the order of execution, or `None` past the last.
-    pub const fn step(&self, index: usize) -> Option<Step<'m>> {
-        if index >= self.step_count() {
-            return None;
-        }
-        match self.named_step(index as u32) {
-            Ok(step) => Some(step),
-            Err(_) => None,
-        }
     }
 
     /// Step `index` without its name, to run it.
     pub(crate) const fn nameless_step(&self, index: usize) -> Option<Step<'m>> {
         match self.decode_step(index as u32) {
             Ok(step) => Some(step),
-            Err(_) => None,
-        }
-    }
-
-    /// CRC-32 over what step `index` reads of the file: its parameters, weights and tables. `None` past the last step, and
-    /// when the file is no longer what was checked.
-    pub const fn step_checksum(&self, index: usize) -> Option<u32> {
-        if index >= self.step_count() {
-            return None;
-        }
-        match (self.file.step(index as u32), self.decode_step(index as u32)) {
-            (Ok(record), Ok(step)) => {
-                let [first, second] = step.op.constants();
-                Some(crc32(crc32(crc32(0, record.params.bytes()), first), second))
-            }
-            _ => None,
-        }
-    }
-
-    /// The tensors that step `index` works on, by number: first input, second input, output. `None` past the last step.
-    pub const fn operands(&self, index: usize) -> Option<[Option<usize>; 3]> {
-        if index >= self.step_count() {
-            return None;
-        }
-        match self.file.step(index as u32) {
-            Ok(step) => {
-                let b = match step.b {
-                    Some(b) => Some(b as usize),
-                    None => None,
-                };
-                Some([Some(step.a as usize), b, Some(step.output as usize)])
-            }
             Err(_) => None,
         }
     }
@@ -234,32 +177,6 @@ impl<'m, L: Linked> Model<'m, L> {
         (0..self.step_count()).map_while(move |index| model.step(index))
     }
 
-    /// Number of activation tensors.
-    pub const fn tensor_count(&self) -> usize {
-        self.file.tensors as usize
-    }
-
-    /// Activation tensor `index`, or `None` past the last.
-    pub const fn tensor(&self, index: usize) -> Option<Tensor> {
-        if index >= self.tensor_count() {
-            return None;
-        }
-        match self.file.tensor(index as u32) {
-            Ok(tensor) => Some(tensor),
-            Err(_) => None,
-        }
-    }
-
-    /// Index of the first input's tensor.
-    pub const fn input_index(&self) -> usize {
-        self.file.first(PortKind::Input) as usize
-    }
-
-    /// Index of the first output's tensor.
-    pub const fn output_index(&self) -> usize {
-        self.file.first(PortKind::Output) as usize
-    }
-
     /// The first input's tensor; dense. See [`Model::inputs`] for all.
     pub const fn input(&self) -> Tensor {
         self.end(PortKind::Input)
@@ -274,15 +191,6 @@ impl<'m, L: Linked> Model<'m, L> {
         match self.file.tensor(self.file.first(kind)) {
             Ok(tensor) => tensor,
             Err(_) => Tensor::EMPTY,
-        }
-    }
-
-    /// How pixels become input elements, if the model says so.
-    pub const fn pixels(&self) -> Option<PixelTables<'m>> {
-        let (at, section) = self.file.preprocess();
-        match PixelTables::decode(at, section, &self.input()) {
-            Ok(tables) => tables,
-            Err(_) => None,
         }
     }
 
@@ -307,11 +215,6 @@ impl<'m, L: Linked> Model<'m, L> {
         self.steps().map(|step| step.macs()).fold(0, u64::saturating_add)
     }
 
-    /// The same model, for code that takes models of every kind, and then links all that there is.
-    pub const fn unlimited(self) -> Model<'m> {
-        Model { file: self.file, linked: PhantomData }
-    }
-
     /// The model of [`model!`](crate::model!): stops compilation with the fault's text.
     #[doc(hidden)]
     #[track_caller]
@@ -319,6 +222,106 @@ impl<'m, L: Linked> Model<'m, L> {
         match Self::limited(bytes) {
             Ok(model) => model,
             Err(error) => panic!("{}", error.fault.message()),
+        }
+    }
+
+    internal! {
+        /// The same model, for code that takes models of every kind, and then links all that there is.
+        const fn unlimited(self) -> Model<'m> {
+            Model { file: self.file, linked: PhantomData }
+        }
+
+        /// Bytes of weights and tables in the file.
+        const fn weight_bytes(&self) -> usize {
+            self.file.section_bytes(Section::Weights).len()
+        }
+
+        /// What the file says about the model beside its network: whose arithmetic it has, its generation.
+        const fn about(&self) -> About {
+            self.file.about()
+        }
+
+        /// Bytes of the model file.
+        const fn file_len(&self) -> usize {
+            self.file.len() as usize
+        }
+
+        /// Step `index`, in the order of execution, or `None` past the last.
+        const fn step(&self, index: usize) -> Option<Step<'m>> {
+            if index >= self.step_count() {
+                return None;
+            }
+            match self.named_step(index as u32) {
+                Ok(step) => Some(step),
+                Err(_) => None,
+            }
+        }
+
+        /// CRC-32 over what step `index` reads of the file: its parameters, weights and tables. `None` past the last step, and
+        /// when the file is no longer what was checked.
+        const fn step_checksum(&self, index: usize) -> Option<u32> {
+            if index >= self.step_count() {
+                return None;
+            }
+            match (self.file.step(index as u32), self.decode_step(index as u32)) {
+                (Ok(record), Ok(step)) => {
+                    let [first, second] = step.op.constants();
+                    Some(crc32(crc32(crc32(0, record.params.bytes()), first), second))
+                }
+                _ => None,
+            }
+        }
+
+        /// The tensors that step `index` works on, by number: first input, second input, output. `None` past the last step.
+        const fn operands(&self, index: usize) -> Option<[Option<usize>; 3]> {
+            if index >= self.step_count() {
+                return None;
+            }
+            match self.file.step(index as u32) {
+                Ok(step) => {
+                    let b = match step.b {
+                        Some(b) => Some(b as usize),
+                        None => None,
+                    };
+                    Some([Some(step.a as usize), b, Some(step.output as usize)])
+                }
+                Err(_) => None,
+            }
+        }
+
+        /// Number of activation tensors.
+        const fn tensor_count(&self) -> usize {
+            self.file.tensors as usize
+        }
+
+        /// Activation tensor `index`, or `None` past the last.
+        const fn tensor(&self, index: usize) -> Option<Tensor> {
+            if index >= self.tensor_count() {
+                return None;
+            }
+            match self.file.tensor(index as u32) {
+                Ok(tensor) => Some(tensor),
+                Err(_) => None,
+            }
+        }
+
+        /// Index of the first input's tensor.
+        const fn input_index(&self) -> usize {
+            self.file.first(PortKind::Input) as usize
+        }
+
+        /// Index of the first output's tensor.
+        const fn output_index(&self) -> usize {
+            self.file.first(PortKind::Output) as usize
+        }
+
+        /// How pixels become input elements, if the model says so.
+        const fn pixels(&self) -> Option<PixelTables<'m>> {
+            let (at, section) = self.file.preprocess();
+            match PixelTables::decode(at, section, &self.input()) {
+                Ok(tables) => tables,
+                Err(_) => None,
+            }
         }
     }
 }

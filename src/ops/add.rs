@@ -9,6 +9,7 @@ use crate::bytes::attempt;
 use crate::error::Fault;
 use crate::kernels::algorithms::add::linear;
 use crate::kernels::{AddTerms, Backend};
+use crate::memory::Element;
 use crate::numbers::Numbers;
 use crate::quant::{Clamp, Multiplier, OutputStage, Rounding};
 use crate::tensor::{DType, QuantParams, Shape};
@@ -112,6 +113,11 @@ impl Add {
         }
     }
 
+    /// `left = left + right`, the bytes of elements.
+    pub(super) fn apply<N: Numbers, B: Backend>(terms: &AddTerms) -> impl Fn(&mut [i8], &[i8]) {
+        move |left, right| N::sum::<B>(N::Element::of_mut(left), N::Element::of(right), terms)
+    }
+
     without!(scratch_len, window_mut, macs, constants);
 
     #[inline(never)]
@@ -124,13 +130,11 @@ impl Add {
         }
         match terms.linear {
             Some(constants) if matches!(N::DTYPE, DType::I8) => {
-                elementwise::combine(io, operands, rows, |left, right| {
+                elementwise::combine(io, operands, rows, &mut |left, right| {
                     linear::<B>(left, right, &terms, &constants);
                 });
             }
-            None if L::SET.scaled_add => {
-                elementwise::combine(io, operands, rows, |left, right| N::sum::<B>(left, right, &terms));
-            }
+            None if L::SET.scaled_add => elementwise::combine(io, operands, rows, &mut Self::apply::<N, B>(&terms)),
             _ => io.broken(),
         }
     }

@@ -39,6 +39,6 @@ impl AveragePool2d {
 
     #[inline(never)]
     pub(super) fn run<N: Numbers, B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
-        pooling::sums::<N, B>(io, &self.window, rows, N::average(self.clamp));
+        pooling::sums::<N, B>(io, &self.window, rows, &N::average(self.clamp));
     }
 }

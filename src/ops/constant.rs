@@ -10,6 +10,7 @@ use crate::bytes::Writer;
 use crate::error::{Fault, ModelError};
 use crate::float16;
 use crate::kernels::Backend;
+use crate::memory::Element;
 use crate::numbers::{Numbers, combine};
 use crate::quant::Clamp;
 use crate::sys::cast;
@@ -116,21 +117,21 @@ impl<'m> Constant<'m> {
         match &self.function {
             Function::Add(add) => {
                 let terms = add.terms(zero_points, zero_point);
-                elementwise::combine_constants(io, self.data, rows, |x, c| N::sum::<B>(x, c, &terms));
+                elementwise::combine_constants(io, self.data, rows, &mut Add::apply::<N, B>(&terms));
             }
             Function::Mul(mul) => {
-                let product = mul.product::<N>(zero_points, zero_point);
-                elementwise::combine_constants(io, self.data, rows, |x, c| combine(x, c, &product));
+                elementwise::combine_constants(io, self.data, rows, &mut mul.apply::<N>(zero_points, zero_point));
             }
             Function::Sub(sub) => {
                 let terms = sub.terms(zero_points, zero_point);
-                let difference = N::difference(&terms);
-                elementwise::combine_constants(io, self.data, rows, |x, c| combine(x, c, &difference));
+                elementwise::combine_constants(io, self.data, rows, &mut Sub::apply::<N>(&terms));
             }
             Function::SubFrom(sub) => {
                 let terms = sub.terms([constant, input], zero_point);
                 let difference = N::difference(&terms);
-                elementwise::combine_constants(io, self.data, rows, |x, c| combine(x, c, |x, c| difference(c, x)));
+                elementwise::combine_constants(io, self.data, rows, &mut |x, c| {
+                    combine(N::Element::of_mut(x), N::Element::of(c), |x, c| difference(c, x));
+                });
             }
         }
     }

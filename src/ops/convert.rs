@@ -43,12 +43,13 @@ impl Convert {
     #[inline(never)]
     pub(super) fn run<N: Numbers, B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         let Operands { a, output, .. } = io.tensors;
-        match output.dtype {
-            DType::I8 => elementwise::convert(io, rows, |x| integer(x, &output) as i8),
-            DType::I16 => elementwise::convert(io, rows, |x| integer(x, &output) as i16),
-            DType::F16 => elementwise::convert(io, rows, |q: N::Element| {
+        match (N::DTYPE, output.dtype) {
+            (DType::F16, DType::I8) => elementwise::convert(io, rows, |x| integer(x, &output) as i8),
+            (DType::F16, DType::I16) => elementwise::convert(io, rows, |x| integer(x, &output) as i16),
+            (DType::I8 | DType::I16, DType::F16) => elementwise::convert(io, rows, |q: N::Element| {
                 Bounds::FULL.half(a.quant.dequantize(q.ordinal()))
             }),
+            _ => io.broken(),
         }
     }
 }

@@ -31,66 +31,76 @@ pub(super) const fn is_over_b(a: &Tensor, b: &Tensor, output: &Tensor) -> bool {
 
 /// `f(pixel)` on each pixel of rows `rows` of the output, which first holds the input's.
 pub(super) fn each_pixel<E: Element>(io: &mut Io<'_, '_>, rows: Range<u32>, mut f: impl FnMut(&mut [E])) {
-    let Operands { a, output, .. } = io.tensors;
-    for y in rows.start..rows.end.min(output.shape.h) {
-        copy_row(io.memory, &a, &output, y);
-        (0..output.shape.w).for_each(|x| f(E::of_mut(io.memory.write(output.pixels(y, x, 1)))));
-    }
+    copied(io, rows, &mut |_, pixel| f(E::of_mut(pixel)));
 }
 
 /// `output = f(input)` for rows `rows`, from one element type to another.
 pub(super) fn convert<A: Element, B: Element>(io: &mut Io<'_, '_>, rows: Range<u32>, f: impl Fn(A) -> B) {
-    let Operands { a, output, .. } = io.tensors;
-    for y in rows.start..rows.end.min(output.shape.h) {
-        for x in 0..output.shape.w {
-            let (from, to) = io.memory.read_write(a.pixels(y, x, 1), output.pixels(y, x, 1));
-            B::of_mut(to).iter_mut().zip(A::of(from)).for_each(|(to, &from)| *to = f(from));
-        }
-    }
+    let a = io.tensors.a;
+    beside(io, &a, rows, &mut |to, from| {
+        B::of_mut(to).iter_mut().zip(A::of(from)).for_each(|(to, &from)| *to = f(from));
+    });
 }
 
-/// `f(output, right)` for rows `rows`, on as many pixels at a time as both have side by side, where the output first holds
-/// `left`; `right` may be a single pixel for all.
-pub(super) fn combine<E: Element>(
+/// `f(output, right)` for rows `rows`, where the output first holds `left`; `right` may be a single pixel for all.
+pub(super) fn combine(
     io: &mut Io<'_, '_>,
     (left, right): (&Tensor, &Tensor),
     rows: Range<u32>,
-    f: impl Fn(&mut [E], &[E]),
+    f: &mut dyn FnMut(&mut [i8], &[i8]),
 ) {
     let output = io.tensors.output;
-    let one_pixel = right.shape.h == 1 && right.shape.w == 1;
-    let side_by_side = !one_pixel && right.has_dense_rows() && output.has_dense_rows();
-    let pixels = if side_by_side { output.shape.w } else { 1 };
-    for y in rows.start..rows.end.min(output.shape.h) {
-        copy_row(io.memory, left, &output, y);
-        let mut x = 0;
-        while x < output.shape.w {
-            let from = if one_pixel { right.pixels(0, 0, 1) } else { right.pixels(y, x, pixels) };
-            let (right, out) = io.memory.read_write(from, output.pixels(y, x, pixels));
-            f(E::of_mut(out), E::of(right));
-            x = x.wrapping_add(pixels);
-        }
-    }
+    (rows.start..rows.end.min(output.shape.h)).for_each(|y| copy_row(io.memory, left, &output, y));
+    beside(io, right, rows, f);
 }
 
 /// `f(output, constants)` for each pixel of rows `rows`, where the output first holds the input and `data` is constants for each
 /// channel or for each element.
-pub(super) fn combine_constants<E: Element>(
+pub(super) fn combine_constants(
     io: &mut Io<'_, '_>,
     data: &[i8],
     rows: Range<u32>,
-    f: impl Fn(&mut [E], &[E]),
+    f: &mut dyn FnMut(&mut [i8], &[i8]),
 ) {
+    let len = io.tensors.output.pixel_bytes() as usize;
+    let each_pixel = data.len() > len;
+    let apply = &mut |pixel: usize, out: &mut [i8]| {
+        let start = if each_pixel { pixel.wrapping_mul(len) } else { 0 };
+        f(out, data.get(start..start.wrapping_add(len)).unwrap_or_default());
+    };
+    copied(io, rows, apply);
+}
+
+// The walks are compiled once, not with each function: they are no faster for it.
+
+/// `f(number of the pixel, pixel)` on each pixel of rows `rows` of the output, which first holds the input's.
+#[inline(never)]
+fn copied(io: &mut Io<'_, '_>, rows: Range<u32>, f: &mut dyn FnMut(usize, &mut [i8])) {
     let Operands { a, output, .. } = io.tensors;
-    let (data, channels) = (E::of(data), output.shape.c as usize);
-    let each_pixel = data.len() > channels;
     for y in rows.start..rows.end.min(output.shape.h) {
         copy_row(io.memory, &a, &output, y);
         for x in 0..output.shape.w {
-            let pixel = if each_pixel { y.wrapping_mul(output.shape.w).wrapping_add(x) as usize } else { 0 };
-            let start = pixel.wrapping_mul(channels);
-            let constants = data.get(start..start.wrapping_add(channels)).unwrap_or_default();
-            f(E::of_mut(io.memory.write(output.pixels(y, x, 1))), constants);
+            let pixel = y.wrapping_mul(output.shape.w).wrapping_add(x) as usize;
+            f(pixel, io.memory.write(output.pixels(y, x, 1)));
+        }
+    }
+}
+
+/// `f(output, from)` on rows `rows` of the output and the same pixels of another tensor, or its only pixel: as many at a time as both
+/// have side by side.
+#[inline(never)]
+fn beside(io: &mut Io<'_, '_>, from: &Tensor, rows: Range<u32>, f: &mut dyn FnMut(&mut [i8], &[i8])) {
+    let output = io.tensors.output;
+    let one_pixel = from.shape.h == 1 && from.shape.w == 1;
+    let side_by_side = !one_pixel && from.has_dense_rows() && output.has_dense_rows();
+    let pixels = if side_by_side { output.shape.w } else { 1 };
+    for y in rows.start..rows.end.min(output.shape.h) {
+        let mut x = 0;
+        while x < output.shape.w {
+            let read = if one_pixel { from.pixels(0, 0, 1) } else { from.pixels(y, x, pixels) };
+            let (read, out) = io.memory.read_write(read, output.pixels(y, x, pixels));
+            f(out, read);
+            x = x.wrapping_add(pixels);
         }
     }
 }

@@ -58,6 +58,6 @@ impl Mean {
         let stage = OutputStage { rounding: self.rounding, zero_point: output.quant.zero_point, clamp };
         let mean = N::mean(&input, self.factor, stage);
         let whole = Window::global([input.shape.h, input.shape.w]);
-        pooling::sums::<N, B>(io, &whole, rows, |sum, _| mean(sum));
+        pooling::sums::<N, B>(io, &whole, rows, &|sum, _| mean(sum));
     }
 }

@@ -25,6 +25,7 @@ use core::ops::Range;
 
 use crate::bytes::{Block, attempt};
 use crate::error::{Fault, ModelError};
+use crate::internal::internal;
 use crate::kernels::Backend;
 use crate::memory::{Memory, Region};
 use crate::numbers::{Float16, Int8, Int16, Numbers};
@@ -109,22 +110,26 @@ macro_rules! operators {
         }
 
         impl OpKind {
-            /// Every operator.
-            pub const ALL: &'static [OpKind] = &[$(OpKind::$op),*];
+            internal! {
+                /// Every operator.
+                const ALL: &'static [OpKind] = &[$(OpKind::$op),*];
+            }
 
             /// The name in reports, TensorFlow Lite's where it has the operator.
             pub const fn name(self) -> &'static str {
                 match self { $(OpKind::$op => $name,)* }
             }
 
-            /// The code in a model file.
-            pub const fn code(self) -> u32 {
-                match self { $(OpKind::$op => $code,)* }
-            }
+            internal! {
+                /// The code in a model file.
+                const fn code(self) -> u32 {
+                    match self { $(OpKind::$op => $code,)* }
+                }
 
-            /// Number of input tensors, 1 or 2.
-            pub const fn inputs(self) -> u32 {
-                match self { $(OpKind::$op => $inputs,)* }
+                /// Number of input tensors, 1 or 2.
+                const fn inputs(self) -> u32 {
+                    match self { $(OpKind::$op => $inputs,)* }
+                }
             }
         }
 

@@ -8,6 +8,7 @@ use super::{Io, Operands, elementwise, rules};
 use crate::bytes::attempt;
 use crate::error::Fault;
 use crate::kernels::Backend;
+use crate::memory::Element;
 use crate::numbers::{Numbers, combine};
 use crate::quant::{Clamp, Multiplier, OutputStage, Rounding};
 use crate::tensor::{QuantParams, Shape};
@@ -63,13 +64,15 @@ impl Mul {
         if operand == 0 { Reach::POINT } else { Reach::WHOLE }
     }
 
-    /// The arithmetic of operands and an output with these zero points.
-    pub(super) fn product<N: Numbers>(
+    /// `left = left * right`, the bytes of elements with these zero points.
+    pub(super) fn apply<N: Numbers>(
         &self,
         zero_points: [i32; 2],
         zero_point: i32,
-    ) -> impl Fn(N::Element, N::Element) -> N::Element {
-        N::product(zero_points, self.factor, OutputStage { rounding: self.rounding, zero_point, clamp: self.clamp })
+    ) -> impl Fn(&mut [i8], &[i8]) + use<N> {
+        let stage = OutputStage { rounding: self.rounding, zero_point, clamp: self.clamp };
+        let product = N::product(zero_points, self.factor, stage);
+        move |left, right| combine(N::Element::of_mut(left), N::Element::of(right), &product)
     }
 
     without!(scratch_len, window_mut, macs, constants);
@@ -79,8 +82,7 @@ impl Mul {
         let (a, b, output) = (io.tensors.a, io.b(), io.tensors.output);
         let (over, other) = if elementwise::is_over_b(&a, &b, &output) { (&b, &a) } else { (&a, &b) };
         let zero_points = [over.quant.zero_point, other.quant.zero_point];
-        let product = self.product::<N>(zero_points, output.quant.zero_point);
-        elementwise::combine(io, (over, other), rows, |left, right| combine(left, right, &product));
+        elementwise::combine(io, (over, other), rows, &mut self.apply::<N>(zero_points, output.quant.zero_point));
     }
 }
 

@@ -29,12 +29,12 @@ pub(super) fn maxima<E: Element>(io: &mut Io<'_, '_>, window: &Window, clamp: Cl
 }
 
 /// Writes `finish` of the sum of each channel of the pixels under the window, and of their number, to rows `rows`.
-#[inline(always)]
+#[inline(never)]
 pub(super) fn sums<N: Numbers, B: Backend>(
     io: &mut Io<'_, '_>,
     window: &Window,
     rows: Range<u32>,
-    finish: impl Fn(N::Sum, u32) -> N::Element,
+    finish: &dyn Fn(N::Sum, u32) -> N::Element,
 ) {
     let Operands { a: input, output, .. } = io.tensors;
     let size = output.dtype.size();

@@ -8,7 +8,6 @@ use super::{Io, Operands, elementwise, rules};
 use crate::bytes::attempt;
 use crate::error::Fault;
 use crate::kernels::Backend;
-use crate::memory::Element;
 use crate::numbers::Numbers;
 use crate::quant::{Clamp, Multiplier, Rounding, requantize};
 use crate::tensor::{DType, Shape, Tensor};
@@ -59,12 +58,13 @@ impl Rescale {
     #[inline(never)]
     pub(super) fn run<N: Numbers, B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         let Operands { a, output, .. } = io.tensors;
-        match output.dtype {
-            DType::I8 => elementwise::convert(io, rows, |q: N::Element| self.apply(q.ordinal(), &a, &output) as i8),
-            _ if a.dtype.same(output.dtype) => elementwise::each_pixel::<i16>(io, rows, |pixel| {
+        match (N::DTYPE, output.dtype) {
+            (DType::I16, DType::I8) => elementwise::convert(io, rows, |q: i16| self.apply(q.into(), &a, &output) as i8),
+            (DType::I8, DType::I16) => elementwise::convert(io, rows, |q: i8| self.apply(q.into(), &a, &output) as i16),
+            (DType::I16, DType::I16) => elementwise::each_pixel::<i16>(io, rows, |pixel| {
                 pixel.iter_mut().for_each(|q| *q = self.apply((*q).into(), &a, &output) as i16);
             }),
-            _ => elementwise::convert(io, rows, |q: N::Element| self.apply(q.ordinal(), &a, &output) as i16),
+            _ => io.broken(),
         }
     }
 

@@ -8,6 +8,7 @@ use super::{Io, Operands, elementwise, rules};
 use crate::bytes::attempt;
 use crate::error::Fault;
 use crate::kernels::{AddTerms, Backend};
+use crate::memory::Element;
 use crate::numbers::{Numbers, combine};
 use crate::quant::{Clamp, Multiplier, OutputStage, Rounding};
 use crate::tensor::{DType, QuantParams, Shape};
@@ -90,14 +91,19 @@ impl Sub {
         }
     }
 
+    /// `left = left - right`, the bytes of elements.
+    pub(super) fn apply<N: Numbers>(terms: &AddTerms) -> impl Fn(&mut [i8], &[i8]) {
+        let difference = N::difference(terms);
+        move |left, right| combine(N::Element::of_mut(left), N::Element::of(right), &difference)
+    }
+
     without!(scratch_len, window_mut, macs, constants);
 
     #[inline(never)]
     pub(super) fn run<N: Numbers, B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         let (a, b) = (io.tensors.a, io.b());
         let terms = self.terms([a.quant.zero_point, b.quant.zero_point], io.tensors.output.quant.zero_point);
-        let difference = N::difference(&terms);
-        elementwise::combine(io, (&a, &b), rows, |left, right| combine(left, right, &difference));
+        elementwise::combine(io, (&a, &b), rows, &mut Self::apply::<N>(&terms));
     }
 }
 

@@ -1,8 +1,8 @@
 //! Fully connected layer over one image.
 
 use super::real::Real;
-use super::{Layer, Output, Point, Scratch, store};
 use super::simd::widest;
+use super::{Layer, Output, Point, Scratch, store};
 
 /// `out = weight * in + bias`.
 #[derive(Debug)]

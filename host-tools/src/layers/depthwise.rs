@@ -3,8 +3,8 @@
 use kinglet::{Shape, Window};
 
 use super::real::Real;
-use super::{Layer, Output, Point, Scratch};
 use super::simd::widest;
+use super::{Layer, Output, Point, Scratch};
 
 /// A depthwise convolution of one shape.
 #[derive(Debug)]

@@ -11,9 +11,9 @@ use super::chunk::{Chunk, Shared, State};
 use super::fuse::{Fusion, Room};
 use super::loss::{Loss, Targets};
 use super::schedule::{Backward, Stage, stages};
+use super::simd::kernel;
 use super::{Real, image, layer};
 use crate::graph::{Graph, GraphError, NodeId, Op, ParamSpec, Params};
-use super::simd::kernel;
 
 /// Chunks of a batch.
 const CHUNKS: usize = 8;

@@ -1,8 +1,8 @@
 //! Elementwise layers over one image.
 
 use super::real::Real;
-use super::{Layer, Output, Point, Scratch, store};
 use super::simd::{kernel, widest};
+use super::{Layer, Output, Point, Scratch, store};
 
 /// `max(x, 0)`, cut at a limit if there is one.
 #[derive(Debug)]

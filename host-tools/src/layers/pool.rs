@@ -4,8 +4,8 @@ use kinglet::{Shape, Window};
 
 use super::lanes::{by_lanes, each, lanes, lanes_mut};
 use super::real::Real;
-use super::{Layer, Output, Point, Scratch, store};
 use super::simd::{kernel, widest};
+use super::{Layer, Output, Point, Scratch, store};
 
 /// The pixels under each output pixel.
 #[derive(Debug)]

@@ -3,8 +3,8 @@
 use ndarray::NdFloat;
 
 use super::blocks::{self, Outer, Row};
-use super::transforms::{self, Run};
 use super::simd;
+use super::transforms::{self, Run};
 
 /// A float type that the layers compute in.
 pub trait Real: NdFloat + Default + std::iter::Sum {

@@ -4,9 +4,9 @@ use kinglet::Shape;
 
 use super::pointwise::hand_on;
 use super::real::Real;
+use super::simd::kernel;
 use super::{Layer, Output, Point, Scratch};
 use crate::graph::Rearrange;
-use super::simd::kernel;
 
 /// Concatenation along channels.
 #[derive(Debug)]

@@ -68,14 +68,14 @@ macro_rules! kernel {
             // A function of its own: only for arguments does the compiler know that slices do not overlap.
             #[inline(always)]
             fn body<$real: $crate::layers::Real>($($argument: $type),*) $body
-            impl<$real: $crate::layers::Real> $crate::simd::Work for Arguments<($($type),*)> {
+            impl<$real: $crate::layers::Real> $crate::layers::simd::Work for Arguments<($($type),*)> {
                 #[inline(always)]
                 fn run(self) {
                     let ($($argument),*) = self.0;
                     body($($argument),*);
                 }
             }
-            $crate::simd::run_widest(Arguments(($($argument),*)));
+            $crate::layers::simd::run_widest(Arguments(($($argument),*)));
         }
     };
 }
@@ -201,8 +201,8 @@ fn planes_fit(run: Run, planes: &[f32]) -> bool {
 mod tests {
     use proptest::prelude::*;
 
-    use super::*;
     use super::blocks::Segment;
+    use super::*;
 
     fn numbers(len: usize, factor: u32) -> Vec<f32> {
         (0..len as u32)

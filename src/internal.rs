@@ -1,0 +1,20 @@
+//! What is public with the feature `internals` only.
+
+/// Constants, functions and methods that are public with the feature `internals`, for the host tools, and the crate's own without it.
+macro_rules! internal {
+    ($($(#[$attribute:meta])* const $name:ident: $type:ty = $value:expr;)+) => {$(
+        #[cfg(feature = "internals")]
+        $(#[$attribute])*
+        pub const $name: $type = $value;
+        #[cfg(not(feature = "internals"))]
+        pub(crate) const $name: $type = $value;
+    )+};
+    ($($(#[$attribute:meta])* const fn $name:ident($($parameters:tt)*) $(-> $result:ty)? $body:block)+) => {$(
+        #[cfg(feature = "internals")]
+        $(#[$attribute])*
+        pub const fn $name($($parameters)*) $(-> $result)? $body
+        #[cfg(not(feature = "internals"))]
+        pub(crate) const fn $name($($parameters)*) $(-> $result)? $body
+    )+};
+}
+pub(crate) use internal;
