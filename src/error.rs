@@ -1,4 +1,4 @@
-//! What can be wrong with a model file or with the memory given to run it.
+//! Errors: faults of a model file, and of the memory that is given to run it.
 
 use core::fmt;
 

@@ -1,4 +1,4 @@
-//! What is public with the feature `internals` only.
+//! Visibility by the feature `internals`.
 
 /// Constants, functions and methods that are public with the feature `internals`, for the host tools, and the crate's own without it.
 macro_rules! internal {

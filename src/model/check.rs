@@ -1,4 +1,4 @@
-//! What is asked of a model file before it becomes a model, and what it needs of the runtime.
+//! The verification of a model file, and what the model needs of the runtime.
 
 use core::marker::PhantomData;
 

@@ -1,4 +1,4 @@
-//! One part of a concatenation.
+//! A slice of a concatenation, copied into its parent.
 
 use core::ops::Range;
 

@@ -1,4 +1,4 @@
-//! Between quantized integers and halves: what joins int8 and float16 parts of a network.
+//! Between quantized integers and half precision: what joins int8 and float16 parts of a network.
 
 use core::ops::Range;
 

@@ -1,4 +1,4 @@
-//! A function of one half, as a cubic polynomial for each of several pieces of the number line.
+//! A function of one f16, as a cubic polynomial for each of several pieces of the number line.
 //!
 //! A table of all halves would take 128 KB. Pieces are as long as a cubic is near enough, so that a bend of the function is
 //! the end of a piece and a straight line is one piece: whoever writes the model finds them.

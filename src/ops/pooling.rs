@@ -1,4 +1,4 @@
-//! What pools and the mean have in common.
+//! The loops that pools and the mean share.
 
 use core::ops::Range;
 

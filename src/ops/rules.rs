@@ -1,4 +1,4 @@
-//! The rules that several operators demand of their operands.
+//! Shape, type and quantization rules that several operators share.
 
 use super::Operands;
 use crate::bytes::attempt;

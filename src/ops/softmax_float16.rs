@@ -1,4 +1,4 @@
-//! Softmax over the channels of every pixel, of halves.
+//! Softmax over the channels of every pixel, in half precision.
 
 use core::ops::Range;
 
