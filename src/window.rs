@@ -143,37 +143,80 @@ impl Window {
     }
 }
 
-/// Which rows of an input an output row needs: `y * stride - before` and the `extent - 1` after it, as far as they exist.
+/// Which position of an input is nearest to a position of an output of another extent, along one axis. TensorFlow Lite's rules,
+/// in single precision as there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reach {
-    stride: u32,
-    before: u32,
-    extent: u32,
+pub struct Nearest {
+    /// Positions of the output.
+    pub extent: u32,
+    /// The first and the last positions fall on each other, and positions are rounded; else they are cut off.
+    pub align_corners: bool,
+    /// Positions are those of pixels' centers.
+    pub half_pixel_centers: bool,
+}
+
+impl Nearest {
+    /// The position in `0..input` for position `at` of the output; never falls when `at` rises.
+    pub const fn source(self, at: u32, input: u32) -> u32 {
+        let last = input.saturating_sub(1);
+        let scale = if self.align_corners && self.extent > 1 {
+            last as f32 / (self.extent - 1) as f32
+        } else {
+            input as f32 / self.extent as f32
+        };
+        let place = (at as f32 + if self.half_pixel_centers { 0.5 } else { 0.0 }) * scale;
+        let whole = place as u32;
+        let up = self.align_corners && place - whole as f32 >= 0.5;
+        let source = whole.saturating_add(up as u32);
+        if source < last { source } else { last }
+    }
+}
+
+/// Which rows of an input an output row needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Row `y * stride - before` and the `extent - 1` after it, as far as they exist.
+    Window {
+        /// From the first row for one output row to the first for the next.
+        stride: u32,
+        /// Rows of padding before the first.
+        before: u32,
+        /// Rows under the window.
+        extent: u32,
+    },
+    /// The nearest row.
+    Nearest(Nearest),
 }
 
 impl Reach {
     /// The same row: elementwise operators.
-    pub const POINT: Self = Self { stride: 1, before: 0, extent: 1 };
+    pub const POINT: Self = Self::shifted(0);
     /// Every row.
-    pub const WHOLE: Self = Self { stride: 0, before: 0, extent: u32::MAX };
+    pub const WHOLE: Self = Self::Window { stride: 0, before: 0, extent: u32::MAX };
 
     /// The row shifted by `before`: padding.
     pub const fn shifted(before: u32) -> Self {
-        Self { stride: 1, before, extent: 1 }
+        Self::Window { stride: 1, before, extent: 1 }
     }
 
     /// The rows under a window.
     pub const fn of(window: &Window) -> Self {
-        Self { stride: window.stride[0], before: window.before[0], extent: window.kernel[0] }
+        Self::Window { stride: window.stride[0], before: window.before[0], extent: window.kernel[0] }
     }
 
     /// Rows `start..end` of an input of `height` rows for output row `y`; empty ones keep their place in `0..=height`,
     /// so that neither bound ever falls when `y` rises.
     pub const fn rows(&self, y: u32, height: u32) -> (u32, u32) {
-        let (y, stride, before) = (y as u64, self.stride as u64, self.before as u64);
-        let origin = y * stride;
-        let start = origin.saturating_sub(before);
-        let end = (origin + self.extent as u64).saturating_sub(before);
+        let (start, end) = match *self {
+            Self::Window { stride, before, extent } => {
+                let (origin, before) = (y as u64 * stride as u64, before as u64);
+                (origin.saturating_sub(before), (origin + extent as u64).saturating_sub(before))
+            }
+            Self::Nearest(nearest) => {
+                let row = nearest.source(y, height) as u64;
+                (row, row + 1)
+            }
+        };
         let height = height as u64;
         (
             if start < height { start as u32 } else { height as u32 },
@@ -208,6 +251,20 @@ mod tests {
                 positions += 1;
             }
             prop_assert_eq!(w.output([size, 1]), (positions > 0).then_some([positions, 1]));
+        }
+
+        /// Rows of a resized map are needed in order, and every one of them is there.
+        #[test]
+        fn nearest_rows_never_fall(input in 1u32..40, extent in 1u32..40, align_corners: bool, half_pixel_centers: bool) {
+            let reach = Reach::Nearest(Nearest { extent, align_corners, half_pixel_centers });
+            let mut before = 0;
+            for y in 0..extent {
+                let (start, end) = reach.rows(y, input);
+                prop_assert!(before <= start && end == start + 1 && end <= input);
+                before = start;
+            }
+            let corners = align_corners && !half_pixel_centers && extent > 1;
+            prop_assert!(!corners || (reach.rows(0, input).0, before) == (0, input - 1));
         }
 
         #[test]

@@ -4,7 +4,7 @@ mod import_util;
 
 use import_util::noise;
 use import_util::onnx::{
-    branch, bytes, elsewhere, end, floats, given, initializer, int, ints, list, model, node, tensor_attribute,
+    branch, bytes, elsewhere, end, floats, given, initializer, int, ints, list, model, node, string, tensor_attribute,
 };
 use kinglet_tools::graph::{Op, StoredWeights};
 use kinglet_tools::import::{ImportError, ImportedFloat, Model, Options, given as with_scales, read};
@@ -278,9 +278,38 @@ fn what_changes_nothing_is_dropped() {
     ] {
         assert_eq!(outputs(&before(extra)), expected);
     }
-    let twice =
-        vec![initializer(&given("s", &[4], &[1.0, 1.0, 2.0, 2.0])), node("Resize", &["x", "", "s"], &["i"], &[])];
-    assert!(refusal(&before(twice)).contains("not supported"));
+}
+
+#[test]
+fn maps_are_resized_by_the_nearest_neighbor() {
+    let resized = |operator: &str, opset, scales: [f32; 2], attributes: &[(&str, &str)]| {
+        let attributes: Vec<_> = attributes.iter().map(|(name, value)| string(name, value)).collect();
+        let inputs: &[&str] = if operator == "Resize" { &["x", "", "s"] } else { &["x", "s"] };
+        let scales = initializer(&given("s", &[4], &[1.0, 1.0, scales[0], scales[1]]));
+        model(opset, &INPUT, &[scales, node(operator, inputs, &["y"], &attributes)])
+    };
+    // Two images of 7 x 6 x 3.
+    let picked = |size: [usize; 2], source: fn(usize, usize) -> usize| {
+        let x = noise(2 * 7 * 6 * 3);
+        let mut out = Vec::new();
+        for (image, y, column) in
+            (0..2).flat_map(|i| (0..size[0]).flat_map(move |y| (0..size[1]).map(move |x| (i, y, x))))
+        {
+            let at = ((image * 7 + source(y, 0)) * 6 + source(column, 1)) * 3;
+            out.extend_from_slice(&x[at..at + 3]);
+        }
+        out
+    };
+    let (mode, rounding) = ("coordinate_transformation_mode", "nearest_mode");
+    assert_eq!(outputs(&resized("Resize", 13, [2.0, 2.0], &[])), picked([14, 12], |at, _| at / 2));
+    let floor = [("mode", "nearest"), (mode, "asymmetric"), (rounding, "floor")];
+    assert_eq!(outputs(&resized("Resize", 11, [3.0, 2.0], &floor)), picked([21, 12], |at, axis| at / (3 - axis)));
+    assert_eq!(outputs(&resized("Upsample", 9, [1.0, 4.0], &[])), picked([7, 24], |at, axis| at / (1 + 3 * axis)));
+    let corners = [(mode, "align_corners"), (rounding, "round_prefer_ceil")];
+    let corners = resized("Resize", 13, [13.0 / 7.0, 11.0 / 6.0], &corners);
+    assert_eq!(outputs(&corners), picked([13, 11], |at, _| at.div_ceil(2)));
+    assert!(refusal(&resized("Resize", 13, [2.0, 2.0], &[("mode", "linear")])).contains("linear"));
+    assert!(refusal(&resized("Resize", 13, [2.0, 2.0], &[(rounding, "ceil")])).contains("same pixels"));
 }
 
 #[test]

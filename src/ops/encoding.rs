@@ -79,6 +79,14 @@ kinds! {
     /// A signed integer.
     integer: i32 | Truncated, |block| Some(attempt!(block.word()) as i32), |writer, value| writer.words([value as u32]);
 
+    /// Yes or no: 1 or 0.
+    flag: bool | Algorithm,
+        |block| match attempt!(block.word()) {
+            flag @ 0..=1 => Some(flag == 1),
+            _ => None,
+        },
+        |writer, flag| writer.words([flag.into()]);
+
     /// An element of any type: an integer of 16 bits.
     element: i16 | Clamp,
         |block| {

@@ -321,4 +321,6 @@ operators! {
     softmax_float16::SoftmaxFloat16 = 20, 1, "SOFTMAX_FLOAT16", [Float16];
     /// Any function of one half, as a polynomial for each of several pieces.
     piecewise::Piecewise<'m> = 21, 1, "PIECEWISE", [Float16];
+    /// Another height and width, by the nearest neighbor.
+    resize_nearest::ResizeNearest = 22, 1, "RESIZE_NEAREST_NEIGHBOR", [Int8, Int16, Float16];
 }

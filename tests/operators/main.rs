@@ -10,7 +10,7 @@ use kinglet::kernels::Portable;
 use kinglet::kernels::algorithms::{self as layer, Layer};
 use kinglet::ops::{
     Add, AveragePool2d, Concat, Conv2d, ConvAlgorithm, Dense, DepthwiseAlgorithm, DepthwiseConv2d, MaxPool2d, Mean, Op,
-    Pad, Reshape, Softmax,
+    Pad, Reshape, ResizeNearest, Softmax,
 };
 use kinglet::quant::requantize;
 use kinglet::{Activation, Channel, Channels, Clamp, DType, Multiplier, QuantParams, Rounding, Shape, Window};
@@ -364,6 +364,15 @@ proptest! {
         let pad = Pad { before: words(before), after: words(after), value: value.into() };
         let shape = [0, 1, 2].map(|axis| before[axis] + input.shape[axis] + after[axis]);
         run::check::<Portable>(&Op::Pad(pad), &[&input], (run::shape(shape), run::quant(&input)), &expected);
+    }
+
+    #[test]
+    fn resize_nearest(input in map(7, 5), size in [1usize..16, 1usize..16], align_corners: bool, half_pixel_centers: bool) {
+        let expected = oracle::resize_nearest(&input, size, align_corners, half_pixel_centers);
+        let size_of = size.map(|n| n as u32);
+        let resize = Op::ResizeNearest(ResizeNearest { size: size_of, align_corners, half_pixel_centers });
+        let shape = run::shape([size[0], size[1], input.shape[2]]);
+        run::check::<Portable>(&resize, &[&input], (shape, run::quant(&input)), &expected);
     }
 }
 

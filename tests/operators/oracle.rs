@@ -339,3 +339,21 @@ pub fn pad(input: &Map, before: [usize; 3], after: [usize; 3], value: i8) -> Vec
     }
     out
 }
+
+/// RESIZE_NEAREST_NEIGHBOR, position by position as the reference kernel has it.
+pub fn resize_nearest(input: &Map, size: [usize; 2], align_corners: bool, half_pixel_centers: bool) -> Vec<i8> {
+    let nearest = |axis: usize, at: usize| {
+        let (from, to) = (input.shape[axis], size[axis]);
+        let scale = if align_corners && to > 1 { (from - 1) as f32 / (to - 1) as f32 } else { from as f32 / to as f32 };
+        let place = (at as f32 + if half_pixel_centers { 0.5 } else { 0.0 }) * scale;
+        let place = if align_corners { place.round() } else { place.floor() };
+        (place as usize).min(from - 1)
+    };
+    let mut out = Vec::new();
+    for y in 0..size[0] {
+        for x in 0..size[1] {
+            out.extend((0..input.shape[2]).map(|c| input.at(nearest(0, y), nearest(1, x), c) as i8));
+        }
+    }
+    out
+}

@@ -15,6 +15,8 @@ pub enum Rearrange {
         /// What they are.
         value: f32,
     },
+    /// Another height and width, by the nearest neighbor.
+    ResizeNearest(ops::ResizeNearest),
 }
 
 impl Rearrange {
@@ -22,6 +24,7 @@ impl Rearrange {
     pub fn kind(&self) -> &'static str {
         match self {
             Rearrange::Pad { .. } => "pad",
+            Rearrange::ResizeNearest(_) => "resize_nearest",
         }
     }
 
@@ -29,6 +32,7 @@ impl Rearrange {
     pub fn lowered(&self, element: impl Fn(f32) -> i16) -> ops::Op<'static> {
         match *self {
             Rearrange::Pad { before, after, value } => ops::Op::Pad(ops::Pad { before, after, value: element(value) }),
+            Rearrange::ResizeNearest(resize) => ops::Op::ResizeNearest(resize),
         }
     }
 
@@ -36,6 +40,7 @@ impl Rearrange {
     pub fn output(&self, input: Shape) -> Shape {
         match *self {
             Rearrange::Pad { before, after, .. } => ops::Pad::output_shape(input, before, after),
+            Rearrange::ResizeNearest(resize) => resize.output_shape(input),
         }
     }
 
@@ -43,6 +48,7 @@ impl Rearrange {
     pub fn constant(&self) -> Option<f32> {
         match *self {
             Rearrange::Pad { value, .. } => Some(value),
+            Rearrange::ResizeNearest(_) => None,
         }
     }
 
@@ -50,15 +56,19 @@ impl Rearrange {
     pub fn keeps_channels(&self) -> bool {
         match *self {
             Rearrange::Pad { before, after, .. } => (before[2], after[2]) == (0, 0),
+            Rearrange::ResizeNearest(_) => true,
         }
     }
 
     /// The row, column and channel of the input whose element goes to `[y, x, c]` of the output; outside the input where the
     /// constant goes.
-    fn source(&self, _input: Shape, [y, x, c]: [u32; 3]) -> [u32; 3] {
+    fn source(&self, input: Shape, [y, x, c]: [u32; 3]) -> [u32; 3] {
         match *self {
             Rearrange::Pad { before: [top, left, front], .. } => {
                 [y.wrapping_sub(top), x.wrapping_sub(left), c.wrapping_sub(front)]
+            }
+            Rearrange::ResizeNearest(resize) => {
+                [resize.nearest(0).source(y, input.h), resize.nearest(1).source(x, input.w), c]
             }
         }
     }

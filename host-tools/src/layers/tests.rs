@@ -1,5 +1,6 @@
 //! Gradients against finite differences in f64, and convolution against its definition.
 
+use kinglet::ops;
 use ndarray::Array4;
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
@@ -187,6 +188,16 @@ fn elementwise_gradients() {
             &[x],
         )?;
         net.flatten("flatten", x)
+    }));
+    check(&around(shape, |net, x| {
+        let resized = |size, align_corners| {
+            let resize = ops::ResizeNearest { size, align_corners, half_pixel_centers: false };
+            Op::Rearrange(Rearrange::ResizeNearest(resize))
+        };
+        let x = net.add_node("up", resized([7, 6], true), &[x])?;
+        let y = net.add_node("down", resized([3, 9], false), &[x])?;
+        let z = net.add_node("other", resized([3, 9], true), &[x])?;
+        net.concat("both", &[y, z])
     }));
     check(&around(shape, |net, x| net.dense("hidden", x, 5, false)));
 }

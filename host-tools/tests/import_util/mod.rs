@@ -3,7 +3,7 @@
 
 pub mod onnx;
 
-use kinglet::ops::Curve;
+use kinglet::ops::{Curve, ResizeNearest};
 use kinglet::{Activation, ChannelOrder, DType, Model, Padding, QuantParams, Rounding, Shape, Window};
 use kinglet_tools::export;
 use kinglet_tools::files::IntArray;
@@ -144,8 +144,11 @@ pub fn small_network() -> Network {
     let difference = b.node("difference", Op::Sub, &[shifted, joint], wide, q);
     let padded = Op::Rearrange(Rearrange::Pad { before: [1, 0, 0], after: [0, 1, 2], value: 0.0 });
     let padded = b.node("padded", padded, &[difference], Shape::new(shape.h + 1, shape.w + 1, 18), q);
-    let len = b.shape(padded).len();
-    let flat = b.node("flat", Op::Reshape(Shape::vector(len)), &[padded], Shape::vector(len), q);
+    let resize = ResizeNearest { size: [7, 3], align_corners: true, half_pixel_centers: false };
+    let resized = Op::Rearrange(Rearrange::ResizeNearest(resize));
+    let resized = b.node("resized", resized, &[padded], Shape::new(7, 3, 18), q);
+    let len = b.shape(resized).len();
+    let flat = b.node("flat", Op::Reshape(Shape::vector(len)), &[resized], Shape::vector(len), q);
     let weights =
         StoredWeights::Int8 { weights: numbers(len * 5, 1), scales: vec![0.003], bias: vec![100, -200, 300, 0, 7] };
     let dense = b.node("dense", Op::Dense(weights), &[flat], Shape::vector(5), quant(0.2, 12));

@@ -53,6 +53,11 @@ pub fn tensor_attribute(name: &str, tensor: &[u8]) -> Vec<u8> {
     [text(1, name), field(5, tensor)].concat()
 }
 
+/// A text attribute.
+pub fn string(name: &str, value: &str) -> Vec<u8> {
+    [text(1, name), text(4, value)].concat()
+}
+
 /// An attribute that is a graph.
 pub fn branch(name: &str, content: &[Vec<u8>]) -> Vec<u8> {
     [text(1, name), field(6, &content.concat())].concat()

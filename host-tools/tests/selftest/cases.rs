@@ -1,6 +1,6 @@
 //! Small networks, one or more per operator, with random weights and scales that keep outputs within range.
 
-use kinglet::ops::Curve;
+use kinglet::ops::{Curve, ResizeNearest};
 use kinglet::{Activation, DType, Padding, QuantParams, Rounding, Shape, Window};
 use kinglet_tools::graph::{
     ConstantFunction, Function, Op, Rearrange, Stored, StoredConstant, StoredFunction, StoredWeights, Unary,
@@ -201,7 +201,7 @@ pub fn networks() -> Vec<Network> {
 /// What int16 has as int8 has it: one of each, for small boards have little flash.
 fn narrow() -> Vec<Network> {
     use Padding::Same;
-    const OTHERS: [&str; 12] = [
+    const OTHERS: [&str; 13] = [
         "dense, per channel",
         "dense, one scale, single rounding",
         "max pool 2x2",
@@ -212,6 +212,7 @@ fn narrow() -> Vec<Network> {
         "mul",
         "softmax",
         "pad",
+        "resize nearest",
         "a constant added",
         "subtracted from a constant",
     ];
@@ -383,6 +384,11 @@ fn one_step() -> Vec<Network> {
             let map = b.conv(0, 4, (1, 1, Padding::Valid), false);
             let quant = b.network.tensors[map].quant;
             b.node(Op::Reshape(Shape::vector(24)), &[map], Shape::vector(24), quant, Rounding::Double)
+        }),
+        built("resize nearest", [4, 3, 5], |b| {
+            let resize = ResizeNearest { size: [8, 5], align_corners: false, half_pixel_centers: true };
+            let op = Op::Rearrange(Rearrange::ResizeNearest(resize));
+            b.node(op, &[0], Shape::new(8, 5, 5), INPUT, Rounding::Double)
         }),
         built("pad", [3, 2, 4], |b| {
             let op = Op::Rearrange(Rearrange::Pad { before: [1, 0, 0], after: [2, 1, 0], value: 0.0 });

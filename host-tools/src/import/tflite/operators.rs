@@ -1,5 +1,6 @@
 //! Reading operators: TensorFlow Lite's options and constant inputs in Kinglet's terms.
 
+use kinglet::ops::ResizeNearest;
 use kinglet::{Activation, Padding, Shape, Window};
 
 use super::constants::four;
@@ -69,6 +70,10 @@ impl Reader<'_, '_> {
                 Ok(())
             }
             op::BATCH_TO_SPACE_ND => self.batch_to_space(o),
+            op::RESIZE_NEAREST_NEIGHBOR => {
+                let (input, resize) = (self.operand(o, 0)?, resize_nearest(self.model, o)?);
+                self.lower(o, Neutral::Rearrange(resize), &[input])
+            }
             op::QUANTIZE => self.quantize(o),
             op::DEQUANTIZE => self.dequantize(o),
             _ => unsupported(o),
@@ -395,6 +400,16 @@ impl Reader<'_, '_> {
     }
 }
 
+/// A RESIZE_NEAREST_NEIGHBOR.
+fn resize_nearest(model: &Model<'_>, o: &Operator<'_>) -> Result<Rearrange, Refusal> {
+    let Some(options) = o.options else { return refuse("its options are missing", "") };
+    let size = o.input(1).and_then(|i| model.tensors[i].integers(2)).unwrap_or_default();
+    let size: Vec<u32> = size.iter().filter_map(|&extent| u32::try_from(extent).ok()).collect();
+    let &[h, w] = &size[..] else { return refuse("its size is not a constant height and width", "") };
+    let [align_corners, half_pixel_centers] = [options.bool(0).map_err(damaged)?, options.bool(1).map_err(damaged)?];
+    Ok(Rearrange::ResizeNearest(ResizeNearest { size: [h, w], align_corners, half_pixel_centers }))
+}
+
 /// The function of one element that an operator computes, if it is one.
 pub(super) fn function(o: &Operator<'_>) -> Result<Option<Curve>, Refusal> {
     let x = || Function::X;
@@ -612,7 +627,7 @@ fn unsupported<T>(o: &Operator<'_>) -> Result<T, Refusal> {
 pub(super) fn hint(code: i32) -> &'static str {
     match code {
         56 | 79 | 48 => "take it out of the model and use kinglet's top-k on the output",
-        67 | 5 | 23 | 97 => "kinglet runs classifiers: up-sampling is not supported",
+        67 | 5 | 23 => "kinglet runs classifiers: up-sampling is not supported",
         code if is_recurrent(code) => "kinglet runs convolutional networks: neither recurrent ones nor attention",
         op::SPACE_TO_BATCH_ND | op::BATCH_TO_SPACE_ND => "only around a convolution, which they make a dilated one",
         op::LOG_SOFTMAX => "take it out of the model: the order of classes stays the same",

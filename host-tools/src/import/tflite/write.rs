@@ -254,6 +254,15 @@ impl Writer<'_> {
                 let to = dims(self.network.tensors[node.output].shape, image);
                 self.reshape(input, output, &to, node.name.clone());
             }
+            Op::Rearrange(Rearrange::ResizeNearest(resize)) => {
+                let input = self.image(first);
+                let size =
+                    self.integers(format!("{}/size", node.name), vec![2], &resize.size.map(|extent| extent as i32));
+                let output = self.result(node, true);
+                let options = [resize.align_corners, resize.half_pixel_centers].map(Value::bool);
+                let options = (74, (0..).zip(options).collect());
+                self.operator(op::RESIZE_NEAREST_NEIGHBOR, 3, vec![input, size], output, options);
+            }
             Op::Rearrange(Rearrange::Pad { before, after, value }) => {
                 let input = self.image(first);
                 let quant = (self.network.tensors[first].dtype, self.network.tensors[first].quant);
