@@ -175,6 +175,8 @@ impl Nearest {
 /// Which rows of an input an output row needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
+    /// The same row; of an input of one row, which is spread over all, always that one.
+    Same,
     /// Row `y * stride - before` and the `extent - 1` after it, as far as they exist.
     Window {
         /// From the first row for one output row to the first for the next.
@@ -190,7 +192,7 @@ pub enum Reach {
 
 impl Reach {
     /// The same row: elementwise operators.
-    pub const POINT: Self = Self::shifted(0);
+    pub const POINT: Self = Self::Same;
     /// Every row.
     pub const WHOLE: Self = Self::Window { stride: 0, before: 0, extent: u32::MAX };
 
@@ -208,6 +210,8 @@ impl Reach {
     /// so that neither bound ever falls when `y` rises.
     pub const fn rows(&self, y: u32, height: u32) -> (u32, u32) {
         let (start, end) = match *self {
+            Self::Same if height == 1 => (0, 1),
+            Self::Same => (y as u64, y as u64 + 1),
             Self::Window { stride, before, extent } => {
                 let (origin, before) = (y as u64 * stride as u64, before as u64);
                 (origin.saturating_sub(before), (origin + extent as u64).saturating_sub(before))

@@ -125,13 +125,10 @@ impl<'m> Scaled<'m> {
     }
 }
 
-/// `left = f(left, right)`, element by element, or with the only element of `right`.
+/// `left = f(left, right)`, element by element.
 #[inline]
 pub(crate) fn combine<E: Copy>(left: &mut [E], right: &[E], f: impl Fn(E, E) -> E) {
-    match right {
-        [only] => left.iter_mut().for_each(|left| *left = f(*left, *only)),
-        _ => left.iter_mut().zip(right).for_each(|(left, &right)| *left = f(*left, right)),
-    }
+    left.iter_mut().zip(right).for_each(|(left, &right)| *left = f(*left, right));
 }
 
 /// Both operands of an integer sum or difference on the scale of its result.

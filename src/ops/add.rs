@@ -16,7 +16,8 @@ use crate::tensor::{DType, QuantParams, Shape};
 use crate::uses::Linked;
 use crate::window::Reach;
 
-/// The sum of two tensors of the same shape, each with its own scale, and an activation.
+/// The sum of two tensors, each with its own scale, and an activation. Along an axis of extent 1 an operand is spread over the
+/// other.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Add {
     /// How scaled terms are rounded.
@@ -70,9 +71,9 @@ impl Add {
         }
     }
 
-    /// The shape rule: both inputs and the output have the same shape. `None` when they do not.
+    /// The shape rule: along each axis both have one extent, or one of them has 1. `None` when they have not.
     pub const fn output_shape(a: Shape, b: Shape) -> Option<Shape> {
-        if a.same(b) { Some(a) } else { None }
+        elementwise::broadcast(a, b)
     }
 
     /// The same addition with the constants of its linear form, when some exist that are right for all 65,536 pairs of
@@ -85,13 +86,10 @@ impl Add {
     }
 
     pub(super) const fn check(&self, tensors: &Operands) -> Result<(), Fault> {
-        let (a, output) = (&tensors.a, &tensors.output);
-        let Some(b) = &tensors.b else { return Err(Fault::Operand) };
-        attempt!(rules::same_type(a, output));
-        attempt!(rules::same_type(b, output));
-        attempt!(rules::demand(self.linear.is_none() || output.dtype.same(DType::I8), Fault::Algorithm));
-        attempt!(rules::demand(self.clamp.is_valid(output.dtype), Fault::Clamp));
-        rules::shape(Self::output_shape(a.shape, b.shape), output)
+        let dtype = tensors.output.dtype;
+        attempt!(rules::demand(self.linear.is_none() || dtype.same(DType::I8), Fault::Algorithm));
+        attempt!(rules::demand(self.clamp.is_valid(dtype), Fault::Clamp));
+        elementwise::check(tensors)
     }
 
     pub(super) const fn in_place(&self, operand: u32) -> bool {

@@ -2,18 +2,31 @@
 
 use core::ops::Range;
 
-use super::patch::copy_row;
+use super::patch::{copy, copy_row};
 use super::{Io, Operands, rules};
 use crate::bytes::attempt;
 use crate::error::Fault;
 use crate::memory::Element;
 use crate::tensor::{Shape, Tensor};
 
-/// The shape rule: the second operand has the first one's shape, or is one pixel with as many channels, or a single
-/// element. `None` when it has not.
+/// The shape rule: along each axis both operands have one extent, or one of them has extent 1 and is spread. `None` when they
+/// have not.
 pub(super) const fn broadcast(a: Shape, b: Shape) -> Option<Shape> {
-    let pixel = b.h == 1 && b.w == 1 && (b.c == a.c || b.c == 1);
-    if a.same(b) || pixel { Some(a) } else { None }
+    match (along(a.h, b.h), along(a.w, b.w), along(a.c, b.c)) {
+        (Some(h), Some(w), Some(c)) => Some(Shape::new(h, w, c)),
+        _ => None,
+    }
+}
+
+/// The extent that two broadcast to.
+const fn along(a: u32, b: u32) -> Option<u32> {
+    if a == b || b == 1 {
+        Some(a)
+    } else if a == 1 {
+        Some(b)
+    } else {
+        None
+    }
 }
 
 /// Demands operands of one type that fit together.
@@ -42,7 +55,7 @@ pub(super) fn convert<A: Element, B: Element>(io: &mut Io<'_, '_>, rows: Range<u
     });
 }
 
-/// `f(output, right)` for rows `rows`, where the output first holds `left`; `right` may be a single pixel for all.
+/// `f(output, right)` for rows `rows`, where the output first holds `left`. Both are spread over the output.
 pub(super) fn combine(
     io: &mut Io<'_, '_>,
     (left, right): (&Tensor, &Tensor),
@@ -50,7 +63,11 @@ pub(super) fn combine(
     f: &mut dyn FnMut(&mut [i8], &[i8]),
 ) {
     let output = io.tensors.output;
-    (rows.start..rows.end.min(output.shape.h)).for_each(|y| copy_row(io.memory, left, &output, y));
+    if left.shape.same(output.shape) {
+        (rows.start..rows.end.min(output.shape.h)).for_each(|y| copy_row(io.memory, left, &output, y));
+    } else {
+        beside(io, left, rows.clone(), &mut copy);
+    }
     beside(io, right, rows, f);
 }
 
@@ -86,20 +103,22 @@ fn copied(io: &mut Io<'_, '_>, rows: Range<u32>, f: &mut dyn FnMut(usize, &mut [
     }
 }
 
-/// `f(output, from)` on rows `rows` of the output and the same pixels of another tensor, or its only pixel: as many at a time as both
-/// have side by side.
+/// `f(output, from)` on rows `rows` of the output and of another tensor, which is spread over it: on as many pixels at a time as both
+/// have side by side, on one element where the other has one channel.
 #[inline(never)]
 fn beside(io: &mut Io<'_, '_>, from: &Tensor, rows: Range<u32>, f: &mut dyn FnMut(&mut [i8], &[i8])) {
     let output = io.tensors.output;
-    let one_pixel = from.shape.h == 1 && from.shape.w == 1;
-    let side_by_side = !one_pixel && from.has_dense_rows() && output.has_dense_rows();
-    let pixels = if side_by_side { output.shape.w } else { 1 };
+    let Shape { h, w, c } = from.shape;
+    let same_channels = c == output.shape.c;
+    let side_by_side = same_channels && w == output.shape.w && from.has_dense_rows() && output.has_dense_rows();
+    let pixels = if side_by_side { w } else { 1 };
+    let together = if same_channels { usize::MAX } else { (output.dtype.size() as usize).max(1) };
     for y in rows.start..rows.end.min(output.shape.h) {
         let mut x = 0;
         while x < output.shape.w {
-            let read = if one_pixel { from.pixels(0, 0, 1) } else { from.pixels(y, x, pixels) };
+            let read = from.pixels(if h == 1 { 0 } else { y }, if w == 1 { 0 } else { x }, pixels);
             let (read, out) = io.memory.read_write(read, output.pixels(y, x, pixels));
-            f(out, read);
+            out.chunks_mut(together).for_each(|out| f(out, read));
             x = x.wrapping_add(pixels);
         }
     }

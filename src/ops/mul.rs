@@ -15,8 +15,8 @@ use crate::tensor::{QuantParams, Shape};
 use crate::window::Reach;
 use crate::uses::Linked;
 
-/// The product of two tensors and an activation. The second may be one pixel that scales every pixel of the first, as
-/// in squeeze-and-excitation blocks.
+/// The product of two tensors and an activation. Along an axis of extent 1 an operand is spread over the other, as one pixel
+/// that scales every pixel in squeeze-and-excitation blocks.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mul {
     /// How the product is rounded.
@@ -45,7 +45,7 @@ impl Mul {
         }
     }
 
-    /// The shape rule: `b` has the shape of `a`, or is `1 x 1 x c` or `1 x 1 x 1`. `None` when it has not.
+    /// The shape rule: along each axis both have one extent, or one of them has 1. `None` when they have not.
     pub const fn output_shape(a: Shape, b: Shape) -> Option<Shape> {
         elementwise::broadcast(a, b)
     }
@@ -59,7 +59,7 @@ impl Mul {
         operand < 2
     }
 
-    /// The second operand may be one pixel that every row needs.
+    /// The second operand is often one pixel that every row needs, and comes from all of the first.
     pub(super) const fn reach(&self, operand: u32) -> Reach {
         if operand == 0 { Reach::POINT } else { Reach::WHOLE }
     }

@@ -61,7 +61,7 @@ impl Sub {
         }
     }
 
-    /// The shape rule: `b` has the shape of `a`, or is `1 x 1 x c` or `1 x 1 x 1`. `None` when it has not.
+    /// The shape rule: along each axis both have one extent, or one of them has 1. `None` when they have not.
     pub const fn output_shape(a: Shape, b: Shape) -> Option<Shape> {
         elementwise::broadcast(a, b)
     }
@@ -75,7 +75,7 @@ impl Sub {
         operand == 0
     }
 
-    /// The second operand may be one pixel that every row needs.
+    /// As of a product.
     pub(super) const fn reach(&self, operand: u32) -> Reach {
         if operand == 0 { Reach::POINT } else { Reach::WHOLE }
     }

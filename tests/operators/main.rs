@@ -9,8 +9,8 @@ mod run;
 use kinglet::kernels::Portable;
 use kinglet::kernels::algorithms::{self as layer, Layer};
 use kinglet::ops::{
-    Add, AveragePool2d, Concat, Conv2d, ConvAlgorithm, Dense, DepthwiseAlgorithm, DepthwiseConv2d, MaxPool2d, Mean, Op,
-    Pad, Reshape, ResizeNearest, Softmax,
+    Add, AveragePool2d, Concat, Conv2d, ConvAlgorithm, Dense, DepthwiseAlgorithm, DepthwiseConv2d, MaxPool2d, Mean,
+    Mul, Op, Pad, Reshape, ResizeNearest, Softmax, Sub,
 };
 use kinglet::quant::requantize;
 use kinglet::{Activation, Channel, Channels, Clamp, DType, Multiplier, QuantParams, Rounding, Shape, Window};
@@ -45,6 +45,16 @@ fn filled(shape: [usize; 3]) -> impl Strategy<Value = Map> {
         scale,
         zero_point,
         data,
+    })
+}
+
+/// Two maps that broadcast: along each axis either may have extent 1.
+fn spreadable() -> impl Strategy<Value = (Map, Map)> {
+    let shape = (1usize..=5, 1usize..=4, 1usize..=40);
+    (shape, any::<[[bool; 3]; 2]>(), 0.01f32..1.0, 0.01f32..1.0).prop_flat_map(|((h, w, c), ones, x, y)| {
+        let shape = |which: usize| [0, 1, 2].map(|axis| if ones[which][axis] { 1 } else { [h, w, c][axis] });
+        let scaled = |which, scale| filled(shape(which)).prop_map(move |map| Map { scale, ..map });
+        (scaled(0, x), scaled(1, y))
     })
 }
 
@@ -323,6 +333,28 @@ proptest! {
         let quant = quant(&output, scale);
         let add = Add::new(run::quant(&a), run::quant(&b), quant, DType::I8, rounding(&output), clamp(&output)).unwrap();
         run::check::<Portable>(&Op::Add(add), &[&a, &b], (run::shape(a.shape), quant), &expected);
+    }
+
+    /// Operands are spread along axes of extent 1: the same as with operands that were spread before.
+    #[test]
+    fn broadcasting((a, b) in spreadable(), output in output(), ratio in 1e-2f32..2.0) {
+        let shape = [0, 1, 2].map(|axis| a.shape[axis].max(b.shape[axis]));
+        let [whole_a, whole_b] = [&a, &b].map(|map| oracle::spread(map, shape));
+        let scale = a.scale.max(b.scale) * ratio;
+        let quants = (run::quant(&a), run::quant(&b), quant(&output, scale));
+        let (rounding, clamp) = (rounding(&output), clamp(&output));
+        let add = Add::new(quants.0, quants.1, quants.2, DType::I8, rounding, clamp).unwrap();
+        let expected = oracle::add(&whole_a, &whole_b, &output, scale);
+        let out = (run::shape(shape), quants.2);
+        for add in [add, add.linearized(quants.0, quants.1, quants.2)] {
+            run::check::<Portable>(&Op::Add(add), &[&a, &b], out, &expected);
+        }
+        let mul = Mul::new(quants.0, quants.1, quants.2, rounding, clamp).unwrap();
+        let expected = oracle::mul(&whole_a, &whole_b, &output, scale);
+        run::check::<Portable>(&Op::Mul(mul), &[&a, &b], out, &expected);
+        let sub = Sub::new(quants.0, quants.1, quants.2, DType::I8, rounding, clamp).unwrap();
+        let expected = oracle::sub(&whole_a, &whole_b, &output, scale);
+        run::check::<Portable>(&Op::Sub(sub), &[&a, &b], out, &expected);
     }
 
     #[test]

@@ -227,6 +227,36 @@ pub fn add(a: &Map, b: &Map, output: &Output, output_scale: f32) -> Vec<i8> {
     a.data.iter().zip(&b.data).map(|pair| output.of(sum(pair), output_factor)).collect()
 }
 
+/// SUB: as ADD, but for the factors, which are computed in single precision.
+pub fn sub(a: &Map, b: &Map, output: &Output, output_scale: f32) -> Vec<i8> {
+    let twice_larger = 2.0 * a.scale.max(b.scale);
+    let factors = [a, b].map(|map| factor(f64::from(map.scale / twice_larger)));
+    let output_factor = factor(f64::from(twice_larger / ((1 << 20) as f32 * output_scale)));
+    let term = |map: &Map, x: i8, factor| scaled((i32::from(x) - map.zero_point) * (1 << 20), factor, output.twice);
+    let difference = |(&x, &y)| i64::from(term(a, x, factors[0])) - i64::from(term(b, y, factors[1]));
+    a.data.iter().zip(&b.data).map(|pair| output.of(difference(pair), output_factor)).collect()
+}
+
+/// MUL.
+pub fn mul(a: &Map, b: &Map, output: &Output, output_scale: f32) -> Vec<i8> {
+    let factor = factor(f64::from(a.scale) * f64::from(b.scale) / f64::from(output_scale));
+    let product = |(&x, &y)| i64::from((i32::from(x) - a.zero_point) * (i32::from(y) - b.zero_point));
+    a.data.iter().zip(&b.data).map(|pair| output.of(product(pair), factor)).collect()
+}
+
+/// A map spread to `shape` along the axes where it has extent 1.
+pub fn spread(map: &Map, shape: [usize; 3]) -> Map {
+    let [h, w, c] = shape;
+    let [height, width, channels] = map.shape;
+    let mut data = Vec::new();
+    for y in 0..h {
+        for x in 0..w {
+            data.extend((0..c).map(|k| map.at(y % height, x % width, k % channels) as i8));
+        }
+    }
+    Map { shape, data, ..*map }
+}
+
 /// A gemmlowp fixed point number with `INTEGER` bits before the point.
 #[derive(Clone, Copy)]
 struct Fixed<const INTEGER: u32>(i32);

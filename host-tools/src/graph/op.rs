@@ -1,5 +1,7 @@
 //! The operators: one type for all forms of constants, with shape rule and cost.
 
+use std::ops::{Add, Mul, Sub};
+
 use kinglet::{Activation, Shape, Window, ops};
 
 use super::constants::{Channels, Constants, Spec};
@@ -40,11 +42,11 @@ pub enum Op<W: Constants = Spec> {
     AveragePool(Window),
     /// Mean over height and width; the output is a vector.
     Mean,
-    /// Elementwise sum of two inputs of the same shape.
+    /// Elementwise sum of two inputs, each spread over the other along axes where it has extent 1.
     Add,
-    /// The first input less the second, which has the same shape or is one pixel, `1 x 1 x C` or `1 x 1 x 1`.
+    /// The first input less the second; shapes as in [`Op::Add`].
     Sub,
-    /// Elementwise product; shapes as in [`Op::Sub`].
+    /// Elementwise product; shapes as in [`Op::Add`].
     Mul,
     /// Arithmetic with a constant of one number per element, in stored graphs also of one per channel.
     Constant {
@@ -266,7 +268,7 @@ impl<W: Constants> Op<W> {
 
 impl ConstantFunction {
     /// The real result.
-    pub fn of(self, input: f32, constant: f32) -> f32 {
+    pub fn of<T: Add<Output = T> + Sub<Output = T> + Mul<Output = T>>(self, input: T, constant: T) -> T {
         match self {
             ConstantFunction::Mul => input * constant,
             ConstantFunction::Add => input + constant,

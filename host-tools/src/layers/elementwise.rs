@@ -3,7 +3,6 @@
 
 use kinglet::Shape;
 
-use super::pointwise::hand_on;
 use super::real::Real;
 use super::{Layer, Output, Point, Scratch, store};
 use crate::graph::{ConstantFunction, Function};
@@ -35,52 +34,41 @@ impl<T: Real> Layer<T> for Apply {
     }
 }
 
-/// Hands `gradients` on to an operand that may be one pixel: it gets the sum over all.
-fn spread<T: Real>(gradients: impl Iterator<Item = T>, target: &mut [T], accumulate: bool) {
-    if !accumulate {
-        target.fill(T::zero());
-    }
-    let len = target.len();
-    gradients.enumerate().for_each(|(at, g)| target[at % len] += g);
+/// For each element of `output`, `H x W x C`, the place of the operand's that goes there: along axes where the operand has extent
+/// 1 it is spread.
+pub fn spread(operand: Shape, output: Shape) -> impl Iterator<Item = usize> {
+    let along = |extent: u32, at: u32| if extent == 1 { 0 } else { at };
+    let row = move |y| along(operand.h, y) * operand.w;
+    let pixel = move |y, x| (row(y) + along(operand.w, x)) * operand.c;
+    let pixels = (0..output.h).flat_map(move |y| (0..output.w).map(move |x| pixel(y, x)));
+    pixels.flat_map(move |pixel| (0..output.c).map(move |c| (pixel + along(operand.c, c)) as usize))
 }
 
-/// The first input less the second, which may be one pixel.
+/// A sum, difference or product of two inputs, which are spread over the output.
 #[derive(Debug)]
-pub struct Difference;
+pub struct Arithmetic {
+    /// `Add`, `Sub` or `Mul`.
+    function: ConstantFunction,
+    /// Of both inputs, for each element of the output, the element that goes there.
+    places: [Vec<usize>; 2],
+}
 
-impl<T: Real> Layer<T> for Difference {
-    fn forward(&self, point: &Point<'_, T>, out: &mut [T], _scratch: &mut Scratch<T>) {
-        let pairs = point.input(0).iter().zip(point.input(1).iter().cycle());
-        out.iter_mut().zip(pairs).for_each(|(out, (a, b))| *out = *a - *b);
+impl Arithmetic {
+    /// Of inputs of these shapes; the second one takes the place of the constant.
+    pub fn new(function: ConstantFunction, inputs: &[Shape], output: Shape) -> Self {
+        Self { function, places: [0, 1].map(|which| spread(inputs[which], output).collect()) }
     }
+}
 
-    fn input_gradient(
-        &self,
-        which: usize,
-        _point: &Point<'_, T>,
-        output: Output<'_, T>,
-        target: &mut [T],
-        accumulate: bool,
-        _scratch: &mut Scratch<T>,
-    ) {
-        if which == 0 {
-            hand_on(output.gradient, target, accumulate);
-        } else {
-            spread(output.gradient.iter().map(|g| T::zero() - *g), target, accumulate);
+impl<T: Real> Layer<T> for Arithmetic {
+    fn forward(&self, point: &Point<'_, T>, out: &mut [T], _scratch: &mut Scratch<T>) {
+        let (a, b) = (point.input(0), point.input(1));
+        for ((out, &i), &j) in out.iter_mut().zip(&self.places[0]).zip(&self.places[1]) {
+            *out = self.function.of(a[i], b[j]);
         }
     }
-}
 
-/// Elementwise product; the second input may be one pixel.
-#[derive(Debug)]
-pub struct Product;
-
-impl<T: Real> Layer<T> for Product {
-    fn forward(&self, point: &Point<'_, T>, out: &mut [T], _scratch: &mut Scratch<T>) {
-        let pairs = point.input(0).iter().zip(point.input(1).iter().cycle());
-        out.iter_mut().zip(pairs).for_each(|(out, (a, b))| *out = *a * *b);
-    }
-
+    /// An element that is spread gets the sum over all places where it went.
     fn input_gradient(
         &self,
         which: usize,
@@ -90,8 +78,23 @@ impl<T: Real> Layer<T> for Product {
         accumulate: bool,
         _scratch: &mut Scratch<T>,
     ) {
-        let other = point.input(1 - which).iter().cycle();
-        spread(output.gradient.iter().zip(other).map(|(g, x)| *g * *x), target, accumulate);
+        if !accumulate {
+            target.fill(T::zero());
+        }
+        let (a, b) = (point.input(0), point.input(1));
+        for ((g, &i), &j) in output.gradient.iter().zip(&self.places[0]).zip(&self.places[1]) {
+            target[[i, j][which]] += *g * slopes(self.function, a[i], b[j])[which];
+        }
+    }
+}
+
+/// The derivatives by the input, where the constant is `c`, and by the constant, where the input is `x`.
+fn slopes<T: Real>(function: ConstantFunction, x: T, c: T) -> [T; 2] {
+    match function {
+        ConstantFunction::Mul => [c, x],
+        ConstantFunction::Add => [T::one(); 2],
+        ConstantFunction::Sub => [T::one(), -T::one()],
+        ConstantFunction::SubFrom => [-T::one(), T::one()],
     }
 }
 
@@ -107,16 +110,6 @@ impl<T: Real> Constant<T> {
     pub fn new(function: ConstantFunction, shape: Shape) -> Self {
         Self { function, numbers: vec![T::one(); shape.len() as usize] }
     }
-
-    /// The derivatives by the input, where the constant is `c`, and by the constant, where the input is `x`.
-    fn slopes(&self, x: T, c: T) -> [T; 2] {
-        match self.function {
-            ConstantFunction::Mul => [c, x],
-            ConstantFunction::Add => [T::one(); 2],
-            ConstantFunction::Sub => [T::one(), -T::one()],
-            ConstantFunction::SubFrom => [-T::one(), T::one()],
-        }
-    }
 }
 
 impl<T: Real> Layer<T> for Constant<T> {
@@ -126,12 +119,7 @@ impl<T: Real> Layer<T> for Constant<T> {
 
     fn forward(&self, point: &Point<'_, T>, out: &mut [T], _scratch: &mut Scratch<T>) {
         for ((out, x), c) in out.iter_mut().zip(point.input(0)).zip(&self.numbers) {
-            *out = match self.function {
-                ConstantFunction::Mul => *x * *c,
-                ConstantFunction::Add => *x + *c,
-                ConstantFunction::Sub => *x - *c,
-                ConstantFunction::SubFrom => *c - *x,
-            };
+            *out = self.function.of(*x, *c);
         }
     }
 
@@ -146,7 +134,7 @@ impl<T: Real> Layer<T> for Constant<T> {
     ) {
         let operands = point.input(0).iter().zip(&self.numbers);
         for ((target, g), (x, c)) in target.iter_mut().zip(output.gradient).zip(operands) {
-            store(target, *g * self.slopes(*x, *c)[0], accumulate);
+            store(target, *g * slopes(self.function, *x, *c)[0], accumulate);
         }
     }
 
@@ -163,7 +151,7 @@ impl<T: Real> Layer<T> for Constant<T> {
     ) {
         let operands = point.input(0).iter().zip(&self.numbers);
         for ((sum, g), (x, c)) in sums[0].iter_mut().zip(output.gradient).zip(operands) {
-            *sum += *g * self.slopes(*x, *c)[1];
+            *sum += *g * slopes(self.function, *x, *c)[1];
         }
     }
 }

@@ -48,6 +48,11 @@ impl Fusion {
         let inputs = |node: usize| graph.nodes[node].inputs.iter().map(|input| input.0);
         let only = |node: usize, reader: usize| consumers[node].len() == 1 && consumers[node][0].0 == reader;
         let is_norm = |node: usize| matches!(op(node), Op::BatchNorm(_));
+        // A sum whose operands are not spread.
+        let is_sum = |node: usize| {
+            let alike = |input: usize| graph.nodes[input].shape == graph.nodes[node].shape;
+            matches!(op(node), Op::Add) && inputs(node).all(alike)
+        };
         let is_relu = |node: usize| matches!(op(node), Op::Activate(Activation::Relu | Activation::Relu6));
         let count = graph.nodes.len();
 
@@ -57,7 +62,7 @@ impl Fusion {
             if is_norm(input) {
                 tails[relu] = Some(Tail { norm: input, shortcut: None });
                 hidden[input] = true;
-            } else if matches!(op(input), Op::Add) {
+            } else if is_sum(input) {
                 let Some(norm) = inputs(input).find(|&norm| is_norm(norm) && only(norm, input)) else { continue };
                 tails[relu] = Some(Tail { norm, shortcut: inputs(input).find(|&other| other != norm) });
                 (hidden[input], hidden[norm]) = (true, true);
@@ -70,7 +75,7 @@ impl Fusion {
             // A ReLU masks its gradient in place. An addition's operands share theirs, so they may only read it.
             let shares = match op(reader.0) {
                 Op::Activate(Activation::Relu | Activation::Relu6) => true,
-                Op::Add => is_norm(node) || matches!(op(node), Op::Conv2d { .. }),
+                Op::Add if is_sum(reader.0) => is_norm(node) || matches!(op(node), Op::Conv2d { .. }),
                 _ => false,
             };
             if shares {

@@ -27,8 +27,9 @@ mod winograd;
 use kinglet::Shape;
 use ndarray::Array4;
 
-use crate::graph::{Activation, Constants, Function, Graph, NodeId, Op};
+use crate::graph::{Activation, ConstantFunction, Constants, Function, Graph, NodeId, Op};
 
+pub(crate) use elementwise::spread;
 pub use infer::{InferError, forward, greatest, logits, preprocess};
 pub use loss::{Loss, Targets, Taught};
 pub use net::{Mode, Net, Slot};
@@ -151,9 +152,10 @@ pub(crate) fn layer_of<T: Real, W: Constants<Function = Function>>(
         Op::Activate(Activation::Relu6) => Box::new(pointwise::Relu { limit: Some(T::of(6.0)) }),
         Op::Activate(Activation::ReluN1To1) => Box::new(elementwise::Apply { function: Function::X.clip(-1.0, 1.0) }),
         Op::Function(function) => Box::new(elementwise::Apply { function: function.clone() }),
-        Op::Add => Box::new(pointwise::Add),
-        Op::Sub => Box::new(elementwise::Difference),
-        Op::Mul => Box::new(elementwise::Product),
+        Op::Add if inputs.iter().all(|&shape| shape == output) => Box::new(pointwise::Add),
+        Op::Add => Box::new(elementwise::Arithmetic::new(ConstantFunction::Add, inputs, output)),
+        Op::Sub => Box::new(elementwise::Arithmetic::new(ConstantFunction::Sub, inputs, output)),
+        Op::Mul => Box::new(elementwise::Arithmetic::new(ConstantFunction::Mul, inputs, output)),
         Op::Constant { function, .. } => Box::new(elementwise::Constant::new(*function, output)),
         Op::Softmax { beta } => {
             Box::new(pointwise::Softmax { channels: output.c as usize, beta: T::of((*beta).into()) })

@@ -169,6 +169,17 @@ fn elementwise_gradients() {
         Ok(x)
     }));
     check(&around(shape, |net, x| {
+        // Rows, columns and channels that are spread, also of a sum behind a normalization.
+        let column = net.add_node("column", Op::AveragePool(Window::global([1, 3])), &[x])?;
+        let row = net.add_node("row", Op::MaxPool(Window::global([3, 1])), &[x])?;
+        let channel = net.conv2d("channel", x, 1, [1, 1], [1, 1], Padding::Same, true)?;
+        let norm = net.batch_norm("norm", row)?;
+        let sum = net.add("sum", column, norm)?;
+        let bent = net.relu("bent", sum)?;
+        let scaled = net.add_node("scaled", Op::Mul, &[channel, bent])?;
+        net.add_node("less", Op::Sub, &[column, scaled])
+    }));
+    check(&around(shape, |net, x| {
         let y = net.relu("y", x)?;
         net.concat("concat", &[x, y, x])
     }));

@@ -127,12 +127,13 @@ impl Step {
     /// Names the node when its operator cannot be trained this way.
     pub fn new(node: &Node<Real>, shapes: Vec<Shape>) -> Result<Self, QuantizeError> {
         let layered = match &node.op {
-            Op::Conv2d { .. } | Op::DepthwiseConv2d { .. } | Op::Dense(_) | Op::Add => true,
+            Op::Conv2d { .. } | Op::DepthwiseConv2d { .. } | Op::Dense(_) => true,
+            Op::Add if shapes.iter().all(|&shape| shape == node.shape) => true,
             Op::MaxPool(_) | Op::AveragePool(_) | Op::Mean | Op::Concat | Op::Reshape(_) => true,
             // Elements are held less their zero points, so that only zeros are the same there.
             Op::Rearrange(rearrange) if rearrange.constant().unwrap_or_default() == 0.0 => true,
             Op::Function(_) | Op::Activate(_) => false,
-            Op::Input | Op::Sub | Op::Mul | Op::Constant { .. } | Op::Softmax { .. } | Op::Rearrange(_) => {
+            Op::Input | Op::Add | Op::Sub | Op::Mul | Op::Constant { .. } | Op::Softmax { .. } | Op::Rearrange(_) => {
                 return Err(QuantizeError::Untrainable(node.name.clone()));
             }
             Op::BatchNorm(never) => match *never {},

@@ -6,7 +6,8 @@
 
 use kinglet::{Activation, Shape, Taps, Window};
 
-use crate::graph::{Graph, Node, Op, Real, Weights};
+use crate::graph::{ConstantFunction, Graph, Node, Op, Real, Weights};
+use crate::layers::spread;
 
 /// The values of one image, `H x W x C` each, by the node's number.
 pub type Values = Vec<Vec<f32>>;
@@ -53,9 +54,9 @@ impl Node<Real> {
                 let whole = Window::global([shape.h, shape.w]);
                 pool(input, shape, self.shape, &whole, 0.0, |sum, x| sum + x, |sum, count| sum / count as f32)
             }
-            Op::Add => input.iter().zip(inputs[1].0).map(|(a, b)| a + b).collect(),
-            Op::Sub => input.iter().zip(inputs[1].0.iter().cycle()).map(|(a, b)| a - b).collect(),
-            Op::Mul => input.iter().zip(inputs[1].0.iter().cycle()).map(|(a, b)| a * b).collect(),
+            Op::Add => self.arithmetic(ConstantFunction::Add, inputs),
+            Op::Sub => self.arithmetic(ConstantFunction::Sub, inputs),
+            Op::Mul => self.arithmetic(ConstantFunction::Mul, inputs),
             Op::Constant { function, data } => input.iter().zip(data).map(|(x, c)| function.of(*x, *c)).collect(),
             Op::Function(function) => input.iter().map(|&x| function.at(x.into()) as f32).collect(),
             Op::Concat => {
@@ -75,6 +76,11 @@ impl Node<Real> {
             Op::Rearrange(rearrange) => rearrange.of(input, shape),
         };
         activated(self.activation, out)
+    }
+
+    fn arithmetic(&self, function: ConstantFunction, inputs: &[(&[f32], Shape)]) -> Vec<f32> {
+        let [a, b] = [0, 1].map(|which| spread(inputs[which].1, self.shape).map(move |at| inputs[which].0[at]));
+        a.zip(b).map(|(a, b)| function.of(a, b)).collect()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Random networks: every operator with a window, sums, products, concatenations in each other and with several readers,
 //! odd sizes.
 
+use kinglet::ops::Add;
 use kinglet::{Activation, DType, Padding, QuantParams, Rounding, Shape, Window};
 use kinglet_tools::graph::{ConstantFunction, Op, Rearrange, Stored, StoredConstant, StoredFunction, StoredWeights};
 use kinglet_tools::network::{Network, Node, TensorId, TensorInfo};
@@ -165,13 +166,12 @@ impl Build {
         self.fused(op, activation, &[a], Shape::new(h, w, self.shape(a).c), self.quant(a));
     }
 
-    /// A sum, difference or product with a tensor of the same shape, perhaps itself, or with one pixel.
+    /// A sum, difference or product with a tensor of the same shape, perhaps itself, or with one that broadcasts.
     fn pair(&mut self, a: TensorId, picks: [u8; 3], bits: u32, (activation, quant): (Activation, QuantParams)) {
         let shape = self.shape(a);
         let fits = |&id: &TensorId| {
             let other = self.shape(id);
-            other.same(shape)
-                || bits.is_multiple_of(3) && other.h == 1 && other.w == 1 && (other.c == shape.c || other.c == 1)
+            other.same(shape) || bits.is_multiple_of(3) && Add::output_shape(shape, other).is_some()
         };
         let others: Vec<TensorId> = (0..self.network.tensors.len()).rev().filter(fits).collect();
         let others = if others.len() > 1 && picks[2] > 20 { &others[1..] } else { &others[..] };
@@ -181,9 +181,8 @@ impl Build {
             1 => Op::Mul,
             _ => Op::Add,
         };
-        let same = self.shape(b).same(shape);
-        let (op, inputs) =
-            if same { (op, if picks[2].is_multiple_of(2) { [a, b] } else { [b, a] }) } else { (Op::Mul, [a, b]) };
+        let inputs = if picks[2].is_multiple_of(2) { [a, b] } else { [b, a] };
+        let shape = Add::output_shape(shape, self.shape(b)).expect("only such were picked");
         self.fused(op, activation, &inputs, shape, quant);
     }
 

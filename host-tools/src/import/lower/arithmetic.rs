@@ -73,8 +73,7 @@ impl Draft {
             Binary::Sub => Op::Sub,
             _ => Op::Mul,
         };
-        let operands = self.broadcast(binary, a, b)?;
-        self.push(op, &operands, output)
+        self.push(op, &[a, b], output)
     }
 
     /// MAXIMUM and MINIMUM of two maps: of two pixels that lie side by side. The maps' channels are joined, and read as a map
@@ -180,10 +179,9 @@ impl Draft {
         origins
     }
 
-    /// Arithmetic with two values of floats; of equal shapes, or one of them a pixel or a map of one channel.
+    /// Arithmetic with two values of floats.
     fn of_reals(&mut self, binary: Binary, a: NodeId, b: NodeId) -> Result<NodeId, Refusal> {
-        let (from, other) = (self.shape(a), self.shape(b));
-        if from.same(other) {
+        if self.shape(a).same(self.shape(b)) {
             // Two functions of the same elements are one, as in `x * sigmoid(x)`.
             let others = self.origins(b);
             for (origin, left) in self.origins(a) {
@@ -194,33 +192,11 @@ impl Draft {
                 }
             }
         }
-        let is_thin = |thin: Shape, beside: Shape| {
-            thin.c == 1 && beside.c > 1 && (thin.h, thin.w) == (beside.h, beside.w) && thin.h * thin.w > 1
-        };
-        if is_thin(other, from) {
-            let wide = self.in_all_channels(b, from)?;
-            return self.of_reals(binary, a, wide);
-        }
-        if is_thin(from, other) {
-            let wide = self.in_all_channels(a, other)?;
-            return self.of_reals(binary, wide, b);
-        }
-        let fits = |a: Shape, b: Shape| Mul::output_shape(a, b).is_some();
         match binary {
-            Binary::Add if from.same(other) => self.push(Op::Add, &[a, b], None),
-            Binary::Add | Binary::Mul if !fits(from, other) && fits(other, from) => self.of_reals(binary, b, a),
+            Binary::Add => self.push(Op::Add, &[a, b], None),
             Binary::Mul => self.push(Op::Mul, &[a, b], None),
-            Binary::Sub if !fits(from, other) && fits(other, from) => {
-                let difference = self.push(Op::Sub, &[b, a], None)?;
-                self.real(difference, Function::negated())
-            }
             Binary::Sub => self.push(Op::Sub, &[a, b], None),
-            // The runtime adds equal shapes only, but takes off a pixel.
-            Binary::Add => {
-                let less = self.real(b, Function::negated())?;
-                self.push(Op::Sub, &[a, less], None)
-            }
-            Binary::Max | Binary::Min if from.same(other) => {
+            Binary::Max | Binary::Min => {
                 let (more, less) = if binary == Binary::Max { (b, a) } else { (a, b) };
                 let difference = self.push(Op::Sub, &[more, less], None)?;
                 let above = self.real(difference, Function::relu())?;
@@ -228,9 +204,6 @@ impl Draft {
                 self.push(op, &[a, above], None)
             }
             Binary::Div => refuse("division by an activation", DIVISION),
-            Binary::Max | Binary::Min => {
-                refuse(format!("shapes {from:?} and {other:?}"), "both inputs must have the same shape")
-            }
         }
     }
 

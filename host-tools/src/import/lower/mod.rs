@@ -17,7 +17,6 @@ mod dense;
 mod function;
 mod moves;
 mod pools;
-mod spread;
 mod windows;
 
 use kinglet::ops::{Softmax, SoftmaxInt16};

@@ -176,8 +176,8 @@ impl<'m> Context<'m> {
             return refuse(format!("dimensions {:?} and {:?}", a.dims, b.dims), "both inputs must have the same shape");
         }
         let id = self.lower(Operator::Arithmetic(binary), &[a.node, b.node])?;
-        let like = if self.draft.shape(id).same(self.shape(&a)) { a } else { b };
-        Ok(Activation { node: id, ..like })
+        let dims = a.dims.iter().zip(&b.dims).map(|(&a, &b)| a.max(b)).collect();
+        Ok(Activation { node: id, dims, ..a })
     }
 
     fn with_constant(
