@@ -18,7 +18,7 @@ fn links_between_documents_lead_somewhere() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut checked = 0;
     for document in
-        ["README.md", "ARCHITECTURE.md", "SECURITY.md", "models/FORMAT.md", "models/STUDIES.md", "firmware/BENCH.md"]
+        ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "models/FORMAT.md", "models/STUDIES.md", "firmware/BENCH.md"]
     {
         let path = root.join(document);
         let text = std::fs::read_to_string(&path).unwrap();
