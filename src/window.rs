@@ -188,6 +188,17 @@ pub enum Reach {
     },
     /// The nearest row.
     Nearest(Nearest),
+    /// Row `first + y / each * stride` and the `extent - 1` after it.
+    Blocks {
+        /// Output rows that need the same rows.
+        each: u32,
+        /// From the first row for some of these to the first for the next.
+        stride: u32,
+        /// The first row of all.
+        first: u32,
+        /// How many rows.
+        extent: u32,
+    },
 }
 
 impl Reach {
@@ -215,6 +226,14 @@ impl Reach {
             Self::Window { stride, before, extent } => {
                 let (origin, before) = (y as u64 * stride as u64, before as u64);
                 (origin.saturating_sub(before), (origin + extent as u64).saturating_sub(before))
+            }
+            Self::Blocks { each, stride, first, extent } => {
+                let block = match y.checked_div(each) {
+                    Some(block) => block,
+                    None => y,
+                };
+                let start = first as u64 + block as u64 * stride as u64;
+                (start, start + extent as u64)
             }
             Self::Nearest(nearest) => {
                 let row = nearest.source(y, height) as u64;

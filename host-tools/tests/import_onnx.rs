@@ -281,6 +281,37 @@ fn what_changes_nothing_is_dropped() {
 }
 
 #[test]
+fn elements_change_places_as_the_file_says() {
+    // By their places in the file: two images of channels x height x width.
+    let whole = |operator: &str, attributes: &[Vec<u8>]| {
+        outputs(&model(13, &[1, 8, 4, 6], &[node(operator, &["x"], &["y"], attributes)]))
+    };
+    let x = noise(2 * 4 * 6 * 8);
+    let at = |image: usize, [c, h, w]: [usize; 3]| x[((image * 4 + h) * 6 + w) * 8 + c];
+    // Our outputs, height x width x channels, of what is channels x height x width in the file.
+    let expected = |[c, h, w]: [usize; 3], source: &dyn Fn([usize; 3]) -> [usize; 3]| {
+        let mut out = Vec::new();
+        for image in 0..2 {
+            for place in 0..h * w * c {
+                out.push(at(image, source([place % c, place / (w * c), place / c % w])));
+            }
+        }
+        out
+    };
+    let turned = whole("Transpose", &[ints("perm", &[0, 3, 1, 2])]);
+    assert_eq!(turned, expected([6, 8, 4], &|[c, h, w]| [h, w, c]));
+    let swapped = whole("Transpose", &[ints("perm", &[0, 1, 3, 2])]);
+    assert_eq!(swapped, expected([8, 6, 4], &|[c, h, w]| [c, w, h]));
+    let deep = whole("SpaceToDepth", &[int("blocksize", 2)]);
+    assert_eq!(deep, expected([32, 2, 3], &|[c, h, w]| [c % 8, h * 2 + c / 16, w * 2 + c / 8 % 2]));
+    let block = |h: usize, w: usize| h % 2 * 2 + w % 2;
+    let pixels = whole("DepthToSpace", &[int("blocksize", 2)]);
+    assert_eq!(pixels, expected([2, 8, 12], &|[c, h, w]| [block(h, w) * 2 + c, h / 2, w / 2]));
+    let pixels = whole("DepthToSpace", &[int("blocksize", 2), string("mode", "CRD")]);
+    assert_eq!(pixels, expected([2, 8, 12], &|[c, h, w]| [c * 4 + block(h, w), h / 2, w / 2]));
+}
+
+#[test]
 fn maps_are_resized_by_the_nearest_neighbor() {
     let resized = |operator: &str, opset, scales: [f32; 2], attributes: &[(&str, &str)]| {
         let attributes: Vec<_> = attributes.iter().map(|(name, value)| string(name, value)).collect();

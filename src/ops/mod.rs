@@ -36,6 +36,7 @@ use crate::window::{Reach, Window};
 pub use constant::Function;
 pub use conv2d::ConvAlgorithm;
 pub use depthwise::DepthwiseAlgorithm;
+pub use rearrange::Digit;
 pub use sigmoid::Curve;
 
 mod elementwise;
@@ -323,4 +324,6 @@ operators! {
     piecewise::Piecewise<'m> = 21, 1, "PIECEWISE", [Float16];
     /// Another height and width, by the nearest neighbor.
     resize_nearest::ResizeNearest = 22, 1, "RESIZE_NEAREST_NEIGHBOR", [Int8, Int16, Float16];
+    /// Elements in another order, by strides.
+    rearrange::Rearrange<'m> = 23, 1, "REARRANGE", [Int8, Int16, Float16];
 }

@@ -5,8 +5,8 @@
 use kinglet::kernels::algorithms::{Layer, Map};
 use kinglet::ops::{
     Add, AveragePool2d, Concat, Constant, Conv2d, ConvAlgorithm, Convert, Curve, Dense, DepthwiseAlgorithm,
-    DepthwiseConv2d, Function, Lookup, MaxPool2d, Mean, Mul, Op, OpKind, Pad, Piecewise, Rescale, Reshape,
-    ResizeNearest, Sigmoid, Softmax, SoftmaxFloat16, SoftmaxInt16, Sub,
+    DepthwiseConv2d, Function, Lookup, MaxPool2d, Mean, Mul, Op, OpKind, Pad, Piecewise, Rearrange, Rescale,
+    Reshape, ResizeNearest, Sigmoid, Softmax, SoftmaxFloat16, SoftmaxInt16, Sub,
 };
 use kinglet::{
     Channel, Channels, Clamp, DType, Model, Multiplier, Padding, QuantParams, Raw, Rounding, Session, Shape,
@@ -19,6 +19,15 @@ use crate::run::{file, file_of};
 
 const SHAPE: Shape = Shape::new(6, 5, 4);
 const QUANT: QuantParams = QuantParams { scale: 0.05, zero_point: -3 };
+/// Depth to space: blocks of 2 x 2 pixels of one channel.
+const BLOCKS: Rearrange<'_> = Rearrange {
+    first: [0; 3],
+    counts: [2, 2, 0],
+    digits: &[
+        6, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 5, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 2, 0,
+        0, 0, 2, 0, 0, 0, 1, 0, 0, 0,
+    ],
+};
 const RESIZE: ResizeNearest = ResizeNearest { size: [11, 3], align_corners: true, half_pixel_centers: true };
 
 /// One model for every operator, and for every algorithm of a convolution.
@@ -54,6 +63,7 @@ fn models() -> Vec<(OpKind, Vec<u8>)> {
         (Op::Reshape(Reshape), (Shape::vector(SHAPE.len()), QUANT)),
         (Op::Pad(pad), (Pad::output_shape(SHAPE, pad.before, pad.after), QUANT)),
         (Op::ResizeNearest(RESIZE), (RESIZE.output_shape(SHAPE), QUANT)),
+        (Op::Rearrange(BLOCKS), (Shape::new(2 * SHAPE.h, 2 * SHAPE.w, SHAPE.c / 4), QUANT)),
         (Op::Softmax(Softmax::new(QUANT, 1.0).unwrap()), (SHAPE, Softmax::OUTPUT)),
         (Op::Mean(Mean::new(QUANT, QUANT, 30, rounding).unwrap()), (Shape::vector(4), QUANT)),
         (Op::MaxPool2d(MaxPool2d { window: window(3, 2), clamp }), map(&window(3, 2))),
@@ -144,6 +154,7 @@ fn int16_models() -> Vec<(OpKind, Vec<u8>)> {
         (Op::Reshape(Reshape), (Shape::vector(SHAPE.len()), WIDE)),
         (Op::Pad(pad), (Pad::output_shape(SHAPE, pad.before, pad.after), WIDE)),
         (Op::ResizeNearest(RESIZE), (RESIZE.output_shape(SHAPE), WIDE)),
+        (Op::Rearrange(BLOCKS), (Shape::new(2 * SHAPE.h, 2 * SHAPE.w, SHAPE.c / 4), WIDE)),
         (rescale(clamp), same),
         (
             Op::Sigmoid(Sigmoid { curve: Curve::Logistic, scale: [20000, 13], table: table.first_chunk().unwrap() }),
@@ -207,6 +218,7 @@ fn float16_models() -> Vec<(OpKind, Vec<u8>)> {
         (Op::Reshape(Reshape), (Shape::vector(SHAPE.len()), REAL)),
         (Op::Pad(pad), (Pad::output_shape(SHAPE, pad.before, pad.after), REAL)),
         (Op::ResizeNearest(RESIZE), (RESIZE.output_shape(SHAPE), REAL)),
+        (Op::Rearrange(BLOCKS), (Shape::new(2 * SHAPE.h, 2 * SHAPE.w, SHAPE.c / 4), REAL)),
         (Op::SoftmaxFloat16(SoftmaxFloat16 { beta: 1.5 }), same),
         (Op::Piecewise(Piecewise { starts: &starts, polynomials: &biases[..16 * PIECES.len()] }), same),
     ];

@@ -9,8 +9,8 @@ mod run;
 use kinglet::kernels::Portable;
 use kinglet::kernels::algorithms::{self as layer, Layer};
 use kinglet::ops::{
-    Add, AveragePool2d, Concat, Conv2d, ConvAlgorithm, Dense, DepthwiseAlgorithm, DepthwiseConv2d, MaxPool2d, Mean,
-    Mul, Op, Pad, Reshape, ResizeNearest, Softmax, Sub,
+    Add, AveragePool2d, Concat, Conv2d, ConvAlgorithm, Dense, Digit, DepthwiseAlgorithm, DepthwiseConv2d, MaxPool2d, Mean,
+    Mul, Op, Pad, Rearrange, Reshape, ResizeNearest, Softmax, Sub,
 };
 use kinglet::quant::requantize;
 use kinglet::{Activation, Channel, Channels, Clamp, DType, Multiplier, QuantParams, Rounding, Shape, Window};
@@ -396,6 +396,45 @@ proptest! {
         let pad = Pad { before: words(before), after: words(after), value: value.into() };
         let shape = [0, 1, 2].map(|axis| before[axis] + input.shape[axis] + after[axis]);
         run::check::<Portable>(&Op::Pad(pad), &[&input], (run::shape(shape), run::quant(&input)), &expected);
+    }
+
+    #[test]
+    fn rearrange(
+        (block, input) in (1usize..=3).prop_flat_map(|block| {
+            (Just(block), (1usize..=3, 1usize..=3, 1usize..=5).prop_flat_map(move |(h, w, c)| {
+                filled([h * block, w * block, c * block * block])
+            }))
+        }),
+        axes in Just([0usize, 1, 2]).prop_shuffle(),
+    ) {
+        let [h, w, c] = input.shape;
+        let digit = |extent: usize, axis: usize, stride: usize| {
+            Digit { extent: extent as u32, axis: axis as u32, stride: stride as u32 }
+        };
+        let check = |digits: &[&[Digit]; 3], shape: [usize; 3], expected: &[i8]| {
+            let bytes: Vec<u8> = digits.iter().flat_map(|digits| digits.iter().flat_map(|d| d.to_bytes())).collect();
+            let counts = digits.map(|digits| digits.len() as u32);
+            let op = Op::Rearrange(Rearrange { first: [0; 3], counts, digits: &bytes });
+            run::check::<Portable>(&op, &[&input], (run::shape(shape), run::quant(&input)), expected);
+        };
+        let deep = c / (block * block);
+        check(
+            &[&[digit(h, 0, 1), digit(block, 2, block * deep)], &[digit(w, 1, 1), digit(block, 2, deep)], &[digit(deep, 2, 1)]],
+            [h * block, w * block, deep],
+            &oracle::depth_to_space(&input, block),
+        );
+        check(
+            &[
+                &[digit(h / block, 0, block)],
+                &[digit(w / block, 1, block)],
+                &[digit(block, 0, 1), digit(block, 1, 1), digit(c, 2, 1)],
+            ],
+            [h / block, w / block, c * block * block],
+            &oracle::space_to_depth(&input, block),
+        );
+        let turned = axes.map(|axis| [digit(input.shape[axis], axis, 1)]);
+        let shape = axes.map(|axis| input.shape[axis]);
+        check(&turned.each_ref().map(|digits| &digits[..]), shape, &oracle::transpose(&input, axes));
     }
 
     #[test]

@@ -370,6 +370,51 @@ pub fn pad(input: &Map, before: [usize; 3], after: [usize; 3], value: i8) -> Vec
     out
 }
 
+/// DEPTH_TO_SPACE: pixel `(y, x)` of a block is in channels `(y * block + x) * channels` and after.
+pub fn depth_to_space(input: &Map, block: usize) -> Vec<i8> {
+    let [h, w, c] = input.shape;
+    let channels = c / (block * block);
+    let mut out = Vec::new();
+    for y in 0..h * block {
+        for x in 0..w * block {
+            let first = (y % block * block + x % block) * channels;
+            out.extend((first..first + channels).map(|c| input.at(y / block, x / block, c) as i8));
+        }
+    }
+    out
+}
+
+/// SPACE_TO_DEPTH, its inverse.
+pub fn space_to_depth(input: &Map, block: usize) -> Vec<i8> {
+    let [h, w, c] = input.shape;
+    let mut out = Vec::new();
+    for y in 0..h / block {
+        for x in 0..w / block {
+            for pixel in 0..block * block {
+                let (i, j) = (pixel / block, pixel % block);
+                out.extend((0..c).map(|c| input.at(y * block + i, x * block + j, c) as i8));
+            }
+        }
+    }
+    out
+}
+
+/// TRANSPOSE: axis `i` of the output is axis `axes[i]` of the input.
+pub fn transpose(input: &Map, axes: [usize; 3]) -> Vec<i8> {
+    let [h, w, c] = axes.map(|axis| input.shape[axis]);
+    let mut out = Vec::new();
+    for y in 0..h {
+        for x in 0..w {
+            for z in 0..c {
+                let mut at = [0; 3];
+                [y, x, z].into_iter().zip(axes).for_each(|(position, axis)| at[axis] = position);
+                out.push(input.at(at[0], at[1], at[2]) as i8);
+            }
+        }
+    }
+    out
+}
+
 /// RESIZE_NEAREST_NEIGHBOR, position by position as the reference kernel has it.
 pub fn resize_nearest(input: &Map, size: [usize; 2], align_corners: bool, half_pixel_centers: bool) -> Vec<i8> {
     let nearest = |axis: usize, at: usize| {

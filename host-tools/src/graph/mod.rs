@@ -16,6 +16,7 @@ mod preprocess;
 mod rearrange;
 mod recipe;
 mod store;
+mod strided;
 pub mod zoo;
 
 pub use block::{Block, Branch, Head, Norm};
@@ -35,6 +36,7 @@ pub use preprocess::Preprocess;
 pub use rearrange::Rearrange;
 pub use recipe::NetworkRecipe;
 pub use store::{FloatModel, load, save};
+pub use strided::Strided;
 pub(crate) use store::{read, write};
 
 /// A node of a graph: its index in [`Graph::nodes`].

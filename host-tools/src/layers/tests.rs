@@ -12,7 +12,7 @@ use crate::graph::{
     Activation, Block, Builder,
     ConstantFunction::{Add, Mul, Sub, SubFrom},
     Dims, Function, Graph, GraphError, NetworkRecipe, NodeId, Norm, Op, Padding, Params, Preprocess, Rearrange, Shape,
-    Unary, Window,
+    Strided, Unary, Window,
 };
 
 const IMAGES: usize = 3;
@@ -209,6 +209,14 @@ fn elementwise_gradients() {
         let y = net.add_node("down", resized([3, 9], false), &[x])?;
         let z = net.add_node("other", resized([3, 9], true), &[x])?;
         net.concat("both", &[y, z])
+    }));
+    check(&around(shape, |net, x| {
+        let strided = |strided| Op::Rearrange(Rearrange::Strided(strided));
+        let x = net.add_node("up", strided(Strided::DepthToSpace { block: 2, channels_first: false }), &[x])?;
+        let x = net.add_node("down", strided(Strided::SpaceToDepth { block: 3 }), &[x])?;
+        let x = net.add_node("turned", strided(Strided::Transpose([2, 0, 1])), &[x])?;
+        let x = net.conv2d("conv", x, 8, [1, 1], [1, 1], Padding::Same, true)?;
+        net.add_node("shuffled", strided(Strided::DepthToSpace { block: 2, channels_first: true }), &[x])
     }));
     check(&around(shape, |net, x| net.dense("hidden", x, 5, false)));
 }

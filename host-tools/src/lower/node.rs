@@ -62,6 +62,7 @@ impl Lowered {
                 ops::Op::SoftmaxInt16(SoftmaxInt16 { exp: whole(first), reciprocal: whole(second), ..op })
             }
             ops::Op::Piecewise(_) => ops::Op::Piecewise(Piecewise { starts: first, polynomials: second }),
+            ops::Op::Rearrange(op) => ops::Op::Rearrange(ops::Rearrange { digits: first, ..op }),
             // What keeps nothing in flash; the check of an operator that does would not let empty tables pass.
             op => op,
         }
@@ -203,7 +204,9 @@ impl Lowering<'_> {
             Op::Function(function) => self.function(function),
             Op::Reshape(_) => plain(ops::Op::Reshape(Reshape)),
             Op::Rearrange(rearrange) => {
-                plain(rearrange.lowered(|number| elements::of(number, output.quant, output.dtype)))
+                let element = |number| elements::of(number, output.quant, output.dtype);
+                let (op, flash) = rearrange.lowered(input.shape, element);
+                Ok(Lowered { op, flash: [flash, Vec::new()] })
             }
         }
     }

@@ -7,7 +7,7 @@ use kinglet::ops::{Curve, ResizeNearest};
 use kinglet::{Activation, ChannelOrder, DType, Model, Padding, QuantParams, Rounding, Shape, Window};
 use kinglet_tools::export;
 use kinglet_tools::files::IntArray;
-use kinglet_tools::graph::{ConstantFunction, Op, Rearrange, Stored, StoredConstant, StoredFunction, StoredWeights};
+use kinglet_tools::graph::{ConstantFunction, Op, Rearrange, Stored, StoredConstant, StoredFunction, StoredWeights, Strided};
 use kinglet_tools::network::{Network, Node, Pixels, TensorId, TensorInfo};
 use kinglet_tools::simulate::{self, Images};
 use ndarray::Array4;
@@ -147,8 +147,13 @@ pub fn small_network() -> Network {
     let resize = ResizeNearest { size: [7, 3], align_corners: true, half_pixel_centers: false };
     let resized = Op::Rearrange(Rearrange::ResizeNearest(resize));
     let resized = b.node("resized", resized, &[padded], Shape::new(7, 3, 18), q);
-    let len = b.shape(resized).len();
-    let flat = b.node("flat", Op::Reshape(Shape::vector(len)), &[resized], Shape::vector(len), q);
+    let strided = |strided| Op::Rearrange(Rearrange::Strided(strided));
+    let turned = b.node("turned", strided(Strided::Transpose([1, 2, 0])), &[resized], Shape::new(3, 18, 7), q);
+    let down = b.node("down", strided(Strided::SpaceToDepth { block: 3 }), &[turned], Shape::new(1, 6, 63), q);
+    let up = Strided::DepthToSpace { block: 3, channels_first: false };
+    let up = b.node("up", strided(up), &[down], Shape::new(3, 18, 7), q);
+    let len = b.shape(up).len();
+    let flat = b.node("flat", Op::Reshape(Shape::vector(len)), &[up], Shape::vector(len), q);
     let weights =
         StoredWeights::Int8 { weights: numbers(len * 5, 1), scales: vec![0.003], bias: vec![100, -200, 300, 0, 7] };
     let dense = b.node("dense", Op::Dense(weights), &[flat], Shape::vector(5), quant(0.2, 12));

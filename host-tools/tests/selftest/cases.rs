@@ -3,7 +3,7 @@
 use kinglet::ops::{Curve, ResizeNearest};
 use kinglet::{Activation, DType, Padding, QuantParams, Rounding, Shape, Window};
 use kinglet_tools::graph::{
-    ConstantFunction, Function, Op, Rearrange, Stored, StoredConstant, StoredFunction, StoredWeights, Unary,
+    ConstantFunction, Function, Op, Rearrange, Stored, StoredConstant, StoredFunction, StoredWeights, Strided, Unary,
 };
 use kinglet_tools::network::{Network, Node, TensorInfo};
 use kinglet_tools::quantize::pieces;
@@ -201,7 +201,7 @@ pub fn networks() -> Vec<Network> {
 /// What int16 has as int8 has it: one of each, for small boards have little flash.
 fn narrow() -> Vec<Network> {
     use Padding::Same;
-    const OTHERS: [&str; 13] = [
+    const OTHERS: [&str; 14] = [
         "dense, per channel",
         "dense, one scale, single rounding",
         "max pool 2x2",
@@ -213,6 +213,7 @@ fn narrow() -> Vec<Network> {
         "softmax",
         "pad",
         "resize nearest",
+        "depth to space",
         "a constant added",
         "subtracted from a constant",
     ];
@@ -384,6 +385,10 @@ fn one_step() -> Vec<Network> {
             let map = b.conv(0, 4, (1, 1, Padding::Valid), false);
             let quant = b.network.tensors[map].quant;
             b.node(Op::Reshape(Shape::vector(24)), &[map], Shape::vector(24), quant, Rounding::Double)
+        }),
+        built("depth to space", [3, 4, 12], |b| {
+            let op = Op::Rearrange(Rearrange::Strided(Strided::DepthToSpace { block: 2, channels_first: false }));
+            b.node(op, &[0], Shape::new(6, 8, 3), INPUT, Rounding::Double)
         }),
         built("resize nearest", [4, 3, 5], |b| {
             let resize = ResizeNearest { size: [8, 5], align_corners: false, half_pixel_centers: true };

@@ -1,12 +1,12 @@
 //! Operators that only move elements: concatenation, parts, padding, and other shapes.
 
-use kinglet::Shape;
 use kinglet::ops::ResizeNearest;
+use kinglet::{Shape, Window};
 
 use super::context::{Activation, Context, Value, attribute, float, from_end, int, ints, shape};
 use super::proto::NodeProto;
 use super::tensor::Constant;
-use crate::graph::Rearrange;
+use crate::graph::{Rearrange, Strided};
 use crate::import::mirror::Mirror;
 use crate::import::problem::{Refusal, refuse};
 use crate::import::source::Operator;
@@ -109,14 +109,55 @@ impl<'m> Context<'m> {
         let turned = match (permutation, input.channels_last, input.dims.len()) {
             ([0, 3, 1, 2], true, _) | ([0, 2, 1], true, 3) => false,
             ([0, 2, 3, 1], false, 4) | ([0, 2, 1], false, 3) => true,
-            _ => {
-                return refuse(
-                    format!("the permutation {permutation:?}"),
-                    "only changes between channels-first and channels-last are supported",
-                );
-            }
+            _ => return self.turn(node, permutation, input),
         };
         self.set_map(node, input.node, &Activation { channels_last: turned, ..input });
+        Ok(())
+    }
+
+    /// A transposition that moves elements in our order, too.
+    fn turn(&mut self, node: &'m NodeProto, permutation: &[i64], input: Activation) -> Result<(), Refusal> {
+        // Our axis of each of the file's but the batch.
+        let ours: &[u32] = match (input.dims.len(), input.channels_last) {
+            (4, true) => &[0, 1, 2],
+            (4, false) => &[2, 0, 1],
+            (3, true) => &[1, 2],
+            (3, false) => &[2, 1],
+            _ => &[],
+        };
+        let mut sorted = permutation.to_vec();
+        sorted.sort_unstable();
+        let whole = sorted.iter().copied().eq(0..=ours.len() as i64) && permutation.first() == Some(&0);
+        if !whole || ours.is_empty() || input.flattened.is_some() {
+            return refuse(
+                format!("the permutation {permutation:?} of {:?}", input.dims),
+                "only height, width and channels of one image can change places",
+            );
+        }
+        let mut axes = [0, 1, 2];
+        for (to, &from) in permutation.iter().skip(1).enumerate() {
+            axes[ours[to] as usize] = ours[from as usize - 1];
+        }
+        let op = Operator::Rearrange(Rearrange::Strided(Strided::Transpose(axes)));
+        let id = self.lower(op, &[input.node])?;
+        self.set_map(node, id, &input);
+        Ok(())
+    }
+
+    /// DepthToSpace and SpaceToDepth.
+    pub(super) fn blocks(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
+        let input = self.map(node, 0)?;
+        let block = match u32::try_from(int(node, "blocksize", 0)) {
+            Ok(block) if (1..=Window::MAX_EXTENT).contains(&block) => block,
+            _ => return refuse("its blocks have no size", "the file contradicts itself"),
+        };
+        let strided = if node.op_type == "SpaceToDepth" {
+            Strided::SpaceToDepth { block }
+        } else {
+            Strided::DepthToSpace { block, channels_first: text(node, "mode", "DCR") == "CRD" }
+        };
+        let id = self.lower(Operator::Rearrange(Rearrange::Strided(strided)), &[input.node])?;
+        self.set_map(node, id, &input);
         Ok(())
     }
 

@@ -55,6 +55,7 @@ impl<'m> Context<'m> {
             "If" => self.branch(node),
             "Expand" => self.expand(node),
             "Resize" | "Upsample" => self.resize(node),
+            "DepthToSpace" | "SpaceToDepth" => self.blocks(node),
             "QuantizeLinear" => self.quantize(node),
             "DequantizeLinear" => self.dequantize(node),
             other => refuse("the operator is not supported", hint(other)),
@@ -229,7 +230,7 @@ pub(super) fn pair(node: &NodeProto, attribute: &str) -> Result<[u32; 2], Refusa
 fn hint(operator: &str) -> &'static str {
     match operator {
         "ArgMax" | "TopK" => "take it out of the model and use kinglet's top-k on the output",
-        "ConvTranspose" | "DepthToSpace" => "kinglet runs classifiers: up-sampling is not supported",
+        "ConvTranspose" => "kinglet runs classifiers: up-sampling is not supported",
         "QLinearConv" | "QLinearMatMul" | "QLinearAdd" | "ConvInteger" | "MatMulInteger" | "DynamicQuantizeLinear" => {
             "quantize the model in QDQ format"
         }

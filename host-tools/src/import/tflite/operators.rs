@@ -7,7 +7,7 @@ use super::constants::four;
 use super::names as op;
 use super::read::{Reader, State, shape};
 use super::schema::{Model, Operator, Type};
-use crate::graph::{Binary, Function, Rearrange, Unary};
+use crate::graph::{Binary, Function, Rearrange, Strided, Unary};
 use crate::import::mirror::Mirror;
 use crate::import::problem::{Refusal, refuse};
 use crate::import::source::{Curve, FileNode, List, Operand, Operator as Neutral, Part, Pool, Reduction};
@@ -70,6 +70,17 @@ impl Reader<'_, '_> {
                 Ok(())
             }
             op::BATCH_TO_SPACE_ND => self.batch_to_space(o),
+            op::DEPTH_TO_SPACE | op::SPACE_TO_DEPTH => {
+                let (input, Some(options)) = (self.operand(o, 0)?, o.options) else {
+                    return refuse("its options are missing", "");
+                };
+                let block = extent(options.i32(0, 0).map_err(damaged)?, "a block")?;
+                let strided = match o.code {
+                    op::SPACE_TO_DEPTH => Strided::SpaceToDepth { block },
+                    _ => Strided::DepthToSpace { block, channels_first: false },
+                };
+                self.lower(o, Neutral::Rearrange(Rearrange::Strided(strided)), &[input])
+            }
             op::RESIZE_NEAREST_NEIGHBOR => {
                 let (input, resize) = (self.operand(o, 0)?, resize_nearest(self.model, o)?);
                 self.lower(o, Neutral::Rearrange(resize), &[input])
@@ -335,7 +346,18 @@ impl Reader<'_, '_> {
             self.draft.note("the input is taken as height x width x channels: its transposition was dropped");
             return self.set(o, 0, id);
         }
-        refuse(format!("a permutation {permutation:?} that moves elements"), "export the model channels-last (NHWC)")
+        // Height, width and channels are the last of the dimensions.
+        let (rank, mut axes) = (dims.len(), [0, 1, 2]);
+        let mut sorted = permutation.clone();
+        sorted.sort_unstable();
+        if !(3..=4).contains(&rank) || permutation[0] != 0 || !sorted.iter().copied().eq(0..rank as i64) {
+            return refuse(format!("a permutation {permutation:?} of {dims:?}"), "only one image at a time is supported");
+        }
+        for (to, &from) in permutation.iter().enumerate().skip(1) {
+            axes[to + 3 - rank] = (from as usize + 3 - rank) as u32;
+        }
+        let input = self.operand(o, 0)?;
+        self.lower(o, Neutral::Rearrange(Rearrange::Strided(Strided::Transpose(axes))), &[input])
     }
 
     /// SPLIT and SPLIT_V: each of the operator's outputs is a part of its input.
@@ -627,7 +649,7 @@ fn unsupported<T>(o: &Operator<'_>) -> Result<T, Refusal> {
 pub(super) fn hint(code: i32) -> &'static str {
     match code {
         56 | 79 | 48 => "take it out of the model and use kinglet's top-k on the output",
-        67 | 5 | 23 => "kinglet runs classifiers: up-sampling is not supported",
+        67 | 23 => "kinglet runs classifiers: up-sampling is not supported",
         code if is_recurrent(code) => "kinglet runs convolutional networks: neither recurrent ones nor attention",
         op::SPACE_TO_BATCH_ND | op::BATCH_TO_SPACE_ND => "only around a convolution, which they make a dilated one",
         op::LOG_SOFTMAX => "take it out of the model: the order of classes stays the same",

@@ -11,7 +11,7 @@ use thiserror::Error;
 use super::extras::Extras;
 use super::file::{File, FileOperator, FileTensor, element};
 use super::names as op;
-use crate::graph::{Channels, ConstantFunction, Op, Rearrange, Stored, StoredConstant, StoredFunction, StoredWeights};
+use crate::graph::{Channels, ConstantFunction, Op, Rearrange, Stored, StoredConstant, StoredFunction, StoredWeights, Strided};
 use crate::import::flat_write::Value;
 use crate::network::{Network, Node, TensorId, TensorInfo};
 use crate::quantize::lookup;
@@ -262,6 +262,25 @@ impl Writer<'_> {
                 let options = [resize.align_corners, resize.half_pixel_centers].map(Value::bool);
                 let options = (74, (0..).zip(options).collect());
                 self.operator(op::RESIZE_NEAREST_NEIGHBOR, 3, vec![input, size], output, options);
+            }
+            Op::Rearrange(Rearrange::Strided(strided)) => {
+                let input = self.image(first);
+                let (code, options, inputs) = match *strided {
+                    Strided::DepthToSpace { block, channels_first: false } => {
+                        (op::DEPTH_TO_SPACE, (94, vec![(0, Value::I32(block as i32))]), vec![input])
+                    }
+                    Strided::SpaceToDepth { block } => {
+                        (op::SPACE_TO_DEPTH, (19, vec![(0, Value::I32(block as i32))]), vec![input])
+                    }
+                    Strided::DepthToSpace { .. } => return Err("its pixels are in an order of ONNX's".into()),
+                    Strided::Transpose([y, x, c]) => {
+                        let axes = [0, y + 1, x + 1, c + 1].map(|axis| axis as i32);
+                        let axes = self.integers(format!("{}/axes", node.name), vec![4], &axes);
+                        (op::TRANSPOSE, (26, vec![]), vec![input, axes])
+                    }
+                };
+                let output = self.result(node, true);
+                self.operator(code, 2, inputs, output, options);
             }
             Op::Rearrange(Rearrange::Pad { before, after, value }) => {
                 let input = self.image(first);
