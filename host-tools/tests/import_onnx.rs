@@ -298,8 +298,8 @@ fn elements_change_places_as_the_file_says() {
         }
         out
     };
-    let turned = whole("Transpose", &[ints("perm", &[0, 3, 1, 2])]);
-    assert_eq!(turned, expected([6, 8, 4], &|[c, h, w]| [h, w, c]));
+    let turned = whole("Transpose", &[ints("perm", &[0, 2, 1, 3])]);
+    assert_eq!(turned, expected([4, 8, 6], &|[c, h, w]| [h, c, w]));
     let swapped = whole("Transpose", &[ints("perm", &[0, 1, 3, 2])]);
     assert_eq!(swapped, expected([8, 6, 4], &|[c, h, w]| [c, w, h]));
     let deep = whole("SpaceToDepth", &[int("blocksize", 2)]);
@@ -309,6 +309,53 @@ fn elements_change_places_as_the_file_says() {
     assert_eq!(pixels, expected([2, 8, 12], &|[c, h, w]| [block(h, w) * 2 + c, h / 2, w / 2]));
     let pixels = whole("DepthToSpace", &[int("blocksize", 2), string("mode", "CRD")]);
     assert_eq!(pixels, expected([2, 8, 12], &|[c, h, w]| [c * 4 + block(h, w), h / 2, w / 2]));
+}
+
+#[test]
+fn transposed_convolutions_are_what_their_definition_says() {
+    let [ci, co, h, w] = [3usize, 2, 5, 4];
+    let x = noise(2 * h * w * ci);
+    for (kernel, stride, pads, more) in [
+        ([2, 2], [2, 2], [0, 0, 0, 0], [0, 0]),
+        ([4, 4], [2, 2], [1, 1, 1, 1], [0, 0]),
+        ([3, 3], [2, 2], [1, 1, 1, 1], [1, 1]),
+        ([3, 5], [1, 3], [1, 0, 0, 2], [0, 1]),
+        ([2, 1], [3, 2], [0, 0, 0, 0], [0, 1]),
+        ([5, 3], [2, 1], [3, 2, 4, 0], [1, 0]),
+    ] {
+        let dims = [ci as i64, co as i64, kernel[0] as i64, kernel[1] as i64];
+        let weights: Vec<f32> = (0..ci * co * kernel[0] * kernel[1]).map(|i| (i * 37 % 29) as f32 / 29.0 - 0.4).collect();
+        let list = |values: &[usize]| values.iter().map(|&v| v as i64).collect::<Vec<_>>();
+        let attributes = [
+            ints("strides", &list(&stride)),
+            ints("pads", &list(&pads)),
+            ints("output_padding", &list(&more)),
+        ];
+        let parts = [
+            initializer(&given("w", &dims, &weights)),
+            initializer(&given("b", &[2], &[0.5, -0.25])),
+            node("ConvTranspose", &["x", "w", "b"], &["y"], &attributes),
+        ];
+        let found = outputs(&model(13, &[1, ci as i64, h as i64, w as i64], &parts));
+        let size = [0, 1].map(|a| ([h, w][a] - 1) * stride[a] + kernel[a] + more[a] - pads[a] - pads[a + 2]);
+        let mut expected = vec![0.0f32; 2 * size[0] * size[1] * co];
+        expected.iter_mut().enumerate().for_each(|(at, y)| *y = [0.5, -0.25][at % co]);
+        // Every element of the input adds to what lies under the filter around it.
+        for (at, x) in x.iter().enumerate() {
+            let (image, y, column, c) = (at / (h * w * ci), at / (w * ci) % h, at / ci % w, at % ci);
+            for (i, j, out) in (0..kernel[0]).flat_map(|i| (0..kernel[1]).flat_map(move |j| (0..co).map(move |o| (i, j, o)))) {
+                let place = [(y * stride[0] + i).checked_sub(pads[0]), (column * stride[1] + j).checked_sub(pads[1])];
+                if let [Some(to_y), Some(to_x)] = place
+                    && to_y < size[0]
+                    && to_x < size[1]
+                {
+                    let weight = weights[((c * co + out) * kernel[0] + i) * kernel[1] + j];
+                    expected[((image * size[0] + to_y) * size[1] + to_x) * co + out] += x * weight;
+                }
+            }
+        }
+        agree(&found, &expected);
+    }
 }
 
 #[test]

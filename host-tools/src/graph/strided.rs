@@ -6,10 +6,10 @@ use kinglet::ops::{self, Digit};
 /// Which order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strided {
-    /// Channels to blocks of `block x block` pixels.
+    /// Channels to blocks of pixels.
     DepthToSpace {
         /// Height and width of a block.
-        block: u32,
+        block: [u32; 2],
         /// Whether the pixels of a channel of the output are side by side in the input, and not the channels of a pixel.
         channels_first: bool,
     },
@@ -37,11 +37,12 @@ impl Strided {
         let digit = |extent, axis, stride| Digit { extent, axis, stride };
         match self {
             Strided::DepthToSpace { block, channels_first } => {
-                let deep = divided(c, block.saturating_mul(block));
-                let (pixel, channel) = if channels_first { (1, block * block) } else { (deep, 1) };
+                let [rows, columns] = block;
+                let deep = divided(c, rows.saturating_mul(columns));
+                let (pixel, channel) = if channels_first { (1, rows * columns) } else { (deep, 1) };
                 [
-                    vec![digit(h, 0, 1), digit(block, 2, block * pixel)],
-                    vec![digit(w, 1, 1), digit(block, 2, pixel)],
+                    vec![digit(h, 0, 1), digit(rows, 2, columns * pixel)],
+                    vec![digit(w, 1, 1), digit(columns, 2, pixel)],
                     vec![digit(deep, 2, channel)],
                 ]
             }

@@ -180,6 +180,17 @@ impl Curve {
     }
 }
 
+/// A transposed convolution, pairs as `[vertical, horizontal]`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Transposed {
+    pub(super) kernel: [u32; 2],
+    pub(super) stride: [u32; 2],
+    /// What is cut off the output before its first row and column.
+    pub(super) before: [u32; 2],
+    /// Rows and columns of the output.
+    pub(super) size: [u32; 2],
+}
+
 /// What is computed of all numbers that are reduced to one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reduction {
@@ -208,6 +219,8 @@ pub(super) enum Operator {
     Conv { window: Window, dilation: [u32; 2], groups: u32, filter: Filter },
     /// Convolution of each channel by itself; weights `[kernel row][kernel column][out]`.
     Depthwise { window: Window, dilation: [u32; 2], filter: Filter },
+    /// Transposed convolution; weights `[out][kernel row][kernel column][in]`.
+    TransposedConv { transposed: Transposed, filter: Filter },
     /// Weights `[out][in]`, over all elements, or over the channels of each pixel if there are as many.
     Dense { inputs: u32, filter: Filter },
     /// Batch normalization.

@@ -212,11 +212,11 @@ fn elementwise_gradients() {
     }));
     check(&around(shape, |net, x| {
         let strided = |strided| Op::Rearrange(Rearrange::Strided(strided));
-        let x = net.add_node("up", strided(Strided::DepthToSpace { block: 2, channels_first: false }), &[x])?;
+        let x = net.add_node("up", strided(Strided::DepthToSpace { block: [2; 2], channels_first: false }), &[x])?;
         let x = net.add_node("down", strided(Strided::SpaceToDepth { block: 3 }), &[x])?;
         let x = net.add_node("turned", strided(Strided::Transpose([2, 0, 1])), &[x])?;
         let x = net.conv2d("conv", x, 8, [1, 1], [1, 1], Padding::Same, true)?;
-        net.add_node("shuffled", strided(Strided::DepthToSpace { block: 2, channels_first: true }), &[x])
+        net.add_node("shuffled", strided(Strided::DepthToSpace { block: [2; 2], channels_first: true }), &[x])
     }));
     check(&around(shape, |net, x| net.dense("hidden", x, 5, false)));
 }

@@ -150,7 +150,7 @@ pub fn small_network() -> Network {
     let strided = |strided| Op::Rearrange(Rearrange::Strided(strided));
     let turned = b.node("turned", strided(Strided::Transpose([1, 2, 0])), &[resized], Shape::new(3, 18, 7), q);
     let down = b.node("down", strided(Strided::SpaceToDepth { block: 3 }), &[turned], Shape::new(1, 6, 63), q);
-    let up = Strided::DepthToSpace { block: 3, channels_first: false };
+    let up = Strided::DepthToSpace { block: [3; 2], channels_first: false };
     let up = b.node("up", strided(up), &[down], Shape::new(3, 18, 7), q);
     let len = b.shape(up).len();
     let flat = b.node("flat", Op::Reshape(Shape::vector(len)), &[up], Shape::vector(len), q);

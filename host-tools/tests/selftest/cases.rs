@@ -387,7 +387,7 @@ fn one_step() -> Vec<Network> {
             b.node(Op::Reshape(Shape::vector(24)), &[map], Shape::vector(24), quant, Rounding::Double)
         }),
         built("depth to space", [3, 4, 12], |b| {
-            let op = Op::Rearrange(Rearrange::Strided(Strided::DepthToSpace { block: 2, channels_first: false }));
+            let op = Op::Rearrange(Rearrange::Strided(Strided::DepthToSpace { block: [2; 2], channels_first: false }));
             b.node(op, &[0], Shape::new(6, 8, 3), INPUT, Rounding::Double)
         }),
         built("resize nearest", [4, 3, 5], |b| {

@@ -17,6 +17,7 @@ mod dense;
 mod function;
 mod moves;
 mod pools;
+mod transposed;
 mod windows;
 
 use kinglet::ops::{Softmax, SoftmaxInt16};
@@ -45,6 +46,7 @@ impl Draft {
             Operator::Conv { window, dilation, groups, filter } => {
                 self.conv(input, window, dilation, groups, filter, output)
             }
+            Operator::TransposedConv { transposed, filter } => self.transposed(input, transposed, filter, output),
             Operator::Depthwise { window, dilation, filter } => self.depthwise(input, window, dilation, filter, output),
             Operator::Dense { inputs, filter } => self.dense(input, inputs, filter, output),
             Operator::Norm(norm) => self.norm(input, norm),

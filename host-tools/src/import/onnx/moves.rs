@@ -154,7 +154,7 @@ impl<'m> Context<'m> {
         let strided = if node.op_type == "SpaceToDepth" {
             Strided::SpaceToDepth { block }
         } else {
-            Strided::DepthToSpace { block, channels_first: text(node, "mode", "DCR") == "CRD" }
+            Strided::DepthToSpace { block: [block; 2], channels_first: text(node, "mode", "DCR") == "CRD" }
         };
         let id = self.lower(Operator::Rearrange(Rearrange::Strided(strided)), &[input.node])?;
         self.set_map(node, id, &input);
@@ -381,7 +381,7 @@ impl<'m> Context<'m> {
 }
 
 /// A text attribute.
-fn text<'n>(node: &'n NodeProto, name: &str, default: &'n str) -> &'n str {
+pub(super) fn text<'n>(node: &'n NodeProto, name: &str, default: &'n str) -> &'n str {
     attribute(node, name).and_then(|attribute| std::str::from_utf8(&attribute.s).ok()).unwrap_or(default)
 }
 

@@ -23,6 +23,7 @@ impl<'m> Context<'m> {
         }
         match node.op_type.as_str() {
             "Conv" => self.conv(node),
+            "ConvTranspose" => self.conv_transpose(node),
             "BatchNormalization" => self.batch_norm(node),
             "PRelu" => self.prelu(node),
             "Add" | "Sum" => self.arithmetic(node, Binary::Add),
@@ -230,7 +231,6 @@ pub(super) fn pair(node: &NodeProto, attribute: &str) -> Result<[u32; 2], Refusa
 fn hint(operator: &str) -> &'static str {
     match operator {
         "ArgMax" | "TopK" => "take it out of the model and use kinglet's top-k on the output",
-        "ConvTranspose" => "kinglet runs classifiers: up-sampling is not supported",
         "QLinearConv" | "QLinearMatMul" | "QLinearAdd" | "ConvInteger" | "MatMulInteger" | "DynamicQuantizeLinear" => {
             "quantize the model in QDQ format"
         }

@@ -3,10 +3,11 @@
 use kinglet::{Padding, Shape, Window};
 
 use super::context::{Activation, Context, attribute, from_end, int, ints};
+use super::moves::text;
 use super::ops::pair;
 use super::proto::NodeProto;
 use crate::import::problem::{Refusal, refuse};
-use crate::import::source::{Bias, Filter, Operator, Pool, Reduction};
+use crate::import::source::{Bias, Filter, Operator, Pool, Reduction, Transposed};
 
 impl<'m> Context<'m> {
     pub(super) fn conv(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
@@ -50,6 +51,51 @@ impl<'m> Context<'m> {
         } else {
             Operator::Conv { window, dilation, groups: groups as u32, filter }
         };
+        let id = self.lower(operator, &[input.node])?;
+        self.set_map(node, id, &input);
+        Ok(())
+    }
+
+    pub(super) fn conv_transpose(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
+        let (input, weights) = (self.map(node, 0)?, self.constant(node, 1)?);
+        let Shape { h, w, c } = self.shape(&input);
+        let (inner, out, kernel, order): (_, _, _, &[i64]) = match weights.dims[..] {
+            [inner, out, kh, kw] if input.dims.len() == 4 => (inner, out, [kh, kw], &[1, 2, 3, 0]),
+            [inner, out, kw] if input.dims.len() == 3 => (inner, out, [1, kw], &[1, 2, 0]),
+            _ => return refuse(format!("weights of dimensions {:?}", weights.dims), ""),
+        };
+        let plain = int(node, "group", 1) == 1 && pair(node, "dilations")? == [1, 1];
+        let automatic = !matches!(text(node, "auto_pad", "NOTSET"), "NOTSET" | "VALID");
+        if !plain || automatic || ints(node, "output_shape").is_some() {
+            return refuse("groups, dilation, or an output of a given shape", "give its padding, and one group");
+        }
+        let kernel = kernel.map(|extent| extent as u32);
+        if inner != c as usize || kernel.iter().any(|extent| !(1..=Window::MAX_EXTENT).contains(extent)) {
+            return refuse(format!("weights of dimensions {:?} for {c} channels", weights.dims), "");
+        }
+        let stride = pair(node, "strides")?;
+        let list = |name, len| match ints(node, name) {
+            Some(list) if list.len() == len || 2 * list.len() == len => Ok(list.to_vec()),
+            None => Ok(vec![0; len]),
+            Some(list) => refuse(format!("{name} of {list:?}"), ""),
+        };
+        let (pads, more) = (list("pads", 4)?, list("output_padding", 2)?);
+        // Of maps of one row there is only the second axis.
+        let [missing, axes] = if input.dims.len() == 3 { [1, 1] } else { [0, 2] };
+        let mut transposed = Transposed { kernel, stride, before: [0; 2], size: [1; 2] };
+        for axis in missing..2 {
+            let of = |list: &[i64], at: usize| list.get(at).copied().unwrap_or_default();
+            let [before, after] = [of(&pads, axis - missing), of(&pads, axes + axis - missing)];
+            let whole = i64::from([h, w][axis] - 1) * i64::from(stride[axis]) + i64::from(kernel[axis]);
+            let size = whole + of(&more, axis - missing) - before - after;
+            let (Ok(before), Ok(size @ 1..=Shape::MAX_DIM)) = (u32::try_from(before), u32::try_from(size)) else {
+                return refuse("padding that leaves nothing, or is negative", "");
+            };
+            (transposed.before[axis], transposed.size[axis]) = (before, size);
+        }
+        let bias = Bias::Reals(self.bias(node, 2, out)?);
+        let weights = self.weights(node, out, |weights| weights.transposed(Some(order)))?;
+        let operator = Operator::TransposedConv { transposed, filter: Filter { weights, bias } };
         let id = self.lower(operator, &[input.node])?;
         self.set_map(node, id, &input);
         Ok(())

@@ -25,25 +25,32 @@ impl<'b> Reader<'_, 'b> {
     }
 
     /// Inputs 1 and 2: weights for `channels` outputs, which are dimension `axis`, and biases.
-    pub(super) fn filter(&mut self, o: &Operator<'_>, channels: u32, axis: i32, wide: bool) -> Result<Filter, Refusal> {
+    pub(super) fn filter(
+        &mut self,
+        o: &Operator<'_>,
+        bias: usize,
+        channels: u32,
+        axis: i32,
+        wide: bool,
+    ) -> Result<Filter, Refusal> {
         let (index, data) = self.constant(o, 1, "filter")?;
         let tensor = &self.model.tensors[index];
         let weights =
             if self.is_float { Numbers::Reals(reals(tensor, data)?) } else { integers(tensor, data, channels, axis)? };
-        Ok(Filter { weights, bias: self.bias(o, channels, wide)? })
+        Ok(Filter { weights, bias: self.bias(o, bias, channels, wide)? })
     }
 
     /// The bias, zeros if there is none. That of int16 activations (`wide`) may have 64 bits.
-    fn bias(&mut self, o: &Operator<'_>, channels: u32, wide: bool) -> Result<Bias, Refusal> {
+    fn bias(&mut self, o: &Operator<'_>, at: usize, channels: u32, wide: bool) -> Result<Bias, Refusal> {
         let channels = channels as usize;
         self.draft.spend(channels.saturating_mul(8))?;
-        if o.input(2).is_none() {
+        if o.input(at).is_none() {
             return Ok(match self.is_float {
                 true => Bias::Reals(vec![0.0; channels]),
                 false => Bias::Integers(vec![0; channels], true),
             });
         }
-        let (index, data) = self.constant(o, 2, "bias")?;
+        let (index, data) = self.constant(o, at, "bias")?;
         let tensor = &self.model.tensors[index];
         match tensor.dtype {
             _ if self.is_float => {

@@ -43,6 +43,7 @@ pub(crate) const MINIMUM: i32 = 57;
 pub(crate) const NEG: i32 = 59;
 pub(crate) const PADV2: i32 = 60;
 pub(crate) const SLICE: i32 = 65;
+pub(crate) const TRANSPOSE_CONV: i32 = 67;
 pub(crate) const EXPAND_DIMS: i32 = 70;
 pub(crate) const LOG: i32 = 73;
 pub(crate) const SUM: i32 = 74;

@@ -10,7 +10,7 @@ use super::schema::{Model, Operator, Type};
 use crate::graph::{Binary, Function, Rearrange, Strided, Unary};
 use crate::import::mirror::Mirror;
 use crate::import::problem::{Refusal, refuse};
-use crate::import::source::{Curve, FileNode, List, Operand, Operator as Neutral, Part, Pool, Reduction};
+use crate::import::source::{Curve, FileNode, List, Operand, Operator as Neutral, Part, Pool, Reduction, Transposed};
 
 impl Reader<'_, '_> {
     /// Reads one operator, and has it lowered.
@@ -33,6 +33,7 @@ impl Reader<'_, '_> {
         match o.code {
             op::CONV_2D => self.conv(o, false),
             op::DEPTHWISE_CONV_2D => self.conv(o, true),
+            op::TRANSPOSE_CONV => self.transpose_conv(o),
             op::FULLY_CONNECTED => self.dense(o),
             op::MAX_POOL_2D => self.pool(o, Pool::Max),
             op::AVERAGE_POOL_2D => self.pool(o, Pool::Average),
@@ -77,7 +78,7 @@ impl Reader<'_, '_> {
                 let block = extent(options.i32(0, 0).map_err(damaged)?, "a block")?;
                 let strided = match o.code {
                     op::SPACE_TO_DEPTH => Strided::SpaceToDepth { block },
-                    _ => Strided::DepthToSpace { block, channels_first: false },
+                    _ => Strided::DepthToSpace { block: [block; 2], channels_first: false },
                 };
                 self.lower(o, Neutral::Rearrange(Rearrange::Strided(strided)), &[input])
             }
@@ -117,7 +118,7 @@ impl Reader<'_, '_> {
             return refuse(format!("a filter of {last_dim} channels for {}", from.c), "the file contradicts itself");
         }
         let wide = self.draft.elements(input).is_some_and(|elements| elements.dtype == kinglet::DType::I16);
-        let filter = self.filter(o, channels, axis, wide)?;
+        let filter = self.filter(o, 2, channels, axis, wide)?;
         let kernel = [(kh - 1) * dilation[0] + 1, (kw - 1) * dilation[1] + 1];
         let window = Window::new(kernel, stride, padding, [from.h, from.w]);
         let operator = if depthwise {
@@ -133,6 +134,36 @@ impl Reader<'_, '_> {
             }
             _ => self.lower_node(o, node),
         }
+    }
+
+    fn transpose_conv(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
+        let Some(options) = o.options else { return refuse("its options are missing", "") };
+        let field = |at| options.i32(at, 0).map_err(damaged);
+        let padding = padding(options.i8(0, 0).map_err(damaged)?)?;
+        let stride = [extent(field(2)?, "vertical stride")?, extent(field(1)?, "horizontal stride")?];
+        let activation = activation(options.i8(3, 0).map_err(damaged)?)?;
+        let Some(filter) = o.input(1) else { return refuse("its filter is missing", "") };
+        let [channels, kh, kw, inner] = four(&self.model.tensors[filter])?;
+        let (input, to) = (self.operand(o, 2)?, self.shape(o)?);
+        let from = self.draft.shape(input);
+        if inner != from.c || channels != to.c {
+            return refuse(format!("a filter of {channels} x {inner} channels"), "the file contradicts itself");
+        }
+        let (kernel, size) = ([kh, kw], [to.h, to.w]);
+        // The padding of the convolution from the output to the input.
+        let before = match padding {
+            Padding::Valid => [0; 2],
+            Padding::Same => [0, 1].map(|axis| {
+                let whole = ([from.h, from.w][axis] - 1).saturating_mul(stride[axis]).saturating_add(kernel[axis]);
+                whole.saturating_sub(size[axis]) / 2
+            }),
+        };
+        let wide = self.draft.elements(input).is_some_and(|elements| elements.dtype == kinglet::DType::I16);
+        let filter = self.filter(o, 3, channels, 0, wide)?;
+        let transposed = Transposed { kernel, stride, before, size };
+        let node =
+            FileNode::new(Neutral::TransposedConv { transposed, filter }, &[input], self.output(o, activation)?);
+        self.lower_node(o, node)
     }
 
     /// Behind a convolution of blocks; its window then has what was added around the map and was not cut off again.
@@ -174,7 +205,7 @@ impl Reader<'_, '_> {
             return refuse("weights of a negative extent", "");
         };
         let wide = self.draft.elements(input).is_some_and(|elements| elements.dtype == kinglet::DType::I16);
-        let filter = self.filter(o, outputs, 0, wide)?;
+        let filter = self.filter(o, 2, outputs, 0, wide)?;
         self.lower_node(o, FileNode::new(Neutral::Dense { inputs, filter }, &[input], output))
     }
 
@@ -350,8 +381,11 @@ impl Reader<'_, '_> {
         let (rank, mut axes) = (dims.len(), [0, 1, 2]);
         let mut sorted = permutation.clone();
         sorted.sort_unstable();
-        if !(3..=4).contains(&rank) || permutation[0] != 0 || !sorted.iter().copied().eq(0..rank as i64) {
-            return refuse(format!("a permutation {permutation:?} of {dims:?}"), "only one image at a time is supported");
+        if !(3..=4).contains(&rank) || permutation.first() != Some(&0) || !sorted.iter().copied().eq(0..rank as i64) {
+            return refuse(
+                format!("a permutation {permutation:?} of {dims:?}"),
+                "only one image at a time is supported",
+            );
         }
         for (to, &from) in permutation.iter().enumerate().skip(1) {
             axes[to + 3 - rank] = (from as usize + 3 - rank) as u32;
@@ -649,7 +683,7 @@ fn unsupported<T>(o: &Operator<'_>) -> Result<T, Refusal> {
 pub(super) fn hint(code: i32) -> &'static str {
     match code {
         56 | 79 | 48 => "take it out of the model and use kinglet's top-k on the output",
-        67 | 23 => "kinglet runs classifiers: up-sampling is not supported",
+        23 => "kinglet runs classifiers: up-sampling is not supported",
         code if is_recurrent(code) => "kinglet runs convolutional networks: neither recurrent ones nor attention",
         op::SPACE_TO_BATCH_ND | op::BATCH_TO_SPACE_ND => "only around a convolution, which they make a dilated one",
         op::LOG_SOFTMAX => "take it out of the model: the order of classes stays the same",

@@ -266,13 +266,13 @@ impl Writer<'_> {
             Op::Rearrange(Rearrange::Strided(strided)) => {
                 let input = self.image(first);
                 let (code, options, inputs) = match *strided {
-                    Strided::DepthToSpace { block, channels_first: false } => {
-                        (op::DEPTH_TO_SPACE, (94, vec![(0, Value::I32(block as i32))]), vec![input])
+                    Strided::DepthToSpace { block: [h, w], channels_first: false } if h == w => {
+                        (op::DEPTH_TO_SPACE, (94, vec![(0, Value::I32(h as i32))]), vec![input])
                     }
                     Strided::SpaceToDepth { block } => {
                         (op::SPACE_TO_DEPTH, (19, vec![(0, Value::I32(block as i32))]), vec![input])
                     }
-                    Strided::DepthToSpace { .. } => return Err("its pixels are in an order of ONNX's".into()),
+                    Strided::DepthToSpace { .. } => return Err("blocks that are not square, or in the order of ONNX".into()),
                     Strided::Transpose([y, x, c]) => {
                         let axes = [0, y + 1, x + 1, c + 1].map(|axis| axis as i32);
                         let axes = self.integers(format!("{}/axes", node.name), vec![4], &axes);
