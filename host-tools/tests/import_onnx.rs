@@ -324,13 +324,11 @@ fn transposed_convolutions_are_what_their_definition_says() {
         ([5, 3], [2, 1], [3, 2, 4, 0], [1, 0]),
     ] {
         let dims = [ci as i64, co as i64, kernel[0] as i64, kernel[1] as i64];
-        let weights: Vec<f32> = (0..ci * co * kernel[0] * kernel[1]).map(|i| (i * 37 % 29) as f32 / 29.0 - 0.4).collect();
+        let weights: Vec<f32> =
+            (0..ci * co * kernel[0] * kernel[1]).map(|i| (i * 37 % 29) as f32 / 29.0 - 0.4).collect();
         let list = |values: &[usize]| values.iter().map(|&v| v as i64).collect::<Vec<_>>();
-        let attributes = [
-            ints("strides", &list(&stride)),
-            ints("pads", &list(&pads)),
-            ints("output_padding", &list(&more)),
-        ];
+        let attributes =
+            [ints("strides", &list(&stride)), ints("pads", &list(&pads)), ints("output_padding", &list(&more))];
         let parts = [
             initializer(&given("w", &dims, &weights)),
             initializer(&given("b", &[2], &[0.5, -0.25])),
@@ -343,7 +341,9 @@ fn transposed_convolutions_are_what_their_definition_says() {
         // Every element of the input adds to what lies under the filter around it.
         for (at, x) in x.iter().enumerate() {
             let (image, y, column, c) = (at / (h * w * ci), at / (w * ci) % h, at / ci % w, at % ci);
-            for (i, j, out) in (0..kernel[0]).flat_map(|i| (0..kernel[1]).flat_map(move |j| (0..co).map(move |o| (i, j, o)))) {
+            for (i, j, out) in
+                (0..kernel[0]).flat_map(|i| (0..kernel[1]).flat_map(move |j| (0..co).map(move |o| (i, j, o))))
+            {
                 let place = [(y * stride[0] + i).checked_sub(pads[0]), (column * stride[1] + j).checked_sub(pads[1])];
                 if let [Some(to_y), Some(to_x)] = place
                     && to_y < size[0]
@@ -355,6 +355,37 @@ fn transposed_convolutions_are_what_their_definition_says() {
             }
         }
         agree(&found, &expected);
+    }
+}
+
+#[test]
+fn any_axes_are_reduced() {
+    let [c, h, w] = [5usize, 4, 3];
+    let x = noise(2 * c * h * w);
+    for (operator, axes, keep) in [
+        ("ReduceMean", vec![1], true),
+        ("ReduceMean", vec![1], false),
+        ("ReduceMax", vec![1, 3], true),
+        ("ReduceSum", vec![1, 2], true),
+        ("ReduceMean", vec![3], true),
+        ("ReduceMax", vec![1, 2, 3], true),
+    ] {
+        let attributes = [ints("axes", &axes), int("keepdims", keep.into())];
+        let found = outputs(&model(12, &[1, 5, 4, 3], &[node(operator, &["x"], &["y"], &attributes)]));
+        let reduced = |axis: i64, extent: usize| if axes.contains(&axis) { 1 } else { extent };
+        let [kept_h, kept_w, kept_c] = [reduced(2, h), reduced(3, w), reduced(1, c)];
+        let mut groups = vec![Vec::new(); 2 * kept_h * kept_w * kept_c];
+        for (at, &x) in x.iter().enumerate() {
+            let (image, y, column, channel) = (at / (h * w * c), at / (w * c) % h, at / c % w, at % c);
+            let place = ((image * kept_h + y % kept_h) * kept_w + column % kept_w) * kept_c + channel % kept_c;
+            groups[place].push(x);
+        }
+        let result = |group: &Vec<f32>| match operator {
+            "ReduceMax" => group.iter().copied().fold(f32::NEG_INFINITY, f32::max),
+            "ReduceSum" => group.iter().sum(),
+            _ => group.iter().sum::<f32>() / group.len() as f32,
+        };
+        agree(&found, &groups.iter().map(result).collect::<Vec<_>>());
     }
 }
 

@@ -5,8 +5,8 @@
 use kinglet::kernels::algorithms::{Layer, Map};
 use kinglet::ops::{
     Add, AveragePool2d, Concat, Constant, Conv2d, ConvAlgorithm, Convert, Curve, Dense, DepthwiseAlgorithm,
-    DepthwiseConv2d, Function, Lookup, MaxPool2d, Mean, Mul, Op, OpKind, Pad, Piecewise, Rearrange, Rescale,
-    Reshape, ResizeNearest, Sigmoid, Softmax, SoftmaxFloat16, SoftmaxInt16, Sub,
+    DepthwiseConv2d, Function, Lookup, MaxPool2d, Mean, Mul, Op, OpKind, Pad, Piecewise, Rearrange, Rescale, Reshape,
+    ResizeNearest, Sigmoid, Softmax, SoftmaxFloat16, SoftmaxInt16, Sub,
 };
 use kinglet::{
     Channel, Channels, Clamp, DType, Model, Multiplier, Padding, QuantParams, Raw, Rounding, Session, Shape,
@@ -24,8 +24,8 @@ const BLOCKS: Rearrange<'_> = Rearrange {
     first: [0; 3],
     counts: [2, 2, 0],
     digits: &[
-        6, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 5, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 2, 0,
-        0, 0, 2, 0, 0, 0, 1, 0, 0, 0,
+        6, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 5, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 2,
+        0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0,
     ],
 };
 const RESIZE: ResizeNearest = ResizeNearest { size: [11, 3], align_corners: true, half_pixel_centers: true };

@@ -9,8 +9,8 @@ mod run;
 use kinglet::kernels::Portable;
 use kinglet::kernels::algorithms::{self as layer, Layer};
 use kinglet::ops::{
-    Add, AveragePool2d, Concat, Conv2d, ConvAlgorithm, Dense, Digit, DepthwiseAlgorithm, DepthwiseConv2d, MaxPool2d, Mean,
-    Mul, Op, Pad, Rearrange, Reshape, ResizeNearest, Softmax, Sub,
+    Add, AveragePool2d, Concat, Conv2d, ConvAlgorithm, Dense, DepthwiseAlgorithm, DepthwiseConv2d, Digit, MaxPool2d,
+    Mean, Mul, Op, Pad, Rearrange, Reshape, ResizeNearest, Softmax, Sub,
 };
 use kinglet::quant::requantize;
 use kinglet::{Activation, Channel, Channels, Clamp, DType, Multiplier, QuantParams, Rounding, Shape, Window};

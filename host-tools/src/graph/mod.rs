@@ -36,8 +36,8 @@ pub use preprocess::Preprocess;
 pub use rearrange::Rearrange;
 pub use recipe::NetworkRecipe;
 pub use store::{FloatModel, load, save};
-pub use strided::Strided;
 pub(crate) use store::{read, write};
+pub use strided::Strided;
 
 /// A node of a graph: its index in [`Graph::nodes`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -26,6 +26,19 @@ pub(super) fn refuse<T>(reason: impl Into<String>, hint: impl Into<String>) -> R
     Err((reason.into(), hint.into()))
 }
 
+/// What to do about operators that kinglet is not for, by the names that either format gives them.
+pub(super) fn beyond(operator: &str) -> Option<&'static str> {
+    let name = operator.to_uppercase();
+    let is = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
+    if is(&["LSTM", "GRU", "RNN", "SVDF", "ATTENTION", "BATCH_MATMUL"]) {
+        Some("kinglet runs convolutional networks: neither recurrent ones nor attention")
+    } else if is(&["NORMALIZATION", "LRN"]) {
+        Some("it normalizes every image by its own statistics: train with batch normalization, which is folded away")
+    } else {
+        None
+    }
+}
+
 /// Everything in a model that is not supported, each kind of thing once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Problems {

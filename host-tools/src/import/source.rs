@@ -233,8 +233,8 @@ pub(super) enum Operator {
     Arithmetic(Binary),
     /// A pool.
     Pool(Pool, Window),
-    /// Over height, width or both.
-    Reduce { reduction: Reduction, axes: [bool; 2] },
+    /// Over some of height, width and channels.
+    Reduce { reduction: Reduction, axes: [bool; 3] },
     /// Along the channels.
     Softmax { beta: f32 },
     /// Along the channels.

@@ -7,7 +7,9 @@ use kinglet::ops::{Curve, ResizeNearest};
 use kinglet::{Activation, ChannelOrder, DType, Model, Padding, QuantParams, Rounding, Shape, Window};
 use kinglet_tools::export;
 use kinglet_tools::files::IntArray;
-use kinglet_tools::graph::{ConstantFunction, Op, Rearrange, Stored, StoredConstant, StoredFunction, StoredWeights, Strided};
+use kinglet_tools::graph::{
+    ConstantFunction, Op, Rearrange, Stored, StoredConstant, StoredFunction, StoredWeights, Strided,
+};
 use kinglet_tools::network::{Network, Node, Pixels, TensorId, TensorInfo};
 use kinglet_tools::simulate::{self, Images};
 use ndarray::Array4;

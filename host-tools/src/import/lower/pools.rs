@@ -5,7 +5,7 @@ use kinglet::{Shape, Window};
 use super::super::draft::Draft;
 use super::super::problem::{Refusal, refuse};
 use super::super::source::{Output, Pool, Reduction};
-use crate::graph::{NodeId, Op};
+use crate::graph::{NodeId, Op, Rearrange, Strided};
 
 impl Draft {
     pub(super) fn pool(
@@ -33,18 +33,21 @@ impl Draft {
         self.push(op, &[input], output)
     }
 
-    /// The mean, the sum or the maximum over height and width, or over one of them.
+    /// The mean, the sum or the maximum over some axes.
     pub(super) fn reduce(
         &mut self,
         input: NodeId,
         reduction: Reduction,
-        [tall, wide]: [bool; 2],
+        axes @ [tall, wide, deep]: [bool; 3],
         output: Output,
     ) -> Result<NodeId, Refusal> {
         let Shape { h, w, .. } = self.shape(input);
         let kernel = [if tall { h } else { 1 }, if wide { w } else { 1 }];
         // Rows and columns of which there is one are reduced anyway.
         let all = kernel == [h, w];
+        if deep || !all && reduction == Reduction::Mean && self.elements(input).is_some() {
+            return self.reduce_any(input, reduction, axes, output);
+        }
         let window = Window::global(kernel);
         let pools = !all || reduction == Reduction::Max;
         if pools && !window.is_valid() {
@@ -58,15 +61,37 @@ impl Draft {
                 let mean = self.push(Op::Mean, &[input], None)?;
                 self.scaled(mean, (h * w) as f32)
             }
-            Reduction::Mean if is_real => self.push(Op::AveragePool(window), &[input], output),
+            Reduction::Mean => self.push(Op::AveragePool(window), &[input], output),
             Reduction::Sum if is_real => {
                 let mean = self.push(Op::AveragePool(window), &[input], None)?;
                 self.scaled(mean, (kernel[0] * kernel[1]) as f32)
             }
-            Reduction::Mean => {
-                refuse("a mean over height or width alone", "only height and width can be reduced, both together")
-            }
             Reduction::Sum => refuse("the operator is not supported", "use a mean instead"),
         }
+    }
+
+    /// What is reduced becomes the height of a map, and the rest its channels: then it is reduced as height and width are.
+    fn reduce_any(
+        &mut self,
+        input: NodeId,
+        reduction: Reduction,
+        axes: [bool; 3],
+        output: Output,
+    ) -> Result<NodeId, Refusal> {
+        let Shape { h, w, c } = self.shape(input);
+        let extents = [h, w, c];
+        let (reduced, kept): (Vec<usize>, Vec<usize>) = (0..3).partition(|&axis| axes[axis]);
+        let along = |axes: &[usize]| axes.iter().map(|&axis| extents[axis]).product();
+        let mut order = [0; 3];
+        order.iter_mut().zip(reduced.iter().chain(&kept)).for_each(|(to, &axis)| *to = axis as u32);
+        let mut at = input;
+        if order != [0, 1, 2] {
+            let turned = Op::Rearrange(Rearrange::Strided(Strided::Transpose(order)));
+            at = self.push(turned, &[at], self.elements(at))?;
+        }
+        at = self.read_as(at, Shape::new(along(&reduced), 1, along(&kept)))?;
+        at = self.reduce(at, reduction, [true, true, false], output)?;
+        let left = [0, 1, 2].map(|axis| if axes[axis] { 1 } else { extents[axis] });
+        self.read_as(at, Shape::new(left[0], left[1], left[2]))
     }
 }

@@ -46,7 +46,10 @@ impl Draft {
         let outputs = filter.bias.len();
         let each = given.kernel[0] as usize * given.kernel[1] as usize * c as usize;
         if outputs == 0 || filter.weights.len() != outputs * each {
-            return refuse(format!("{} weights for {outputs} channels", filter.weights.len()), "the file contradicts itself");
+            return refuse(
+                format!("{} weights for {outputs} channels", filter.weights.len()),
+                "the file contradicts itself",
+            );
         }
         let axes = [given.axis(0, h), given.axis(1, w)];
         let [rows, columns] = [&axes[0].taps, &axes[1].taps];
@@ -86,7 +89,11 @@ impl Draft {
         }
         let [h, w] = given.size;
         let whole = self.shape(at);
-        if whole.same(Shape { h, w, ..whole }) { Ok(at) } else { self.part(at, [[0; 3], [h, w, whole.c], [1; 3]], self.elements(at).into()) }
+        if whole.same(Shape { h, w, ..whole }) {
+            Ok(at)
+        } else {
+            self.part(at, [[0; 3], [h, w, whole.c], [1; 3]], self.elements(at).into())
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use super::context::{Activation, Context, Value, float, from_end, int, ints, sha
 use super::proto::NodeProto;
 use super::tensor::Values;
 use crate::graph::{Binary, NodeId};
-use crate::import::problem::{Refusal, refuse};
+use crate::import::problem::{Refusal, beyond, refuse};
 use crate::import::source::{Bias, Filter, Numbers, Operator};
 
 impl<'m> Context<'m> {
@@ -234,9 +234,8 @@ fn hint(operator: &str) -> &'static str {
         "QLinearConv" | "QLinearMatMul" | "QLinearAdd" | "ConvInteger" | "MatMulInteger" | "DynamicQuantizeLinear" => {
             "quantize the model in QDQ format"
         }
-        "LSTM" | "GRU" | "RNN" | "Attention" | "LayerNormalization" => "kinglet runs convolutional networks",
-        _ => {
-            "rebuild the model without it: kinglet supports the operators of residual, Inception and MobileNet-style classifiers (README.md)"
-        }
+        _ => beyond(operator).unwrap_or(
+            "rebuild the model without it: kinglet supports the operators of residual, Inception and MobileNet-style classifiers (README.md)",
+        ),
     }
 }

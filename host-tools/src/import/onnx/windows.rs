@@ -184,6 +184,7 @@ impl<'m> Context<'m> {
         let rank = input.dims.len();
         let first = if input.channels_last { 1 } else { 2 };
         let all: Vec<usize> = (first..first + rank.saturating_sub(2)).collect();
+        let channels = if input.channels_last { rank.saturating_sub(1) } else { 1 };
         let (mut axes, mut keep) = (all.clone(), true);
         if node.op_type.starts_with("Reduce") {
             let given = self.list(node, 1, "axes")?.unwrap_or_default();
@@ -191,23 +192,31 @@ impl<'m> Context<'m> {
             axes.sort_unstable();
             keep = int(node, "keepdims", 1) != 0;
         }
-        if !(3..=4).contains(&rank) || axes.is_empty() || !axes.iter().all(|axis| all.contains(axis)) {
+        let deep = axes.contains(&channels);
+        let inside = axes.iter().all(|axis| all.contains(axis) || *axis == channels);
+        if !(3..=4).contains(&rank) || axes.is_empty() || !inside || (deep && axes.len() > 1 && !keep) {
             return refuse(
                 format!("{} over axes {axes:?} of {:?}", node.op_type, input.dims),
-                "only height and width can be reduced",
+                "height and width or the channels can be reduced; all of them with keepdims",
             );
         }
         let from = self.shape(&input);
         // Height and width, of which a map of rank 3 has the latter only.
-        let [tall, wide] = if rank == 3 { [true, true] } else { [0, 1].map(|at| axes.contains(&all[at])) };
+        let at = |at: usize| all.get(at).is_some_and(|axis| axes.contains(axis));
+        let [tall, wide] = if rank == 3 { [true, at(0)] } else { [at(0), at(1)] };
         let reduction = match &*node.op_type {
             "ReduceMax" | "GlobalMaxPool" => Reduction::Max,
             "ReduceSum" => Reduction::Sum,
             _ => Reduction::Mean,
         };
-        let mut id = self.lower(Operator::Reduce { reduction, axes: [tall, wide] }, &[input.node])?;
+        let mut id = self.lower(Operator::Reduce { reduction, axes: [tall, wide, deep] }, &[input.node])?;
         if keep {
             self.set_map(node, id, &input);
+        } else if deep {
+            // Rows and columns are left, which are read as a row of channels.
+            id = self.lower(Operator::Reshape(Shape::new(1, from.h, from.w)), &[id])?;
+            let dims = if rank == 3 { vec![1, from.w.into()] } else { vec![1, from.h.into(), from.w.into()] };
+            self.set_activation(node, Activation { node: id, dims, flattened: None, channels_last: true });
         } else {
             let c = from.c;
             let rest = if tall { from.w } else { from.h };

@@ -9,7 +9,7 @@ use super::read::{Reader, State, shape};
 use super::schema::{Model, Operator, Type};
 use crate::graph::{Binary, Function, Rearrange, Strided, Unary};
 use crate::import::mirror::Mirror;
-use crate::import::problem::{Refusal, refuse};
+use crate::import::problem::{Refusal, beyond, refuse};
 use crate::import::source::{Curve, FileNode, List, Operand, Operator as Neutral, Part, Pool, Reduction, Transposed};
 
 impl Reader<'_, '_> {
@@ -161,8 +161,7 @@ impl Reader<'_, '_> {
         let wide = self.draft.elements(input).is_some_and(|elements| elements.dtype == kinglet::DType::I16);
         let filter = self.filter(o, 3, channels, 0, wide)?;
         let transposed = Transposed { kernel, stride, before, size };
-        let node =
-            FileNode::new(Neutral::TransposedConv { transposed, filter }, &[input], self.output(o, activation)?);
+        let node = FileNode::new(Neutral::TransposedConv { transposed, filter }, &[input], self.output(o, activation)?);
         self.lower_node(o, node)
     }
 
@@ -231,15 +230,14 @@ impl Reader<'_, '_> {
             return refuse("its axes are not constant", "");
         };
         let rank = dims.len() as i64;
-        let reduced = |at: i64| dims[at as usize] == 1 || axes.iter().any(|&axis| axis == at || axis + rank == at);
-        let channels = |at: i64| axes.iter().any(|&axis| axis == at || axis + rank == at) && dims[at as usize] != 1;
-        if !(3..=4).contains(&rank) || axes.iter().any(|axis| !(-rank..rank).contains(axis)) || channels(rank - 1) {
-            return refuse(
-                format!("{} over axes {axes:?} of {dims:?}", o.kind),
-                "only height and width can be reduced",
-            );
+        let listed = |at: i64| axes.iter().any(|&axis| axis == at || axis + rank == at);
+        // Height, width and channels are the last of the dimensions.
+        let own = |ours: i64| Some(ours + rank - 3).filter(|at| (1..rank).contains(at));
+        let reduced = |ours| own(ours).is_none_or(|at| listed(at) || dims[at as usize] == 1);
+        if !(2..=4).contains(&rank) || axes.iter().any(|axis| !(-rank..rank).contains(axis)) {
+            return refuse(format!("{} over axes {axes:?} of {dims:?}", o.kind), "only one image's can be reduced");
         }
-        let axes = [rank == 3 || reduced(1), reduced(rank - 2)];
+        let axes = [reduced(0), reduced(1), listed(rank - 1) && dims[rank as usize - 1] != 1];
         let id = self.draft.lower(FileNode::new(Neutral::Reduce { reduction, axes }, &[input], output))?;
         let to = self.shape(o)?;
         let id = if self.draft.shape(id).len() == to.len() { self.draft.read_as(id, to)? } else { id };
@@ -683,12 +681,11 @@ fn unsupported<T>(o: &Operator<'_>) -> Result<T, Refusal> {
 pub(super) fn hint(code: i32) -> &'static str {
     match code {
         56 | 79 | 48 => "take it out of the model and use kinglet's top-k on the output",
-        23 => "kinglet runs classifiers: up-sampling is not supported",
-        code if is_recurrent(code) => "kinglet runs convolutional networks: neither recurrent ones nor attention",
+        23 => "resize by the nearest neighbor, or by a transposed convolution",
         op::SPACE_TO_BATCH_ND | op::BATCH_TO_SPACE_ND => "only around a convolution, which they make a dilated one",
         op::LOG_SOFTMAX => "take it out of the model: the order of classes stays the same",
-        _ => {
-            "rebuild the model without it: kinglet supports the operators of residual, Inception and MobileNet-style classifiers (README.md)"
-        }
+        code => beyond(&op::name(code)).unwrap_or(
+            "rebuild the model without it: kinglet supports the operators of residual, Inception and MobileNet-style classifiers (README.md)",
+        ),
     }
 }

@@ -11,7 +11,9 @@ use thiserror::Error;
 use super::extras::Extras;
 use super::file::{File, FileOperator, FileTensor, element};
 use super::names as op;
-use crate::graph::{Channels, ConstantFunction, Op, Rearrange, Stored, StoredConstant, StoredFunction, StoredWeights, Strided};
+use crate::graph::{
+    Channels, ConstantFunction, Op, Rearrange, Stored, StoredConstant, StoredFunction, StoredWeights, Strided,
+};
 use crate::import::flat_write::Value;
 use crate::network::{Network, Node, TensorId, TensorInfo};
 use crate::quantize::lookup;
@@ -272,7 +274,9 @@ impl Writer<'_> {
                     Strided::SpaceToDepth { block } => {
                         (op::SPACE_TO_DEPTH, (19, vec![(0, Value::I32(block as i32))]), vec![input])
                     }
-                    Strided::DepthToSpace { .. } => return Err("blocks that are not square, or in the order of ONNX".into()),
+                    Strided::DepthToSpace { .. } => {
+                        return Err("blocks that are not square, or in the order of ONNX".into());
+                    }
                     Strided::Transpose([y, x, c]) => {
                         let axes = [0, y + 1, x + 1, c + 1].map(|axis| axis as i32);
                         let axes = self.integers(format!("{}/axes", node.name), vec![4], &axes);
