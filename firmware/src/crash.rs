@@ -5,7 +5,7 @@ use core::hint::black_box;
 use crate::host;
 
 /// Fails as the first byte of the host's `inputs.bin` says: `p` panics, `f` executes an undefined instruction, `s` overflows the stack, `e`
-/// takes an exception without a handler, `l` runs for ever.
+/// takes an exception without a handler, `l` runs for ever, `c` asks for a command on the host.
 pub fn crash() -> i32 {
     match host::first_byte() {
         Some(b'p') => panic!("as asked"),
@@ -14,6 +14,9 @@ pub fn crash() -> i32 {
             black_box(overflow(black_box(0)));
         }
         Some(b'e') => cortex_m::peripheral::SCB::set_pendsv(),
+        Some(b'c') => {
+            semihosting::sys::arm_compat::sys_system(c"echo > started");
+        }
         Some(b'l') => loop {
             cortex_m::asm::nop();
         },

@@ -186,4 +186,10 @@ fn faults_are_reported() {
     std::fs::write(folder.path().join("inputs.bin"), "l").unwrap();
     let error = device::run(&elf, folder.path(), Duration::from_secs(1), |_| {}).unwrap_err();
     assert!(error.to_string().contains("ran for more than 1 s"), "{error}");
+    if cfg!(target_os = "linux") {
+        std::fs::write(folder.path().join("inputs.bin"), "c").unwrap();
+        // The sandbox refuses the command, or ends QEMU.
+        let _ = device::run(&elf, folder.path(), LIMIT, |_| {});
+        assert!(!folder.path().join("started").exists(), "an image has started a program of the host");
+    }
 }

@@ -13,14 +13,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use assert_cmd::Command;
 use common::{Block, arena, seal};
 use embedded_io::ErrorKind;
 use flash::{ERASE, Flash, SLOT};
 use kinglet::device::Clock;
-use kinglet::device::link::Server;
+use kinglet::device::frame;
+use kinglet::device::link::{self, Refusal, Server};
 use kinglet::device::load::{Loader, needed};
 use kinglet::slots::Slots;
 use kinglet::{Model, Session};
@@ -123,12 +124,12 @@ impl Write for HostEnd {
     }
 }
 
-/// A clock that goes on by 5 each time it is looked at.
-struct Fives(u64);
+/// A clock that goes on by the second number each time it is looked at.
+struct Steady(u64, u64);
 
-impl Clock for Fives {
+impl Clock for Steady {
     fn ticks(&mut self) -> u64 {
-        self.0 += 5;
+        self.0 = self.0.wrapping_add(self.1);
         self.0
     }
 
@@ -162,7 +163,7 @@ fn device(bytes: Vec<u8>, rate: f64, reset: usize) -> HostEnd {
         let mut memory = Vec::new();
         let session = Session::open(model, arena(&mut memory, model.arena_len())).unwrap();
         let (mut input, mut sums) = ([0; 64], vec![0; model.step_count()]);
-        Server::new(end, Fives(0), session, &mut input, &mut sums, "a thread").serve();
+        Server::new(end, Steady(0, 5), session, &mut input, &mut sums, "a thread").serve();
     };
     device_that(run, rate, reset)
 }
@@ -172,7 +173,7 @@ fn loader(room: usize, rate: f64, reset: usize) -> HostEnd {
     let run = move |end: &mut DeviceEnd| {
         let mut memory = Vec::new();
         let mut sums = [0; 256];
-        Loader::new(end, Fives(0), arena(&mut memory, room), &mut sums, "a thread").serve();
+        Loader::new(end, Steady(0, 5), arena(&mut memory, room), &mut sums, "a thread").serve();
     };
     device_that(run, rate, reset)
 }
@@ -196,7 +197,8 @@ fn keeper(
         had = has;
         let mut memory = Vec::new();
         let mut sums = [0; 256];
-        let mut loader = Loader::new(&mut *end, Fives(0), arena(&mut memory, room), &mut sums, "a thread").keep(slots);
+        let mut loader =
+            Loader::new(&mut *end, Steady(0, 5), arena(&mut memory, room), &mut sums, "a thread").keep(slots);
         if catch_unwind(AssertUnwindSafe(|| loader.serve())).is_err() {
             end.left = 0;
         }
@@ -390,6 +392,22 @@ fn what_cannot_run_replaces_no_model_in_flash() {
     refused(&apart.to_bytes(), "bytes of memory, and there are 4096");
 }
 
+/// A device that says each inference took half of all ticks there are.
+#[test]
+fn ticks_of_any_size_are_summed() {
+    let bytes = std::fs::read(model_path()).unwrap();
+    let run = move |end: &mut DeviceEnd| {
+        let model = Model::new(&bytes).unwrap();
+        let mut memory = Vec::new();
+        let session = Session::open(model, arena(&mut memory, model.arena_len())).unwrap();
+        let (mut input, mut sums) = ([0; 64], vec![0; model.step_count()]);
+        Server::new(end, Steady(u64::MAX, 1 << 63), session, &mut input, &mut sums, "a thread").serve();
+    };
+    let file = std::fs::read(model_path()).unwrap();
+    let found = evaluate(device_that(run, 0.0, usize::MAX), Model::new(&file).unwrap(), &images(8), || {}).unwrap();
+    assert!(found.ticks >= 1 << 63 && found.latency().is_finite(), "{found:?}");
+}
+
 #[test]
 fn a_silent_line_is_given_up() {
     let (sent, _kept) = channel();
@@ -397,6 +415,67 @@ fn a_silent_line_is_given_up() {
     let line = HostEnd { received, sent, rng: ChaCha8Rng::seed_from_u64(3), rate: 0.0 };
     let error = Client::new(line).hello().unwrap_err().to_string();
     assert!(error.contains("does not answer"), "{error}");
+}
+
+/// A device that says the same whatever it hears, and how late.
+struct Parrot {
+    says: Vec<u8>,
+    at: usize,
+    delay: Duration,
+}
+
+impl Read for Parrot {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        thread::sleep(self.delay);
+        bytes[0] = *self.says.get(self.at % self.says.len().max(1)).ok_or(io::ErrorKind::TimedOut)?;
+        self.at += 1;
+        Ok(1)
+    }
+}
+
+impl Write for Parrot {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn nonsense_from_a_device_ends_in_an_error() {
+    let frame = |parts: &[&[u8]]| {
+        let mut bytes = Vec::new();
+        frame::send(&mut bytes, parts).unwrap();
+        bytes
+    };
+    let mut rng = ChaCha8Rng::seed_from_u64(9);
+    let noise: Vec<u8> = (0..4096).map(|_| rng.random()).collect();
+    let about = |len: u32| [&[link::VERSION][..], &[len.to_le_bytes(); 7].concat(), &[255, b'a']].concat();
+    thread::scope(|scope| {
+        let ends = |says: Vec<u8>, delay, reason: &'static str| {
+            scope.spawn(move || {
+                let begin = Instant::now();
+                let model = std::fs::read(model_path()).unwrap();
+                let line = Parrot { says, at: 0, delay: Duration::from_micros(delay) };
+                let error = evaluate(line, Model::new(&model).unwrap(), &images(1), || {}).unwrap_err().to_string();
+                assert!(error.contains(reason), "{error}");
+                assert!(begin.elapsed() < Duration::from_secs(60), "{:?}", begin.elapsed());
+            });
+        };
+        ends(noise, 50, "does not answer");
+        ends(vec![0], 0, "does not answer");
+        ends(vec![0xFF], 1000, "does not answer");
+        ends(frame(&[&[]]), 0, "does not answer");
+        // The number of the first question, and what is no answer to it.
+        ends(frame(&[&[1, link::RUN]]), 0, "does not answer");
+        ends(frame(&[&[1, link::HELLO]]), 0, "version 0");
+        ends(frame(&[&[1, link::HELLO], &about(u32::MAX)]), 0, "cut off");
+        ends(frame(&[&[1, link::REFUSED]]), 0, "another protocol version");
+        ends(frame(&[&[1, link::REFUSED], &[200; 9]]), 0, "another protocol version");
+        ends(frame(&[&[1, link::REFUSED], &Refusal::Lost.to_bytes()]), 0, "lost");
+    });
 }
 
 #[test]

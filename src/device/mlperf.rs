@@ -20,6 +20,8 @@ use crate::{InferError, Pixels, Session};
 
 /// The most bytes of a command, without its `%`.
 const COMMAND_LEN: usize = 80;
+/// The most inferences that one command asks for, and the most before them: a device hears nothing while it infers.
+const MAX_RUNS: i32 = 100_000;
 /// What ends a command.
 const TERMINATOR: u8 = b'%';
 /// What `profile` answers: the runner looks at it.
@@ -305,6 +307,9 @@ impl<'b, L: Read + Write, T: Timestamp, S: Subject> Mlperf<'b, L, T, S> {
         }
         if warm_up < 0 {
             return self.say(format_args!("e-[Inference warmup must be >=0]"));
+        }
+        if count.max(warm_up) > MAX_RUNS {
+            return self.say(format_args!("e-[Inference iterations and warmup must be <={MAX_RUNS}]"));
         }
         let (filled, needed) = (self.filled, self.subject.input_len());
         if filled != needed {

@@ -18,7 +18,6 @@ use crate::device::client::{self, Client, Evaluation};
 use crate::device::{self, Board, Build, Elf, Emulated, Measurements, Program, fit};
 use crate::files;
 use crate::progress::styled;
-use crate::report::printable;
 use crate::sources;
 
 /// Options of `kinglet device`.
@@ -86,7 +85,8 @@ enum Command {
     },
     /// Run a firmware image and show its log; the exit code is the firmware's. What `cargo run` in firmware/ calls.
     ///
-    /// In QEMU, or, when the image is for a board that QEMU does not emulate, on the board: probe-rs flashes it.
+    /// In QEMU, or, when the image is for a board that QEMU does not emulate, on the board: probe-rs flashes it. Run only images that you
+    /// trust: by semihosting an image in QEMU reads and writes all files that you may.
     Run {
         /// The image: an ELF file.
         elf: PathBuf,
@@ -183,7 +183,7 @@ fn load(client: &mut Client<impl Read + Write>, model: Model<'_>) -> Result<()> 
     let took = bar.elapsed();
     bar.finish_and_clear();
     let device = device?;
-    println!("{} runs {} ({:08x})", printable(&device.board), printable(&device.model), device.about.model);
+    println!("{} runs {} ({:08x})", device.board, device.model, device.about.model);
     println!(
         "sent       {} bytes in {:.1} s, {} questions asked again",
         model.file_len(),
@@ -212,7 +212,7 @@ fn evaluate(line: impl Read + Write, model: Model<'_>, images: &Split) -> Result
 /// On an emulated board the clock counts instructions: it says nothing about time.
 fn show(found: &Evaluation, emulated: bool) -> ExitCode {
     let Evaluation { device, images, correct, equal, retries, .. } = found;
-    println!("{} on {}: {images} images", printable(&device.model), printable(&device.board));
+    println!("{} on {}: {images} images", device.model, device.board);
     println!("accuracy   {:.2} % ({correct} correct)", 100.0 * *correct as f64 / (*images).max(1) as f64);
     if emulated {
         println!("latency    none: QEMU counts instructions, not time; `kinglet device bench` predicts cycles");
@@ -225,7 +225,7 @@ fn show(found: &Evaluation, emulated: bool) -> ExitCode {
     match &found.difference {
         None => ExitCode::SUCCESS,
         Some((image, step, name)) => {
-            println!("error: image {image} differs from step {step} on ({})", printable(name));
+            println!("error: image {image} differs from step {step} on ({name})");
             ExitCode::FAILURE
         }
     }
@@ -287,7 +287,7 @@ fn measure(models: &[PathBuf], boards: &[String]) -> Result<ExitCode> {
                 Ok(measured) => rows.extend(measured),
                 // Not every model fits every board.
                 Err(error) => {
-                    eprintln!("error: {}", printable(&format!("{} on {name}: {error:#}", subject.name)));
+                    eprintln!("error: {} on {name}: {error:#}", subject.name);
                     exit = ExitCode::FAILURE;
                 }
             }
@@ -304,7 +304,7 @@ fn run_image(path: &Path, limit: Duration) -> Result<ExitCode> {
         let status = device::flash(path, chip)?;
         return Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from));
     }
-    let run = device::run(&elf, Path::new("."), limit, |line| println!("{}", printable(&line.to_string())))?;
+    let run = device::run(&elf, Path::new("."), limit, |line| println!("{line}"))?;
     let measured = Measurements::read(&run.log)?;
     if !measured.steps.is_empty() {
         println!("\n{measured}");

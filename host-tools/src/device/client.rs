@@ -16,12 +16,14 @@ use crate::simulate::best_class;
 
 /// How long an answer to anything but an inference may take.
 const ANSWER: Duration = Duration::from_millis(500);
-/// How long the first inference may take; later ones four times the longest so far.
+/// How long an inference may take: the first one, and later ones four times the longest so far.
 const INFERENCE: Duration = Duration::from_secs(60);
 /// How long checking a model and its checksum may take.
 const START: Duration = Duration::from_secs(10);
 /// How often a question is asked, and an inference begun, before the device is given up.
 const ATTEMPTS: usize = 20;
+/// How long after its first attempt a question is asked again, and an inference or a model begun again.
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// A device at the other end of a line. Reads of the line must give up after some milliseconds, with
 /// [`io::ErrorKind::TimedOut`] or [`io::ErrorKind::WouldBlock`].
@@ -97,7 +99,7 @@ impl<L: Read + Write> Client<L> {
     /// # Errors
     /// When the device does not answer, or refuses the input again and again.
     pub fn infer(&mut self, pixels: &[u8], output_len: usize) -> Result<Inference> {
-        for _ in 0..ATTEMPTS {
+        for _ in attempts() {
             match self.try_infer(pixels, output_len)? {
                 Ok(inference) => return Ok(inference),
                 // It has been reset, and its memory is empty.
@@ -111,7 +113,7 @@ impl<L: Read + Write> Client<L> {
             }
             self.retries += 1;
         }
-        bail!("the device lost its input or its output {ATTEMPTS} times in a row");
+        bail!("the device lost its input or its output again and again");
     }
 
     fn try_infer(&mut self, pixels: &[u8], output_len: usize) -> Result<Result<Inference, Refusal>> {
@@ -123,7 +125,7 @@ impl<L: Read + Write> Client<L> {
                 Err(refusal) => return Ok(Err(refusal)),
             }
         }
-        let limit = self.longest.map_or(INFERENCE, |longest| 4 * longest + ANSWER);
+        let limit = self.longest.map_or(INFERENCE, |longest| (4 * longest + ANSWER).min(INFERENCE));
         let begin = Instant::now();
         let answer = match self.ask(link::RUN, &[&crc32(0, pixels).to_le_bytes()], limit)? {
             Ok(answer) => answer,
@@ -172,7 +174,7 @@ impl<L: Read + Write> Client<L> {
     /// # Errors
     /// When the device does not answer, takes no models, or has not enough memory for this one.
     pub fn send(&mut self, file: &[u8], mut each: impl FnMut(usize)) -> Result<()> {
-        for _ in 0..ATTEMPTS {
+        for _ in attempts() {
             match self.try_send(file, &mut each)? {
                 Ok(()) => {
                     self.sent = Some(file.to_vec());
@@ -182,7 +184,7 @@ impl<L: Read + Write> Client<L> {
                 Err(refusal) => return Err(refused("the model", refusal)),
             }
         }
-        bail!("the device lost the model {ATTEMPTS} times in a row");
+        bail!("the device lost the model again and again");
     }
 
     fn try_send(&mut self, file: &[u8], each: &mut impl FnMut(usize)) -> Result<Result<(), Refusal>> {
@@ -222,7 +224,8 @@ impl<L: Read + Write> Client<L> {
 
     /// Asks until there is an answer: its data, or why the device refuses.
     fn ask(&mut self, command: u8, arguments: &[&[u8]], limit: Duration) -> Result<Result<Vec<u8>, Refusal>> {
-        for attempt in 0..ATTEMPTS {
+        let begin = Instant::now();
+        for attempt in attempts() {
             self.retries += usize::from(attempt > 0);
             self.number = self.number.wrapping_add(1);
             let mut question = Vec::new();
@@ -243,7 +246,7 @@ impl<L: Read + Write> Client<L> {
                 }
             }
         }
-        bail!("the device does not answer: {ATTEMPTS} attempts of {limit:.1?} each");
+        bail!("the device does not answer: asked again and again for {:.1?}", begin.elapsed());
     }
 
     /// The next whole frame; `None` when there is none until `end`.
@@ -263,6 +266,12 @@ impl<L: Read + Write> Client<L> {
         }
         Ok(None)
     }
+}
+
+/// The attempts that something is worth, until [`PATIENCE`] is at its end.
+fn attempts() -> impl Iterator<Item = usize> {
+    let begin = Instant::now();
+    (0..ATTEMPTS).take_while(move |_| begin.elapsed() < PATIENCE)
 }
 
 /// What to say of a refusal.
@@ -305,7 +314,7 @@ pub struct Evaluation {
     pub equal: usize,
     /// The first image that differs and the first step of it that does, with its name.
     pub difference: Option<(usize, usize, String)>,
-    /// Ticks of all inferences.
+    /// Ticks of all inferences, as the device says.
     pub ticks: u64,
     /// Questions that were asked again, and inferences that were begun again.
     pub retries: usize,
@@ -379,7 +388,7 @@ pub fn evaluate(
     for index in 0..images.len() {
         let (inference, difference) = client.compare(&mut session, images.image(index))?;
         found.images += 1;
-        found.ticks += inference.ticks;
+        found.ticks = found.ticks.saturating_add(inference.ticks);
         found.correct +=
             usize::from(best_class(&to_elements(&inference.output, dtype)) == usize::from(images.labels[index]));
         match difference {

@@ -50,12 +50,13 @@ impl Emulated {
         }
     }
 
-    /// How long a read waits at most; it then fails with [`io::ErrorKind::WouldBlock`] or `TimedOut`.
+    /// How long a read or a write waits at most; it then fails with [`io::ErrorKind::WouldBlock`] or `TimedOut`.
     ///
     /// # Errors
     /// When `time` is zero.
     pub fn set_timeout(&self, time: Duration) -> io::Result<()> {
-        self.line.set_read_timeout(Some(time))
+        self.line.set_read_timeout(Some(time))?;
+        self.line.set_write_timeout(Some(time.max(Duration::from_secs(1))))
     }
 }
 

@@ -98,6 +98,10 @@ pub(super) fn command(board: &Board) -> Result<Command> {
     command.args(["-M", board.name, "-display", "none", "-monitor", "none"]);
     command.args(["-icount", &format!("shift={}", board.in_qemu()?.icount_shift)]);
     command.args(["-semihosting-config", "enable=on,target=native"]);
+    if cfg!(target_os = "linux") {
+        // Semihosting gives an image files, which our programs read and write, and a shell, which none needs.
+        command.args(["-sandbox", "on,elevateprivileges=deny,spawn=deny"]);
+    }
     Ok(command)
 }
 
