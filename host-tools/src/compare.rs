@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -12,9 +11,6 @@ use zip::ZipArchive;
 use crate::elements;
 use crate::files::{self, IntArray};
 use crate::simulate::Images;
-
-/// The most bytes of an array.
-const MAX_LEN: u64 = 1 << 30;
 
 /// Where a step's output first differs from what was expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,9 +131,10 @@ pub fn with_layers(model: Model<'_>, images: &Images, npz: &Path) -> Result<Comp
 
 /// The elements of an array in the archive.
 fn array(archive: &mut ZipArchive<File>, key: &str) -> Result<Vec<i16>> {
-    let mut bytes = Vec::new();
+    let member = archive.by_name(key)?;
+    let packed = member.compressed_size();
     // What the archive says of its length is not taken for granted.
-    archive.by_name(key)?.take(MAX_LEN).read_to_end(&mut bytes)?;
+    let bytes = files::unpack(member, packed)?;
     match IntArray::parse(&bytes)? {
         IntArray::Signed(array) => Ok(array.into_iter().map(i16::from).collect()),
         IntArray::Wide(array) => Ok(array.into_iter().collect()),
@@ -175,5 +172,29 @@ fn difference(index: usize, step: String, shape: Shape, expected: &[i16], got: &
         at: [at / c / w, at / c % w, at % c],
         expected: wanted,
         got: found,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn arrays_that_grow_without_measure_are_refused_with_the_bound() {
+        let path = tempfile::NamedTempFile::new().unwrap().into_temp_path();
+        let mut zip = zip::ZipWriter::new(File::create(&path).unwrap());
+        for (name, len) in [("small.npy", 100), ("bomb.npy", 100_000_000)] {
+            zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+            let header = format!("{{'descr': '|i1', 'fortran_order': False, 'shape': ({len},), }}\n");
+            let head = [&b"\x93NUMPY\x01\0"[..], &(header.len() as u16).to_le_bytes(), header.as_bytes()].concat();
+            zip.write_all(&[head, vec![0; len]].concat()).unwrap();
+        }
+        zip.finish().unwrap();
+        let mut zip = ZipArchive::new(File::open(&path).unwrap()).unwrap();
+        assert_eq!(array(&mut zip, "small.npy").unwrap(), [0; 100]);
+        let error = array(&mut zip, "bomb.npy").unwrap_err().to_string();
+        assert!(error.contains("more than 67108864"), "{error}");
     }
 }

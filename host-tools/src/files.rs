@@ -1,8 +1,9 @@
 //! Reading and writing files with care: what is read may be anything, what is written appears whole or not at all.
 
+use std::ffi::OsString;
 use std::fs::File;
-use std::io::{Read, Write};
-use std::path::Path;
+use std::io::{ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use ndarray::{ArrayD, IxDyn};
@@ -10,6 +11,23 @@ use ndarray_npy::{ReadableElement, ViewNpyError, ViewNpyExt};
 
 /// The largest file that is read into memory.
 pub const MAX_LEN: u64 = 4 << 30;
+
+/// The most bytes that `packed` bytes of a file (gzip, PNG, a member of an archive) may unpack to: real ones grow less than
+/// 64 times, or are small.
+pub fn most_unpacked(packed: u64) -> u64 {
+    packed.saturating_mul(64).clamp(64 << 20, 1 << 30)
+}
+
+/// All that `packed` unpacks to.
+///
+/// # Errors
+/// Those of the reader; also when there is more than [`most_unpacked`] allows.
+pub fn unpack(reader: impl Read, packed: u64) -> Result<Vec<u8>> {
+    let (mut bytes, most) = (Vec::new(), most_unpacked(packed));
+    reader.take(most + 1).read_to_end(&mut bytes)?;
+    ensure!(bytes.len() as u64 <= most, "{packed} bytes unpack to more than {most}, the most that is read of them");
+    Ok(bytes)
+}
 
 /// An ordinary file, opened to be read.
 ///
@@ -52,8 +70,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
         return File::options().write(true).open(path)?.write_all(bytes);
     }
     // As readable as any other new file: temporary ones are the owner's alone.
-    beside(path, bytes, 0o666)?.persist(path)?;
-    Ok(())
+    beside(path, bytes, 0o666)?.persist(path)
 }
 
 /// As [`write()`], with an error that names the file.
@@ -69,23 +86,105 @@ pub fn save(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
 /// # Errors
 /// Those of the file system; also when there is a file already.
 pub fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    beside(path, bytes, 0o600)?.persist_noclobber(path)?;
-    Ok(())
+    let part = beside(path, bytes, 0o600)?;
+    // Unlike a move, this replaces nothing.
+    std::fs::hard_link(&part.path, path)
 }
 
-/// A temporary file in the folder of `path`, complete and on the disk.
-fn beside(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<tempfile::NamedTempFile> {
+/// A file beside another, complete and on the disk, to be moved there. Its name is always the same, so that what a kill leaves is taken
+/// over by the next that writes the other; while it is written it is locked.
+struct Part {
+    path: PathBuf,
+    is_moved: bool,
+    /// Holds the lock.
+    file: File,
+}
+
+impl Part {
+    /// Moves it to `path`.
+    fn persist(mut self, path: &Path) -> std::io::Result<()> {
+        std::fs::rename(&self.path, path)?;
+        self.is_moved = true;
+        Ok(())
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if !self.is_moved {
+            // Without room or rights there may be none.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Writes a [`Part`] for `path`.
+fn beside(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<Part> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)?;
-    let mut file = tempfile::Builder::new();
+    let mut name = OsString::from(".");
+    name.push(path.file_name().ok_or(ErrorKind::InvalidFilename)?);
+    name.push(".part");
+    let path = folder.join(name);
+    let file = create(&path, mode)?;
+    let mut part = Part { path, is_moved: false, file };
+    part.file.write_all(bytes)?;
+    part.file.sync_all()?;
+    Ok(part)
+}
+
+/// A new file that is locked, in place of an old one that nobody writes any more.
+fn create(path: &Path, mode: u32) -> std::io::Result<File> {
+    // Where files cannot be locked, two that write one file at one time may still get in each other's way.
+    let lock = |file: &File| drop(file.lock());
+    let mut options = File::options();
+    options.write(true).create_new(true);
     #[cfg(unix)]
-    file.permissions(std::os::unix::fs::PermissionsExt::from_mode(mode));
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
     #[cfg(not(unix))]
     let _ = mode;
-    let mut file = file.tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    Ok(file)
+    loop {
+        match options.open(path) {
+            Ok(file) => {
+                lock(&file);
+                if is_at(&file, path) {
+                    return Ok(file);
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                match std::fs::symlink_metadata(path) {
+                    Ok(about) if !about.is_file() => return Err(error),
+                    _ => {}
+                }
+                match File::options().write(true).open(path) {
+                    Ok(old) => {
+                        lock(&old);
+                        if is_at(&old, path) {
+                            std::fs::remove_file(path)?;
+                        }
+                    }
+                    Err(error) if error.kind() == ErrorKind::NotFound => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Whether the file is still the one at `path`: who waited for its lock may find it moved or removed.
+fn is_at(file: &File, path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let place = |about: std::fs::Metadata| (about.dev(), about.ino());
+        matches!((file.metadata().map(place), std::fs::metadata(path).map(place)), (Ok(a), Ok(b)) if a == b)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = file;
+        path.exists()
+    }
 }
 
 /// An array from a `.npy` file, of integers as models take and give them.
@@ -178,6 +277,39 @@ mod tests {
             assert!(IntArray::parse(&nested).unwrap_err().to_string().contains("NumPy"));
             assert!(reals(&nested).is_none());
         }
+    }
+
+    #[test]
+    fn what_a_kill_leaves_is_taken_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, part) = (folder.path().join("file"), folder.path().join(".file.part"));
+        std::fs::write(&part, b"a long beginning of something").unwrap();
+        write(&path, b"whole").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"whole");
+        std::fs::write(&part, b"and again").unwrap();
+        assert_eq!(write_private(&path, b"key").unwrap_err().kind(), ErrorKind::AlreadyExists);
+        std::fs::remove_file(&path).unwrap();
+        write_private(&path, b"key").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"key");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else is left");
+        std::os::unix::fs::symlink("/nowhere", &part).unwrap();
+        assert!(write(&path, b"").is_err());
+        assert!(write(Path::new(".."), b"").is_err());
+    }
+
+    #[test]
+    fn many_writers_of_one_file_leave_one_whole_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::thread::scope(|scope| {
+            for writer in 0..8u8 {
+                let path = &path;
+                scope.spawn(move || (0..20).for_each(|_| write(path, &vec![writer; 50_000]).unwrap()));
+            }
+        });
+        let found = std::fs::read(&path).unwrap();
+        assert!(found.len() == 50_000 && found.iter().all(|byte| *byte == found[0]));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -66,6 +66,14 @@ fn leaves_whole_files(words: &[&str], output: &Path, times: u32) {
         }
     }
     assert!(killed * 5 > times, "{killed} of {times} were killed");
+    whole(words);
+    assert_eq!(hidden(output.parent().unwrap()), 0, "parts of files are left");
+}
+
+/// Files with hidden names in a folder.
+fn hidden(folder: &Path) -> usize {
+    let name = |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().file_name();
+    std::fs::read_dir(folder).unwrap().map(name).filter(|name| name.to_string_lossy().starts_with('.')).count()
 }
 
 /// How many times as often commands are killed as they are by themselves.
@@ -88,9 +96,7 @@ fn exports_and_imports_are_whole_or_not_there() {
         (place.path().join("m.kgl"), place.path().join("m.tflite"), place.path().join("i.kgl"));
     leaves_whole_files(&["export", text(&run), "-o", text(&model)], &model, 60);
     leaves_whole_files(&["export", text(&run), "--format", "tflite", "-o", text(&tflite)], &tflite, 40);
-    whole(&["export", text(&run), "--format", "tflite", "-o", text(&tflite)]);
     leaves_whole_files(&["import", text(&tflite), "-o", text(&imported)], &imported, 60);
-    whole(&["import", text(&tflite), "-o", text(&imported)]);
     assert!(Model::<'_>::new(&std::fs::read(imported).unwrap()).is_ok());
     let json = place.path().join("q.json");
     leaves_whole_files(&["quantize", text(&run), "--images", "5", "--json", text(&json)], &json, 40);
@@ -117,13 +123,16 @@ fn killed_training(expected: &[u8], often: &Path) -> u32 {
     for round in 0.. {
         assert!(round < 400, "it gets nowhere");
         // Longer and longer, so that it reaches the next checkpoint at last.
-        let limit = Duration::from_millis(20 + 29 * (round % 60));
+        let limit = Duration::from_millis(20 + 29 * (round % 60) * (1 + round / 60));
         let words: &[&str] = if often.join("checkpoint.safetensors").exists() { &resume } else { &start };
         if cut(words, limit) {
             break;
         }
         kills += 1;
+        let there = |name: &str| often.join(name).exists();
+        assert!(there("recipe.toml") || !there("checkpoint.safetensors"), "a checkpoint without its recipe");
     }
+    assert_eq!(hidden(often), 0, "parts of files are left");
     assert!(kills >= 5, "{kills} kills");
     assert!(std::fs::read(often.join("weights.safetensors")).unwrap() == expected, "after {kills} kills");
     kills

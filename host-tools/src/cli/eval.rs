@@ -47,7 +47,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         );
         return Ok(ExitCode::SUCCESS);
     }
-    println!("{} images, held out\n{}", grouped(count as u64), printable(&table.to_string()));
+    println!("{} images, held out\n{table}", grouped(count as u64));
     Ok(ExitCode::SUCCESS)
 }
 

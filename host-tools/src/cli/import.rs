@@ -12,7 +12,6 @@ use crate::graph::Preprocess;
 use crate::import::calibration::{self, Layout};
 use crate::import::{self, ImportError, Imported, ImportedFloat, Model, Options, Relu6, RoundingMode};
 use crate::quantize::Prepared;
-use crate::report::printable;
 use crate::{deploy, files};
 
 /// Options of `kinglet import`.
@@ -101,7 +100,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let (exported, left) = args.room.export(network)?;
     files::save(output, &exported.bytes)?;
     for note in &imported.notes {
-        eprintln!("note: {}", printable(note));
+        eprintln!("note: {note}");
     }
     println!("{}: {} operators, {}", output.display(), network.nodes.len(), cost(&exported));
     left.into_iter().for_each(|left| println!("{left}"));

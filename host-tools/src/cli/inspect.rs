@@ -9,7 +9,6 @@ use crate::boards::{self, Memory};
 use crate::files;
 use crate::report::inspection::Inspection;
 use crate::report::plot;
-use crate::report::printable;
 use crate::report::table::grouped;
 use crate::words::bytes;
 
@@ -56,7 +55,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if args.json {
         println!("{}", serde_json::to_string_pretty(&inspection)?);
     } else {
-        print!("{}", printable(&inspection.to_string()));
+        print!("{inspection}");
     }
     let mut code = ExitCode::SUCCESS;
     let (ram, flash) = match &args.board {

@@ -33,8 +33,6 @@ use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 use kinglet::Model;
 
-use crate::report::printable;
-
 /// ResNet and Inception networks on microcontrollers: train, quantize, export, simulate.
 #[derive(Debug, Parser)]
 #[command(name = "kinglet", version)]
@@ -129,7 +127,7 @@ pub fn main() -> ExitCode {
         Command::Zoo(args) => zoo::run(&args),
     };
     result.unwrap_or_else(|error| {
-        eprintln!("error: {}", printable(&format!("{error:#}")));
+        eprintln!("error: {error:#}");
         ExitCode::FAILURE
     })
 }

@@ -18,7 +18,6 @@ use crate::device::{self, Board};
 use crate::graph::FloatModel;
 use crate::network::Network;
 use crate::quantize::{self, Calibration, Method};
-use crate::report::printable;
 use crate::simulate::{self, Images};
 use crate::train::Distill;
 use crate::{deploy, export, files};
@@ -75,7 +74,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     ] {
         files::save(&args.output.join(file), bytes)?;
     }
-    println!("{}", printable(&card.to_string()));
+    println!("{card}");
     Ok(ExitCode::SUCCESS)
 }
 

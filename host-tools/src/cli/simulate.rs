@@ -12,7 +12,6 @@ use ndarray_npy::WriteNpyExt;
 use crate::compare;
 use crate::device::{self, Board};
 use crate::files::{self, IntArray};
-use crate::report::printable;
 use crate::simulate::{self, Images};
 
 /// Options of `kinglet simulate`.
@@ -69,7 +68,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     };
     let (count, elapsed) = (images.len(), begin.elapsed());
     let rate = count as f64 / elapsed.as_secs_f64().max(f64::MIN_POSITIVE);
-    println!("{}: {count} inferences on {whereabouts} in {elapsed:.1?}, {rate:.0} a second", printable(model.name()));
+    println!("{}: {count} inferences on {whereabouts} in {elapsed:.1?}, {rate:.0} a second", model.name());
 
     if let Some(path) = &args.output {
         let mut file = Vec::new();
@@ -84,7 +83,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let mut exit = ExitCode::SUCCESS;
     if let Some(path) = &args.compare {
         let comparison = compare::with_layers(model, &images, path)?;
-        println!("{}", printable(&comparison.to_string()));
+        println!("{comparison}");
         if !comparison.different.is_empty() {
             exit = ExitCode::FAILURE;
         }

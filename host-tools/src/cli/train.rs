@@ -113,6 +113,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         println!("augmented images in {}", path.display());
         return Ok(ExitCode::SUCCESS);
     }
+    let _claim = folder.claim()?;
     let mut trainer = match (&args.resume, &args.qat) {
         (Some(_), _) => folder.resume(&data)?,
         (None, Some(run)) => {
@@ -133,6 +134,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         data.test.len(),
         trainer.memory().div_ceil(1_000_000)
     );
+    if args.resume.is_none() {
+        folder.clear()?;
+    }
     trainer.train(Some(&folder), bar(recipe.network.name()))?;
     let trained = trainer.finish();
     let path = folder.finish(&trained)?;

@@ -1,18 +1,16 @@
 //! IDX, the format of MNIST and Fashion-MNIST, gzipped or not.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
 use ndarray::Array4;
 
 use super::{DataError, Dataset, Split, read};
+use crate::files;
 
 /// Magic numbers: unsigned bytes in three dimensions, and in one.
 const IMAGES: u32 = 0x0803;
 const LABELS: u32 = 0x0801;
-/// The most that a gzip file may unpack to.
-const MAX_LEN: u64 = 1 << 30;
 
 /// Reads the four files in `folder`. Classes are called `names`, or by their numbers when there are none.
 pub fn load(folder: &Path, names: &[String]) -> Result<Dataset, DataError> {
@@ -57,9 +55,7 @@ fn array(folder: &Path, name: &str, magic: u32) -> Result<(PathBuf, [usize; 3], 
     let mut bytes = read(&path)?;
     let broken = |reason: String| DataError::broken(&path, reason);
     if bytes.starts_with(&[0x1f, 0x8b]) {
-        let mut plain = Vec::new();
-        GzDecoder::new(&bytes[..]).take(MAX_LEN).read_to_end(&mut plain).map_err(|e| broken(e.to_string()))?;
-        bytes = plain;
+        bytes = files::unpack(GzDecoder::new(&bytes[..]), bytes.len() as u64).map_err(|e| broken(e.to_string()))?;
     }
     let dims = (magic & 0xff) as usize;
     let (words, _) = bytes.as_chunks::<4>();
@@ -126,5 +122,9 @@ mod tests {
         refused("t10k-images-idx3-ubyte", &[], "0x0803");
         refused("train-images-idx3-ubyte.gz", &zipped[..zipped.len() - 9], "");
         refused("t10k-images-idx3-ubyte", &file(IMAGES, &[u32::MAX; 3], &[]), "0 bytes");
+        let bomb = file(IMAGES, &[100, 1000, 1000], &vec![0; 100_000_000]);
+        let mut zipped = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        zipped.write_all(&bomb).unwrap();
+        refused("train-images-idx3-ubyte.gz", &zipped.finish().unwrap(), "more than 67108864");
     }
 }

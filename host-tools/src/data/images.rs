@@ -16,6 +16,9 @@ const MAX_LEN: u64 = 256 << 20;
 /// The most pixels that images are resized to, along a side.
 const MAX_EXTENT: u32 = 4096;
 
+/// The most bytes of all images together, as they are kept in memory.
+const MAX_TOTAL: u64 = 1 << 34;
+
 /// An image file: its path inside the folder or archive, and its bytes or where to read them.
 struct Entry {
     /// `[part, class, file]`; `part` is `train`, `test` or empty.
@@ -55,10 +58,16 @@ pub fn load(source: &Images) -> Result<Dataset, DataError> {
         Some(size) => size,
         None => first_size(source, &entries)?,
     };
+    let channels = if source.gray { 1 } else { 3 };
+    let total = [entries.len() as u64, channels as u64].into_iter().chain(size.map(u64::from)).product::<u64>();
+    if total > MAX_TOTAL {
+        let (count, [h, w]) = (entries.len(), size);
+        let reason = format!("{count} images of {h}x{w} pixels take {total} bytes of memory; the most is {MAX_TOTAL}");
+        return Err(broken(reason));
+    }
     let decoded: Vec<Result<Vec<u8>, DataError>> =
         entries.par_iter().map(|entry| decode(source, entry, size)).collect();
 
-    let channels = if source.gray { 1 } else { 3 };
     let mut parts: [(Vec<u8>, Vec<u8>); 3] = Default::default();
     let (mut skipped, mut files) = (0, Vec::new());
     for (entry, pixels) in entries.iter().zip(decoded) {
@@ -119,19 +128,8 @@ fn place(path: &Path) -> Option<[String; 3]> {
 }
 
 fn folder(root: &Path) -> Result<Vec<Entry>, DataError> {
-    let (mut entries, mut folders) = (Vec::new(), vec![root.to_path_buf()]);
-    while let Some(folder) = folders.pop() {
-        let broken = |e: std::io::Error| DataError::broken(&folder, e.to_string());
-        for entry in std::fs::read_dir(&folder).map_err(broken)? {
-            let path = entry.map_err(broken)?.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if let Some(place) = path.strip_prefix(root).ok().and_then(place) {
-                entries.push(Entry { path: place, bytes: Bytes::At(path) });
-            }
-        }
-    }
-    Ok(entries)
+    let place = |path: PathBuf| Some(Entry { path: place(path.strip_prefix(root).ok()?)?, bytes: Bytes::At(path) });
+    Ok(picture::pictures_under(root)?.into_iter().filter_map(place).collect())
 }
 
 fn archive(path: &Path) -> Result<Vec<Entry>, DataError> {
@@ -143,10 +141,13 @@ fn archive(path: &Path) -> Result<Vec<Entry>, DataError> {
         let place = place(&entry.path().map_err(broken)?);
         let (Some(place), true) = (place, entry.header().entry_type().is_file()) else { continue };
         let (size, mut bytes) = (entry.size(), Vec::new());
-        (&mut entry).take(MAX_LEN).read_to_end(&mut bytes).map_err(broken)?;
+        let bad = |reason: String| DataError::broken(path, format!("`{}` has {size} bytes, {reason}", place.join("/")));
+        if size > MAX_LEN {
+            return Err(bad(format!("the most is {MAX_LEN}")));
+        }
+        entry.read_to_end(&mut bytes).map_err(broken)?;
         if bytes.len() as u64 != size {
-            let reason = format!("`{}` has {size} bytes, {} can be read", place.join("/"), bytes.len());
-            return Err(DataError::broken(path, reason));
+            return Err(bad(format!("{} can be read", bytes.len())));
         }
         entries.push(Entry { path: place, bytes: Bytes::Here(bytes) });
     }
@@ -251,6 +252,113 @@ mod tests {
         let bytes = std::fs::read(&tar_path).unwrap();
         std::fs::write(&tar_path, &bytes[..bytes.len() / 2 + 7]).unwrap();
         assert!(load(&source(&tar_path)).unwrap_err().to_string().contains("all.tar"));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn links_are_followed_to_what_is_new() {
+        use std::os::unix::fs::symlink;
+        let (root, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        for index in 0..5 {
+            put(root.path(), &format!("cat/{index}.png"), &png(2, 2, index));
+            put(elsewhere.path(), &format!("{index}.png"), &png(2, 2, 100 + index));
+        }
+        symlink(elsewhere.path(), root.path().join("dog")).unwrap();
+        let data = load(&source(root.path())).unwrap();
+        // Every folder leads to every other in many ways.
+        for folder in ["cat", "dog"] {
+            for name in ["all", "again", "once-more"] {
+                symlink(root.path(), root.path().join(folder).join(name)).unwrap();
+            }
+        }
+        symlink(root.path().join("cat"), root.path().join("a-cat")).unwrap();
+        assert_eq!(load(&source(root.path())).unwrap(), data);
+        symlink("itself", root.path().join("itself")).unwrap();
+        assert_eq!(load(&source(root.path())).unwrap(), data);
+    }
+
+    /// A PNG that says it has `h` x `w` pixels, of which some hundred thousand are there.
+    fn bomb(h: u32, w: u32) -> Vec<u8> {
+        let mut zeros = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+        std::io::Write::write_all(&mut zeros, &vec![0; 1 << 20]).unwrap();
+        let mut file = b"\x89PNG\r\n\x1a\n".to_vec();
+        let header = [&h.to_be_bytes()[..], &w.to_be_bytes(), &[8, 2, 0, 0, 0]].concat();
+        let header = [&header[4..8], &header[..4], &header[8..]].concat();
+        for (kind, data) in [(b"IHDR", header), (b"IDAT", zeros.finish().unwrap()), (b"IEND", vec![])] {
+            let mut check = flate2::Crc::new();
+            check.update(kind);
+            check.update(&data);
+            file.extend((data.len() as u32).to_be_bytes().into_iter().chain(*kind).chain(data));
+            file.extend(check.sum().to_be_bytes());
+        }
+        file
+    }
+
+    #[test]
+    fn pictures_that_grow_without_measure_are_refused_with_the_bound() {
+        let root = tempfile::tempdir().unwrap();
+        for class in ["a", "b"] {
+            put(root.path(), &format!("{class}/1.png"), &png(2, 2, 1));
+            put(root.path(), &format!("{class}/2.png"), &png(2, 2, 1));
+        }
+        for (h, w, bound) in
+            [(20_000, 20_000, "read of them is 67108864"), (1 << 30, 1, "32768"), (1, 1 << 16, "32768")]
+        {
+            put(root.path(), "a/1.png", &bomb(h, w));
+            let error = load(&source(root.path())).unwrap_err().to_string();
+            assert!(error.contains("a/1.png") && error.contains(bound), "{error}");
+        }
+        // Of so many pixels the memory for all images is refused before any is read.
+        put(root.path(), "a/1.png", &png(2, 2, 1));
+        for index in 0..400 {
+            put(root.path(), &format!("b/{index}.png"), b"");
+        }
+        let large = Images { size: Some([4096, 4096]), ..source(root.path()) };
+        let error = load(&large).unwrap_err().to_string();
+        assert!(error.contains("the most is 17179869184"), "{error}");
+    }
+
+    /// Nothing is unpacked to the disk, and no name makes a class of what lies outside.
+    #[test]
+    fn archives_that_climb_out_get_nowhere() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("inside").join("images.tar");
+        std::fs::create_dir(path.parent().unwrap()).unwrap();
+        let mut tar = tar::Builder::new(std::fs::File::create(&path).unwrap());
+        let mut add = |name: &str, kind, link: &str, size: u64, bytes: &[u8]| {
+            let mut header = tar::Header::new_gnu();
+            header.as_gnu_mut().unwrap().name[..name.len()].copy_from_slice(name.as_bytes());
+            header.set_entry_type(kind);
+            header.set_mode(0o644);
+            header.as_gnu_mut().unwrap().linkname[..link.len()].copy_from_slice(link.as_bytes());
+            header.set_size(size);
+            header.set_cksum();
+            tar.append(&header, bytes).unwrap();
+        };
+        let picture = png(2, 2, 1);
+        let len = picture.len() as u64;
+        for name in ["../../out/a/1.png", "x/../../b/1.png", "/tmp/../c/1.png", "d/../1.png"] {
+            add(name, tar::EntryType::Regular, "", len, &picture);
+        }
+        add("e/1.png", tar::EntryType::Symlink, "/etc/passwd", 0, &[]);
+        add("e/2.png", tar::EntryType::Link, "../../secret", 0, &[]);
+        for name in ["good/1.png", "good/2.png", "fine/1.png", "fine/2.png"] {
+            add(name, tar::EntryType::Regular, "", len, &picture);
+        }
+        drop(add);
+        drop(tar);
+        let data = load(&source(&path)).unwrap();
+        assert_eq!((data.classes, data.train.len() + data.test.len()), (vec!["fine".into(), "good".into()], 4));
+        let there: Vec<_> = std::fs::read_dir(root.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(there, ["inside"]);
+
+        let mut header = tar::Header::new_gnu();
+        header.set_path("a/1.png").unwrap();
+        header.set_size(1 << 33);
+        header.set_cksum();
+        std::fs::write(&path, header.as_bytes()).unwrap();
+        let error = load(&source(&path)).unwrap_err().to_string();
+        assert!(error.contains("a/1.png") && error.contains("the most is 268435456"), "{error}");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! A picture as a network's pixels: turned as its camera says, on white where it is transparent, cut or filled up to size.
 
+use std::collections::{HashSet, VecDeque};
+use std::fs::DirEntry;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
@@ -9,12 +11,13 @@ use image::{DynamicImage, ImageDecoder, ImageReader, RgbImage};
 use serde::{Deserialize, Serialize};
 
 use super::{DataError, read};
+use crate::files;
 
 /// The bars beside a picture that is filled up.
 const BARS: u8 = 128;
 
-/// Folders within folders, at most.
-const MAX_DEPTH: usize = 16;
+/// The most pixels of a picture, along a side.
+const MAX_SIDE: u32 = 1 << 15;
 
 /// How a picture of another form than the network's gets that form.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -35,22 +38,26 @@ pub fn is_picture(path: &Path) -> bool {
     matches!(extension.as_deref(), Some("png" | "jpg" | "jpeg"))
 }
 
-/// The pictures under a folder, in the order of their paths; those whose names begin with a dot are left out.
+/// The pictures under a folder, in the order of their paths; those whose names begin with a dot are left out. Each folder is looked into once,
+/// by a path without links if it has one.
 ///
 /// # Errors
 /// Names the folder that cannot be read.
 pub fn pictures_under(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
-    let (mut found, mut folders) = (Vec::new(), vec![(folder.to_path_buf(), 0)]);
-    while let Some((folder, depth)) = folders.pop() {
+    let (mut found, mut known) = (Vec::new(), HashSet::new());
+    let mut folders = VecDeque::from([folder.to_path_buf()]);
+    while let Some(folder) = folders.pop_back() {
         let broken = |e: std::io::Error| DataError::broken(&folder, e.to_string());
-        for entry in std::fs::read_dir(&folder).map_err(broken)? {
-            let path = entry.map_err(broken)?.path();
+        if !known.insert(folder.canonicalize().map_err(broken)?) {
+            continue;
+        }
+        let mut inside = std::fs::read_dir(&folder).map_err(broken)?.collect::<Result<Vec<_>, _>>().map_err(broken)?;
+        inside.sort_by_key(DirEntry::file_name);
+        for path in inside.iter().map(DirEntry::path) {
             if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.')) {
             } else if path.is_dir() {
-                if depth == MAX_DEPTH {
-                    return Err(DataError::broken(&path, format!("lies more than {MAX_DEPTH} folders deep")));
-                }
-                folders.push((path, depth + 1));
+                // Links wait until all folders within folders are known.
+                if path.is_symlink() { folders.push_front(path) } else { folders.push_back(path) }
             } else if is_picture(&path) {
                 found.push(path);
             }
@@ -75,6 +82,13 @@ pub fn open(path: &Path) -> Result<DynamicImage, DataError> {
 pub fn decode(bytes: &[u8]) -> Result<DynamicImage, String> {
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| e.to_string())?;
     let mut decoder = reader.into_decoder().map_err(|e| e.to_string())?;
+    let ((w, h), len, most) = (decoder.dimensions(), decoder.total_bytes(), files::most_unpacked(bytes.len() as u64));
+    if w.max(h) > MAX_SIDE {
+        return Err(format!("{h}x{w} pixels; a side has at most {MAX_SIDE}"));
+    }
+    if len > most {
+        return Err(format!("{} bytes unpack to {len}; the most that is read of them is {most}", bytes.len()));
+    }
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut picture = DynamicImage::from_decoder(decoder).map_err(|e| e.to_string())?;
     picture.apply_orientation(orientation);

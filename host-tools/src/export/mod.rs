@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use kinglet::format::About;
+use kinglet::format::layout::MAX_COUNT;
 use kinglet::kernels::algorithms::{ConvAlgorithm, Core};
 use kinglet::write::{ModelSpec, PortSpec, StepSpec};
 use kinglet::{Model, ModelError, PixelTables};
@@ -28,6 +29,14 @@ pub enum ExportError {
     /// A node that the runtime cannot express.
     #[error(transparent)]
     Node(#[from] LowerError),
+    /// More nodes than a model file has steps.
+    #[error("`{network}` has {nodes} operators; a model file has room for {}", MAX_COUNT)]
+    Long {
+        /// The network.
+        network: String,
+        /// Its nodes.
+        nodes: usize,
+    },
     /// The runtime refuses what was written: a defect of the exporter, or a network that contradicts itself.
     #[error("the exported model of `{network}` is not valid: {error}")]
     Refused {
@@ -110,6 +119,9 @@ pub struct Options {
 /// runtime refuses the result.
 pub fn to_bytes(network: &Network, options: &Options) -> Result<Exported, ExportError> {
     network.validate()?;
+    if network.nodes.len() > MAX_COUNT as usize {
+        return Err(ExportError::Long { network: network.name.clone(), nodes: network.nodes.len() });
+    }
     let start = Instant::now();
     let Some(flash) = options.flash else { return with_weights(network, options, None) };
     let mut exported = with_weights(network, options, Some(flash))?;

@@ -1,5 +1,6 @@
 //! The run folder: recipe, weights, metrics, checkpoint. Every file is replaced as a whole.
 
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use super::curves;
@@ -14,6 +15,9 @@ use crate::graph;
 pub struct RunFolder {
     path: PathBuf,
 }
+
+/// The files that make a folder one with a run.
+const RUN: [&str; 2] = ["checkpoint.safetensors", "weights.safetensors"];
 
 /// Prefix of the averaged weights in a checkpoint.
 const AVERAGE: &str = "average/";
@@ -40,7 +44,31 @@ impl RunFolder {
 
     /// Whether there is a run in it, finished or not.
     pub fn is_taken(&self) -> bool {
-        ["checkpoint.safetensors", "weights.safetensors"].iter().any(|name| self.file(name).exists())
+        RUN.iter().any(|name| self.file(name).exists())
+    }
+
+    /// Keeps other trainings away from the folder until the result is dropped, where folders can be locked.
+    ///
+    /// # Errors
+    /// When another one writes to it, or it cannot be made.
+    pub fn claim(&self) -> Result<Option<File>, TrainError> {
+        let failed = |reason: String| TrainError::File { path: self.path.clone(), reason };
+        std::fs::create_dir_all(&self.path).map_err(|e| failed(e.to_string()))?;
+        let folder = File::open(&self.path).ok();
+        match folder.as_ref().map(File::try_lock) {
+            Some(Err(TryLockError::WouldBlock)) => Err(failed("another training writes to this folder".to_string())),
+            _ => Ok(folder),
+        }
+    }
+
+    /// Removes the run that is in it: what another one writes must not be taken for a part of it.
+    ///
+    /// # Errors
+    /// Those of the file system, with the file's name.
+    pub fn clear(&self) -> Result<(), TrainError> {
+        RUN.iter().map(|name| self.file(name)).filter(|path| path.exists()).try_for_each(|path| {
+            std::fs::remove_file(&path).map_err(|e| TrainError::File { path, reason: e.to_string() })
+        })
     }
 
     /// Writes `checkpoint.safetensors`, `recipe.toml`, `metrics.csv` and `curves.svg`; gives the checkpoint's path.
@@ -69,8 +97,9 @@ impl RunFolder {
             .chain(untuned)
             .map(|(key, value)| (key.to_string(), value))
             .collect();
-        graph::write(&path, &params, metadata)?;
+        // First, so that a checkpoint never stands there without the recipe that it is resumed by.
         self.write("recipe.toml", recipe_text(&trainer.recipe)?.as_bytes())?;
+        graph::write(&path, &params, metadata)?;
         self.write_history(&trainer.history)?;
         Ok(path)
     }
