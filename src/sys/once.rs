@@ -18,7 +18,8 @@ impl<T> Once<T> {
         Self { taken: Flag::new(), value: UnsafeCell::new(value) }
     }
 
-    /// The value, the first time; `None` ever after.
+    /// The value, the first time; `None` ever after. On Armv6-M, whose cores have no atomic swap, only code with privileges is given it: take it
+    /// before they are dropped.
     #[allow(clippy::mut_from_ref)] // the flag makes sure that there is one
     pub fn take(&'static self) -> Option<&'static mut T> {
         // SAFETY: `raise` returns true once in the life of the program, so there is no other reference.
@@ -55,11 +56,20 @@ impl Flag {
         Self(UnsafeCell::new(false))
     }
 
-    /// Raises the flag; whether it was down.
+    /// Raises the flag; whether it was down. Never, for code without privileges: it cannot mask interrupts.
     fn raise(&self) -> bool {
-        let masked: u32;
-        // SAFETY: reads PRIMASK and masks interrupts; no memory before it may be moved into the section or out.
-        unsafe { core::arch::asm!("mrs {}, PRIMASK", "cpsid i", out(reg) masked, options(nostack)) };
+        let (masked, now): (u32, u32);
+        // SAFETY: reads PRIMASK, masks interrupts and reads it again; no memory before it may be moved into the section or out.
+        unsafe {
+            core::arch::asm!(
+                "mrs {masked}, PRIMASK", "cpsid i", "mrs {now}, PRIMASK",
+                masked = out(reg) masked, now = out(reg) now, options(nostack)
+            )
+        };
+        if now & 1 == 0 {
+            // Without privileges the mask stays as it is, and reads as 0.
+            return false;
+        }
         // SAFETY: interrupts are masked on the only core, so no other access happens at the same time.
         let was_down = unsafe { !core::mem::replace(&mut *self.0.get(), true) };
         if masked & 1 == 0 {

@@ -50,11 +50,12 @@ impl Target {
     }
 }
 
-/// Runs a target, or all one after the other, for so many minutes each; `arguments` go on to libFuzzer.
+/// Runs a target, or all one after the other, for so many minutes each, or adds to the committed corpora what was found and reaches
+/// something new; `arguments` go on to libFuzzer.
 ///
 /// # Errors
 /// When cargo-fuzz or the nightly toolchain is missing, or an input is found that breaks a promise.
-pub fn run(target: Option<Target>, minutes: u32, arguments: &[String]) -> Result<()> {
+pub fn run(target: Option<Target>, minutes: u32, minimize: bool, arguments: &[String]) -> Result<()> {
     nightly::demand_toolchain()?;
     nightly::demand(&["fuzz"], "cargo-fuzz", "cargo install cargo-fuzz")?;
     let chosen = target.as_ref().map_or(&Target::ALL[..], std::slice::from_ref);
@@ -68,7 +69,12 @@ pub fn run(target: Option<Target>, minutes: u32, arguments: &[String]) -> Result
         if *target == Target::Model {
             fuzz.arg("--no-default-features"); // the host tools take minutes to compile
         }
-        fuzz.arg(name).arg(found).args(target.seeds().iter().map(|folder| repo::root().join(folder)));
+        let seeds = target.seeds().iter().map(|folder| repo::root().join(folder));
+        if minimize {
+            fuzz.arg(name).args(seeds.take(1)).arg(found).args(["--", "-merge=1"]);
+            return command::run(fuzz.args(arguments));
+        }
+        fuzz.arg(name).arg(found).args(seeds);
         fuzz.args(["--", "-timeout=60", "-rss_limit_mb=4096", "-print_final_stats=1"]);
         fuzz.args([format!("-max_len={}", target.max_len()), format!("-max_total_time={}", 60 * u64::from(minutes))]);
         command::run(fuzz.args(arguments))

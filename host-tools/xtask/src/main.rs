@@ -5,8 +5,10 @@ mod bits32;
 mod boards;
 mod checks;
 mod command;
+mod const_eval;
 mod count;
 mod demo;
+mod faults;
 mod firmware;
 mod fuzz;
 mod layers;
@@ -78,6 +80,14 @@ enum Task {
         #[arg(default_value_t = 1_000_000, value_name = "N")]
         changes: u32,
     },
+    /// The processor time that the compiler takes to check each shipped model; fails when it is over 5 s.
+    ConstEval,
+    /// Kill commands at random moments, fill disks, flood devices, in QEMU too: nothing is left half done, every device answers again.
+    Faults {
+        /// How many kills, about.
+        #[arg(default_value_t = 1000, value_name = "N")]
+        kills: u32,
+    },
     /// The runtime's tests under AddressSanitizer, with all checks on; needs a nightly toolchain.
     Sanitize {
         /// Passed on to `cargo test`: `--test operators` runs some of them.
@@ -91,6 +101,9 @@ enum Task {
         /// How long each takes.
         #[arg(long, default_value_t = 10, value_name = "N")]
         minutes: u32,
+        /// Does not fuzz: of what was found, adds to the committed corpora what reaches something new.
+        #[arg(long, conflicts_with = "minutes")]
+        minimize: bool,
         /// Passed on to libFuzzer, as `-- -jobs=4`.
         #[arg(last = true)]
         arguments: Vec<String>,
@@ -134,8 +147,10 @@ fn run(task: Task) -> Result<()> {
         Task::Miri { arguments } => miri::run(&arguments),
         Task::Bits32 { arguments } => bits32::run(&arguments),
         Task::Mutate { changes } => mutate::run(changes),
+        Task::ConstEval => const_eval::run(),
+        Task::Faults { kills } => faults::run(kills),
         Task::Sanitize { arguments } => sanitize::run(&arguments),
-        Task::Fuzz { target, minutes, arguments } => fuzz::run(target, minutes, &arguments),
+        Task::Fuzz { target, minutes, minimize, arguments } => fuzz::run(target, minutes, minimize, &arguments),
         Task::Demo { installing, arguments } => demo::run(installing.no_install, &arguments),
         Task::Bench { what: Bench::Device { installing, arguments } } => {
             bench::device(installing.no_install, &arguments)
