@@ -70,7 +70,8 @@ mod tests {
 
     #[test]
     fn ordinals_are_in_the_order_of_the_numbers() {
-        let all: Vec<f16> = (0..=u16::MAX).map(f16::from_bits).filter(|x| x.is_finite()).collect();
+        let every = (0..=u16::MAX).step_by(if cfg!(miri) { 251 } else { 1 });
+        let all: Vec<f16> = every.map(f16::from_bits).filter(|x| x.is_finite()).collect();
         for &x in &all {
             assert!((-LARGEST..=LARGEST).contains(&ordinal(x)));
             assert_eq!(from_ordinal(ordinal(x)), x);

@@ -17,7 +17,7 @@ fn outputs<M: Linked>(model: Model<'_, M>) -> Vec<Vec<i8>> {
         let image: Vec<i8> = (0..model.input().shape.len() as usize).map(|at| (at * 37 + seed * 101) as i8).collect();
         session.infer(&image[..]).unwrap().elements().unwrap().to_vec()
     };
-    (0..4).map(image).collect()
+    (0..if cfg!(miri) { 1 } else { 4 }).map(image).collect()
 }
 
 /// The parts that [`common::Block`] uses.

@@ -11,7 +11,7 @@ mod needs;
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use common::{Block, arena, seal};
@@ -263,9 +263,9 @@ fn pour(line: &mut Emulated, bytes: &[u8]) -> Vec<u8> {
     heard
 }
 
-fn board(program: Program, model: &PathBuf) -> Emulated {
+fn board(program: Program, model: &Path) -> Emulated {
     let board = Board::named("mps2-an386").unwrap();
-    let model = program.holds_a_model().then_some(model.as_path());
+    let model = program.holds_a_model().then_some(model);
     let line = Emulated::start(&Build { board, program, model, images: None, small: false }.run().unwrap()).unwrap();
     line.set_timeout(Duration::from_millis(2)).unwrap();
     line

@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn exponentials_are_close() {
-        for step in 0..87_000 {
+        for step in (0..87_000).step_by(if cfg!(miri) { 997 } else { 1 }) {
             let x = step as f32 * -1e-3;
             let (found, right) = (f64::from(exp(x)), f64::from(x).exp());
             assert!((found / right - 1.0).abs() < f64::from(2f32.powi(-22)), "{x}: {found} {right}");

@@ -345,7 +345,6 @@ mod tests {
         for name in ["good/1.png", "good/2.png", "fine/1.png", "fine/2.png"] {
             add(name, tar::EntryType::Regular, "", len, &picture);
         }
-        drop(add);
         drop(tar);
         let data = load(&source(&path)).unwrap();
         assert_eq!((data.classes, data.train.len() + data.test.len()), (vec!["fine".into(), "good".into()], 4));
