@@ -12,7 +12,6 @@ use serde::Serialize;
 use crate::data::DataError;
 use crate::data::picture::{self, Fit};
 use crate::progress::styled;
-use crate::report::printable;
 use crate::report::table::Table;
 use crate::{files, train};
 
@@ -109,7 +108,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         println!("{}", serde_json::to_string_pretty(&found)?);
         return Ok(ExitCode::SUCCESS);
     }
-    print!("{}", printable(&table(&pictures, args.top).to_string()));
+    print!("{}", table(&pictures, args.top));
     if labelled > 0 {
         println!("{right} of {labelled} are right, {:.2} %", 100.0 * right as f64 / labelled as f64);
     }
@@ -158,7 +157,7 @@ fn see(args: &Args, model: &Model<'_>) -> Result<Vec<Seen>> {
     for seen in seen {
         match seen {
             Ok(seen) => kept.push(seen),
-            Err(error) if args.skip_bad => eprintln!("{}: left out", printable(&error.to_string())),
+            Err(error) if args.skip_bad => eprintln!("{error}: left out"),
             Err(error) => return Err(error).context("--skip-bad leaves out what is no picture"),
         }
     }
