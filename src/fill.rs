@@ -1,12 +1,14 @@
-//! Filling an input where it lies, before its inference is started: by DMA, element by element, or row by row.
+//! Inputs before their inference is started: one by one, or where they lie, by DMA, element by element, or row by row.
 
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
 
+use crate::format::layout::MAX_PORTS;
 use crate::inference::Inference;
-use crate::input::fill::Place;
-use crate::input::{Element, InputError};
+use crate::input::fill::{Place, Places};
+use crate::input::{Element, Input, InputError};
 use crate::kernels::Active;
+use crate::ports::Which;
 use crate::sys::cast;
 use crate::tensor::DType;
 use crate::uses::{Dynamic, Linked};
@@ -33,6 +35,7 @@ pub struct Fill<'s, V, M: Linked = Dynamic, B = Active> {
 
 impl<'s, V: Value, M: Linked, B> Fill<'s, V, M, B> {
     pub(crate) fn new(inference: Inference<'s, M, B>) -> Result<Self, InputError> {
+        inference.takes_one()?;
         let needed = inference.model().input().dtype;
         if !V::DTYPE.same(needed) {
             return Err(InputError::ElementType { needed, given: V::DTYPE });
@@ -95,14 +98,81 @@ impl<'s, M: Linked, B> PixelRows<'s, M, B> {
     /// Begins the inference.
     ///
     /// # Errors
-    /// When rows are missing.
+    /// When rows are missing, or the model has other inputs too.
     pub fn start(self) -> Result<Inference<'s, M, B>, InputError> {
+        self.inference.takes_one()?;
         let shape = self.inference.model().input().shape;
         if self.filled < shape.h {
             let given = self.filled.saturating_mul(shape.w).saturating_mul(shape.c);
             return Err(InputError::Length { needed: shape.len(), given });
         }
         Ok(self.inference)
+    }
+}
+
+/// The inputs of an inference that has not begun, to be given one by one, by name or number; see
+/// [`Session::inputs`](crate::Session::inputs).
+///
+/// ```
+/// # use kinglet::{InferError, Pixels, Session};
+/// # fn demo(session: &mut Session<'_>, image: &[u8], speed: f32) -> Result<(), InferError> {
+/// let mut inputs = session.inputs();
+/// inputs.set("image", Pixels(image))?;
+/// inputs.set("speed", &[speed])?;
+/// let output = inputs.start()?.finish()?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct Inputs<'s, M: Linked = Dynamic, B = Active> {
+    inference: Inference<'s, M, B>,
+    /// One bit for each input.
+    given: [u32; MAX_PORTS as usize / 32],
+}
+
+impl<'s, M: Linked, B> Inputs<'s, M, B> {
+    pub(crate) fn new(inference: Inference<'s, M, B>) -> Self {
+        Self { inference, given: [0; MAX_PORTS as usize / 32] }
+    }
+
+    /// Gives an input, which may have been given before.
+    ///
+    /// # Errors
+    /// When the model has no such input, or the value does not fit it.
+    pub fn set(&mut self, which: impl Which, value: impl Input) -> Result<(), InputError> {
+        self.find(which)?.fill(value)
+    }
+
+    /// The elements of an input, to be written where they lie; what is there before is not defined.
+    ///
+    /// # Errors
+    /// When the model has no such input, or its elements are of another type.
+    pub fn elements<E: Element>(&mut self, which: impl Which) -> Result<&mut [E], InputError> {
+        let place = self.find(which)?.into_place();
+        place.takes_type(E::DTYPE)?;
+        Ok(E::of_mut(place.bytes))
+    }
+
+    /// Begins the inference.
+    ///
+    /// # Errors
+    /// When an input has not been given.
+    pub fn start(self) -> Result<Inference<'s, M, B>, InputError> {
+        let given = self.given.iter().map(|word| word.count_ones()).sum();
+        match self.inference.model().input_count() as u32 {
+            needed if given != needed => Err(InputError::Count { needed, given }),
+            _ => Ok(self.inference),
+        }
+    }
+
+    /// The place of an input, which counts as given.
+    fn find(&mut self, which: impl Which) -> Result<Places<'_, 's, M>, InputError> {
+        let mut inputs = self.inference.model().inputs().enumerate();
+        let (number, _) = inputs.find(|(number, port)| which.is(*number, port)).ok_or(InputError::Unknown)?;
+        let number = number as u32;
+        if let Some(word) = self.given.get_mut(number as usize / 32) {
+            *word |= 1 << (number % 32);
+        }
+        Ok(self.inference.places(number..number.wrapping_add(1)))
     }
 }
 

@@ -5,8 +5,9 @@ use core::marker::PhantomData;
 use core::ops::Range;
 
 use crate::chain::Chain;
+use crate::format::PortKind;
 use crate::input::InputError;
-use crate::input::fill::Place;
+use crate::input::fill::{Place, Places};
 use crate::kernels::{Active, Backend};
 use crate::memory::Memory;
 use crate::model::Model;
@@ -100,15 +101,27 @@ impl<'s, M: Linked, B> Inference<'s, M, B> {
         self.model
     }
 
-    /// The input's bytes, before the first step.
+    /// The first input's bytes, before the first step.
     pub(crate) fn input(&self) -> &[i8] {
         self.memory.view().read(self.model.input().region())
     }
 
-    /// The input, to be filled before the first step.
+    /// Some of the inputs, to be filled before the first step.
+    pub(crate) fn places(&mut self, inputs: Range<u32>) -> Places<'_, 's, M> {
+        Places::new(self.model, &mut self.memory, inputs)
+    }
+
+    /// The place of the first input.
     pub(crate) fn place(&mut self) -> Place<'_> {
-        let tensor = self.model.input();
-        Place { tensor, tables: self.model.pixels(), bytes: self.memory.write(tensor.region()) }
+        self.places(0..1).into_place()
+    }
+
+    /// Whether the model has one input, which is all that is given.
+    pub(crate) fn takes_one(&self) -> Result<(), InputError> {
+        match self.model.input_count() as u32 {
+            1 => Ok(()),
+            needed => Err(InputError::Count { needed, given: 1 }),
+        }
     }
 
     /// Shows what follows to an observer, `&mut` or by value.
@@ -160,13 +173,22 @@ impl<'s, M: Linked, B: Backend, O: Observer> Inference<'s, M, B, O> {
     /// [`InferError::Fault`].
     pub fn finish(mut self) -> Result<Output<'s, M>, InferError> {
         while let Progress::More = self.step() {}
-        // The output must be there too.
-        self.memory.read(self.model.output().region());
+        // The outputs must be there too.
+        for output in 0..self.model.output_count() as u32 {
+            self.memory.read(self.model.port_tensor(PortKind::Output, output).region());
+        }
         if self.memory.has_refused() {
             return Err(InferError::Fault { step: self.next });
         }
+        if M::SET.states {
+            for state in self.model.states() {
+                if let Some(next) = self.model.tensor(state.next) {
+                    state.commit(&next, &mut self.memory);
+                }
+            }
+        }
         *self.finished = true;
-        Ok(Output::new(self.model, self.memory.into_view()))
+        Ok(Output::new(self.model, self.memory.into_view(), 0))
     }
 
     /// Runs up to `rows` rows of a step that has a time slot to itself, in one call unless they push its input's out of the way.

@@ -1,10 +1,13 @@
-//! What goes into an inference: pixels, elements, real numbers, row by row or in place.
+//! What goes into an inference: pixels, elements, real numbers, for one input of the model or for several.
 
 use core::fmt;
+use core::ops::Range;
 
 use crate::float16::f16;
+use crate::format::PortKind;
 use crate::kernels::float16::Bounds;
-use crate::memory;
+use crate::memory::{self, Memory};
+use crate::model::Model;
 use crate::pixels::PixelTables;
 use crate::quant::{Clamp, quantize};
 use crate::sys::cast;
@@ -32,6 +35,15 @@ pub enum InputError {
     },
     /// Pixels for a model that does not say how they become elements.
     NoPixels,
+    /// Not as many inputs as the model has.
+    Count {
+        /// Inputs that the model has.
+        needed: u32,
+        /// Inputs that were given.
+        given: u32,
+    },
+    /// The model has no input of that name or number.
+    Unknown,
 }
 
 impl fmt::Display for InputError {
@@ -43,6 +55,10 @@ impl fmt::Display for InputError {
             InputError::ElementType { needed, given } => {
                 write!(f, "the model takes {} elements, {} were given", needed.name(), given.name())
             }
+            InputError::Count { needed, given } => {
+                write!(f, "the model has {needed} inputs, {given} were given")
+            }
+            InputError::Unknown => f.write_str("the model has no input of that name or number"),
             InputError::NoPixels => f.write_str("the model does not say how pixels become its elements"),
         }
     }
@@ -70,7 +86,7 @@ impl Element for f16 {
 
 /// An input, `H x W x C` values: [`Pixels`], slices of the model's elements (`&[i8]`, `&[i16]`, `&[f16]`), real numbers
 /// (`&[f32]`, which the model's scale quantizes), [`Raw`] or
-/// [`RawWith`].
+/// [`RawWith`]. Of a model with several inputs, a tuple of such values in the model's order, or [`Raw`].
 pub trait Input: fill::Fill {}
 
 impl<T: fill::Fill> Input for T {}
@@ -80,7 +96,8 @@ impl<T: fill::Fill> Input for T {}
 #[derive(Clone, Copy, Debug)]
 pub struct Pixels<'p>(pub &'p [u8]);
 
-/// The bytes of quantized elements in the processor's order, whatever their type.
+/// The bytes of quantized elements in the processor's order, whatever their type; of a model with several inputs those of all, one after
+/// the other.
 #[derive(Clone, Copy, Debug)]
 pub struct Raw<'p>(pub &'p [u8]);
 
@@ -101,13 +118,87 @@ pub(crate) mod fill {
         pub(crate) bytes: &'s mut [i8],
     }
 
-    /// Fills an input.
+    /// Inputs of a model, to be filled one after the other.
+    #[derive(Debug)]
+    pub struct Places<'p, 's, M: Linked> {
+        model: &'s Model<'s, M>,
+        memory: &'p mut Memory<'s>,
+        inputs: Range<u32>,
+    }
+
+    impl<'p, 's, M: Linked> Places<'p, 's, M> {
+        /// The inputs of these numbers.
+        pub(crate) fn new(model: &'s Model<'s, M>, memory: &'p mut Memory<'s>, inputs: Range<u32>) -> Self {
+            Self { model, memory, inputs }
+        }
+
+        /// Fills them all.
+        pub(crate) fn fill<I: Fill>(mut self, input: I) -> Result<(), InputError> {
+            let needed = self.inputs.end.wrapping_sub(self.inputs.start);
+            match I::COUNT {
+                Some(given) if given != needed => Err(InputError::Count { needed, given }),
+                _ => input.fill(&mut self),
+            }
+        }
+
+        /// The first of them; the others are left.
+        fn split_first(&mut self) -> Places<'_, 's, M> {
+            let first = self.inputs.start;
+            self.inputs.start = first.wrapping_add(1);
+            Places { model: self.model, memory: self.memory, inputs: first..self.inputs.start }
+        }
+
+        /// The bytes of the first of them.
+        fn place(&mut self) -> Place<'_> {
+            self.split_first().into_place()
+        }
+
+        /// The bytes of the first of them.
+        pub(crate) fn into_place(self) -> Place<'p>
+        where
+            's: 'p,
+        {
+            let Self { model, memory, inputs: Range { start, .. } } = self;
+            let tensor = model.port_tensor(PortKind::Input, start);
+            // The file's table is the first input's.
+            let tables = if start == 0 { model.pixels() } else { None };
+            Place { tensor, tables, bytes: memory.write(tensor.region()) }
+        }
+    }
+
+    /// Fills inputs.
     pub trait Fill {
+        /// How many; `None` for as many as there are.
+        const COUNT: Option<u32> = Some(1);
+
         /// Of a program that links `M`.
         ///
         /// # Errors
         /// When it does not fit.
-        fn fill<M: Linked>(self, place: Place<'_>) -> Result<(), InputError>;
+        fn fill<M: Linked>(self, places: &mut Places<'_, '_, M>) -> Result<(), InputError>;
+    }
+
+    macro_rules! tuples {
+        ($($count:literal: $($value:ident)+;)+) => {
+            $(impl<$($value: Fill),+> Fill for ($($value,)+) {
+                const COUNT: Option<u32> = Some($count);
+
+                fn fill<M: Linked>(self, places: &mut Places<'_, '_, M>) -> Result<(), InputError> {
+                    #[expect(non_snake_case, reason = "the names of the types serve for the values")]
+                    let ($($value,)+) = self;
+                    $(places.split_first().fill($value)?;)+
+                    Ok(())
+                }
+            })+
+        };
+    }
+
+    tuples! {
+        2: A B;
+        3: A B C;
+        4: A B C D;
+        5: A B C D E;
+        6: A B C D E F;
     }
 
     impl<'s> Place<'s> {
@@ -124,7 +215,7 @@ pub(crate) mod fill {
             takes(given, self.tensor.shape.len())
         }
 
-        fn takes_type(&self, given: DType) -> Result<(), InputError> {
+        pub(crate) fn takes_type(&self, given: DType) -> Result<(), InputError> {
             let needed = self.tensor.dtype;
             if given.same(needed) { Ok(()) } else { Err(InputError::ElementType { needed, given }) }
         }
@@ -151,29 +242,38 @@ pub(crate) mod fill {
     }
 
     impl Fill for Pixels<'_> {
-        fn fill<M: Linked>(self, place: Place<'_>) -> Result<(), InputError> {
+        fn fill<M: Linked>(self, places: &mut Places<'_, '_, M>) -> Result<(), InputError> {
+            let place = places.place();
             place.takes_len(self.0.len())?;
             place.pixels(self.0)
         }
     }
 
     impl Fill for Raw<'_> {
-        fn fill<M: Linked>(self, place: Place<'_>) -> Result<(), InputError> {
-            takes(self.0.len(), place.tensor.span())?;
-            cast::as_u8_mut(place.bytes).iter_mut().zip(self.0).for_each(|(to, &from)| *to = from);
+        const COUNT: Option<u32> = None;
+
+        fn fill<M: Linked>(self, places: &mut Places<'_, '_, M>) -> Result<(), InputError> {
+            let span = |input| places.model.port_tensor(PortKind::Input, input).span();
+            takes(self.0.len(), places.inputs.clone().map(span).fold(0, u32::saturating_add))?;
+            let mut given = self.0.iter();
+            while !places.inputs.is_empty() {
+                let bytes = cast::as_u8_mut(places.place().bytes);
+                bytes.iter_mut().zip(&mut given).for_each(|(to, &from)| *to = from);
+            }
             Ok(())
         }
     }
 
     impl<F: FnOnce(&mut [u8])> Fill for RawWith<F> {
-        fn fill<M: Linked>(self, place: Place<'_>) -> Result<(), InputError> {
-            self.0(cast::as_u8_mut(place.bytes));
+        fn fill<M: Linked>(self, places: &mut Places<'_, '_, M>) -> Result<(), InputError> {
+            self.0(cast::as_u8_mut(places.place().bytes));
             Ok(())
         }
     }
 
     impl<E: Element> Fill for &[E] {
-        fn fill<M: Linked>(self, place: Place<'_>) -> Result<(), InputError> {
+        fn fill<M: Linked>(self, places: &mut Places<'_, '_, M>) -> Result<(), InputError> {
+            let place = places.place();
             place.takes_type(E::DTYPE)?;
             place.takes_len(self.len())?;
             E::of_mut(place.bytes).iter_mut().zip(self).for_each(|(to, &from)| *to = from);
@@ -182,8 +282,8 @@ pub(crate) mod fill {
     }
 
     impl Fill for &[f32] {
-        fn fill<M: Linked>(self, place: Place<'_>) -> Result<(), InputError> {
-            let Place { tensor, bytes, .. } = place;
+        fn fill<M: Linked>(self, places: &mut Places<'_, '_, M>) -> Result<(), InputError> {
+            let Place { tensor, bytes, .. } = places.place();
             takes(self.len(), tensor.shape.len())?;
             let integer = |real| Clamp::full(tensor.dtype).apply(quantize(real, tensor.quant));
             match tensor.dtype {
@@ -202,8 +302,8 @@ pub(crate) mod fill {
     where
         for<'t> &'t [T]: Fill,
     {
-        fn fill<M: Linked>(self, place: Place<'_>) -> Result<(), InputError> {
-            self.as_slice().fill::<M>(place)
+        fn fill<M: Linked>(self, places: &mut Places<'_, '_, M>) -> Result<(), InputError> {
+            self.as_slice().fill(places)
         }
     }
 

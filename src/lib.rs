@@ -153,7 +153,7 @@ pub use arena::{Arena, Buffer, Bytes, Reserve};
 pub use half::f16;
 
 pub use error::{Fault, ModelError, SessionError};
-pub use fill::{Fill, PixelRows, Value};
+pub use fill::{Fill, Inputs, PixelRows, Value};
 pub use guard::Guard;
 pub use inference::{InferError, Inference, Progress};
 pub use input::{Element, Input, InputError, Pixels, Raw, RawWith};
@@ -166,7 +166,7 @@ pub use ops::OpKind;
 pub use output::{Output, Prediction};
 #[cfg(feature = "internals")]
 pub use pixels::{ChannelOrder, PixelTables};
-pub use ports::{Port, State};
+pub use ports::{Port, State, Which};
 #[cfg(feature = "internals")]
 pub use quant::{Activation, Channel, Channels, Clamp, Multiplier, Rounding, WideChannel};
 pub use session::Session;

@@ -4,18 +4,24 @@ use heapless::Vec;
 use micromath::F32Ext;
 
 use crate::float16::{self, f16};
+use crate::format::PortKind;
 use crate::input::Element;
 use crate::memory::View;
 use crate::model::Model;
 use crate::ops::OpKind;
+use crate::ports::Which;
 use crate::sys::cast;
 use crate::tensor::{DType, Tensor};
 use crate::uses::{Dynamic, Linked};
 
-/// The output of an inference, `H x W x C` elements. It lasts until the session is used again.
+/// An output of an inference, `H x W x C` elements: the model's first, through which [`get`](Output::get) gives the others. It lasts until
+/// the session is used again.
 #[derive(Clone, Copy, Debug)]
 pub struct Output<'s, M: Linked = Dynamic> {
     model: &'s Model<'s, M>,
+    view: View<'s>,
+    /// Its place in the model's list.
+    number: u32,
     tensor: Tensor,
     bytes: &'s [i8],
 }
@@ -35,9 +41,30 @@ pub struct Prediction<'s> {
 }
 
 impl<'s, M: Linked> Output<'s, M> {
-    pub(crate) fn new(model: &'s Model<'s, M>, view: View<'s>) -> Self {
-        let tensor = model.output();
-        Self { model, tensor, bytes: view.read(tensor.region()) }
+    pub(crate) fn new(model: &'s Model<'s, M>, view: View<'s>, number: u32) -> Self {
+        let tensor = model.port_tensor(PortKind::Output, number);
+        Self { model, view, number, tensor, bytes: view.read(tensor.region()) }
+    }
+
+    /// The output of a name, or of a place in the model's list, counted from 0.
+    ///
+    /// ```
+    /// # use kinglet::{InferError, Pixels, Session};
+    /// # fn demo(session: &mut Session<'_>, image: &[u8]) -> Result<(), InferError> {
+    /// let output = session.infer(Pixels(image))?;
+    /// let boxes = output.get("boxes").and_then(|boxes| boxes.elements::<i8>());
+    /// # Ok(()) }
+    /// ```
+    pub fn get(&self, which: impl Which) -> Option<Self> {
+        let mut outputs = self.model.outputs().enumerate();
+        let (number, _) = outputs.find(|(number, port)| which.is(*number, port))?;
+        Some(Self::new(self.model, self.view, number as u32))
+    }
+
+    /// All outputs, in the model's order.
+    pub fn all(&self) -> impl Iterator<Item = Self> + use<'s, M> {
+        let Self { model, view, .. } = *self;
+        (0..model.output_count() as u32).map(move |number| Self::new(model, view, number))
     }
 
     /// Shape, element type and quantization.
@@ -78,16 +105,16 @@ impl<'s, M: Linked> Output<'s, M> {
         predictions
     }
 
-    /// The probability of `class`, to show to people: the output itself when the model ends in a softmax, else the softmax of
+    /// The probability of `class`, to show to people: the output itself when a softmax writes it, else the softmax of
     /// its scores with an approximate exponential, good to about a percent. `None` when there is no such class.
     pub fn probability(&self, class: usize) -> Option<f32> {
         let ordinal = self.ordinals().nth(class)?;
         Some(self.probabilities()(ordinal))
     }
 
-    /// What the model calls class `class`, if it has labels and such a class.
+    /// What the model calls class `class`, if it has labels and such a class; they are those of the first output.
     pub fn label(&self, class: usize) -> Option<&'s str> {
-        self.model.label(class)
+        if self.number == 0 { self.model.label(class) } else { None }
     }
 
     /// The elements as integers in the order of their numbers.
@@ -107,9 +134,7 @@ impl<'s, M: Linked> Output<'s, M> {
         let tensor = self.tensor;
         let best = real::<M>(&tensor, self.ordinals().max().unwrap_or(0));
         let exp = move |ordinal| F32Ext::exp(real::<M>(&tensor, ordinal) - best);
-        let steps = self.model.step_count();
-        let last = steps.checked_sub(1).and_then(|last| self.model.step(last)).map(|step| step.kind());
-        let sum = match last {
+        let sum = match self.model.writer(self.number).map(|step| step.kind()) {
             Some(OpKind::Softmax | OpKind::SoftmaxInt16 | OpKind::SoftmaxFloat16) => None,
             _ => Some(self.ordinals().map(exp).sum::<f32>()),
         };

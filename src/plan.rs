@@ -22,7 +22,7 @@ use crate::format::layout::{MAX_COUNT, SCRATCH_ALIGN, step as step_record, tenso
 use crate::format::{File, PortKind, StepRecord};
 use crate::memory::Region;
 use crate::ops::Op;
-use crate::tensor::Tensor;
+use crate::tensor::{DType, Tensor};
 use crate::uses::Linked;
 
 /// Checks the plan of a file whose tensors and steps decode.
@@ -209,16 +209,31 @@ const fn check_kept(file: &File<'_>) -> Result<(), ModelError> {
         attempt!(check_end(file, port.tensor, port.at));
         if let Some(next) = port.next {
             attempt!(check_end(file, next, port.at));
+            let same = next == port.tensor;
             let (state, next) = (attempt!(file.tensor(port.tensor)), attempt!(file.tensor(next)));
             let alike = state.shape.same(next.shape) && state.dtype.same(next.dtype) && state.quant.same(next.quant);
             let initial = port.initial.is_empty() || port.initial.len() == state.span() as usize;
-            if !alike || !state.is_dense() || !next.is_dense() || !initial {
+            if state.dtype.same(DType::F16) && !is_finite(port.initial) {
+                return Err(ModelError::new(Fault::Weights, port.at));
+            }
+            if same || !alike || !state.is_dense() || !next.is_dense() || !initial {
                 return Err(ModelError::new(Fault::Port, port.at));
             }
         }
         index += 1;
     }
     Ok(())
+}
+
+/// Whether all halves are finite.
+const fn is_finite(mut halves: &[u8]) -> bool {
+    while let [_, high, rest @ ..] = halves {
+        if *high & 0x7C == 0x7C {
+            return false;
+        }
+        halves = rest;
+    }
+    true
 }
 
 /// Whether tensor `index` is complete before the last moment, and alive at it.

@@ -4,7 +4,7 @@ use core::marker::PhantomData;
 
 use crate::arena::Buffer;
 use crate::error::SessionError;
-use crate::fill::{Fill, PixelRows, Value};
+use crate::fill::{Fill, Inputs, PixelRows, Value};
 use crate::inference::{InferError, Inference};
 use crate::input::{Input, InputError};
 use crate::kernels::{Active, Backend};
@@ -12,6 +12,7 @@ use crate::memory::Memory;
 use crate::model::Model;
 use crate::model_type::ModelType;
 use crate::output::Output;
+use crate::ports::Which;
 use crate::uses::{Dynamic, Linked};
 
 /// A model and the memory that it works in: inputs go in, outputs come out, one inference at a time.
@@ -104,7 +105,28 @@ impl<'a, M: Linked, B: Backend> Session<'a, M, B> {
     }
 
     fn over(model: Model<'a, M>, memory: Memory<'a>) -> Self {
-        Self { model, memory, finished: false, backend: PhantomData }
+        let mut session = Self { model, memory, finished: false, backend: PhantomData };
+        session.reset();
+        session
+    }
+
+    /// Gives the model's states the elements that they have before the first inference: the next one knows nothing of those before.
+    pub fn reset(&mut self) {
+        if M::SET.states {
+            self.finished = false;
+            self.model.states().for_each(|state| state.reset(&mut self.memory));
+        }
+    }
+
+    /// As [`Session::reset`], the one state that `which` names; whether there is one.
+    pub fn reset_state(&mut self, which: impl Which) -> bool {
+        let mut states = self.model.states().enumerate();
+        let state = states.find(|(number, state)| M::SET.states && which.is(*number, &state.port));
+        if let Some((_, state)) = state {
+            self.finished = false;
+            state.reset(&mut self.memory);
+        }
+        state.is_some()
     }
 
     /// The model.
@@ -126,20 +148,26 @@ impl<'a, M: Linked, B: Backend> Session<'a, M, B> {
     /// When the input does not fit.
     pub fn start(&mut self, input: impl Input) -> Result<Inference<'_, M, B>, InputError> {
         let mut inference = self.begin();
-        input.fill::<M>(inference.place())?;
+        let inputs = 0..inference.model().input_count() as u32;
+        inference.places(inputs).fill(input)?;
         Ok(inference)
+    }
+
+    /// The inputs of the next inference, to be given one by one: by name, or in another order than the model's.
+    pub fn inputs(&mut self) -> Inputs<'_, M, B> {
+        Inputs::new(self.begin())
     }
 
     /// The input of the next inference, to be filled where it lies: by DMA, or element by element. Of the model's element type, or
     /// of `u8` for the pixels of an int8 model.
     ///
     /// # Errors
-    /// When the model has elements of another type.
+    /// When the model has elements of another type, or several inputs: see [`Inputs::elements`].
     pub fn fill<V: Value>(&mut self) -> Result<Fill<'_, V, M, B>, InputError> {
         Fill::new(self.begin())
     }
 
-    /// The input of the next inference, to be filled with pixels row by row.
+    /// The one input of the next inference, to be filled with pixels row by row.
     pub fn pixel_rows(&mut self) -> PixelRows<'_, M, B> {
         PixelRows::new(self.begin())
     }
@@ -150,7 +178,7 @@ impl<'a, M: Linked, B: Backend> Session<'a, M, B> {
 
     /// The output of the last inference, if that ran to its end and nothing has used the session since.
     pub fn output(&self) -> Option<Output<'_, M>> {
-        self.finished.then(|| Output::new(&self.model, self.memory.view()))
+        self.finished.then(|| Output::new(&self.model, self.memory.view(), 0))
     }
 }
 

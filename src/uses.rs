@@ -79,6 +79,8 @@ pub struct Set {
     pub overlays: bool,
     /// Row streaming: steps of one time slot run interleaved, see [`chain`](crate::chain).
     pub chains: bool,
+    /// States that last from inference to inference.
+    pub states: bool,
 }
 
 impl Set {
@@ -99,6 +101,7 @@ impl Set {
             gather: flag,
             overlays: flag,
             chains: flag,
+            states: flag,
         }
     }
 
@@ -114,6 +117,7 @@ impl Set {
             gather: self.gather || other.gather,
             overlays: self.overlays || other.overlays,
             chains: self.chains || other.chains,
+            states: self.states || other.states,
         }
     }
 
@@ -128,6 +132,7 @@ impl Set {
             && (self.gather || !part.gather)
             && (self.overlays || !part.overlays)
             && (self.chains || !part.chains)
+            && (self.states || !part.states)
     }
 }
 

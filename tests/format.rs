@@ -6,7 +6,10 @@ use kinglet::format::{About, RoundingSource};
 use kinglet::memory::Region;
 use kinglet::ops::{Add, AveragePool2d, Concat, Op, Pad};
 use kinglet::write::{ModelSpec, PortSpec, StateSpec, StepSpec, encode};
-use kinglet::{Clamp, DType, Fault, Model, Place, QuantParams, Raw, Rounding, Session, Shape, Tensor, Window, Work};
+use kinglet::{
+    Clamp, DType, Fault, InferError, InputError, Model, Output, Place, QuantParams, Raw, Rounding, Session, Shape,
+    Tensor, Window, Work,
+};
 
 mod common;
 
@@ -110,33 +113,124 @@ fn wrong_lists_are_refused() {
     }
 }
 
-/// A state that holds the sum of all inputs so far.
-fn sums(change: impl FnOnce(&mut [Tensor; 3], &mut StateSpec<'_>)) -> Fault {
-    let shape = Shape::new(2, 1, 3);
-    let mut tensors = [[0, 0, 1], [0, 0, 2], [1, 1, 2]];
-    tensors[0][2] = 1;
-    let mut tensors = [0, 1, 2].map(|i| tensor(shape, 16 * i as u32, tensors[i], None));
-    let mut state = StateSpec { port: PortSpec { name: "sums", tensor: 1 }, next: 2, initial: &[5; 6] };
-    change(&mut tensors, &mut state);
-    let steps = [step(add(), 0, Some(1), 2, 1)];
-    let mut spec = spec(&tensors, &steps, &[PortSpec { name: "y", tensor: 2 }]);
-    let states = [state];
-    spec.states = &states;
-    Model::new(&spec.to_bytes()).unwrap_err().fault
+/// The bytes that the inference of `give` leaves in both outputs.
+fn both(give: impl FnOnce(&mut Session<'_>) -> Result<[Vec<u8>; 2], InferError>) -> Result<[Vec<u8>; 2], InferError> {
+    let bytes = two_of_each(|_| {});
+    let model = Model::new(&bytes).unwrap();
+    let mut memory = Vec::new();
+    give(&mut Session::open(model, common::arena(&mut memory, model.arena_len())).unwrap())
+}
+
+fn outputs(output: Output<'_>) -> [Vec<u8>; 2] {
+    assert_eq!(output.get("sum").unwrap().bytes(), output.bytes());
+    assert_eq!(output.get("copy").unwrap().bytes(), output.get(1).unwrap().bytes());
+    assert!(output.get("left").is_none() && output.get(2).is_none());
+    let all: Vec<_> = output.all().map(|output| output.bytes().to_vec()).collect();
+    all.try_into().unwrap()
 }
 
 #[test]
-fn states_are_judged() {
-    // All right: this build's sessions do not keep states.
-    assert_eq!(sums(|_, _| {}), Fault::NotLinked);
-    assert_eq!(sums(|_, state| state.initial = &[]), Fault::NotLinked);
-    assert_eq!(sums(|_, state| state.initial = &[5; 5]), Fault::Port);
-    assert_eq!(sums(|_, state| state.next = 3), Fault::Port);
-    assert_eq!(sums(|tensors, _| tensors[1].last = 1), Fault::Lifetime);
-    assert_eq!(sums(|tensors, _| tensors[2].place.offset = 16), Fault::Overlap);
-    assert_eq!(sums(|_, state| state.port.tensor = 2), Fault::Lifetime);
+fn inputs_are_given_in_order_or_by_name() {
+    let (left, right) = ([1i8, 2, 3, 4, 5, 6], [10i8; 6]);
+    let expected = Ok([vec![11, 12, 13, 14, 15, 16], vec![1, 2, 3, 4, 5, 6]]);
+    assert_eq!(both(|session| Ok(outputs(session.infer((&left, &right))?))), expected);
+    let reals = right.map(|q| f32::from(q) * 0.1);
+    assert_eq!(both(|session| Ok(outputs(session.infer((&left, &reals))?))), expected);
+    let bytes = [1, 2, 3, 4, 5, 6, 10, 10, 10, 10, 10, 10];
+    assert_eq!(both(|session| Ok(outputs(session.infer(Raw(&bytes))?))), expected);
+    assert_eq!(both(|session| Ok(outputs(session.infer((Raw(&bytes[..6]), &right))?))), expected);
+    let by_name = both(|session| {
+        let mut inputs = session.inputs();
+        inputs.set("right", &[0i8; 6])?;
+        inputs.elements::<i8>("right")?.fill(10);
+        inputs.set(0, &left)?;
+        Ok(outputs(inputs.start()?.finish()?))
+    });
+    assert_eq!(by_name, expected);
+}
+
+#[test]
+fn inputs_that_do_not_fit_are_told_and_nothing_runs() {
+    let refused = |error: InputError| Err(InferError::Input(error));
+    let (six, none) = ([0i8; 6], |output: Output<'_>| outputs(output));
+    let count = |given| refused(InputError::Count { needed: 2, given });
+    assert_eq!(both(|session| Ok(none(session.infer(&six)?))), count(1));
+    assert_eq!(both(|session| Ok(none(session.infer((&six, &six, &six))?))), count(3));
+    assert_eq!(both(|session| Ok(none(session.fill::<i8>()?.start().finish()?))), count(1));
+    assert_eq!(both(|session| Ok(none(session.pixel_rows().start()?.finish()?))), count(1));
+    let short = refused(InputError::Length { needed: 6, given: 5 });
+    assert_eq!(both(|session| Ok(none(session.infer((&six, &six[..5]))?))), short);
+    assert_eq!(
+        both(|session| Ok(none(session.infer(Raw(&[0; 11]))?))),
+        refused(InputError::Length { needed: 12, given: 11 })
+    );
+    // A tuple within a tuple is two inputs in the place of one.
+    assert_eq!(
+        both(|session| Ok(none(session.infer((&six, (&six, &six)))?))),
+        refused(InputError::Count { needed: 1, given: 2 })
+    );
+    let by_name = |name: &'static str| {
+        both(|session| {
+            let mut inputs = session.inputs();
+            inputs.set(name, &six)?;
+            inputs.set(name, &six)?;
+            Ok(none(inputs.start()?.finish()?))
+        })
+    };
+    assert_eq!(by_name("left"), count(1));
+    assert_eq!(by_name("middle"), refused(InputError::Unknown));
+    let wide = both(|session| Ok([vec![], vec![session.inputs().elements::<i16>(0)?.len() as u8]]));
+    assert_eq!(wide, refused(InputError::ElementType { needed: DType::I8, given: DType::I16 }));
+}
+
+/// A state that holds the sum of all inputs so far.
+fn sums(change: impl FnOnce(&mut [Tensor; 3], &mut StateSpec<'_>)) -> Vec<u8> {
+    let shape = Shape::new(2, 1, 3);
+    let lives = [[0, 0, 1], [0, 0, 2], [1, 1, 2]];
+    let mut tensors = [0, 1, 2].map(|i| tensor(shape, 16 * i as u32, lives[i], None));
+    let mut state = StateSpec { port: PortSpec { name: "sums", tensor: 1 }, next: 2, initial: &[5; 6] };
+    change(&mut tensors, &mut state);
+    let steps = [step(add(), 0, Some(1), 2, 1)];
+    let states = [state];
+    ModelSpec { states: &states, ..spec(&tensors, &steps, &[PortSpec { name: "y", tensor: 2 }]) }.to_bytes()
+}
+
+#[test]
+fn states_last_from_inference_to_inference() {
+    let bytes = sums(|_, _| {});
+    let model = Model::new(&bytes).unwrap();
+    assert_eq!(model.states().map(|state| (state.port.name, state.next)).collect::<Vec<_>>(), [("sums", 2)]);
+    let mut memory = Vec::new();
+    let mut session = Session::open(model, common::arena(&mut memory, model.arena_len())).unwrap();
+    let sum = |session: &mut Session<'_>| session.infer(Raw(&[2; 6])).unwrap().bytes()[0];
+    assert_eq!([sum(&mut session), sum(&mut session)], [7, 9]);
+    // What is dropped, whole or in the middle, leaves the state as it was.
+    let _ = session.start(Raw(&[2; 6])).unwrap();
+    let _ = session.start(Raw(&[2; 6])).unwrap().step();
+    assert_eq!(sum(&mut session), 11);
+    session.reset();
+    assert_eq!(sum(&mut session), 7);
+    assert!(session.reset_state("sums") && !session.reset_state("y") && session.output().is_none());
+    assert_eq!(sum(&mut session), 7);
+    // Without first elements it begins with zero points.
+    let bytes = sums(|_, state| state.initial = &[]);
+    let mut memory = Vec::new();
+    let model = Model::new(&bytes).unwrap();
+    let mut session = Session::open(model, common::arena(&mut memory, model.arena_len())).unwrap();
+    assert_eq!(sum(&mut session), 2);
+}
+
+#[test]
+fn wrong_states_are_refused() {
+    let fault = |change: fn(&mut [Tensor; 3], &mut StateSpec<'_>)| Model::new(&sums(change)).unwrap_err().fault;
+    assert_eq!(fault(|_, state| state.initial = &[5; 5]), Fault::Port);
+    assert_eq!(fault(|_, state| state.next = 3), Fault::Port);
+    assert_eq!(fault(|_, state| state.next = 1), Fault::Port);
+    assert_eq!(fault(|tensors, _| tensors[1].last = 1), Fault::Lifetime);
+    assert_eq!(fault(|tensors, _| tensors[2].place.offset = 16), Fault::Overlap);
+    assert_eq!(fault(|_, state| state.port.tensor = 2), Fault::Lifetime);
     // The next value is the input: gone when the inference ends.
-    assert_eq!(sums(|_, state| state.next = 0), Fault::Lifetime);
+    assert_eq!(fault(|_, state| state.next = 0), Fault::Lifetime);
 }
 
 /// Two maps one below the other: their rows are parts of the joint tensor.

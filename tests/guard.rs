@@ -28,7 +28,7 @@ fn damaged(bytes: &[u8], sums: &[u32]) -> (Option<usize>, usize) {
     let mut session = Session::open(model, common::arena(&mut memory, model.arena_len())).expect("fits");
     let mut seen = Count::default();
     let mut guard = Guard::new(model, sums).with(&mut seen);
-    let input = vec![0; model.input().span() as usize];
+    let input = vec![0; model.input_bytes()];
     session.start(Raw(&input)).unwrap().observe(&mut guard).finish().unwrap();
     let damaged = guard.damaged();
     guard.forget();

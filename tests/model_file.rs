@@ -83,7 +83,7 @@ fn flips_behind_the_checksum_are_refused_or_run() {
         }
         let mut memory = Vec::new();
         let mut session = Session::open(model, common::arena(&mut memory, model.arena_len())).unwrap();
-        let input = vec![0; model.input().span() as usize];
+        let input = vec![0; model.input_bytes()];
         let output = session.infer(Raw(&input)).unwrap();
         assert!(output.best().is_some() && output.probability(0).is_some());
         ran += 1;

@@ -18,7 +18,7 @@ pub fn evaluate<M: ModelType>(memory: Memory<M>, frame: &mut [u8], records: &[Re
         return fault::BAD_INPUT;
     };
     let header = images.header();
-    let Some(frame) = header.fit(&session.model().input(), frame) else { return fault::BAD_INPUT };
+    let Some(frame) = header.fit(session.model(), frame) else { return fault::BAD_INPUT };
     for index in 0..header.count {
         if !images.next(frame) {
             defmt::error!("inputs.bin ends before image {=u32} of {=u32}", index, header.count);
@@ -33,7 +33,7 @@ pub fn evaluate<M: ModelType>(memory: Memory<M>, frame: &mut [u8], records: &[Re
             defmt::error!("{}", error);
             return fault::FAILED;
         }
-        if !session.output().is_some_and(|output| outputs.write(output.bytes())) {
+        if !session.output().is_some_and(|output| output.all().all(|output| outputs.write(output.bytes()))) {
             defmt::error!("cannot write to outputs.bin");
             return fault::FAILED;
         }

@@ -1,16 +1,16 @@
 //! Input images, embedded at build time (`KINGLET_IMAGES`) or read from the host through semihosting.
 //!
 //! Both have one layout: a 16-byte header (`KIMG`, kind, number of images, bytes of an image; little-endian words),
-//! then the images one after the other, `H x W x C` bytes each.
+//! then the images one after the other, `H x W x C` bytes each; of a model with several inputs the elements of all.
 
-use kinglet::{Inference, InputError, Linked, Pixels, Raw, Session, Tensor};
+use kinglet::{Inference, InputError, Linked, Model, Pixels, Raw, Session};
 
 /// What the bytes of an image are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
 pub enum Kind {
     /// Pixels, which go through the model's table.
     Pixels,
-    /// Input elements, quantized already.
+    /// Elements of all inputs, quantized already.
     Quantized,
 }
 
@@ -29,12 +29,12 @@ impl Header {
     /// Bytes of a header.
     pub const SIZE: usize = 16;
 
-    /// The front of `frame` that holds one image, if images are as long as `input` takes them: a byte for each pixel's
-    /// channel, or the bytes of its elements.
-    pub fn fit<'f>(&self, input: &Tensor, frame: &'f mut [u8]) -> Option<&'f mut [u8]> {
+    /// The front of `frame` that holds one image, if images are as long as `model` takes them: a byte for each pixel's
+    /// channel, or the bytes of its inputs' elements.
+    pub fn fit<'f, M: Linked>(&self, model: &Model<'_, M>, frame: &'f mut [u8]) -> Option<&'f mut [u8]> {
         let needed = match self.kind {
-            Kind::Pixels => input.shape.len(),
-            Kind::Quantized => input.span(),
+            Kind::Pixels => model.input().shape.len(),
+            Kind::Quantized => model.input_bytes() as u32,
         };
         if self.image_len != needed {
             defmt::error!("images of {=u32} bytes, the model takes {=u32}", self.image_len, needed);

@@ -31,7 +31,7 @@ pub fn infer<M: ModelType>(memory: Memory<M>, frame: &mut [u8]) -> i32 {
 
 fn classify<M: Linked>(session: &mut Session<'_, M>, mut images: impl Source, frame: &mut [u8]) -> i32 {
     let header = images.header();
-    let Some(frame) = header.fit(&session.model().input(), frame) else { return fault::BAD_INPUT };
+    let Some(frame) = header.fit(session.model(), frame) else { return fault::BAD_INPUT };
     for index in 0..header.count {
         if !images.next(frame) {
             defmt::error!("the image set ends before image {=u32} of {=u32}", index, header.count);

@@ -154,7 +154,7 @@ fn npy(desk: &Desk, bytes: &[u8]) -> bool {
     let path = desk.file("array.npy", bytes);
     let model = Model::<'_>::new(seeds::model(0)).expect("a whole model");
     let Ok(array) = IntArray::read(&path) else { return false };
-    if let Ok(images) = simulate::Images::new(array, &model) {
+    if let Ok(images) = simulate::Images::new(array, &model.input()) {
         simulate::run(model, &images).expect("images that fit the model");
     }
     true
@@ -165,7 +165,7 @@ fn npz(desk: &Desk, bytes: &[u8]) -> bool {
     let model = Model::<'_>::new(seeds::model(0)).expect("a whole model");
     let shape = model.input().shape;
     let input = ndarray::Array4::from_elem([1, shape.h, shape.w, shape.c].map(|extent| extent as usize), 3);
-    compare::with_layers(model, &simulate::Images::Quantized(input), &path).is_ok()
+    compare::with_layers(model, &[simulate::Images::Quantized(input)], &path).is_ok()
 }
 
 fn weights(desk: &Desk, bytes: &[u8]) -> bool {
@@ -272,7 +272,7 @@ fn line(_: &Desk, bytes: &[u8]) -> bool {
     let model = Model::<'_>::new(seeds::model(0)).expect("a whole model");
     let mut arena = vec![0u128; model.arena_len().div_ceil(16)];
     let session = Session::open(model, bytemuck::cast_slice_mut(&mut arena)).expect("fits");
-    let (mut input, mut sums) = (vec![0; model.input().span() as usize], vec![0; model.step_count()]);
+    let (mut input, mut sums) = (vec![0; model.input_bytes()], vec![0; model.step_count()]);
     Server::new(line(), Still, session, &mut input, &mut sums, "board").serve();
     known | inferred | counted
 }

@@ -22,7 +22,7 @@ pub fn check(bytes: &[u8]) -> bool {
         let model = Runtime::new(&exported.bytes).expect("what the exporter wrote is valid");
         if model.macs() <= 1 << 24 {
             let mut arena = vec![0u128; model.arena_len().div_ceil(16)];
-            let input = vec![0; model.input().span() as usize];
+            let input = vec![0; model.input_bytes()];
             let mut session = Session::open(model, bytemuck::cast_slice_mut(&mut arena)).expect("fits");
             session.infer(Raw(&input)).expect("as long as the input, and no fault");
         }

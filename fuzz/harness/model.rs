@@ -1,7 +1,7 @@
 //! Any bytes as a model file: refused, or run in every way with one result.
 
 use kinglet::kernels::{Active, Backend, Portable};
-use kinglet::{DType, Dynamic, Fault, Guard, Model, Observer, Pixels, Progress, Raw, Session, StepEvent};
+use kinglet::{DType, Dynamic, Fault, Guard, Model, Observer, Output, Pixels, Port, Progress, Raw, Session, StepEvent};
 
 use super::random::Random;
 
@@ -45,10 +45,12 @@ pub fn check(bytes: &[u8]) -> Verdict {
     let sums: Vec<u32> = (0..model.step_count()).map(|index| model.step_checksum(index).expect("a step")).collect();
     // Any bits but those of infinite halves and NaNs, whose results are not promised to be the same everywhere.
     let mut random = Random::new(model.checksum());
-    let wild: Vec<u8> = (0..model.input().span()).map(|_| random.word() as u8).collect();
+    let wild: Vec<u8> = (0..model.input_bytes()).map(|_| random.word() as u8).collect();
     let mut input = wild.clone();
-    if model.input().dtype == DType::F16 {
-        input.iter_mut().skip(1).step_by(2).for_each(|high| *high &= !0x40);
+    for (port, bytes) in parts(model.inputs(), &mut input) {
+        if port.tensor.dtype == DType::F16 {
+            bytes.iter_mut().skip(1).step_by(2).for_each(|high| *high &= !0x40);
+        }
     }
 
     let mut arena = Buffer::new(model.arena_len(), 0);
@@ -57,14 +59,15 @@ pub fn check(bytes: &[u8]) -> Verdict {
     let mut run = || {
         let mut watch = Watch { model, next: 0, rows: vec![0; model.step_count()] };
         let mut guard = Guard::new(model, &sums).with(&mut watch);
-        let inference = session.start(Raw(&input)).expect("as long as the input");
-        let output = inference.observe(&mut guard).finish().expect("no fault").bytes().to_vec();
+        session.reset();
+        let inference = session.start(Raw(&input)).expect("as long as the inputs");
+        let output = all(inference.observe(&mut guard).finish().expect("no fault"));
         assert_eq!(guard.damaged(), None, "the guard");
         watch.finish();
         output
     };
-    let output = run();
-    let finite = is_finite(&output, model.output().dtype);
+    let mut output = run();
+    let finite = parts(model.outputs(), &mut output).all(|(port, bytes)| is_finite(bytes, port.tensor.dtype));
     assert!(finite, "a half that is infinite or no number, of {:?}", model.steps().last());
     assert_eq!(run(), output, "the second inference");
 
@@ -149,6 +152,24 @@ fn is_finite(bytes: &[u8], dtype: DType) -> bool {
 /// Bytes before and behind an arena that nobody may touch.
 const CANARY: [u8; 64] = [0xCA; 64];
 
+/// The bytes of all outputs.
+fn all(output: Output<'_>) -> Vec<u8> {
+    output.all().flat_map(|output| output.bytes().to_vec()).collect()
+}
+
+/// The bytes of each of several ports, one after the other.
+fn parts<'m, 'b>(
+    ports: impl Iterator<Item = Port<'m>>,
+    bytes: &'b mut [u8],
+) -> impl Iterator<Item = (Port<'m>, &'b mut [u8])> {
+    let mut rest = bytes;
+    ports.map(move |port| {
+        let (bytes, more) = std::mem::take(&mut rest).split_at_mut(port.tensor.span() as usize);
+        rest = more;
+        (port, bytes)
+    })
+}
+
 /// An inference on the kernels `B`, in memory full of what `fill` says, with canaries on both sides.
 fn run_on<B: Backend>(model: Model<'_>, input: &[u8], mut fill: impl FnMut() -> u8) -> Vec<u8> {
     let mut memory = Buffer::new(model.arena_len() + 2 * CANARY.len(), CANARY[0]);
@@ -156,7 +177,7 @@ fn run_on<B: Backend>(model: Model<'_>, input: &[u8], mut fill: impl FnMut() -> 
     let (arena, behind) = rest.split_at_mut(model.arena_len());
     arena.iter_mut().for_each(|byte| *byte = fill());
     let mut session = Session::<Dynamic, B>::open_on(model, arena).expect("fits");
-    let output = session.infer(Raw(input)).expect("as long as the input, and no fault").bytes().to_vec();
+    let output = all(session.infer(Raw(input)).expect("as long as the inputs, and no fault"));
     assert!(*before == CANARY && *behind == CANARY, "bytes beside the arena");
     output
 }
@@ -172,14 +193,14 @@ fn run_in_pieces(model: Model<'_>, input: &[u8]) -> Vec<u8> {
         pieces += 1;
         assert!(pieces <= rows, "{pieces} pieces for {rows} rows");
     }
-    inference.finish().expect("no fault").bytes().to_vec()
+    all(inference.finish().expect("no fault"))
 }
 
 /// An inference with the two memories of the arena apart.
 fn run_split(model: Model<'_>, input: &[u8]) -> Vec<u8> {
     let (mut fast, mut slow) = (Buffer::new(model.fast_len(), 0xC3), Buffer::new(model.slow_len(), 0x3C));
     let mut session = Session::<Dynamic, Portable>::open_split_on(model, fast.bytes(), slow.bytes()).expect("fits");
-    session.infer(Raw(input)).expect("as long as the input, and no fault").bytes().to_vec()
+    all(session.infer(Raw(input)).expect("as long as the inputs, and no fault"))
 }
 
 /// What only has to do no harm: any input bits, an inference that is abandoned, pixels, the best classes.

@@ -5,12 +5,12 @@ use std::fs::File;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use kinglet::{Model, Observer, Pixels, Raw, Session, Shape, StepEvent};
+use kinglet::{Model, Observer, Session, Shape, StepEvent};
 use zip::ZipArchive;
 
 use crate::elements;
 use crate::files::{self, IntArray};
-use crate::simulate::Images;
+use crate::simulate::{self, Images};
 
 /// Where a step's output first differs from what was expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,8 +95,8 @@ impl Observer for Outputs {
 ///
 /// # Errors
 /// When the file cannot be read or holds nothing that fits.
-pub fn with_layers(model: Model<'_>, images: &Images, npz: &Path) -> Result<Comparison> {
-    let outputs = run(model, images)?;
+pub fn with_layers(model: Model<'_>, inputs: &[Images], npz: &Path) -> Result<Comparison> {
+    let outputs = run(model, inputs)?;
     let name = || format!("cannot read `{}`", npz.display());
     let mut file = ZipArchive::new(files::open(npz)?).with_context(name)?;
     let keys: Vec<String> = file.file_names().map(str::to_owned).collect();
@@ -142,21 +142,11 @@ fn array(archive: &mut ZipArchive<File>, key: &str) -> Result<Vec<i16>> {
     }
 }
 
-fn run(model: Model<'_>, images: &Images) -> Result<Vec<Layer>> {
+fn run(model: Model<'_>, inputs: &[Images]) -> Result<Vec<Layer>> {
     let mut arena = vec![0u128; model.arena_len().div_ceil(16)];
     let mut session = Session::open(model, bytemuck::cast_slice_mut(&mut arena))?;
-    let len = model.input().shape.len() as usize;
-    let inference = match images {
-        Images::Pixels(pixels) => {
-            session.start(Pixels(&pixels.as_slice().context("pixels are not contiguous")?[..len]))?
-        }
-        Images::Quantized(elements) => {
-            let elements = &elements.as_slice().context("elements are not contiguous")?[..len];
-            session.start(Raw(&elements::to_bytes(elements, model.input().dtype)))?
-        }
-    };
     let mut outputs = Outputs::default();
-    inference.observe(&mut outputs).finish()?;
+    simulate::start(&mut session, inputs, 0)?.observe(&mut outputs).finish()?;
     Ok(outputs.0)
 }
 

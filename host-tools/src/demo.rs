@@ -94,7 +94,7 @@ pub fn run(network: &str, board: &'static Board, folder: &Path) -> Result<Outcom
         board.name,
         board.core
     );
-    let device = device::evaluate(board, &exported.bytes, images.view(), Duration::from_secs(300))?;
+    let device = device::evaluate(board, &exported.bytes, std::slice::from_ref(&images), Duration::from_secs(300))?;
     let (equal, _) = simulate::equal_rows(&host, &device.outputs);
     Ok(Outcome {
         name: network.to_owned(),

@@ -28,14 +28,49 @@ pub struct Network {
     pub tensors: Vec<TensorInfo>,
     /// The operators in an order in which they can run.
     pub nodes: Vec<Node>,
-    /// The tensor that the caller fills.
-    pub input: TensorId,
-    /// The tensor that the caller reads.
-    pub output: TensorId,
-    /// One label per class, or none.
+    /// The tensors that the caller fills, by whose names it knows them; a valid network has one or more.
+    pub inputs: Vec<TensorId>,
+    /// The tensors that the caller reads, likewise.
+    pub outputs: Vec<TensorId>,
+    /// What lasts from inference to inference.
+    pub states: Vec<State>,
+    /// One label per element of the first output, or none.
     pub labels: Vec<String>,
-    /// How pixels become input elements, if known.
+    /// How pixels become elements of the first input, if known.
     pub pixels: Option<Pixels>,
+}
+
+/// A tensor that keeps its elements from one inference to the next; no node writes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// The tensor that nodes read.
+    pub tensor: TensorId,
+    /// The tensor whose elements it takes over when an inference ends.
+    pub next: TensorId,
+    /// Its elements before the first inference; none for zero points.
+    pub initial: Vec<i16>,
+}
+
+impl Network {
+    /// The first input.
+    pub fn input(&self) -> &TensorInfo {
+        &self.tensors[self.inputs[0]]
+    }
+
+    /// The first output.
+    pub fn output(&self) -> &TensorInfo {
+        &self.tensors[self.outputs[0]]
+    }
+
+    /// The tensors that are there before the first node runs: inputs and states.
+    pub fn given(&self) -> impl Iterator<Item = TensorId> {
+        self.inputs.iter().copied().chain(self.states.iter().map(|state| state.tensor))
+    }
+
+    /// The tensors that must last until the inference has ended: outputs, states and what they become.
+    pub fn kept(&self) -> impl Iterator<Item = TensorId> {
+        self.outputs.iter().copied().chain(self.states.iter().flat_map(|state| [state.tensor, state.next]))
+    }
 }
 
 /// How pixels become input elements: 256 elements for all channels, or for each channel.

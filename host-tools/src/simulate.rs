@@ -4,8 +4,8 @@
 
 use anyhow::{Context, Result, ensure};
 use kinglet::kernels::{Active, Backend};
-use kinglet::{DType, Dynamic, Input, Model, Pixels, Raw, Session, Shape};
-use ndarray::{Array2, Array4, ArrayD};
+use kinglet::{DType, Dynamic, Inference, Model, Pixels, Port, Raw, Session, Shape, Tensor};
+use ndarray::{Array2, Array4, ArrayD, Axis, s};
 use rayon::prelude::*;
 
 use crate::elements::{self, to_bytes, to_elements};
@@ -21,32 +21,32 @@ pub enum Images {
 }
 
 impl Images {
-    /// An array that was read from a file, as inputs for `model`: the first dimension counts images, and the others hold
-    /// as many elements as the model takes.
+    /// An array that was read from a file, for an input of a model: the first dimension counts images, and the others hold
+    /// as many elements as the input has.
     ///
     /// # Errors
     /// Names both shapes when they do not agree.
-    pub fn new(array: IntArray, model: &Model<'_>) -> Result<Self> {
-        let dim = dim(array.shape(), model)?;
+    pub fn new(array: IntArray, input: &Tensor) -> Result<Self> {
+        let dim = dim(array.shape(), input)?;
         Ok(match array {
             IntArray::Signed(array) => {
-                ensure_type(model, DType::I8)?;
+                ensure_type(input, DType::I8)?;
                 Self::Quantized(array.mapv(i16::from).into_shape_with_order(dim)?)
             }
             IntArray::Wide(array) => {
-                ensure_type(model, DType::I16)?;
+                ensure_type(input, DType::I16)?;
                 Self::Quantized(array.into_shape_with_order(dim)?)
             }
             IntArray::Unsigned(array) => Self::Pixels(array.into_shape_with_order(dim)?),
         })
     }
 
-    /// Real numbers, N x H x W x C or N x C x H x W, as quantized inputs for `model`.
+    /// Real numbers, N x H x W x C or N x C x H x W, quantized for an input of a model.
     ///
     /// # Errors
     /// Names both shapes when they do not agree.
-    pub fn quantize(reals: ArrayD<f32>, model: &Model<'_>) -> Result<Self> {
-        let kinglet::Tensor { shape: Shape { h, w, c }, quant, dtype, .. } = model.input();
+    pub fn quantize(reals: ArrayD<f32>, input: &Tensor) -> Result<Self> {
+        let Tensor { shape: Shape { h, w, c }, quant, dtype, .. } = *input;
         let [h, w, c] = [h, w, c].map(|extent| extent as usize);
         let reals = match reals.shape()[..] {
             [_, a, b, d] if [a, b, d] == [c, h, w] && [a, b, d] != [h, w, c] => {
@@ -58,16 +58,21 @@ impl Images {
             }
             _ => reals,
         };
-        let dim = dim(reals.shape(), model)?;
+        let dim = dim(reals.shape(), input)?;
         Ok(Self::Quantized(reals.mapv(|real| elements::of(real, quant, dtype)).into_shape_with_order(dim)?))
+    }
+
+    /// N, H, W, C.
+    pub fn dim(&self) -> (usize, usize, usize, usize) {
+        match self {
+            Images::Pixels(pixels) => pixels.dim(),
+            Images::Quantized(elements) => elements.dim(),
+        }
     }
 
     /// Number of images.
     pub fn len(&self) -> usize {
-        match self {
-            Images::Pixels(pixels) => pixels.dim().0,
-            Images::Quantized(elements) => elements.dim().0,
-        }
+        self.dim().0
     }
 
     /// Whether there are none.
@@ -76,9 +81,9 @@ impl Images {
     }
 }
 
-/// The dimensions of an array of images, N x H x W x C, when `model` takes them.
-fn dim(found: &[usize], model: &Model<'_>) -> Result<(usize, usize, usize, usize)> {
-    let shape = model.input().shape;
+/// The dimensions of an array of images, N x H x W x C, when they are those of `input`.
+fn dim(found: &[usize], input: &Tensor) -> Result<(usize, usize, usize, usize)> {
+    let shape = input.shape;
     let needed = [shape.h as usize, shape.w as usize, shape.c as usize];
     let (&count, rest) = found.split_first().context("the input is a single number, not an array of images")?;
     // A vector may come in any shape, a map without its leading ones.
@@ -91,16 +96,16 @@ fn dim(found: &[usize], model: &Model<'_>) -> Result<(usize, usize, usize, usize
     Ok((count, h, w, c))
 }
 
-fn ensure_type(model: &Model<'_>, given: DType) -> Result<()> {
-    let needed = model.input().dtype;
+fn ensure_type(input: &Tensor, given: DType) -> Result<()> {
+    let needed = input.dtype;
     ensure!(needed == given, "the input is {}, the model takes {} elements", given.name(), needed.name());
     Ok(())
 }
 
-/// The output elements of every image, one row each, computed on the backend that firmware would use here.
+/// The elements of the first output for every image, one row each, computed on the backend that firmware would use here.
 ///
 /// # Errors
-/// When the images do not fit the model.
+/// When the images do not fit the model, or it has other inputs too.
 pub fn run(model: Model<'_>, images: &Images) -> Result<Array2<i16>> {
     run_on::<Active>(model, images)
 }
@@ -110,36 +115,88 @@ pub fn run(model: Model<'_>, images: &Images) -> Result<Array2<i16>> {
 /// # Errors
 /// As [`run`].
 pub fn run_on<B: Backend>(model: Model<'_>, images: &Images) -> Result<Array2<i16>> {
-    let classes = model.output().shape.len() as usize;
-    let mut outputs = vec![0i16; images.len() * classes];
+    let rows = run_all::<B>(model, std::slice::from_ref(images))?;
+    Ok(outputs(&model, &rows).swap_remove(0))
+}
+
+/// The elements of all outputs, one after the other, for every image, one row each; see [`outputs`]. States last from image to image.
+///
+/// # Errors
+/// When the inputs are not as many as the model's, or do not fit them.
+pub fn run_all<B: Backend>(model: Model<'_>, inputs: &[Images]) -> Result<Array2<i16>> {
+    let count = inputs.first().map_or(0, Images::len);
+    ensure!(inputs.iter().all(|images| images.len() == count), "not all inputs hold as many images");
+    let row: usize = model.outputs().map(|port| port.tensor.shape.len() as usize).sum();
+    let mut rows = Array2::zeros((count, row));
     let arena = || vec![0u128; model.arena_len().div_ceil(16)];
-    match images {
-        Images::Pixels(pixels) => {
-            let each =
-                pixels.as_slice().context("pixels are not contiguous")?.par_chunks(model.input().shape.len() as usize);
-            outputs
-                .par_chunks_mut(classes)
-                .zip(each)
-                .try_for_each_init(arena, |arena, (output, image)| infer::<B>(model, arena, output, Pixels(image)))
+    let elements = rows.as_slice_mut().context("rows are contiguous")?;
+    if model.states().len() == 0 {
+        let each = elements.par_chunks_mut(row).enumerate();
+        each.try_for_each_init(arena, |arena, (image, row)| infer(&mut open::<B>(model, arena)?, inputs, image, row))?;
+    } else {
+        let mut arena = arena();
+        let mut session = open::<B>(model, &mut arena)?;
+        for (image, row) in elements.chunks_mut(row).enumerate() {
+            infer(&mut session, inputs, image, row)?;
         }
-        Images::Quantized(elements) => {
-            let each = elements
-                .as_slice()
-                .context("elements are not contiguous")?
-                .par_chunks(model.input().shape.len() as usize);
-            outputs.par_chunks_mut(classes).zip(each).try_for_each_init(arena, |arena, (output, image)| {
-                infer::<B>(model, arena, output, Raw(&to_bytes(image, model.input().dtype)))
-            })
-        }
-    }?;
-    Ok(Array2::from_shape_vec((images.len(), classes), outputs)?)
+    }
+    Ok(rows)
+}
+
+/// The elements of each output, one row for each image, of rows that hold all of them.
+pub fn outputs(model: &Model<'_>, rows: &Array2<i16>) -> Vec<Array2<i16>> {
+    let mut start = 0;
+    let output = |port: Port<'_>| {
+        let range = start..start + port.tensor.shape.len() as usize;
+        start = range.end;
+        rows.slice(s![.., range]).to_owned()
+    };
+    model.outputs().map(output).collect()
+}
+
+fn open<'m, B: Backend>(model: Model<'m>, arena: &'m mut [u128]) -> Result<Session<'m, Dynamic, B>> {
+    Ok(Session::open_on(model, bytemuck::cast_slice_mut(arena))?)
 }
 
 /// One inference.
-fn infer<B: Backend>(model: Model<'_>, arena: &mut [u128], output: &mut [i16], input: impl Input) -> Result<()> {
-    let mut session = Session::<Dynamic, B>::open_on(model, bytemuck::cast_slice_mut(arena))?;
-    output.copy_from_slice(&to_elements(session.infer(input)?.bytes(), model.output().dtype));
+fn infer<B: Backend>(
+    session: &mut Session<'_, Dynamic, B>,
+    inputs: &[Images],
+    image: usize,
+    row: &mut [i16],
+) -> Result<()> {
+    let output = start(session, inputs, image)?.finish()?;
+    let elements = output.all().flat_map(|output| to_elements(output.bytes(), output.tensor().dtype));
+    row.iter_mut().zip(elements).for_each(|(to, from)| *to = from);
     Ok(())
+}
+
+/// Begins the inference of image `image` of each input.
+///
+/// # Errors
+/// When the inputs are not as many as the model's, or do not fit them.
+pub(crate) fn start<'s, B: Backend>(
+    session: &'s mut Session<'_, Dynamic, B>,
+    inputs: &[Images],
+    image: usize,
+) -> Result<Inference<'s, Dynamic, B>> {
+    let dtypes: Vec<DType> = session.model().inputs().map(|port| port.tensor.dtype).collect();
+    let mut given = session.inputs();
+    for (number, images) in inputs.iter().enumerate() {
+        match images {
+            Images::Pixels(pixels) => {
+                let pixels = pixels.index_axis(Axis(0), image);
+                given.set(number, Pixels(pixels.as_slice().context("pixels are not contiguous")?))?;
+            }
+            Images::Quantized(elements) => {
+                let elements = elements.index_axis(Axis(0), image);
+                let elements = elements.as_slice().context("elements are not contiguous")?;
+                let dtype = dtypes.get(number).copied().unwrap_or(DType::I8);
+                given.set(number, Raw(&to_bytes(elements, dtype)))?;
+            }
+        }
+    }
+    Ok(given.start()?)
 }
 
 /// The class with the highest score; of equal ones the first.

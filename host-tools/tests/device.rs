@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use common::{Block, arena};
 use kinglet::{Model, Observer, Pixels, Session, StepEvent};
-use kinglet_tools::device::{self, Board, Build, DeviceReport, Inputs, Measurements, Program, emulated_boards};
+use kinglet_tools::device::{self, Board, Build, DeviceReport, Measurements, Program, emulated_boards};
 use kinglet_tools::elements;
+use kinglet_tools::simulate::Images;
 use ndarray::Array4;
 use ndarray_npy::WriteNpyExt;
 use rand::{RngExt, SeedableRng};
@@ -39,7 +40,8 @@ fn compare(board: &str, bytes: &[u8], images: usize) -> DeviceReport {
     let dim = (images, shape.h as usize, shape.w as usize, shape.c as usize);
     let pixels = Array4::from_shape_simple_fn(dim, || rng.random::<u8>());
 
-    let report = device::evaluate(Board::named(board).unwrap(), bytes, Inputs::Pixels(pixels.view()), LIMIT).unwrap();
+    let report =
+        device::evaluate(Board::named(board).unwrap(), bytes, &[Images::Pixels(pixels.clone())], LIMIT).unwrap();
 
     let mut memory = Vec::new();
     let mut session = Session::open(model, arena(&mut memory, model.arena_len())).unwrap();
@@ -150,11 +152,12 @@ fn inputs_that_do_not_fit_are_refused() {
     let bytes = Block::in_place().to_bytes();
     let board = Board::named("mps2-an386").unwrap();
     let wrong = Array4::<i16>::zeros((1, 8, 8, 3));
-    let error = device::evaluate(board, &bytes, Inputs::Quantized(wrong.view()), LIMIT).unwrap_err();
-    assert!(error.to_string().contains("the images are 8 x 8 x 3, the model takes 8 x 8 x 4"), "{error}");
+    let error = device::evaluate(board, &bytes, &[Images::Quantized(wrong)], LIMIT).unwrap_err();
+    assert!(error.to_string().contains("the images are 1 of 8 x 8 x 3, the model takes 1 of 8 x 8 x 4"), "{error}");
     let none = Array4::<i16>::zeros((0, 8, 8, 4));
-    assert!(device::evaluate(board, &bytes, Inputs::Quantized(none.view()), LIMIT).is_err());
-    let broken = device::evaluate(board, &bytes[..100], Inputs::Quantized(none.view()), LIMIT).unwrap_err();
+    let none = [Images::Quantized(none)];
+    assert!(device::evaluate(board, &bytes, &none, LIMIT).is_err());
+    let broken = device::evaluate(board, &bytes[..100], &none, LIMIT).unwrap_err();
     assert!(broken.to_string().contains("truncated"), "{broken}");
     let error = Board::named("mps2-an521").unwrap_err();
     assert!(error.to_string().contains("mps2-an386"), "{error}");

@@ -32,7 +32,7 @@ fn is_exact(folder: &Path, name: &str, rounding: RoundingMode) -> Network {
     let network = import(&bytes, &options).unwrap().network;
     let exported = export::to_bytes(&network, &export::Options::default()).unwrap();
     let model = Model::new(&exported.bytes).unwrap();
-    let images = Images::new(IntArray::read(&file("input.npy")).unwrap(), &model).unwrap();
+    let images = Images::new(IntArray::read(&file("input.npy")).unwrap(), &model.input()).unwrap();
     let oracle = if rounding == RoundingMode::Double { "output_tflm.npy" } else { "output.npy" };
     let expected = match IntArray::read(&file(oracle)).unwrap() {
         IntArray::Signed(expected) => expected.mapv(i16::from),
@@ -42,7 +42,7 @@ fn is_exact(folder: &Path, name: &str, rounding: RoundingMode) -> Network {
     let outputs = simulate::run(model, &images).unwrap();
     assert_eq!(outputs.into_dyn(), expected, "{name} {rounding:?}");
     if file("layers.npz").exists() {
-        let layers = compare::with_layers(model, &images, &file("layers.npz")).unwrap();
+        let layers = compare::with_layers(model, std::slice::from_ref(&images), &file("layers.npz")).unwrap();
         assert_eq!((&layers.different[..], layers.skipped.len()), (&[][..], 0), "{name} {rounding:?}");
     }
     network

@@ -6,9 +6,11 @@ use import_util::noise;
 use import_util::onnx::{
     branch, bytes, elsewhere, end, floats, given, initializer, int, ints, list, model, node, string, tensor_attribute,
 };
+use kinglet::kernels::Active;
 use kinglet_tools::graph::{Op, StoredWeights};
 use kinglet_tools::import::{ImportError, ImportedFloat, Model, Options, given as with_scales, read};
-use kinglet_tools::layers;
+use kinglet_tools::simulate::{self, Images};
+use kinglet_tools::{deploy, export, layers};
 use ndarray::Array4;
 
 fn imported(bytes: &[u8], options: &Options) -> Result<ImportedFloat, ImportError> {
@@ -527,5 +529,49 @@ fn weights_that_the_file_has_as_integers_are_kept() {
         let in_our_order = |at: usize| integers[at / 27 * 27 + at % 3 * 9 + at / 3 % 9];
         assert_eq!(*weights, (0..108).map(in_our_order).collect::<Vec<i8>>());
         assert!(ours.iter().zip(scales.iter().cycle()).all(|(ours, theirs)| ours == theirs));
+    }
+}
+
+/// A network with two outputs gives what the two networks give that are cut at one of them; one output is on the way to the other.
+#[test]
+fn several_outputs_are_those_of_the_cut_networks() {
+    let mut parts = conv("x", "y", &[]);
+    parts.push(node("Relu", &["y"], &["r"], &[]));
+    parts.push(node("GlobalAveragePool", &["r"], &["z"], &[]));
+    parts.push(end(12, "z", &[1, 4, 1, 1]));
+    let bytes = model(17, &INPUT, &parts);
+    let run = |outputs: &[&str]| -> Vec<(String, Vec<i16>)> {
+        let options = Options { outputs: outputs.iter().map(|&name| name.to_owned()).collect(), ..Options::default() };
+        let imported = imported(&bytes, &options).unwrap();
+        let mut network = deploy::float16(&imported.graph, &imported.params).unwrap();
+        imported.name_outputs(&mut network);
+        let exported = export::to_bytes(&network, &export::Options::default()).unwrap();
+        let model = kinglet::Model::new(&exported.bytes).unwrap();
+        let images = Array4::from_shape_vec((2, 7, 6, 3), noise(2 * 7 * 6 * 3)).unwrap();
+        let images = Images::quantize(images.into_dyn(), &model.input()).unwrap();
+        let rows = simulate::run_all::<Active>(model, &[images]).unwrap();
+        let outputs = simulate::outputs(&model, &rows).into_iter().map(|output| output.into_iter().collect());
+        model.outputs().map(|port| port.name.to_owned()).zip(outputs).collect()
+    };
+    assert_eq!(run(&[]), [run(&["z"]), run(&["y"])].concat());
+    let error =
+        imported(&bytes, &Options { outputs: vec!["no".into()], ..Options::default() }).unwrap_err().to_string();
+    assert!(error.contains("no node computes the output `no`"), "{error}");
+}
+
+#[test]
+fn maps_are_joined_along_any_axis() {
+    let mean = |more: &[Vec<u8>], of: &str| {
+        let mut parts = conv("x", "a", &[]);
+        parts.push(node("Relu", &["a"], &["r"], &[]));
+        parts.extend_from_slice(more);
+        parts.push(node("GlobalAveragePool", &[of], &["y"], &[]));
+        outputs(&model(17, &INPUT, &parts))
+    };
+    let half = initializer(&given("half", &[1], &[0.5]));
+    let sum = [node("Add", &["a", "r"], &["s"], &[]), node("Mul", &["s", "half"], &["m"], &[]), half];
+    let expected = mean(&sum, "m");
+    for axis in [2, 3, -1] {
+        agree(&mean(&[node("Concat", &["a", "r"], &["m"], &[int("axis", axis)])], "m"), &expected);
     }
 }

@@ -77,7 +77,7 @@ fn networks_with_scales_are_near_onnx_runtime() {
             println!("{name}, on images {on_images}: {decibels:.1} dB");
             assert!(decibels > 34.0, "{name}, on images {on_images}: {decibels:.1} dB");
             // What the file gives stays.
-            let input = network.tensors[network.input].quant;
+            let input = network.input().quant;
             assert!(model.quants.values().any(|quant| *quant == input), "{name}");
         }
         count += 1;
@@ -102,6 +102,7 @@ fn sums_without_a_scale_need_images() {
         params,
         quants: quants.into(),
         weight_scales: Default::default(),
+        outputs: Vec::new(),
         channels_first: true,
         notes: vec![],
     };

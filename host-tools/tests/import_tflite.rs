@@ -94,7 +94,7 @@ fn read(bytes: &[u8], relu6: Relu6) -> Result<Imported, ImportError> {
 /// The outputs for an image that has every int8 value, and the notes.
 fn run(bytes: &[u8], relu6: Relu6) -> (Vec<i16>, Vec<String>) {
     let Imported { network, notes } = read(bytes, relu6).unwrap();
-    let shape = network.tensors[network.input].shape;
+    let shape = network.input().shape;
     let size = (1, shape.h as usize, shape.w as usize, shape.c as usize);
     let elements = (0..shape.len() as i16).map(|at| i16::from(at.wrapping_mul(41) as i8));
     let images = Images::Quantized(Array4::from_shape_vec(size, elements.collect()).unwrap());

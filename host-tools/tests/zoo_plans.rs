@@ -44,7 +44,7 @@ fn planned(network: &Network, streaming: Streaming, ram: Option<u32>) -> (Export
 fn agree(network: &Network, exported: &[&Exported]) {
     let apart = plan::Options { streaming: Streaming::Steps, apart: true, ..plan::Options::default() };
     let apart = export::to_bytes(network, &Options { plan: apart, ..Options::default() }).unwrap();
-    let shape = network.tensors[network.input].shape;
+    let shape = network.input().shape;
     let dim = (2, shape.h as usize, shape.w as usize, shape.c as usize);
     let images = Images::Quantized(Array4::from_shape_fn(dim, |(n, y, x, c)| {
         i16::from((n * 91 + y * 57 + x * 31 + c * 13) as i8)

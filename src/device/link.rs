@@ -7,15 +7,16 @@
 //! | command | arguments | answer |
 //! |---|---|---|
 //! | [`HELLO`] | | [`About`], then the board's and the model's name, each after its length in a byte |
-//! | [`WRITE`] | offset (4 bytes), bytes of the input | |
-//! | [`RUN`] | CRC-32 of the input | ticks of the inference (8 bytes), CRC-32 of the output |
-//! | [`OUTPUT`] | offset (4 bytes) | bytes of the output |
+//! | [`WRITE`] | offset (4 bytes), bytes of the inputs | |
+//! | [`RUN`] | CRC-32 of the inputs | ticks of the inference (8 bytes), CRC-32 of the outputs |
+//! | [`OUTPUT`] | offset (4 bytes) | bytes of the outputs |
 //! | [`CHECKSUMS`] | step (4 bytes) | CRC-32 of that step's output and of those after it |
 //! | [`LOAD`] | bytes of a model file (4 bytes), their CRC-32 | |
 //! | [`PART`] | offset (4 bytes), bytes of the model file | |
 //! | [`START`] | CRC-32 of the model file | |
 //!
-//! The input is pixels, `H x W x C` bytes. The device keeps it beside the arena, and runs it only when its CRC-32 is the host's: after a reset it is
+//! A model with states runs each input from its first states. The input of a model with one input is pixels, `H x W x C` bytes; those of one with several are the bytes of their elements, one input after the
+//! other, as outputs are. The device keeps it beside the arena, and runs it only when its CRC-32 is the host's: after a reset it is
 //! not, and the host writes it again. So it is with model files, by the last three commands: they are for devices with [`About::room`], which
 //! [`load`](super::load) serves. Their parts come in order, and a device that has erased flash for them may answer [`LOAD`] only after seconds.
 
@@ -26,7 +27,9 @@ use super::frame::{self, Decoder, PAYLOAD};
 use super::{Clock, NoPin};
 use crate::format::crc32;
 use crate::kernels::{Active, Backend};
-use crate::{Dynamic, InferError, InputError, Linked, Observer, Pixels, Session, StepEvent};
+use crate::{
+    Dynamic, InferError, Inference, InputError, Linked, Model, Observer, Output, Pixels, Raw, Session, StepEvent,
+};
 
 /// The version of this protocol.
 pub const VERSION: u8 = 4;
@@ -141,9 +144,9 @@ impl Refusal {
 pub struct About {
     /// The CRC-32 of the model file, as in its header; 0 when there is no model.
     pub model: u32,
-    /// Bytes of an input.
+    /// Bytes of an inference's inputs.
     pub input_len: u32,
-    /// Bytes of an output.
+    /// Bytes of its outputs.
     pub output_len: u32,
     /// Steps of the model.
     pub steps: u32,
@@ -282,7 +285,7 @@ pub(super) struct Loaded {
 }
 
 impl<'b, 'm, L: Read + Write, C: Clock, M: Linked, B: Backend> Server<'b, 'm, L, C, NoPin, M, B> {
-    /// `input` has room for the model's pixels, `sums` for as many checksums as it has steps; what is missing is refused to the
+    /// `input` has room for the model's inputs as they are sent, `sums` for as many checksums as it has steps; what is missing is refused to the
     /// host, or left out.
     pub const fn new(
         line: L,
@@ -352,13 +355,12 @@ impl<L: Read + Write, C: Clock, P: OutputPin, M: Linked, B: Backend> Server<'_, 
                 }
                 Err(refusal) => Err(refusal),
             },
-            (OUTPUT, Some((offset, _))) => match self.session.output().and_then(|o| o.bytes().get(offset as usize..)) {
-                Some(rest) => {
-                    let some = rest.get(..PAYLOAD - HEAD).unwrap_or(rest);
-                    return frame::send(&mut self.line, &[&head, some]);
+            (OUTPUT, Some((offset, _))) => {
+                match self.session.output().and_then(|output| part(&output, offset as usize)) {
+                    Some(some) => return frame::send(&mut self.line, &[&head, some]),
+                    None => Err(Refusal::Unfit),
                 }
-                None => Err(Refusal::Unfit),
-            },
+            }
             (CHECKSUMS, Some((first, _))) => match self.sums.get(first as usize..) {
                 Some(rest) => {
                     let mut bytes = heapless::Vec::<u8, { PAYLOAD - HEAD }>::new();
@@ -387,8 +389,8 @@ impl<L: Read + Write, C: Clock, P: OutputPin, M: Linked, B: Backend> Server<'_, 
         let model = self.session.model();
         About {
             model: model.checksum(),
-            input_len: model.input().shape.len(),
-            output_len: model.output().span(),
+            input_len: input_len(model),
+            output_len: model.output_bytes() as u32,
             steps: model.step_count() as u32,
             frequency: self.clock.frequency(),
             room: self.loaded.map_or(0, |loaded| loaded.room),
@@ -398,19 +400,46 @@ impl<L: Read + Write, C: Clock, P: OutputPin, M: Linked, B: Backend> Server<'_, 
 
     /// Runs the input if it is the one with this CRC-32: the ticks that it took, and the CRC-32 of the output.
     fn run(&mut self, check: u32) -> Result<(u64, u32), Refusal> {
-        let input = self.input.get(..self.session.model().input().shape.len() as usize);
-        let input = Pixels(input.filter(|input| crc32(0, input) == check).ok_or(Refusal::Lost)?);
-        // Once for the checksums, and once undisturbed.
-        self.session.start(input)?.observe(Sums(self.sums)).finish()?;
-        let inference = self.session.start(input)?;
+        let input = self.input.get(..input_len(self.session.model()) as usize);
+        let input = input.filter(|input| crc32(0, input) == check).ok_or(Refusal::Lost)?;
+        // Once for the checksums, and once undisturbed; both from the same states.
+        self.session.reset();
+        start(&mut self.session, input)?.observe(Sums(self.sums)).finish()?;
+        self.session.reset();
+        let inference = start(&mut self.session, input)?;
         // An inference does not depend on the pin.
         let _ = self.pin.set_high();
         let before = self.clock.ticks();
         let output = inference.finish();
         let ticks = self.clock.ticks().saturating_sub(before);
         let _ = self.pin.set_low();
-        Ok((ticks, crc32(0, output?.bytes())))
+        Ok((ticks, output?.all().fold(0, |sum, output| crc32(sum, output.bytes()))))
     }
+}
+
+/// Bytes of the inputs of a model as they are sent.
+pub(super) fn input_len<M: Linked>(model: &Model<'_, M>) -> u32 {
+    if model.input_count() == 1 { model.input().shape.len() } else { model.input_bytes() as u32 }
+}
+
+/// Begins an inference on inputs as they are sent.
+fn start<'s, M: Linked, B: Backend>(
+    session: &'s mut Session<'_, M, B>,
+    input: &[u8],
+) -> Result<Inference<'s, M, B>, InputError> {
+    if session.model().input_count() == 1 { session.start(Pixels(input)) } else { session.start(Raw(input)) }
+}
+
+/// The bytes of the outputs from `offset` on that lie in one of them, as many as an answer holds.
+fn part<'s, M: Linked>(output: &Output<'s, M>, mut offset: usize) -> Option<&'s [u8]> {
+    let from = |bytes: &'s [u8]| match bytes.get(offset..) {
+        Some(rest) if !rest.is_empty() => Some(rest.get(..PAYLOAD - HEAD).unwrap_or(rest)),
+        _ => {
+            offset = offset.saturating_sub(bytes.len());
+            None
+        }
+    };
+    output.all().map(|output| output.bytes()).find_map(from)
 }
 
 /// Keeps the CRC-32 of each step's output, of as many steps as there is room for.

@@ -13,7 +13,7 @@ use embedded_io::{Read, Write};
 use embedded_storage::nor_flash::NorFlash;
 
 use super::frame::{self, Decoder};
-use super::link::{self, About, Announcement, HELLO, LOAD, Loaded, PART, Refusal, START, Server};
+use super::link::{self, About, Announcement, HELLO, LOAD, Loaded, PART, Refusal, START, Server, input_len};
 use super::store::{Held, Incoming, Ram, Store};
 use super::{Clock, NoPin};
 use crate::slots::{Mapped, Slots};
@@ -38,7 +38,7 @@ pub fn needed<M: Linked>(model: &Model<'_, M>) -> u32 {
 
 /// Bytes of memory that a [`Loader`] needs for a model in flash: its arena and an input.
 pub fn working<M: Linked>(model: &Model<'_, M>) -> u32 {
-    aligned(model.arena_len() as u32).saturating_add(model.input().shape.len())
+    aligned(model.arena_len() as u32).saturating_add(input_len(model))
 }
 
 /// The device's side, around whatever model a host sends.
@@ -200,6 +200,6 @@ fn open(held: Held<'_>) -> Option<(Session<'_>, &mut [u8], u32)> {
     let Held { file, check, rest } = held;
     let model: Model<'_> = Model::new(file).ok()?;
     let (arena, input) = rest.split_at_mut_checked(aligned(model.arena_len() as u32) as usize)?;
-    let input = input.get_mut(..model.input().shape.len() as usize)?;
+    let input = input.get_mut(..input_len(&model) as usize)?;
     Some((Session::open(model, arena).ok()?, input, check))
 }

@@ -112,9 +112,9 @@ impl<'m> File<'m> {
         self.record_at(Section::Ports, before.saturating_add(index), port::SIZE)
     }
 
-    /// The index of the first input or output tensor, which every model has.
-    pub(crate) const fn first(&self, kind: PortKind) -> u32 {
-        let at = self.port_at(kind, 0);
+    /// The index of the tensor of port `index`, which the model must have.
+    pub(crate) const fn port_index(&self, kind: PortKind, index: u32) -> u32 {
+        let at = self.port_at(kind, index);
         self.checked_word(if self.version == 1 { at } else { at + port::TENSOR })
     }
 }

@@ -117,8 +117,7 @@ impl<'m, L: Linked> Model<'m, L> {
         }
         let (at, section) = self.file.preprocess();
         attempt!(PixelTables::decode(at, section, &input));
-        // Sessions do not keep states yet.
-        if self.file.port_count(PortKind::State) != 0 {
+        if self.file.port_count(PortKind::State) != 0 && !L::SET.states {
             return Err(ModelError::new(Fault::NotLinked, attempt!(self.file.port(PortKind::State, 0)).at));
         }
         Ok(())
@@ -151,6 +150,7 @@ impl<'m, L: Linked> Model<'m, L> {
         /// The operators, algorithms and element types that the model uses, see [`uses`](crate::uses).
         const fn uses(&self) -> Set {
             let (mut set, mut index) = (Set::NONE, 0);
+            set.states = self.file.port_count(PortKind::State) != 0;
             while let Some(step) = self.step(index) {
                 set = set.union(self.uses_of_step(&step));
                 index += 1;

@@ -179,19 +179,12 @@ impl<'m, L: Linked> Model<'m, L> {
 
     /// The first input's tensor; dense. See [`Model::inputs`] for all.
     pub const fn input(&self) -> Tensor {
-        self.end(PortKind::Input)
+        self.port_tensor(PortKind::Input, 0)
     }
 
     /// The first output's tensor; dense. See [`Model::outputs`] for all.
     pub const fn output(&self) -> Tensor {
-        self.end(PortKind::Output)
-    }
-
-    const fn end(&self, kind: PortKind) -> Tensor {
-        match self.file.tensor(self.file.first(kind)) {
-            Ok(tensor) => tensor,
-            Err(_) => Tensor::EMPTY,
-        }
+        self.port_tensor(PortKind::Output, 0)
     }
 
     /// Number of labels: the number of classes, or 0.
@@ -307,12 +300,12 @@ impl<'m, L: Linked> Model<'m, L> {
 
         /// Index of the first input's tensor.
         const fn input_index(&self) -> usize {
-            self.file.first(PortKind::Input) as usize
+            self.file.port_index(PortKind::Input, 0) as usize
         }
 
         /// Index of the first output's tensor.
         const fn output_index(&self) -> usize {
-            self.file.first(PortKind::Output) as usize
+            self.file.port_index(PortKind::Output, 0) as usize
         }
 
         /// How pixels become input elements, if the model says so.

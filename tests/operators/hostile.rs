@@ -292,7 +292,7 @@ fn every_operator_is_refused_or_runs() {
             match Model::new(bytes) {
                 Ok(model) if model.arena_len() < 1 << 20 && model.macs() < 1 << 24 => {
                     let arena = aligned(&mut memory, model.arena_len());
-                    let input = vec![0; model.input().span() as usize];
+                    let input = vec![0; model.input_bytes()];
                     Session::open(model, arena).unwrap().infer(Raw(&input)).unwrap();
                     ran += 1;
                 }

@@ -6,7 +6,7 @@ use kinglet::Arena;
 use kinglet_firmware::{evaluate::evaluate, fault, report::Record, start};
 
 kinglet_firmware::model!(Network);
-static FRAME: Arena<[u8; Network::MODEL.input().span() as usize]> = Arena::new();
+static FRAME: Arena<[u8; Network::MODEL.input_bytes()]> = Arena::new();
 static RECORDS: [Record; Network::MODEL.step_count()] = [const { Record::new() }; Network::MODEL.step_count()];
 
 #[cortex_m_rt::entry]

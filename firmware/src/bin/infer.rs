@@ -6,7 +6,7 @@ use kinglet::Arena;
 use kinglet_firmware::{fault, infer::infer, start};
 
 kinglet_firmware::model!(Network);
-static FRAME: Arena<[u8; Network::MODEL.input().span() as usize]> = Arena::new();
+static FRAME: Arena<[u8; Network::MODEL.input_bytes()]> = Arena::new();
 
 #[cortex_m_rt::entry]
 fn main() -> ! {

@@ -6,7 +6,7 @@ use kinglet::Arena;
 use kinglet_firmware::{fault, profile::profile, report::Record, start};
 
 kinglet_firmware::model!(Network);
-static FRAME: Arena<[u8; Network::MODEL.input().span() as usize]> = Arena::new();
+static FRAME: Arena<[u8; Network::MODEL.input_bytes()]> = Arena::new();
 static RECORDS: [Record; Network::MODEL.step_count()] = [const { Record::new() }; Network::MODEL.step_count()];
 static SUMS: [u32; Network::MODEL.step_count()] = Network::MODEL.step_checksums();
 

@@ -7,7 +7,7 @@ use kinglet::{Arena, Once};
 use kinglet_firmware::{arena, board, clock, fault, start};
 
 kinglet_firmware::model!(Network);
-static INPUT: Arena<[u8; Network::MODEL.input().shape.len() as usize]> = Arena::new();
+static INPUT: Arena<[u8; Network::MODEL.input_bytes()]> = Arena::new();
 static SUMS: Once<[u32; Network::MODEL.step_count()]> = Once::new([0; Network::MODEL.step_count()]);
 
 #[cortex_m_rt::entry]

@@ -22,9 +22,15 @@ pub struct Args {
     models: Vec<PathBuf>,
     /// The model file to write (.kgl).
     #[arg(short, long, required_unless_present = "check")]
-    output: Option<PathBuf>,
+    out: Option<PathBuf>,
+    /// A tensor to begin the network at, by its name, instead of the file's inputs; may be given several times.
+    #[arg(long = "input", value_name = "NAME")]
+    inputs: Vec<String>,
+    /// A tensor to end the network at, by its name, instead of the file's outputs; may be given several times.
+    #[arg(long = "output", value_name = "NAME")]
+    outputs: Vec<String>,
     /// Only says which of the models can be imported, and what the others lack.
-    #[arg(long, conflicts_with = "output")]
+    #[arg(long, conflicts_with = "out")]
     check: bool,
     /// The answers of `--check` as JSON.
     #[arg(long, requires = "check")]
@@ -70,7 +76,7 @@ pub struct Args {
 /// # Errors
 /// Lists everything in the model that is not supported; nothing is written then.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let ([model], Some(output)) = (&args.models[..], &args.output) else {
+    let ([model], Some(output)) = (&args.models[..], &args.out) else {
         ensure!(args.check, "one model at a time is imported; --check judges any number of them");
         return check::run(&args.models, args.json);
     };
@@ -81,7 +87,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     };
     let name = args.name.clone().unwrap_or_else(|| import::name_of(model));
     let folder = model.parent().map(Path::to_path_buf);
-    let options = Options { name, rounding: args.rounding, relu6: args.relu6, labels, folder };
+    let (inputs, outputs) = (args.inputs.clone(), args.outputs.clone());
+    let options = Options { name, rounding: args.rounding, relu6: args.relu6, labels, folder, inputs, outputs };
     let read = import::read(&bytes, &options).with_context(|| format!("`{}`", model.display()))?;
     let imported = match read {
         Model::Int8(imported) => {
@@ -91,7 +98,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         Model::Float(model) => quantized(model, args)?,
     };
     let network = &imported.network;
-    let classes = network.tensors[network.output].shape.len() as usize;
+    let classes = network.output().shape.len() as usize;
     ensure!(
         network.labels.is_empty() || network.labels.len() == classes,
         "{} labels for {classes} outputs",
@@ -150,6 +157,7 @@ fn quantized(mut model: ImportedFloat, args: &Args) -> Result<Imported> {
     if let Some(mode) = args.rounding {
         network.nodes.iter_mut().for_each(|node| node.rounding = mode.of(&node.op));
     }
+    model.name_outputs(&mut network);
     if model.channels_first {
         model
             .notes

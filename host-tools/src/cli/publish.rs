@@ -108,7 +108,7 @@ fn wider(
 fn instructions(board: &str, exported: &export::Exported, data: &Dataset) -> Result<(String, u64)> {
     let board = Board::named(board)?;
     let images = Images::Pixels(data.test.images.slice(s![..1, .., .., ..]).to_owned());
-    let report = device::evaluate(board, &exported.bytes, images.view(), Duration::from_secs(300))?;
+    let report = device::evaluate(board, &exported.bytes, std::slice::from_ref(&images), Duration::from_secs(300))?;
     Ok((board.core.to_string(), report.measured.instructions))
 }
 

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
-use kinglet::{DType, Model};
+use anyhow::{Context, Result, bail, ensure};
+use kinglet::kernels::Active;
+use kinglet::{DType, Port, Tensor};
 use ndarray::{Array2, ArrayD};
 use ndarray_npy::WriteNpyExt;
 
@@ -20,16 +21,17 @@ pub struct Args {
     /// The model file (.kgl).
     model: PathBuf,
     /// Inputs, N x H x W x C (.npy): int8 or int16 elements, uint8 pixels, which go through the model's table, or float32 numbers,
-    /// which are quantized, or rounded to float16 (also N x C x H x W).
-    #[arg(long)]
-    input: PathBuf,
+    /// which are quantized, or rounded to float16 (also N x C x H x W). Of a model with several inputs once for each, in the model's order or
+    /// as NAME=FILE. A model with states takes the images as one sequence.
+    #[arg(long, required = true, value_name = "[NAME=]FILE")]
+    input: Vec<PathBuf>,
     /// Outputs to compare with, int8, int16 or uint8 (int8 plus 128), one row per image (.npy), or float32, of which only the best
-    /// classes are compared; exits with 1 when not all are equal.
-    #[arg(long)]
-    expect: Option<PathBuf>,
-    /// Where to write the outputs, int8 or int16, or float32 of a float16 model, N x classes (.npy).
-    #[arg(short, long)]
-    output: Option<PathBuf>,
+    /// classes are compared; exits with 1 when not all are equal. Of a model with several outputs as `--input`.
+    #[arg(long, value_name = "[NAME=]FILE")]
+    expect: Vec<PathBuf>,
+    /// Where to write the outputs, int8 or int16, or float32 of a float16 model, N x classes (.npy); likewise.
+    #[arg(short, long, value_name = "[NAME=]FILE")]
+    output: Vec<PathBuf>,
     /// Intermediate results of the first image to compare with, int8 or int16, named like the steps (.npz); exits with 1 and names
     /// the first step that differs.
     #[arg(long)]
@@ -49,33 +51,49 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let bytes = files::read(&args.model)?;
     let model = super::open_model(&args.model, &bytes)?;
-    let images = match floats(&args.input)? {
-        Some(reals) => Images::quantize(reals, &model),
-        None => Images::new(IntArray::read(&args.input)?, &model),
-    }
-    .with_context(|| args.input.display().to_string())?;
-    let expected = args.expect.as_ref().map(|path| expected(path, &model, images.len())).transpose()?;
+    let inputs = files_of(&args.input, model.inputs())?;
+    ensure!(
+        inputs.len() == model.input_count(),
+        "{} of the model's {} inputs are given: {}",
+        inputs.len(),
+        model.input_count(),
+        names(model.inputs())
+    );
+    let read = |(port, path): &(Port<'_>, &Path)| {
+        let images = match floats(path)? {
+            Some(reals) => Images::quantize(reals, &port.tensor),
+            None => Images::new(IntArray::read(path)?, &port.tensor),
+        };
+        images.with_context(|| path.display().to_string())
+    };
+    let images = inputs.iter().map(read).collect::<Result<Vec<_>>>()?;
+    let count = images.first().map_or(0, Images::len);
+    let expect = |(port, path): (Port<'_>, &Path)| Ok((port.index, expected(path, &port.tensor, count)?));
+    let wanted = files_of(&args.expect, model.outputs())?.into_iter().map(expect).collect::<Result<Vec<_>>>()?;
 
     let begin = Instant::now();
-    let (outputs, whereabouts) = match &args.board {
-        None => (simulate::run(model, &images)?, "the host".to_owned()),
+    let (rows, whereabouts) = match &args.board {
+        None => (simulate::run_all::<Active>(model, &images)?, "the host".to_owned()),
         Some(name) => {
             let limit = Duration::from_secs(args.time_limit);
-            let report = device::evaluate(Board::named(name)?, &bytes, images.view(), limit)?;
+            let report = device::evaluate(Board::named(name)?, &bytes, &images, limit)?;
             let instructions = report.measured.instructions;
             (report.outputs, format!("{name}, {instructions} instructions per inference"))
         }
     };
-    let (count, elapsed) = (images.len(), begin.elapsed());
+    let elapsed = begin.elapsed();
     let rate = count as f64 / elapsed.as_secs_f64().max(f64::MIN_POSITIVE);
     println!("{}: {count} inferences on {whereabouts} in {elapsed:.1?}, {rate:.0} a second", model.name());
 
-    if let Some(path) = &args.output {
+    let outputs: Vec<_> = model.outputs().zip(simulate::outputs(&model, &rows)).collect();
+    let output = |port: usize| outputs.iter().find(|(other, _)| other.index == port).map(|(_, output)| output);
+    for (port, path) in files_of(&args.output, model.outputs())? {
+        let Some(output) = output(port.index) else { continue };
         let mut file = Vec::new();
-        match model.output().dtype {
-            DType::I8 => outputs.mapv(|element| element as i8).write_npy(&mut file),
-            DType::F16 => outputs.mapv(|element| model.output().real(element)).write_npy(&mut file),
-            _ => outputs.write_npy(&mut file),
+        match port.tensor.dtype {
+            DType::I8 => output.mapv(|element| element as i8).write_npy(&mut file),
+            DType::F16 => output.mapv(|element| port.tensor.real(element)).write_npy(&mut file),
+            _ => output.write_npy(&mut file),
         }
         .with_context(|| path.display().to_string())?;
         files::save(path, &file)?;
@@ -88,20 +106,54 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             exit = ExitCode::FAILURE;
         }
     }
-    let Some(expected) = expected else { return Ok(exit) };
-    let expected = match expected {
-        Expected::Elements(expected) => expected,
+    for (port, wanted) in &wanted {
+        let Some(output) = output(*port) else { continue };
+        if !is_equal(output, wanted) {
+            exit = ExitCode::FAILURE;
+        }
+    }
+    Ok(exit)
+}
+
+/// The ports that files are for: that of the name before a `=`, else the one at the file's place.
+fn files_of<'m, 'f>(files: &'f [PathBuf], ports: impl Iterator<Item = Port<'m>>) -> Result<Vec<(Port<'m>, &'f Path)>> {
+    let ports: Vec<_> = ports.collect();
+    let mut found: Vec<(Port<'m>, &Path)> = Vec::new();
+    for (place, file) in files.iter().enumerate() {
+        let named = file.to_str().and_then(|text| text.split_once('='));
+        let named =
+            named.and_then(|(name, path)| Some((ports.iter().find(|port| port.name == name)?, Path::new(path))));
+        let port = named.map(|(port, _)| port).or_else(|| ports.get(place));
+        let Some(port) = port else { bail!("`{}` is one too many: there are {}", file.display(), names(ports)) };
+        ensure!(found.iter().all(|(other, _)| other != port), "`{}` is given twice", port.name);
+        found.push((*port, named.map_or(file, |(_, path)| path)));
+    }
+    // In the model's order.
+    found.sort_by_key(|(port, _)| ports.iter().position(|other| other == port));
+    Ok(found)
+}
+
+fn names<'m>(ports: impl IntoIterator<Item = Port<'m>>) -> String {
+    ports.into_iter().map(|port| format!("`{}`", port.name)).collect::<Vec<_>>().join(", ")
+}
+
+/// Whether an output is what it should be; tells how much of it is.
+fn is_equal(output: &Array2<i16>, wanted: &Expected) -> bool {
+    let count = output.nrows();
+    let wanted = match wanted {
+        Expected::Elements(wanted) => wanted,
         Expected::Classes(classes) => {
-            let equal = simulate::classes(&outputs).iter().zip(&classes).filter(|(a, b)| a == b).count();
-            println!("{equal} of {} classes are equal", images.len());
-            return Ok(if equal == images.len() { exit } else { ExitCode::FAILURE });
+            let equal = simulate::classes(output).iter().zip(classes).filter(|(a, b)| a == b).count();
+            println!("{equal} of {count} classes are equal");
+            return equal == count;
         }
     };
-    let (equal, first) = simulate::equal_rows(&outputs, &expected);
-    println!("{equal} of {} outputs are equal", images.len());
-    let Some(row) = first else { return Ok(exit) };
-    println!("first difference in image {row}:\n  expected {}\n  got      {}", expected.row(row), outputs.row(row));
-    Ok(ExitCode::from(1))
+    let (equal, first) = simulate::equal_rows(output, wanted);
+    println!("{equal} of {count} outputs are equal");
+    if let Some(row) = first {
+        println!("first difference in image {row}:\n  expected {}\n  got      {}", wanted.row(row), output.row(row));
+    }
+    first.is_none()
 }
 
 /// What to compare outputs with.
@@ -113,8 +165,8 @@ enum Expected {
 }
 
 /// The outputs to compare with: one row for each of `count` images.
-fn expected(path: &Path, model: &Model<'_>, count: usize) -> Result<Expected> {
-    let classes = model.output().shape.len() as usize;
+fn expected(path: &Path, output: &Tensor, count: usize) -> Result<Expected> {
+    let classes = output.shape.len() as usize;
     if let Some(reals) = floats(path)? {
         let reals = rows(reals, count, classes).with_context(|| path.display().to_string())?;
         let best = |row: ndarray::ArrayView1<'_, f32>| {

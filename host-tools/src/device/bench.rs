@@ -16,12 +16,13 @@ use kinglet::{DType, Model, f16};
 use ndarray::Array4;
 use serde::{Deserialize, Serialize};
 
-use super::{Board, Build, Inputs, Program, evaluate_with, peer, run, trace};
+use super::{Board, Build, Program, evaluate_with, peer, run, trace};
 use crate::boards;
 use crate::cycles::{Counts, Prediction, Timing, Trace};
 use crate::files;
 use crate::graph::{NetworkRecipe, Params, Preprocess};
 use crate::report::table::grouped;
+use crate::simulate::Images;
 use crate::sources;
 use crate::{deploy, export, plan, quantize};
 
@@ -254,12 +255,12 @@ pub fn measure(board: &'static Board, subject: &Subject) -> Result<Vec<Row>> {
             _ => i16::from(v),
         }
     });
-    let (elf, inputs) = (build(Program::Eval)?, Inputs::Quantized(image.view()));
+    let (elf, inputs) = (build(Program::Eval)?, [Images::Quantized(image)]);
     let (report, trace) = match real {
         Some(real) => {
-            trace::evaluate(real, &elf, &subject.bytes, inputs, LIMIT).map(|(report, trace)| (report, Some(trace)))?
+            trace::evaluate(real, &elf, &subject.bytes, &inputs, LIMIT).map(|(report, trace)| (report, Some(trace)))?
         }
-        None => (evaluate_with(&elf, &subject.bytes, inputs, LIMIT)?, None),
+        None => (evaluate_with(&elf, &subject.bytes, &inputs, LIMIT)?, None),
     };
     let cycles = |of: &dyn Fn(&Trace) -> Option<Counts>| -> Result<Option<u64>> {
         let (Some(real), Some(counts)) = (real, trace.as_ref().and_then(of)) else { return Ok(None) };

@@ -20,8 +20,8 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use kinglet::{DType, Model};
-use ndarray::{Array2, ArrayView4};
+use kinglet::Model;
+use ndarray::{Array2, Axis};
 
 pub use elf::{Elf, Memories, Sizes};
 pub use firmware::{Build, Program};
@@ -35,29 +35,10 @@ pub use crate::boards::{Board, emulated_boards};
 use crate::elements::{to_bytes, to_elements};
 use crate::simulate::Images;
 
-/// Images, N x H x W x C.
-#[derive(Clone, Copy, Debug)]
-pub enum Inputs<'a> {
-    /// Pixels, which the device takes through the model's table.
-    Pixels(ArrayView4<'a, u8>),
-    /// Quantized input elements.
-    Quantized(ArrayView4<'a, i16>),
-}
-
-impl Images {
-    /// As the device takes them.
-    pub fn view(&self) -> Inputs<'_> {
-        match self {
-            Images::Pixels(pixels) => Inputs::Pixels(pixels.view()),
-            Images::Quantized(elements) => Inputs::Quantized(elements.view()),
-        }
-    }
-}
-
 /// What a device made of a set of images.
 #[derive(Clone, Debug)]
 pub struct DeviceReport {
-    /// Output elements: one row per image.
+    /// Elements of all outputs: one row per image, see [`simulate::outputs`](crate::simulate::outputs).
     pub outputs: Array2<i16>,
     /// Measurements of the first image's inference.
     pub measured: Measurements,
@@ -73,33 +54,42 @@ pub struct DeviceReport {
     pub elapsed: Duration,
 }
 
-impl Inputs<'_> {
-    /// N, H, W, C.
-    #[must_use]
-    pub fn dim(&self) -> (usize, usize, usize, usize) {
-        match self {
-            Inputs::Pixels(pixels) => pixels.dim(),
-            Inputs::Quantized(elements) => elements.dim(),
-        }
+/// The file that the firmware reads: see `firmware/src/images.rs`.
+///
+/// # Errors
+/// When the images do not fit the model.
+fn to_file(model: &Model<'_>, inputs: &[Images]) -> Result<Vec<u8>> {
+    ensure!(inputs.len() == model.input_count(), "the model has {} inputs", model.input_count());
+    let count = inputs[0].len();
+    ensure!(count > 0, "there are no images");
+    for (port, images) in model.inputs().zip(inputs) {
+        let (shape, (n, h, w, c)) = (port.tensor.shape, images.dim());
+        ensure!(
+            (n, h, w, c) == (count, shape.h as usize, shape.w as usize, shape.c as usize),
+            "the images are {n} of {h} x {w} x {c}, the model takes {count} of {} x {} x {}",
+            shape.h,
+            shape.w,
+            shape.c
+        );
     }
-
-    /// The file that the firmware reads: see `firmware/src/images.rs`.
-    fn to_bytes(self, dtype: DType) -> Vec<u8> {
-        let (count, h, w, c) = self.dim();
-        let kind = u32::from(matches!(self, Inputs::Quantized(_)));
-        let mut bytes = b"KIMG".to_vec();
-        let size = if matches!(self, Inputs::Pixels(_)) { 1 } else { dtype.size() };
-        for word in [kind, count as u32, (h * w * c) as u32 * size] {
-            bytes.extend(word.to_le_bytes());
-        }
-        match self {
-            Inputs::Pixels(pixels) => bytes.extend(pixels.iter()),
-            Inputs::Quantized(elements) => {
-                bytes.extend(to_bytes(&elements.iter().copied().collect::<Vec<_>>(), dtype));
+    let (kind, len, bytes) = match inputs {
+        [Images::Pixels(pixels)] => (0, model.input().shape.len(), pixels.iter().copied().collect()),
+        _ => {
+            let mut bytes = Vec::new();
+            for image in 0..count {
+                for (port, images) in model.inputs().zip(inputs) {
+                    let Images::Quantized(elements) = images else {
+                        bail!("of several inputs a board takes elements, not pixels: `{}`", port.name)
+                    };
+                    let elements: Vec<i16> = elements.index_axis(Axis(0), image).iter().copied().collect();
+                    bytes.extend(to_bytes(&elements, port.tensor.dtype));
+                }
             }
+            (1, model.input_bytes() as u32, bytes)
         }
-        bytes
-    }
+    };
+    let header = [kind, count as u32, len].map(u32::to_le_bytes);
+    Ok([b"KIMG", header.as_flattened(), &bytes].concat())
 }
 
 /// Builds the firmware for `board` with the model in it, and runs every image through it in QEMU.
@@ -110,8 +100,8 @@ impl Inputs<'_> {
 /// # Errors
 /// When the model is not valid, images do not fit it, QEMU does not emulate the board, the firmware does not build or does not fit the board, QEMU is missing,
 /// or the program ends with an error or not within `limit`.
-pub fn evaluate(board: &'static Board, model: &[u8], inputs: Inputs<'_>, limit: Duration) -> Result<DeviceReport> {
-    check(model, inputs)?;
+pub fn evaluate(board: &'static Board, model: &[u8], inputs: &[Images], limit: Duration) -> Result<DeviceReport> {
+    to_file(&checked(model)?, inputs)?;
     board.in_qemu()?;
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("model.kgl");
@@ -124,7 +114,7 @@ pub fn evaluate(board: &'static Board, model: &[u8], inputs: Inputs<'_>, limit: 
 ///
 /// # Errors
 /// As [`evaluate`], but for building.
-pub fn evaluate_with(elf: &Elf, model: &[u8], inputs: Inputs<'_>, limit: Duration) -> Result<DeviceReport> {
+pub fn evaluate_with(elf: &Elf, model: &[u8], inputs: &[Images], limit: Duration) -> Result<DeviceReport> {
     evaluate_under(elf, model, inputs, limit, &[])
 }
 
@@ -132,19 +122,30 @@ pub fn evaluate_with(elf: &Elf, model: &[u8], inputs: Inputs<'_>, limit: Duratio
 fn evaluate_under(
     elf: &Elf,
     model: &[u8],
-    inputs: Inputs<'_>,
+    inputs: &[Images],
     limit: Duration,
     arguments: &[OsString],
 ) -> Result<DeviceReport> {
-    let (count, classes, dtypes) = check(model, inputs)?;
+    let checked = checked(model)?;
     let folder = tempfile::tempdir()?;
-    fs::write(folder.path().join("inputs.bin"), inputs.to_bytes(dtypes[0]))?;
+    fs::write(folder.path().join("inputs.bin"), to_file(&checked, inputs)?)?;
     let run = run_under(elf, folder.path(), limit, arguments, |_| {})?;
     run.success().with_context(|| format!("the firmware on {}", elf.board.name))?;
 
     let outputs = fs::read(folder.path().join("outputs.bin")).context("the firmware wrote no outputs")?;
-    let outputs = to_elements(&outputs, dtypes[1]);
-    let outputs = Array2::from_shape_vec((count, classes), outputs).context("the firmware wrote too few outputs")?;
+    let mut elements = Vec::new();
+    let mut rest = &outputs[..];
+    while !rest.is_empty() {
+        for port in checked.outputs() {
+            let (one, more) =
+                rest.split_at_checked(port.tensor.span() as usize).context("the firmware wrote too few outputs")?;
+            elements.extend(to_elements(one, port.tensor.dtype));
+            rest = more;
+        }
+    }
+    let count = inputs[0].len();
+    let outputs = Array2::from_shape_vec((count, elements.len() / count), elements)
+        .context("the firmware wrote too few outputs")?;
     let sizes = elf.sizes()?;
     let model_bytes = model.len() as u32;
     Ok(DeviceReport {
@@ -158,19 +159,8 @@ fn evaluate_under(
     })
 }
 
-/// Number of images and of output elements, and the types of input and output, when the images fit the model.
-fn check(model: &[u8], inputs: Inputs<'_>) -> Result<(usize, usize, [DType; 2])> {
-    let checked = Model::new(model).map_err(|error| anyhow::anyhow!("{error}"))?;
-    let (shape, (count, h, w, c)) = (checked.input().shape, inputs.dim());
-    ensure!(
-        (h, w, c) == (shape.h as usize, shape.w as usize, shape.c as usize),
-        "the images are {h} x {w} x {c}, the model takes {} x {} x {}",
-        shape.h,
-        shape.w,
-        shape.c
-    );
-    ensure!(count > 0, "there are no images");
-    Ok((count, checked.output().shape.len() as usize, [checked.input().dtype, checked.output().dtype]))
+fn checked(model: &[u8]) -> Result<Model<'_>> {
+    Model::new(model).map_err(|error| anyhow::anyhow!("{error}"))
 }
 
 impl Run {

@@ -9,9 +9,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use object::{Object, ObjectSymbol};
 
-use super::{Board, DeviceReport, Elf, Inputs, emulated_boards, evaluate_under};
+use super::{Board, DeviceReport, Elf, emulated_boards, evaluate_under};
 use crate::boards::Speed;
 use crate::cycles::{TRACE, Trace, speed};
+use crate::simulate::Images;
 
 /// The emulated board that executes what `board` would.
 ///
@@ -33,7 +34,7 @@ pub fn evaluate(
     board: &Board,
     elf: &Elf,
     model: &[u8],
-    inputs: Inputs<'_>,
+    inputs: &[Images],
     limit: Duration,
 ) -> Result<(DeviceReport, Trace)> {
     let speed = speed(board)?;

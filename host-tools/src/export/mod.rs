@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use kinglet::format::About;
 use kinglet::format::layout::MAX_COUNT;
 use kinglet::kernels::algorithms::{ConvAlgorithm, Core};
-use kinglet::write::{ModelSpec, PortSpec, StepSpec};
+use kinglet::write::{ModelSpec, PortSpec, StateSpec, StepSpec};
 use kinglet::{Model, ModelError, PixelTables};
 use thiserror::Error;
 
@@ -17,7 +17,7 @@ use algorithms::Choice;
 use crate::elements;
 use crate::files;
 use crate::lower::{self, LowerError, Lowered, Program};
-use crate::network::{Network, NetworkError};
+use crate::network::{Network, NetworkError, State, TensorId};
 use crate::plan::{self, Plan};
 
 /// Why a network could not be exported.
@@ -221,7 +221,15 @@ fn write(
             scratch: planned.scratch,
         })
         .collect();
-    let dtype = network.tensors[network.input].dtype;
+    let port = |id: TensorId| PortSpec { name: &network.tensors[id].name, tensor: plan.index[id] as u32 };
+    let initial = |state: &State| elements::to_bytes(&state.initial, network.tensors[state.tensor].dtype);
+    let initials: Vec<Vec<u8>> = network.states.iter().map(initial).collect();
+    let states = network.states.iter().zip(&initials).map(|(state, initial)| StateSpec {
+        port: port(state.tensor),
+        next: plan.index[state.next] as u32,
+        initial,
+    });
+    let dtype = network.input().dtype;
     let tables = network.pixels.as_ref().map_or_else(Vec::new, |pixels| {
         elements::to_bytes(&pixels.tables, dtype).into_iter().map(|byte| byte as i8).collect()
     });
@@ -229,9 +237,9 @@ fn write(
         name: &network.name,
         arena_len: plan.arena_len,
         fast_len: plan.fast_len,
-        inputs: &[PortSpec::input(plan.input as u32)],
-        outputs: &[PortSpec::output(plan.output as u32)],
-        states: &[],
+        inputs: &network.inputs.iter().map(|&id| port(id)).collect::<Vec<_>>(),
+        outputs: &network.outputs.iter().map(|&id| port(id)).collect::<Vec<_>>(),
+        states: &states.collect::<Vec<_>>(),
         about: About::UNKNOWN,
         tensors: &plan.tensors,
         steps: &steps,

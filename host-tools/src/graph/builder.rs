@@ -46,6 +46,7 @@ impl Builder {
             name: name.to_string(),
             input,
             nodes: vec![node],
+            outputs: vec![NodeId(0)],
             labels: Vec::new(),
             preprocess: Preprocess::unit(input.c as usize),
         };
@@ -83,7 +84,9 @@ impl Builder {
         self.names.insert(name.to_string());
         let activation = Activation::None;
         self.graph.nodes.push(Node { name: name.to_string(), op, activation, inputs: inputs.to_vec(), shape });
-        Ok(self.graph.output())
+        let added = NodeId(self.graph.nodes.len() - 1);
+        self.graph.outputs = vec![added];
+        Ok(added)
     }
 
     /// A window over `input` with padding by rule.

@@ -58,7 +58,7 @@ pub struct Node<W: Constants = Spec> {
     pub shape: Shape,
 }
 
-/// A network in topological order, single assignment. The last node is the output.
+/// A network in topological order, single assignment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Graph<W: Constants = Spec> {
     /// The network's name.
@@ -67,6 +67,8 @@ pub struct Graph<W: Constants = Spec> {
     pub input: Shape,
     /// Node 0 is the input; every node reads only earlier ones.
     pub nodes: Vec<Node<W>>,
+    /// The nodes whose values are the network's outputs: one or more. Of a network that is trained it is the last node.
+    pub outputs: Vec<NodeId>,
     /// Class names, one per output channel; empty when the output is no classification.
     pub labels: Vec<String>,
     /// How pixels become the input's real numbers.
@@ -87,9 +89,9 @@ impl<W: Constants> Graph<W> {
         (0..self.nodes.len()).map(NodeId)
     }
 
-    /// The node whose value is the network's output.
+    /// The node whose value is the network's first output.
     pub fn output(&self) -> NodeId {
-        NodeId(self.nodes.len() - 1)
+        self.outputs[0]
     }
 
     /// The node of this name.
@@ -97,13 +99,18 @@ impl<W: Constants> Graph<W> {
         self.nodes.iter().position(|node| node.name == name).map(NodeId)
     }
 
-    /// For every node the nodes that read it, in order.
+    /// For every node the nodes that read it, in order; the last of them twice, if the node is an output too, so that none is its only
+    /// reader.
     pub fn consumers(&self) -> Vec<Vec<NodeId>> {
         let mut readers = vec![Vec::new(); self.nodes.len()];
         for id in self.ids() {
             for input in &self.node(id).inputs {
                 readers[input.0].push(id);
             }
+        }
+        for output in &self.outputs {
+            let last = readers[output.0].last().copied();
+            readers[output.0].extend(last);
         }
         readers
     }

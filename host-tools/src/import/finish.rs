@@ -13,7 +13,7 @@ use crate::graph::{
     Builder, Channels, Convert, Dims, Function, Graph, NodeId, Op, Params, Spec, Stored, StoredConstant,
     StoredFunction, StoredWeights,
 };
-use crate::network::{Network, Node, TensorInfo};
+use crate::network::{Network, Node, State, TensorInfo};
 
 /// An imported float network, ready for the quantizer.
 #[derive(Clone, Debug)]
@@ -26,35 +26,57 @@ pub struct ImportedFloat {
     pub quants: BTreeMap<String, QuantParams>,
     /// Scales of the integers that the file has for the weights of nodes (by name), one for each output channel.
     pub weight_scales: BTreeMap<String, Vec<f32>>,
+    /// What the file calls the outputs.
+    pub outputs: Vec<String>,
     /// Whether the file's tensors are channels-first: its inputs and calibration data then are too.
     pub channels_first: bool,
     /// What the user should know.
     pub notes: Vec<String>,
 }
 
+/// Where a network begins and ends, in values.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ends {
+    pub(super) inputs: Vec<NodeId>,
+    pub(super) outputs: Vec<NodeId>,
+    /// What lasts from inference to inference; tensors are the values of their numbers.
+    pub(super) states: Vec<State>,
+}
+
+impl ImportedFloat {
+    /// Gives the outputs of a network that was made of it the names that they have in the file.
+    pub fn name_outputs(&self, network: &mut Network) {
+        for (&output, name) in network.outputs.iter().zip(&self.outputs) {
+            name.clone_into(&mut network.tensors[output].name);
+        }
+    }
+}
+
 impl Draft {
-    /// Whether each value is one that `output` depends on, or `input`.
-    fn wanted(&self, input: NodeId, output: NodeId) -> Vec<bool> {
+    /// Whether each value is one that the ends depend on.
+    fn wanted(&self, ends: &Ends) -> Vec<bool> {
         let mut wanted = vec![false; self.values.len()];
-        wanted[output.0] = true;
+        ends.outputs.iter().for_each(|output| wanted[output.0] = true);
+        ends.states.iter().for_each(|state| (wanted[state.tensor], wanted[state.next]) = (true, true));
         for (at, value) in self.values.iter().enumerate().rev() {
             if wanted[at] {
                 value.node.inputs.iter().for_each(|id| wanted[id.0] = true);
             }
         }
-        wanted[input.0] = true;
+        ends.inputs.iter().for_each(|input| wanted[input.0] = true);
         wanted
     }
 
     /// The network of integers.
-    pub(super) fn into_network(self, input: NodeId, output: NodeId) -> Result<Network, Refusal> {
-        let wanted = self.wanted(input, output);
+    pub(super) fn into_network(self, ends: Ends) -> Result<Network, Refusal> {
+        let wanted = self.wanted(&ends);
         let mut network = Network {
             name: self.options.name.clone(),
             tensors: Vec::new(),
             nodes: Vec::new(),
-            input: 0,
-            output: 0,
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            states: ends.states,
             labels: Vec::new(),
             pixels: None,
         };
@@ -75,18 +97,23 @@ impl Draft {
                 network.nodes.push(Node { name: node.name, op, activation, inputs, output, rounding });
             }
         }
-        (network.input, network.output) = (tensors[input.0], tensors[output.0]);
+        network.inputs = ends.inputs.iter().map(|id| tensors[id.0]).collect();
+        network.outputs = ends.outputs.iter().map(|id| tensors[id.0]).collect();
+        for state in &mut network.states {
+            (state.tensor, state.next) = (tensors[state.tensor], tensors[state.next]);
+        }
         Ok(network)
     }
 
     /// The float graph.
-    pub(super) fn into_floats(
-        self,
-        input: NodeId,
-        output: NodeId,
-        channels_first: bool,
-    ) -> Result<ImportedFloat, Refusal> {
-        let wanted = self.wanted(input, output);
+    pub(super) fn into_floats(self, ends: &Ends, channels_first: bool) -> Result<ImportedFloat, Refusal> {
+        let (&[input], []) = (&ends.inputs[..], &ends.states[..]) else {
+            return refuse(
+                format!("a network of floats with {} inputs and {} states", ends.inputs.len(), ends.states.len()),
+                "it may have several outputs, but one input: quantize the model before it is imported",
+            );
+        };
+        let wanted = self.wanted(ends);
         let mut build = Builder::new(&self.options.name, self.shape(input)).map_err(refusal)?;
         let (mut params, mut quants, mut weight_scales) = (Params::new(), BTreeMap::new(), BTreeMap::new());
         let mut names = Names { given: HashSet::from(["input".to_owned()]), counts: HashMap::new() };
@@ -116,14 +143,17 @@ impl Draft {
                 quants.insert(whole.node(nodes[id.0]).name.clone(), *quant);
             }
         }
-        let mut graph = simplify(whole, nodes[output.0], &mut params);
+        let outputs: Vec<NodeId> = ends.outputs.iter().map(|output| nodes[output.0]).collect();
+        let names = ends.outputs.iter().map(|output| self.values[output.0].name.clone()).collect();
+        let mut graph = simplify(Graph { outputs, ..whole }, &mut params);
         let mut kept = Params::new();
         for spec in graph.param_specs() {
             kept.insert(spec.name.clone(), params.require(&spec.name).map_err(refusal)?.clone());
         }
         kept.check(&graph).map_err(refusal)?;
         graph.labels.clone_from(&self.options.labels);
-        Ok(ImportedFloat { graph, params: kept, quants, weight_scales, channels_first, notes: self.notes })
+        let notes = self.notes;
+        Ok(ImportedFloat { graph, params: kept, quants, weight_scales, outputs: names, channels_first, notes })
     }
 }
 

@@ -72,6 +72,10 @@ pub struct Options {
     pub relu6: Relu6,
     /// Class names, over those that the file may have.
     pub labels: Vec<String>,
+    /// The tensors that the network begins with, by name, instead of the file's inputs.
+    pub inputs: Vec<String>,
+    /// The tensors that the network ends with, by name, instead of the file's outputs.
+    pub outputs: Vec<String>,
     /// The folder with the files that the model says its weights are in.
     pub folder: Option<PathBuf>,
 }
@@ -103,6 +107,14 @@ pub enum ImportError {
         "the model computes in floats: give calibration images to quantize it (--calibration), or keep floats (--dtype f16)"
     )]
     Float,
+    /// The network is to begin or end at a tensor that there is not.
+    #[error("the model has no tensor `{name}`: it has {}", names.join(", "))]
+    NoSuchTensor {
+        /// The name that was asked for.
+        name: String,
+        /// Those that there are.
+        names: Vec<String>,
+    },
     /// The model needs what Kinglet does not have.
     #[error("{0}")]
     Unsupported(Problems),

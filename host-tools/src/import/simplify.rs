@@ -6,23 +6,20 @@ use ndarray::{ArrayD, IxDyn};
 use super::lower::MAX_SIZE;
 use crate::graph::{Activation, Function, Graph, Node, NodeId, Op, Params};
 
-/// Drops what `output` does not depend on, so that it becomes the last node; joins functions of functions; and gives
-/// functions that convolutions can take in the form in which the quantizer lets them: ReLU, ReLU6, batch normalization.
-pub(super) fn simplify(mut graph: Graph, output: NodeId, params: &mut Params) -> Graph {
-    graph.nodes.truncate(output.0 + 1);
+/// Drops what the outputs do not depend on; joins functions of functions; and gives functions that convolutions can take in the form
+/// in which the quantizer lets them: ReLU, ReLU6, batch normalization.
+pub(super) fn simplify(mut graph: Graph, params: &mut Params) -> Graph {
     prune(&mut graph);
     join(&mut graph);
     prune(&mut graph);
     lower(graph, params)
 }
 
-/// Drops all that the last node does not depend on.
+/// Drops all that the outputs do not depend on.
 fn prune(graph: &mut Graph) {
     let mut wanted = vec![false; graph.nodes.len()];
     wanted[0] = true;
-    if let Some(last) = wanted.last_mut() {
-        *last = true;
-    }
+    graph.outputs.iter().for_each(|output| wanted[output.0] = true);
     for (index, node) in graph.nodes.iter().enumerate().rev() {
         if wanted[index] {
             node.inputs.iter().for_each(|input| wanted[input.0] = true);
@@ -35,6 +32,7 @@ fn prune(graph: &mut Graph) {
         renamed[index] = NodeId(kept.len());
         kept.push(node);
     }
+    graph.outputs.iter_mut().for_each(|id| *id = renamed[id.0]);
     graph.nodes = kept;
 }
 
@@ -107,6 +105,7 @@ fn lower(mut graph: Graph, params: &mut Params) -> Graph {
         nodes.push(node);
     }
     graph.nodes = nodes;
+    graph.outputs.iter_mut().for_each(|id| *id = renamed[id.0]);
     graph
 }
 

@@ -237,8 +237,8 @@ pub(super) enum Operator {
     Reduce { reduction: Reduction, axes: [bool; 3] },
     /// Along the channels.
     Softmax { beta: f32 },
-    /// Along the channels.
-    Concat,
+    /// Along the height (0), the width (1) or the channels (2).
+    Concat(usize),
     /// The same elements in the same order, with the output's scale if the file gives another.
     Reshape(Shape),
     /// Some of the elements.

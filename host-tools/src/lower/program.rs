@@ -17,10 +17,10 @@ pub struct Program<'n> {
     pub joint: Vec<Option<(TensorId, u32)>>,
     /// The steps, in the network's order.
     pub steps: Vec<ProgramStep<'n>>,
-    /// The tensor that the caller fills.
-    pub input: TensorId,
-    /// The tensor that the caller reads.
-    pub output: TensorId,
+    /// The tensors that are there before the first step: [`Network::given`].
+    pub given: Vec<TensorId>,
+    /// The tensors that last until the inference has ended, each as a whole: [`Network::kept`].
+    pub kept: Vec<TensorId>,
 }
 
 /// One step.
@@ -43,8 +43,8 @@ impl<'n> Program<'n> {
             tensors: network.tensors.clone(),
             joint: vec![None; network.tensors.len()],
             steps: Vec::new(),
-            input: network.input,
-            output: network.output,
+            given: network.given().collect(),
+            kept: network.kept().collect(),
         };
         let views = Views::choose(network);
         for (index, (node, lowered)) in network.nodes.iter().zip(nodes).enumerate() {
@@ -129,7 +129,7 @@ struct Views {
 
 impl Views {
     /// An input is a view when its producer can write it straight into the joint tensor: it has a producer, it is a part of no
-    /// other concatenation and only once of this one, it is not read by the caller, it has the joint's quantization,
+    /// other concatenation and only once of this one, the caller does not read it, it has the joint's quantization,
     /// and its producer reads nothing that lives in the same joint tensor.
     fn choose(network: &Network) -> Self {
         let producer: HashMap<TensorId, usize> =
@@ -152,7 +152,7 @@ impl Views {
                 let (from, to) = (&network.tensors[*input], &network.tensors[node.output]);
                 let same = from.dtype == to.dtype && from.quant.same(to.quant);
                 let Some(&by) = producer.get(input) else { continue };
-                if !once || !same || *input == network.output || joint.contains_key(input) {
+                if !once || !same || network.kept().any(|kept| kept == *input) || joint.contains_key(input) {
                     continue;
                 }
                 joint.insert(*input, node.output);

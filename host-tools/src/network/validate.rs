@@ -63,9 +63,15 @@ impl Network {
             return network("nodes", "there are none".into());
         }
         let mut written = vec![false; count];
-        match written.get_mut(self.input) {
-            Some(written) => *written = true,
-            None => return network("input", format!("tensor {} of {count}", self.input)),
+        if self.inputs.is_empty() || self.outputs.is_empty() {
+            return network("inputs and outputs", "there are none".into());
+        }
+        for given in self.given() {
+            match written.get_mut(given) {
+                Some(written) if !*written => *written = true,
+                Some(_) => return network("inputs", format!("{} is one twice", self.tensor_name(given))),
+                None => return network("inputs", format!("tensor {given} of {count}")),
+            }
         }
         for node in &self.nodes {
             let fail = |field, reason| Err(NetworkError { place: place(node), field, reason });
@@ -84,8 +90,10 @@ impl Network {
                 None => return fail("output", format!("tensor {} of {count}", node.output)),
             }
         }
-        if self.output == self.input || written.get(self.output) != Some(&true) {
-            return network("output", format!("{} is written by no node", self.tensor_name(self.output)));
+        let by_node = |id: TensorId| written.get(id) == Some(&true) && self.given().all(|given| given != id);
+        let ends = self.outputs.iter().copied().chain(self.states.iter().map(|state| state.next));
+        if let Some(end) = ends.into_iter().find(|&end| !by_node(end)) {
+            return network("outputs", format!("{} is written by no node", self.tensor_name(end)));
         }
         match written.iter().position(|&written| !written) {
             Some(id) => network("tensors", format!("{} is written by no node", self.tensor_name(id))),
@@ -114,20 +122,27 @@ impl Network {
         Ok(())
     }
 
-    /// Labels and pixel tables fit output and input.
+    /// States are like what they become; labels and pixel tables fit output and input.
     fn check_ends(&self) -> Checked {
         let fail = |field, reason| Err(NetworkError { place: format!("network `{}`", self.name), field, reason });
-        let classes = self.tensors[self.output].shape.len() as usize;
+        for state in &self.states {
+            let (tensor, next) = (&self.tensors[state.tensor], &self.tensors[state.next]);
+            let alike = tensor.shape == next.shape && tensor.dtype == next.dtype && tensor.quant.same(next.quant);
+            if !alike || (!state.initial.is_empty() && state.initial.len() != tensor.shape.len() as usize) {
+                return fail("states", format!("{tensor} becomes {next}, from {} elements", state.initial.len()));
+            }
+        }
+        let classes = self.output().shape.len() as usize;
         if !self.labels.is_empty() && self.labels.len() != classes {
             return fail("labels", format!("{} for {classes} output elements", self.labels.len()));
         }
         if let Some(pixels) = &self.pixels {
-            let channels = self.tensors[self.input].shape.c as usize;
+            let channels = self.input().shape.c as usize;
             let len = pixels.tables.len();
             if len != PixelTables::LEN && len != channels * PixelTables::LEN {
                 return fail("pixels", format!("{len} entries, expected 256 or {channels} x 256"));
             }
-            let dtype = self.tensors[self.input].dtype;
+            let dtype = self.input().dtype;
             let range = dtype.min()..=dtype.max();
             if let Some(entry) = pixels.tables.iter().find(|entry| !range.contains(&i32::from(**entry))) {
                 return fail("pixels", format!("an entry of {entry}, the input is {}", dtype.name()));
@@ -179,8 +194,9 @@ mod tests {
                 tensor("out", Shape::vector(5)),
             ],
             nodes: vec![node("conv", conv, Activation::Relu, 0, 1), node("mean", Op::Mean, Activation::None, 1, 2)],
-            input: 0,
-            output: 2,
+            inputs: vec![0],
+            outputs: vec![2],
+            states: Vec::new(),
             labels: Vec::new(),
             pixels: None,
         }

@@ -38,7 +38,10 @@ pub fn lower_bound(model: &Model<'_>) -> u32 {
             scratch: step.scratch.len,
         })
         .collect();
-    let order = Order { values: &values, steps: &steps, input: model.input_index(), output: model.output_index() };
+    let states = || model.states().flat_map(|state| [state.port.index, state.next]);
+    let given: Vec<usize> = model.inputs().map(|port| port.index).chain(states().step_by(2)).collect();
+    let kept: Vec<usize> = model.outputs().map(|port| port.index).chain(states()).collect();
+    let order = Order { values: &values, steps: &steps, given: &given, kept: &kept };
     let mut buffers: Vec<Buffer> = tensors
         .iter()
         .map(|t| Buffer { size: if t.joint.is_none() { t.span() } else { 0 }, first: t.first, last: t.last })

@@ -46,10 +46,8 @@ pub struct Plan {
     pub names: Vec<String>,
     /// The steps in the order of execution.
     pub steps: Vec<PlannedStep>,
-    /// Index of the input tensor.
-    pub input: usize,
-    /// Index of the output tensor.
-    pub output: usize,
+    /// The index of each of the program's tensors.
+    pub index: Vec<usize>,
     /// Bytes of arena.
     pub arena_len: u32,
     /// Bytes of it, from offset 0 on, that lie in the fast memory.
@@ -159,15 +157,15 @@ struct Attempts<'p, 'n> {
 impl<'p, 'n> Attempts<'p, 'n> {
     fn new(program: &'p Program<'n>, options: &Options) -> Self {
         let values = program.values();
-        let given = program.search_steps();
-        let (input, output) = (program.input, program.output);
+        let unordered = program.search_steps();
+        let (given, kept) = (&program.given, &program.kept);
         let attempt = |order: Vec<usize>| {
-            let steps: Vec<_> = order.iter().map(|&step| given[step].clone()).collect();
-            let cuts = Order { values: &values, steps: &steps, input, output }.cuts(options.streaming);
+            let steps: Vec<_> = order.iter().map(|&step| unordered[step].clone()).collect();
+            let cuts = Order { values: &values, steps: &steps, given, kept }.cuts(options.streaming);
             Attempt { program, order, cuts, options: *options }
         };
-        let least = attempt(order::least_peak(&Order { values: &values, steps: &given, input, output }));
-        let other = (0..given.len()).collect::<Vec<_>>();
+        let least = attempt(order::least_peak(&Order { values: &values, steps: &unordered, given, kept }));
+        let other = (0..unordered.len()).collect::<Vec<_>>();
         let other = (other != least.order).then(|| attempt(other));
         Self { least, other }
     }
@@ -322,8 +320,7 @@ impl Layout {
         };
         let bytes =
             |tensor: usize| u64::from(program.tensors[tensor].shape.len() * program.tensors[tensor].dtype.size());
-        moves(program.input, bytes(program.input));
-        moves(program.output, bytes(program.output));
+        program.given.iter().chain(&program.kept).for_each(|&end| moves(end, bytes(end)));
         let mut scratch = Vec::new();
         for (segment, &buffer) in segments.iter().zip(&scratch_of) {
             for &step in &order[segment.steps.clone()] {
@@ -393,8 +390,7 @@ impl Layout {
             tensors: index.iter().map(tensor).collect(),
             names: index.iter().map(|&t| program.tensors[t].name.clone()).collect(),
             steps,
-            input: position[program.input],
-            output: position[program.output],
+            index: position,
             arena_len: placement.len,
             fast_len,
             lower_bound: place::lower_bound(&self.buffers, &self.overlays),
@@ -415,7 +411,7 @@ fn parts_first(program: &Program<'_>) -> Vec<usize> {
 fn lives(program: &Program<'_>, order: &[usize], segments: &[Segment]) -> Vec<[u32; 3]> {
     let end = segments.len() as u32 + 1;
     let mut lives = vec![[u32::MAX, 0, 0]; program.tensors.len()];
-    lives[program.input] = [0, 0, 0];
+    program.given.iter().for_each(|&given| lives[given] = [0, 0, 0]);
     for (moment, segment) in (1..).zip(segments) {
         for &step in &order[segment.steps.clone()] {
             let step = &program.steps[step];
@@ -423,7 +419,7 @@ fn lives(program: &Program<'_>, order: &[usize], segments: &[Segment]) -> Vec<[u
             step.inputs.iter().for_each(|&input| lives[input][2] = lives[input][2].max(moment));
         }
     }
-    lives[program.output][2] = end;
+    program.kept.iter().for_each(|&kept| lives[kept][2] = end);
     // Joint tensors, inner before outer, take their beginning from their parts, and all parts live as long as the
     // longest of them and of the joint tensor itself.
     let joints: Vec<usize> = parts_first(program).into_iter().filter(|&t| !program.parts(t).is_empty()).collect();

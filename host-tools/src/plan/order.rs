@@ -38,6 +38,10 @@ struct Search<'p> {
     /// For each root, the steps that write it and those that read it.
     writers: Vec<Vec<usize>>,
     readers: Vec<Vec<usize>>,
+    /// For each root, whether it is there before the first step.
+    given: Vec<bool>,
+    /// For each root, whether it lasts until the inference has ended.
+    kept: Vec<bool>,
 }
 
 /// A set of steps that have run, as the search takes it from its queue: the least cost first, then the largest, then the
@@ -61,6 +65,12 @@ impl<'p> Search<'p> {
             writers[root(step.output)].push(index);
             step.inputs.iter().for_each(|&(input, ..)| readers[root(input)].push(index));
         }
+        let roots = |values: &[usize]| {
+            let mut found = vec![false; order.values.len()];
+            values.iter().for_each(|&value| found[root(value)] = true);
+            found
+        };
+        let (given, kept) = (roots(order.given), roots(order.kept));
         let needs = |step: &Step| step.inputs.iter().flat_map(|&(input, ..)| order.writers_of(input)).collect();
         let before: Vec<Vec<usize>> = order.steps.iter().map(needs).collect();
         let mut companions: Vec<Option<Vec<usize>>> = vec![None; order.steps.len()];
@@ -71,7 +81,7 @@ impl<'p> Search<'p> {
             }
         }
         let companions = companions.into_iter().map(Option::unwrap_or_default).collect();
-        Self { order, before, companions, writers, readers }
+        Self { order, before, companions, writers, readers, given, kept }
     }
 
     /// Best-first over the sets: the first time the full set is taken, its peak is the least. With `weighed`, sets of equal
@@ -141,8 +151,8 @@ impl<'p> Search<'p> {
     /// Bytes of `root` that are alive between steps.
     fn alive(&self, done: &Done, root: usize) -> u64 {
         let order = self.order;
-        let written = root == order.values[order.input].root || self.writers[root].iter().any(|&w| has(done, w));
-        let needed = root == order.values[order.output].root || self.readers[root].iter().any(|&r| !has(done, r));
+        let written = self.given[root] || self.writers[root].iter().any(|&w| has(done, w));
+        let needed = self.kept[root] || self.readers[root].iter().any(|&r| !has(done, r));
         if order.values[root].root == root && written && needed { order.values[root].bytes.into() } else { 0 }
     }
 
@@ -159,8 +169,7 @@ impl<'p> Search<'p> {
     /// Whether nothing but `step` still reads what `value` lies in.
     fn dies(&self, done: &Done, step: usize, value: usize) -> bool {
         let root = self.order.values[value].root;
-        root != self.order.values[self.order.output].root
-            && self.readers[root].iter().all(|&reader| reader == step || has(done, reader))
+        !self.kept[root] && self.readers[root].iter().all(|&reader| reader == step || has(done, reader))
     }
 
     /// Bytes alive while `step` runs: the `alive` ones, its output, its scratch; less an operand that dies and that the

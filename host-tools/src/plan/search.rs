@@ -15,7 +15,7 @@ impl Program<'_> {
             let (root, _) = self.root(tensor);
             let parts = self.parts(tensor);
             let row_bytes = w * self.pitch(tensor);
-            let ends = tensor == self.input || tensor == self.output;
+            let ends = self.given.contains(&tensor) || self.kept.contains(&tensor);
             let whole = ends || self.joint[tensor].is_some() || !parts.is_empty();
             Value { rows: h, row_bytes, bytes: h * row_bytes, root, parts, whole }
         };

@@ -77,10 +77,10 @@ pub struct Order<'p> {
     pub values: &'p [Value],
     /// The steps in their order.
     pub steps: &'p [Step],
-    /// The tensor that the caller fills.
-    pub input: usize,
-    /// The tensor that the caller reads.
-    pub output: usize,
+    /// The tensors that are there before the first step.
+    pub given: &'p [usize],
+    /// The tensors that last until the inference has ended.
+    pub kept: &'p [usize],
 }
 
 /// The life of a root, in step numbers: written first by `first` (`None`: the caller), read last by `last`.
@@ -110,8 +110,8 @@ impl Order<'_> {
                 lives[root(input)].last = index;
             }
         }
-        lives[root(self.input)].first = None;
-        lives[root(self.output)].last = end;
+        self.given.iter().for_each(|&given| lives[root(given)].first = None);
+        self.kept.iter().for_each(|&kept| lives[root(kept)].last = end);
         (0..self.values.len()).map(|value| lives[root(value)]).collect()
     }
 

@@ -103,8 +103,9 @@ impl<'q> Emission<'q> {
             name: float.name.clone(),
             tensors: float.nodes.iter().zip(quants).map(tensor).collect(),
             nodes: Vec::new(),
-            input: 0,
-            output: float.output().0,
+            inputs: vec![0],
+            outputs: float.outputs.iter().map(|output| output.0).collect(),
+            states: Vec::new(),
             labels: float.labels.clone(),
             pixels: None,
         };

@@ -49,6 +49,7 @@ pub fn traced(graph: &Graph, params: &Params) -> Result<(Graph<Real>, Vec<NodeId
         name: graph.name.clone(),
         input: graph.input,
         nodes: folding.nodes,
+        outputs: graph.outputs.iter().map(|output| folding.became[output.0]).collect(),
         labels: graph.labels.clone(),
         preprocess: graph.preprocess.clone(),
     };

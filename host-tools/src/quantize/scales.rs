@@ -92,7 +92,7 @@ pub fn choose(
     let mut groups: Vec<Group> = Vec::new();
     for value in (0..network.nodes.len()).filter(|&value| of[value] == value) {
         let members: Vec<usize> = (0..network.nodes.len()).filter(|&other| of[other] == value).collect();
-        let is_output = members.contains(&network.output().0);
+        let is_output = network.outputs.iter().any(|output| members.contains(&output.0));
         let seen: Vec<&Histogram> = members.iter().map(|&member| &histograms[member]).collect();
         let range = |method: Method| {
             let (min, max) = method.range(&seen);

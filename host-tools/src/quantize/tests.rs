@@ -354,7 +354,7 @@ fn parts_are_not_rounded_again() {
     let model = kinglet::Model::new(&exported.bytes).unwrap();
     let elements =
         Array4::from_shape_fn((4, 4, 4, 4), |(n, y, x, c)| ((((n * 4 + y) * 4 + x) * 4 + c) % 256) as u8 as i8);
-    let images = Images::new(IntArray::Signed(elements.clone().into_dyn()), &model).unwrap();
+    let images = Images::new(IntArray::Signed(elements.clone().into_dyn()), &model.input()).unwrap();
     let outputs = simulate::run(model, &images).unwrap();
     let expected = elements.rows().into_iter().flat_map(|pixel| [pixel[2], pixel[0]]);
     assert!(outputs.iter().copied().eq(expected.map(i16::from)));
@@ -370,6 +370,6 @@ fn softmax_may_be_reshaped() {
     let graph = net.finish();
     let reals = reals(&graph.preprocess, pixels(4, graph.input).view()).unwrap();
     let network = quantize(&graph, &Params::init(&graph, 5), [reals], &Options::default()).unwrap();
-    assert_eq!(network.tensors[network.output].quant, kinglet::ops::Softmax::OUTPUT);
+    assert_eq!(network.output().quant, kinglet::ops::Softmax::OUTPUT);
     network.validate().unwrap();
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use kinglet::kernels::float16::from_ordinal;
 use kinglet::ops::Op;
-use kinglet::{Clamp, DType, Model, Step, Tensor, Window, f16};
+use kinglet::{Clamp, DType, Model, Port, Step, Tensor, Window, f16};
 use serde::Serialize;
 
 use super::table::{Table, grouped};
@@ -39,10 +39,12 @@ pub struct Inspection {
     pub peak_steps: Vec<usize>,
     /// Multiply-accumulate operations of one inference.
     pub macs: u64,
-    /// Index of the input tensor.
-    pub input: usize,
-    /// Index of the output tensor.
-    pub output: usize,
+    /// What the caller gives.
+    pub inputs: Vec<PortView>,
+    /// What the caller gets.
+    pub outputs: Vec<PortView>,
+    /// What lasts from inference to inference.
+    pub states: Vec<PortView>,
     /// Class labels.
     pub labels: Vec<String>,
     /// Tables that pixels go through: 0, 1, or one per channel.
@@ -51,6 +53,15 @@ pub struct Inspection {
     pub steps: Vec<StepView>,
     /// The activation tensors.
     pub tensors: Vec<TensorView>,
+}
+
+/// An input, an output or a state.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PortView {
+    /// Its name.
+    pub name: String,
+    /// The number of its tensor.
+    pub tensor: usize,
 }
 
 /// A step.
@@ -137,8 +148,9 @@ impl Inspection {
             peak_moment,
             peak_steps: steps.iter().filter(|step| step.moment == peak_moment).map(|step| step.index).collect(),
             macs: model.macs(),
-            input: model.input_index(),
-            output: model.output_index(),
+            inputs: model.inputs().map(PortView::of).collect(),
+            outputs: model.outputs().map(PortView::of).collect(),
+            states: model.states().map(|state| PortView::of(state.port)).collect(),
             labels,
             pixel_tables: model.pixels().map_or(0, |pixels| pixels.count()),
             steps: steps.iter().map(StepView::of).collect(),
@@ -156,15 +168,15 @@ fn peak(tensors: &[Tensor], steps: &[Step<'_>]) -> (u32, u32) {
 
 /// Bytes that an inference moves between core and arena, and those of them that the fast memory serves.
 fn traffic(model: &Model<'_>, steps: &[Step<'_>]) -> [u64; 2] {
-    let (input, output) = (model.input(), model.output());
-    let ends = [(input.region(), input.span().into()), (output.region(), output.span().into())];
+    let ends = model.inputs().chain(model.outputs()).chain(model.states().map(|state| state.port));
+    let ends = ends.map(|Port { tensor, .. }| (tensor.region(), tensor.span().into()));
     let of_step = |step: &Step<'_>| {
         let plan::Traffic { inputs, output, scratch } = plan::Traffic::of(&step.op, &step.tensors, step.scratch.len);
         let read = std::iter::once(&step.tensors.a).chain(&step.tensors.b).map(Tensor::region).zip(inputs);
         let written = [(step.tensors.output.region(), output), (step.scratch, scratch)];
         read.chain(written).collect::<Vec<_>>()
     };
-    let moved = ends.into_iter().chain(steps.iter().flat_map(of_step));
+    let moved = ends.chain(steps.iter().flat_map(of_step));
     moved.fold([0, 0], |[all, fast], (region, bytes)| {
         [all + bytes, fast + if (region.offset as usize) < model.fast_len() { bytes } else { 0 }]
     })
@@ -172,6 +184,12 @@ fn traffic(model: &Model<'_>, steps: &[Step<'_>]) -> [u64; 2] {
 
 fn shape(tensor: &Tensor) -> [u32; 3] {
     [tensor.shape.h, tensor.shape.w, tensor.shape.c]
+}
+
+impl PortView {
+    fn of(port: Port<'_>) -> Self {
+        Self { name: port.name.to_owned(), tensor: port.index }
+    }
 }
 
 impl StepView {
@@ -249,19 +267,23 @@ impl fmt::Display for Inspection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let dims = |[h, w, c]: [u32; 3]| format!("{h}x{w}x{c}");
         let bytes = |n: usize| grouped(n as u64);
-        let end = |index: usize| {
-            self.tensors.get(index).map_or(String::new(), |t| {
-                format!("{} {} scale {} zero point {}", dims(t.shape), t.dtype, t.scale, t.zero_point)
-            })
+        let end = |kind: &str, ports: &[PortView], more: &str| {
+            let mut text = String::new();
+            for (number, PortView { name, tensor }) in ports.iter().enumerate() {
+                let Some(t) = self.tensors.get(*tensor) else { continue };
+                let name = if ports.len() > 1 || kind == "state" { format!("`{name}` ") } else { String::new() };
+                let more = if number == 0 { more } else { "" };
+                let TensorView { dtype, scale, zero_point, .. } = t;
+                text +=
+                    &format!("{kind:<7} {name}{} {dtype} scale {scale} zero point {zero_point}{more}\n", dims(t.shape));
+            }
+            text
         };
+        let classes =
+            if self.labels.is_empty() { String::new() } else { format!(", classes {}", self.labels.join(" ")) };
         writeln!(f, "{}: {} steps, {} MACs", self.name, self.steps.len(), grouped(self.macs))?;
-        writeln!(f, "input   {}", end(self.input))?;
-        writeln!(
-            f,
-            "output  {}{}",
-            end(self.output),
-            if self.labels.is_empty() { String::new() } else { format!(", classes {}", self.labels.join(" ")) }
-        )?;
+        write!(f, "{}", end("input", &self.inputs, ""))?;
+        write!(f, "{}{}", end("output", &self.outputs, &classes), end("state", &self.states, ""))?;
         writeln!(f, "flash   {} bytes, weights {}", bytes(self.file_bytes), bytes(self.weight_bytes))?;
         writeln!(
             f,

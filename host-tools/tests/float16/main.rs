@@ -88,8 +88,9 @@ fn network(input: [usize; 3]) -> Network {
         name: "test".into(),
         tensors: vec![tensor(shape(input))],
         nodes: Vec::new(),
-        input: 0,
-        output: 0,
+        inputs: vec![0],
+        outputs: vec![0],
+        states: Vec::new(),
         labels: Vec::new(),
         pixels: None,
     }
@@ -105,7 +106,7 @@ fn push(network: &mut Network, (op, activation): Fused, inputs: &[usize], output
     network.tensors.push(output);
     let name = format!("n{id}");
     network.nodes.push(Node { name, op, activation, inputs: inputs.to_vec(), output: id, rounding: Rounding::Double });
-    network.output = id;
+    network.outputs = vec![id];
 }
 
 /// An operator and the activation that follows.
@@ -126,7 +127,7 @@ fn run(network: &Network, input: &Map) -> Vec<f32> {
     let mut dims = vec![1];
     dims.extend(input.shape);
     let reals = ArrayD::from_shape_vec(IxDyn(&dims), input.data.iter().map(|&x| x as f32).collect()).unwrap();
-    let images = Images::quantize(reals, &model).unwrap();
+    let images = Images::quantize(reals, &model.input()).unwrap();
     let outputs = simulate::run_on::<Portable>(model, &images).unwrap();
     assert_eq!(outputs, simulate::run_on::<Active>(model, &images).unwrap());
     outputs.iter().map(|&element| model.output().real(element)).collect()
@@ -370,7 +371,7 @@ fn networks_with_curves() {
     let run = |network: &Network| {
         let bytes = export::to_bytes(network, &export::Options::default()).unwrap().bytes;
         let model = Model::new(&bytes).unwrap();
-        let inputs = Images::quantize(images.clone().into_dyn(), &model).unwrap();
+        let inputs = Images::quantize(images.clone().into_dyn(), &model.input()).unwrap();
         let outputs = simulate::run_on::<Portable>(model, &inputs).unwrap();
         assert_eq!(outputs, simulate::run_on::<Active>(model, &inputs).unwrap());
         let mut noise = Noise::default();

@@ -51,8 +51,9 @@ impl Build {
             name: "random".into(),
             tensors: vec![input],
             nodes: Vec::new(),
-            input: 0,
-            output: 0,
+            inputs: vec![0],
+            outputs: vec![0],
+            states: Vec::new(),
             labels: Vec::new(),
             pixels: None,
         };
@@ -85,7 +86,7 @@ impl Build {
         self.network.tensors.push(TensorInfo { name: name.clone(), shape, dtype: DType::I8, quant });
         let inputs = inputs.to_vec();
         self.network.nodes.push(Node { name, op, activation, inputs, output: id, rounding: Rounding::Double });
-        self.network.output = id;
+        self.network.outputs = vec![id];
         id
     }
 

@@ -33,7 +33,7 @@ pub fn simulated(network: &Network, inputs: &Array4<f32>) -> Vec<f32> {
     let exported = export::to_bytes(network, &export::Options::default()).unwrap();
     let model = Model::new(&exported.bytes).unwrap();
     let elements = inputs.mapv(|x| kinglet::quant::quantize(x, model.input().quant).clamp(-128, 127) as i8);
-    let images = Images::new(IntArray::Signed(elements.into_dyn()), &model).unwrap();
+    let images = Images::new(IntArray::Signed(elements.into_dyn()), &model.input()).unwrap();
     let outputs = simulate::run(model, &images).unwrap();
     outputs.iter().map(|&q| model.output().quant.dequantize(q.into())).collect()
 }
@@ -48,8 +48,9 @@ impl Build {
             name: name.into(),
             tensors: vec![tensor],
             nodes: vec![],
-            input: 0,
-            output: 0,
+            inputs: vec![0],
+            outputs: vec![0],
+            states: Vec::new(),
             labels: vec![],
             pixels: None,
         })
@@ -72,7 +73,7 @@ impl Build {
         let rounding = if name.ends_with("once") { Rounding::Single } else { Rounding::Double };
         let (activation, inputs) = (Activation::None, inputs.to_vec());
         self.0.nodes.push(Node { name: name.into(), op, activation, inputs, output: id, rounding });
-        self.0.output = id;
+        self.0.outputs = vec![id];
         id
     }
 

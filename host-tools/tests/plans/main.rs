@@ -25,10 +25,10 @@ fn exported(network: &Network, streaming: Streaming) -> Exported {
         .expect("a model that the runtime accepts")
 }
 
-/// The input's bytes.
-fn input(network: &Network) -> Vec<i8> {
-    let input = &network.tensors[network.input];
-    let byte = |i: u32| (i.wrapping_mul(2_654_435_761) >> 24) as u8;
+/// The bytes of an input.
+fn input(network: &Network, id: usize) -> Vec<i8> {
+    let input = &network.tensors[id];
+    let byte = |i: u32| ((i + 3 * id as u32).wrapping_mul(2_654_435_761) >> 24) as u8;
     let mut bytes: Vec<u8> = (0..input.shape.len() * input.dtype.size()).map(byte).collect();
     if input.dtype == DType::F16 {
         halved::tame(&mut bytes);
@@ -36,11 +36,26 @@ fn input(network: &Network) -> Vec<i8> {
     bytes.into_iter().map(|byte| byte as i8).collect()
 }
 
-/// The bytes of every tensor of the network, each node run by itself in memory of its own.
-fn apart(network: &Network) -> HashMap<usize, Vec<i8>> {
+/// The bytes of every tensor of the network in its first inferences, each node run by itself in memory of its own.
+fn apart(network: &Network) -> Vec<HashMap<usize, Vec<i8>>> {
+    let zeros = |id: usize| {
+        let info = &network.tensors[id];
+        vec![info.quant.zero_point as i8; (info.shape.len() * info.dtype.size()) as usize]
+    };
+    let mut states: Vec<Vec<i8>> = network.states.iter().map(|state| zeros(state.tensor)).collect();
+    let inference = |_| {
+        let inputs = network.inputs.iter().map(|&id| (id, input(network, id)));
+        let kept = network.states.iter().map(|state| state.tensor).zip(states.drain(..));
+        let values = inference_apart(network, inputs.chain(kept).collect());
+        states = network.states.iter().map(|state| values[&state.next].clone()).collect();
+        values
+    };
+    (0..1 + 2 * network.states.len()).map(inference).collect()
+}
+
+fn inference_apart(network: &Network, mut values: HashMap<usize, Vec<i8>>) -> HashMap<usize, Vec<i8>> {
     let nodes = lower(network).unwrap();
     let program = Program::new(network, &nodes);
-    let mut values = HashMap::from([(network.input, input(network))]);
     for node in &network.nodes {
         let value = if node.op == Op::Concat {
             let pixels = network.tensors[node.output].shape.h * network.tensors[node.output].shape.w;
@@ -92,23 +107,29 @@ impl Observer for Outputs {
     }
 }
 
-/// Runs a model and says which node, if any, gave other bytes than `expected`.
-fn first_difference<B: Backend>(network: &Network, bytes: &[u8], expected: &HashMap<usize, Vec<i8>>) -> Option<String> {
+/// Runs a model as often as `expected` has inferences, and says which node or output, if any, gave other bytes.
+fn first_difference<B: Backend>(
+    network: &Network,
+    bytes: &[u8],
+    expected: &[HashMap<usize, Vec<i8>>],
+) -> Option<String> {
     let model = Model::new(bytes).unwrap();
     let mut memory = vec![0x5Au8; model.arena_len() + 16];
     let start = memory.as_ptr().align_offset(16);
     let mut session = Session::<Dynamic, B>::open_on(model, &mut memory[start..]).unwrap();
-    let mut outputs = Outputs::default();
-    let input = input(network);
-    let inference = session.start(Raw(bytemuck::cast_slice(&input))).unwrap();
-    let output = inference.observe(&mut outputs).finish().unwrap();
-    let differs = |node: &&kinglet_tools::network::Node| {
-        let found = outputs.0.get(&node.name);
-        node.op != Op::Concat && found != Some(&expected[&node.output])
-    };
-    let different = network.nodes.iter().find(differs).map(|node| node.name.clone());
-    different.or_else(|| {
-        (output.bytes() != bytemuck::cast_slice::<i8, u8>(&expected[&network.output])).then(|| "the output".to_string())
+    let input: Vec<i8> = network.inputs.iter().flat_map(|&id| input(network, id)).collect();
+    expected.iter().find_map(|expected| {
+        let mut outputs = Outputs::default();
+        let inference = session.start(Raw(bytemuck::cast_slice(&input))).unwrap();
+        let output = inference.observe(&mut outputs).finish().unwrap();
+        let differs = |node: &&kinglet_tools::network::Node| {
+            let found = outputs.0.get(&node.name);
+            node.op != Op::Concat && found != Some(&expected[&node.output])
+        };
+        let different = network.nodes.iter().find(differs).map(|node| node.name.clone());
+        let mut ends = output.all().zip(&network.outputs);
+        let end = ends.find(|(output, id)| output.bytes() != bytemuck::cast_slice::<i8, u8>(&expected[*id]));
+        different.or_else(|| end.map(|(_, id)| format!("output {id}")))
     })
 }
 
@@ -169,7 +190,7 @@ impl Shadow<'_> {
     fn accepts(network: &Network, plan: &Plan, program: &Program<'_>) -> bool {
         let mut shadow = Shadow { network, bytes: vec![None; plan.arena_len as usize] };
         let placed = |index: usize| &plan.tensors[index];
-        shadow.write(network.input, placed(plan.input));
+        network.given().for_each(|id| shadow.write(id, placed(plan.index[id])));
         for step in &plan.steps {
             let name = program.steps[step.step].name;
             let node = network.nodes.iter().find(|node| node.name == name).unwrap();
@@ -196,7 +217,7 @@ impl Shadow<'_> {
             }
             shadow.write(output, placed(step.output));
         }
-        shadow.holds(network.output, placed(plan.output))
+        network.kept().all(|id| shadow.holds(id, placed(plan.index[id])))
     }
 }
 
@@ -231,6 +252,37 @@ fn sharing_changes_nothing(name: &str, network: &Network) {
         let bytes = exported(network, streaming).bytes;
         assert_eq!(first_difference::<Active>(network, &bytes, &expected), None, "{name}, {streaming:?}");
     }
+}
+
+/// A network with two heads gives what the two networks with one head give.
+#[test]
+fn two_heads_equal_two_networks() {
+    let mut net = random::Build::new(Shape::new(8, 8, 4));
+    let trunk = net.conv(0, 3, 6);
+    let head = net.conv_by(trunk, 3, 5, 2);
+    let other = net.pool(trunk);
+    let both = Network { outputs: vec![other, head], ..net.network() };
+    sharing_changes_nothing("two heads", &both);
+    let run = |network: &Network| {
+        let bytes = exported(network, Streaming::Full).bytes;
+        let model = Model::new(&bytes).unwrap();
+        let mut arena = vec![0u128; model.arena_len().div_ceil(16)];
+        let mut session = Session::open(model, bytemuck::cast_slice_mut(&mut arena)).unwrap();
+        let output = session.infer(&input(network, 0)[..]).unwrap();
+        output.all().map(|output| output.bytes().to_vec()).collect::<Vec<_>>()
+    };
+    let one = |head: usize| {
+        let mut network = Network { outputs: vec![head], ..both.clone() };
+        // The other head is not there.
+        network.nodes.retain(|node| node.output == head || node.output == trunk);
+        for node in &mut network.nodes {
+            node.output = if node.output == head { 2 } else { 1 };
+        }
+        network.tensors = vec![both.tensors[0].clone(), both.tensors[trunk].clone(), both.tensors[head].clone()];
+        network.outputs = vec![2];
+        run(&network).remove(0)
+    };
+    assert_eq!(run(&both), [one(other), one(head)]);
 }
 
 #[test]

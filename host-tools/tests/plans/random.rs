@@ -2,7 +2,7 @@
 
 use kinglet::{Activation, DType, Padding, QuantParams, Rounding, Shape, Window};
 use kinglet_tools::graph::{Op, Stored, StoredFunction, StoredWeights};
-use kinglet_tools::network::{Network, Node, TensorId, TensorInfo};
+use kinglet_tools::network::{Network, Node, State, TensorId, TensorInfo};
 use proptest::prelude::*;
 
 use crate::halved::halved;
@@ -19,16 +19,24 @@ pub struct Seeds {
     /// The type of activations.
     dtype: DType,
     input: [u32; 3],
+    /// Whether there are another input, and a state.
+    more: [bool; 2],
     choices: Vec<Choice>,
+    /// Outputs beside the last node's.
+    ends: Vec<u32>,
 }
 
 pub fn seeds() -> impl Strategy<Value = Seeds> {
     let choices = proptest::collection::vec(any::<Choice>(), 1..14);
     let dtype = prop::sample::select(vec![DType::I8, DType::I16, DType::F16]);
-    (dtype, 2u32..8, 2u32..8, 1u32..5, choices).prop_map(|(dtype, h, w, c, choices)| Seeds {
+    let ends = proptest::collection::vec(any::<u32>(), 0..3);
+    let input = [2u32..8, 2u32..8, 1u32..5];
+    (dtype, input, any::<[bool; 2]>(), choices, ends).prop_map(|(dtype, input, more, choices, ends)| Seeds {
         dtype,
-        input: [h, w, c],
+        input,
+        more,
         choices,
+        ends,
     })
 }
 
@@ -36,8 +44,21 @@ impl Seeds {
     pub fn network(&self) -> Network {
         let [h, w, c] = self.input;
         let mut random = Random { network: empty(Shape::new(h, w, c)) };
+        for _ in self.more.iter().filter(|more| **more) {
+            random.network.inputs.push(random.network.tensors.len());
+            random.network.tensors.push(tensor(random.network.tensors.len(), Shape::new(h, w, c)));
+        }
+        let given = random.network.tensors.len();
         self.choices.iter().for_each(|&choice| random.node(choice));
-        random.network.output = random.network.tensors.len() - 1;
+        let count = random.network.tensors.len();
+        random.network.outputs = vec![count - 1];
+        random.network.outputs.extend(self.ends.iter().map(|&end| given + end as usize % (count - given)));
+        // The last input is a state if something can be its next value.
+        let next = (given..count).find(|&id| random.shape(id).same(Shape::new(h, w, c)));
+        if let (true, Some(next)) = (self.more[1], next) {
+            let tensor = random.network.inputs.pop().unwrap();
+            random.network.states.push(State { tensor, next, initial: Vec::new() });
+        }
         match self.dtype {
             DType::I16 => widen(&mut random.network),
             DType::F16 => return halved(random.network),
@@ -66,8 +87,9 @@ fn empty(input: Shape) -> Network {
         name: "random".into(),
         tensors: vec![tensor(0, input)],
         nodes: Vec::new(),
-        input: 0,
-        output: 0,
+        inputs: vec![0],
+        outputs: vec![0],
+        states: Vec::new(),
         labels: Vec::new(),
         pixels: None,
     }
@@ -232,7 +254,7 @@ impl Build {
 
     /// The network; what was added last is its output.
     pub fn network(mut self) -> Network {
-        self.0.network.output = self.0.network.tensors.len() - 1;
+        self.0.network.outputs = vec![self.0.network.tensors.len() - 1];
         self.0.network
     }
 

@@ -29,8 +29,9 @@ impl Builder {
             name: name.into(),
             tensors: Vec::new(),
             nodes: Vec::new(),
-            input: 0,
-            output: 0,
+            inputs: vec![0],
+            outputs: vec![0],
+            states: Vec::new(),
             labels: Vec::new(),
             pixels: None,
         };
@@ -169,7 +170,7 @@ impl Builder {
 
 fn built(name: &str, shape: [u32; 3], build: impl FnOnce(&mut Builder) -> usize) -> Network {
     let mut builder = Builder::new(name, shape);
-    builder.network.output = build(&mut builder);
+    builder.network.outputs = vec![build(&mut builder)];
     builder.network
 }
 

@@ -188,7 +188,7 @@ fn run(network: &Network, images: &Array4<f32>) -> (Array2<i16>, Array2<f32>) {
 fn run_on<B: Backend>(network: &Network, images: &Array4<f32>) -> (Array2<i16>, Array2<f32>) {
     let bytes = export::to_bytes(network, &export::Options::default()).unwrap().bytes;
     let model = Model::new(&bytes).unwrap();
-    let inputs = Images::quantize(images.clone().into_dyn(), &model).unwrap();
+    let inputs = Images::quantize(images.clone().into_dyn(), &model.input()).unwrap();
     let outputs = simulate::run_on::<B>(model, &inputs).unwrap();
     let reals = outputs.mapv(|element| model.output().real(element));
     (outputs, reals)
@@ -262,7 +262,7 @@ proptest! {
         let images = images(graph.input, 3, seeds.seed);
         let network = Prepared::new(&graph, &params, [images.clone()], &options()).unwrap().int16().unwrap();
         let (outputs, _) = run(&network, &images);
-        let scale = network.tensors[network.input].quant.scale;
+        let scale = network.input().quant.scale;
         for (image, outputs) in images.axis_iter(Axis(0)).zip(outputs.rows()) {
             let data = image.iter().map(|x| ((x / scale).round() as i128).clamp(-32768, 32767)).collect();
             let size = [graph.input.h, graph.input.w, graph.input.c].map(|extent| extent as usize);

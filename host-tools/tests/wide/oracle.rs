@@ -66,13 +66,13 @@ impl Map {
 /// The output of a network for an input; `None` when it has an operator that is no arithmetic: a curve, a softmax, halves.
 pub fn run(network: &Network, input: Map) -> Option<Map> {
     let mut maps: Vec<Option<Map>> = vec![None; network.tensors.len()];
-    maps[network.input] = Some(input);
+    maps[network.inputs[0]] = Some(input);
     for node in &network.nodes {
         let inputs: Vec<&Map> = node.inputs.iter().map(|&id| maps[id].as_ref().unwrap()).collect();
         let output = node_of(network, node, &inputs)?;
         maps[node.output] = Some(output);
     }
-    maps[network.output].clone()
+    maps[network.outputs[0]].clone()
 }
 
 fn node_of(network: &Network, node: &Node, inputs: &[&Map]) -> Option<Map> {

@@ -37,12 +37,12 @@ impl Draft {
         let output = node.output;
         match &node.operator {
             Operator::Arithmetic(binary) => return self.arithmetic(*binary, node.inputs, output),
-            Operator::Concat => return self.concat(&node.values()?, output),
+            Operator::Concat(axis) => return self.concat(&node.values()?, *axis, output),
             _ => {}
         }
         let input = node.value(0)?;
         match node.operator {
-            Operator::Arithmetic(_) | Operator::Concat => refuse("it has no input", ""),
+            Operator::Arithmetic(_) | Operator::Concat(_) => refuse("it has no input", ""),
             Operator::Conv { window, dilation, groups, filter } => {
                 self.conv(input, window, dilation, groups, filter, output)
             }

@@ -10,7 +10,7 @@ use crate::graph::{NodeId, Op, Rearrange};
 use crate::quantize::lookup;
 
 impl Draft {
-    pub(super) fn concat(&mut self, parts: &[NodeId], output: Output) -> Result<NodeId, Refusal> {
+    pub(super) fn concat(&mut self, parts: &[NodeId], axis: usize, output: Output) -> Result<NodeId, Refusal> {
         let mut inputs = Vec::with_capacity(parts.len());
         for &part in parts {
             let rescaled = match super::both(self.elements(part), output.elements)? {
@@ -20,10 +20,27 @@ impl Draft {
             inputs.push(rescaled);
         }
         match inputs[..] {
-            [] => refuse("it has no input", "the file contradicts itself"),
-            [only] if output.elements.is_none() => Ok(only),
-            _ => self.push(Op::Concat, &inputs, output),
+            [] => return refuse("it has no input", "the file contradicts itself"),
+            [only] if output.elements.is_none() => return Ok(only),
+            _ if axis == 2 => return self.push(Op::Concat, &inputs, output),
+            _ => {}
         }
+        // Rows are channels of maps that are read as one pixel, columns of maps that are read as one column.
+        let extents = |shape: Shape| [shape.h, shape.w, shape.c];
+        let mut joint = extents(self.shape(inputs[0]));
+        joint[axis] = 0;
+        for input in &mut inputs {
+            let shape = self.shape(*input);
+            let part = extents(shape);
+            joint[axis] = joint[axis].saturating_add(part[axis]);
+            if (0..3).any(|other| other != axis && part[other] != joint[other]) {
+                return refuse("parts of different sizes", "the file contradicts itself");
+            }
+            *input = self.read_as(*input, line(shape, axis))?;
+        }
+        let [h, w, c] = joint;
+        let joined = self.push(Op::Concat, &inputs, output)?;
+        self.read_as(joined, Shape::new(h, w, c))
     }
 
     /// The elements in their order under another shape, and another scale if the file says so: only the label changes then,

@@ -8,7 +8,7 @@ use super::proto::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProt
 use super::tensor::{Constant, Values};
 use crate::graph::NodeId;
 use crate::import::draft::Draft;
-use crate::import::finish::ImportedFloat;
+use crate::import::finish::{Ends, ImportedFloat};
 use crate::import::problem::{Problem, Problems, Refusal, UNKNOWN, refuse};
 use crate::import::source::{FileNode, Numbers, Operator, Output};
 use crate::import::{ImportError, Options};
@@ -36,6 +36,16 @@ impl Activation {
     pub(super) fn is_channels(&self, axis: i64) -> bool {
         let rank = self.dims.len();
         from_end(axis, rank) == if self.channels_last || rank == 1 { rank.wrapping_sub(1) } else { 1 }
+    }
+
+    /// Height (0), width (1) or channels (2), by an axis of its dimensions, counted from the end when negative.
+    pub(super) fn axis(&self, axis: i64) -> Option<usize> {
+        let (rank, at) = (self.dims.len(), from_end(axis, self.dims.len()));
+        match rank {
+            _ if self.is_channels(axis) => Some(2),
+            3 | 4 if (1..rank).contains(&at) => Some(at + usize::from(self.channels_last) + 2 - rank),
+            _ => None,
+        }
     }
 
     /// Numbers for channels, or for elements in the file's order: in our order.
@@ -94,7 +104,7 @@ pub(super) fn from_end(index: i64, len: usize) -> usize {
 
 impl<'m> Context<'m> {
     /// Imports `model`.
-    pub(super) fn import(model: &'m ModelProto, options: &Options) -> Result<ImportedFloat, ImportError> {
+    pub(super) fn import(model: &'m ModelProto, options: &'m Options) -> Result<ImportedFloat, ImportError> {
         let Some(graph) = &model.graph else { return Err(ImportError::Format) };
         let mut problems = Problems::default();
         let mut note = |node: &str, operator: &str, (reason, hint): Refusal| {
@@ -111,16 +121,25 @@ impl<'m> Context<'m> {
             note("the graph", "model", (format!("operator set {opset}"), hint));
         }
         let constants: HashSet<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
-        for (what, ends) in [("input", &graph.input), ("output", &graph.output)] {
-            let names: Vec<String> =
-                ends.iter().filter(|end| !constants.contains(end.name.as_str())).map(|end| short(&end.name)).collect();
-            if names.len() > 1 {
-                let hint = format!("kinglet runs networks with one {what}: export the model with the one you need");
-                let shown = names[..names.len().min(8)].join(", ");
-                note("the graph", "model", (format!("{} {what}s: {shown}", names.len()), hint));
-            }
+        let given = graph.input.iter().filter(|end| !constants.contains(end.name.as_str()));
+        let names: Vec<String> = given.map(|end| short(&end.name)).collect();
+        if names.len() > 1 {
+            let hint = "networks of floats have one input here: export the model with the one you need";
+            let shown = names[..names.len().min(8)].join(", ");
+            note("the graph", "model", (format!("{} inputs: {shown}", names.len()), hint.into()));
         }
-        let mut context = match Self::new(graph, opset, options) {
+        if let Some(input) = options.inputs.first() {
+            note(
+                "the graph",
+                "model",
+                (format!("it is to begin at `{input}`"), "only TensorFlow Lite files can".into()),
+            );
+        }
+        let outputs: Vec<&str> = match &options.outputs[..] {
+            [] => graph.output.iter().map(|output| output.name.as_str()).collect(),
+            names => names.iter().map(String::as_str).collect(),
+        };
+        let mut context = match Self::new(graph, &outputs, opset, options) {
             Ok(context) => context,
             Err(refusal) => {
                 note("the graph", "model", refusal);
@@ -156,28 +175,24 @@ impl<'m> Context<'m> {
                 }
             }
         }
-        let output = context.output(graph);
         if !problems.is_empty() {
             return Err(ImportError::Unsupported(problems));
         }
-        match output.and_then(|(node, quant)| context.finish(node, quant)) {
-            Ok(imported) => Ok(imported),
-            Err((reason, hint)) => {
-                problems.add(Problem { node: "the output".into(), operator: "model".into(), reason, hint });
-                Err(ImportError::Unsupported(problems))
-            }
-        }
+        context.finish(&outputs).map_err(|(reason, hint)| {
+            problems.add(Problem { node: "the outputs".into(), operator: "model".into(), reason, hint });
+            ImportError::Unsupported(problems)
+        })
     }
 
-    fn new(graph: &'m GraphProto, opset: i64, options: &Options) -> Result<Self, Refusal> {
+    fn new(graph: &'m GraphProto, outputs: &[&'m str], opset: i64, options: &Options) -> Result<Self, Refusal> {
         let constants: HashSet<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
         let mut inputs = graph.input.iter().filter(|input| !constants.contains(input.name.as_str()));
         let Some(input) = inputs.next() else { return refuse("no input", "") };
         let mut values: HashMap<&str, Value> = inputs.map(|other| (other.name.as_str(), Value::Unknown)).collect();
-        let nodes = needed(graph);
+        let nodes = needed(graph, outputs);
         let mut readers: HashMap<&str, usize> = HashMap::new();
         let reads = nodes.iter().flat_map(|(_, node)| reads(node));
-        for name in reads.chain(graph.output.iter().map(|output| output.name.as_str())) {
+        for name in reads.chain(outputs.iter().copied()) {
             *readers.entry(name).or_default() += 1;
         }
         let mut readers_of_input =
@@ -202,21 +217,32 @@ impl<'m> Context<'m> {
         })
     }
 
-    fn output(&self, graph: &GraphProto) -> Result<(NodeId, Option<QuantParams>), Refusal> {
-        let Some(output) = graph.output.first() else { return refuse("no output", "") };
-        match self.values.get(output.name.as_str()) {
-            Some(Value::Activation(a)) if a.flattened.is_none() => Ok((a.node, None)),
-            Some(Value::Quantized(a, quant)) => Ok((a.node, Some(*quant))),
-            Some(Value::Activation(_)) => {
-                refuse("a flattened map is the output", "end the network in a dense layer or a pool")
+    fn finish(mut self, names: &[&str]) -> Result<ImportedFloat, Refusal> {
+        let mut outputs = Vec::new();
+        for &name in names {
+            match self.values.get(name) {
+                Some(Value::Activation(a)) if a.flattened.is_none() => outputs.push(a.node),
+                Some(Value::Quantized(a, quant)) => {
+                    self.draft.quants.insert(a.node, *quant);
+                    outputs.push(a.node);
+                }
+                Some(Value::Activation(_)) => {
+                    return refuse(
+                        format!("the output `{}` is a flattened map", short(name)),
+                        "end the network in a dense layer or a pool",
+                    );
+                }
+                _ => return refuse(format!("no node computes the output `{}`", short(name)), ""),
             }
-            _ => refuse("no node computes the output", ""),
         }
-    }
-
-    fn finish(mut self, output: NodeId, quant: Option<QuantParams>) -> Result<ImportedFloat, Refusal> {
-        self.draft.quants.extend(quant.map(|quant| (output, quant)));
-        self.draft.into_floats(NodeId(0), output, !self.channels_last)
+        if outputs.is_empty() {
+            return refuse("no output", "");
+        }
+        for (output, name) in outputs.iter().zip(names) {
+            self.draft.values[output.0].name = short(name);
+        }
+        let ends = Ends { inputs: vec![NodeId(0)], outputs, states: Vec::new() };
+        self.draft.into_floats(&ends, !self.channels_last)
     }
 
     /// Counts numbers that are about to be made.
@@ -342,8 +368,8 @@ fn reads(node: &NodeProto) -> Vec<&str> {
 }
 
 /// The nodes that the graph's outputs depend on, in its order.
-fn needed(graph: &GraphProto) -> Vec<(usize, &NodeProto)> {
-    let mut wanted: HashSet<&str> = graph.output.iter().map(|output| output.name.as_str()).collect();
+fn needed<'m>(graph: &'m GraphProto, outputs: &[&'m str]) -> Vec<(usize, &'m NodeProto)> {
+    let mut wanted: HashSet<&str> = outputs.iter().copied().collect();
     let mut nodes = Vec::new();
     for (index, node) in graph.node.iter().enumerate().rev() {
         if node.output.iter().any(|output| wanted.contains(output.as_str())) {

@@ -16,18 +16,14 @@ impl<'m> Context<'m> {
         let parts = (0..node.input.len()).map(|index| self.activation(node, index)).collect::<Result<Vec<_>, _>>()?;
         let Some(first) = parts.first() else { return refuse("it has no input", "") };
         let axis = int(node, "axis", 1);
-        if !first.is_channels(axis)
-            || parts.iter().any(|p| {
-                p.flattened.is_some() || p.channels_last != first.channels_last || p.dims.len() != first.dims.len()
-            })
-        {
-            return refuse(
-                format!("concatenation along axis {axis}"),
-                "only concatenation along the channels is supported",
-            );
-        }
+        let unlike = |p: &Activation| {
+            p.flattened.is_some() || p.channels_last != first.channels_last || p.dims.len() != first.dims.len()
+        };
+        let (Some(along), false) = (first.axis(axis), parts.iter().any(unlike)) else {
+            return refuse(format!("concatenation along axis {axis}"), "the first dimension is the batch");
+        };
         let ids: Vec<_> = parts.iter().map(|part| part.node).collect();
-        let id = self.lower(Operator::Concat, &ids)?;
+        let id = self.lower(Operator::Concat(along), &ids)?;
         self.set_map(node, id, first);
         Ok(())
     }

@@ -28,6 +28,12 @@ impl Reader<'_, '_> {
         }
         let table =
             lookup::from_pixels(scale, zero_point, elements.quant, Rounding::Double).map_err(|e| (e, String::new()))?;
+        if self.model.activation_inputs().next() != Some(from) {
+            return refuse(
+                "an input of uint8 that is not the first",
+                "pixels are for the first input: make this one int8",
+            );
+        }
         self.draft.note("the uint8 input is taken as pixels; int8 elements are pixels less 128 where scales agree");
         let order = if self.draft.shape(id).c == 3 { ChannelOrder::Rgb } else { ChannelOrder::Grey };
         self.pixels = Some(Pixels { order, tables: table.into_iter().map(i16::from).collect() });
@@ -57,17 +63,19 @@ impl Reader<'_, '_> {
                 self.take_pixels(from, id, elements)?;
             } else {
                 let QuantParams { scale, zero_point } = elements.quant;
-                self.draft.note(&format!("the float input is taken quantized: q = round(x / {scale}) + {zero_point}"));
+                let input = self.end("float input", from);
+                self.draft.note(&format!("{input} is taken quantized: q = round(x / {scale}) + {zero_point}"));
             }
             self.states[from] = State::Value(id);
             return self.set(o, 0, id);
         }
         let id = self.value(from)?;
-        if target.dtype == Type::UInt8 && self.model.outputs == [to] && source.dtype == Type::Int8 {
+        if target.dtype == Type::UInt8 && self.model.outputs.contains(&to) && source.dtype == Type::Int8 {
             let Some(scale) = target.scale() else { return refuse("its uint8 output has no scale", "") };
             let quant = QuantParams { scale, zero_point: target.zero_point().clamp(0, 255) as i32 - 128 };
             let id = self.draft.rescaled(id, Elements { dtype: DType::I8, quant })?;
-            self.draft.note("the output is int8: add 128 for the model's uint8");
+            let output = self.end("output", to);
+            self.draft.note(&format!("{output} is int8: add 128 for the model's uint8"));
             return self.set(o, 0, id);
         }
         self.lower(o, Neutral::Function(Curve::Same), &[id])
@@ -89,14 +97,28 @@ impl Reader<'_, '_> {
     pub(super) fn dequantize(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
         let id = self.operand(o, 0)?;
         let Some(to) = o.output(0) else { return refuse("it has no output", "") };
-        if self.model.outputs != [to] || self.readers[to] != 1 {
-            self.states[to] = State::Real(id, Function::X);
-            return Ok(());
+        let is_output = self.model.outputs.contains(&to);
+        if let (true, Some(Elements { dtype, quant: QuantParams { scale, zero_point } })) =
+            (is_output, self.draft.elements(id))
+        {
+            let output = self.end("output", to);
+            self.draft.note(&format!("{output} is {}: real = (q - {zero_point}) * {scale}", dtype.name()));
         }
-        if let Some(Elements { dtype, quant: QuantParams { scale, zero_point } }) = self.draft.elements(id) {
-            self.draft.note(&format!("the output is {}: real = (q - {zero_point}) * {scale}", dtype.name()));
+        if is_output && self.readers[to] == 1 {
+            return self.set(o, 0, id);
         }
-        self.set(o, 0, id)
+        self.states[to] = State::Real(id, Function::X);
+        Ok(())
+    }
+
+    /// What notes call an input or an output: by its name, when there are several.
+    fn end(&self, end: &str, index: usize) -> String {
+        let count = if end == "output" { self.model.outputs.len() } else { self.model.activation_inputs().count() };
+        if count == 1 {
+            format!("the {end}")
+        } else {
+            format!("the {end} `{}`", self.model.tensors[index].short_name())
+        }
     }
 
     /// Lowers a function of one element.

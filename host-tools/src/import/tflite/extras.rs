@@ -56,10 +56,10 @@ impl Extras {
                 node.rounding = Rounding::from_code(code).unwrap_or(node.rounding);
             }
         }
-        if self.labels.len() == network.tensors[network.output].shape.len() as usize {
+        if self.labels.len() == network.output().shape.len() as usize {
             network.labels = self.labels;
         }
-        let channels = network.tensors[network.input].shape.c as usize;
+        let channels = network.input().shape.c as usize;
         let order =
             [ChannelOrder::Grey, ChannelOrder::Rgb, ChannelOrder::Bgr].into_iter().find(|o| o.code() == self.order);
         if let Some(order) = order

@@ -9,6 +9,7 @@ mod names;
 mod operators;
 mod read;
 mod schema;
+mod state;
 mod write;
 
 pub use write::{Inexpressible, to_bytes};
@@ -23,6 +24,10 @@ pub(super) fn is_tflite(bytes: &[u8]) -> bool {
 /// Imports a model, int8 or float.
 pub(super) fn import(bytes: &[u8], options: &Options) -> Result<super::Model, ImportError> {
     let mut model = schema::Model::read(bytes)?;
+    model.cut(&options.inputs, &options.outputs).map_err(|name| ImportError::NoSuchTensor {
+        name,
+        names: model.tensors.iter().filter(|tensor| tensor.data.is_none()).map(|tensor| tensor.name.clone()).collect(),
+    })?;
     let folded = fold::constants(&model, 64 * bytes.len() + (1 << 20));
     for (&tensor, data) in &folded {
         model.tensors[tensor].data = Some(data);

@@ -1,6 +1,10 @@
 //! TensorFlow Lite's built-in operators: the codes that we read, and the names of all for messages.
 
 pub(crate) const ADD: i32 = 0;
+pub(crate) const ASSIGN_VARIABLE: i32 = 144;
+pub(crate) const CALL_ONCE: i32 = 129;
+pub(crate) const READ_VARIABLE: i32 = 143;
+pub(crate) const VAR_HANDLE: i32 = 142;
 pub(crate) const AVERAGE_POOL_2D: i32 = 1;
 pub(crate) const CONCATENATION: i32 = 2;
 pub(crate) const CONV_2D: i32 = 3;

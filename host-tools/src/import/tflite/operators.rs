@@ -50,6 +50,11 @@ impl Reader<'_, '_> {
                 let (input, slopes) = (self.operand(o, 0)?, self.list(o, 1, 0)?);
                 self.lower(o, Neutral::Prelu(slopes), &[input])
             }
+            // What it does is taken for the variables' first elements.
+            op::CALL_ONCE if self.model.once.is_some() => Ok(()),
+            op::VAR_HANDLE => Ok(()),
+            op::READ_VARIABLE => self.read_variable(o),
+            op::ASSIGN_VARIABLE => self.assign_variable(o),
             op::CONCATENATION => self.concat(o),
             op::SOFTMAX | op::LOG_SOFTMAX => self.softmax(o),
             op::RESHAPE | op::SQUEEZE | op::EXPAND_DIMS => self.reshape(o),
@@ -272,14 +277,12 @@ impl Reader<'_, '_> {
         }
         let axis = options.i32(0, 0).map_err(damaged)?;
         let rank = o.output(0).map_or(0, |t| self.model.tensors[t].dims.len()) as i32;
-        if axis != rank - 1 && axis != -1 {
-            return refuse(
-                format!("concatenation along axis {axis} of {rank}"),
-                "only the last axis, the channels, is supported",
-            );
-        }
+        let axis = if axis < 0 { axis.saturating_add(rank) } else { axis };
+        let (1.., from_last @ 0..=2) = (axis, rank.saturating_sub(axis).saturating_sub(1)) else {
+            return refuse(format!("concatenation along axis {axis} of {rank}"), "the first dimension is the batch");
+        };
         let parts = (0..o.input_count()).map(|index| self.operand(o, index)).collect::<Result<Vec<_>, _>>()?;
-        self.lower(o, Neutral::Concat, &parts)
+        self.lower(o, Neutral::Concat(2 - from_last as usize), &parts)
     }
 
     fn softmax(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
@@ -661,7 +664,7 @@ const fn is_recurrent(code: i32) -> bool {
 }
 
 /// A damaged table met while a node's options are read.
-fn damaged(error: crate::import::flat::Malformed) -> Refusal {
+pub(super) fn damaged(error: crate::import::flat::Malformed) -> Refusal {
     (error.to_string(), String::new())
 }
 

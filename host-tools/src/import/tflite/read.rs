@@ -9,8 +9,10 @@ use super::extras::Extras;
 use super::names as op;
 use super::operators::{Blocks, hint};
 use super::schema::{Model, Operator, Tensor, Type};
+use super::state::Variables;
 use crate::graph::{Function, NodeId};
 use crate::import::draft::Draft;
+use crate::import::finish::Ends;
 use crate::import::problem::{Problem, Problems, Refusal, UNKNOWN, refuse};
 use crate::import::source::{Elements, FileNode, Operator as Neutral, Output};
 use crate::import::{self, ImportError, Imported, Options};
@@ -48,6 +50,8 @@ pub(super) struct Reader<'m, 'b> {
     pub(super) readers: Vec<usize>,
     /// How the caller's pixels become elements.
     pub(super) pixels: Option<Pixels>,
+    /// What outlasts an inference.
+    pub(super) variables: Variables,
     problems: Problems,
 }
 
@@ -75,6 +79,7 @@ pub(super) fn import(model: &Model<'_>, options: &Options, len: usize) -> Result
         states: model.tensors.iter().map(|_| State::None).collect(),
         readers,
         pixels: None,
+        variables: Variables::of(model)?,
         problems: Problems::default(),
     };
     reader.ends();
@@ -103,20 +108,17 @@ impl<'m, 'b> Reader<'m, 'b> {
     /// Checks the graph's ends, and takes its inputs.
     fn ends(&mut self) {
         let model = self.model;
-        if model.subgraphs != 1 {
+        if model.subgraphs != 1 + usize::from(model.once.is_some()) {
             self.model_problem((
                 format!("it has {} subgraphs", model.subgraphs),
                 "control flow and several signatures are not supported: export one inference function".into(),
             ));
         }
-        let inputs: Vec<usize> = model.inputs.iter().copied().filter(|&i| !model.is_constant(i)).collect();
-        for (what, count) in [("input", inputs.len()), ("output", model.outputs.len())] {
-            if count != 1 {
-                let hint = format!("kinglet runs networks with one input and one output: export the {what} you need");
-                self.model_problem((format!("it has {count} {what}s"), hint));
-            }
+        if model.activation_inputs().next().is_none() || model.outputs.is_empty() {
+            let hint = "export the whole inference function".to_owned();
+            self.model_problem(("it has no input or no output".to_owned(), hint));
         }
-        for input in inputs {
+        for input in model.activation_inputs() {
             let tensor = &model.tensors[input];
             self.states[input] = match (self.is_float, tensor.dtype) {
                 (false, Type::UInt8 | Type::Float32) => State::Raw,
@@ -136,7 +138,7 @@ impl<'m, 'b> Reader<'m, 'b> {
     }
 
     /// The shape and the elements that the file declares for a tensor.
-    fn declared(&self, index: usize) -> Result<(Shape, Option<Elements>), Refusal> {
+    pub(super) fn declared(&self, index: usize) -> Result<(Shape, Option<Elements>), Refusal> {
         Ok((shape(&self.model.tensors[index])?, self.elements(index)?))
     }
 
@@ -242,29 +244,41 @@ impl<'m, 'b> Reader<'m, 'b> {
 
     fn finish(mut self) -> Result<import::Model, ImportError> {
         let model = self.model;
-        let ends = [
-            ("input", model.inputs.iter().copied().find(|&i| !model.is_constant(i))),
-            ("output", model.outputs.first().copied()),
-        ];
-        let mut found = Vec::new();
-        for (end, index) in ends {
-            match index.map(|index| self.value(index)) {
-                Some(Ok(id)) => found.push(id),
-                Some(Err((reason, hint))) if self.problems.is_empty() => {
-                    self.model_problem((format!("{end}: {reason}"), hint));
+        let mut ends = Ends::default();
+        match self.lasting() {
+            Ok(states) => ends.states = states,
+            Err(refusal) if self.problems.is_empty() => self.model_problem(refusal),
+            Err(_) => {}
+        }
+        let inputs = model.activation_inputs().map(|index| ("input", index));
+        for (end, index) in inputs.chain(model.outputs.iter().map(|&index| ("output", index))) {
+            let name = model.tensors[index].short_name();
+            let found = match &self.states[index] {
+                // The caller makes floats of it; others read them too.
+                State::Real(id, function) if end == "output" && *function == Function::X => Ok(*id),
+                _ => self.value(index),
+            };
+            match found {
+                Ok(id) => {
+                    if end == "input" { &mut ends.inputs } else { &mut ends.outputs }.push(id);
+                    // The caller knows it by the name that the file's end has.
+                    self.draft.values[id.0].name = name;
                 }
-                _ => {}
+                Err((reason, hint)) if self.problems.is_empty() => {
+                    self.model_problem((format!("{end} `{name}`: {reason}"), hint));
+                }
+                Err(_) => {}
             }
         }
-        let (true, &[input, output]) = (self.problems.is_empty(), &found[..]) else {
+        if !self.problems.is_empty() {
             return Err(ImportError::Unsupported(self.problems));
-        };
+        }
         let Self { draft, mut problems, pixels, is_float, .. } = self;
         let (notes, options) = (draft.notes.clone(), draft.options.clone());
         let finished = if is_float {
-            draft.into_floats(input, output, false).map(import::Model::Float)
+            draft.into_floats(&ends, false).map(import::Model::Float)
         } else {
-            draft.into_network(input, output).map(|mut network| {
+            draft.into_network(ends).map(|mut network| {
                 network.pixels = pixels;
                 if let Some(extras) = model.extras.and_then(Extras::read) {
                     extras.apply(&mut network, options.rounding.is_some());

@@ -10,7 +10,7 @@ const MAX_COUNT: usize = 1 << 16;
 /// Most dimensions of a tensor.
 const MAX_RANK: usize = 8;
 /// Longest name kept, in bytes.
-const MAX_NAME: usize = 512;
+pub(super) const MAX_NAME: usize = 512;
 
 /// Element types by their code in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,6 +177,8 @@ pub(crate) struct Model<'b> {
     pub(crate) inputs: Vec<usize>,
     pub(crate) outputs: Vec<usize>,
     pub(crate) subgraphs: usize,
+    /// The subgraph that CALL_ONCE runs before the first inference.
+    pub(crate) once: Option<Box<Model<'b>>>,
     /// The content of our own metadata entry.
     pub(crate) extras: Option<&'b [u8]>,
 }
@@ -209,26 +211,32 @@ impl<'b> Model<'b> {
         let Some(graph) = subgraphs.table(0)? else {
             return broken("the model has no subgraph");
         };
+        let mut model = Self::graph(&graph, &buffers, &codes)?;
+        (model.subgraphs, model.extras) = (subgraphs.len(), metadata(&root, &buffers)?);
+        if let Some(call) = model.operators.iter().find(|o| o.code == names::CALL_ONCE) {
+            let index = call.options.map_or(Ok(0), |options| options.u32(0, 0))?;
+            let Some(graph) = subgraphs.table(index as usize)?.filter(|_| index != 0) else {
+                return broken("CALL_ONCE names no subgraph");
+            };
+            model.once = Some(Box::new(Self::graph(&graph, &buffers, &codes)?));
+        }
+        Ok(model)
+    }
 
+    fn graph(graph: &Table<'b>, buffers: &Vector<'b, 4>, codes: &[(i32, String)]) -> Result<Self, Malformed> {
         let tensors = graph.vector::<4>(0)?;
         count(tensors.len(), "more than 65,536 tensors")?;
-        let tensors = tensors.tables().map(|t| tensor(&t?, &buffers)).collect::<Result<Vec<_>, _>>()?;
+        let tensors = tensors.tables().map(|t| tensor(&t?, buffers)).collect::<Result<Vec<_>, _>>()?;
         let operators = graph.vector::<4>(3)?;
         count(operators.len(), "more than 65,536 operators")?;
-        let operators = operators.tables().map(|o| operator(&o?, &codes)).collect::<Result<Vec<_>, _>>()?;
+        let operators = operators.tables().map(|o| operator(&o?, codes)).collect::<Result<Vec<_>, _>>()?;
         let ends = |field| -> Result<Vec<usize>, Malformed> {
             let list = graph.vector::<4>(field)?;
             count(list.len(), "more than 65,536 inputs or outputs")?;
             Ok(list.i32s().map(|i| usize::try_from(i).unwrap_or(usize::MAX)).collect())
         };
-        let model = Self {
-            inputs: ends(1)?,
-            outputs: ends(2)?,
-            subgraphs: subgraphs.len(),
-            extras: metadata(&root, &buffers)?,
-            tensors,
-            operators,
-        };
+        let (inputs, outputs) = (ends(1)?, ends(2)?);
+        let model = Self { inputs, outputs, subgraphs: 1, once: None, extras: None, tensors, operators };
         model.check_indices()?;
         Ok(model)
     }
@@ -243,6 +251,46 @@ impl<'b> Model<'b> {
                 return broken("an operand names no tensor");
             }
         }
+        Ok(())
+    }
+
+    /// The inputs that the caller gives.
+    pub(crate) fn activation_inputs(&self) -> impl Iterator<Item = usize> {
+        self.inputs.iter().copied().filter(|&index| !self.is_constant(index))
+    }
+
+    /// Lets the network begin and end at other tensors, by their names in the file; lists that are empty leave it as it is. Operators that
+    /// the ends do not need are left out.
+    ///
+    /// # Errors
+    /// The name that no tensor has.
+    pub(crate) fn cut(&mut self, inputs: &[String], outputs: &[String]) -> Result<(), String> {
+        if inputs.is_empty() && outputs.is_empty() {
+            return Ok(());
+        }
+        let named = |name: &String| {
+            // Converters give several tensors one name: the last is the one behind activation and reshape.
+            let whole = self.tensors.iter().position(|tensor| tensor.name == *name);
+            let short = || self.tensors.iter().rposition(|tensor| tensor.short_name() == *name);
+            whole.or_else(short).ok_or_else(|| name.clone())
+        };
+        let all = |names: &[String]| names.iter().map(named).collect::<Result<Vec<_>, _>>();
+        let (inputs, outputs) = (all(inputs)?, all(outputs)?);
+        self.inputs = if inputs.is_empty() { std::mem::take(&mut self.inputs) } else { inputs };
+        self.outputs = if outputs.is_empty() { std::mem::take(&mut self.outputs) } else { outputs };
+        let mut wanted = vec![false; self.tensors.len()];
+        self.outputs.iter().for_each(|&output| wanted[output] = true);
+        let mut kept = Vec::new();
+        for operator in self.operators.drain(..).rev() {
+            let is_wanted = operator.outputs().any(|output| wanted[output] && !self.inputs.contains(&output));
+            if is_wanted || matches!(operator.code, names::CALL_ONCE | names::ASSIGN_VARIABLE) {
+                operator.inputs().for_each(|input| wanted[input] = true);
+                kept.push(operator);
+            }
+        }
+        kept.reverse();
+        self.operators = kept;
+        self.inputs.retain(|&input| wanted[input]);
         Ok(())
     }
 

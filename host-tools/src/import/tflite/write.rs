@@ -43,17 +43,22 @@ pub fn to_bytes(network: &Network) -> Result<Vec<u8>, Inexpressible> {
     }
     let mut writer = Writer { network, file: File::default(), written: vec![None; network.tensors.len()] };
     writer.file.description = "Kinglet network".into();
-    let input = &network.tensors[network.input];
-    let windowed = |node: &&Node| node.inputs.contains(&network.input) && needs_image(&node.op);
-    let image = !is_vector(input.shape) || network.nodes.iter().any(|node| windowed(&node));
-    let index = writer.activation(&input.name, input, image);
-    writer.file.inputs.push(index);
-    writer.written[network.input] = Some((index, image));
+    if let Some(state) = network.states.first() {
+        let node = network.tensors[state.tensor].name.clone();
+        return Err(Inexpressible { node, reason: "it is a state, which is only read from such files".into() });
+    }
+    for &id in &network.inputs {
+        let input = &network.tensors[id];
+        let windowed = |node: &&Node| node.inputs.contains(&id) && needs_image(&node.op);
+        let image = !is_vector(input.shape) || network.nodes.iter().any(|node| windowed(&node));
+        let index = writer.activation(&input.name, input, image);
+        writer.file.inputs.push(index);
+        writer.written[id] = Some((index, image));
+    }
     for node in &network.nodes {
         writer.node(node).map_err(|reason| Inexpressible { node: node.name.clone(), reason })?;
     }
-    let (output, _) = writer.operand(network.output);
-    writer.file.outputs.push(output);
+    writer.file.outputs = network.outputs.iter().map(|&output| writer.operand(output).0).collect();
     let names = network.nodes.iter().map(|node| node.name.clone()).collect();
     writer.file.metadata.push((Extras::NAME.into(), Extras::of(network, names).to_bytes()));
     Ok(writer.file.to_bytes())
@@ -142,7 +147,9 @@ impl Writer<'_> {
     /// The tensor that `node` writes.
     fn result(&mut self, node: &Node, image: bool) -> i32 {
         let info = self.network.tensors[node.output].clone();
-        let index = self.activation(&node.name, &info, image);
+        // The caller knows an output by its tensor's name.
+        let name = if self.network.outputs.contains(&node.output) { &info.name } else { &node.name };
+        let index = self.activation(name, &info, image);
         self.written[node.output] = Some((index, image));
         index
     }

@@ -1,0 +1,124 @@
+//! Public models with several inputs and outputs, or with states, and what TensorFlow Lite Micro makes of the same inputs, element by
+//! element.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use kinglet::kernels::Active;
+use kinglet::{Model, Tensor};
+use kinglet_tools::files::{self, IntArray};
+use kinglet_tools::simulate::{self, Images};
+use kinglet_tools::{elements, export, import};
+use ndarray::{ArrayD, Axis, IxDyn};
+use zip::ZipArchive;
+
+mod needs;
+
+/// An array of the archive without its batch of one, if there is such an array.
+fn array(archive: &mut ZipArchive<File>, name: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    archive.by_name(&format!("{name}.npy")).ok()?.read_to_end(&mut bytes).unwrap();
+    Some(bytes)
+}
+
+fn without_batch<T>(array: ArrayD<T>) -> ArrayD<T> {
+    array.index_axis_move(Axis(1), 0)
+}
+
+fn images(bytes: &[u8], input: &Tensor) -> Images {
+    if let Some(reals) = files::reals(bytes) {
+        return Images::quantize(without_batch(reals), input).unwrap();
+    }
+    let array = match IntArray::parse(bytes).unwrap() {
+        IntArray::Signed(array) => IntArray::Signed(without_batch(array)),
+        IntArray::Unsigned(array) => IntArray::Unsigned(without_batch(array)),
+        IntArray::Wide(array) => IntArray::Wide(without_batch(array)),
+    };
+    Images::new(array, input).unwrap()
+}
+
+/// What an output should be, as the elements of `output`.
+fn wanted(bytes: &[u8], output: &Tensor) -> ArrayD<i16> {
+    if let Some(reals) = files::reals(bytes) {
+        return reals.mapv(|real| elements::of(real, output.quant, output.dtype));
+    }
+    match IntArray::parse(bytes).unwrap() {
+        IntArray::Signed(array) => array.mapv(i16::from),
+        IntArray::Unsigned(array) => array.mapv(|element| i16::from((element ^ 0x80) as i8)),
+        IntArray::Wide(array) => array,
+    }
+}
+
+fn network(path: &Path, options: &import::Options) -> kinglet_tools::network::Network {
+    import::import(&std::fs::read(path).unwrap(), options).unwrap().network
+}
+
+/// Imports a model and compares all of its outputs with those that lie beside it.
+fn is_exact(name: &str) {
+    let Some(path) = needs::shared(&format!("cases/tflite/{name}.tflite")) else { return };
+    let exported = export::to_bytes(&network(&path, &import::Options::default()), &export::Options::default()).unwrap();
+    let model = Model::new(&exported.bytes).unwrap();
+    let mut archive = ZipArchive::new(File::open(path.with_extension("io.npz")).unwrap()).unwrap();
+    let inputs: Vec<Images> = model
+        .inputs()
+        .enumerate()
+        .map(|(at, port)| images(&array(&mut archive, &format!("in{at}")).unwrap(), &port.tensor))
+        .collect();
+    let rows = simulate::run_all::<Active>(model, &inputs).unwrap();
+    let outputs = simulate::outputs(&model, &rows);
+    assert!(array(&mut archive, &format!("out{}", outputs.len())).is_none(), "{name}: an output is missing");
+    for (at, (port, found)) in model.outputs().zip(outputs).enumerate() {
+        let wanted = wanted(&array(&mut archive, &format!("out{at}")).unwrap(), &port.tensor);
+        let wanted = wanted.into_shape_with_order(IxDyn(found.shape())).unwrap();
+        let different = found.iter().zip(&wanted).filter(|(a, b)| a != b).count();
+        assert_eq!(different, 0, "{name}: elements of output {at} `{}`, of {}", port.name, found.len());
+    }
+}
+
+#[test]
+fn two_inputs_are_exact() {
+    is_exact("mlonmcu_two_input_add");
+}
+
+#[test]
+fn four_outputs_are_exact() {
+    is_exact("openmv_blazeface_front_128");
+}
+
+#[test]
+fn streams_are_exact() {
+    is_exact("esphome_vad_streaming");
+}
+
+#[test]
+fn parts_joined_along_the_height_are_exact() {
+    is_exact("cfu_hps_74ops");
+}
+
+/// A model can be cut at any of its tensors: one of four outputs, and a part in the middle.
+#[test]
+fn models_are_cut_by_name() {
+    let Some(path) = needs::shared("cases/tflite/openmv_blazeface_front_128.tflite") else { return };
+    let whole = network(&path, &import::Options::default());
+    let name = whole.tensors[whole.outputs[2]].name.clone();
+    let cut = |inputs: &[&str], outputs: &[&str]| {
+        let list = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        let options = import::Options { inputs: list(inputs), outputs: list(outputs), ..import::Options::default() };
+        import::import(&std::fs::read(&path).unwrap(), &options).map(|imported| imported.network)
+    };
+    let one = cut(&[], &[&name]).unwrap();
+    assert!(one.nodes.len() < whole.nodes.len());
+    assert_eq!(
+        (one.outputs.len(), &one.output().name, one.output().shape),
+        (1, &name, whole.tensors[whole.outputs[2]].shape)
+    );
+    let is_unique = |name: &str| one.tensors.iter().filter(|tensor| tensor.name == name).count() == 1;
+    let mut inner = one.nodes[2..].iter().map(|node| &one.tensors[node.output]);
+    let middle = inner.find(|tensor| is_unique(&tensor.name)).unwrap();
+    let rest = cut(&[&middle.name], &[&name]).unwrap();
+    assert_eq!((&rest.input().name, rest.input().shape), (&middle.name, middle.shape));
+    export::to_bytes(&rest, &export::Options::default()).unwrap();
+    let error = cut(&[], &["no such"]).unwrap_err().to_string();
+    assert!(error.contains("the model has no tensor `no such`: it has "), "{error}");
+}
