@@ -261,6 +261,15 @@ impl<'a> Memory<'a> {
     }
 }
 
+/// `len` elements from `start` on, of a slice that was checked to have them: debug builds stop where it has not, others go without.
+#[inline]
+#[track_caller]
+pub(crate) fn part<T>(slice: &[T], start: usize, len: usize) -> &[T] {
+    let found = slice.get(start..).and_then(|rest| rest.get(..len));
+    debug_assert!(found.is_some(), "{len} elements from {start} on of {}", slice.len());
+    found.unwrap_or_default()
+}
+
 /// Remembers that a step asked for regions that no checked plan has.
 #[cold]
 fn broken(refused: &mut bool, regions: &[Region]) {

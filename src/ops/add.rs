@@ -128,7 +128,7 @@ impl Add {
         }
         match terms.linear {
             Some(constants) if matches!(N::DTYPE, DType::I8) => {
-                elementwise::combine(io, operands, rows, &mut |left, right| {
+                elementwise::combine(io, operands, rows, &mut |left: &mut [i8], right: &[i8]| {
                     linear::<B>(left, right, &terms, &constants);
                 });
             }

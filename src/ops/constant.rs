@@ -129,7 +129,7 @@ impl<'m> Constant<'m> {
             Function::SubFrom(sub) => {
                 let terms = sub.terms([constant, input], zero_point);
                 let difference = N::difference(&terms);
-                elementwise::combine_constants(io, self.data, rows, &mut |x, c| {
+                elementwise::combine_constants(io, self.data, rows, &mut |x: &mut [i8], c: &[i8]| {
                     combine(N::Element::of_mut(x), N::Element::of(c), |x, c| difference(c, x));
                 });
             }

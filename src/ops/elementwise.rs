@@ -6,7 +6,7 @@ use super::patch::{copy, copy_row};
 use super::{Io, Operands, rules};
 use crate::bytes::attempt;
 use crate::error::Fault;
-use crate::memory::Element;
+use crate::memory::{Element, part};
 use crate::tensor::{Shape, Tensor};
 
 /// The shape rule: along each axis both operands have one extent, or one of them has extent 1 and is spread. `None` when they
@@ -42,26 +42,36 @@ pub(super) const fn is_over_b(a: &Tensor, b: &Tensor, output: &Tensor) -> bool {
     b.same_place(output) && !a.same_place(output)
 }
 
+/// A function of bytes of the output and something else. Not a `dyn FnMut`: such objects hold a second copy of every closure, for
+/// `FnOnce`.
+pub(super) trait Apply<T> {
+    fn apply(&mut self, out: &mut [i8], other: T);
+}
+
+impl<T, F: FnMut(&mut [i8], T)> Apply<T> for F {
+    fn apply(&mut self, out: &mut [i8], other: T) {
+        self(out, other);
+    }
+}
+
+/// A function of bytes of the output and of the other operand.
+pub(super) type Combine<'f> = dyn for<'a> Apply<&'a [i8]> + 'f;
+
 /// `f(pixel)` on each pixel of rows `rows` of the output, which first holds the input's.
 pub(super) fn each_pixel<E: Element>(io: &mut Io<'_, '_>, rows: Range<u32>, mut f: impl FnMut(&mut [E])) {
-    copied(io, rows, &mut |_, pixel| f(E::of_mut(pixel)));
+    copied(io, rows, &mut |pixel: &mut [i8], _: usize| f(E::of_mut(pixel)));
 }
 
 /// `output = f(input)` for rows `rows`, from one element type to another.
 pub(super) fn convert<A: Element, B: Element>(io: &mut Io<'_, '_>, rows: Range<u32>, f: impl Fn(A) -> B) {
     let a = io.tensors.a;
-    beside(io, &a, rows, &mut |to, from| {
+    beside(io, &a, rows, &mut |to: &mut [i8], from: &[i8]| {
         B::of_mut(to).iter_mut().zip(A::of(from)).for_each(|(to, &from)| *to = f(from));
     });
 }
 
 /// `f(output, right)` for rows `rows`, where the output first holds `left`. Both are spread over the output.
-pub(super) fn combine(
-    io: &mut Io<'_, '_>,
-    (left, right): (&Tensor, &Tensor),
-    rows: Range<u32>,
-    f: &mut dyn FnMut(&mut [i8], &[i8]),
-) {
+pub(super) fn combine(io: &mut Io<'_, '_>, (left, right): (&Tensor, &Tensor), rows: Range<u32>, f: &mut Combine<'_>) {
     let output = io.tensors.output;
     if left.shape.same(output.shape) {
         (rows.start..rows.end.min(output.shape.h)).for_each(|y| copy_row(io.memory, left, &output, y));
@@ -73,32 +83,27 @@ pub(super) fn combine(
 
 /// `f(output, constants)` for each pixel of rows `rows`, where the output first holds the input and `data` is constants for each
 /// channel or for each element.
-pub(super) fn combine_constants(
-    io: &mut Io<'_, '_>,
-    data: &[i8],
-    rows: Range<u32>,
-    f: &mut dyn FnMut(&mut [i8], &[i8]),
-) {
+pub(super) fn combine_constants(io: &mut Io<'_, '_>, data: &[i8], rows: Range<u32>, f: &mut Combine<'_>) {
     let len = io.tensors.output.pixel_bytes() as usize;
     let each_pixel = data.len() > len;
-    let apply = &mut |pixel: usize, out: &mut [i8]| {
+    let apply = &mut |out: &mut [i8], pixel: usize| {
         let start = if each_pixel { pixel.wrapping_mul(len) } else { 0 };
-        f(out, data.get(start..start.wrapping_add(len)).unwrap_or_default());
+        f.apply(out, part(data, start, len));
     };
     copied(io, rows, apply);
 }
 
 // The walks are compiled once, not with each function: they are no faster for it.
 
-/// `f(number of the pixel, pixel)` on each pixel of rows `rows` of the output, which first holds the input's.
+/// `f(pixel, its number)` on each pixel of rows `rows` of the output, which first holds the input's.
 #[inline(never)]
-fn copied(io: &mut Io<'_, '_>, rows: Range<u32>, f: &mut dyn FnMut(usize, &mut [i8])) {
+fn copied(io: &mut Io<'_, '_>, rows: Range<u32>, f: &mut dyn Apply<usize>) {
     let Operands { a, output, .. } = io.tensors;
     for y in rows.start..rows.end.min(output.shape.h) {
         copy_row(io.memory, &a, &output, y);
         for x in 0..output.shape.w {
             let pixel = y.wrapping_mul(output.shape.w).wrapping_add(x) as usize;
-            f(pixel, io.memory.write(output.pixels(y, x, 1)));
+            f.apply(io.memory.write(output.pixels(y, x, 1)), pixel);
         }
     }
 }
@@ -106,7 +111,7 @@ fn copied(io: &mut Io<'_, '_>, rows: Range<u32>, f: &mut dyn FnMut(usize, &mut [
 /// `f(output, from)` on rows `rows` of the output and of another tensor, which is spread over it: on as many pixels at a time as both
 /// have side by side, on one element where the other has one channel.
 #[inline(never)]
-fn beside(io: &mut Io<'_, '_>, from: &Tensor, rows: Range<u32>, f: &mut dyn FnMut(&mut [i8], &[i8])) {
+fn beside(io: &mut Io<'_, '_>, from: &Tensor, rows: Range<u32>, f: &mut Combine<'_>) {
     let output = io.tensors.output;
     let Shape { h, w, c } = from.shape;
     let same_channels = c == output.shape.c;
@@ -118,7 +123,7 @@ fn beside(io: &mut Io<'_, '_>, from: &Tensor, rows: Range<u32>, f: &mut dyn FnMu
         while x < output.shape.w {
             let read = from.pixels(if h == 1 { 0 } else { y }, if w == 1 { 0 } else { x }, pixels);
             let (read, out) = io.memory.read_write(read, output.pixels(y, x, pixels));
-            out.chunks_mut(together).for_each(|out| f(out, read));
+            out.chunks_mut(together).for_each(|out| f.apply(out, read));
             x = x.wrapping_add(pixels);
         }
     }

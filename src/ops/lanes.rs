@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use super::patch::Inside;
+use super::patch::{Inside, Map};
 use super::{Conv2d, Io, Operands};
 use crate::float16::f16;
 use crate::kernels::Backend;
@@ -47,20 +47,15 @@ pub(super) fn run<B: Backend>(op: &Conv2d<'_>, io: &mut Io<'_, '_>, rows: Range<
 /// Widens the elements under the window at output position `(y, x)` into the first lane of `lanes`. What lies outside the input
 /// stays as it is.
 fn spread<B: Backend>(elements: &[i8], input: &Tensor, window: &Window, (y, x): (u32, u32), lanes: &mut [f32]) {
-    let (c, pitch) = (input.shape.c as usize, input.place.pitch as usize);
+    let map = Map::new(input, elements);
     let Inside { rows, columns } = Inside::of(window, input, y, x);
     for row in 0..rows.len {
         let tap = rows.tap.wrapping_add(row).wrapping_mul(window.kernel[1]).wrapping_add(columns.tap) as usize;
-        let slot = input.slot(rows.start.wrapping_add(row));
-        let pixel = slot.wrapping_mul(input.shape.w).wrapping_add(columns.start) as usize;
-        let from = elements.get(pixel.wrapping_mul(pitch)..).unwrap_or_default();
-        // Pixels without gaps are one run of elements.
-        let columns = columns.len as usize;
-        let (runs, len) = if pitch == c.wrapping_mul(2) { (1, columns.wrapping_mul(c)) } else { (columns, c) };
-        for run in 0..runs {
-            let from = f16::of(from.get(run.wrapping_mul(pitch)..).unwrap_or_default());
-            let at = tap.wrapping_add(run).wrapping_mul(c).wrapping_mul(LANES);
-            B::f16_spread(from.get(..len).unwrap_or_default(), lanes.get_mut(at..).unwrap_or_default());
+        let mut at = tap.wrapping_mul(input.shape.c as usize).wrapping_mul(LANES);
+        for run in map.runs(rows.start.wrapping_add(row), columns.start, columns.len) {
+            let from = f16::of(run);
+            B::f16_spread(from, lanes.get_mut(at..).unwrap_or_default());
+            at = at.wrapping_add(from.len().wrapping_mul(LANES));
         }
     }
 }

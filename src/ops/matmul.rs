@@ -1,7 +1,7 @@
 //! Patches times weights: what direct convolution and the fully connected layer share.
 
 use crate::kernels::Backend;
-use crate::memory::Element;
+use crate::memory::{Element, part};
 use crate::numbers::Numbers;
 use crate::quant::{Channels, OutputStage};
 
@@ -27,7 +27,7 @@ impl<'m, N: Numbers> Weights<'m, N> {
         let last = count.saturating_sub(1);
         [0, 1, 2, 3].map(|channel| {
             let start = first.wrapping_add(channel).min(last).wrapping_mul(self.k);
-            self.weights.get(start..start.wrapping_add(self.k)).unwrap_or_default()
+            part(self.weights, start, self.k)
         })
     }
 
@@ -41,7 +41,7 @@ impl<'m, N: Numbers> Weights<'m, N> {
 
     /// All channels of one output pixel, from its patch.
     pub(super) fn one<B: Backend>(&self, patch: &[N::Element], out: &mut [N::Element]) {
-        let patch = patch.get(..self.k).unwrap_or_default();
+        let patch = part(patch, 0, self.k);
         let (count, mut first) = (out.len(), 0);
         for out in out.chunks_mut(CHANNELS) {
             let mut sums = self.start(first);
@@ -53,7 +53,7 @@ impl<'m, N: Numbers> Weights<'m, N> {
 
     /// All channels of two output pixels, from their patches.
     pub(super) fn two<B: Backend>(&self, patches: [&[N::Element]; 2], [out, next]: [&mut [N::Element]; 2]) {
-        let patches = patches.map(|patch| patch.get(..self.k).unwrap_or_default());
+        let patches = patches.map(|patch| part(patch, 0, self.k));
         let (count, mut first) = (out.len(), 0);
         for (out, next) in out.chunks_mut(CHANNELS).zip(next.chunks_mut(CHANNELS)) {
             let mut sums = [self.start(first); 2];

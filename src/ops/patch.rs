@@ -2,7 +2,7 @@
 
 use super::Io;
 use crate::kernels::algorithms::pool::Rectangle;
-use crate::memory::{Memory, Region};
+use crate::memory::{Memory, Region, part};
 use crate::tensor::Tensor;
 use crate::window::{Taps, Window};
 
@@ -25,6 +25,31 @@ fn take<'a>(rest: &mut &'a mut [i8], len: usize) -> &'a mut [i8] {
     }
 }
 
+/// A feature map: the bytes of a tensor's region, by pixel.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Map<'a> {
+    tensor: &'a Tensor,
+    bytes: &'a [i8],
+}
+
+impl<'a> Map<'a> {
+    /// That of `tensor`, whose region `bytes` are.
+    pub(super) const fn new(tensor: &'a Tensor, bytes: &'a [i8]) -> Self {
+        Self { tensor, bytes }
+    }
+
+    /// `pixels` pixels of row `y` from column `x` on: in one run when they follow each other without gaps, else each by itself.
+    #[inline]
+    pub(super) fn runs(self, y: u32, x: u32, pixels: u32) -> impl Iterator<Item = &'a [i8]> {
+        let Self { tensor, bytes } = self;
+        let (c, pitch) = (tensor.pixel_bytes() as usize, tensor.place.pitch as usize);
+        let first = tensor.slot(y).wrapping_mul(tensor.shape.w).wrapping_add(x) as usize;
+        let dense = tensor.has_dense_rows();
+        let (runs, len) = if dense { (pixels.min(1), (pixels as usize).wrapping_mul(c)) } else { (pixels, c) };
+        (0..runs as usize).map(move |run| part(bytes, first.wrapping_add(run).wrapping_mul(pitch), len))
+    }
+}
+
 /// Copies the bytes under the window at output position `(y, x)` to `patch`, tap by tap, `fill` where the window
 /// lies outside the input.
 #[inline]
@@ -37,26 +62,18 @@ pub(super) fn gather(
     patch: Region,
 ) {
     let (elements, mut patch) = memory.read_write(input.region(), patch);
-    let (c, pitch) = (input.pixel_bytes() as usize, input.place.pitch as usize);
+    let map = Map::new(input, elements);
+    let c = input.pixel_bytes() as usize;
     let columns = window.taps(1, x, input.shape.w);
     let before = (columns.tap as usize).wrapping_mul(c);
-    let inside = columns.len as usize;
     let row_len = (window.kernel[1] as usize).wrapping_mul(c);
     let rows = window.taps(0, y, input.shape.h);
     take(&mut patch, (rows.tap as usize).wrapping_mul(row_len)).fill(fill);
     for row in 0..rows.len {
         let mut to = take(&mut patch, row_len);
         take(&mut to, before).fill(fill);
-        let slot = input.slot(rows.start.wrapping_add(row));
-        let pixel = slot.wrapping_mul(input.shape.w).wrapping_add(columns.start);
-        let from = elements.get((pixel as usize).wrapping_mul(pitch)..).unwrap_or_default();
-        if pitch == c {
-            let to = take(&mut to, inside.wrapping_mul(c));
-            copy(to, from);
-        } else {
-            for pixel in 0..inside {
-                copy(take(&mut to, c), from.get(pixel.wrapping_mul(pitch)..).unwrap_or_default());
-            }
+        for run in map.runs(rows.start.wrapping_add(row), columns.start, columns.len) {
+            copy(take(&mut to, run.len()), run);
         }
         to.fill(fill);
     }
