@@ -13,11 +13,10 @@ use crate::{clock, fault};
 /// `frame` has room for one image; `records` and `sums`, the steps' checksums, are as many as the model has steps.
 pub fn profile<M: ModelType>(memory: Memory<M>, frame: &mut [u8], records: &[Record], sums: &[u32]) -> i32 {
     let mut session = session::<M>(memory);
-    let input = session.model().input();
-    let zeros = Header { kind: Kind::Quantized, count: 1, image_len: input.span() };
+    let zeros = Header { kind: Kind::Quantized, count: 1, image_len: session.model().input_bytes() as u32 };
     let mut images = Embedded::open();
     let header = images.as_ref().map_or(zeros, Source::header);
-    let Some(frame) = header.fit(&input, frame) else { return fault::BAD_INPUT };
+    let Some(frame) = header.fit(session.model(), frame) else { return fault::BAD_INPUT };
     if images.as_mut().is_some_and(|images| !images.next(frame)) {
         defmt::error!("there is no embedded image");
         return fault::BAD_INPUT;
