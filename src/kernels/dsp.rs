@@ -2,8 +2,9 @@
 
 use super::blocks::Transform;
 use super::{Backend, Portable};
+use crate::quant::{Channel, OutputStage, Rounding};
 use crate::sys::arm::dsp;
-use crate::sys::shapes::{Columns, Pair, Patch, Products, TapGrid, Tiles};
+use crate::sys::shapes::{Columns, Pair, Patch, PlaneRow, Planes, Products, TapGrid, Tiles};
 
 /// 16-bit products by twos: `SMLAD` and its like.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +30,14 @@ impl Backend for Dsp {
         let more = Portable::dot_1x4(patch.get(whole..).unwrap_or_default(), rest);
         sums.iter_mut().zip(more).for_each(|(sum, more)| *sum = sum.wrapping_add(more));
         sums
+    }
+
+    #[inline(always)]
+    fn dense(x: &[i8], w: &[i8], channels: &[[u8; Channel::BYTES]], stage: &OutputStage, out: &mut [i8]) -> usize {
+        match stage.rounding {
+            Rounding::Double => dsp::dense(x, w, channels, stage.zero_point, [stage.clamp.min, stage.clamp.max], out),
+            _ => 0,
+        }
     }
 
     #[inline(always)]
@@ -84,6 +93,16 @@ impl Backend for Dsp {
     #[inline(always)]
     fn depthwise(src: &[i8], taps: &TapGrid, pair: Pair, w: &[u32], records: &[u32], out: &mut [i8]) {
         dsp::depthwise(src, taps, pair, w, records, out);
+    }
+
+    #[inline(always)]
+    fn planes(dst: &mut [u32], src: &[i8], planes: &Planes) {
+        dsp::planes(dst, src, planes);
+    }
+
+    #[inline(always)]
+    fn depthwise_row(x: &[u32], w: &[u32; 24], records: &[u32; 16], out: &mut [i8], row: &PlaneRow) {
+        dsp::depthwise_row(x, w, records, out, row);
     }
 
     #[inline(always)]

@@ -3,7 +3,7 @@
 use super::blocks::Transform;
 use super::dsp::Dsp;
 use super::{AddTerms, Backend, Portable};
-use crate::quant::{OutputStage, Rounding};
+use crate::quant::{Channel, OutputStage, Rounding};
 use crate::sys::arm::helium;
 use crate::sys::shapes::{Pair, Patch, Products, TapGrid, Tiles};
 
@@ -25,6 +25,11 @@ impl Backend for Helium {
     #[inline]
     fn dot_1x4(patch: &[i8], weights: [&[i8]; 4]) -> [i32; 4] {
         Portable::dot_1x4(patch, weights)
+    }
+
+    #[inline(always)]
+    fn dense(x: &[i8], w: &[i8], channels: &[[u8; Channel::BYTES]], stage: &OutputStage, out: &mut [i8]) -> usize {
+        Portable::dense(x, w, channels, stage, out)
     }
 
     #[inline(always)]

@@ -35,7 +35,8 @@ pub use portable::Portable as Active;
 #[cfg(kinglet_active = "sse2")]
 pub use sse2::Sse2 as Active;
 
-use crate::sys::shapes::{Columns, Pair, Patch, Pixels, Products, TapGrid, Tiles};
+use crate::quant::{Channel, OutputStage};
+use crate::sys::shapes::{Columns, Pair, Patch, Pixels, PlaneRow, Planes, Products, TapGrid, Tiles};
 
 /// Channels that the primitives over channels take at a time, at most.
 pub const BLOCK: usize = 16;
@@ -67,6 +68,13 @@ pub trait Backend: Sized {
     #[inline(always)]
     fn dot_2x4(patches: [&[i8]; 2], weights: [&[i8]; 4]) -> [[i32; 4]; 2] {
         Self::Base::dot_2x4(patches, weights)
+    }
+
+    /// The first units of a fully connected layer with weights `[unit][input]`, and how many that are: none where dot products and
+    /// [`OutputStage::apply`] do as well.
+    #[inline(always)]
+    fn dense(x: &[i8], w: &[i8], channels: &[[u8; Channel::BYTES]], stage: &OutputStage, out: &mut [i8]) -> usize {
+        Self::Base::dense(x, w, channels, stage, out)
     }
 
     /// Products of each channel by itself, for at most [`BLOCK`] channels: [`blocks::dot::multiply_taps`].
@@ -157,6 +165,18 @@ pub trait Backend: Sized {
     #[inline(always)]
     fn depthwise(src: &[i8], taps: &TapGrid, pair: Pair, w: &[u32], records: &[u32], out: &mut [i8]) {
         Self::Base::depthwise(src, taps, pair, w, records, out);
+    }
+
+    /// Takes pixels of four channels apart: [`blocks::planes::planes`].
+    #[inline(always)]
+    fn planes(dst: &mut [u32], src: &[i8], planes: &Planes) {
+        Self::Base::planes(dst, src, planes);
+    }
+
+    /// A row of four channels, each by itself, requantized: [`blocks::planes::depthwise_row`].
+    #[inline(always)]
+    fn depthwise_row(x: &[u32], w: &[u32; 24], records: &[u32; 16], out: &mut [i8], row: &PlaneRow) {
+        Self::Base::depthwise_row(x, w, records, out, row);
     }
 
     /// A rescaled sum by its definition, into the first: [`blocks::add::add_rescaled`].

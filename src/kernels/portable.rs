@@ -1,9 +1,12 @@
 //! Plain Rust on any processor: the definitions.
 
-use super::blocks::{Transform, add, depthwise, dot, elementwise, float16, gemm, gemm_bytes, winograd, winograd2};
+use super::blocks::{
+    Transform, add, depthwise, dot, elementwise, float16, gemm, gemm_bytes, planes, winograd, winograd2,
+};
 use super::float16::f16;
 use super::{AddTerms, Backend};
-use crate::sys::shapes::{Columns, Pair, Patch, Pixels, Products, TapGrid, Tiles};
+use crate::quant::{Channel, OutputStage};
+use crate::sys::shapes::{Columns, Pair, Patch, Pixels, PlaneRow, Planes, Products, TapGrid, Tiles};
 
 /// The definitions, which every other backend equals.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +32,11 @@ impl Backend for Portable {
     #[inline(always)]
     fn dot_2x4(patches: [&[i8]; 2], weights: [&[i8]; 4]) -> [[i32; 4]; 2] {
         dot::dot_2x4(patches, weights)
+    }
+
+    #[inline(always)]
+    fn dense(_: &[i8], _: &[i8], _: &[[u8; Channel::BYTES]], _: &OutputStage, _: &mut [i8]) -> usize {
+        0
     }
 
     #[inline(always)]
@@ -104,6 +112,16 @@ impl Backend for Portable {
     #[inline(always)]
     fn depthwise(src: &[i8], taps: &TapGrid, pair: Pair, w: &[u32], records: &[u32], out: &mut [i8]) {
         depthwise::depthwise(src, taps, pair, w, records, out);
+    }
+
+    #[inline(always)]
+    fn planes(dst: &mut [u32], src: &[i8], planes: &Planes) {
+        planes::planes(dst, src, planes);
+    }
+
+    #[inline(always)]
+    fn depthwise_row(x: &[u32], w: &[u32; 24], records: &[u32; 16], out: &mut [i8], row: &PlaneRow) {
+        planes::depthwise_row(x, w, records, out, row);
     }
 
     #[inline(always)]

@@ -78,6 +78,11 @@ impl Numbers for Int8 {
     }
 
     #[inline]
+    fn dense<B: Backend>(scaled: &Scaled<'_>, patch: &[i8], weights: &[i8], out: &mut [i8]) -> usize {
+        B::dense(patch, weights, scaled.entries(0), &scaled.stage, out)
+    }
+
+    #[inline]
     fn dot_1x4<B: Backend>(patch: &[i8], weights: [&[i8]; 4], sums: &mut [i32; 4]) {
         let products = B::dot_1x4(patch, weights);
         sums.iter_mut().zip(products).for_each(|(sum, product)| *sum = sum.wrapping_add(product));

@@ -69,6 +69,17 @@ pub(crate) trait Numbers: Sized {
         stage: OutputStage,
     ) -> impl Fn(Self::Element, Self::Element) -> Self::Element;
 
+    /// The first channels of a patch with weights `[channel][input]`, and how many that are: what an instruction set has a loop for.
+    #[inline]
+    fn dense<B: Backend>(
+        _stage: &Self::Stage<'_>,
+        _patch: &[Self::Element],
+        _weights: &[Self::Weight],
+        _out: &mut [Self::Element],
+    ) -> usize {
+        0
+    }
+
     /// Adds the products of a patch with four channels' weights to `sums`.
     #[inline]
     fn dot_1x4<B: Backend>(patch: &[Self::Element], weights: [&[Self::Weight]; 4], sums: &mut [Self::Sum; 4]) {

@@ -8,7 +8,7 @@ use super::patch::gather;
 use super::{Io, Operands, rules};
 use crate::bytes::attempt;
 use crate::error::Fault;
-use crate::kernels::algorithms::{Layer, depthwise as packed};
+use crate::kernels::algorithms::{Layer, depthwise as packed, depthwise_rows};
 use crate::kernels::{BLOCK, Backend};
 use crate::memory::Element;
 use crate::numbers::Numbers;
@@ -28,6 +28,8 @@ pub enum DepthwiseAlgorithm {
     /// Two pixels and four channels at a time, one output channel for each input channel:
     /// [`packed`](crate::kernels::algorithms::depthwise).
     Packed,
+    /// 3x3, a row of four channels at a time: [`depthwise_rows`].
+    Rows,
 }
 
 impl DepthwiseAlgorithm {
@@ -36,6 +38,7 @@ impl DepthwiseAlgorithm {
         match self {
             DepthwiseAlgorithm::Direct => 0,
             DepthwiseAlgorithm::Packed => 1,
+            DepthwiseAlgorithm::Rows => 2,
         }
     }
 
@@ -44,6 +47,7 @@ impl DepthwiseAlgorithm {
         match code {
             0 => Some(DepthwiseAlgorithm::Direct),
             1 => Some(DepthwiseAlgorithm::Packed),
+            2 => Some(DepthwiseAlgorithm::Rows),
             _ => None,
         }
     }
@@ -100,14 +104,19 @@ impl<'m> DepthwiseConv2d<'m> {
         // Packed weights hold constants for double rounding.
         attempt!(rules::demand(matches!(self.rounding, Rounding::Double), Fault::Rounding));
         let layer = self.layer(tensors);
-        attempt!(rules::demand(packed::supports(&layer), Fault::Algorithm));
-        rules::demand(self.weights.len() == packed::packed_words(&layer).saturating_mul(4), Fault::Weights)
+        let (supported, words) = match self.algorithm {
+            DepthwiseAlgorithm::Rows => (depthwise_rows::supports(&layer), depthwise_rows::packed_words(&layer)),
+            _ => (packed::supports(&layer), packed::packed_words(&layer)),
+        };
+        attempt!(rules::demand(supported, Fault::Algorithm));
+        rules::demand(self.weights.len() == words.saturating_mul(4), Fault::Weights)
     }
 
     pub(super) const fn scratch_len(&self, tensors: &Operands) -> u32 {
         let len = match self.algorithm {
             DepthwiseAlgorithm::Direct => tensors.a.pixel_bytes() as u64 * self.window.taps_len() as u64,
             DepthwiseAlgorithm::Packed => packed::scratch_words(&self.layer(tensors)) as u64 * 4,
+            DepthwiseAlgorithm::Rows => depthwise_rows::scratch_words(&self.layer(tensors)) as u64 * 4,
         };
         if len > u32::MAX as u64 { u32::MAX } else { len as u32 }
     }
@@ -131,13 +140,18 @@ impl<'m> DepthwiseConv2d<'m> {
         match self.algorithm {
             algorithm if !L::SET.depthwise.has(algorithm.code()) => io.broken(),
             DepthwiseAlgorithm::Direct => self.run_direct::<N>(io, rows),
-            DepthwiseAlgorithm::Packed => {
+            DepthwiseAlgorithm::Packed | DepthwiseAlgorithm::Rows => {
                 let Operands { a: input, output, .. } = io.tensors;
                 let layer = self.layer(&io.tensors);
                 let rows = rows.start as usize..rows.end.min(output.shape.h) as usize;
                 let (input, output, scratch) = io.memory.read_write2(input.region(), output.region(), io.scratch);
                 let scratch = cast::i8_as_words_mut(scratch);
-                packed::run::<B>(&layer, cast::i8_as_words(self.weights), input, output, scratch, rows);
+                let weights = cast::i8_as_words(self.weights);
+                if matches!(self.algorithm, DepthwiseAlgorithm::Rows) && L::SET.depthwise.has(DepthwiseAlgorithm::Rows.code()) {
+                    depthwise_rows::run::<B>(&layer, weights, input, output, scratch, rows);
+                } else if L::SET.depthwise.has(DepthwiseAlgorithm::Packed.code()) {
+                    packed::run::<B>(&layer, weights, input, output, scratch, rows);
+                }
             }
         }
     }

@@ -42,8 +42,9 @@ impl<'m, N: Numbers> Weights<'m, N> {
     /// All channels of one output pixel, from its patch.
     pub(super) fn one<B: Backend>(&self, patch: &[N::Element], out: &mut [N::Element]) {
         let patch = part(patch, 0, self.k);
-        let (count, mut first) = (out.len(), 0);
-        for out in out.chunks_mut(CHANNELS) {
+        let count = out.len();
+        let mut first = N::dense::<B>(&self.stage, patch, self.weights, out);
+        for out in out.get_mut(first..).unwrap_or_default().chunks_mut(CHANNELS) {
             let mut sums = self.start(first);
             N::dot_1x4::<B>(patch, self.rows(first, count), &mut sums);
             N::finish(&self.stage, first, &sums, out);

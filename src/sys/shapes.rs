@@ -173,6 +173,58 @@ impl Pair {
     }
 }
 
+/// Pixels of four channels that are taken apart.
+#[derive(Clone, Copy, Debug)]
+pub struct Planes {
+    /// Bytes from pixel to pixel.
+    pub pixel: usize,
+    /// Pairs of pixels.
+    pub pairs: usize,
+    /// Words from a channel's plane to the next.
+    pub plane: usize,
+}
+
+impl Planes {
+    /// Whether the pixels lie within `src` bytes, and a row of four planes within `dst` words.
+    #[inline(always)]
+    pub const fn fit(&self, dst: usize, src: usize) -> bool {
+        let last = self.pairs.saturating_sub(1);
+        self.pairs > 0
+            && last.saturating_mul(2).saturating_add(1).saturating_mul(self.pixel).saturating_add(4) <= src
+            && self.plane.saturating_mul(3).saturating_add(last.saturating_mul(3)).saturating_add(1) <= dst
+    }
+}
+
+/// A row of outputs of four channels.
+#[derive(Clone, Copy, Debug)]
+pub struct PlaneRow {
+    /// Columns from an output's window to the next: 1 or 2.
+    pub stride: usize,
+    /// Words from a channel's plane to the next.
+    pub plane: usize,
+    /// Bytes from output to output.
+    pub pixel: usize,
+    /// Outputs of a channel.
+    pub count: usize,
+    /// The kernel row of each of the three rows of a plane.
+    pub rows: [usize; 3],
+}
+
+impl PlaneRow {
+    /// Whether the planes lie within `x` words and the outputs within `out` bytes.
+    #[inline(always)]
+    pub const fn fits(&self, x: usize, out: usize) -> bool {
+        let pairs = self.count.div_ceil(2).saturating_mul(self.stride).saturating_add(1);
+        self.count > 0
+            && (self.stride == 1 || self.stride == 2)
+            && self.rows[0] < 3
+            && self.rows[1] < 3
+            && self.rows[2] < 3
+            && self.plane.saturating_mul(3).saturating_add(pairs.saturating_mul(3)) <= x
+            && (self.count - 1).saturating_mul(self.pixel).saturating_add(4) <= out
+    }
+}
+
 /// Whether `pixels` pixels of `channels` channels, `step` bytes apart, lie within `src` bytes, and are at most 255.
 #[inline(always)]
 pub const fn sum_fits(src: usize, step: usize, pixels: usize, channels: usize) -> bool {

@@ -6,7 +6,7 @@ use kinglet::kernels::float16::{Bounds, narrow, widen};
 use kinglet::kernels::{Active, AddTerms, Backend, Portable};
 use kinglet::quant::OutputStage;
 use kinglet::sys::cast::{as_f16_mut, as_u8, words_as_i8, words_as_i8_mut, words_as_i32_mut};
-use kinglet::sys::shapes::{Columns, Pair, Patch, Pixels, Products, TapGrid, Tiles};
+use kinglet::sys::shapes::{Columns, Pair, Patch, Pixels, PlaneRow, Planes, Products, TapGrid, Tiles};
 use kinglet::{Activation, Clamp, DType, Multiplier, QuantParams, Rounding, f16};
 
 use super::{Buffers, Random};
@@ -324,6 +324,37 @@ fn bytes(round: &mut Round) {
         &records[..16 * groups],
         words_as_i8_mut(out)
     ));
+    let (pixel, plane) = (4 + round.random.below(20), 3 * (1 + count) + round.random.below(9));
+    both!(round, "planes", 500, |out, Set| Set::planes(out, bytes_a, &Planes { pixel, pairs: count, plane }));
+    let stride = 1 + number % 2;
+    let rows = [0, 1, 2].map(|row| (row + count) % 3);
+    let row = PlaneRow { stride, plane: 200, pixel, count, rows };
+    both!(round, "depthwise_row", 300, |out, Set| Set::depthwise_row(
+        a,
+        w.first_chunk().unwrap(),
+        records.first_chunk().unwrap(),
+        words_as_i8_mut(out),
+        &row
+    ));
+    // Units by their definition, and as many of them as there is a loop for.
+    let (inputs, units) = (4 * (1 + round.random.below(20)), 1 + round.random.below(20));
+    let mut table = [[0u8; 12]; 20];
+    for (i, entry) in table.iter_mut().enumerate() {
+        let factor =
+            Multiplier { multiplier: (records[4 * i] >> 1) as i32, shift: (records[4 * i + 1] % 34) as i32 - 31 };
+        *entry = kinglet::Channel { bias: round.random.next() as i32 >> (i % 16), factor }.to_bytes();
+    }
+    let stage = OutputStage { rounding: Rounding::Double, ..terms.stage };
+    let x = &bytes_a[f..f + inputs];
+    let mut found = [0i8; 20];
+    let done = Active::dense(x, bytes_w, &table, &stage, &mut found[..units]);
+    for (i, (entry, found)) in table.iter().zip(found).take(done).enumerate() {
+        let sum = Portable::dot(x, &bytes_w[i * inputs..][..inputs]);
+        if found != stage.apply(sum, kinglet::Channel::from_bytes(entry)) {
+            defmt::error!("block name=dense differs from its definition");
+            round.differences += 1;
+        }
+    }
     let rows = [0, 1, 2, 3].map(|_| {
         let start = round.random.below(1000);
         &bytes_w[start..start + n]

@@ -106,7 +106,7 @@ pub struct Options {
     pub plan: plan::Options,
     /// Bytes of flash for the file. Without a budget weights take no more than in their smallest packing.
     pub flash: Option<u32>,
-    /// The core whose instructions are counted where algorithms are chosen; the model runs on all.
+    /// The core for which algorithms are chosen; the model runs on all.
     pub core: Core,
     /// Computes every convolution by this algorithm that can be.
     pub algorithm: Option<ConvAlgorithm>,
@@ -144,7 +144,7 @@ pub fn to_bytes(network: &Network, options: &Options) -> Result<Exported, Export
 /// As [`to_bytes`], with a budget of bytes of weights and tables.
 fn with_weights(network: &Network, options: &Options, weights: Option<u32>) -> Result<Exported, ExportError> {
     let start = Instant::now();
-    let direct = lower::lower(network)?;
+    let direct = lower::lower(network, options.core)?;
     let mut choice = Choice::new(network, &direct, options, weights);
     let mut nodes = direct.clone();
     let smallest = |nodes: &[Lowered]| Plan::smallest(&Program::new(network, nodes), &options.plan);

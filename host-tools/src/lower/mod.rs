@@ -5,6 +5,7 @@ mod curves;
 mod node;
 mod program;
 
+use kinglet::kernels::algorithms::Core;
 use thiserror::Error;
 
 pub use node::Lowered;
@@ -22,18 +23,18 @@ pub struct LowerError {
     pub reason: String,
 }
 
-/// All nodes of a validated network, each judged by the runtime's operator.
+/// All nodes of a validated network, for `core`, each judged by the runtime's operator.
 ///
 /// # Errors
 /// Names the first node that cannot be lowered.
-pub fn lower(network: &Network) -> Result<Vec<Lowered>, LowerError> {
-    network.nodes.iter().map(|node| lower_node(network, node)).collect()
+pub fn lower(network: &Network, core: Core) -> Result<Vec<Lowered>, LowerError> {
+    network.nodes.iter().map(|node| lower_node(network, node, core)).collect()
 }
 
 /// One node of a network.
 ///
 /// # Errors
 /// Names the ratio of scales that is out of range, or what the operator does not take.
-pub fn lower_node(network: &Network, node: &Node) -> Result<Lowered, LowerError> {
-    Lowered::new(network, node).map_err(|reason| LowerError { node: node.name.clone(), reason })
+pub fn lower_node(network: &Network, node: &Node, core: Core) -> Result<Lowered, LowerError> {
+    Lowered::new(network, node, core).map_err(|reason| LowerError { node: node.name.clone(), reason })
 }

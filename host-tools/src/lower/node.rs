@@ -1,6 +1,6 @@
 //! One node as the runtime's operator, with what that keeps in flash.
 
-use kinglet::kernels::algorithms::{Layer, Map, depthwise};
+use kinglet::kernels::algorithms::{Core, Layer, Map, depthwise, depthwise_rows};
 use kinglet::ops::{
     self, Add, AveragePool2d, Concat, Constant, Conv2d, ConvAlgorithm, Convert, Dense, DepthwiseAlgorithm,
     DepthwiseConv2d, Lookup, MaxPool2d, Mean, Mul, Operands, Piecewise, Rescale, Reshape, Sigmoid, Softmax,
@@ -31,10 +31,11 @@ type Reason = String;
 const NO_CHANNELS: Channels<'static> = Channels::new(&[0; Channel::BYTES]).expect("one entry");
 
 impl Lowered {
-    pub(super) fn new(network: &Network, node: &Node) -> Result<Self, Reason> {
+    pub(super) fn new(network: &Network, node: &Node, core: Core) -> Result<Self, Reason> {
         let Some(&first) = node.inputs.first() else { return Err("it has no input".to_owned()) };
         let inputs = node.inputs.iter().map(|&id| &network.tensors[id]).collect();
-        let lowered = Lowering { node, input: &network.tensors[first], inputs, output: &network.tensors[node.output] };
+        let (input, output) = (&network.tensors[first], &network.tensors[node.output]);
+        let lowered = Lowering { node, input, inputs, output, core };
         let Lowering { inputs, output, .. } = &lowered;
         let found = lowered.lower()?;
         found.check(inputs, output).map_err(|fault| {
@@ -122,6 +123,7 @@ struct Lowering<'n> {
     input: &'n TensorInfo,
     inputs: Vec<&'n TensorInfo>,
     output: &'n TensorInfo,
+    core: Core,
 }
 
 impl Lowering<'_> {
@@ -144,10 +146,10 @@ impl Lowering<'_> {
                 let (mut packed, channels) = self.weights(weights, |channel| (channel, count, each))?;
                 let mut algorithm = DepthwiseAlgorithm::Direct;
                 if let StoredWeights::Int8 { weights, .. } = weights
-                    && let Some(words) = self.pack_depthwise(*window, weights, &channels)
+                    && let Some((chosen, words)) = self.pack_depthwise(*window, weights, &channels)
                 {
                     packed = words.into_iter().flat_map(u32::to_le_bytes).collect();
-                    algorithm = DepthwiseAlgorithm::Packed;
+                    algorithm = chosen;
                 }
                 let (window, weights, channels_of) = (*window, &[], NO_CHANNELS);
                 let op = DepthwiseConv2d { algorithm, window, rounding, clamp, weights, channels: channels_of };
@@ -355,7 +357,12 @@ impl Lowering<'_> {
     }
 
     /// The packed weights of an int8 depthwise convolution of as many channels as it reads, where that is exact.
-    fn pack_depthwise(&self, window: Window, weights: &[i8], channels: &[u8]) -> Option<Vec<u32>> {
+    fn pack_depthwise(
+        &self,
+        window: Window,
+        weights: &[i8],
+        channels: &[u8],
+    ) -> Option<(DepthwiseAlgorithm, Vec<u32>)> {
         let Self { node, input, output, .. } = self;
         let map = |info: &TensorInfo| Map::dense(info.shape.h as usize, info.shape.w as usize, info.shape.c as usize);
         let clamp = self.clamp(node.activation);
@@ -371,6 +378,11 @@ impl Lowering<'_> {
         if node.rounding != Rounding::Double || output.dtype != DType::I8 || !depthwise::supports(&layer) {
             return None;
         }
-        depthwise::pack(&layer, weights, &Channels::new(channels)?.iter().collect::<Vec<_>>())
+        let channels = Channels::new(channels)?.iter().collect::<Vec<_>>();
+        // Short rows are not worth taking apart.
+        if self.core == Core::M4 && layer.output.w >= 12 && depthwise_rows::supports(&layer) {
+            return Some((DepthwiseAlgorithm::Rows, depthwise_rows::pack(&layer, weights, &channels)?));
+        }
+        Some((DepthwiseAlgorithm::Packed, depthwise::pack(&layer, weights, &channels)?))
     }
 }

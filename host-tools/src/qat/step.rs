@@ -4,6 +4,7 @@
 //! runtime's kernels arrive at.
 
 use kinglet::kernels::AddTerms;
+use kinglet::kernels::algorithms::Core;
 use kinglet::ops::{self, Op as Lowered};
 use kinglet::quant::{quantize, requantize};
 use kinglet::{Activation, Channel, Clamp, DType, Multiplier, QuantParams, Rounding, Shape, Window};
@@ -187,7 +188,7 @@ impl Step {
             Op::Conv2d { weights: StoredWeights::Int8 { weights, scales, bias }, .. }
             | Op::DepthwiseConv2d { weights: StoredWeights::Int8 { weights, scales, bias }, .. }
             | Op::Dense(StoredWeights::Int8 { weights, scales, bias }) => {
-                let lowered = lower_node(network, node).map_err(|error| error.to_string())?;
+                let lowered = lower_node(network, node, Core::default()).map_err(|error| error.to_string())?;
                 let table = match lowered.op() {
                     Lowered::Conv2d(op) => op.channels,
                     Lowered::DepthwiseConv2d(op) => op.channels,

@@ -8,6 +8,7 @@ mod searches;
 
 use std::collections::HashMap;
 
+use kinglet::kernels::algorithms::Core;
 use kinglet::kernels::{Active, Backend};
 use kinglet::memory::{Memory, Region};
 use kinglet::ops::{Io, Operands};
@@ -54,7 +55,7 @@ fn apart(network: &Network) -> Vec<HashMap<usize, Vec<i8>>> {
 }
 
 fn inference_apart(network: &Network, mut values: HashMap<usize, Vec<i8>>) -> HashMap<usize, Vec<i8>> {
-    let nodes = lower(network).unwrap();
+    let nodes = lower(network, Core::default()).unwrap();
     let program = Program::new(network, &nodes);
     for node in &network.nodes {
         let value = if node.op == Op::Concat {
@@ -324,7 +325,7 @@ proptest! {
             prop_assert_eq!(first_difference::<Active>(&network, &bytes, &expected), None, "{:?}", streaming);
             prop_assert!(plan.arena_len >= plan.lower_bound);
             if streaming == Streaming::Steps {
-                let nodes = lower(&network).unwrap();
+                let nodes = lower(&network, Core::default()).unwrap();
                 prop_assert!(Shadow::accepts(&network, &plan, &Program::new(&network, &nodes)));
                 prop_assert!(plan.arena_len <= greedy_by_size(&plan));
             }

@@ -77,24 +77,35 @@ pub fn run<B: Backend>(
     }
 }
 
+/// Header and records of packed `weights`, or `None` when the fast requantization would not be exact.
+#[cfg(feature = "std")]
+pub(super) fn header(layer: &Layer, weights: &[i8], channels: &[crate::quant::Channel]) -> Option<Vec<u32>> {
+    use super::{block_start, channel};
+
+    let count = layer.output.c;
+    assert_eq!(channels.len(), count);
+    let mut out = vec![0; Packed::HEADER];
+    for o in (0..count.div_ceil(4)).flat_map(|group| (0..4).map(move |lane| block_start(group, count) + lane)) {
+        let filter: Vec<i8> = weights.iter().copied().skip(o).step_by(count).collect();
+        out.extend(channel::record(&channels[o], layer.zero_out, channel::bound(&channels[o], &filter))?);
+    }
+    Some(out)
+}
+
 /// Packs `weights`, `[kernel row][kernel column][channel]`, or `None` when the algorithm would not be exact.
 ///
 /// # Panics
 /// When the layer is not supported, or the number of weights or channels does not fit it.
 #[cfg(feature = "std")]
 pub fn pack(layer: &Layer, weights: &[i8], channels: &[crate::quant::Channel]) -> Option<Vec<u32>> {
-    use super::{block_start, channel};
+    use super::block_start;
     use crate::kernels::blocks::pairs::pair;
 
     let count = layer.output.c;
     let taps = layer.kernel()[0] * layer.kernel()[1];
-    assert!(supports(layer) && weights.len() == taps * count && channels.len() == count);
+    assert!(supports(layer) && weights.len() == taps * count);
     let starts = || (0..count.div_ceil(4)).map(|group| block_start(group, count));
-    let mut out = vec![0; Packed::HEADER];
-    for o in starts().flat_map(|start| start..start + 4) {
-        let filter: Vec<i8> = weights.iter().copied().skip(o).step_by(count).collect();
-        out.extend(channel::record(&channels[o], layer.zero_out, channel::bound(&channels[o], &filter))?);
-    }
+    let mut out = header(layer, weights, channels)?;
     for (start, tap) in starts().flat_map(|start| (0..taps).map(move |tap| (start, tap))) {
         let w = |lane: usize| i32::from(weights[tap * count + start + lane]);
         out.extend([pair(w(0), w(2)), pair(w(1), w(3))]);

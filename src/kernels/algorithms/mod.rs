@@ -14,6 +14,7 @@ pub mod conv_gemm;
 #[cfg(feature = "std")]
 mod cost;
 pub mod depthwise;
+pub mod depthwise_rows;
 #[cfg(feature = "std")]
 mod pack_winograd;
 pub mod pool;

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::conv_gemm::Width;
 use super::winograd::{Scheme, When};
-use super::{Layer, Map, conv_gemm, depthwise, pack_winograd, winograd};
+use super::{Layer, Map, conv_gemm, depthwise, depthwise_rows, pack_winograd, winograd};
 use crate::kernels::blocks::{F2, F4, S2};
 use crate::kernels::{Active, Portable};
 use crate::quant::{Channel, Multiplier};
@@ -228,7 +228,9 @@ proptest! {
     }
 
     #[test]
-    fn depthwise_is_the_convolution_of_each_channel(case in case(1..5, 1..4, false, false)) {
+    fn depthwise_is_the_convolution_of_each_channel(
+        case in prop_oneof![case(1..5, 1..4, false, false), case(3..4, 1..3, false, false)],
+    ) {
         let mut case = case;
         let c = case.layer.input.c;
         prop_assume!(c >= 4);
@@ -241,6 +243,15 @@ proptest! {
             (o, tap, k) if o == k => weights[tap * c + o],
             _ => 0,
         }).collect();
+        if depthwise_rows::supports(&case.layer) {
+            let packed = depthwise_rows::pack(&case.layer, &weights, &case.channels).expect("constants qualify");
+            prop_assert_eq!(packed.len(), depthwise_rows::packed_words(&case.layer));
+            let out = run_on_both!(&case, depthwise_rows::scratch_words(&case.layer), |B| |input, output, scratch, rows| {
+                depthwise_rows::run::<B>(&case.layer, &packed, input, output, scratch, rows);
+            });
+            let expected = oracle(&case);
+            prop_assert_eq!(out, [expected.clone(), expected]);
+        }
         let packed = depthwise::pack(&case.layer, &weights, &case.channels).expect("constants qualify");
         prop_assert_eq!(packed.len(), depthwise::packed_words(&case.layer));
         let out = run_on_both!(&case, depthwise::scratch_words(&case.layer), |B| |input, output, scratch, rows| {

@@ -13,6 +13,7 @@ pub mod gemm;
 pub mod gemm_bytes;
 pub mod pairs;
 pub mod pieces;
+pub mod planes;
 pub mod requantize;
 pub mod stride2;
 pub mod winograd;

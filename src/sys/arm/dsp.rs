@@ -1,7 +1,7 @@
 //! The DSP instructions of Armv7E-M (Cortex-M4, M7) and of Armv8-M with the extension (M33).
 
 use super::*;
-use crate::sys::shapes::{Patch, Products, STRIDE2_SLOTS};
+use crate::sys::shapes::{Patch, PlaneRow, Planes, Products, STRIDE2_SLOTS};
 
 /// Two patches, widened.
 #[repr(C)]
@@ -14,6 +14,35 @@ struct PatchArguments {
     rest: usize,
     /// Bytes from the first patch to the second.
     second: isize,
+}
+
+/// Groups of four units of a fully connected layer.
+#[repr(C)]
+struct DenseArguments {
+    x: *const i8,
+    w: *const i8,
+    table: *const [u8; 12],
+    out: *mut i8,
+    words: usize,
+    groups: usize,
+    zero_point: i32,
+    /// Least and greatest output.
+    clamp: [i32; 2],
+}
+
+/// A row of outputs of four channels.
+#[repr(C)]
+struct RowArguments {
+    x: *const u32,
+    w: *const u32,
+    records: *const u32,
+    out: *mut i8,
+    /// Bytes.
+    plane: usize,
+    pixel: usize,
+    count: usize,
+    /// Bytes from the weights of a channel to those of each row.
+    rows: [usize; 3],
 }
 
 /// The products of a pair of tiles by a table of pairs and positions.
@@ -61,6 +90,10 @@ unsafe extern "C" {
     fn kinglet_w2_weights(src: *const u32, u: *mut u32, position: usize, groups: usize);
     fn kinglet_depthwise(src: *const i8, arguments: *mut Depthwise);
     fn kinglet_depthwise3(src: *const i8, arguments: *mut Depthwise);
+    fn kinglet_planes(dst: *mut u32, src: *const i8, pixel: usize, pairs: usize, plane: usize);
+    fn kinglet_depthwise_row(arguments: RowArguments);
+    fn kinglet_depthwise_row2(arguments: RowArguments);
+    fn kinglet_dense(arguments: DenseArguments);
     fn kinglet_dot4(x: *const i8, w: *const *const i8, words: usize, sums: *mut i32);
     fn kinglet_add_linear(a: *mut i8, b: *const i8, constants: *const i32, n: usize);
     fn kinglet_max3(out: *mut i8, a: *const i8, b: *const i8, c: *const i8, n: usize);
@@ -83,6 +116,20 @@ pub fn dot_1x4(patch: &[i8], weights: [&[i8]; 4]) -> ([i32; 4], usize) {
         }
     }
     (sums, whole)
+}
+
+/// The first units of a fully connected layer, as many as groups of four of them and words of inputs hold, rounded twice; how many.
+#[inline(always)]
+pub fn dense(x: &[i8], w: &[i8], table: &[[u8; 12]], zero_point: i32, clamp: [i32; 2], out: &mut [i8]) -> usize {
+    let (words, groups) = (x.len() / 4, out.len().min(table.len()) / 4);
+    let fits = groups.saturating_mul(4).saturating_mul(x.len()) <= w.len();
+    if !x.len().is_multiple_of(4) || words == 0 || groups == 0 || !proven(fits) {
+        return 0;
+    }
+    let (x, w, table, out) = (x.as_ptr(), w.as_ptr(), table.as_ptr(), out.as_mut_ptr());
+    // SAFETY: `words` words of inputs, and weights, entries and outputs of `groups` groups of four units, neither 0, lie within the slices.
+    unsafe { kinglet_dense(DenseArguments { x, w, table, out, words, groups, zero_point, clamp }) }
+    groups.wrapping_mul(4)
 }
 
 /// Widens two patches.
@@ -207,6 +254,29 @@ pub fn filter(src: &[u32], u: &mut [u32], at: usize, position: usize) {
 #[inline(always)]
 pub fn depthwise(src: &[i8], taps: &TapGrid, pair: Pair, w: &[u32], records: &[u32], out: &mut [i8]) {
     super::depthwise([kinglet_depthwise, kinglet_depthwise3], src, taps, pair, w, records, out);
+}
+
+/// Takes pixels of four channels apart.
+#[inline(always)]
+pub fn planes(dst: &mut [u32], src: &[i8], planes: &Planes) {
+    if proven(planes.fit(dst.len(), src.len())) {
+        let &Planes { pixel, pairs, plane } = planes;
+        // SAFETY: `pairs` pairs of pixels, not 0, lie within `src`, and a row of four planes within `dst`.
+        unsafe { kinglet_planes(dst.as_mut_ptr(), src.as_ptr(), pixel, pairs, plane.wrapping_mul(4)) }
+    }
+}
+
+/// A row of four channels.
+#[inline(always)]
+pub fn depthwise_row(x: &[u32], w: &[u32; 24], records: &[u32; 16], out: &mut [i8], row: &PlaneRow) {
+    if proven(row.fits(x.len(), out.len())) {
+        let &PlaneRow { stride, plane, pixel, count, rows } = row;
+        let (x, w, records, out) = (x.as_ptr(), w.as_ptr(), records.as_ptr(), out.as_mut_ptr());
+        let (plane, rows) = (plane.wrapping_mul(4), rows.map(|row| row.wrapping_mul(8)));
+        let arguments = RowArguments { x, w, records, out, plane, pixel, count, rows };
+        // SAFETY: the planes and `count` outputs, not 0, of four channels lie within the slices; the rows' offsets are those of three rows.
+        unsafe { if stride == 1 { kinglet_depthwise_row(arguments) } else { kinglet_depthwise_row2(arguments) } }
+    }
 }
 
 /// Linear sums of the first elements, a multiple of 8; how many.

@@ -23,7 +23,9 @@ global_asm!(
     include_str!("asm/stride2.S"),
     include_str!("asm/elementwise.S"),
     include_str!("asm/depthwise.S"),
+    include_str!("asm/planes.S"),
     include_str!("asm/dot.S"),
+    include_str!("asm/dense.S"),
     ".text",
     options(raw)
 );
