@@ -12,6 +12,10 @@ pub(super) fn bound(channel: &Channel, weights: &[i8]) -> i64 {
 /// exact.
 pub(super) fn record(channel: &Channel, zero_out: i8, bound: i64) -> Option<[u32; 4]> {
     let factor = channel.factor;
+    // Channels that are never active have factors that make zero of every sum.
+    if factor.multiplier == 0 || (factor.shift < -22 && bound < 1 << (-1 - factor.shift)) {
+        return Some([0, 0, (1 + 2 * i32::from(zero_out)) as u32, 1]);
+    }
     let (c, s) = requantize::constants(factor.multiplier, factor.shift, i32::from(zero_out), bound)?;
     Some([channel.bias.wrapping_mul(2) as u32, factor.multiplier as u32, c as u32, s])
 }
