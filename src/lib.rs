@@ -25,8 +25,8 @@
 //! |---|---|
 //! | [`Session`] | a model in its memory: inputs go in, outputs come out |
 //! | [`Inference`] | one that is run in slices, down to a row of a step, beside a control loop or in an `async` task |
-//! | [`Input`] | pixels, elements, real numbers; [`Fill`] for DMA, [`PixelRows`] for lines of a camera |
-//! | [`Output`] | scores, classes, probabilities, labels |
+//! | [`Input`] | pixels, elements, real numbers; [`Fill`] for DMA, [`PixelRows`] for lines of a camera; a tuple for several, or [`Inputs`] by name |
+//! | [`Output`] | scores, classes, probabilities, labels; [`Output::get`] for the other outputs of a model |
 //! | [`Observer`], [`Guard`] | who sees every step; one that watches over the weights |
 //! | [`Model`] | a file that comes at run time, checked by [`Model::new`] |
 //! | [`slots`], `signed` | updates in flash that survive a power cut; models that are signed |
