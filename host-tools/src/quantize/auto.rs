@@ -28,6 +28,9 @@ pub const METHODS: [Method; 6] = [
 /// Bytes that the values of the images may take which the search sees.
 const MEMORY: usize = 1 << 30;
 
+/// Products of weights and elements that may be computed in all, on large networks: about a minute of one core.
+const WORK: u64 = 60_000_000_000;
+
 /// Values that share a quantization.
 pub struct Group {
     /// Which, in the order of computation.
@@ -58,7 +61,8 @@ pub fn choose(network: &Graph<Real>, groups: &[Group], images: &[Vec<f32>]) -> V
     }
     let search = Search { network, groups, judged: judged(network) };
     let best = |choices: &[Vec<usize>], images: &[&Vec<f32>]| {
-        let losses = choices.iter().map(|choice| search.loss(choice, images));
+        let float = search.float(images);
+        let losses = choices.iter().map(|choice| search.loss(choice, images, &float));
         let least = losses.enumerate().min_by(|a, b| a.1.total_cmp(&b.1));
         choices[least.map_or(0, |(at, _)| at)].clone()
     };
@@ -66,10 +70,17 @@ pub fn choose(network: &Graph<Real>, groups: &[Group], images: &[Vec<f32>]) -> V
     best(&choices, if unseen.is_empty() { &seen } else { &unseen })
 }
 
-/// The images that the search sees, as many as there is memory for, and those that it does not see.
+/// Products that computing one image takes from node `first` on.
+fn products(network: &Graph<Real>, first: usize) -> u64 {
+    network.ids().skip(first).map(|id| network.macs_of(id)).sum()
+}
+
+/// The images that the search sees, as many as there is memory and work for, and those that it does not see.
 pub fn parts<'i>(network: &Graph<Real>, images: &'i [Vec<f32>]) -> [Vec<&'i Vec<f32>>; 2] {
     let elements: usize = network.nodes.iter().map(|node| node.shape.len() as usize).sum();
-    let most = (MEMORY / (elements.max(1) * size_of::<f32>())).max(8);
+    // A third of the work is for comparing what is taken for all values alike.
+    let compared = 3 * (2 * METHODS.len() as u64 + 3) * products(network, 0).max(1);
+    let most = (MEMORY / (elements.max(1) * size_of::<f32>())).max(8).min((WORK / compared).max(2) as usize);
     let part = |first: usize| images.iter().skip(first).step_by(2).take(most).collect();
     [part(0), part(1)]
 }
@@ -93,16 +104,17 @@ fn wrong(float: &[f32], rounded: &[f32]) -> f64 {
 
 /// The mean over `images` of how wrong the output is when values and weights are rounded as `quants` say, from 0 to 1.
 pub fn loss(network: &Graph<Real>, quants: &[QuantParams], images: &[&Vec<f32>]) -> f64 {
+    let float: Vec<_> = images.par_iter().map(|image| network.forward(image).swap_remove(judged(network))).collect();
+    loss_beside(network, quants, images, &float)
+}
+
+/// The same with the outputs in float.
+fn loss_beside(network: &Graph<Real>, quants: &[QuantParams], images: &[&Vec<f32>], float: &[Vec<f32>]) -> f64 {
     let (rounded, judged) = (fake::network(network, quants), judged(network));
     let quants: Vec<_> = quants.iter().copied().map(Some).collect();
-    let each: Vec<f64> = images
-        .par_iter()
-        .map(|image| {
-            let float = network.forward(image);
-            wrong(&float[judged], &rounded_values(&rounded, image, &quants)[judged])
-        })
-        .collect();
-    mean(&each)
+    let wrong =
+        |(image, float): (&&Vec<f32>, &Vec<f32>)| wrong(float, &rounded_values(&rounded, image, &quants)[judged]);
+    mean(&images.par_iter().zip(float).map(wrong).collect::<Vec<_>>())
 }
 
 /// All values of an image, rounded.
@@ -134,8 +146,35 @@ impl Search<'_> {
         quants
     }
 
-    fn loss(&self, choice: &[usize], images: &[&Vec<f32>]) -> f64 {
-        loss(self.network, &self.quants(choice), images)
+    /// The output that is compared, of each image.
+    fn float(&self, images: &[&Vec<f32>]) -> Vec<Vec<f32>> {
+        images.par_iter().map(|image| self.network.forward(image).swap_remove(self.judged)).collect()
+    }
+
+    fn loss(&self, choice: &[usize], images: &[&Vec<f32>], float: &[Vec<f32>]) -> f64 {
+        loss_beside(self.network, &self.quants(choice), images, float)
+    }
+
+    /// The groups that are worth a search, in the order of computation: where there is not work for all of `images`, those
+    /// whose proposals are the furthest apart.
+    fn worth(&self, images: usize) -> Vec<usize> {
+        let apart = |group: &Group| {
+            let scales = group.proposals.iter().map(|proposal| proposal.scale);
+            scales.clone().fold(0.0, f32::max) / scales.fold(f32::INFINITY, f32::min)
+        };
+        let mut order: Vec<usize> = (0..self.groups.len()).collect();
+        order.sort_by(|&a, &b| apart(&self.groups[b]).total_cmp(&apart(&self.groups[a])));
+        let mut left = WORK * 2 / 3;
+        order.retain(|&at| {
+            let Group { members, proposals, .. } = &self.groups[at];
+            let first = members.first().copied().unwrap_or(0);
+            let cost = products(self.network, first) * proposals.len() as u64 * images as u64;
+            let affordable = cost <= left;
+            left -= if affordable { cost } else { 0 };
+            affordable
+        });
+        order.sort_unstable();
+        order
     }
 
     /// Changes one group's proposal after the other where that makes the output better, all others being as they are.
@@ -144,19 +183,18 @@ impl Search<'_> {
         // Biases are rounded as at the start: their steps are so small that it makes no difference to this.
         let rounded = fake::network(self.network, &quants);
         let mut quants: Vec<_> = quants.into_iter().map(Some).collect();
-        let float: Vec<Vec<f32>> =
-            images.par_iter().map(|image| self.network.forward(image).swap_remove(self.judged)).collect();
+        let float = self.float(images);
         let mut values: Vec<Values> = images.par_iter().map(|image| rounded_values(&rounded, image, &quants)).collect();
         let lost = |values: &[Values]| {
             let each = values.par_iter().zip(&float).map(|(values, float)| wrong(float, &values[self.judged]));
             mean(&each.collect::<Vec<_>>())
         };
         let mut least = lost(&values);
-        let bar = styled(
-            ProgressBar::new(self.groups.len() as u64),
-            "ranges {bar:30} {pos} of {len} | {per_sec} | ready in {eta}",
-        );
-        for (group, chosen) in self.groups.iter().zip(&mut choice).progress_with(bar.clone()) {
+        let worth = self.worth(images.len());
+        let bar =
+            styled(ProgressBar::new(worth.len() as u64), "ranges {bar:30} {pos} of {len} | {per_sec} | ready in {eta}");
+        for at in worth.into_iter().progress_with(bar.clone()) {
+            let (group, chosen) = (&self.groups[at], &mut choice[at]);
             let first = group.members[0];
             let mut tried = vec![group.proposals[*chosen]];
             for (at, &proposal) in group.proposals.iter().enumerate() {
