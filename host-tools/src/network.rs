@@ -10,6 +10,7 @@ mod validate;
 
 use std::fmt;
 
+use kinglet::format::RoundingSource;
 use kinglet::{Activation, ChannelOrder, DType, Place, QuantParams, Rounding, Shape, Tensor};
 
 use crate::graph::{Op, Stored};
@@ -38,6 +39,8 @@ pub struct Network {
     pub labels: Vec<String>,
     /// How pixels become elements of the first input, if known.
     pub pixels: Option<Pixels>,
+    /// Whose arithmetic the integers follow; multipliers are computed as it does.
+    pub rounding: RoundingSource,
 }
 
 /// A tensor that keeps its elements from one inference to the next; no node writes it.

@@ -33,7 +33,7 @@ fn is_exact(folder: &Path, name: &str, rounding: RoundingMode) -> Network {
     let exported = export::to_bytes(&network, &export::Options::default()).unwrap();
     let model = Model::new(&exported.bytes).unwrap();
     let images = Images::new(IntArray::read(&file("input.npy")).unwrap(), &model.input()).unwrap();
-    let oracle = if rounding == RoundingMode::Double { "output_tflm.npy" } else { "output.npy" };
+    let oracle = if rounding == RoundingMode::Tflm { "output_tflm.npy" } else { "output.npy" };
     let expected = match IntArray::read(&file(oracle)).unwrap() {
         IntArray::Signed(expected) => expected.mapv(i16::from),
         IntArray::Wide(expected) => expected,
@@ -50,25 +50,25 @@ fn is_exact(folder: &Path, name: &str, rounding: RoundingMode) -> Network {
 
 #[test]
 fn mlperf_tiny_resnet8_is_exact() {
-    equals_the_oracle("mlperf_tiny_resnet8_int8", RoundingMode::Double);
+    equals_the_oracle("mlperf_tiny_resnet8_int8", RoundingMode::Tflm);
     equals_the_oracle("mlperf_tiny_resnet8_int8", RoundingMode::Reference);
 }
 
 #[test]
 fn inception_with_int16_activations_is_exact() {
-    equals_the_oracle("inception_cifar_int16x8", RoundingMode::Double);
+    equals_the_oracle("inception_cifar_int16x8", RoundingMode::Tflm);
     equals_the_oracle("inception_cifar_int16x8", RoundingMode::Reference);
 }
 
 #[test]
 fn mlperf_tiny_mobilenet_is_exact() {
-    equals_the_oracle("mlperf_tiny_vww_mobilenet_int8", RoundingMode::Double);
+    equals_the_oracle("mlperf_tiny_vww_mobilenet_int8", RoundingMode::Tflm);
     equals_the_oracle("mlperf_tiny_vww_mobilenet_int8", RoundingMode::Reference);
 }
 
 #[test]
 fn inception_is_exact() {
-    equals_the_oracle("inception_cifar_int8", RoundingMode::Double);
+    equals_the_oracle("inception_cifar_int8", RoundingMode::Tflm);
     equals_the_oracle("inception_cifar_int8", RoundingMode::Reference);
 }
 
@@ -88,7 +88,7 @@ fn converted_networks_are_exact() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "tflite") {
             let name = path.file_stem().unwrap().to_str().unwrap();
-            is_exact(&folder, name, RoundingMode::Double);
+            is_exact(&folder, name, RoundingMode::Tflm);
             is_exact(&folder, name, RoundingMode::Reference);
             count += 1;
         }
@@ -106,7 +106,7 @@ fn single_operators_are_exact() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "tflite") {
             let name = path.file_stem().unwrap().to_str().unwrap();
-            let oracles = [("output_tflm", RoundingMode::Double), ("output", RoundingMode::Reference)];
+            let oracles = [("output_tflm", RoundingMode::Tflm), ("output", RoundingMode::Reference)];
             for ((oracle, mode), compared) in oracles.into_iter().zip(&mut compared) {
                 if folder.join(format!("{name}.{oracle}.npy")).exists() {
                     is_exact(&folder, name, mode);

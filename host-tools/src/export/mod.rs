@@ -5,8 +5,8 @@ mod algorithms;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use kinglet::format::About;
 use kinglet::format::layout::MAX_COUNT;
+use kinglet::format::{About, RoundingSource};
 use kinglet::kernels::algorithms::{ConvAlgorithm, Core};
 use kinglet::write::{ModelSpec, PortSpec, StateSpec, StepSpec};
 use kinglet::{Model, ModelError, PixelTables};
@@ -240,7 +240,7 @@ fn write(
         inputs: &network.inputs.iter().map(|&id| port(id)).collect::<Vec<_>>(),
         outputs: &network.outputs.iter().map(|&id| port(id)).collect::<Vec<_>>(),
         states: &states.collect::<Vec<_>>(),
-        about: About::UNKNOWN,
+        about: About { rounding: network.rounding, rounding_version: compared(network.rounding), ..About::UNKNOWN },
         tensors: &plan.tensors,
         steps: &steps,
         labels: &network.labels,
@@ -262,4 +262,13 @@ pub fn to_file(network: &Network, options: &Options, path: &Path) -> Result<Expo
     files::write(path, &exported.bytes)
         .map_err(|error| ExportError::Write { path: path.display().to_string(), error })?;
     Ok(exported)
+}
+
+/// The version of what networks are compared with, a date as a number: TensorFlow Lite Micro's wheel, or none.
+const fn compared(with: RoundingSource) -> u32 {
+    match with {
+        RoundingSource::Tflm => 20_261_023,
+        RoundingSource::Tflm2025 => 20_261_012,
+        RoundingSource::Unknown | RoundingSource::Reference | RoundingSource::Single => 0,
+    }
 }

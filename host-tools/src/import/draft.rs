@@ -116,7 +116,7 @@ impl Draft {
     /// over for single rounding one by one.
     pub(super) fn rounding(&self, dense: bool) -> Rounding {
         match self.mode() {
-            RoundingMode::Double => Rounding::Double,
+            RoundingMode::Tflm | RoundingMode::Tflm2025 => Rounding::Double,
             RoundingMode::Single => Rounding::Single,
             RoundingMode::Reference if dense => Rounding::Single,
             RoundingMode::Reference => Rounding::Double,

@@ -79,6 +79,7 @@ impl Draft {
             states: ends.states,
             labels: Vec::new(),
             pixels: None,
+            rounding: self.mode().source(),
         };
         let mut tensors = vec![0; wanted.len()];
         for (at, Value { node, name, elements, rounding }) in self.values.into_iter().enumerate() {

@@ -21,6 +21,7 @@ pub mod tflite;
 use std::path::{Path, PathBuf};
 
 use kinglet::Rounding;
+use kinglet::format::RoundingSource;
 use thiserror::Error;
 
 use crate::graph::{Op, Stored};
@@ -32,9 +33,14 @@ use problem::Problems;
 /// How the operators of an imported network round.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum RoundingMode {
-    /// Twice everywhere: TensorFlow Lite Micro and CMSIS-NN.
+    /// Twice everywhere, multipliers from products in double precision: TensorFlow Lite Micro since October 2026.
     #[default]
-    Double,
+    #[value(alias = "double")]
+    Tflm,
+    /// Twice everywhere, multipliers of FULLY_CONNECTED with one weight scale and of int16 LEAKY_RELU from products in
+    /// single precision: TensorFlow Lite Micro before.
+    #[value(name = "tflm-2025")]
+    Tflm2025,
     /// Once in FULLY_CONNECTED, twice elsewhere: the reference kernels of desktop TensorFlow Lite.
     Reference,
     /// Once everywhere.
@@ -48,6 +54,21 @@ impl RoundingMode {
             (RoundingMode::Single, _) | (RoundingMode::Reference, Op::Dense(_)) => Rounding::Single,
             _ => Rounding::Double,
         }
+    }
+
+    /// What a model file says of it.
+    pub fn source(self) -> RoundingSource {
+        match self {
+            RoundingMode::Tflm => RoundingSource::Tflm,
+            RoundingMode::Tflm2025 => RoundingSource::Tflm2025,
+            RoundingMode::Reference => RoundingSource::Reference,
+            RoundingMode::Single => RoundingSource::Single,
+        }
+    }
+
+    /// Whether everything is rounded twice, as TensorFlow Lite Micro does.
+    fn is_micro(self) -> bool {
+        matches!(self, RoundingMode::Tflm | RoundingMode::Tflm2025)
     }
 }
 
@@ -66,7 +87,7 @@ pub enum Relu6 {
 pub struct Options {
     /// The network's name.
     pub name: String,
-    /// How operators round; if not given, as the file says, else [`RoundingMode::Double`].
+    /// How operators round; if not given, as the file says, else [`RoundingMode::Tflm`].
     pub rounding: Option<RoundingMode>,
     /// What RELU6 does that stands alone.
     pub relu6: Relu6,

@@ -1,5 +1,6 @@
 //! One node as the runtime's operator, with what that keeps in flash.
 
+use kinglet::format::RoundingSource;
 use kinglet::kernels::algorithms::{Core, Layer, Map, depthwise, depthwise_rows};
 use kinglet::ops::{
     self, Add, AveragePool2d, Concat, Constant, Conv2d, ConvAlgorithm, Convert, Dense, DepthwiseAlgorithm,
@@ -35,7 +36,8 @@ impl Lowered {
         let Some(&first) = node.inputs.first() else { return Err("it has no input".to_owned()) };
         let inputs = node.inputs.iter().map(|&id| &network.tensors[id]).collect();
         let (input, output) = (&network.tensors[first], &network.tensors[node.output]);
-        let lowered = Lowering { node, input, inputs, output, core };
+        let double = network.rounding == RoundingSource::Tflm;
+        let lowered = Lowering { node, input, inputs, output, core, double };
         let Lowering { inputs, output, .. } = &lowered;
         let found = lowered.lower()?;
         found.check(inputs, output).map_err(|fault| {
@@ -124,6 +126,8 @@ struct Lowering<'n> {
     inputs: Vec<&'n TensorInfo>,
     output: &'n TensorInfo,
     core: Core,
+    /// Whether all multipliers come from products in double precision.
+    double: bool,
 }
 
 impl Lowering<'_> {
@@ -243,7 +247,12 @@ impl Lowering<'_> {
                 Lowered { op: ops::Op::Sigmoid(op), flash: [curves::logistic().to_vec(), Vec::new()] }
             }
             StoredFunction::Slope(slope) => {
-                let factors = [f64::from(from / to), f64::from(from * slope / to)];
+                let factors = if self.double {
+                    let [from, to, slope] = [from, to, *slope].map(f64::from);
+                    [from / to, from * slope / to]
+                } else {
+                    [f64::from(from / to), f64::from(from * slope / to)]
+                };
                 self.rescale(factors, self.clamp(Activation::None))?
             }
             StoredFunction::Pieces(Pieces { starts, polynomials }) => {
@@ -328,9 +337,9 @@ impl Lowering<'_> {
         let mut table = Vec::with_capacity(bias.len() * Channel::BYTES);
         for (c, &bias) in bias.iter().enumerate() {
             let weight = scales[c % scales.len()];
-            // TensorFlow Lite multiplies the scales of a fully connected layer in single precision when it has one for
-            // all channels; everything else is in double precision.
-            let product = if matches!(self.node.op, Op::Dense(_)) && scales.len() == 1 {
+            // But for TensorFlow Lite Micro since October 2026, the scales of a fully connected layer are multiplied in single
+            // precision when it has one for all channels; everything else is in double precision.
+            let product = if matches!(self.node.op, Op::Dense(_)) && scales.len() == 1 && !self.double {
                 f64::from(input.scale * weight)
             } else {
                 f64::from(input.scale) * f64::from(weight)

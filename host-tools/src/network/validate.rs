@@ -169,6 +169,7 @@ fn show(shape: Shape) -> String {
 mod tests {
     use super::super::{Network, Node, TensorInfo};
     use crate::graph::{Op, StoredWeights};
+    use kinglet::format::RoundingSource;
     use kinglet::{Activation, DType, Padding, QuantParams, Rounding, Shape, Window};
 
     fn network() -> Network {
@@ -199,6 +200,7 @@ mod tests {
             states: Vec::new(),
             labels: Vec::new(),
             pixels: None,
+            rounding: RoundingSource::Tflm,
         }
     }
 

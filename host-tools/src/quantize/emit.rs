@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 
+use kinglet::format::RoundingSource;
 use kinglet::{Activation, ChannelOrder, DType, QuantParams, Rounding};
 
 use super::int16::{self, Form, Int16, UNIT};
@@ -108,6 +109,7 @@ impl<'q> Emission<'q> {
             states: Vec::new(),
             labels: float.labels.clone(),
             pixels: None,
+            rounding: if dtype == DType::F16 { RoundingSource::Unknown } else { RoundingSource::Tflm },
         };
         let mut emission = Self { float, quants, forms: HashMap::new(), network };
         emission.set_dtype(0, dtype);

@@ -3,6 +3,7 @@
 
 mod oracle;
 
+use kinglet::format::RoundingSource;
 use kinglet::kernels::float16::{LARGEST, from_ordinal, ordinal};
 use kinglet::kernels::{Active, Portable};
 use kinglet::{Activation, DType, Model, Padding, QuantParams, Rounding, Shape, Window, f16};
@@ -93,6 +94,7 @@ fn network(input: [usize; 3]) -> Network {
         states: Vec::new(),
         labels: Vec::new(),
         pixels: None,
+        rounding: RoundingSource::Tflm,
     }
 }
 

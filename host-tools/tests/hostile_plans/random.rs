@@ -1,6 +1,7 @@
 //! Random networks: every operator with a window, sums, products, concatenations in each other and with several readers,
 //! odd sizes.
 
+use kinglet::format::RoundingSource;
 use kinglet::ops::Add;
 use kinglet::{Activation, DType, Padding, QuantParams, Rounding, Shape, Window};
 use kinglet_tools::graph::{ConstantFunction, Op, Rearrange, Stored, StoredConstant, StoredFunction, StoredWeights};
@@ -56,6 +57,7 @@ impl Build {
             states: Vec::new(),
             labels: Vec::new(),
             pixels: None,
+            rounding: RoundingSource::Tflm,
         };
         Self { network }
     }

@@ -3,6 +3,7 @@
 
 pub mod onnx;
 
+use kinglet::format::RoundingSource;
 use kinglet::ops::{Curve, ResizeNearest};
 use kinglet::{Activation, ChannelOrder, DType, Model, Padding, QuantParams, Rounding, Shape, Window};
 use kinglet_tools::export;
@@ -53,6 +54,7 @@ impl Build {
             states: Vec::new(),
             labels: vec![],
             pixels: None,
+            rounding: RoundingSource::Tflm,
         })
     }
 

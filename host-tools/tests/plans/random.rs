@@ -1,5 +1,6 @@
 //! Random networks: any mixture of operators, branches, concatenations and residual sums.
 
+use kinglet::format::RoundingSource;
 use kinglet::{Activation, DType, Padding, QuantParams, Rounding, Shape, Window};
 use kinglet_tools::graph::{Op, Stored, StoredFunction, StoredWeights};
 use kinglet_tools::network::{Network, Node, State, TensorId, TensorInfo};
@@ -92,6 +93,7 @@ fn empty(input: Shape) -> Network {
         states: Vec::new(),
         labels: Vec::new(),
         pixels: None,
+        rounding: RoundingSource::Tflm,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Small networks, one or more per operator, with random weights and scales that keep outputs within range.
 
+use kinglet::format::RoundingSource;
 use kinglet::ops::{Curve, ResizeNearest};
 use kinglet::{Activation, DType, Padding, QuantParams, Rounding, Shape, Window};
 use kinglet_tools::graph::{
@@ -34,6 +35,7 @@ impl Builder {
             states: Vec::new(),
             labels: Vec::new(),
             pixels: None,
+            rounding: RoundingSource::Tflm,
         };
         let seed = name.bytes().fold(17, |seed: u64, byte| seed.wrapping_mul(31).wrapping_add(byte.into()));
         let mut builder = Self { network, rng: ChaCha8Rng::seed_from_u64(seed) };

@@ -2,6 +2,7 @@
 
 use kinglet::{Shape, Window};
 
+use super::super::RoundingMode;
 use super::super::draft::Draft;
 use super::super::problem::{Refusal, refuse};
 use super::super::source::{Filter, Norm, Numbers, Output};
@@ -16,7 +17,9 @@ impl Draft {
         output: Output,
     ) -> Result<NodeId, Refusal> {
         let from = self.shape(input);
-        let per_channel = !matches!(&filter.weights, Numbers::Integers { scales, .. } if scales.len() == 1);
+        // With one scale for all weights it may have a multiplier of its own, see `RoundingMode`.
+        let has_own = self.mode() != RoundingMode::Tflm;
+        let own = matches!(&filter.weights, Numbers::Integers { scales, .. } if scales.len() == 1 && has_own);
         if (filter.bias.len() as u64) * u64::from(inputs) != filter.weights.len() as u64 {
             return refuse(
                 format!("{} weights for {inputs} inputs", filter.weights.len()),
@@ -26,7 +29,7 @@ impl Draft {
         if from.len() == inputs {
             return self.weighted(input, filter, output, true, Op::Dense);
         }
-        if from.c == inputs && per_channel {
+        if from.c == inputs && !own {
             // A dense layer of every pixel is a pointwise convolution, rounded as the dense layer is.
             let window = Window::global([1, 1]);
             return self.weighted(input, filter, output, true, |weights| Op::Conv2d { window, weights });

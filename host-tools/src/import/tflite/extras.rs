@@ -1,5 +1,6 @@
 //! What a TensorFlow Lite file has no place for, as a metadata entry of ours.
 
+use kinglet::format::RoundingSource;
 use kinglet::{ChannelOrder, Rounding};
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +15,9 @@ pub(super) struct Extras {
     nodes: Vec<String>,
     /// The nodes' rounding modes, by their code in a model file.
     rounding: Vec<u32>,
+    /// Whose arithmetic that is, by its code in a model file.
+    #[serde(default)]
+    source: u32,
     labels: Vec<String>,
     /// The code of the pixel tables' channel order in a model file.
     order: u32,
@@ -30,6 +34,7 @@ impl Extras {
             name: network.name.clone(),
             nodes,
             rounding: network.nodes.iter().map(|node| node.rounding.code()).collect(),
+            source: network.rounding.code(),
             labels: network.labels.clone(),
             order: network.pixels.as_ref().map_or(0, |pixels| pixels.order.code()),
             tables: network.pixels.as_ref().map_or_else(Vec::new, |pixels| pixels.tables.clone()),
@@ -55,6 +60,8 @@ impl Extras {
             for (node, code) in network.nodes.iter_mut().zip(self.rounding) {
                 node.rounding = Rounding::from_code(code).unwrap_or(node.rounding);
             }
+            let source = RoundingSource::from_code(self.source);
+            network.rounding = source.filter(|of| *of != RoundingSource::Unknown).unwrap_or(network.rounding);
         }
         if self.labels.len() == network.output().shape.len() as usize {
             network.labels = self.labels;
