@@ -5,6 +5,7 @@ mod import_util;
 use import_util::noise;
 use import_util::onnx::{
     branch, bytes, elsewhere, end, floats, given, initializer, int, ints, list, model, node, string, tensor_attribute,
+    words,
 };
 use kinglet::kernels::Active;
 use kinglet_tools::graph::{Op, StoredWeights};
@@ -574,4 +575,76 @@ fn maps_are_joined_along_any_axis() {
     for axis in [2, 3, -1] {
         agree(&mean(&[node("Concat", &["a", "r"], &["m"], &[int("axis", axis)])], "m"), &expected);
     }
+}
+
+/// ONNX Runtime's operators on integers are short for QuantizeLinear, the operator and DequantizeLinear.
+#[test]
+fn operators_on_integers_are_those_between_quantize_and_dequantize() {
+    let scales = |name: &str, scale: f32, zero: i8| {
+        let (scale_name, zero_name) = (format!("{name}_scale"), format!("{name}_zero"));
+        vec![initializer(&given(&scale_name, &[], &[scale])), initializer(&bytes(&zero_name, &[], &[zero]))]
+    };
+    let weights: Vec<i8> = (0..108).map(|i| (i * 37 % 251 - 125) as i8).collect();
+    let constants = [
+        scales("x", 0.02, 3),
+        scales("c", 0.05, -128),
+        scales("w", 0.01, 0),
+        vec![initializer(&bytes("w", &[4, 3, 3, 3], &weights)), initializer(&words("bias", &[500, -700, 0, 90]))],
+    ]
+    .concat();
+    let quantize = node("QuantizeLinear", &["x", "x_scale", "x_zero"], &["xq"], &[]);
+    let dequantize = |from: &str, to: &str| node("DequantizeLinear", &[from, "c_scale", "c_zero"], &[to], &[]);
+    let short = [
+        quantize.clone(),
+        node(
+            "QLinearConv",
+            &["xq", "x_scale", "x_zero", "w", "w_scale", "w_zero", "c_scale", "c_zero", "bias"],
+            &["cq"],
+            &[],
+        ),
+        node("MaxPool", &["cq"], &["pq"], &[ints("kernel_shape", &[2, 2])]),
+        dequantize("pq", "y"),
+    ];
+    let long = [
+        quantize,
+        node("DequantizeLinear", &["xq", "x_scale", "x_zero"], &["xr"], &[]),
+        node("DequantizeLinear", &["w", "w_scale", "w_zero"], &["wr"], &[int("axis", 0)]),
+        initializer(&given("b_scale", &[1], &[0.02 * 0.01])),
+        node("DequantizeLinear", &["bias", "b_scale"], &["br"], &[int("axis", 0)]),
+        node("Conv", &["xr", "wr", "br"], &["cr"], &[]),
+        node("QuantizeLinear", &["cr", "c_scale", "c_zero"], &["cq"], &[]),
+        dequantize("cq", "cd"),
+        node("MaxPool", &["cd"], &["pr"], &[ints("kernel_shape", &[2, 2])]),
+        node("QuantizeLinear", &["pr", "c_scale", "c_zero"], &["pq"], &[]),
+        dequantize("pq", "y"),
+    ];
+    let [short, long] = [&short[..], &long[..]].map(|nodes| {
+        let file = model(17, &INPUT, &[nodes.to_vec(), constants.clone()].concat());
+        let network = with_scales::quantize(&imported(&file, &Options::default()).unwrap()).unwrap();
+        let quants: Vec<_> = network.tensors.iter().map(|tensor| tensor.quant).collect();
+        (network.nodes.into_iter().map(|node| (node.op, node.activation)).collect::<Vec<_>>(), quants)
+    });
+    assert_eq!(short, long);
+    // The activation that the zero point cuts off is the convolution's own.
+    assert_eq!(short.0.len(), 2);
+}
+
+#[test]
+fn rows_and_columns_are_gathered_at_even_distances() {
+    let net = |gather: Vec<Vec<u8>>| {
+        let parts = [conv("x", "c", &[]), gather, vec![node("ReduceMax", &["g"], &["y"], &[ints("axes", &[2])])]];
+        outputs(&model(17, &INPUT, &parts.concat()))
+    };
+    let gather = |indices: Vec<u8>| vec![node("Gather", &["c", "i"], &["g"], &[int("axis", 3)]), initializer(&indices)];
+    let slice = |bounds: [i64; 3]| {
+        let [start, end, step] = bounds.map(|bound| [bound]);
+        let lists = [("s", start), ("e", end), ("a", [3]), ("t", step)];
+        let slice = node("Slice", &["c", "s", "e", "a", "t"], &["g"], &[]);
+        [vec![slice], lists.map(|(name, values)| initializer(&list(name, &values))).to_vec()].concat()
+    };
+    agree(&net(gather(list("i", &[1, 3]))), &net(slice([1, 4, 2])));
+    agree(&net(gather(list("i", &[-1]))), &net(slice([3, 4, 1])));
+    let parts = [conv("x", "c", &[]), gather(list("i", &[0, 1, 3]))].concat();
+    let parts = [parts, vec![node("Relu", &["g"], &["y"], &[])]].concat();
+    assert!(refusal(&model(17, &INPUT, &parts)).contains("even distances"));
 }

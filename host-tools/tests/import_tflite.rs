@@ -4,19 +4,24 @@ use kinglet::Model;
 use kinglet_tools::export;
 use kinglet_tools::import::flat_write::Value;
 use kinglet_tools::import::tflite::file::{File, FileOperator, FileTensor, element};
-use kinglet_tools::import::{ImportError, Imported, Options, Relu6, import};
+use kinglet_tools::import::{ImportError, Imported, Options, Relu6, RoundingMode, import};
 use kinglet_tools::simulate::{self, Images};
 use ndarray::Array4;
 
+const CONCATENATION: i32 = 2;
 const CONV_2D: i32 = 3;
 const DEQUANTIZE: i32 = 6;
+const FULLY_CONNECTED: i32 = 9;
 const RELU6: i32 = 21;
 const RESIZE_BILINEAR: i32 = 23;
 const PAD: i32 = 34;
+const GATHER: i32 = 36;
 const BATCH_TO_SPACE_ND: i32 = 37;
 const SPACE_TO_BATCH_ND: i32 = 38;
 const TRANSPOSE: i32 = 39;
+const STRIDED_SLICE: i32 = 45;
 const SPLIT: i32 = 49;
+const SLICE: i32 = 65;
 const ELU: i32 = 111;
 const QUANTIZE: i32 = 114;
 const BROADCAST_TO: i32 = 130;
@@ -275,4 +280,66 @@ fn what_changes_nothing_is_dropped() {
     for code in [SPLIT, BROADCAST_TO, RESIZE_BILINEAR] {
         assert_eq!(net(Some(code)), expected, "operator {code}");
     }
+}
+
+/// A layer with one scale for all weights, whose sum is 115,168: the product of scales in single precision gives another
+/// multiplier, and here another result.
+#[test]
+fn multipliers_come_from_products_in_double_precision_since_october_2026() {
+    let mut net = Build(File::default());
+    let input = net.activation(&[1, 4], element::INT8, 0.017_436, 0);
+    net.0.inputs.push(input);
+    let weights = net.weights(&[1, 4], vec![0; 4]);
+    net.0.tensors[weights as usize].scales = vec![0.029_814];
+    let bias = net.integers(&[1], &[115_168]);
+    let output = net.activation(&[1, 1], element::INT8, 0.874, 0);
+    net.operator(FULLY_CONNECTED, &[input, weights, bias], output, vec![(0, Value::U8(0))]);
+    let bytes = net.end(output);
+    for (mode, expected) in [(RoundingMode::Tflm, 68), (RoundingMode::Tflm2025, 69)] {
+        let network = import(&bytes, &Options { rounding: Some(mode), ..Options::default() }).unwrap().network;
+        let exported = export::to_bytes(&network, &export::Options::default()).unwrap();
+        let model = Model::new(&exported.bytes).unwrap();
+        assert_eq!(model.about().rounding, mode.source());
+        let images = Images::Quantized(Array4::zeros((1, 1, 1, 4)));
+        assert_eq!(simulate::run(model, &images).unwrap()[[0, 0]], expected, "{mode:?}");
+    }
+}
+
+/// Rows of two maps: the same as those of one map that a slice takes apart.
+#[test]
+fn maps_are_joined_along_height_and_width() {
+    for axis in [1, 2] {
+        let mut net = Build::new(&[1, 6, 4, 3]);
+        let parts = [[0, 2], [2, [6, 4][axis - 1] - 2]].map(|[first, count]| {
+            let (mut begin, mut size, mut dims) = ([0; 4], [1, 6, 4, 3], [1, 6, 4, 3]);
+            (begin[axis], size[axis], dims[axis]) = (first, count, count);
+            let (begin, size, part) = (net.integers(&[4], &begin), net.integers(&[4], &size), net.map(&dims));
+            net.operator(SLICE, &[0, begin, size], part, vec![]);
+            part
+        });
+        let output = net.map(&[1, 6, 4, 3]);
+        net.operator(CONCATENATION, &parts, output, vec![(0, Value::I32(axis as i32))]);
+        let elements: Vec<i16> = (0..72).map(|at: i16| i16::from(at.wrapping_mul(41) as i8)).collect();
+        assert_eq!(outputs(&net.end(output)), elements, "axis {axis}");
+    }
+}
+
+/// The last step of a sequence, by a single index of a slice or of GATHER.
+#[test]
+fn single_rows_lose_their_dimension() {
+    let net = |gathers: bool| {
+        let mut net = Build::new(&[1, 5, 7]);
+        let output = net.map(&[1, 7]);
+        if gathers {
+            let index = net.integers(&[], &[4]);
+            net.operator(GATHER, &[0, index], output, vec![(0, Value::I32(1))]);
+        } else {
+            let lists = [[0, -1, 0], [0, 0, 0], [1, 1, 1]].map(|list| net.integers(&[3], &list));
+            let masks = [(0, 5), (1, 5), (4, 2)].map(|(at, mask)| (at, Value::I32(mask))).to_vec();
+            net.operator(STRIDED_SLICE, &[0, lists[0], lists[1], lists[2]], output, masks);
+        }
+        outputs(&net.end(output))
+    };
+    let last: Vec<i16> = (28..35).map(|at: i16| i16::from(at.wrapping_mul(41) as i8)).collect();
+    assert_eq!((net(true), net(false)), (last.clone(), last));
 }

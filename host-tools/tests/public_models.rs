@@ -56,8 +56,15 @@ fn network(path: &Path, options: &import::Options) -> kinglet_tools::network::Ne
 
 /// Imports a model and compares all of its outputs with those that lie beside it.
 fn is_exact(name: &str) {
-    let Some(path) = needs::shared(&format!("cases/tflite/{name}.tflite")) else { return };
-    let exported = export::to_bytes(&network(&path, &import::Options::default()), &export::Options::default()).unwrap();
+    if let Some(path) = needs::shared(&format!("cases/tflite/{name}.tflite")) {
+        compare(&path);
+    }
+}
+
+/// The same of a file.
+fn compare(path: &Path) {
+    let name = path.display();
+    let exported = export::to_bytes(&network(path, &import::Options::default()), &export::Options::default()).unwrap();
     let model = Model::new(&exported.bytes).unwrap();
     let mut archive = ZipArchive::new(File::open(path.with_extension("io.npz")).unwrap()).unwrap();
     let inputs: Vec<Images> = model
@@ -121,4 +128,29 @@ fn models_are_cut_by_name() {
     export::to_bytes(&rest, &export::Options::default()).unwrap();
     let error = cut(&[], &["no such"]).unwrap_err().to_string();
     assert!(error.contains("the model has no tensor `no such`: it has "), "{error}");
+}
+
+/// `KINGLET_MODELS=FOLDER cargo test -p kinglet-tools --test public_models -- --nocapture folder` judges every model of a folder
+/// with its inputs and outputs beside it, as above. Nothing is fetched.
+#[test]
+fn a_folder_of_models_is_exact() {
+    let Some(folder) = std::env::var_os("KINGLET_MODELS") else { return };
+    let mut counts = [0; 3];
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "tflite") || !path.with_extension("io.npz").exists() {
+            continue;
+        }
+        let imported = import::import(&std::fs::read(&path).unwrap(), &import::Options::default());
+        let outcome = match imported {
+            Err(error) => (2, format!("refused: {error}")),
+            Ok(_) if std::panic::catch_unwind(|| compare(&path)).is_ok() => (0, "exact".to_owned()),
+            Ok(_) => (1, "DIFFERENT".to_owned()),
+        };
+        counts[outcome.0] += 1;
+        println!("{}: {}", path.display(), outcome.1);
+    }
+    let [exact, different, refused] = counts;
+    println!("{exact} exact, {different} different, {refused} refused");
+    assert_eq!(different, 0);
 }

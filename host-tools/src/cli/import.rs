@@ -35,8 +35,8 @@ pub struct Args {
     /// The answers of `--check` as JSON.
     #[arg(long, requires = "check")]
     json: bool,
-    /// How scaled sums are rounded: twice (as microcontrollers do), as TensorFlow Lite's desktop reference kernels, or
-    /// once. By default as the file says, else twice.
+    /// How scaled sums are rounded: twice, as TensorFlow Lite Micro does since October 2026 or as it did before; as TensorFlow
+    /// Lite's desktop reference kernels; or once. By default as the file says, else as TensorFlow Lite Micro.
     #[arg(long, value_enum)]
     rounding: Option<RoundingMode>,
     /// The classes' names: a text file with one on each line.
@@ -135,7 +135,17 @@ fn quantized(mut model: ImportedFloat, args: &Args) -> Result<Imported> {
     }
     let mut network = match &args.calibration {
         calibration if args.dtype == Dtype::F16 => {
-            ensure!(calibration.is_none(), "float16 needs no calibration images");
+            if let Some(path) = calibration {
+                let images = calibration::load(path, &model, args.layout)?;
+                let infinite = import::calibration::infinite(&model, images.view())?;
+                if let [first, ..] = &infinite[..] {
+                    let count = infinite.len();
+                    let limit = "reach infinity in float16, which ends at 65504";
+                    model
+                        .notes
+                        .push(format!("{count} layers {limit} (first: `{first}`): scale the input, or use int8"));
+                }
+            }
             deploy::float16(&model.graph, &model.params)?
         }
         None if has_scales => import::given::quantize(&model)?,
@@ -156,6 +166,7 @@ fn quantized(mut model: ImportedFloat, args: &Args) -> Result<Imported> {
     };
     if let Some(mode) = args.rounding {
         network.nodes.iter_mut().for_each(|node| node.rounding = mode.of(&node.op));
+        network.rounding = mode.source();
     }
     model.name_outputs(&mut network);
     if model.channels_first {

@@ -245,7 +245,12 @@ impl Function {
                 if *binary == Binary::Div && b.0 <= 0.0 && b.1 >= 0.0 {
                     return (f64::NEG_INFINITY, f64::INFINITY);
                 }
-                let ends = [(a.0, b.0), (a.0, b.1), (a.1, b.0), (a.1, b.1)].map(|(a, b)| binary.of(a, b));
+                let of = |(a, b): (f64, f64)| match binary {
+                    // Nothing times whatever it is.
+                    Binary::Mul if a == 0.0 || b == 0.0 => 0.0,
+                    _ => binary.of(a, b),
+                };
+                let ends = [(a.0, b.0), (a.0, b.1), (a.1, b.0), (a.1, b.1)].map(of);
                 // Nothing is known of infinities that cancel out.
                 if ends.iter().any(|end| end.is_nan()) {
                     return (f64::NEG_INFINITY, f64::INFINITY);

@@ -10,7 +10,7 @@ use super::ImportedFloat;
 use crate::data::picture::{self, Fit};
 use crate::files::{self, IntArray};
 use crate::graph::Op;
-use crate::quantize;
+use crate::quantize::{self, fold};
 
 /// Most pictures of a folder that are used: ranges do not change much after some hundreds.
 const MAX_PICTURES: usize = 512;
@@ -151,4 +151,23 @@ pub fn doubt(inputs: ArrayView4<'_, f32>, model: &ImportedFloat) -> Option<Strin
 /// Batches of calibration images, so that no copy of all of them is needed.
 pub fn batches(images: ArrayView4<'_, f32>) -> impl Iterator<Item = Array4<f32>> {
     images.axis_chunks_iter(ndarray::Axis(0), 32).map(|batch| batch.to_owned()).collect::<Vec<_>>().into_iter()
+}
+
+/// The layers whose outputs float16 cannot hold for some of `images`, N x H x W x C.
+///
+/// # Errors
+/// As [`fold::fold`].
+pub fn infinite(model: &ImportedFloat, images: ArrayView4<'_, f32>) -> Result<Vec<String>> {
+    let folded = fold::fold(&model.graph, &model.params)?;
+    // What is halfway to the next power of two, and above, is rounded to infinity.
+    let is_beyond = |value: &f32| value.is_nan() || value.abs() >= 65520.0;
+    let mut beyond = vec![false; folded.nodes.len()];
+    for image in images.outer_iter() {
+        let image: Vec<f32> = image.iter().copied().collect();
+        for (beyond, values) in beyond.iter_mut().zip(folded.forward(&image)) {
+            *beyond |= values.iter().any(is_beyond);
+        }
+    }
+    let names = folded.nodes.iter().zip(beyond).filter(|(_, beyond)| *beyond);
+    Ok(names.map(|(node, _)| node.name.clone()).collect())
 }

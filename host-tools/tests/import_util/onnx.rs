@@ -93,6 +93,11 @@ pub fn list(name: &str, values: &[i64]) -> Vec<u8> {
     tensor(name, &[values.len() as i64], 7, &values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>())
 }
 
+/// A list of integers of 32 bits.
+pub fn words(name: &str, values: &[i32]) -> Vec<u8> {
+    tensor(name, &[values.len() as i64], 6, &values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>())
+}
+
 /// A constant of the graph.
 pub fn initializer(tensor: &[u8]) -> Vec<u8> {
     field(5, tensor)

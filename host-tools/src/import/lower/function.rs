@@ -129,17 +129,18 @@ impl Draft {
         self.push(Op::Add, &[above, scaled], output)
     }
 
-    /// With several slopes `x + (slope - 1) * min(x, 0)`.
+    /// With several slopes what is not negative, plus what is negative times the slopes, which the quantizer knows to need but
+    /// one scale.
     fn prelu_of_reals(&mut self, input: NodeId, slopes: &[f32]) -> Result<NodeId, Refusal> {
         if let [first, ..] = slopes
             && slopes.iter().all(|slope| slope == first)
         {
             return self.real(input, Function::leaky_relu(f64::from(*first)));
         }
+        let above = self.real(input, Function::relu())?;
         let below = self.real(input, Function::negative())?;
-        let rest: Vec<f32> = slopes.iter().map(|slope| slope - 1.0).collect();
-        let bent = self.with_reals(Binary::Mul, below, &rest, false)?;
-        self.push(Op::Add, &[input, bent], None)
+        let bent = self.with_reals(Binary::Mul, below, slopes, false)?;
+        self.push(Op::Add, &[above, bent], None)
     }
 }
 

@@ -23,7 +23,6 @@ mod windows;
 use kinglet::ops::{Softmax, SoftmaxInt16};
 use kinglet::{DType, Rounding};
 
-use super::RoundingMode;
 use super::draft::Draft;
 use super::problem::{Refusal, refuse};
 use super::source::{Elements, FileNode, Operand, Operator, Output};
@@ -104,7 +103,7 @@ impl Draft {
             return refuse(format!("beta {beta}"), "");
         }
         // Only of int16 elements the mode makes a difference: in a table.
-        let desktop = self.mode() != RoundingMode::Double && from.dtype == DType::I16;
+        let desktop = !self.mode().is_micro() && from.dtype == DType::I16;
         let rounding = if desktop { Rounding::Single } else { self.rounding(false) };
         self.push_rounded(op, &[input], output, rounding)
     }

@@ -11,6 +11,7 @@ mod external;
 mod moves;
 mod ops;
 mod proto;
+mod qoperator;
 mod quantized;
 mod tensor;
 mod windows;
@@ -30,5 +31,8 @@ pub(super) fn is_onnx(bytes: &[u8]) -> bool {
 pub(super) fn import(bytes: &[u8], options: &Options) -> Result<ImportedFloat, ImportError> {
     let mut model = proto::ModelProto::decode(bytes).map_err(|error| ImportError::Protobuf(error.to_string()))?;
     external::load(&mut model, options.folder.as_deref()).map_err(ImportError::Unsupported)?;
+    if let Some(graph) = &mut model.graph {
+        qoperator::expand(graph);
+    }
     context::Context::import(&model, options)
 }

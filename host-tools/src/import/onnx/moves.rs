@@ -221,30 +221,49 @@ impl<'m> Context<'m> {
         Ok(())
     }
 
-    /// Channels by their numbers.
+    /// Channels by their numbers; rows or columns at even distances.
     pub(super) fn gather(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
         let (input, indices) = (self.activation(node, 0)?, self.constant(node, 1)?);
-        self.demand_channels(&input, int(node, "axis", 0))?;
-        let c = self.shape(&input).c;
+        let axis = int(node, "axis", 0);
         let rank = input.dims.len();
-        if indices.len() == 0 || (rank > 1 && indices.dims.len() != 1) {
-            return refuse("a single channel without its dimension", "slice instead: x[:, 2:3]");
+        let place = if rank == 1 { Some(2) } else { input.axis(axis).filter(|_| input.flattened.is_none()) };
+        let (Some(place), true) = (place, indices.len() > 0 && indices.dims.len() <= 1 || rank == 1) else {
+            return refuse(format!("parts along axis {axis} of {:?}", input.dims), "");
+        };
+        let Shape { h, w, c } = self.shape(&input);
+        let extent = [h, w, c][place];
+        let picked: Vec<usize> = indices.integers()?.iter().map(|&i| from_end(i, extent as usize)).collect();
+        if picked.iter().any(|&index| index >= extent as usize) {
+            return refuse("an element that there is none of", "the file contradicts itself");
         }
-        let picked: Vec<usize> = indices.integers()?.iter().map(|&i| from_end(i, c as usize)).collect();
-        if picked.iter().any(|&channel| channel >= c as usize) {
-            return refuse("a channel that there is none of", "the file contradicts itself");
-        }
-        let mut id = input.node;
-        if !picked.iter().copied().eq(0..c as usize) {
-            let picked = picked.into_iter().map(|channel| Some(channel as u32)).collect();
-            id = self.lower(Operator::Channels(picked), &[id])?;
-        }
-        if rank > 1 {
-            self.set_map(node, id, &input);
+        let id = if place == 2 {
+            let picked = picked.into_iter().map(|channel| Some(channel as u32)).collect::<Vec<_>>();
+            let all = picked.iter().copied().eq((0..c).map(Some));
+            if all { input.node } else { self.lower(Operator::Channels(picked), &[input.node])? }
         } else {
-            let dims = indices.dims.iter().map(|&dim| dim as i64).collect();
-            self.set_activation(node, Activation { node: id, dims, ..input });
+            let step = picked.get(1).map_or(1, |second| second.wrapping_sub(picked[0]));
+            if picked.windows(2).any(|pair| pair[1].wrapping_sub(pair[0]) != step) || step > extent as usize {
+                return refuse("rows or columns that are not at even distances", "slice instead");
+            }
+            let mut part = [[0, 0, 0], [h, w, c], [1; 3]];
+            [part[0][place], part[1][place], part[2][place]] = [picked[0], picked.len(), step].map(|x| x as u32);
+            self.lower(Operator::Part(part), &[input.node])?
+        };
+        if rank > 1 && !indices.dims.is_empty() {
+            self.set_map(node, id, &input);
+            return Ok(());
         }
+        // The axis is gone.
+        let mut dims = input.dims.clone();
+        let gathered = indices.dims.iter().map(|&dim| dim as i64);
+        let axis = from_end(axis, rank);
+        dims.splice(axis..axis + 1, gathered);
+        let channels_last = input.channels_last || place == 2;
+        let mut id = id;
+        if rank > 1 {
+            id = self.lower(Operator::Reshape(shape(&dims, channels_last)?), &[id])?;
+        }
+        self.set_activation(node, Activation { node: id, dims, channels_last, ..input });
         Ok(())
     }
 
@@ -343,21 +362,15 @@ impl<'m> Context<'m> {
         };
         let axes = list(3, "axes")?.unwrap_or_else(|| (0..starts.len() as i64).collect());
         let steps = list(4, "steps")?.unwrap_or_else(|| vec![1; starts.len()]);
-        let rank = input.dims.len();
-        if [ends.len(), axes.len(), steps.len()] != [starts.len(); 3] || input.flattened.is_some() {
-            return refuse("bounds that do not fit, or a slice of a flattened map", "");
+        if [ends.len(), axes.len(), steps.len()] != [starts.len(); 3] {
+            return refuse("bounds that do not fit", "the file contradicts itself");
         }
         let Shape { h, w, c } = self.shape(&input);
         // First element, number of elements and step along height, width, channels.
         let mut part = [[0, h, 1], [0, w, 1], [0, c, 1]];
         for (((start, end), axis), step) in starts.iter().zip(&ends).zip(&axes).zip(&steps) {
-            let axis = from_end(*axis, rank);
-            let place = match (input.channels_last, axis, rank) {
-                (false, 1, _) => 2,
-                (true, axis, rank) if axis.wrapping_add(1) == rank => 2,
-                (false, 2 | 3, 3 | 4) if axis < rank => axis + 2 - rank,
-                (true, 1 | 2, 3 | 4) => axis + 3 - rank,
-                _ => return refuse(format!("a slice along axis {axis} of {:?}", input.dims), ""),
+            let Some(place) = input.axis(*axis).filter(|_| input.flattened.is_none()) else {
+                return refuse(format!("a slice along axis {axis} of {:?}", input.dims), "");
             };
             let [first, count, by] = &mut part[place];
             let extent = i64::from(*count);

@@ -21,6 +21,9 @@ impl<'m> Context<'m> {
         if self.fold(node)? || self.activation_function(node)? {
             return Ok(());
         }
+        if self.of_integers(node)? {
+            return Ok(());
+        }
         match node.op_type.as_str() {
             "Conv" => self.conv(node),
             "ConvTranspose" => self.conv_transpose(node),
@@ -231,9 +234,7 @@ pub(super) fn pair(node: &NodeProto, attribute: &str) -> Result<[u32; 2], Refusa
 fn hint(operator: &str) -> &'static str {
     match operator {
         "ArgMax" | "TopK" => "take it out of the model and use kinglet's top-k on the output",
-        "QLinearConv" | "QLinearMatMul" | "QLinearAdd" | "ConvInteger" | "MatMulInteger" | "DynamicQuantizeLinear" => {
-            "quantize the model in QDQ format"
-        }
+        "ConvInteger" | "MatMulInteger" | "DynamicQuantizeLinear" => "quantize the model in QDQ format",
         _ => beyond(operator).unwrap_or(
             "rebuild the model without it: kinglet supports the operators of residual, Inception and MobileNet-style classifiers (README.md)",
         ),

@@ -26,6 +26,8 @@ impl<'m> Context<'m> {
         }
         let input = self.activation(node, 0)?;
         let quant = quant(&scale, zero.as_deref())?;
+        // What cuts off has no other scale, so that it costs nothing.
+        self.draft.quants.insert(input.node, quant);
         let input = self.cut_off(input, quant)?;
         // Of several quantizations on the way the last one counts; it is that of what reads the value.
         self.draft.quants.insert(input.node, quant);
@@ -80,6 +82,27 @@ impl<'m> Context<'m> {
             Value::Activation(_) | Value::Expanded(..) => refuse("its input is not quantized", ""),
             Value::Unknown => refuse(UNKNOWN, ""),
         }
+    }
+
+    /// Imports a node that gives elements of its input, which are integers and stay these; whether it was one.
+    pub(super) fn of_integers(&mut self, node: &'m NodeProto) -> Result<bool, Refusal> {
+        let moves = ["MaxPool", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Split", "Gather"];
+        let Some(name) = node.input.first().filter(|_| moves.contains(&node.op_type.as_str())) else {
+            return Ok(false);
+        };
+        let Some(Value::Quantized(input, quant)) = self.values.get(name.as_str()).cloned() else { return Ok(false) };
+        // As if they were real numbers, for as long as this takes.
+        self.values.insert(name, Value::Activation(input.clone()));
+        let result = self.node(node);
+        self.values.insert(name, Value::Quantized(input, quant));
+        result?;
+        for output in &node.output {
+            if let Some(Value::Activation(part)) = self.values.get(output.as_str()).cloned() {
+                self.draft.quants.insert(part.node, quant);
+                self.values.insert(output, Value::Quantized(part, quant));
+            }
+        }
+        Ok(true)
     }
 
     /// Whether nothing reads the output of a node, but for what quantizes it or only gives it another shape.

@@ -7,7 +7,7 @@ use super::constants::four;
 use super::names as op;
 use super::read::{Reader, State, shape};
 use super::schema::{Model, Operator, Type};
-use crate::graph::{Binary, Function, Rearrange, Strided, Unary};
+use crate::graph::{Binary, Function, NodeId, Rearrange, Strided, Unary};
 use crate::import::mirror::Mirror;
 use crate::import::problem::{Refusal, beyond, refuse};
 use crate::import::source::{Curve, FileNode, List, Operand, Operator as Neutral, Part, Pool, Reduction, Transposed};
@@ -64,8 +64,9 @@ impl Reader<'_, '_> {
             op::TRANSPOSE => self.transpose(o),
             op::SLICE | op::STRIDED_SLICE => {
                 let (input, part) = (self.operand(o, 0)?, slice_part(self.model, o)?);
-                self.lower(o, Neutral::Part(part), &[input])
+                self.lower_viewed(o, Neutral::Part(part), input)
             }
+            op::GATHER => self.gather(o),
             op::SPLIT => self.split(o, 1, 0),
             op::SPLIT_V => self.split(o, 0, 2),
             op::PAD | op::PADV2 | op::MIRROR_PAD => self.pad(o),
@@ -186,6 +187,9 @@ impl Reader<'_, '_> {
         if let Neutral::Conv { window, .. } | Neutral::Depthwise { window, .. } = &mut node.operator {
             (window.before, window.after) = (before, after);
         }
+        if into.size.iter().map(|&size| size as i32).product::<i32>() != self.model.tensors[input].dims[0] {
+            self.draft.note(FIRST_BLOCK);
+        }
         let output = self.output(o, Activation::None)?;
         if node.output.elements.zip(output.elements).is_some_and(|(sums, out)| !sums.same(out)) {
             return refuse("input and output have different scales", "");
@@ -247,6 +251,48 @@ impl Reader<'_, '_> {
         let to = self.shape(o)?;
         let id = if self.draft.shape(id).len() == to.len() { self.draft.read_as(id, to)? } else { id };
         self.set(o, 0, id)
+    }
+
+    /// Lowers an operator of one activation that may drop dimensions of 1.
+    fn lower_viewed(&mut self, o: &Operator<'_>, operator: Neutral, input: NodeId) -> Result<(), Refusal> {
+        let (to, output) = (self.shape(o)?, self.output(o, Activation::None)?);
+        let id = self.draft.lower(FileNode::new(operator, &[input], output))?;
+        let id = if self.draft.shape(id).len() == to.len() { self.draft.read_as(id, to)? } else { id };
+        self.set(o, 0, id)
+    }
+
+    /// GATHER of channels by their numbers, or of rows or columns at even distances.
+    fn gather(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
+        let input = self.operand(o, 0)?;
+        let rank = o.input(0).map_or(0, |i| self.model.tensors[i].dims.len());
+        let option = |at| o.options.map_or(Ok(0), |options| options.i32(at, 0)).map_err(damaged);
+        let Some(indices) = o.input(1).and_then(|i| self.model.tensors[i].integers(Shape::MAX_DIM as usize)) else {
+            return refuse("its indices are not constant", "only constant indices are supported");
+        };
+        let axis = if option(0)? < 0 { option(0)? + rank as i32 } else { option(0)? };
+        let place = usize::try_from(axis)
+            .ok()
+            .filter(|&axis| axis > 0 && axis < rank)
+            .and_then(|at| (at + 3).checked_sub(rank));
+        let Shape { h, w, c } = self.draft.shape(input);
+        let (Some(place), 0) = (place, option(1)?) else {
+            return refuse(format!("parts along axis {axis} of {rank}"), "");
+        };
+        let picked: Option<Vec<u32>> = indices.iter().map(|&index| u32::try_from(index).ok()).collect();
+        let (Some(picked), [first, rest @ ..]) = (picked, &indices[..]) else {
+            return refuse("negative or no indices", "");
+        };
+        let step = rest.first().map_or(1, |second| second - first);
+        let operator = if place == 2 {
+            Neutral::Channels(picked.into_iter().map(Some).collect())
+        } else if step > 0 && indices.windows(2).all(|pair| pair[1] - pair[0] == step) {
+            let mut part = [[0, 0, 0], [h, w, c], [1; 3]];
+            [part[0][place], part[1][place], part[2][place]] = [picked[0], picked.len() as u32, step as u32];
+            Neutral::Part(part)
+        } else {
+            return refuse("rows or columns that are not at even distances", "slice instead");
+        };
+        self.lower_viewed(o, operator, input)
     }
 
     /// Arithmetic of two activations, or of an activation and a constant.
@@ -467,6 +513,10 @@ fn resize_nearest(model: &Model<'_>, o: &Operator<'_>) -> Result<Rearrange, Refu
     Ok(Rearrange::ResizeNearest(ResizeNearest { size: [h, w], align_corners, half_pixel_centers }))
 }
 
+/// What TensorFlow Lite Micro, which knows no batch but that in the file, makes of blocks in a batch that was left open.
+const FIRST_BLOCK: &str = "a dilated convolution takes all of its blocks, as in TensorFlow Lite; TensorFlow Lite Micro computes only the first of \
+                           them, as the file leaves the batch open (convert the model with a batch size of 1)";
+
 /// The function of one element that an operator computes, if it is one.
 pub(super) fn function(o: &Operator<'_>) -> Result<Option<Curve>, Refusal> {
     let x = || Function::X;
@@ -620,14 +670,16 @@ fn slice_part(model: &Model<'_>, o: &Operator<'_>) -> Result<Part, Refusal> {
             return refuse("its strides are not constant", "only constant slices are supported");
         };
         let mask = |at| options.i32(at, 0).map_err(damaged);
-        let (begins, ends) = (mask(0)?, mask(1)?);
-        if [2, 3, 4].into_iter().map(mask).collect::<Result<Vec<_>, _>>()? != [0; 3] || strides.len() != dims.len() {
-            return refuse("it adds or drops dimensions", "slice without new axes, ellipses or single indices");
+        let (begins, ends, single) = (mask(0)?, mask(1)?, mask(4)?);
+        if [mask(2)?, mask(3)?] != [0; 2] || strides.len() != dims.len() {
+            return refuse("it adds dimensions", "slice without new axes or ellipses");
         }
         for (axis, &dim) in dims.iter().enumerate() {
             let from_end = |at: i64| if at < 0 { at + whole(dim) } else { at }.clamp(0, whole(dim));
             let begin = if begins & 1 << axis != 0 { 0 } else { from_end(begin[axis]) };
             let end = if ends & 1 << axis != 0 { whole(dim) } else { from_end(second[axis]) };
+            // A single index.
+            let end = if single & 1 << axis != 0 { begin + 1 } else { end };
             let stride = strides[axis].max(0);
             first.push(begin);
             count.push(if stride == 0 { 0 } else { (end - begin + stride - 1) / stride });
