@@ -17,7 +17,7 @@ const FOLDER: &str = "studies";
 /// Options of `kinglet study`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Which ones: vanishing-gradients, depth, identity, blocks, bottleneck, branches; all unless given.
+    /// Which ones, by the names that the page has; all unless given.
     #[arg(value_name = "STUDY")]
     names: Vec<String>,
     /// Smaller networks, fewer seeds and epochs: all studies in ten minutes on two cores.
@@ -26,6 +26,9 @@ pub struct Args {
     /// Images to train on, instead of the embedded digits: a folder with CIFAR-10's binary batches or IDX files, or a folder or .tar of images; some of them, evenly spaced.
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
+    /// The seed of each study's first repetition, to see what another draw says.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
     /// Counts executed instructions on this emulated board, too.
     #[arg(long, value_name = "BOARD", num_args = 0..=1, default_missing_value = "mps2-an386")]
     board: Option<String>,
@@ -54,10 +57,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let board = args.board.as_deref().map(Board::named).transpose()?;
     let effort = if args.quick { Effort::Quick } else { Effort::Full };
     let data = effort.images(&source.load()?);
-    let setting = Setting { effort, data: &data, source: &source, board };
+    let setting = Setting { effort, data: &data, source: &source, seed: args.seed, board };
     let mut page = format!(
-        "# Why residual networks and Inception modules work\n\nMeasured by `kinglet study{}{}` on {} ({} images to train on, {} held out).\n",
+        "# Why residual networks and Inception modules work\n\nMeasured by `kinglet study{}{}{}` on {} ({} images to train on, {} held out).\n",
         if args.quick { " --quick" } else { "" },
+        if args.seed == 1 { String::new() } else { format!(" --seed {}", args.seed) },
         board.map_or(String::new(), |board| format!(" --board {}", board.name)),
         data.name,
         data.train.len(),
@@ -94,6 +98,9 @@ fn write(folder: &Path, study: &Study, finding: &Finding, page: &mut String) -> 
             write!(page, "\n{}", rows.to_markdown())?;
         }
         write!(page, "\n[{file}]({FOLDER}/{file})\n")?;
+    }
+    for (name, bytes) in &finding.models {
+        files::save(&folder.join(format!("{name}.kgl")), bytes)?;
     }
     Ok(())
 }

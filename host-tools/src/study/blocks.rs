@@ -96,5 +96,11 @@ pub(super) fn run(_: &Setting<'_>) -> Result<Finding> {
         grouped(graph.macs())
     );
     let held = (stage, counts) == (5, [12, 4]) && identity > 50.0;
-    Ok(Finding { held, verdict, tables: vec![("blocks", table)], pictures: vec![("blocks", chart::bars(&bars)?)] })
+    Ok(Finding {
+        held,
+        verdict,
+        tables: vec![("blocks", table)],
+        pictures: vec![("blocks", chart::bars(&bars)?)],
+        ..Finding::default()
+    })
 }

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use kinglet::Padding;
 
 use super::blocks::cost;
-use super::{Finding, Setting, branches, mean_and_deviation, seed};
+use super::{Finding, Setting, branches, mean_and_deviation};
 use crate::deploy;
 use crate::device::bench::{self, Subject};
 use crate::graph::{Block, Builder, Graph, NetworkRecipe, Preprocess, Shape, zoo};
@@ -91,7 +91,8 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
     };
 
     let (trained, seeds, epochs) = branches::network(setting);
-    let jobs: Vec<_> = [true, false].into_iter().flat_map(|naive| (0..seeds).map(move |i| (naive, seed(i)))).collect();
+    let jobs: Vec<_> =
+        [true, false].into_iter().flat_map(|naive| (0..seeds).map(move |i| (naive, setting.seed(i)))).collect();
     let accuracies = setting.all("bottleneck", &jobs, |&(naive, seed)| {
         Ok(100.0 * setting.train(&setting.recipe(trained, blocks(trained, naive)?, epochs, seed))?.accuracy())
     })?;
@@ -160,5 +161,11 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
     let doubt = 2.0 * naive_deviation.hypot(lean_deviation) / (seeds as f64).sqrt();
     let held = (9.0..11.0).contains(&times) && lean > naive - doubt.max(SAME);
     let pictures = vec![("bottleneck", chart::bars(&bars)?)];
-    Ok(Finding { held, verdict, tables: vec![("networks", whole), ("modules", modules)], pictures })
+    Ok(Finding {
+        held,
+        verdict,
+        tables: vec![("networks", whole), ("modules", modules)],
+        pictures,
+        ..Finding::default()
+    })
 }

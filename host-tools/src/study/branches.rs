@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 
-use super::{Finding, Setting, mean_and_deviation, seed};
+use super::{Finding, Setting, mean_and_deviation};
 use crate::data::Source;
 use crate::graph::{Block, Branch, zoo};
 use crate::report::chart::{self, Bars};
@@ -45,7 +45,7 @@ fn ablated(of: &str, missing: Option<Branch>) -> Result<Vec<Block>> {
 pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
     let (of, seeds, epochs) = network(setting);
     let variants: Vec<Option<Branch>> = std::iter::once(None).chain(Branch::ALL.map(Some)).collect();
-    let jobs: Vec<_> = variants.iter().flat_map(|&v| (0..seeds).map(move |index| (v, seed(index)))).collect();
+    let jobs: Vec<_> = variants.iter().flat_map(|&v| (0..seeds).map(move |index| (v, setting.seed(index)))).collect();
     let trained = setting.all("branches", &jobs, |&(without, seed)| {
         let trained = setting.train(&setting.recipe(of, ablated(of, without)?, epochs, seed))?;
         let loss = trained.history.last().map_or(f64::NAN, |e| e.loss);
@@ -103,5 +103,11 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
         .join(", ");
     let verdict =
         format!("Training loss against that with all branches ({:.4}), +- two standard errors: {list}.", losses[0][0]);
-    Ok(Finding { held: worse.iter().all(|w| *w), verdict, tables: vec![("branches", table)], pictures })
+    Ok(Finding {
+        held: worse.iter().all(|w| *w),
+        verdict,
+        tables: vec![("branches", table)],
+        pictures,
+        ..Finding::default()
+    })
 }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{Finding, Setting, kind, layers, mean_and_deviation, seed};
+use super::{Finding, Setting, kind, layers, mean_and_deviation};
 use crate::graph::Norm;
 use crate::report::chart::{self, Line, Panel};
 use crate::report::table::Table;
@@ -28,7 +28,7 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
     let jobs: Vec<_> = depths
         .iter()
         .flat_map(|&count| [(count, false), (count, true)])
-        .flat_map(|(count, shortcut)| (0..seeds).map(move |index| (count, shortcut, seed(index))))
+        .flat_map(|(count, shortcut)| (0..seeds).map(move |index| (count, shortcut, setting.seed(index))))
         .collect();
     let trained = setting.all("depth", &jobs, |&(count, shortcut, seed)| {
         let recipe = setting.recipe("tower", setting.tower(FILTERS, count, shortcut, Norm::Batch), epochs, seed);
@@ -79,7 +79,13 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
         plain[0], plain[1], residual[0], residual[1]
     );
     let held = plain[0] > plain[1].max(0.5) && residual[0] <= residual[1].max(0.5).max(plain[0] / 4.0);
-    Ok(Finding { held, verdict, tables: vec![("errors", table)], pictures: vec![("depth", picture)] })
+    Ok(Finding {
+        held,
+        verdict,
+        tables: vec![("errors", table)],
+        pictures: vec![("depth", picture)],
+        ..Finding::default()
+    })
 }
 
 /// How much the deepest network's training error is above the least one, and the deviation of that difference.

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{Finding, Setting, kind, layers, mean_and_deviation, seed, slope};
+use super::{Finding, Setting, kind, layers, mean_and_deviation, slope};
 use crate::graph::Norm;
 use crate::layers::Net;
 use crate::report::chart::{self, Line, Panel};
@@ -164,7 +164,7 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
     let jobs: Vec<_> = depths
         .iter()
         .flat_map(|&count| kinds.iter().map(move |&kind| (count, kind)))
-        .flat_map(|(count, kind)| (0..seeds).map(move |index| (count, kind, seed(index))))
+        .flat_map(|(count, kind)| (0..seeds).map(move |index| (count, kind, setting.seed(index))))
         .collect();
     let watched =
         setting.all("vanishing-gradients", &jobs, |&(count, kind, seed)| watch(setting, count, kind, &steps, seed))?;
@@ -243,7 +243,7 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
         ratios[1],
     );
     let held = decays(plain[0]) && !residual.into_iter().any(decays);
-    Ok(Finding { held, verdict, tables: vec![("rates", rates), ("ratios", table)], pictures })
+    Ok(Finding { held, verdict, tables: vec![("rates", rates), ("ratios", table)], pictures, ..Finding::default() })
 }
 
 fn picture(measured: &Measured) -> Result<String> {

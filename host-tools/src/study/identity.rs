@@ -3,7 +3,7 @@
 use anyhow::Result;
 use ndarray::Array4;
 
-use super::{Finding, Setting, kind, mean_and_deviation, seed, storeys};
+use super::{Finding, Setting, kind, mean_and_deviation, storeys};
 use crate::graph::{Graph, Norm};
 use crate::layers;
 use crate::report::chart::{self, Line, Panel};
@@ -32,7 +32,7 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
             "base",
             setting.tower(FILTERS, BASE, true, Norm::Batch),
             first,
-            seed(index),
+            setting.seed(index),
         ))?)
     })?;
     let jobs: Vec<(usize, bool, usize)> = std::iter::once((0, true))
@@ -44,7 +44,7 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
         blocks.extend(storeys(FILTERS, count, shortcut, Norm::Batch));
         let recipe = Recipe {
             schedule: Schedule::Constant { rate: 0.01 },
-            ..setting.recipe("extended", blocks, second, seed(100 + index))
+            ..setting.recipe("extended", blocks, second, setting.seed(100 + index))
         };
         let mut trainer = Trainer::new(&recipe, setting.data)?;
         trainer.start_from(&bases[index].params)?;
@@ -126,7 +126,7 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
          if they are plain; without fresh blocks it is {without:.2} %."
     );
     let tables = vec![("inserted", table), ("branches", norms)];
-    Ok(Finding { held, verdict, tables, pictures: vec![("identity", picture)] })
+    Ok(Finding { held, verdict, tables, pictures: vec![("identity", picture)], ..Finding::default() })
 }
 
 /// Per epoch of a residual network's training, the size of each branch relative to its shortcut.
@@ -137,8 +137,10 @@ fn branches(setting: &Setting<'_>, epochs: usize) -> Result<(Vec<Line>, Table)> 
     let probes = setting.data.test.select(&setting.data.test.spaced(PROBES));
     let blocks = setting.tower(FILTERS, TALL, true, Norm::Batch);
     let below = blocks.len() - TALL;
-    let recipe =
-        Recipe { schedule: Schedule::Constant { rate: 0.02 }, ..setting.recipe("tall", blocks, epochs, seed(0)) };
+    let recipe = Recipe {
+        schedule: Schedule::Constant { rate: 0.02 },
+        ..setting.recipe("tall", blocks, epochs, setting.seed(0))
+    };
     let mut trainer = Trainer::new(&recipe, setting.data)?;
     let graph = trainer.graph().clone();
     let images = layers::preprocess(&graph.preprocess, &probes.images.view());

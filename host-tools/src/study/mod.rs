@@ -8,7 +8,13 @@ mod bottleneck;
 mod branches;
 mod depth;
 mod gradients;
+mod heads;
 mod identity;
+mod kernels;
+mod lesion;
+mod merged;
+mod receptive;
+mod responses;
 
 use std::time::Duration;
 
@@ -57,12 +63,17 @@ pub struct Setting<'a> {
     pub data: &'a Dataset,
     /// Where `data` is read from, for the recipes.
     pub source: &'a Source,
+    /// The seed of each study's first repetition; 1 is that of the committed figures.
+    pub seed: u64,
     /// The emulated board on which instructions are counted; none are without it.
     pub board: Option<&'static Board>,
 }
 
+/// A model's name and its file.
+pub type ModelFile = (String, Vec<u8>);
+
 /// What a study found.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Finding {
     /// Whether the claim held.
     pub held: bool,
@@ -72,6 +83,8 @@ pub struct Finding {
     pub tables: Vec<(&'static str, Table)>,
     /// The pictures (SVG), each with a name.
     pub pictures: Vec<(&'static str, String)>,
+    /// Model files that it made, each with a name.
+    pub models: Vec<ModelFile>,
 }
 
 /// A study: its name, its claim, and how it is done.
@@ -95,19 +108,20 @@ impl Study {
 }
 
 /// Every study.
-pub const STUDIES: [Study; 6] = [
+pub const STUDIES: [Study; 12] = [
     Study { name: "vanishing-gradients", claim: gradients::CLAIM, run: gradients::run },
     Study { name: "depth", claim: depth::CLAIM, run: depth::run },
     Study { name: "identity", claim: identity::CLAIM, run: identity::run },
     Study { name: "blocks", claim: blocks::CLAIM, run: blocks::run },
     Study { name: "bottleneck", claim: bottleneck::CLAIM, run: bottleneck::run },
     Study { name: "branches", claim: branches::CLAIM, run: branches::run },
+    Study { name: "lesion", claim: lesion::CLAIM, run: lesion::run },
+    Study { name: "responses", claim: responses::CLAIM, run: responses::run },
+    Study { name: "receptive-field", claim: receptive::CLAIM, run: receptive::run },
+    Study { name: "kernels", claim: kernels::CLAIM, run: kernels::run },
+    Study { name: "network-in-network", claim: heads::CLAIM, run: heads::run },
+    Study { name: "merged-branches", claim: merged::CLAIM, run: merged::run },
 ];
-
-/// Start of the random numbers of repetition `index`.
-fn seed(index: usize) -> u64 {
-    1 + index as u64
-}
 
 impl Effort {
     /// The images that studies work with: at most so many, evenly spaced, since dozens of networks learn them.
@@ -122,6 +136,11 @@ impl Effort {
 }
 
 impl Setting<'_> {
+    /// Start of the random numbers of repetition `index`.
+    const fn seed(&self, index: usize) -> u64 {
+        self.seed + index as u64
+    }
+
     /// Brings the images to maps of at most [`SIDE`]: a convolution, and max pools while they are larger.
     fn stem(&self, filters: u32, norm: Norm) -> Vec<Block> {
         let [h, w, _] = self.data.image_shape();

@@ -1,0 +1,119 @@
+//! Parallel branches that are merged into one convolution after training.
+
+use anyhow::{Context, Result};
+
+use super::{Finding, Setting, layers, mean_and_deviation};
+use crate::deploy;
+use crate::device::bench::{self, Subject};
+use crate::export;
+use crate::graph::{Graph, NetworkRecipe, Norm};
+use crate::report::chart::{self, Bars};
+use crate::report::table::{Table, grouped};
+use crate::train::{Recipe, Trained};
+
+pub(super) const CLAIM: &str = "A plain network whose convolutions are trained as parallel branches, 3x3, 1x1 and the input itself, \
+     learns at a depth where it does not learn otherwise, and runs as the plain network that it is once they are merged.";
+
+/// Channels of every layer.
+const FILTERS: u32 = 8;
+
+/// How a network of this many blocks is trained.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Plain,
+    Merged,
+    Residual,
+}
+
+impl Kind {
+    const ALL: [Self; 3] = [Self::Plain, Self::Merged, Self::Residual];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Merged => "plain, trained as branches",
+            Self::Residual => "residual",
+        }
+    }
+}
+
+pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
+    let count = setting.effort.of(21, 15, 2);
+    let [seeds, epochs] = setting.effort.of([3, 20], [3, 8], [1, 1]);
+    let jobs: Vec<_> = Kind::ALL.iter().flat_map(|&kind| (0..seeds).map(move |index| (kind, index))).collect();
+    let found = setting.all("merged-branches", &jobs, |&(kind, index)| {
+        let blocks = setting.tower(FILTERS, count, kind == Kind::Residual, Norm::Batch);
+        let recipe = setting.recipe("tower", blocks, epochs, setting.seed(index));
+        let network = NetworkRecipe { reparameterize: kind == Kind::Merged, ..recipe.network.clone() };
+        Ok(setting.train(&Recipe { network, ..recipe })?)
+    })?;
+    let mut table = Table::new([
+        "network",
+        "layers",
+        "training error %",
+        "deviation",
+        "held-out error %",
+        "deviation",
+        "parameters on the chip",
+        "MACs",
+        "instructions",
+    ]);
+    let mut errors = Vec::new();
+    let mut shapes = Vec::new();
+    for kind in Kind::ALL {
+        let of: Vec<&Trained> = jobs.iter().zip(&found).filter(|(job, _)| job.0 == kind).map(|(_, f)| f).collect();
+        let error = |accuracy: f64| 100.0 * (1.0 - accuracy);
+        let train = of.iter().map(|trained| trained.history.last().map_or(100.0, |e| error(e.train_accuracy)));
+        let train = mean_and_deviation(&train.collect::<Vec<_>>());
+        let test = mean_and_deviation(&of.iter().map(|trained| error(trained.accuracy())).collect::<Vec<_>>());
+        let first = of.first().context("no seed")?;
+        table.row([
+            kind.name().into(),
+            layers(count).to_string(),
+            format!("{:.2}", train[0]),
+            format!("{:.2}", train[1]),
+            format!("{:.2}", test[0]),
+            format!("{:.2}", test[1]),
+            grouped(first.graph.trainable_len() as u64),
+            grouped(first.graph.macs()),
+            instructions(setting, first)?,
+        ]);
+        errors.push(train);
+        shapes.push(operators(&first.graph));
+    }
+    let bars = Bars {
+        title: format!("Training error of {} layers after {epochs} epochs", layers(count)),
+        axis: "training error (%)".into(),
+        groups: Kind::ALL.map(|kind| kind.name().into()).to_vec(),
+        series: vec![(format!("mean and deviation of {seeds} seeds"), errors.clone())],
+        exclusive: false,
+    };
+    let doubt = 2.0 * errors[0][1].hypot(errors[1][1]) / (seeds as f64).sqrt();
+    let same = shapes[0] == shapes[1];
+    let verdict = format!(
+        "At {} layers the training error is {:.2} % plain, {:.2} % trained as branches and {:.2} % residual (two standard errors of the \
+         first difference: {doubt:.2}); merged, the second has {} operators as the first, of the same shapes.",
+        layers(count),
+        errors[0][0],
+        errors[1][0],
+        errors[2][0],
+        if same { "the same" } else { "not the same" }
+    );
+    let held = same && errors[1][0] + doubt < errors[0][0];
+    let pictures = vec![("merged-branches", chart::bars(&bars)?)];
+    Ok(Finding { held, verdict, tables: vec![("networks", table)], pictures, ..Finding::default() })
+}
+
+/// What a network does, step by step, without its numbers.
+fn operators(graph: &Graph) -> Vec<String> {
+    graph.ids().map(|id| format!("{:?} {:?}", graph.node(id).op, graph.node(id).shape)).collect()
+}
+
+/// Instructions of the trained network's inference on the board, if there is one.
+fn instructions(setting: &Setting<'_>, trained: &Trained) -> Result<String> {
+    let Some(board) = setting.board else { return Ok(String::new()) };
+    let (quantization, options) = (deploy::Options::default(), export::Options::default());
+    let exported = deploy::deploy(&trained.graph, &trained.params, &setting.data.train, &quantization, &options)?;
+    let rows = bench::measure(board, &Subject { name: trained.graph.name.clone(), bytes: exported.bytes })?;
+    Ok(grouped(rows.iter().find(|row| row.layer == "total").context("the bench gave no total")?.instructions))
+}
