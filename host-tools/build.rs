@@ -7,24 +7,8 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
-/// What travels, from the checkout's root on.
-const SOURCES: [&str; 15] = [
-    "Cargo.toml",
-    "build.rs",
-    "src",
-    "firmware/.cargo",
-    "firmware/Cargo.lock",
-    "firmware/Cargo.toml",
-    "firmware/build.rs",
-    "firmware/cooperative",
-    "firmware/selftest",
-    "firmware/slow.x",
-    "firmware/src",
-    "firmware/table.rs",
-    "host-tools/boards.toml",
-    "models/digits-resnet/digits-resnet.kgl",
-    "LICENSE-MIT",
-];
+/// What travels, from the checkout's root on: files and folders.
+const SOURCES: &str = include_str!("sources.list");
 
 fn main() -> io::Result<()> {
     let package = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("set by cargo"));
@@ -32,7 +16,7 @@ fn main() -> io::Result<()> {
     let packed = package.join("sources");
     let root = if packed.exists() { packed } else { package.join("..").canonicalize()? };
     let mut list = String::from("&[\n");
-    for source in SOURCES {
+    for source in SOURCES.lines() {
         let path = root.join(source);
         let path = if path.exists() { path } else { path.with_file_name("manifest.toml") };
         println!("cargo:rerun-if-changed={}", path.display());

@@ -413,8 +413,8 @@ fn a_silent_line_is_given_up() {
     let (sent, _kept) = channel();
     let (_also_kept, received) = channel();
     let line = HostEnd { received, sent, rng: ChaCha8Rng::seed_from_u64(3), rate: 0.0 };
-    let error = Client::new(line).hello().unwrap_err().to_string();
-    assert!(error.contains("does not answer"), "{error}");
+    let error = format!("{:#}", Client::new(line).hello().unwrap_err());
+    assert!(error.contains("does not answer") && error.contains("flashed"), "{error}");
 }
 
 /// A device that says the same whatever it hears, and how late.

@@ -11,13 +11,15 @@ use kinglet::Model;
 use kinglet::device::load::{needed, working};
 
 use super::options::held_out::HeldOut;
+use super::options::line::Line;
 use crate::boards;
 use crate::data::Split;
 use crate::device::bench::{self, Subject};
 use crate::device::client::{self, Client, Evaluation};
-use crate::device::{self, Board, Build, Elf, Emulated, Measurements, Program, fit};
+use crate::device::{self, Board, Elf, Measurements, Program, fit};
 use crate::files;
 use crate::progress::styled;
+use crate::report::table::Table;
 use crate::sources;
 
 /// Options of `kinglet device`.
@@ -30,7 +32,11 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// List the boards that the firmware is built for.
-    Boards,
+    Boards {
+        /// Print the table as JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Build programs for boards and show what they take of each memory; fails when one does not fit or would not start.
     Fit {
         /// The boards; all unless given.
@@ -71,6 +77,9 @@ enum Command {
         load: bool,
         #[command(flatten)]
         held_out: HeldOut,
+        /// Print the figures as JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Send a model to a device over its serial line, without flashing its program anew, and run it from then on.
     ///
@@ -96,70 +105,44 @@ enum Command {
     },
 }
 
-/// Where a device is.
-#[derive(Debug, clap::Args)]
-struct Line {
-    /// The device's serial port, like /dev/ttyACM0 or COM3.
-    #[arg(long, value_name = "PORT", required_unless_present = "qemu", conflicts_with = "qemu")]
-    port: Option<String>,
-    /// The port's speed.
-    #[arg(long, default_value_t = 115_200)]
-    baud: u32,
-    /// An emulated board instead of a port.
-    #[arg(long, value_name = "BOARD")]
-    qemu: Option<String>,
-}
-
-/// A line to a device, whichever it is.
-trait Device: Read + Write {}
-
-impl<L: Read + Write> Device for L {}
-
-impl Line {
-    /// Opens the port, or builds `program`, with `model` in it if it holds one, and starts it in QEMU.
-    fn open(&self, program: Program, model: &Path) -> Result<Box<dyn Device>> {
-        if let Some(port) = &self.port {
-            let line = serialport::new(port, self.baud).timeout(TICK).open().with_context(|| port.clone())?;
-            return Ok(Box::new(line));
-        }
-        let board = Board::named(self.qemu.as_deref().unwrap_or_default())?;
-        board.in_qemu()?;
-        let model = program.holds_a_model().then_some(model);
-        // Of all operators, 256 KB of flash hold only what is built for size.
-        let small = model.is_none() && board.flash.bytes() <= 256 * 1024;
-        let line = Emulated::start(&Build { board, program, model, images: None, small }.run()?)?;
-        line.set_timeout(TICK)?;
-        Ok(Box::new(line))
-    }
-}
-
 /// Runs the command.
 ///
 /// # Errors
 /// When the image is not Kinglet's firmware, or QEMU or probe-rs is missing, or the time is up.
 pub fn run(args: &Args) -> Result<ExitCode> {
     match &args.command {
-        Command::Boards => {
-            println!("{:<18} {:<31} {:<26} {:>8} {:>8}  runs", "board", "core", "target", "flash", "RAM");
+        Command::Boards { json } => {
+            let mut table = Table::new(["board", "core", "target", "flash, KB", "RAM, KB", "runs"]);
             for board in boards::drivers() {
-                let kb = |bytes: u32| format!("{} KB", bytes / 1024);
-                let (flash, ram) = (kb(board.flash.bytes()), kb(board.ram_bytes()));
-                let runs = board.chip.map_or_else(
-                    || "in QEMU".to_owned(),
-                    |chip| format!("on the board, flashed by probe-rs as {chip}"),
-                );
-                println!("{:<18} {:<31} {:<26} {flash:>8} {ram:>8}  {runs}", board.name, board.core, board.target);
+                let in_qemu = || "in QEMU".to_owned();
+                table.row([
+                    board.name.to_owned(),
+                    board.core.to_owned(),
+                    board.target.to_owned(),
+                    (board.flash.bytes() / 1024).to_string(),
+                    (board.ram_bytes() / 1024).to_string(),
+                    board.chip.map_or_else(in_qemu, |chip| format!("on the board, flashed by probe-rs as {chip}")),
+                ]);
+            }
+            match json {
+                true => println!("{}", serde_json::to_string_pretty(&table.to_json())?),
+                false => print!("{table}"),
             }
             Ok(ExitCode::SUCCESS)
         }
         Command::Fit { board, program, model, shipped } => fits(board, program, model.as_deref(), *shipped),
         Command::Bench { model, board } => measure(model, board),
-        Command::Eval { model, line, load, held_out } => {
+        Command::Eval { model, line, load, held_out, json } => {
             let bytes = files::read(model)?;
             let parsed = Model::new(&bytes).with_context(|| model.display().to_string())?;
             let split = held_out.read(&parsed)?;
             let program = if *load { Program::Receive } else { Program::Serve };
-            Ok(show(&evaluate(line.open(program, model)?, parsed, &split)?, line.qemu.is_some()))
+            let found = evaluate(line.open(program, model)?, parsed, &split)?;
+            if *json {
+                println!("{}", serde_json::to_string_pretty(&figures(&found, line.is_emulated()))?);
+                return Ok(if found.difference.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+            }
+            Ok(show(&found, line.is_emulated()))
         }
         Command::Load { model, line } => {
             let bytes = files::read(model)?;
@@ -170,9 +153,6 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         Command::Run { elf, limit } => run_image(elf, Duration::from_secs(*limit)),
     }
 }
-
-/// How long a read of a device's line waits.
-const TICK: Duration = Duration::from_millis(10);
 
 /// Sends a model, and says what became of it.
 fn load(client: &mut Client<impl Read + Write>, model: Model<'_>) -> Result<()> {
@@ -207,6 +187,20 @@ fn evaluate(line: impl Read + Write, model: Model<'_>, images: &Split) -> Result
     let evaluation = client::evaluate(line, model, images, || bar.inc(1));
     bar.finish_and_clear();
     evaluation
+}
+
+/// What [`show`] prints, as JSON.
+fn figures(found: &Evaluation, emulated: bool) -> serde_json::Value {
+    serde_json::json!({
+        "board": found.device.board,
+        "model": found.device.model,
+        "images": found.images,
+        "correct": found.correct,
+        "equal": found.equal,
+        "milliseconds": (!emulated).then(|| found.latency()),
+        "asked_again": found.retries,
+        "difference": found.difference.as_ref().map(|(image, step, name)| serde_json::json!({ "image": image, "step": step, "name": name })),
+    })
 }
 
 /// On an emulated board the clock counts instructions: it says nothing about time.

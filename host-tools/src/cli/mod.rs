@@ -16,10 +16,12 @@ mod new;
 mod options;
 mod peer;
 mod predict;
+mod profile;
 mod publish;
 mod quantize;
 mod recipe;
 mod reencode;
+mod report;
 mod sign;
 mod simulate;
 mod study;
@@ -66,12 +68,16 @@ enum Command {
     New(new::Args),
     /// Show what a model takes pictures for: class names and scores.
     Predict(predict::Args),
+    /// Show what each layer of a model takes on a board, in QEMU or on the desk.
+    Profile(profile::Args),
     /// Measure a trained network and write all that is shipped of it: recipe, weights, model file, card.
     Publish(publish::Args),
     /// Show what int8 costs a trained network, and where.
     Quantize(quantize::Args),
-    /// Write a recipe as a PyTorch script, for a GPU or a cluster.
+    /// Print a recipe with every key, its default and its meaning; or write a recipe as a PyTorch script, for a GPU or a cluster.
     Recipe(recipe::Args),
+    /// Write a page about a model: its graph, its memory, its layers, and where it errs.
+    Report(report::Args),
     /// Write model files anew in the newest version of the format, from the same integers.
     Reencode(reencode::Args),
     /// Sign a model file, for firmware that runs signed models only.
@@ -116,9 +122,11 @@ pub fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(&args),
         Command::New(args) => new::run(&args),
         Command::Predict(args) => predict::run(&args),
+        Command::Profile(args) => profile::run(&args),
         Command::Publish(args) => publish::run(&args),
         Command::Quantize(args) => quantize::run(&args),
         Command::Recipe(args) => recipe::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Reencode(args) => reencode::run(&args),
         Command::Sign(args) => sign::run(&args),
         Command::Simulate(args) => simulate::run(&args),
@@ -139,6 +147,24 @@ mod tests {
     #[test]
     fn no_command_contradicts_itself() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_commands_of_the_papers_are_understood() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let chapters = std::fs::read_dir(root.join("docs/src")).unwrap().map(|entry| entry.unwrap().path());
+        let mut count = 0;
+        for page in chapters.chain([root.join("README.md")]) {
+            let text = std::fs::read_to_string(&page).unwrap();
+            for line in text.lines().filter(|line| line.starts_with("kinglet ")) {
+                let line = line.split(['>', '#']).next().unwrap();
+                if let Err(error) = Cli::try_parse_from(line.split_whitespace()) {
+                    panic!("{}: `{line}`: {error}", page.display());
+                }
+                count += 1;
+            }
+        }
+        assert!(count > 30, "{count} commands");
     }
 
     #[test]

@@ -5,10 +5,19 @@ use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 
+use super::options;
 use crate::data::Dataset;
+use crate::data::Source;
+use crate::report::printable;
 use crate::report::table::grouped;
-use crate::train::{self, Distill, Recipe, RunFolder, Trained, Trainer, bar, recipe_from};
-use crate::{deploy, export, files, graph};
+use crate::train::{self, Distill, Recipe, RunFolder, Schedule, Start, Trained, Trainer, bar, recipe_from};
+use crate::{deploy, export, files, graph, sources, words};
+
+/// Percent of ones own training images that judge the epochs.
+const VALIDATION: usize = 10;
+
+/// The most classes that are told one by one.
+const TOLD: usize = 20;
 
 /// Options of `kinglet train`.
 #[derive(Debug, clap::Args)]
@@ -17,9 +26,22 @@ pub struct Args {
     /// A training in TOML.
     #[arg(long, value_name = "FILE")]
     recipe: Option<PathBuf>,
-    /// A network of the zoo, with its default training on the embedded digits.
+    /// A network of the zoo, with its default training: on the images of `--data`, a folder with one folder for each class or an
+    /// archive of it, or else on the embedded digits.
     #[arg(long, value_name = "NAME")]
     network: Option<String>,
+    /// Height and width that images are resized to for `--network`, in pixels; the network's own unless given.
+    #[arg(long, value_name = "PIXELS", requires = "data", conflicts_with_all = ["recipe", "qat", "resume"])]
+    size: Option<u32>,
+    /// A trained network to start from, whose classifier alone is made anew: a run folder, or a shipped model like cifar10-resnet8.
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["qat", "resume"])]
+    from: Option<PathBuf>,
+    /// With `--from`: so many of its first blocks keep their weights.
+    #[arg(long, value_name = "BLOCKS", requires = "from", default_value_t = 0)]
+    freeze: usize,
+    /// Stops after so many epochs without a better accuracy, instead of the recipe's number.
+    #[arg(long, value_name = "EPOCHS", conflicts_with_all = ["qat", "resume"])]
+    patience: Option<usize>,
     /// A run folder, or a folder of `models/`, whose network is trained on in int8, as its recipe says under `qat`.
     #[arg(long, value_name = "RUN")]
     qat: Option<PathBuf>,
@@ -69,9 +91,18 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                 (_, Some(run), _) => RunFolder::new(run).recipe()?,
                 (.., name) => Recipe::for_network(name.as_deref().unwrap_or_default()),
             };
+            // Before images are read, which takes long.
+            recipe.network.known()?;
             if let Some(path) = &args.data {
                 recipe.data.set_path(path);
+                if args.network.is_some() {
+                    suit(&mut recipe, args.size)?;
+                }
             }
+            if let Some(run) = &args.from {
+                recipe.start = Some(Start { freeze: args.freeze, ..Start::from(&trained(run)?) });
+            }
+            recipe.patience = args.patience.or(recipe.patience);
             if let Some(teacher) = &args.teacher {
                 recipe.distill.get_or_insert_with(|| Distill::from(teacher)).teacher.clone_from(teacher);
             }
@@ -104,10 +135,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if args.skip_bad {
         recipe.data.skip_bad();
     }
-    let data = recipe.data.load()?;
-    if data.skipped > 0 {
-        eprintln!("{}: {} broken files skipped", data.name, data.skipped);
-    }
+    let data = options::load(&recipe.data)?;
+    let seen = recipe.seen(&data);
     if let Some(path) = &args.preview {
         files::write(path, &train::preview(&recipe, &data)?)?;
         println!("augmented images in {}", path.display());
@@ -115,22 +144,23 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     let _claim = folder.claim()?;
     let mut trainer = match (&args.resume, &args.qat) {
-        (Some(_), _) => folder.resume(&data)?,
+        (Some(_), _) => folder.resume(&seen)?,
         (None, Some(run)) => {
             let run = RunFolder::new(run);
             let model = graph::load(&run.file("weights.safetensors"))?;
-            Trainer::tune(&recipe, &data, &model, run.history()?)?
+            Trainer::tune(&recipe, &seen, &model, run.history()?)?
         }
-        (None, None) => Trainer::new(&recipe, &data)?,
+        (None, None) => Trainer::new(&recipe, &seen)?,
     };
     let graph = recipe.network.merged().build(&data.classes, &trainer.graph().preprocess)?;
     eprintln!(
-        "{}: {} parameters, {} MACs; {}: {} images, {} held out; {} MB of memory",
+        "{}: {} parameters, {} MACs; {}: {} images, {} to judge epochs by, {} held out; {} MB of memory",
         graph.name,
         graph.trainable_len(),
         graph.macs(),
         data.name,
-        data.train.len(),
+        seen.train.len(),
+        seen.test.len(),
         data.test.len(),
         trainer.memory().div_ceil(1_000_000)
     );
@@ -145,6 +175,45 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Has images of ones own take the network's size, and keeps some to judge epochs by.
+fn suit(recipe: &mut Recipe, size: Option<u32>) -> Result<()> {
+    let input = recipe.network.input()?;
+    let Source::Images(images) = &mut recipe.data else {
+        ensure!(size.is_none(), "--size is for folders and archives of pictures: these images have a size");
+        return Ok(());
+    };
+    images.size = Some(size.map_or([input.h, input.w], |size| [size, size]));
+    images.gray = input.c == 1;
+    // Collections of ones own are small.
+    (recipe.validation, recipe.batch) = (Some(VALIDATION), 32);
+    recipe.schedule = Schedule::Cosine { peak: 0.05, warm_up: 0.1 };
+    Ok(())
+}
+
+/// The run folder, or the folder of a shipped model of that name.
+fn trained(run: &Path) -> Result<PathBuf> {
+    let weights = "weights.safetensors";
+    if run.join(weights).exists() {
+        return Ok(run.to_path_buf());
+    }
+    let models = sources::root()?.join("models");
+    let shipped = models.join(run);
+    let entries = std::fs::read_dir(&models)?.flatten().map(|entry| entry.path());
+    let names: Vec<String> = entries
+        .filter(|path| path.join(weights).exists())
+        .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
+        .collect();
+    let known = names.iter().map(String::as_str);
+    ensure!(
+        shipped.join(weights).exists(),
+        "`{}` holds no {weights}, and no shipped model is called so{}; there are {}",
+        run.display(),
+        words::hint(&run.to_string_lossy(), known),
+        names.join(", ")
+    );
+    Ok(shipped)
+}
+
 /// `folder`, or with the first number behind it that makes it one without a run.
 fn unused(folder: &Path, force: bool) -> PathBuf {
     let numbered = (2..).map(|number| PathBuf::from(format!("{}-{number}", folder.display())));
@@ -155,20 +224,26 @@ fn unused(folder: &Path, force: bool) -> PathBuf {
 /// Says what came out, where it errs, and what the chip will need.
 fn summarize(trained: &Trained, folder: &RunFolder, data: &Dataset) -> Result<()> {
     let accuracy = 100.0 * trained.accuracy();
-    match (trained.float_accuracy(), &trained.untuned) {
-        (Some(float), Some(untuned)) => {
-            let before = 100.0 * untuned.accuracy;
-            let kept = if untuned.is_kept { "before it: it lost, and is dropped" } else { "after it" };
-            println!(
-                "held-out accuracy {accuracy:.2} % in int8 after {:.2} % in float; {before:.2} % without quantization-aware \
-                 training; kept are the weights {kept}",
-                100.0 * float
-            );
-        }
-        _ => println!("held-out accuracy {accuracy:.2} %"),
+    if let (Some(float), Some(untuned)) = (trained.float_accuracy(), &trained.untuned) {
+        let before = 100.0 * untuned.accuracy;
+        let kept = if untuned.is_kept { "before it: it lost, and is dropped" } else { "after it" };
+        println!(
+            "accuracy {accuracy:.2} % in int8 after {:.2} % in float; {before:.2} % without quantization-aware training; kept are \
+             the weights {kept}",
+            100.0 * float
+        );
     }
-    println!("{}: confusion.svg, worst.png", folder.write_errors(trained, data)?);
     let Trained { graph, params, .. } = trained;
+    let held_out = 100.0 * train::accuracy(graph, params, &data.test)?;
+    match trained.recipe.validation {
+        Some(_) => println!("held-out accuracy {held_out:.2} %; {accuracy:.2} % of the images that judged the epochs"),
+        None => println!("held-out accuracy {held_out:.2} %"),
+    }
+    let (errors, classes) = folder.write_errors(trained, data)?;
+    println!("{errors}: confusion.svg, classes.csv, worst.png");
+    if data.classes.len() <= TOLD {
+        print!("{}", printable(&classes.to_string()));
+    }
     let exported =
         deploy::deploy(graph, params, &data.train, &deploy::Options::default(), &export::Options::default())?;
     let [flash, ram] = [exported.bytes.len() as u64, exported.plan.arena_len.into()].map(grouped);
@@ -214,5 +289,68 @@ mod tests {
         let nowhere = ["--network", "resnet8", "--data", "no/such/photos.tar", "--out", "no/such/run"];
         let error = train(&nowhere).unwrap_err().to_string();
         assert!(error.contains("photos.tar"), "{error}");
+        // Without images being looked for.
+        let unknown = ["--network", "resnet-8", "--data", "no/such/photos.tar"];
+        let error = train(&unknown).unwrap_err().to_string();
+        assert!(error.contains("did you mean resnet8?"), "{error}");
+        let error = train(&["--network", "resnet8", "--from", "cifar10-resnet", "--out", "no/such/run"]).unwrap_err();
+        assert!(error.to_string().contains("did you mean cifar10-resnet8?"), "{error}");
+    }
+
+    /// Four classes of stripes, with a grey, a transparent, a wide and a broken file among them.
+    fn stripes(place: &Path) {
+        for (class, name) in ["flat", "steep", "falling", "rising"].into_iter().enumerate() {
+            let folder = place.join(name);
+            std::fs::create_dir(&folder).unwrap();
+            for number in 0..24u32 {
+                let (width, height) = if number == 1 { (60, 30) } else { (30, 30) };
+                let picture = image::RgbaImage::from_fn(width, height, |x, y| {
+                    let at = [y, x, x + y, 60 + x - y][class] + number;
+                    let value = if (at / 4).is_multiple_of(2) { 30 } else { 220 };
+                    image::Rgba([value, value, 255 - value, if number == 2 { 180 } else { 255 }])
+                });
+                let path = folder.join(format!("{number}.png"));
+                match number {
+                    2 => picture.save(path).unwrap(),
+                    3 => image::DynamicImage::from(picture).to_luma8().save(path).unwrap(),
+                    _ => image::DynamicImage::from(picture).to_rgb8().save(path).unwrap(),
+                }
+            }
+        }
+        std::fs::write(place.join("flat/broken.png"), b"no picture").unwrap();
+    }
+
+    #[test]
+    fn a_folder_of_pictures_is_enough_and_a_trained_network_a_better_start() {
+        let place = tempfile::tempdir().unwrap();
+        let (data, out) = (place.path().join("data"), place.path().join("run"));
+        std::fs::create_dir(&data).unwrap();
+        stripes(&data);
+        let [data, out] = [&data, &out].map(|path| path.to_str().unwrap());
+        let words = ["--network", "resnet8", "--data", data, "--size", "16", "--epochs", "3", "--out", out];
+        let error = train(&words).unwrap_err().to_string();
+        assert!(error.contains("broken.png"), "{error}");
+        train(&[&words[..], &["--skip-bad", "--from", "cifar10-resnet8", "--freeze", "1"]].concat()).unwrap();
+        let folder = RunFolder::new(Path::new(out));
+        let recipe = folder.recipe().unwrap();
+        assert_eq!((recipe.validation, recipe.start.as_ref().map(|start| start.freeze)), (Some(VALIDATION), Some(1)));
+        let (new, old) = (
+            graph::load(&folder.file("weights.safetensors")).unwrap(),
+            graph::load(&recipe.start.unwrap().run.join("weights.safetensors")).unwrap(),
+        );
+        let same = |name: &str| new.params.get(name) == old.params.get(name);
+        let weights: Vec<_> =
+            new.params.iter().map(|(name, _)| name.to_owned()).filter(|n| n.ends_with(".weight")).collect();
+        let (frozen, free): (Vec<_>, Vec<_>) = weights.iter().partition(|name| name.starts_with("b1"));
+        assert!(!frozen.is_empty() && frozen.iter().all(|name| same(name)), "{frozen:?}");
+        assert!(free.iter().all(|name| !same(name)), "{free:?}");
+        assert_eq!(new.graph.preprocess, old.graph.preprocess);
+        assert_eq!(new.graph.labels, ["falling", "flat", "rising", "steep"]);
+        let classes = std::fs::read_to_string(folder.file("classes.csv")).unwrap();
+        assert_eq!(classes.lines().count(), 5, "{classes}");
+        // Trained from nothing it is no better after as few epochs.
+        let reached = folder.history().unwrap().last().unwrap().loss;
+        train(&[&words[..], &["--skip-bad", "--force"]].concat()).unwrap();
+        assert!(reached < folder.history().unwrap().last().unwrap().loss);
     }
 }

@@ -18,7 +18,7 @@ pub fn load(folder: &Path) -> Result<Dataset, DataError> {
         train: batches(&train)?,
         test: batches(&[folder.join("test_batch.bin")])?,
         classes: NAMES.map(String::from).to_vec(),
-        skipped: 0,
+        skipped: Vec::new(),
     })
 }
 

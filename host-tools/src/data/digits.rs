@@ -25,6 +25,6 @@ pub fn load() -> Result<Dataset, DataError> {
         train,
         test,
         classes: (0..10).map(|digit| digit.to_string()).collect(),
-        skipped: 0,
+        skipped: Vec::new(),
     })
 }

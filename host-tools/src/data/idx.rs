@@ -33,7 +33,7 @@ pub fn load(folder: &Path, names: &[String]) -> Result<Dataset, DataError> {
         train,
         test,
         classes,
-        skipped: 0,
+        skipped: Vec::new(),
     })
 }
 

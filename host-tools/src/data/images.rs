@@ -69,12 +69,12 @@ pub fn load(source: &Images) -> Result<Dataset, DataError> {
         entries.par_iter().map(|entry| decode(source, entry, size)).collect();
 
     let mut parts: [(Vec<u8>, Vec<u8>); 3] = Default::default();
-    let (mut skipped, mut files) = (0, Vec::new());
+    let (mut skipped, mut files) = (Vec::new(), Vec::new());
     for (entry, pixels) in entries.iter().zip(decoded) {
         let pixels = match pixels {
             Ok(pixels) => pixels,
-            Err(_) if source.skip_bad => {
-                skipped += 1;
+            Err(error) if source.skip_bad => {
+                skipped.push(error.to_string());
                 continue;
             }
             Err(error) => return Err(error),
@@ -244,7 +244,8 @@ mod tests {
         let error = load(&source(root.path())).unwrap_err().to_string();
         assert!(error.contains("dog/3.png"), "{error}");
         let skipped = load(&Images { skip_bad: true, ..source(root.path()) }).unwrap();
-        assert_eq!((skipped.skipped, skipped.train.len() + skipped.test.len()), (1, 19));
+        assert_eq!(skipped.train.len() + skipped.test.len(), 19);
+        assert!(matches!(&skipped.skipped[..], [one] if one.contains("dog/3.png")), "{:?}", skipped.skipped);
         put(root.path(), "dog/3.png", &png(5, 6, 1));
         let error = load(&source(root.path())).unwrap_err().to_string();
         assert!(error.contains("3.png") && error.contains("5x6"), "{error}");

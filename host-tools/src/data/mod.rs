@@ -75,8 +75,8 @@ pub struct Dataset {
     pub test: Split,
     /// Class names, in the order of the labels.
     pub classes: Vec<String>,
-    /// Broken files that were left out.
-    pub skipped: usize,
+    /// Broken files that were left out: which, and what is wrong with each.
+    pub skipped: Vec<String>,
 }
 
 impl Dataset {
@@ -84,6 +84,14 @@ impl Dataset {
     pub fn image_shape(&self) -> [usize; 3] {
         let (_, h, w, c) = self.train.images.dim();
         [h, w, c]
+    }
+
+    /// The same with `percent` percent of each class of the training images in the place of those held out: what a training is
+    /// judged by while it goes on, so that those held out stay unseen.
+    #[must_use]
+    pub fn for_validation(&self, percent: usize, seed: u64) -> Self {
+        let (train, test) = split::split_part(&self.train, self.classes.len(), seed, percent);
+        Self { train, test, ..self.clone() }
     }
 
     /// A number that changes when a pixel or a label does.

@@ -12,12 +12,17 @@ pub const TEST_PERCENT: usize = 20;
 /// Training and held-out images: of each of `classes` classes, [`TEST_PERCENT`] percent (rounded) chosen by `seed` are
 /// held out. Both parts keep the order of the whole.
 pub fn split_by_class(all: &Split, classes: usize, seed: u64) -> (Split, Split) {
+    split_part(all, classes, seed, TEST_PERCENT)
+}
+
+/// As [`split_by_class`], with `percent` percent of each class.
+pub(super) fn split_part(all: &Split, classes: usize, seed: u64, percent: usize) -> (Split, Split) {
     let mut held_out = vec![false; all.len()];
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     for class in 0..classes {
         let mut members: Vec<usize> = (0..all.len()).filter(|&i| usize::from(all.labels[i]) == class).collect();
         members.shuffle(&mut rng);
-        let count = (members.len() * TEST_PERCENT + 50) / 100;
+        let count = (members.len() * percent + 50) / 100;
         members[..count].iter().for_each(|&index| held_out[index] = true);
     }
     parts(all, &held_out)
@@ -59,5 +64,14 @@ mod tests {
         }
         assert_eq!(digits.fingerprint(), Dataset::digits().unwrap().fingerprint());
         assert!(digits.train.images.iter().any(|&pixel| pixel == 255));
+    }
+
+    #[test]
+    fn validation_images_are_neither_trained_on_nor_held_out() {
+        let digits = Dataset::digits().unwrap();
+        let judged = digits.for_validation(10, 1);
+        assert_eq!(judged.train.len() + judged.test.len(), digits.train.len());
+        assert!((digits.train.len() / 10).abs_diff(judged.test.len()) <= 5);
+        assert_ne!(judged.test, digits.for_validation(10, 2).test);
     }
 }

@@ -14,6 +14,10 @@ use crate::data::Split;
 use crate::elements::to_elements;
 use crate::simulate::best_class;
 
+/// What to look at when nobody answers.
+const SILENT: &str = "nobody speaks Kinglet on this line: is `serve`, `receive` or `keep` flashed, are port and speed right, and has \
+    no other program, a terminal say, opened it";
+
 /// How long an answer to anything but an inference may take.
 const ANSWER: Duration = Duration::from_millis(500);
 /// How long an inference may take: the first one, and later ones four times the longest so far.
@@ -71,7 +75,7 @@ impl<L: Read + Write> Client<L> {
     /// # Errors
     /// When nothing answers, or what does speaks another protocol.
     pub fn hello(&mut self) -> Result<Introduction> {
-        let answer = self.ask(link::HELLO, &[], ANSWER)?;
+        let answer = self.ask(link::HELLO, &[], ANSWER).context(SILENT)?;
         let answer = answer.map_err(|refusal| refused("to introduce itself", refusal))?;
         let spoken = answer.first().copied().unwrap_or_default();
         ensure!(

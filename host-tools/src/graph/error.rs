@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use kinglet::{Shape, Window};
 use thiserror::Error;
 
+use crate::words;
+
 /// A network that cannot be built, or parameters that do not fit it.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -63,7 +65,7 @@ pub enum GraphError {
     #[error("node name `{0}` is used twice")]
     DuplicateName(String),
     /// The zoo has no such network.
-    #[error("no network `{0}` in the zoo; it has: {known}", known = super::zoo::NAMES.join(", "))]
+    #[error("no network `{0}` in the zoo{hint}; it has: {known}", hint = words::hint(.0, super::zoo::NAMES), known = super::zoo::NAMES.join(", "))]
     UnknownNetwork(String),
     /// A recipe contradicts itself.
     #[error("network recipe: {0}")]

@@ -61,6 +61,14 @@ impl NetworkRecipe {
         self.name.as_deref().or(self.zoo.as_deref()).unwrap_or("network")
     }
 
+    /// Whether the zoo has the network that it names.
+    ///
+    /// # Errors
+    /// When it has not; the message says which is meant, perhaps, and which there are.
+    pub fn known(&self) -> Result<(), GraphError> {
+        self.zoo.as_deref().map_or(Ok(()), |name| zoo::find(name).map(drop))
+    }
+
     /// The network as it is after training: without parallel branches.
     #[must_use]
     pub fn merged(&self) -> Self {

@@ -6,7 +6,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::style::{BLUE, FONT};
-use super::table::csv_line;
+use super::table::{Table, csv_line};
 
 /// How often each class was taken for which.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,6 +34,22 @@ impl Confusion {
         let mut all: Vec<_> = wrong.map(|((l, a), count)| (&*self.classes[l], &*self.classes[a], *count)).collect();
         all.sort_by_key(|(.., count)| std::cmp::Reverse(*count));
         all
+    }
+
+    /// A row for each class: how many images it has, the part of the answers of it that are right, the part of its images that
+    /// are found.
+    pub fn per_class(&self) -> Table {
+        let percent = |part: u32, all: u32| match all {
+            0 => "-".to_owned(),
+            all => format!("{:.1}", 100.0 * f64::from(part) / f64::from(all)),
+        };
+        let mut table = Table::new(["class", "images", "precision %", "recall %"]);
+        for (index, class) in self.classes.iter().enumerate() {
+            let (right, images) = (self.counts[(index, index)], self.counts.row(index).sum());
+            let answers = self.counts.column(index).sum();
+            table.row([class.clone(), images.to_string(), percent(right, answers), percent(right, images)]);
+        }
+        table
     }
 
     /// One line per label, one column per answer, with class names in front.
@@ -69,8 +85,8 @@ impl Confusion {
         let aside = (FONT, (cell - 2).min(14)).into_font().color(&BLACK).pos(Pos::new(HPos::Right, VPos::Center));
         let above = aside.clone().transform(FontTransform::Rotate90);
         let middle = left + count * cell / 2;
-        root.draw(&Text::new("answer", (middle, LEGEND / 2), centered(14)))?;
-        root.draw(&Text::new("label", (LEGEND / 2, middle), centered(14).transform(FontTransform::Rotate270)))?;
+        root.draw(&Text::new("predicted", (middle, LEGEND / 2), centered(14)))?;
+        root.draw(&Text::new("true", (LEGEND / 2, middle), centered(14).transform(FontTransform::Rotate270)))?;
         for (index, class) in self.classes.iter().enumerate() {
             let at = left + index as i32 * cell + cell / 2;
             root.draw(&Text::new(class.as_str(), (left - 6, at), aside.clone()))?;
@@ -103,7 +119,13 @@ mod tests {
         let classes = ["cat".to_string(), "dog, small".to_string()];
         let confusion = Confusion::new(&classes, &[0, 0, 1, 1, 1], &[0, 1, 1, 1, 7]);
         assert_eq!(confusion.to_csv(), "label,cat,\"dog, small\"\ncat,1,1\n\"dog, small\",0,2\n");
+        let classes = confusion.per_class().to_csv();
+        assert_eq!(
+            classes, "class,images,precision %,recall %\ncat,2,100.0,50.0\n\"dog, small\",2,66.7,100.0\n",
+            "an answer that is no class is left out"
+        );
         let svg = confusion.to_svg().unwrap();
+        assert!(svg.contains("predicted") && svg.contains("true"));
         assert!(svg.contains("cat") && svg.contains("dog, small"));
     }
 }

@@ -4,6 +4,7 @@ pub mod chart;
 pub mod confusion;
 pub mod inspection;
 pub mod noise;
+pub mod page;
 pub mod plot;
 mod style;
 pub mod table;

@@ -26,9 +26,14 @@ impl Table {
 }
 
 impl Table {
+    /// All rows, the heading first.
+    pub fn cells(&self) -> impl Iterator<Item = &Vec<String>> {
+        std::iter::once(&self.heading).chain(&self.rows)
+    }
+
     /// The table as CSV.
     pub fn to_csv(&self) -> String {
-        std::iter::once(&self.heading).chain(&self.rows).map(|row| csv_line(row)).collect()
+        self.cells().map(|row| csv_line(row)).collect()
     }
 
     /// The table as JSON: an object for each row, numbers as numbers.
@@ -52,7 +57,7 @@ impl Table {
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let all = || std::iter::once(&self.heading).chain(&self.rows);
+        let all = || self.cells();
         let columns = self.heading.len();
         let width = |c: usize| all().filter_map(|row| row.get(c)).map(|cell| cell.chars().count()).max().unwrap_or(0);
         // A column whose cells all begin like numbers is one of numbers.

@@ -12,6 +12,7 @@ mod engine;
 mod error;
 mod errors;
 mod history;
+mod manual;
 mod optimizer;
 mod preview;
 mod progress;
@@ -19,6 +20,7 @@ mod pytorch;
 mod recipe;
 mod run;
 mod schedule;
+mod start;
 mod trainer;
 mod tuning;
 
@@ -27,6 +29,7 @@ pub use backdrop::subject;
 pub use distill::Distill;
 pub use error::TrainError;
 pub use history::Epoch;
+pub use manual::{document, manual};
 pub use optimizer::{Memory, Optimizer};
 pub use preview::{preview, sheet};
 pub use progress::bar;
@@ -34,6 +37,7 @@ pub use pytorch::pytorch;
 pub use recipe::Recipe;
 pub use run::{RunFolder, recipe_from};
 pub use schedule::Schedule;
+pub use start::Start;
 pub use trainer::{Trainer, accuracy, predictions};
 pub use tuning::Qat;
 
@@ -118,6 +122,7 @@ impl Trained {
 /// When the recipe or its data are wrong, or the training diverges.
 pub fn run(recipe: &Recipe, progress: impl FnMut(Event<'_>)) -> Result<Trained, TrainError> {
     let data = recipe.data.load()?;
+    let data = recipe.seen(&data);
     let mut trainer = Trainer::new(recipe, &data)?;
     trainer.train(None, progress)?;
     Ok(trainer.finish())

@@ -1,13 +1,16 @@
 //! A network and its training in TOML.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use super::augment::Augment;
 use super::distill::Distill;
 use super::optimizer::Optimizer;
 use super::schedule::Schedule;
+use super::start::Start;
 use super::tuning::Qat;
-use crate::data::Source;
+use crate::data::{Dataset, Source};
 use crate::graph::{NetworkRecipe, Preprocess};
 
 /// So that the images of all epochs can be counted.
@@ -44,7 +47,11 @@ pub struct Recipe {
     /// Decay per step of the running average of the weights, which then is the result; none when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub average: Option<f32>,
-    /// Stops after so many epochs without a better held-out accuracy; never when absent.
+    /// Percent of each class of the training images that are kept from training, to judge each epoch by; the held-out images are
+    /// what judges when absent, and are seen at the end alone when not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<usize>,
+    /// Stops after so many epochs without a better accuracy; never when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patience: Option<usize>,
     /// The network.
@@ -69,6 +76,9 @@ pub struct Recipe {
     /// A network to learn from; none when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub distill: Option<Distill>,
+    /// A trained network to start from; random weights when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<Start>,
 }
 
 fn batch() -> usize {
@@ -95,6 +105,7 @@ impl Recipe {
             label_smoothing: 0.0,
             class_weights: Vec::new(),
             average: None,
+            validation: None,
             patience: None,
             network: NetworkRecipe::zoo(name),
             data: Source::Digits,
@@ -104,6 +115,16 @@ impl Recipe {
             augment,
             qat: None,
             distill: None,
+            start: None,
+        }
+    }
+
+    /// What training sees of the data: [`Recipe::validation`] in the place of the images that are held out.
+    #[must_use]
+    pub fn seen<'d>(&self, data: &'d Dataset) -> Cow<'d, Dataset> {
+        match self.validation {
+            Some(percent) => Cow::Owned(data.for_validation(percent, self.seed)),
+            None => Cow::Borrowed(data),
         }
     }
 
@@ -115,6 +136,9 @@ impl Recipe {
         }
         if !fraction(self.label_smoothing) || !self.average.is_none_or(fraction) {
             return Some("label_smoothing and average must be in 0 to 1".to_string());
+        }
+        if self.validation.is_some_and(|percent| !(1..=90).contains(&percent)) {
+            return Some("validation must be 1 to 90 percent".to_string());
         }
         let weights = &self.class_weights;
         if !weights.is_empty() && (weights.len() != classes || weights.iter().any(|w| !(w.is_finite() && *w > 0.0))) {

@@ -10,7 +10,7 @@ use super::augment::random;
 use super::distill::Teacher;
 use super::engine::Engine;
 use super::optimizer::Memory;
-use super::{Epoch, Event, Recipe, RunFolder, TrainError, Trained, Untuned};
+use super::{Epoch, Event, Recipe, RunFolder, Start, TrainError, Trained, Untuned};
 use crate::data::{Dataset, Split};
 use crate::deploy;
 use crate::graph::{self, FloatModel, Graph, GraphError, Params, Preprocess};
@@ -30,6 +30,8 @@ pub struct Trainer<'d> {
     /// The network to learn from.
     pub(super) teacher: Option<Teacher>,
     pub(super) memory: Memory,
+    /// What keeps its numbers.
+    pub(super) frozen: Params,
     /// Running average of the weights.
     pub(super) average: Option<Params>,
     pub(super) history: Vec<Epoch>,
@@ -53,6 +55,11 @@ impl<'d> Trainer<'d> {
         }
         let shape = data.image_shape();
         recipe.network.input = Some(shape.map(|extent| extent as u32));
+        let start = recipe.start.as_ref().map(Start::load).transpose()?;
+        if let Some(start) = &start {
+            // Its first layers know pixels as it took them.
+            recipe.preprocess.get_or_insert_with(|| start.graph.preprocess.clone());
+        }
         let preprocess = recipe.preprocess.get_or_insert_with(|| measure(&data.train)).clone();
         let graph = recipe.network.build(&data.classes, &preprocess)?;
         let params = Params::init(&graph, recipe.seed);
@@ -61,8 +68,15 @@ impl<'d> Trainer<'d> {
         let teacher = recipe.distill.as_ref().map(|distill| Teacher::load(distill, data, batch)).transpose()?;
         let average = recipe.average.map(|_| params);
         recipe.qat = recipe.qat.as_ref().map(|qat| qat.filled(&recipe));
-        let (memory, history) = (Memory::default(), Vec::new());
-        Ok(Self { recipe, data, net, teacher, memory, average, history, float_epochs: None, untuned: None })
+        let (memory, frozen, history) = (Memory::default(), Params::default(), Vec::new());
+        let mut trainer =
+            Self { recipe, data, net, teacher, memory, frozen, average, history, float_epochs: None, untuned: None };
+        if let Some(model) = start {
+            trainer.start_from(&model.params)?;
+            trainer.frozen =
+                trainer.recipe.start.as_ref().map_or_else(Params::default, |start| start.frozen(&model.params));
+        }
+        Ok(trainer)
     }
 
     /// The quantization-aware training of a network that was trained in float, as if `recipe` had been followed from the
@@ -339,6 +353,11 @@ impl<'d> Trainer<'d> {
     /// Changes the weights by their gradients. The error names the parameter whose numbers are not finite.
     fn update(&mut self, rate: f32) -> Result<(), String> {
         self.memory.step(&self.recipe.optimizer, self.net.slots(), rate)?;
+        for slot in self.net.slots().into_iter().filter(|slot| slot.spec.trainable) {
+            if let Some(kept) = self.frozen.get(&slot.spec.name) {
+                slot.weights.iter_mut().zip(kept).for_each(|(weight, kept)| *weight = *kept);
+            }
+        }
         if let (Some(average), Some(decay)) = (&mut self.average, self.recipe.average) {
             for slot in self.net.slots() {
                 let kept = average.get_mut(&slot.spec.name).ok_or_else(|| slot.spec.name.clone())?;

@@ -15,7 +15,7 @@ static IMAGE: &[u8; {{image_len}}] = include_bytes!("../image.bin");
 
 #[rtic::app(device = {{rtic_device}}, peripherals = false, dispatchers = [{{rtic_dispatcher}}])]
 mod app {
-    use kinglet::{{{input}}, Session};
+    use kinglet::{Session, {{input}}};
 
     use super::{ARENA, Classifier, IMAGE};
     use crate::board::{self, Board, log};

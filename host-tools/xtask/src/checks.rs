@@ -1,4 +1,4 @@
-//! `cargo xtask ci`: formatting, layers, lints and documentation, the firmware of boards on the desk, then every test.
+//! `cargo xtask ci`: formatting, layers, figures, lints and documentation, the firmware of boards on the desk, then every test.
 
 use std::process::Command;
 
@@ -8,15 +8,17 @@ use crate::firmware::{self, Firmware};
 use crate::setup::TARGETS;
 use crate::stages::Stages;
 use crate::tests::workspace;
-use crate::{boards, command, layers, repo, setup, tests};
+use crate::{boards, command, figures, layers, package, repo, setup, tests};
 
 pub fn run(no_install: bool) -> Result<()> {
     let mut stages = Stages::default();
     stages.run("setup", || setup::run(no_install))?;
     stages.run("formatting", formatting)?;
     stages.run("layers", layers::run)?;
+    stages.run("figures", || figures::run(true))?;
     stages.run("lints", lints)?;
     firmware::stage(&mut stages, "firmware lints", Firmware::lint)?;
+    stages.run("packages", package::run)?;
     stages.run("documentation", || {
         command::run(workspace().env("RUSTDOCFLAGS", "-D warnings").args(["doc", "--workspace", "--no-deps"]))
     })?;

@@ -9,12 +9,14 @@ mod const_eval;
 mod count;
 mod demo;
 mod faults;
+mod figures;
 mod firmware;
 mod fuzz;
 mod layers;
 mod miri;
 mod mutate;
 mod nightly;
+mod package;
 mod repo;
 mod sanitize;
 mod setup;
@@ -110,6 +112,14 @@ enum Task {
     },
     /// Lines of code by room, and public items of the runtime.
     Count,
+    /// Write the figures of README, documentation and cards anew, from `firmware/bench.json`.
+    Figures {
+        /// Only says which files have others.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Pack the crates as they are published, the firmware's sources in the tool's.
+    Package,
     /// Whether the modules keep to the ladders of ARCHITECTURE.md.
     Layers,
     /// What CI runs: formatting, layers, lints, documentation, then `test`.
@@ -159,6 +169,8 @@ fn run(task: Task) -> Result<()> {
         Task::Boards { installing, arguments } => boards::run(installing.no_install, &arguments),
         Task::Test(how) => tests::run(how.no_install),
         Task::Count => count::run(),
+        Task::Figures { check } => figures::run(check),
+        Task::Package => package::run(),
         Task::Layers => layers::run(),
         Task::Ci(how) => checks::run(how.no_install),
     }

@@ -23,16 +23,24 @@ pub struct HeldOut {
     /// At most so many images, evenly spaced.
     #[arg(long, value_name = "N")]
     images: Option<usize>,
+    /// Leave out broken image files, instead of stopping at the first one.
+    #[arg(long)]
+    skip_bad: bool,
 }
 
 impl HeldOut {
+    /// Whether images are named.
+    pub fn is_given(&self) -> bool {
+        self.data.is_some() || self.run.is_some()
+    }
+
     /// Reads images of the model's size, with as many classes as it has outputs.
     ///
     /// # Errors
     /// Names the file that is wrong, or what the model takes.
     pub fn read(&self, model: &Model<'_>) -> Result<Split> {
         let shape = model.input().shape;
-        let source = match &self.run {
+        let mut source = match &self.run {
             Some(run) => {
                 let mut source = RunFolder::new(run).recipe()?.data;
                 if let Some(path) = &self.data {
@@ -48,7 +56,10 @@ impl HeldOut {
                 source
             }
         };
-        let data = source.load()?;
+        if self.skip_bad {
+            source.skip_bad();
+        }
+        let data = super::load(&source)?;
         let wanted = [shape.h, shape.w, shape.c].map(|extent| extent as usize);
         let found = data.image_shape();
         ensure!(found == wanted, "{}: images of {found:?}, {} takes {wanted:?}", data.name, model.name());

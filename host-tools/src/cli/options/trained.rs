@@ -22,6 +22,9 @@ pub struct Trained {
     /// Held-in images to choose ranges by.
     #[arg(long, default_value_t = deploy::CALIBRATION_IMAGES)]
     calibration_images: usize,
+    /// Leave out broken image files, instead of stopping at the first one.
+    #[arg(long)]
+    skip_bad: bool,
     #[command(flatten)]
     quantization: Quantization,
 }
@@ -62,7 +65,10 @@ impl Trained {
         if let Some(path) = &self.data {
             recipe.data.set_path(path);
         }
-        let data = recipe.data.load()?;
+        if self.skip_bad {
+            recipe.data.skip_bad();
+        }
+        let data = super::load(&recipe.data)?;
         let quantization = deploy::Options { images: self.calibration_images, quantize };
         Ok(Opened { folder, recipe, model, data, quantization })
     }

@@ -1,0 +1,58 @@
+//! `kinglet report`: a model on one page.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use super::options::held_out::HeldOut;
+use crate::report::confusion::Confusion;
+use crate::report::page::{self, Errors};
+use crate::{files, simulate, train};
+
+/// Options of `kinglet report`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The model file (.kgl).
+    model: PathBuf,
+    /// The page to write (.html).
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    #[command(flatten)]
+    held_out: HeldOut,
+}
+
+/// Writes the page; with `--data` or `--run` also where the model errs.
+///
+/// # Errors
+/// Names the file that is broken, or does not fit the model.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let bytes = files::read(&args.model)?;
+    let model = super::open_model(&args.model, &bytes)?;
+    let errors = match args.held_out.is_given() {
+        false => None,
+        true => {
+            let images = args.held_out.read(&model)?;
+            let outputs = super::eval::outputs(model, &images)?;
+            let answers = simulate::classes(&outputs);
+            let classes: Vec<String> = (0..model.output().shape.len() as usize)
+                .map(|class| model.label(class).map_or_else(|| class.to_string(), str::to_owned))
+                .collect();
+            let label = |image: usize| usize::from(images.labels[image]);
+            let score = |image: usize, class: usize| i32::from(outputs[(image, class)]);
+            let margin = |image: usize| score(image, answers[image]) - score(image, label(image));
+            let mut wrong: Vec<usize> = (0..answers.len()).filter(|&image| answers[image] != label(image)).collect();
+            wrong.sort_by_key(|&image| std::cmp::Reverse(margin(image)));
+            let shape = model.input().shape;
+            let shape = [shape.h, shape.w, shape.c].map(|extent| extent as usize);
+            Some(Errors {
+                confusion: Confusion::new(&classes, &images.labels, &answers),
+                accuracy: 100.0 * (answers.len() - wrong.len()) as f64 / answers.len().max(1) as f64,
+                worst: train::sheet(shape, wrong.iter().map(|&image| images.image(image).to_vec()))?,
+            })
+        }
+    };
+    files::save(&args.output, page::page(&model, errors.as_ref())?)?;
+    println!("{}", args.output.display());
+    Ok(ExitCode::SUCCESS)
+}

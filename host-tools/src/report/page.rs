@@ -1,0 +1,193 @@
+//! A model on one page: its graph, its memory, its layers, and where it errs. Nothing is loaded from elsewhere.
+
+use std::fmt::Write;
+
+use anyhow::Result;
+use base64ct::{Base64, Encoding};
+use kinglet::Model;
+
+use super::confusion::Confusion;
+use super::inspection::{Inspection, StepView};
+use super::plot;
+use super::table::{Table, grouped};
+
+/// Where a model errs.
+#[derive(Debug)]
+pub struct Errors {
+    /// Which classes it takes for which.
+    pub confusion: Confusion,
+    /// Percent of the images that are right.
+    pub accuracy: f64,
+    /// The images that are wrong by the most, as PNG.
+    pub worst: Vec<u8>,
+}
+
+/// Pixels from a box of the graph to the next, and of a box.
+const PITCH: usize = 44;
+const BOX: [usize; 2] = [340, 30];
+
+/// The page, in HTML.
+///
+/// # Errors
+/// When a picture cannot be drawn, which only a defect would cause.
+pub fn page(model: &Model<'_>, errors: Option<&Errors>) -> Result<String> {
+    let inspection = Inspection::of(model);
+    let mut body = format!(
+        "<h1>{}</h1>\n<p>{} bytes of flash, of which {} weights; {} bytes of RAM; {} multiply-accumulates in {} steps.</p>\n",
+        escaped(model.name()),
+        grouped(inspection.file_bytes as u64),
+        grouped(inspection.weight_bytes as u64),
+        grouped(inspection.arena_bytes as u64),
+        grouped(inspection.macs),
+        inspection.steps.len(),
+    );
+    if let Some(errors) = errors {
+        let Errors { confusion, accuracy, worst } = errors;
+        write!(
+            body,
+            "<h2>Where it errs</h2>\n<p>{accuracy:.2} % of the images are right.</p>\n{}\n{}\n<p>Wrong by the most, row by row from the \
+             top:</p>\n<img alt=\"the worst images\" src=\"data:image/png;base64,{}\">\n",
+            table(&confusion.per_class()),
+            svg(&confusion.to_svg()?),
+            Base64::encode_string(worst),
+        )?;
+    }
+    write!(body, "<h2>Layers</h2>\n{}\n", layers(&inspection.steps))?;
+    write!(
+        body,
+        "<h2>Memory</h2>\n<p>Offset against time slot, a box for each tensor.</p>\n{}\n",
+        svg(&plot::arena(model)?)
+    )?;
+    write!(body, "<h2>Graph</h2>\n{}\n", graph(model, &inspection))?;
+    let style = "body{font:15px/1.5 sans-serif;max-width:1000px;margin:2em auto;padding:0 1em}table{border-collapse:collapse}\
+                 td,th{padding:2px 10px;border-bottom:1px solid #ddd;text-align:left}td.n{text-align:right}\
+                 .bar{background:#4878cf;height:10px;display:inline-block}svg{max-width:100%;height:auto}img{max-width:100%}";
+    Ok(format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{}</title><style>{style}</style></head>\n<body>\n{body}</body></html>\n",
+        escaped(model.name())
+    ))
+}
+
+/// A row for each step, with bars of its part of the multiply-accumulates.
+fn layers(steps: &[StepView]) -> String {
+    let all = steps.iter().map(|step| step.macs).sum::<u64>().max(1);
+    let mut html =
+        "<table><tr><th>step</th><th>operator</th><th>layer</th><th>output</th><th>MACs</th><th></th><th>weights, \
+                    bytes</th><th></th></tr>\n"
+            .to_owned();
+    for step in steps {
+        let [h, w, c] = step.output;
+        let width = step.macs * 120 / all;
+        html += &format!(
+            "<tr><td class=\"n\">{}</td><td>{}</td><td>{}</td><td>{h} x {w} x {c}</td><td class=\"n\">{}</td><td><span class=\"bar\" \
+             style=\"width:{width}px\"></span></td><td class=\"n\">{}</td><td>{}</td></tr>\n",
+            step.index,
+            step.operator,
+            escaped(&step.name),
+            grouped(step.macs),
+            grouped(step.weight_bytes.into()),
+            escaped(&step.parameters),
+        );
+    }
+    html + "</table>"
+}
+
+/// Boxes in the order of execution, and an arrow from each to those that read what it writes: long ones in arcs at the side.
+fn graph(model: &Model<'_>, inspection: &Inspection) -> String {
+    let steps = &inspection.steps;
+    let parent =
+        |tensor: usize| inspection.tensors.get(tensor).and_then(|tensor| tensor.joint).map(|joint| joint as usize);
+    let operands: Vec<[Option<usize>; 3]> = (0..steps.len()).filter_map(|step| model.operands(step)).collect();
+    let feeds = |from: usize, to: usize| {
+        let written = operands[from][2];
+        operands[to][..2].iter().flatten().any(|&read| {
+            let written = written.unwrap_or(usize::MAX);
+            written == read || parent(written) == Some(read) || parent(read) == Some(written)
+        })
+    };
+    let [width, height] = BOX;
+    let mut html = String::new();
+    let mut reach = 0;
+    for (index, step) in steps.iter().enumerate() {
+        let y = index * PITCH;
+        let [h, w, c] = step.output;
+        html += &format!(
+            "<rect x=\"1\" y=\"{}\" width=\"{width}\" height=\"{height}\" rx=\"4\" fill=\"#eef3fb\" stroke=\"#4878cf\"/>\
+             <text x=\"10\" y=\"{}\">{} <tspan fill=\"#777\">{}, {h} x {w} x {c}</tspan></text>\n",
+            y + 1,
+            y + 20,
+            escaped(&short(&step.name)),
+            step.operator,
+        );
+        for to in (index + 1..operands.len()).filter(|&to| feeds(index, to)) {
+            let (from, at) = (y + height + 1, to * PITCH);
+            if to == index + 1 {
+                html += &format!("<path d=\"M60 {from}V{at}\" stroke=\"#444\" marker-end=\"url(#a)\"/>\n");
+            } else {
+                let (middle, out) = (y + height / 2, width + 20 + 14 * (to - index).min(20));
+                reach = reach.max(out);
+                let end = at + height / 2;
+                html += &format!(
+                    "<path d=\"M{width} {middle}C{out} {middle} {out} {end} {} {end}\" stroke=\"#c44\" fill=\"none\" marker-end=\"url(#a)\"/>\n",
+                    width + 2,
+                );
+            }
+        }
+    }
+    let (full, tall) = (reach.max(width) + 10, steps.len() * PITCH);
+    format!(
+        "<svg width=\"{full}\" height=\"{tall}\" viewBox=\"0 0 {full} {tall}\" font-size=\"13\" font-family=\"sans-serif\">\
+         <defs><marker id=\"a\" viewBox=\"0 0 8 8\" refX=\"7\" refY=\"4\" markerWidth=\"8\" markerHeight=\"8\" orient=\"auto\">\
+         <path d=\"M0 0L8 4L0 8z\" fill=\"#444\"/></marker></defs>\n{html}</svg>"
+    )
+}
+
+/// A name that fits into a box.
+fn short(name: &str) -> String {
+    match name.chars().count() {
+        0..=20 => name.to_owned(),
+        _ => name.chars().take(19).chain(['…']).collect(),
+    }
+}
+
+fn table(table: &Table) -> String {
+    let rows: Vec<Vec<String>> = table.cells().map(|row| row.iter().map(|cell| escaped(cell)).collect()).collect();
+    let line = |row: &Vec<String>, tag: &str| {
+        format!("<tr>{}</tr>\n", row.iter().map(|cell| format!("<{tag}>{cell}</{tag}>")).collect::<String>())
+    };
+    let body: String = rows.iter().enumerate().map(|(at, row)| line(row, if at == 0 { "th" } else { "td" })).collect();
+    format!("<table>{body}</table>")
+}
+
+/// A picture as part of the page: without what is for files by themselves.
+fn svg(picture: &str) -> &str {
+    picture.find("<svg").map_or(picture, |start| &picture[start..])
+}
+
+fn escaped(text: &str) -> String {
+    super::printable(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_is_on_one_page_that_needs_no_other() {
+        let file = include_bytes!("../../../models/digits-inception/digits-inception.kgl");
+        let model = Model::new(file).unwrap();
+        let confusion = Confusion::new(&["<a>".to_owned(), "b".to_owned()], &[0, 1], &[0, 0]);
+        let errors = Errors { confusion, accuracy: 50.0, worst: b"PNG".to_vec() };
+        let page = page(&model, Some(&errors)).unwrap();
+        for step in model.steps() {
+            assert!(page.contains(&escaped(step.name)), "{}", step.name);
+        }
+        assert!(page.contains("&lt;a&gt;") && !page.contains("<a>"), "names are escaped");
+        assert!(page.contains("base64,UE5H") && page.contains("50.00 %"));
+        let loads = ["src=\"http", "href=\"http", "@import", "<script", "<link"];
+        assert!(loads.iter().all(|part| !page.contains(part)));
+        // Every step but the last is read by another.
+        let arrows = page.matches("marker-end").count();
+        assert!(arrows >= model.step_count() - 1, "{arrows} arrows between {} steps", model.step_count());
+    }
+}

@@ -1,0 +1,152 @@
+//! `cargo xtask figures`: the figures of README, documentation and cards, from `firmware/bench.json` and the cards' accuracies.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::repo;
+
+/// The board of the figures, as the cards call it.
+const BOARD: (&str, &str) = ("mps2-an386", "emulated Cortex-M4F");
+
+/// Pages with tables between the lines `<!-- figures: NAME -->` and `<!-- end -->`.
+const PAGES: [&str; 2] = ["README.md", "docs/src/figures.md"];
+
+/// Writes the figures; with `check` only says which files have others.
+pub fn run(check: bool) -> Result<()> {
+    let bench: Vec<Value> = serde_json::from_str(&read("firmware/bench.json")?)?;
+    let totals: Vec<&Value> = bench.iter().filter(|row| row["board"] == BOARD.0 && row["layer"] == "total").collect();
+    let mut stale = Vec::new();
+    let mut put = |path: String, text: String| -> Result<()> {
+        if read(&path)? != text {
+            match check {
+                true => stale.push(path),
+                false => fs::write(repo::root().join(path), text)?,
+            }
+        }
+        Ok(())
+    };
+    for (folder, row) in models(&totals)? {
+        let path = format!("models/{folder}/card.md");
+        let card = read(&path)?;
+        put(path, with_instructions(&card, &row["instructions"])?)?;
+    }
+    for page in PAGES {
+        let text = read(page)?;
+        put(page.to_owned(), with_tables(&text, &totals).with_context(|| page.to_owned())?)?;
+    }
+    ensure!(stale.is_empty(), "other figures than firmware/bench.json: {}; `cargo xtask figures`", stale.join(", "));
+    Ok(())
+}
+
+fn read(path: &str) -> Result<String> {
+    fs::read_to_string(repo::root().join(path)).with_context(|| path.to_owned())
+}
+
+/// The folders of shipped models, with the row of each.
+fn models<'r>(totals: &[&'r Value]) -> Result<Vec<(String, &'r Value)>> {
+    let mut folders: Vec<PathBuf> =
+        fs::read_dir(repo::root().join("models"))?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    folders.retain(|folder| folder.join("card.md").exists());
+    folders.sort();
+    let mut found = Vec::new();
+    for folder in folders {
+        let name = folder.file_name().and_then(|name| name.to_str()).context("a folder's name")?.to_owned();
+        // A model may be called after its network alone.
+        let is_its = |row: &&&Value| {
+            row["model"].as_str().is_some_and(|model| name == model || name.ends_with(&format!("-{model}")))
+        };
+        let row = totals.iter().find(is_its).with_context(|| format!("no row of {name} on {}", BOARD.0))?;
+        found.push((name, *row));
+    }
+    Ok(found)
+}
+
+/// The card with these instructions.
+fn with_instructions(card: &str, instructions: &Value) -> Result<String> {
+    let begin = format!("| instructions per inference, {} | ", BOARD.1);
+    let line = card.lines().find(|line| line.starts_with(&begin)).with_context(|| format!("no line `{begin}`"))?;
+    Ok(card.replace(line, &format!("{begin}{} |", grouped(instructions))))
+}
+
+/// The page with each of its tables made anew.
+fn with_tables(page: &str, totals: &[&Value]) -> Result<String> {
+    let (mut text, mut rest) = (String::new(), page);
+    while let Some((before, after)) = rest.split_once("<!-- figures: ") {
+        let (name, after) = after.split_once(" -->\n").context("an open marker")?;
+        let (_, after) = after.split_once("<!-- end -->").context("a table without an end")?;
+        let table = match name {
+            "models" => shipped(totals)?,
+            "resnet8" => resnet8(totals),
+            other => anyhow::bail!("no table `{other}`"),
+        };
+        text += &format!("{before}<!-- figures: {name} -->\n{table}<!-- end -->");
+        rest = after;
+    }
+    Ok(text + rest)
+}
+
+/// The shipped models: accuracy as the cards have it, cost as the bench has it.
+fn shipped(totals: &[&Value]) -> Result<String> {
+    let mut table = String::from(
+        "| model | float | int8 | MACs | instructions | cycles, predicted | weights | arena | code | stack |\n|---|---|---|---|---|---|---|---|---|---|\n",
+    );
+    for (folder, row) in models(totals)? {
+        let card = read(&format!("models/{folder}/card.md"))?;
+        let accuracy = |of: &str| {
+            let line = card.lines().find_map(|line| line.strip_prefix(&format!("| accuracy, held out, {of} | ")));
+            line.map(|line| line.trim_end_matches(" |").to_owned()).with_context(|| format!("{folder}: no accuracy"))
+        };
+        let [float, int8] = [accuracy("float")?, accuracy("int8, the exported model in the runtime")?];
+        let numbers =
+            ["macs", "instructions", "cycles", "weights", "arena", "code", "stack"].map(|key| grouped(&row[key]));
+        table += &format!("| {folder} | {float} | {int8} | {} |\n", numbers.join(" | "));
+    }
+    Ok(table)
+}
+
+/// MLPerf Tiny's ResNet-8 under budgets.
+fn resnet8(totals: &[&Value]) -> String {
+    let mut table = String::from(
+        "| ResNet-8 | arena | weights | code | stack | instructions | cycles, predicted |\n|---|---|---|---|---|---|---|\n",
+    );
+    for row in totals.iter().filter(|row| row["model"].as_str().is_some_and(|model| model.starts_with("resnet8"))) {
+        let numbers = ["arena", "weights", "code", "stack", "instructions", "cycles"].map(|key| grouped(&row[key]));
+        table += &format!("| {} | {} |\n", row["model"].as_str().unwrap_or_default(), numbers.join(" | "));
+    }
+    table
+}
+
+/// A number with a comma between thousands.
+fn grouped(number: &Value) -> String {
+    let digits = number.as_u64().map_or_else(|| "-".to_owned(), |number| number.to_string());
+    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
+    groups.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_lies_between_the_markers_is_made_anew() {
+        let row = json!({ "model": "resnet8", "arena": 1234, "weights": 5, "code": 6, "stack": 7, "instructions": 8_000_000, "cycles": null });
+        let page = "a\n<!-- figures: resnet8 -->\nold\n<!-- end -->\nb\n";
+        let text = with_tables(page, &[&row]).unwrap();
+        assert!(text.starts_with("a\n") && text.ends_with("<!-- end -->\nb\n") && !text.contains("old"), "{text}");
+        assert!(text.contains("| resnet8 | 1,234 | 5 | 6 | 7 | 8,000,000 | - |"), "{text}");
+        assert!(with_tables("<!-- figures: resnet8 -->\n", &[&row]).is_err());
+        let card = "| instructions per inference, emulated Cortex-M4F | 1 |\n";
+        assert!(with_instructions(card, &json!(1_000)).unwrap().contains("| 1,000 |"));
+        assert!(with_instructions("", &json!(1)).is_err());
+    }
+
+    #[test]
+    fn the_committed_figures_are_the_benchs() {
+        run(true).unwrap();
+    }
+}
