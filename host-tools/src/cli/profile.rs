@@ -7,7 +7,6 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::device::{self, Board, Build, Measurements, Program};
-use crate::report::printable;
 use crate::report::table::{Table, grouped};
 
 /// Options of `kinglet profile`.
@@ -56,7 +55,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         });
         println!("{}", serde_json::to_string_pretty(&all)?);
     } else {
-        println!("{}", printable(&measured.to_string()));
+        println!("{measured}");
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -8,7 +8,6 @@ use anyhow::{Result, ensure};
 use super::options;
 use crate::data::Dataset;
 use crate::data::Source;
-use crate::report::printable;
 use crate::report::table::grouped;
 use crate::train::{self, Distill, Recipe, RunFolder, Schedule, Start, Trained, Trainer, bar, recipe_from};
 use crate::{deploy, export, files, graph, sources, words};
@@ -242,7 +241,7 @@ fn summarize(trained: &Trained, folder: &RunFolder, data: &Dataset) -> Result<()
     let (errors, classes) = folder.write_errors(trained, data)?;
     println!("{errors}: confusion.svg, classes.csv, worst.png");
     if data.classes.len() <= TOLD {
-        print!("{}", printable(&classes.to_string()));
+        print!("{classes}");
     }
     let exported =
         deploy::deploy(graph, params, &data.train, &deploy::Options::default(), &export::Options::default())?;

@@ -9,7 +9,6 @@ pub mod trained;
 use anyhow::Result;
 
 use crate::data::{Dataset, Source};
-use crate::report::printable;
 
 /// The most broken files that are named.
 const NAMED: usize = 10;
@@ -20,7 +19,7 @@ const NAMED: usize = 10;
 /// Names the file that is wrong.
 pub fn load(source: &Source) -> Result<Dataset> {
     let data = source.load()?;
-    data.skipped.iter().take(NAMED).for_each(|file| eprintln!("left out: {}", printable(file)));
+    data.skipped.iter().take(NAMED).for_each(|file| eprintln!("left out: {file}"));
     if data.skipped.len() > NAMED {
         eprintln!("left out: {} files in all", data.skipped.len());
     }
