@@ -3,7 +3,6 @@
 use std::fmt::Write;
 
 use anyhow::Result;
-use base64ct::{Base64, Encoding};
 use kinglet::Model;
 
 use super::confusion::Confusion;
@@ -49,7 +48,7 @@ pub fn page(model: &Model<'_>, errors: Option<&Errors>) -> Result<String> {
              top:</p>\n<img alt=\"the worst images\" src=\"data:image/png;base64,{}\">\n",
             table(&confusion.per_class()),
             svg(&confusion.to_svg()?),
-            Base64::encode_string(worst),
+            base64(worst),
         )?;
     }
     write!(body, "<h2>Layers</h2>\n{}\n", layers(&inspection.steps))?;
@@ -159,6 +158,20 @@ fn table(table: &Table) -> String {
     format!("<table>{body}</table>")
 }
 
+/// Bytes as a page has them in its text.
+fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let four = |three: &[u8]| {
+        let len = three.len();
+        let word = three.iter().zip([16, 8, 0]).fold(0u32, |word, (byte, shift)| word | u32::from(*byte) << shift);
+        [18, 12, 6, 0].into_iter().enumerate().map(move |(at, shift)| match at <= len {
+            true => char::from(LETTERS[(word >> shift) as usize % 64]),
+            false => '=',
+        })
+    };
+    bytes.chunks(3).flat_map(four).collect()
+}
+
 /// A picture as part of the page: without what is for files by themselves.
 fn svg(picture: &str) -> &str {
     picture.find("<svg").map_or(picture, |start| &picture[start..])
@@ -171,6 +184,12 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_become_letters() {
+        let texts = [&b""[..], b"f", b"fo", b"foo", b"foob", &[0xFB, 0xFF]].map(base64);
+        assert_eq!(texts, ["", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "+/8="]);
+    }
 
     #[test]
     fn a_model_is_on_one_page_that_needs_no_other() {
