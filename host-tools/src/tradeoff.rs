@@ -209,8 +209,10 @@ fn without_softmax(prepared: &Prepared) -> Option<Prepared> {
         return None;
     }
     let mut scores = prepared.clone();
-    scores.float.nodes.pop();
-    scores.corrected.nodes.pop();
+    for network in [&mut scores.float, &mut scores.corrected] {
+        network.nodes.pop();
+        network.outputs = vec![inputs[0]];
+    }
     scores.quants.pop();
     Some(scores)
 }

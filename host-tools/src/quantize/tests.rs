@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::export;
 use crate::files::IntArray;
-use crate::graph::{Activation, Builder, Dims, NetworkRecipe, NodeId, Op, Padding, Rearrange, Shape, Window};
+use crate::graph::{Activation, Builder, Dims, NetworkRecipe, Op, Padding, Rearrange, Shape, Window};
 use crate::simulate::{self, Images};
 
 /// Pixels with some structure: blobs on a dark ground.
@@ -138,7 +138,8 @@ fn folding_is_the_formula_of_batch_normalization() {
     let normalized = fold::fold(&graph, &params).unwrap().forward(&image).pop().unwrap();
 
     let mut alone = graph.clone();
-    alone.nodes.truncate(NodeId(conv.0).0 + 1);
+    alone.nodes.truncate(conv.0 + 1);
+    alone.outputs = vec![conv];
     let convolved = fold::fold(&alone, &params).unwrap().forward(&image).pop().unwrap();
     let of = |name: &str, c: usize| f64::from(params.get(&format!("bn.{name}")).unwrap()[c]);
     for (i, (&x, &found)) in convolved.iter().zip(&normalized).enumerate() {
