@@ -459,7 +459,8 @@ fn nonsense_from_a_device_ends_in_an_error() {
                 let begin = Instant::now();
                 let model = std::fs::read(model_path()).unwrap();
                 let line = Parrot { says, at: 0, delay: Duration::from_micros(delay) };
-                let error = evaluate(line, Model::new(&model).unwrap(), &images(1), || {}).unwrap_err().to_string();
+                let error = evaluate(line, Model::new(&model).unwrap(), &images(1), || {}).unwrap_err();
+                let error = format!("{error:#}");
                 assert!(error.contains(reason), "{error}");
                 assert!(begin.elapsed() < Duration::from_secs(60), "{:?}", begin.elapsed());
             });
