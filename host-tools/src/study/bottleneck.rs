@@ -1,12 +1,11 @@
 //! What do 1x1 bottlenecks save, and what do they cost?
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use kinglet::Padding;
 
 use super::blocks::cost;
-use super::{Finding, Setting, branches, mean_and_deviation};
+use super::{Finding, Setting, branches, instructions, mean_and_deviation};
 use crate::deploy;
-use crate::device::bench::{self, Subject};
 use crate::graph::{Block, Builder, Graph, NetworkRecipe, Preprocess, Shape, zoo};
 use crate::report::chart::{self, Bars};
 use crate::report::table::{Table, grouped};
@@ -126,15 +125,7 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
         for is_naive in [true, false] {
             let graph = graph(name, width, is_naive)?;
             let exported = deploy::untrained(&graph)?;
-            let instructions = match setting.board {
-                Some(board) => {
-                    let subject = Subject { name: graph.name.clone(), bytes: exported.bytes };
-                    let rows = bench::measure(board, &subject)?;
-                    let total = rows.iter().find(|row| row.layer == "total").context("the bench gave no total")?;
-                    grouped(total.instructions)
-                }
-                None => String::new(),
-            };
+            let total = setting.measure(&graph.name, || Ok(exported.bytes))?;
             let [mean, deviation] = accuracy(is_naive);
             let shown = |value: f64| if name == trained { format!("{value:.2}") } else { String::new() };
             whole.row([
@@ -142,7 +133,7 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
                 grouped(graph.macs()),
                 grouped(graph.trainable_len() as u64),
                 grouped(exported.plan.arena_len.into()),
-                instructions,
+                instructions(total.as_ref()),
                 shown(mean),
                 shown(deviation),
             ]);

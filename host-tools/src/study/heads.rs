@@ -2,9 +2,8 @@
 
 use anyhow::{Context, Result};
 
-use super::{Finding, Setting, mean_and_deviation};
+use super::{Finding, Setting, instructions, mean_and_deviation};
 use crate::deploy;
-use crate::device::bench::{self, Subject};
 use crate::graph::{Block, Head, NetworkRecipe, Norm};
 use crate::report::chart::{self, Bars};
 use crate::report::table::{Table, grouped};
@@ -62,13 +61,7 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
         let error = mean_and_deviation(&of.iter().map(|f| f.0).collect::<Vec<_>>());
         let graph = &of.first().context("no seed")?.1;
         let exported = deploy::untrained(graph)?;
-        let instructions = match setting.board {
-            Some(board) => {
-                let rows = bench::measure(board, &Subject { name: graph.name.clone(), bytes: exported.bytes })?;
-                grouped(rows.iter().find(|row| row.layer == "total").context("the bench gave no total")?.instructions)
-            }
-            None => String::new(),
-        };
+        let total = setting.measure(&graph.name, || Ok(exported.bytes))?;
         table.row([
             name(plain, head).into(),
             grouped(graph.trainable_len() as u64),
@@ -76,7 +69,7 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
             format!("{:.2}", error[0]),
             format!("{:.2}", error[1]),
             grouped(exported.plan.arena_len.into()),
-            instructions,
+            instructions(total.as_ref()),
         ]);
         errors.push(error);
         parameters.push(graph.trainable_len() as f64);

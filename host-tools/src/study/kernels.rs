@@ -1,11 +1,10 @@
 //! What do kernels cost, by arithmetic and on the chip?
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use kinglet::Padding;
 
 use super::{Finding, Setting};
 use crate::deploy;
-use crate::device::bench::{self, Subject};
 use crate::graph::{Builder, Graph, Shape};
 use crate::report::chart::{self, Bars};
 use crate::report::table::{Table, grouped};
@@ -68,16 +67,8 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
     let mut found: Vec<(u64, Option<u64>)> = Vec::new();
     for (name, layers) in variants() {
         let graph = graph(name, &layers)?;
-        let measured = match setting.board {
-            Some(board) => {
-                let subject = Subject { name: name.to_owned(), bytes: deploy::untrained(&graph)?.bytes };
-                let rows = bench::measure(board, &subject)?;
-                let total = rows.into_iter().find(|row| row.layer == "total").context("the bench gave no total")?;
-                Some((total.instructions, total.cycles))
-            }
-            None => None,
-        };
-        let instructions = measured.map(|m| m.0);
+        let total = setting.measure(name, || Ok(deploy::untrained(&graph)?.bytes))?;
+        let instructions = total.as_ref().map(|row| row.instructions);
         found.push((graph.macs(), instructions));
         let share = |value: u64, whole: u64| 100.0 * value as f64 / whole as f64;
         let of_macs = share(graph.macs(), found[0].0);
@@ -90,7 +81,7 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
             grouped(graph.trainable_len() as u64),
             shown(instructions),
             if of_instructions.is_nan() { String::new() } else { format!("{of_instructions:.1}") },
-            shown(measured.and_then(|m| m.1)),
+            shown(total.and_then(|row| row.cycles)),
         ]);
         bars.groups.push(name.into());
         bars.series[0].1.push([of_macs, 0.0]);

@@ -2,9 +2,8 @@
 
 use anyhow::{Context, Result};
 
-use super::{Finding, Setting, layers, mean_and_deviation};
+use super::{Finding, Setting, instructions, layers, mean_and_deviation};
 use crate::deploy;
-use crate::device::bench::{self, Subject};
 use crate::export;
 use crate::graph::{Graph, NetworkRecipe, Norm};
 use crate::report::chart::{self, Bars};
@@ -76,7 +75,7 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
             format!("{:.2}", test[1]),
             grouped(first.graph.trainable_len() as u64),
             grouped(first.graph.macs()),
-            instructions(setting, first)?,
+            on_board(setting, first)?,
         ]);
         errors.push(train);
         shapes.push(operators(&first.graph));
@@ -110,10 +109,10 @@ fn operators(graph: &Graph) -> Vec<String> {
 }
 
 /// Instructions of the trained network's inference on the board, if there is one.
-fn instructions(setting: &Setting<'_>, trained: &Trained) -> Result<String> {
-    let Some(board) = setting.board else { return Ok(String::new()) };
-    let (quantization, options) = (deploy::Options::default(), export::Options::default());
-    let exported = deploy::deploy(&trained.graph, &trained.params, &setting.data.train, &quantization, &options)?;
-    let rows = bench::measure(board, &Subject { name: trained.graph.name.clone(), bytes: exported.bytes })?;
-    Ok(grouped(rows.iter().find(|row| row.layer == "total").context("the bench gave no total")?.instructions))
+fn on_board(setting: &Setting<'_>, trained: &Trained) -> Result<String> {
+    let total = setting.measure(&trained.graph.name, || {
+        let (quantization, options) = (deploy::Options::default(), export::Options::default());
+        Ok(deploy::deploy(&trained.graph, &trained.params, &setting.data.train, &quantization, &options)?.bytes)
+    })?;
+    Ok(instructions(total.as_ref()))
 }

@@ -18,15 +18,16 @@ mod responses;
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use indicatif::ProgressBar;
 use rayon::prelude::*;
 
 use crate::data::{Dataset, Source};
 use crate::device::Board;
+use crate::device::bench::{self, Row, Subject};
 use crate::graph::{Block, NetworkRecipe, Norm};
 use crate::progress::styled;
-use crate::report::table::Table;
+use crate::report::table::{Table, grouped};
 use crate::train::{Recipe, Schedule, TrainError, Trained, Trainer};
 
 /// How much is spent on the studies.
@@ -175,6 +176,13 @@ impl Setting<'_> {
         }
     }
 
+    /// What an inference of the model that `make` makes takes on the board as a whole, if there is a board.
+    fn measure(&self, name: &str, make: impl FnOnce() -> Result<Vec<u8>>) -> Result<Option<Row>> {
+        let Some(board) = self.board else { return Ok(None) };
+        let rows = bench::measure(board, &Subject { name: name.to_owned(), bytes: make()? })?;
+        rows.into_iter().find(|row| row.layer == "total").context("the bench gave no total").map(Some)
+    }
+
     /// Trains `recipe` to its end.
     fn train(&self, recipe: &Recipe) -> Result<Trained, TrainError> {
         let mut trainer = Trainer::new(recipe, self.data)?;
@@ -202,6 +210,11 @@ impl Setting<'_> {
         bar.finish();
         results
     }
+}
+
+/// The instructions of a measurement, as tables show them: nothing without one.
+fn instructions(total: Option<&Row>) -> String {
+    total.map_or(String::new(), |row| grouped(row.instructions))
 }
 
 /// Blocks of two 3x3 convolutions at one size.

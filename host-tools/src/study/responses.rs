@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::{Finding, Setting, kind, layers, mean_and_deviation};
 use crate::graph::Norm;
-use crate::layers as run;
+use crate::layers::{forward, preprocess};
 use crate::report::chart::{self, Line, Panel};
 use crate::report::table::Table;
 
@@ -23,8 +23,8 @@ fn responses(setting: &Setting<'_>, count: usize, shortcut: bool, epochs: usize,
     let below = blocks.len() - count;
     let trained = setting.train(&setting.recipe("tower", blocks, epochs, seed))?;
     let probes = setting.data.test.select(&setting.data.test.spaced(PROBES));
-    let images = run::preprocess(&trained.graph.preprocess, &probes.images.view());
-    let values = run::forward(&trained.graph, &trained.params, &images.view())?;
+    let images = preprocess(&trained.graph.preprocess, &probes.images.view());
+    let values = forward(&trained.graph, &trained.params, &images.view())?;
     let convs = (below + 1..=below + count).flat_map(|block| [1, 2].map(|conv| format!("b{block}_conv{conv}_bn")));
     let response = |conv: String| {
         let id = trained.graph.find(&conv)?;
