@@ -109,9 +109,9 @@ impl Chain {
         true
     }
 
-    /// The chain that starts with step `first`, nothing of it done.
-    pub(crate) const fn open<L: Linked>(file: &File<'_>, first: u32) -> Result<Self, ModelError> {
-        let mut chain = Self::new();
+    /// Becomes the chain that starts with step `first`, nothing of it done. In place: on a device a copy of it is much of the stack.
+    pub(crate) const fn open<L: Linked>(&mut self, file: &File<'_>, first: u32) -> Result<(), ModelError> {
+        self.clear();
         let moment = file.moment(first);
         let mut outputs = [u32::MAX; MAX_CHAIN];
         let mut overlaid = false;
@@ -137,18 +137,23 @@ impl Chain {
                 done: 0,
                 inputs: [a, b],
             };
-            let len = chain.len;
-            if !chain.push(link) || len >= MAX_CHAIN {
+            let len = self.len;
+            if !self.push(link) || len >= MAX_CHAIN {
                 return Err(ModelError::new(Fault::Chain, step.at));
             }
             outputs[len] = step.output;
             index += 1;
         }
         // One step by itself takes all its rows at once, unless they push its input's out of the way.
-        if chain.len == 1 && !overlaid {
-            chain.links[0].block = chain.links[0].height;
+        if self.len == 1 && !overlaid {
+            self.links[0].block = self.links[0].height;
         }
-        Ok(chain)
+        Ok(())
+    }
+
+    /// Forgets its steps.
+    pub(crate) const fn clear(&mut self) {
+        self.len = 0;
     }
 
     /// Number of steps.

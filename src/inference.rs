@@ -35,16 +35,29 @@ use crate::uses::{Dynamic, Linked};
 pub struct Inference<'s, M: Linked = Dynamic, B = Active, O = ()> {
     model: &'s Model<'s, M>,
     memory: Memory<'s>,
-    /// The session's: whether its output is there.
-    finished: &'s mut bool,
+    run: &'s mut Run,
     observer: O,
     /// The step that runs next, or goes on, or the first of the chain that is running.
     next: usize,
     /// Rows that the next step has computed: not 0 only between the slices of a step.
     row: u32,
-    /// The chain that has been begun, if one has.
-    chain: Option<Chain>,
     backend: PhantomData<B>,
+}
+
+/// What a session keeps for its inferences, so that one is small to hand on.
+#[derive(Debug)]
+pub(crate) struct Run {
+    /// Whether the memory holds the output of an inference.
+    pub finished: bool,
+    /// The chain that has been begun; empty when none has.
+    chain: Chain,
+}
+
+impl Run {
+    /// Of a session in which nothing has run.
+    pub(crate) const fn new() -> Self {
+        Self { finished: false, chain: Chain::new() }
+    }
 }
 
 /// Whether there is more of an inference to run.
@@ -91,9 +104,10 @@ impl fmt::Display for InferError {
 impl core::error::Error for InferError {}
 
 impl<'s, M: Linked, B> Inference<'s, M, B> {
-    pub(crate) fn new(model: &'s Model<'s, M>, memory: Memory<'s>, finished: &'s mut bool) -> Self {
-        *finished = false;
-        Self { model, memory, finished, observer: (), next: 0, row: 0, chain: None, backend: PhantomData }
+    pub(crate) fn new(model: &'s Model<'s, M>, memory: Memory<'s>, run: &'s mut Run) -> Self {
+        run.finished = false;
+        run.chain.clear();
+        Self { model, memory, run, observer: (), next: 0, row: 0, backend: PhantomData }
     }
 
     /// The model.
@@ -126,8 +140,8 @@ impl<'s, M: Linked, B> Inference<'s, M, B> {
 
     /// Shows what follows to an observer, `&mut` or by value.
     pub fn observe<O: Observer>(self, observer: O) -> Inference<'s, M, B, O> {
-        let Self { model, memory, finished, observer: (), next, row, chain, backend } = self;
-        Inference { model, memory, finished, observer, next, row, chain, backend }
+        let Self { model, memory, run, observer: (), next, row, backend } = self;
+        Inference { model, memory, run, observer, next, row, backend }
     }
 }
 
@@ -141,7 +155,7 @@ impl<'s, M: Linked, B: Backend, O: Observer> Inference<'s, M, B, O> {
     pub fn step(&mut self) -> Progress {
         loop {
             let progress = self.rows(u32::MAX);
-            if self.chain.is_none() || progress == Progress::Done {
+            if self.run.chain.is_empty() || progress == Progress::Done {
                 return progress;
             }
         }
@@ -154,7 +168,7 @@ impl<'s, M: Linked, B: Backend, O: Observer> Inference<'s, M, B, O> {
     /// Each slice reads its input rows anew, so that small slices take more instructions in all; the output bytes are the same
     /// for any mixture of slices and steps. A step whose output has one row (a mean, a fully connected layer) is one slice.
     pub fn rows(&mut self, rows: u32) -> Progress {
-        if !M::SET.chains || self.chain.is_none() {
+        if !M::SET.chains || self.run.chain.is_empty() {
             if self.next >= self.model.step_count() || self.memory.has_refused() {
                 return Progress::Done;
             }
@@ -162,7 +176,9 @@ impl<'s, M: Linked, B: Backend, O: Observer> Inference<'s, M, B, O> {
             if !M::SET.chains || self.model.moment(self.next.wrapping_add(1)) != step.moment {
                 return self.run_alone(&step, rows);
             }
-            self.chain = self.model.chain(self.next);
+            if !self.model.open_chain(&mut self.run.chain, self.next) {
+                return self.fail();
+            }
         }
         self.advance_chain()
     }
@@ -187,7 +203,7 @@ impl<'s, M: Linked, B: Backend, O: Observer> Inference<'s, M, B, O> {
                 }
             }
         }
-        *self.finished = true;
+        self.run.finished = true;
         Ok(Output::new(self.model, self.memory.into_view(), 0))
     }
 
@@ -219,16 +235,15 @@ impl<'s, M: Linked, B: Backend, O: Observer> Inference<'s, M, B, O> {
 
     /// Runs some rows of one step of the chain.
     fn advance_chain(&mut self) -> Progress {
-        let Some(call) = self.chain.as_ref().and_then(Chain::next) else { return self.fail() };
+        let Some(call) = self.run.chain.next() else { return self.fail() };
         let Some(step) = self.model.nameless_step(self.next.wrapping_add(call.link)) else { return self.fail() };
         self.execute(&step, call.start..call.end);
-        let Some(chain) = &mut self.chain else { return self.fail() };
-        chain.advance(call);
-        if !chain.is_done() {
+        self.run.chain.advance(call);
+        if !self.run.chain.is_done() {
             return Progress::More;
         }
-        let steps = chain.len();
-        self.chain = None;
+        let steps = self.run.chain.len();
+        self.run.chain.clear();
         self.go_on(steps)
     }
 
@@ -244,7 +259,7 @@ impl<'s, M: Linked, B: Backend, O: Observer> Inference<'s, M, B, O> {
     /// Nothing more runs.
     fn fail(&mut self) -> Progress {
         self.memory.refuse();
-        self.chain = None;
+        self.run.chain.clear();
         Progress::Done
     }
 
@@ -269,14 +284,14 @@ mod tests {
     /// Runs the model in some bytes of memory.
     fn run(len: usize, refuse: bool) -> Result<usize, InferError> {
         let model = Model::new(&FILE.0).unwrap();
-        let (mut arena, mut finished) = (Arena([0; 8192]), true);
+        let (mut arena, mut run) = (Arena([0; 8192]), Run::new());
         let mut memory = Memory::new(&mut arena.0[..len]);
         if refuse {
             memory.refuse();
         }
-        let inference = Inference::<Dynamic>::new(&model, memory, &mut finished);
+        let inference = Inference::<Dynamic>::new(&model, memory, &mut run);
         let output = inference.finish().map(|output| output.bytes().len());
-        assert_eq!(finished, output.is_ok());
+        assert_eq!(run.finished, output.is_ok());
         output
     }
 

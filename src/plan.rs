@@ -310,7 +310,8 @@ const fn check_scratch(file: &File<'_>, index: u32) -> Result<(), ModelError> {
 
 /// Runs the schedule of the chain that starts with step `first` and checks every call.
 const fn check_chain<L: Linked>(file: &File<'_>, first: u32) -> Result<(), ModelError> {
-    let mut chain = attempt!(Chain::open::<L>(file, first));
+    let mut chain = Chain::new();
+    attempt!(chain.open::<L>(file, first));
     let clashes = attempt!(check_operands(file, first, &chain));
     while let Some(call) = chain.next() {
         let clashes = clashes[call.link % MAX_CHAIN];

@@ -5,7 +5,7 @@ use core::marker::PhantomData;
 use crate::arena::Buffer;
 use crate::error::SessionError;
 use crate::fill::{Fill, Inputs, PixelRows, Value};
-use crate::inference::{InferError, Inference};
+use crate::inference::{InferError, Inference, Run};
 use crate::input::{Input, InputError};
 use crate::kernels::{Active, Backend};
 use crate::memory::Memory;
@@ -37,8 +37,7 @@ use crate::uses::{Dynamic, Linked};
 pub struct Session<'a, M: Linked = Dynamic, B = Active> {
     model: Model<'a, M>,
     memory: Memory<'a>,
-    /// Whether the memory holds the output of an inference.
-    finished: bool,
+    run: Run,
     backend: PhantomData<B>,
 }
 
@@ -105,7 +104,7 @@ impl<'a, M: Linked, B: Backend> Session<'a, M, B> {
     }
 
     fn over(model: Model<'a, M>, memory: Memory<'a>) -> Self {
-        let mut session = Self { model, memory, finished: false, backend: PhantomData };
+        let mut session = Self { model, memory, run: Run::new(), backend: PhantomData };
         session.reset();
         session
     }
@@ -113,7 +112,7 @@ impl<'a, M: Linked, B: Backend> Session<'a, M, B> {
     /// Gives the model's states the elements that they have before the first inference: the next one knows nothing of those before.
     pub fn reset(&mut self) {
         if M::SET.states {
-            self.finished = false;
+            self.run.finished = false;
             self.model.states().for_each(|state| state.reset(&mut self.memory));
         }
     }
@@ -123,7 +122,7 @@ impl<'a, M: Linked, B: Backend> Session<'a, M, B> {
         let mut states = self.model.states().enumerate();
         let state = states.find(|(number, state)| M::SET.states && which.is(*number, &state.port));
         if let Some((_, state)) = state {
-            self.finished = false;
+            self.run.finished = false;
             state.reset(&mut self.memory);
         }
         state.is_some()
@@ -173,12 +172,12 @@ impl<'a, M: Linked, B: Backend> Session<'a, M, B> {
     }
 
     fn begin(&mut self) -> Inference<'_, M, B> {
-        Inference::new(&self.model, self.memory.reborrow(), &mut self.finished)
+        Inference::new(&self.model, self.memory.reborrow(), &mut self.run)
     }
 
     /// The output of the last inference, if that ran to its end and nothing has used the session since.
     pub fn output(&self) -> Option<Output<'_, M>> {
-        self.finished.then(|| Output::new(&self.model, self.memory.view(), 0))
+        self.run.finished.then(|| Output::new(&self.model, self.memory.view(), 0))
     }
 }
 

@@ -137,9 +137,11 @@ impl<'m, L: Linked> Model<'m, L> {
         if self.fast_len() > 0 { self.fast_len() } else { self.arena_len() }
     }
 
-    /// The CRC-32 in the file's header: of the whole file, that word left out.
-    pub const fn checksum(&self) -> u32 {
-        self.file.checksum()
+    internal! {
+        /// The CRC-32 in the file's header: of the whole file, that word left out.
+        const fn checksum(&self) -> u32 {
+            self.file.checksum()
+        }
     }
 
     /// The model file.
@@ -160,15 +162,9 @@ impl<'m, L: Linked> Model<'m, L> {
         }
     }
 
-    /// The chain that starts with step `index`.
-    pub(crate) const fn chain(&self, index: usize) -> Option<Chain> {
-        if index >= self.step_count() {
-            return None;
-        }
-        match Chain::open::<L>(&self.file, index as u32) {
-            Ok(chain) => Some(chain),
-            Err(_) => None,
-        }
+    /// Makes `chain` the one that starts with step `index`; whether there is such a step.
+    pub(crate) const fn open_chain(&self, chain: &mut Chain, index: usize) -> bool {
+        index < self.step_count() && chain.open::<L>(&self.file, index as u32).is_ok()
     }
 
     /// All steps in the order of execution.
