@@ -4,6 +4,7 @@ use core::fmt;
 use core::ops::Range;
 
 use crate::format::{File, crc32};
+use crate::internal::internal;
 use crate::memory::View;
 use crate::ops::OpKind;
 use crate::step::Step;
@@ -114,9 +115,11 @@ impl<'e> StepEvent<'e> {
         self.bytes().chunks(pitch).filter_map(move |pixel| pixel.get(..channels))
     }
 
-    /// CRC-32 of the computed elements, `H x W x C`, continuing that of the rows `before` them (0 for the first).
-    pub fn checksum(&self, before: u32) -> u32 {
-        self.pixels().fold(before, crc32)
+    internal! {
+        /// CRC-32 of the computed elements, `H x W x C`, continuing that of the rows `before` them (0 for the first).
+        fn checksum(&self, before: u32) -> u32 {
+            self.pixels().fold(before, crc32)
+        }
     }
 
     /// Whether these rows complete the output.

@@ -1,6 +1,7 @@
 //! The tensors of a model that its caller sees: inputs, outputs, and states that last from inference to inference.
 
 use crate::format::PortKind;
+use crate::internal::internal;
 use crate::memory::Memory;
 use crate::model::Model;
 use crate::step::Step;
@@ -90,14 +91,16 @@ impl<'m, L: Linked> Model<'m, L> {
         self.file().port_count(PortKind::Output) as usize
     }
 
-    /// Bytes of the elements of all inputs, as [`Raw`](crate::Raw) takes them.
-    pub const fn input_bytes(&self) -> usize {
-        self.bytes_of(PortKind::Input)
-    }
+    internal! {
+        /// Bytes of the elements of all inputs, as [`Raw`](crate::Raw) takes them.
+        const fn input_bytes(&self) -> usize {
+            self.bytes_of(PortKind::Input)
+        }
 
-    /// Bytes of the elements of all outputs.
-    pub const fn output_bytes(&self) -> usize {
-        self.bytes_of(PortKind::Output)
+        /// Bytes of the elements of all outputs.
+        const fn output_bytes(&self) -> usize {
+            self.bytes_of(PortKind::Output)
+        }
     }
 
     const fn bytes_of(&self, kind: PortKind) -> usize {

@@ -50,7 +50,7 @@ pub enum PixelFormat {
 
 impl PixelFormat {
     /// Bytes of a pixel; of pairs, of each pixel on average.
-    pub const fn bytes(self) -> usize {
+    const fn bytes(self) -> usize {
         match self {
             PixelFormat::Grey => 1,
             PixelFormat::Rgb => 3,
@@ -178,7 +178,7 @@ pub struct Crop {
 
 impl Crop {
     /// The most pixels of a crop: sums of 32 bits hold them.
-    pub const MOST: u32 = 1 << 24;
+    const MOST: u32 = 1 << 24;
 
     /// The whole image: it is distorted when the input has other proportions.
     pub const fn whole(frame: Frame) -> Self {
@@ -241,7 +241,7 @@ impl<const LINE: usize, const ROW: usize> Default for Lines<LINE, ROW> {
 pub enum CaptureError<E> {
     /// The camera's own error.
     Camera(E),
-    /// The crop is empty, leaves the image, or has more than [`Crop::MOST`] pixels.
+    /// The crop is empty, leaves the image, or has more than 2^24 pixels.
     Crop,
     /// The model's input has channels that are neither one of grey nor red, green and blue.
     Channels,

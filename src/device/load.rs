@@ -16,6 +16,7 @@ use super::frame::{self, Decoder};
 use super::link::{self, About, Announcement, HELLO, LOAD, Loaded, PART, Refusal, START, Server, input_len};
 use super::store::{Held, Incoming, Ram, Store};
 use super::{Clock, NoPin};
+use crate::internal::internal;
 use crate::slots::{Mapped, Slots};
 use crate::uses::Linked;
 use crate::{Model, Session};
@@ -31,14 +32,18 @@ pub(super) const fn aligned(len: u32) -> u32 {
     }
 }
 
-/// Bytes of memory that a [`Loader`] needs for a model in RAM: its file, its arena and an input.
-pub fn needed<M: Linked>(model: &Model<'_, M>) -> u32 {
-    aligned(model.file_len() as u32).saturating_add(working(model))
+internal! {
+    /// Bytes of memory that a [`Loader`] needs for a model in RAM: its file, its arena and an input.
+    fn needed<M: Linked>(model: &Model<'_, M>) -> u32 {
+        aligned(model.file_len() as u32).saturating_add(working(model))
+    }
 }
 
-/// Bytes of memory that a [`Loader`] needs for a model in flash: its arena and an input.
-pub fn working<M: Linked>(model: &Model<'_, M>) -> u32 {
-    aligned(model.arena_len() as u32).saturating_add(input_len(model))
+internal! {
+    /// Bytes of memory that a [`Loader`] needs for a model in flash: its arena and an input.
+    fn working<M: Linked>(model: &Model<'_, M>) -> u32 {
+        aligned(model.arena_len() as u32).saturating_add(input_len(model))
+    }
 }
 
 /// The device's side, around whatever model a host sends.
@@ -70,13 +75,13 @@ pub struct Loader<'b, L, C, S = Ram, P = NoPin> {
 }
 
 impl<'b, L: Read + Write, C: Clock> Loader<'b, L, C> {
-    /// `memory` is for model files, with arena and input: [`needed`] bytes of them, at a multiple of 16 bytes, as
+    /// `memory` is for a model's file (aligned to 16 bytes), its arena (likewise) and an input, as
     /// [`Arena::take`](crate::Arena::take) gives it; `sums` keeps the checksums of as many steps.
     pub const fn new(line: L, clock: C, memory: &'b mut [u8], sums: &'b mut [u32], board: &'b str) -> Self {
         Self { line, clock, memory, sums, board, store: Ram::new(), pin: NoPin }
     }
 
-    /// Keeps model files in flash; memory is for arena and input alone, [`working`] bytes.
+    /// Keeps model files in flash; memory is for arena and input alone.
     pub fn keep<F: NorFlash + Mapped>(self, slots: Slots<F>) -> Loader<'b, L, C, Slots<F>> {
         let Self { line, clock, memory, sums, board, .. } = self;
         Loader { line, clock, memory, sums, board, store: slots, pin: NoPin }

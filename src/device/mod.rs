@@ -18,7 +18,7 @@ pub mod mlperf;
 mod store;
 mod trigger;
 
-pub use link::{Server, Sums};
+pub use link::Server;
 #[cfg(feature = "internals")]
 pub use mlperf::{Lap, Mlperf, Pulse, Timestamp};
 pub use trigger::{NoPin, Trigger, When};

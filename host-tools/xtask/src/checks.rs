@@ -8,13 +8,14 @@ use crate::firmware::{self, Firmware};
 use crate::setup::TARGETS;
 use crate::stages::Stages;
 use crate::tests::workspace;
-use crate::{boards, command, figures, layers, package, repo, setup, tests};
+use crate::{boards, command, count, figures, layers, package, repo, setup, tests};
 
 pub fn run(no_install: bool) -> Result<()> {
     let mut stages = Stages::default();
     stages.run("setup", || setup::run(no_install))?;
     stages.run("formatting", formatting)?;
     stages.run("layers", layers::run)?;
+    stages.run("public items", count::surface)?;
     stages.run("figures", || figures::run(true))?;
     stages.run("lints", lints)?;
     firmware::stage(&mut stages, "firmware lints", Firmware::lint)?;

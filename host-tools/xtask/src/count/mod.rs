@@ -9,7 +9,7 @@ mod public;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::repo;
 
@@ -30,6 +30,20 @@ pub fn run() -> Result<()> {
     let (shown, hidden) = (public::items(false)?, public::items(true)?);
     println!("{shown:>7}  public items of the runtime without the tools' feature");
     println!("{:>7}  more, which its documentation hides", hidden - shown);
+    Ok(())
+}
+
+/// The most public items of the runtime, without the tools' feature: what users need, and have to read.
+const MOST_ITEMS: usize = 200;
+
+/// Counts the runtime's public items, of which there may not be more than users need.
+pub fn surface() -> Result<()> {
+    let items = public::items(false)?;
+    println!("{items} public items, of at most {MOST_ITEMS}");
+    ensure!(
+        items <= MOST_ITEMS,
+        "more than {MOST_ITEMS} public items: `internal!` is for what only the host tools use"
+    );
     Ok(())
 }
 
