@@ -18,8 +18,8 @@ impl<T> Once<T> {
         Self { taken: Flag::new(), value: UnsafeCell::new(value) }
     }
 
-    /// The value, the first time; `None` ever after. On Armv6-M, whose cores have no atomic swap, only code with privileges is given it: take it
-    /// before they are dropped.
+    /// The value, the first time; `None` ever after. On cores without an atomic swap (Armv6-M, RISC-V without the extension A) only code with
+    /// privileges is given it: take it before they are dropped.
     #[allow(clippy::mut_from_ref)] // the flag makes sure that there is one
     pub fn take(&'static self) -> Option<&'static mut T> {
         // SAFETY: `raise` returns true once in the life of the program, so there is no other reference.
@@ -44,8 +44,8 @@ impl Flag {
     }
 }
 
-/// A flag for cores without an atomic swap (Armv6-M): a plain byte, changed while interrupts are masked. Such
-/// chips have one core; on the few with two (RP2040) take arenas before starting the second.
+/// A flag for cores without an atomic swap (Armv6-M, RISC-V without its extension A): a plain byte, changed while interrupts are
+/// masked. Such chips have one core; on the few with two (RP2040) take arenas before starting the second.
 #[cfg(not(target_has_atomic = "8"))]
 #[derive(Debug)]
 struct Flag(UnsafeCell<bool>);
@@ -58,24 +58,60 @@ impl Flag {
 
     /// Raises the flag; whether it was down. Never, for code without privileges: it cannot mask interrupts.
     fn raise(&self) -> bool {
+        let Some(were_enabled) = interrupts::mask() else { return false };
+        // SAFETY: interrupts are masked on the only core, so no other access happens at the same time.
+        let was_down = unsafe { !core::mem::replace(&mut *self.0.get(), true) };
+        if were_enabled {
+            interrupts::enable();
+        }
+        was_down
+    }
+}
+
+/// The interrupts of a core, to be masked for some instructions.
+#[cfg(all(not(target_has_atomic = "8"), target_arch = "arm"))]
+mod interrupts {
+    use core::arch::asm;
+
+    /// Masks them; whether they were enabled, and `None` where the code has no privileges: the mask stays as it is, and reads as 0.
+    pub fn mask() -> Option<bool> {
         let (masked, now): (u32, u32);
-        // SAFETY: reads PRIMASK, masks interrupts and reads it again; no memory before it may be moved into the section or out.
+        // SAFETY: reads PRIMASK, masks interrupts and reads it again; no memory access may be moved across.
         unsafe {
-            core::arch::asm!(
+            asm!(
                 "mrs {masked}, PRIMASK", "cpsid i", "mrs {now}, PRIMASK",
                 masked = out(reg) masked, now = out(reg) now, options(nostack)
             )
         };
-        if now & 1 == 0 {
-            // Without privileges the mask stays as it is, and reads as 0.
-            return false;
-        }
-        // SAFETY: interrupts are masked on the only core, so no other access happens at the same time.
-        let was_down = unsafe { !core::mem::replace(&mut *self.0.get(), true) };
-        if masked & 1 == 0 {
-            // SAFETY: interrupts were enabled before, so enabling them again restores the caller's state.
-            unsafe { core::arch::asm!("cpsie i", options(nostack)) };
-        }
-        was_down
+        (now & 1 != 0).then_some(masked & 1 == 0)
+    }
+
+    /// Enables them again.
+    pub fn enable() {
+        // SAFETY: they were enabled before [`mask`], so this restores the caller's state.
+        unsafe { asm!("cpsie i", options(nostack)) };
+    }
+}
+
+/// The interrupts of a core, to be masked for some instructions.
+#[cfg(all(not(target_has_atomic = "8"), target_arch = "riscv32"))]
+mod interrupts {
+    use core::arch::asm;
+
+    /// The bit of `mstatus` that enables interrupts in machine mode.
+    const MIE: u32 = 1 << 3;
+
+    /// Masks them; whether they were enabled. Firmware for these cores runs in machine mode.
+    pub fn mask() -> Option<bool> {
+        let before: u32;
+        // SAFETY: clears a bit of a control register and reads what it was; no memory access may be moved across.
+        unsafe { asm!("csrrci {}, mstatus, 8", out(reg) before, options(nostack)) };
+        Some(before & MIE != 0)
+    }
+
+    /// Enables them again.
+    pub fn enable() {
+        // SAFETY: they were enabled before [`mask`], so this restores the caller's state.
+        unsafe { asm!("csrsi mstatus, 8", options(nostack)) };
     }
 }

@@ -38,23 +38,21 @@ impl Firmware {
         command::run(&mut self.cargo(&["build"], BOARDS[0])?)
     }
 
-    /// Lints every program for each board, and the examples, which have one of their own.
+    /// Lints every program for each board, and the packages that have one of their own.
     pub fn lint(&self) -> Result<()> {
         BOARDS
             .iter()
             .try_for_each(|board| command::run(self.cargo(&["clippy"], board)?.args(["--", "-D", "warnings"])))?;
-        let mut examples = command::cargo();
-        examples.current_dir(&self.folder).args([
-            "clippy",
-            "--locked",
-            "--release",
-            "--package",
-            "kinglet-cooperative",
-        ]);
-        examples
-            .args(["--target", &boards::target(BOARDS[0])?, "--target-dir"])
-            .arg(repo::root().join("target/firmware"));
-        command::run(examples.args(["--", "-D", "warnings"]))
+        let arm = boards::target(BOARDS[0])?;
+        for (package, target) in
+            [("kinglet-cooperative", arm.as_str()), ("kinglet-riscv", "riscv32imac-unknown-none-elf")]
+        {
+            let mut clippy = command::cargo();
+            clippy.current_dir(&self.folder).args(["clippy", "--locked", "--release", "--package", package]);
+            clippy.args(["--target", target, "--target-dir"]).arg(repo::root().join("target/firmware"));
+            command::run(clippy.args(["--", "-D", "warnings"]))?;
+        }
+        Ok(())
     }
 
     fn cargo(&self, verb: &[&str], board: &str) -> Result<Command> {

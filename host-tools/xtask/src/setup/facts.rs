@@ -107,7 +107,7 @@ impl Facts {
     /// One line for a machine that has everything.
     pub fn summary(&self) -> String {
         let qemu = self.qemu.map_or("none".to_string(), |version| version.to_string());
-        format!("rustc {} with {} thumb targets, QEMU {qemu}", self.toolchain.release, self.targets.len())
+        format!("rustc {} with {} targets, QEMU {qemu}", self.toolchain.release, self.targets.len())
     }
 }
 
@@ -136,9 +136,13 @@ impl Toolchain {
     }
 }
 
+/// The version of both emulators that are needed, the older one where they differ; none when one is missing.
 fn qemu_version() -> Option<Version> {
-    let out = Command::new("qemu-system-arm").arg("--version").stderr(Stdio::null()).output().ok()?;
-    Version::find(&String::from_utf8_lossy(&out.stdout))
+    let version = |program: &str| {
+        let out = Command::new(program).arg("--version").stderr(Stdio::null()).output().ok()?;
+        Version::find(&String::from_utf8_lossy(&out.stdout))
+    };
+    version("qemu-system-arm").min(version("qemu-system-riscv32"))
 }
 
 impl System {

@@ -14,9 +14,16 @@ use anyhow::{Context, Result, bail};
 use facts::Facts;
 use plan::{Action, Plan};
 
-/// The thumb targets that the runtime is built and tested for: Armv6-M, v7-M, v7E-M with FPU, v8-M Mainline with FPU.
-pub const TARGETS: [&str; 4] =
-    ["thumbv6m-none-eabi", "thumbv7m-none-eabi", "thumbv7em-none-eabihf", "thumbv8m.main-none-eabihf"];
+/// The targets that the runtime is built and tested for: Armv6-M, v7-M, v7E-M with FPU, v8-M Mainline with FPU; RISC-V with atomic
+/// instructions (RP2350's Hazard3, ESP32-C6) and without (ESP32-C3).
+pub const TARGETS: [&str; 6] = [
+    "thumbv6m-none-eabi",
+    "thumbv7m-none-eabi",
+    "thumbv7em-none-eabihf",
+    "thumbv8m.main-none-eabihf",
+    "riscv32imac-unknown-none-elf",
+    "riscv32imc-unknown-none-elf",
+];
 
 /// Makes the machine ready, or with `no_install` only says what is missing and fails when something is.
 pub fn run(no_install: bool) -> Result<()> {

@@ -114,9 +114,9 @@ impl Plan {
                 ));
                 return;
             }
-            Some(found) => self.missing.push(format!("QEMU {OLDEST_QEMU} or newer for Arm (here: {found})")),
+            Some(found) => self.missing.push(format!("QEMU {OLDEST_QEMU} or newer for Arm and RISC-V (here: {found})")),
             None => {
-                self.missing.push(format!("QEMU {OLDEST_QEMU} or newer for Arm (qemu-system-arm is not on the PATH)"))
+                self.missing.push(format!("QEMU {OLDEST_QEMU} or newer for Arm and RISC-V (qemu-system-arm or qemu-system-riscv32 is not on the PATH)"))
             }
         }
         match install_qemu(&facts.system, facts.qemu.is_some()) {
@@ -128,7 +128,9 @@ impl Plan {
 
 /// The steps that install QEMU here, or what to tell the user.
 fn install_qemu(system: &System, found: bool) -> Result<Vec<Action>, String> {
-    let by_hand = |why: &str| Err(format!("install QEMU {TESTED_QEMU} or newer with qemu-system-arm: {why}"));
+    let by_hand = |why: &str| {
+        Err(format!("install QEMU {TESTED_QEMU} or newer with qemu-system-arm and qemu-system-riscv32: {why}"))
+    };
     let release = match &system.kind {
         Kind::MacOs if system.brew => return Ok(vec![Action::Brew { upgrade: found }]),
         Kind::MacOs => return by_hand("this needs Homebrew, which is not on the PATH"),

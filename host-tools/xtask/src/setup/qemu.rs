@@ -15,7 +15,7 @@ pub const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 pub fn install(suite: Option<&str>) -> Vec<&str> {
     let mut words = vec!["install", "-y", "--no-install-recommends"];
     words.extend(suite.iter().flat_map(|suite| ["-t", suite]));
-    words.push("qemu-system-arm");
+    words.extend(["qemu-system-arm", "qemu-system-misc"]); // the second has RISC-V
     words
 }
 
