@@ -73,8 +73,8 @@
  pop {r4-r11,pc}
  k_end \name
  .endm
- k_gemm kinglet_gemm16 k_step 44 1 16
- k_gemm kinglet_gemm8 k_step8 60 1 16
+ k_gemm kinglet_gemm16 k_step 44 1 8
+ k_gemm kinglet_gemm8 k_step8 60 1 8
  k_gemm kinglet_gemm16_acc k_step 44 0 4
  k_gemm kinglet_gemm8_acc k_step8 60 0 4
 

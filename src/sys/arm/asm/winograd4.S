@@ -235,21 +235,23 @@
  str r3,[sp,#100]
  mov r3,#8
  str r3,[sp,#132]
-1:
- .irp i,0,1,2,3,4,5
- ldr r2,[r0,#192*\i]
- ldr r3,[r0,#192*\i+32]
- ldr r4,[r0,#192*\i+64]
- ldr r5,[r0,#192*\i+96]
- ldr r6,[r0,#192*\i+128]
- ldr r7,[r0,#192*\i+160]
+1: mov r1,sp
+ add lr,sp,#24
+2: ldr r2,[r0]
+ ldr r3,[r0,#32]
+ ldr r4,[r0,#64]
+ ldr r5,[r0,#96]
+ ldr r6,[r0,#128]
+ ldr r7,[r0,#160]
+ add r0,r0,#192
  k_w4_a6
- str r2,[sp,#0+4*\i]
- str r4,[sp,#24+4*\i]
- str r8,[sp,#48+4*\i]
- str r3,[sp,#72+4*\i]
- .endr
- add r0,r0,#4
+ str r4,[r1,#24]
+ str r8,[r1,#48]
+ str r3,[r1,#72]
+ str r2,[r1],#4
+ cmp r1,lr
+ bne 2b
+ sub r0,r0,#1148
  str r0,[sp,#124]
  ldr r0,[sp,#120]
  ldmia r0!,{r10,r11,r12}
@@ -295,10 +297,10 @@
  subs r3,r3,#1
  beq 9f
  cmp r3,#4
- bne 2f
+ bne 3f
  ldrd r2,r4,[sp,#144]
  str r4,[sp,#120]
-2: strd r2,r3,[sp,#128]
+3: strd r2,r3,[sp,#128]
  b 1b
 9: add sp,sp,#156
  pop {r4-r11,pc}
