@@ -377,7 +377,7 @@ pub fn pack(layer: &Layer, width: Width, weights: &[i8], channels: &[crate::quan
     assert_eq!((weights.len(), channels.len()), (rows * len * count, count));
     let filter = |o: usize| &weights[o * rows * len..(o + 1) * rows * len];
     let records: Vec<_> = (0..count)
-        .map(|o| channel::record(&channels[o], layer.zero_out, channel::bound(&channels[o], filter(o))))
+        .map(|o| channel::record(&channels[o], layer.zero_out, channel::bound(filter(o)), 1 << 30))
         .collect();
     let exact = records.iter().any(Option::is_none);
     let mut out = vec![if exact { Packed::EXACT } else { 0 }, 0, 0, 0];

@@ -87,7 +87,7 @@ pub(super) fn header(layer: &Layer, weights: &[i8], channels: &[crate::quant::Ch
     let mut out = vec![0; Packed::HEADER];
     for o in (0..count.div_ceil(4)).flat_map(|group| (0..4).map(move |lane| block_start(group, count) + lane)) {
         let filter: Vec<i8> = weights.iter().copied().skip(o).step_by(count).collect();
-        out.extend(channel::record(&channels[o], layer.zero_out, channel::bound(&channels[o], &filter))?);
+        out.extend(channel::record(&channels[o], layer.zero_out, channel::bound(&filter), 1 << 30)?);
     }
     Some(out)
 }

@@ -59,8 +59,7 @@ fn record(layer: &Layer, scheme: Scheme, filter: &[i8], channel: &Channel) -> Op
         Scheme::F4 => 1 << 25,
         Scheme::S2 => 1 << 30,
     };
-    let bound = channel::bound(channel, filter);
-    if bound < limit { channel::record(channel, layer.zero_out, bound) } else { None }
+    channel::record(channel, layer.zero_out, channel::bound(filter), limit)
 }
 
 /// The record of F(4x4, 3x3).

@@ -105,8 +105,14 @@ fn width() -> impl Strategy<Value = Width> {
 fn channel(exact: bool) -> impl Strategy<Value = Channel> {
     let multiplier = prop_oneof![8 => (1 << 30)..=i32::MAX, 1 => Just(1 << 30), 1 => Just(i32::MAX), 1 => Just(0), 1 => Just(1_610_612_736)];
     let shift = if exact { -31..3 } else { -17..-4 };
-    (-100_000i32..100_000, multiplier, shift)
-        .prop_map(|(bias, multiplier, shift)| Channel { bias, factor: Multiplier { multiplier, shift } })
+    // Channels that are never active, too.
+    let huge = if exact { 1 } else { 0 };
+    let bias_and_shift = prop_oneof![
+        8 => (-100_000i32..100_000, shift),
+        huge => ((1 << 30) - 200..(1 << 30) + 200, -31..-20),
+    ];
+    (bias_and_shift, multiplier)
+        .prop_map(|((bias, shift), multiplier)| Channel { bias, factor: Multiplier { multiplier, shift } })
 }
 
 prop_compose! {
