@@ -4,7 +4,7 @@ use super::blocks::Transform;
 use super::{Backend, Portable};
 use crate::quant::{Channel, OutputStage, Rounding};
 use crate::sys::arm::dsp;
-use crate::sys::shapes::{Columns, Pair, Patch, PlaneRow, Planes, Products, TapGrid, Tiles};
+use crate::sys::shapes::{Columns, Pair, Patch, PlaneRow, Planes, Products, Strip, TapGrid, Tiles};
 
 /// 16-bit products by twos: `SMLAD` and its like.
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +63,16 @@ impl Backend for Dsp {
     #[inline(always)]
     fn gemm8_acc(x: &[u32], w: &[u32], acc: &mut [i32]) {
         dsp::gemm8_acc(x, w, acc);
+    }
+
+    #[inline(always)]
+    fn widen(slab: &mut [u32], w: &[u32]) {
+        dsp::widen(slab, w);
+    }
+
+    #[inline(always)]
+    fn gemm_strip(x: &[u32], w: &[u32], records: &[u32; 16], out: &mut [i8], strip: &Strip) {
+        dsp::gemm_strip(x, w, records, out, strip);
     }
 
     #[inline(always)]

@@ -36,7 +36,7 @@ pub use portable::Portable as Active;
 pub use sse2::Sse2 as Active;
 
 use crate::quant::{Channel, OutputStage};
-use crate::sys::shapes::{Columns, Pair, Patch, Pixels, PlaneRow, Planes, Products, TapGrid, Tiles};
+use crate::sys::shapes::{Columns, Pair, Patch, Pixels, PlaneRow, Planes, Products, Strip, TapGrid, Tiles};
 
 /// Channels that the primitives over channels take at a time, at most.
 pub const BLOCK: usize = 16;
@@ -111,6 +111,18 @@ pub trait Backend: Sized {
     #[inline(always)]
     fn gemm8_acc(x: &[u32], w: &[u32], acc: &mut [i32]) {
         Self::Base::gemm8_acc(x, w, acc);
+    }
+
+    /// Widens weights of 8 bits to 16: [`blocks::gemm::widen`].
+    #[inline(always)]
+    fn widen(slab: &mut [u32], w: &[u32]) {
+        Self::Base::widen(slab, w);
+    }
+
+    /// Pairs of pixels times 4 channels, weights of 16 bits, requantized: [`blocks::gemm::gemm_strip`].
+    #[inline(always)]
+    fn gemm_strip(x: &[u32], w: &[u32], records: &[u32; 16], out: &mut [i8], strip: &Strip) {
+        Self::Base::gemm_strip(x, w, records, out, strip);
     }
 
     /// Copies two patches, from the bytes `at` of `src` on: [`blocks::gemm_bytes::patch`].

@@ -6,7 +6,7 @@ use super::blocks::{
 use super::float16::f16;
 use super::{AddTerms, Backend};
 use crate::quant::{Channel, OutputStage};
-use crate::sys::shapes::{Columns, Pair, Patch, Pixels, PlaneRow, Planes, Products, TapGrid, Tiles};
+use crate::sys::shapes::{Columns, Pair, Patch, Pixels, PlaneRow, Planes, Products, Strip, TapGrid, Tiles};
 
 /// The definitions, which every other backend equals.
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +67,16 @@ impl Backend for Portable {
     #[inline(always)]
     fn gemm8_acc(x: &[u32], w: &[u32], acc: &mut [i32]) {
         gemm::gemm8_acc(x, w, acc);
+    }
+
+    #[inline(always)]
+    fn widen(slab: &mut [u32], w: &[u32]) {
+        gemm::widen(slab, w);
+    }
+
+    #[inline(always)]
+    fn gemm_strip(x: &[u32], w: &[u32], records: &[u32; 16], out: &mut [i8], strip: &Strip) {
+        gemm::gemm_strip(x, w, records, out, strip);
     }
 
     #[inline(always)]

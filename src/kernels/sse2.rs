@@ -2,7 +2,7 @@
 
 use super::blocks::{Transform, gemm, winograd};
 use super::{Backend, Portable};
-use crate::sys::shapes::{Patch, Products, Scheme, Tiles};
+use crate::sys::shapes::{Patch, Products, Scheme, Strip, Tiles};
 use crate::sys::sse2;
 
 /// 16-bit products by eights: `PMADDWD`.
@@ -41,6 +41,12 @@ impl Backend for Sse2 {
 
     fn gemm8_acc(x: &[u32], w: &[u32], acc: &mut [i32]) {
         gemm::accumulated(x, w, 2, acc, sse2::block8);
+    }
+
+    fn gemm_strip(x: &[u32], w: &[u32], records: &[u32; 16], out: &mut [i8], strip: &Strip) {
+        gemm::strip_by(x, w, records, out, strip, |x, w, records, out, at| {
+            quantized(sse2::block16(x, w), records, out, at);
+        });
     }
 
     fn products(v: &[u32], u: &[u32], m: &mut [i32], products: &Products) {

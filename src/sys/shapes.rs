@@ -100,6 +100,37 @@ pub const fn byte_product_fits(x: usize, w: usize, blocks: usize) -> bool {
     x >= 8 && x.is_multiple_of(8) && blocks > 0 && x.saturating_mul(2).saturating_mul(blocks) <= w
 }
 
+/// Pairs of pixels of a row of the output, four channels of which are computed together.
+#[derive(Clone, Copy, Debug)]
+pub struct Strip {
+    /// How many.
+    pub pairs: usize,
+    /// Bytes from the first pixel of a pair to the second; 0 when both are the same.
+    pub second: usize,
+    /// Bytes from a pair to the next.
+    pub next: usize,
+}
+
+impl Strip {
+    /// Whether the widened inputs of all pairs lie within `x` words, for `w` words of weights of 16 bits, and the outputs within `out`
+    /// bytes; also that loops may run from 1.
+    #[inline(always)]
+    pub const fn fits(&self, x: usize, w: usize, out: usize) -> bool {
+        let pairs = w / 4;
+        pairs >= 2
+            && pairs.is_multiple_of(2)
+            && self.pairs > 0
+            && self.pairs.saturating_mul(pairs.wrapping_mul(2)) <= x
+            && (self.pairs - 1).saturating_mul(self.next).saturating_add(self.second).saturating_add(4) <= out
+    }
+}
+
+/// Whether `w` words of weights of 8 bits are widened into `slab` words, a multiple of 8 of them.
+#[inline(always)]
+pub const fn widened_fit(w: usize, slab: usize) -> bool {
+    w >= 4 && w.is_multiple_of(4) && slab / 2 >= w
+}
+
 /// Whether `blocks` blocks of 4 channels of two pixels fit into `out` bytes.
 #[inline(always)]
 pub const fn outputs_fit(blocks: usize, second: usize, out: usize) -> bool {

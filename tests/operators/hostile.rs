@@ -87,8 +87,10 @@ fn models() -> Vec<(OpKind, Vec<u8>)> {
         let shape = DepthwiseConv2d::output_shape(SHAPE, &window, multiplier as u32).unwrap();
         steps.push((Op::DepthwiseConv2d(conv), (shape, QUANT)));
     }
-    let packed: Vec<_> =
-        [0, 1, 2, 3, 4 | 2 << 8, 5, 6].into_iter().map(|code| pack(code, &weights, &entries)).collect();
+    let packed: Vec<_> = [0, 1, 2, 3, 4 | 2 << 8, 5, 6, 8 | 2 << 8 | 1 << 16]
+        .into_iter()
+        .map(|code| pack(code, &weights, &entries))
+        .collect();
     for (algorithm, window, weights) in &packed {
         let (algorithm, window, channels) = (*algorithm, *window, channels(4));
         let conv = Conv2d { algorithm, window, rounding, clamp, weights, channels };

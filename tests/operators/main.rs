@@ -229,7 +229,9 @@ proptest! {
             low: output.min as i8,
             high: output.max as i8,
         };
-        for algorithm in (1..=6).filter_map(|code| ConvAlgorithm::from_code(if code == 4 { 4 | tile_rows << 8 } else { code })) {
+        let tiles = [tile_rows << 8 | 1 << 16, 1 << 8 | tile_rows << 16];
+        let codes = [1, 2, 3, 4 | tile_rows << 8, 5, 6, 8 | tiles[0], 8 | tiles[1]];
+        for algorithm in codes.into_iter().filter_map(ConvAlgorithm::from_code) {
             let entries: Vec<Channel> = channels.iter().collect();
             let Some(packed) = algorithm.pack(&layer, &weights, &entries) else { continue };
             // Weights start at a multiple of 16 bytes, as in a file.

@@ -6,7 +6,7 @@ use kinglet::kernels::float16::{Bounds, narrow, widen};
 use kinglet::kernels::{Active, AddTerms, Backend, Portable};
 use kinglet::quant::OutputStage;
 use kinglet::sys::cast::{as_f16_mut, as_u8, words_as_i8, words_as_i8_mut, words_as_i32_mut};
-use kinglet::sys::shapes::{Columns, Pair, Patch, Pixels, PlaneRow, Planes, Products, TapGrid, Tiles};
+use kinglet::sys::shapes::{Columns, Pair, Patch, Pixels, PlaneRow, Planes, Products, Strip, TapGrid, Tiles};
 use kinglet::{Activation, Clamp, DType, Multiplier, QuantParams, Rounding, f16};
 
 use super::{Buffers, Random};
@@ -175,6 +175,18 @@ fn products(round: &mut Round) {
         &records[..16 * blocks],
         words_as_i8_mut(out),
         second + 4 * blocks
+    ));
+    let blocks_of_words = 4 * (1 + round.random.below(30));
+    both!(round, "widen", 240, |out, Set| Set::widen(&mut out[..2 * blocks_of_words], &w[..blocks_of_words]));
+    let pairs = 1 + round.random.below(6);
+    let strip = Strip { pairs, second: second % 38 + 4, next: second % 50 + 9 };
+    let four = records.first_chunk().unwrap();
+    both!(round, "gemm_strip", 200, |out, Set| Set::gemm_strip(
+        &a[..2 * kp * pairs],
+        &w[..4 * kp],
+        four,
+        words_as_i8_mut(out),
+        &strip
     ));
     let (steps, rows, len) = (1 + round.random.below(9), 1 + round.random.below(4), 1 + round.random.below(36));
     let at = [round.random.below(200), round.random.below(200)];

@@ -3,8 +3,9 @@
 use core::ops::Range;
 
 use super::conv_gemm::Width;
+use super::conv_tiled::Tile;
 use super::winograd::{Scheme, When};
-use super::{Layer, conv_gemm, winograd};
+use super::{Layer, conv_gemm, conv_tiled, winograd};
 use crate::kernels::Backend;
 use crate::kernels::blocks::{F2, F4, S2};
 use crate::sys::shapes::proven;
@@ -23,6 +24,13 @@ pub enum ConvAlgorithm {
     Gemm8,
     /// The same with weights of 16 bits.
     Gemm16,
+    /// A matrix product with weights of 8 bits that are widened, and read, once for a tile of pixels: [`conv_tiled`].
+    Tiled {
+        /// Rows of the output that are computed together (1 to 255).
+        rows: u32,
+        /// In how many parts their columns are (1 to 255).
+        parts: u32,
+    },
     /// The same with inputs of 8 bits too, for cores with byte dot products (Helium).
     GemmBytes,
     /// 3x3 at stride 1: exact integer Winograd F(2x2, 3x3), [`winograd`].
@@ -40,9 +48,9 @@ pub enum ConvAlgorithm {
 
 const _: () = {
     use ConvAlgorithm::*;
-    let run_time = Winograd2AtRunTime { tile_rows: 1 };
-    let all = [Direct, Gemm8, Gemm16, GemmBytes, Winograd2, run_time, Winograd4, Stride2];
-    let (mut ids, mut at) = ([0; 8], 0);
+    let (run_time, tiled) = (Winograd2AtRunTime { tile_rows: 1 }, Tiled { rows: 1, parts: 1 });
+    let all = [Direct, Gemm8, Gemm16, GemmBytes, tiled, Winograd2, run_time, Winograd4, Stride2];
+    let (mut ids, mut at) = ([0; 9], 0);
     while at < ids.len() {
         ids[at] = all[at].id();
         at += 1;
@@ -62,6 +70,7 @@ impl ConvAlgorithm {
             ConvAlgorithm::Winograd4 => 5,
             ConvAlgorithm::Stride2 => 6,
             ConvAlgorithm::GemmBytes => 7,
+            ConvAlgorithm::Tiled { rows, parts } => 8 | rows << 8 | parts << 16,
         }
     }
 
@@ -81,6 +90,10 @@ impl ConvAlgorithm {
             (5, 0) => Some(ConvAlgorithm::Winograd4),
             (6, 0) => Some(ConvAlgorithm::Stride2),
             (7, 0) => Some(ConvAlgorithm::GemmBytes),
+            (8, tile) => match (tile & 0xff, tile >> 8) {
+                (rows @ 1..=255, parts @ 1..=255) => Some(ConvAlgorithm::Tiled { rows, parts }),
+                _ => None,
+            },
             _ => None,
         }
     }
@@ -92,6 +105,7 @@ impl ConvAlgorithm {
             ConvAlgorithm::Winograd2 | ConvAlgorithm::Stride2 => 2,
             ConvAlgorithm::Winograd2AtRunTime { tile_rows } => tile_rows.saturating_mul(2),
             ConvAlgorithm::Winograd4 => 4,
+            ConvAlgorithm::Tiled { rows, .. } => rows,
         }
     }
 
@@ -103,6 +117,7 @@ impl ConvAlgorithm {
             ConvAlgorithm::Gemm8 => Packing::Gemm(Width::Bits8),
             ConvAlgorithm::Gemm16 => Packing::Gemm(Width::Bits16),
             ConvAlgorithm::GemmBytes => Packing::Gemm(Width::Bytes),
+            ConvAlgorithm::Tiled { rows, parts } => Packing::Tiled(Tile { rows: rows as usize, parts: parts as usize }),
             ConvAlgorithm::Winograd2 => Packing::Winograd(Scheme::F2, When::Export),
             ConvAlgorithm::Winograd2AtRunTime { tile_rows } => {
                 Packing::Winograd(Scheme::F2, When::RunTime(tile_rows as usize))
@@ -118,6 +133,8 @@ impl ConvAlgorithm {
 pub enum Packing {
     /// A matrix product: [`conv_gemm`].
     Gemm(Width),
+    /// A matrix product over tiles of pixels: [`conv_tiled`].
+    Tiled(Tile),
     /// An exact Winograd convolution: [`winograd`].
     Winograd(Scheme, When),
 }
@@ -127,6 +144,7 @@ impl Packing {
     pub const fn supports(self, layer: &Layer) -> bool {
         match self {
             Packing::Gemm(width) => conv_gemm::supports(layer, width),
+            Packing::Tiled(_) => conv_tiled::supports(layer),
             Packing::Winograd(scheme, _) => winograd::supports(layer, scheme),
         }
     }
@@ -135,6 +153,7 @@ impl Packing {
     pub const fn packed_bytes(self, layer: &Layer) -> usize {
         let words = match self {
             Packing::Gemm(width) => conv_gemm::packed_words(layer, width),
+            Packing::Tiled(_) => conv_gemm::packed_words(layer, Width::Bits8),
             Packing::Winograd(scheme, when) => winograd::packed_words(layer, scheme, when),
         };
         words.saturating_mul(4)
@@ -144,6 +163,7 @@ impl Packing {
     pub const fn scratch_bytes(self, layer: &Layer) -> usize {
         let words = match self {
             Packing::Gemm(width) => conv_gemm::scratch_words(layer, width),
+            Packing::Tiled(tile) => conv_tiled::scratch_words(layer, tile),
             Packing::Winograd(scheme, when) => winograd::scratch_words(layer, scheme, when),
         };
         words.saturating_mul(4)
@@ -162,10 +182,13 @@ impl Packing {
         const fn linked<L: Linked>(algorithm: ConvAlgorithm) -> bool {
             L::SET.convolutions.has(algorithm.id())
         }
-        use ConvAlgorithm::{Gemm8, Gemm16, GemmBytes, Stride2, Winograd2, Winograd2AtRunTime, Winograd4};
+        use ConvAlgorithm::{Gemm8, Gemm16, GemmBytes, Stride2, Tiled, Winograd2, Winograd2AtRunTime, Winograd4};
         match self {
             Packing::Gemm(width) if const { linked::<L>(Gemm8) || linked::<L>(Gemm16) || linked::<L>(GemmBytes) } => {
                 conv_gemm::run::<B, L>(layer, width, packed, input, output, scratch, rows);
+            }
+            Packing::Tiled(tile) if const { linked::<L>(Tiled { rows: 1, parts: 1 }) } => {
+                conv_tiled::run::<B>(layer, tile, packed, input, output, scratch, rows);
             }
             Packing::Winograd(Scheme::F2, when @ When::Export) if const { linked::<L>(Winograd2) } => {
                 winograd::run::<F2, _, B, false>(layer, when, packed, input, output, scratch, rows);
@@ -211,6 +234,8 @@ mod export {
             match self {
                 _ if !self.supports(layer) => None,
                 Packing::Gemm(width) => Some(conv_gemm::pack(layer, width, weights, channels)),
+                Packing::Tiled(_) if !self.is_exact(layer, weights, channels) => None,
+                Packing::Tiled(_) => Some(conv_gemm::pack(layer, super::Width::Bits8, weights, channels)),
                 Packing::Winograd(scheme, when) => pack_winograd::pack(layer, scheme, when, weights, channels),
             }
         }
@@ -220,6 +245,7 @@ mod export {
             self.supports(layer)
                 && match self {
                     Packing::Gemm(_) => true,
+                    Packing::Tiled(_) => conv_gemm::is_fast(layer, weights, channels),
                     Packing::Winograd(scheme, _) => pack_winograd::is_exact(layer, scheme, weights, channels),
                 }
         }
@@ -230,7 +256,7 @@ mod export {
     pub struct Candidate {
         /// The algorithm.
         pub algorithm: ConvAlgorithm,
-        /// Executed instructions of an inference, estimated.
+        /// Executed instructions of an inference, estimated, and what waiting for weights in flash is worth in them.
         pub instructions: u64,
         /// Bytes of packed weights in flash.
         pub flash: usize,
@@ -256,12 +282,21 @@ mod export {
                 .filter(|rows| (rows - 1) == 0 || tile_rows.div_ceil(*rows) < tile_rows.div_ceil(rows - 1))
                 .map(|tile_rows| ConvAlgorithm::Winograd2AtRunTime { tile_rows }),
         );
+        // So do larger tiles, and save reading the weights. What widens them is the DSP extension's.
+        if core == Core::M4 {
+            let doubled = |from: u32| (0..8).map(move |times| from << times);
+            let pairs = layer.output.w.div_ceil(2) as u32;
+            let parts = doubled(1).take_while(|&parts| parts == 1 || 2 * parts <= pairs);
+            all.extend(parts.map(|parts| ConvAlgorithm::Tiled { rows: 1, parts }));
+            let rows = doubled(2).take_while(|&rows| rows < 2 * layer.output.h as u32);
+            all.extend(rows.filter(|&rows| rows < 256).map(|rows| ConvAlgorithm::Tiled { rows, parts: 1 }));
+        }
         all.into_iter()
             .filter_map(|algorithm| Some((algorithm, algorithm.packing()?)))
             .filter(|(_, packing)| packing.is_exact(layer, weights, channels))
             .map(|(algorithm, packing)| Candidate {
                 algorithm,
-                instructions: cost::instructions(algorithm, layer, core),
+                instructions: cost::with_reads(algorithm, layer, core),
                 flash: packing.packed_bytes(layer),
                 scratch: packing.scratch_bytes(layer),
             })

@@ -87,7 +87,7 @@ pub const fn supports(layer: &Layer, width: Width) -> bool {
 }
 
 /// Words of a patch.
-const fn patch_words(layer: &Layer, width: Width) -> usize {
+pub(super) const fn patch_words(layer: &Layer, width: Width) -> usize {
     let (rows, len) = (layer.kernel()[0], layer.kernel()[1].saturating_mul(layer.input.c));
     match width {
         Width::Bits16 | Width::Bits8 => patch_pairs(rows, len),
@@ -364,6 +364,19 @@ fn fill<B: Backend>(layer: &Layer, line: &mut [i8], input: &[i8], y: i32, x: i32
     }
 }
 
+/// Whether the fast requantization is exact for every channel.
+#[cfg(feature = "std")]
+pub(super) fn is_fast(layer: &Layer, weights: &[i8], channels: &[crate::quant::Channel]) -> bool {
+    let filters = weights.chunks_exact(layer.filter().max(1));
+    filters.zip(channels).all(|(filter, channel)| record(layer, filter, channel).is_some())
+}
+
+/// The fast requantization's record of a channel.
+#[cfg(feature = "std")]
+fn record(layer: &Layer, filter: &[i8], constants: &crate::quant::Channel) -> Option<[u32; 4]> {
+    super::channel::record(constants, layer.zero_out, super::channel::bound(filter), 1 << 30)
+}
+
 /// Packs OHWI `weights`.
 ///
 /// # Panics
@@ -376,9 +389,7 @@ pub fn pack(layer: &Layer, width: Width, weights: &[i8], channels: &[crate::quan
     let (len, count) = (columns * layer.input.c, layer.output.c);
     assert_eq!((weights.len(), channels.len()), (rows * len * count, count));
     let filter = |o: usize| &weights[o * rows * len..(o + 1) * rows * len];
-    let records: Vec<_> = (0..count)
-        .map(|o| channel::record(&channels[o], layer.zero_out, channel::bound(filter(o)), 1 << 30))
-        .collect();
+    let records: Vec<_> = (0..count).map(|o| record(layer, filter(o), &channels[o])).collect();
     let exact = records.iter().any(Option::is_none);
     let mut out = vec![if exact { Packed::EXACT } else { 0 }, 0, 0, 0];
     let lanes = |block: usize| (0..4).map(move |lane| block_start(block, count) + lane);

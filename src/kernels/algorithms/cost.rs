@@ -1,8 +1,8 @@
 //! What an algorithm costs on a core, in executed instructions: fitted to the counts of single kernels on emulated boards
 //! (`kinglet_firmware::kernels`), which it meets to a few percent.
 
-use super::winograd::Scheme;
-use super::{ConvAlgorithm, Layer};
+use super::winograd::{Scheme, When};
+use super::{ConvAlgorithm, Layer, Packing};
 
 /// The cores whose costs are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -18,6 +18,20 @@ pub enum Core {
     M55,
 }
 
+/// Executed instructions of an inference, and what reading its weights takes beyond them.
+pub(super) fn with_reads(algorithm: ConvAlgorithm, layer: &Layer, core: Core) -> u64 {
+    let Some(packing) = algorithm.packing() else { return instructions(algorithm, layer, core) };
+    // How often the weights are read.
+    let [h, w] = [layer.output.h, layer.output.w];
+    let passes = match packing {
+        Packing::Gemm(_) => h * w.div_ceil(2),
+        Packing::Tiled(tile) => h.div_ceil(tile.rows) * tile.parts,
+        Packing::Winograd(scheme, When::Export) => h.div_ceil(scheme.tile()) * w.div_ceil(2 * scheme.tile()),
+        Packing::Winograd(_, When::RunTime(rows)) => h.div_ceil(2 * rows),
+    };
+    instructions(algorithm, layer, core) + (passes * packing.packed_bytes(layer)) as u64 * core.costs().read / 8
+}
+
 /// Executed instructions of an inference.
 pub(super) fn instructions(algorithm: ConvAlgorithm, layer: &Layer, core: Core) -> u64 {
     let costs = core.costs();
@@ -28,6 +42,7 @@ pub(super) fn instructions(algorithm: ConvAlgorithm, layer: &Layer, core: Core) 
         ConvAlgorithm::Gemm8 => gemm(layer, &costs.gemm8, 2),
         ConvAlgorithm::Gemm16 => gemm(layer, &costs.gemm16, 2),
         ConvAlgorithm::GemmBytes => gemm(layer, &costs.gemm_bytes, 16),
+        ConvAlgorithm::Tiled { rows, parts } => tiled(layer, costs, [rows, parts].map(|n| n as usize)),
         ConvAlgorithm::Winograd2 => winograd(layer, Scheme::F2, &costs.f2, costs, 0),
         ConvAlgorithm::Winograd2AtRunTime { tile_rows } => {
             winograd(layer, Scheme::F2, &costs.f2, costs, tile_rows as usize)
@@ -54,6 +69,10 @@ struct Costs {
     s2: Transforms,
     /// Per filter and four of its channels, transformed at run time.
     weights: f64,
+    /// Per step of a matrix product, of weights that are widened for a tile.
+    widen: f64,
+    /// What waiting for 8 bytes of flash is worth, in instructions.
+    read: u64,
 }
 
 /// The costs of a matrix product, 2 pixels x 4 channels at a time.
@@ -101,6 +120,8 @@ const M0: Costs = Costs {
     f2: transforms(0.0, 209.0, 1_509.0, 5_690.0),
     s2: transforms(170.0, 178.0, 1_606.0, 2_850.0),
     weights: 2_346.0,
+    widen: 24.0,
+    read: 0,
 };
 
 const M3: Costs = Costs {
@@ -114,6 +135,8 @@ const M3: Costs = Costs {
     f2: transforms(0.0, 107.0, 780.0, 3_000.0),
     s2: transforms(94.0, 94.0, 850.0, 1_600.0),
     weights: 1_257.0,
+    widen: 16.0,
+    read: 0,
 };
 
 const M4: Costs = Costs {
@@ -127,6 +150,9 @@ const M4: Costs = Costs {
     f2: transforms(7.0, 36.0, 260.0, 620.0),
     s2: transforms(38.0, 40.0, 360.0, 590.0),
     weights: 137.0,
+    widen: 6.5,
+    // 8.65 cycles on an STM32L4R5 at 5 wait states; an instruction of these loops takes 1.5.
+    read: 6,
 };
 
 const M55: Costs = Costs {
@@ -138,6 +164,7 @@ const M55: Costs = Costs {
     f4: transforms(20.0, 70.0, 760.0, 733.0),
     f2: transforms(20.0, 36.0, 260.0, 110.0),
     s2: transforms(38.0, 40.0, 360.0, 191.0),
+    read: 0,
     ..M4
 };
 
@@ -164,6 +191,16 @@ fn gemm(layer: &Layer, costs: &Gemm, step: usize) -> f64 {
     let line = if layer.window.is_padded() { layer.input.h * (layer.input.w * layer.input.c / 2 + 200) } else { 0 };
     let pairs = (layer.output.h * layer.output.w.div_ceil(2)) as f64;
     pairs * (patches + blocks * (costs.step * steps as f64 + costs.block)) + (60 * layer.output.h + line) as f64
+}
+
+/// The product of 16 bits, of weights that are widened for each tile of rows and parts of them.
+fn tiled(layer: &Layer, costs: &Costs, [rows, parts]: [usize; 2]) -> f64 {
+    let [kernel, columns] = layer.kernel();
+    let len = columns * layer.input.c;
+    let steps = ((kernel * (len / 4) + (kernel * (len % 4)).div_ceil(4)) * 2) as f64;
+    let tiles = (layer.output.h.div_ceil(rows) * parts) as f64;
+    let blocks = layer.output.c.div_ceil(4) as f64;
+    gemm(layer, &costs.gemm16, 2) + tiles * blocks * (costs.widen * steps + 110.0)
 }
 
 fn winograd(layer: &Layer, scheme: Scheme, costs: &Transforms, core: &Costs, run_time_rows: usize) -> f64 {

@@ -11,6 +11,7 @@ pub mod add_linear;
 mod channel;
 pub mod choose;
 pub mod conv_gemm;
+pub mod conv_tiled;
 #[cfg(feature = "std")]
 mod cost;
 pub mod depthwise;

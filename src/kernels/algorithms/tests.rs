@@ -3,8 +3,9 @@
 use proptest::prelude::*;
 
 use super::conv_gemm::Width;
+use super::conv_tiled::Tile;
 use super::winograd::{Scheme, When};
-use super::{Layer, Map, conv_gemm, depthwise, depthwise_rows, pack_winograd, winograd};
+use super::{ConvAlgorithm, Layer, Map, conv_gemm, conv_tiled, depthwise, depthwise_rows, pack_winograd, winograd};
 use crate::kernels::blocks::{F2, F4, S2};
 use crate::kernels::{Active, Portable};
 use crate::quant::{Channel, Multiplier};
@@ -175,6 +176,23 @@ proptest! {
         let packed = conv_gemm::pack(&case.layer, width, &case.weights, &case.channels);
         let out = run_on_both!(&case, conv_gemm::scratch_words(&case.layer, width), |B| |input, output, scratch, rows| {
             conv_gemm::run::<B, Dynamic>(&case.layer, width, &packed, input, output, scratch, rows);
+        });
+        let expected = oracle(&case);
+        prop_assert_eq!(out, [expected.clone(), expected]);
+    }
+
+    #[test]
+    fn tiles_are_the_convolution(
+        case in prop_oneof![case(1..6, 1..4, false, false), case(1..2, 1..2, false, false)],
+        tile in (1usize..5, 1usize..5),
+    ) {
+        prop_assume!(conv_tiled::supports(&case.layer));
+        let tile = Tile { rows: tile.0, parts: tile.1 };
+        let algorithm = ConvAlgorithm::Tiled { rows: 1, parts: 1 };
+        let packed = algorithm.pack(&case.layer, &case.weights, &case.channels).expect("constants qualify");
+        let packed: Vec<u32> = packed.as_chunks().0.iter().map(|&word| u32::from_le_bytes(word)).collect();
+        let out = run_on_both!(&case, conv_tiled::scratch_words(&case.layer, tile), |B| |input, output, scratch, rows| {
+            conv_tiled::run::<B>(&case.layer, tile, &packed, input, output, scratch, rows);
         });
         let expected = oracle(&case);
         prop_assert_eq!(out, [expected.clone(), expected]);

@@ -6,7 +6,7 @@
 use super::pairs::{bytes4, even, mad, odd, word};
 use super::pieces::pieces;
 use super::requantize::with_record;
-use crate::sys::shapes::{MAX_REST, Patch, outputs_fit, product_fits, proven};
+use crate::sys::shapes::{MAX_REST, Patch, Strip, outputs_fit, product_fits, proven, widened_fit};
 
 /// Widens two patches, from the bytes `at` of `src` on, into `dst[pair][2]`.
 pub fn patch(dst: &mut [u32], src: &[i8], at: [usize; 2], patch: &Patch) {
@@ -101,6 +101,42 @@ pub fn gemm16_acc(x: &[u32], w: &[u32], acc: &mut [i32]) {
 /// As [`gemm16_acc`], with weights of 8 bits.
 pub fn gemm8_acc(x: &[u32], w: &[u32], acc: &mut [i32]) {
     accumulated(x, w, 2, acc, block8);
+}
+
+/// Widens weights of 8 bits to `slab[pair][4]`, of 16 bits.
+pub fn widen(slab: &mut [u32], w: &[u32]) {
+    if proven(widened_fit(w.len(), slab.len())) {
+        for (slab, &[a, b]) in slab.as_chunks_mut::<4>().0.iter_mut().zip(w.as_chunks::<2>().0) {
+            *slab = [even(a), odd(a), even(b), odd(b)];
+        }
+    }
+}
+
+/// `out[strip.next * i + strip.second * pixel + channel]` = the requantized product of pair `i` of pixels in `x` and `w`, the weights of
+/// 16 bits of four channels.
+pub fn gemm_strip(x: &[u32], w: &[u32], records: &[u32; 16], out: &mut [i8], strip: &Strip) {
+    strip_by(x, w, records, out, strip, |x, w, records, out, at| {
+        quantized(block16(x, w), records, out, at);
+    });
+}
+
+/// [`gemm_strip`] by an instruction set's own `block`.
+#[inline(always)]
+pub(crate) fn strip_by(
+    x: &[u32],
+    w: &[u32],
+    records: &[u32; 16],
+    out: &mut [i8],
+    strip: &Strip,
+    block: impl Fn(&[u32], &[u32], &[u32; 16], &mut [i8], [usize; 2]),
+) {
+    if !proven(strip.fits(x.len(), w.len(), out.len())) {
+        return;
+    }
+    for (i, x) in pieces(x, w.len() / 2).take(strip.pairs).enumerate() {
+        let at = i.wrapping_mul(strip.next);
+        block(x, w, records, out, [at, at.wrapping_add(strip.second)]);
+    }
 }
 
 /// [`gemm16`] or [`gemm8`] by an instruction set's own `block`, whose weights have `words` words to a pair: it gets the records of

@@ -1,7 +1,7 @@
 //! The DSP instructions of Armv7E-M (Cortex-M4, M7) and of Armv8-M with the extension (M33).
 
 use super::*;
-use crate::sys::shapes::{Patch, PlaneRow, Planes, Products, STRIDE2_SLOTS};
+use crate::sys::shapes::{Patch, PlaneRow, Planes, Products, STRIDE2_SLOTS, Strip};
 
 /// Two patches, widened.
 #[repr(C)]
@@ -14,6 +14,20 @@ struct PatchArguments {
     rest: usize,
     /// Bytes from the first patch to the second.
     second: isize,
+}
+
+/// Pairs of pixels times four channels.
+#[repr(C)]
+struct StripArguments {
+    x: *const u32,
+    w: *const u32,
+    records: *const u32,
+    out: *mut i8,
+    /// Bytes of `x` of a pair of pixels.
+    bytes: usize,
+    pairs: usize,
+    second: usize,
+    next: usize,
 }
 
 /// Groups of four units of a fully connected layer.
@@ -71,6 +85,8 @@ unsafe extern "C" {
     fn kinglet_gemm8(arguments: Gemm);
     fn kinglet_gemm16_acc(arguments: GemmAcc);
     fn kinglet_gemm8_acc(arguments: GemmAcc);
+    fn kinglet_widen(slab: *mut u32, w: *const u32, words: usize);
+    fn kinglet_gemm_strip(arguments: StripArguments);
     fn kinglet_patch(arguments: PatchArguments);
     fn kinglet_winograd_gemm_short(arguments: Positions);
     fn kinglet_winograd_gemm(arguments: Table);
@@ -175,6 +191,28 @@ pub fn gemm16_acc(x: &[u32], w: &[u32], acc: &mut [i32]) {
 #[inline(always)]
 pub fn gemm8_acc(x: &[u32], w: &[u32], acc: &mut [i32]) {
     gemm_acc(kinglet_gemm8_acc, 2, x, w, acc);
+}
+
+/// Weights of 8 bits to 16.
+#[inline(always)]
+pub fn widen(slab: &mut [u32], w: &[u32]) {
+    if proven(shapes::widened_fit(w.len(), slab.len())) {
+        // SAFETY: `w.len()` words, a multiple of 4 and not 0, lie within `w`, and twice as many within `slab`.
+        unsafe { kinglet_widen(slab.as_mut_ptr(), w.as_ptr(), w.len()) }
+    }
+}
+
+/// Pairs of pixels times four channels.
+#[inline(always)]
+pub fn gemm_strip(x: &[u32], w: &[u32], records: &[u32; 16], out: &mut [i8], strip: &Strip) {
+    if proven(strip.fits(x.len(), w.len(), out.len())) {
+        let &Strip { pairs, second, next } = strip;
+        let (bytes, records) = (w.len().wrapping_mul(2), records.as_ptr());
+        let (x, w, out) = (x.as_ptr(), w.as_ptr(), out.as_mut_ptr());
+        // SAFETY: the inputs of `pairs` pairs of pixels, not 0, of `bytes` bytes each, a multiple of 16 and not 0, the weights of four
+        // channels, their records and their outputs lie within the slices.
+        unsafe { kinglet_gemm_strip(StripArguments { x, w, records, out, bytes, pairs, second, next }) }
+    }
 }
 
 /// The products of a pair of tiles.

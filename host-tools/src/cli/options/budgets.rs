@@ -74,6 +74,8 @@ enum Algorithm {
     Gemm8,
     /// A matrix product with weights of 16 bits.
     Gemm16,
+    /// A matrix product with weights of 8 bits, widened for a row of pixels at a time.
+    Tiled,
     /// A matrix product in bytes, for Helium.
     GemmBytes,
     /// Winograd F(2x2, 3x3).
@@ -92,6 +94,7 @@ impl Algorithm {
             Algorithm::Direct => ConvAlgorithm::Direct,
             Algorithm::Gemm8 => ConvAlgorithm::Gemm8,
             Algorithm::Gemm16 => ConvAlgorithm::Gemm16,
+            Algorithm::Tiled => ConvAlgorithm::Tiled { rows: 1, parts: 1 },
             Algorithm::GemmBytes => ConvAlgorithm::GemmBytes,
             Algorithm::Winograd2 => ConvAlgorithm::Winograd2,
             Algorithm::Winograd2AtRunTime => ConvAlgorithm::Winograd2AtRunTime { tile_rows: 1 },

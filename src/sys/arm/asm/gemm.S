@@ -78,6 +78,87 @@
  k_gemm kinglet_gemm16_acc k_step 44 0 4
  k_gemm kinglet_gemm8_acc k_step8 60 0 4
 
+@ widen(slab, w, words): weights of 8 bits, four words at a time, to 16 bits.
+ k_fn kinglet_widen
+ push {r4-r11,lr}
+1: ldmia r1!,{r3,r5,r7,r9}
+ subs r2,r2,#4
+ sxtb16 r4,r3,ror #8
+ sxtb16 r3,r3
+ sxtb16 r6,r5,ror #8
+ sxtb16 r5,r5
+ sxtb16 r8,r7,ror #8
+ sxtb16 r7,r7
+ sxtb16 r10,r9,ror #8
+ sxtb16 r9,r9
+ stmia r0!,{r3-r10}
+ bne 1b
+ pop {r4-r11,pc}
+ k_end kinglet_widen
+
+@ gemm_strip(x, w, records, out, bytes of x per pair of pixels, pairs of pixels, second, next): pairs of pixels x 4 channels, whose
+@ weights are read again for each.
+ k_fn kinglet_gemm_strip
+ push {r4-r11,lr}
+ sub sp,sp,#20
+ @ sp: 0 w, 4 records, 8 entry, 12 end of x, 16 out, 56 bytes, 60 pairs left, 64 second, 68 next
+ ldr r4,[sp,#56]
+ strd r1,r2,[sp]
+ str r3,[sp,#16]
+ add r7,r0,r4
+ str r7,[sp,#12]
+ lsr r4,r4,#3
+ sub r4,r4,#2
+ and r4,r4,#7
+ rsb r4,r4,#7
+ mov r5,#44
+ adr.w r6,2f
+ mla r4,r4,r5,r6
+ orr r4,r4,#1
+ str r4,[sp,#8]
+ mov r12,r0
+1: ldr lr,[sp]
+ k_step first
+ ldr pc,[sp,#8]
+ .p2align 2
+2:
+ .rept 8
+ k_step acc
+ .endr
+ ldr r8,[sp,#12]
+ cmp r12,r8
+ bne 2b
+ ldr r8,[sp,#4]
+ k_requantize2 r0 r4
+ k_requantize2 r1 r5
+ k_requantize2 r2 r6
+ k_requantize2 r3 r7
+ ldr r8,[sp,#16]
+ ldr r9,[sp,#64]
+ ldr r10,[sp,#68]
+ ldr r12,[sp,#12]
+ ldr r11,[sp,#56]
+ add r9,r9,r8
+ add r11,r11,r12
+ strb r4,[r9]
+ strb r5,[r9,#1]
+ strb r6,[r9,#2]
+ strb r7,[r9,#3]
+ strb r0,[r8]
+ strb r1,[r8,#1]
+ strb r2,[r8,#2]
+ strb r3,[r8,#3]
+ ldr r9,[sp,#60]
+ add r8,r8,r10
+ str r11,[sp,#12]
+ str r8,[sp,#16]
+ subs r9,r9,#1
+ str r9,[sp,#60]
+ bne 1b
+ add sp,sp,#20
+ pop {r4-r11,pc}
+ k_end kinglet_gemm_strip
+
 @ patch(dst, src, row stride, rows, words, rest, second): widens `rows` rows of 4 * words + rest bytes of two pixels
 @ into pairs, interleaved; the rest bytes of all rows follow together.
  k_fn kinglet_patch

@@ -1,0 +1,173 @@
+//! Convolution as a matrix product over a tile of pixels: the weights of four output channels, of 8 bits in the file, are widened into
+//! scratch once for the tile. So slow flash is read once for many pixels, and no product has to widen them again.
+//!
+//! Patches and packing are those of [`conv_gemm`] with [`Width::Bits8`]. Where a kernel sees one pixel, the rows of a tile are one row:
+//! their pixels follow each other.
+
+use core::ops::Range;
+
+use super::conv_gemm::{self, Source, Width, clamp_row, line_words, patch_words};
+use super::{Layer, Map, Packed, block_start};
+use crate::kernels::Backend;
+use crate::kernels::blocks::pieces::{pieces, pieces_mut};
+use crate::sys::shapes::{Patch, Strip};
+
+/// The pixels that are computed together: some rows of the output, cut into parts of as many columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tile {
+    /// Rows.
+    pub rows: usize,
+    /// Parts of a row.
+    pub parts: usize,
+}
+
+/// Whether the algorithm can compute a layer.
+pub const fn supports(layer: &Layer) -> bool {
+    conv_gemm::supports(layer, Width::Bits8) && layer.output.c >= 4
+}
+
+/// Columns of a part of a row, an even number.
+const fn columns(layer: &Layer, tile: Tile) -> usize {
+    let parts = if tile.parts == 0 { 1 } else { tile.parts };
+    layer.output.w.div_ceil(parts).div_ceil(2).saturating_mul(2)
+}
+
+/// Rows of a tile.
+const fn tile_rows(layer: &Layer, tile: Tile) -> usize {
+    let rows = if tile.rows < layer.output.h { tile.rows } else { layer.output.h };
+    if rows == 0 { 1 } else { rows }
+}
+
+/// Words of scratch: the patches of a tile, the widened weights of four channels, and a line buffer.
+pub const fn scratch_words(layer: &Layer, tile: Tile) -> usize {
+    let (patch, columns) = (patch_words(layer, Width::Bits8), columns(layer, tile));
+    let patches = columns.saturating_mul(tile_rows(layer, tile)).saturating_add(4).saturating_mul(patch);
+    patches.saturating_add(line_words(layer, columns))
+}
+
+/// Computes output rows `rows`.
+pub fn run<B: Backend>(
+    layer: &Layer,
+    tile: Tile,
+    packed: &[u32],
+    input: &[i8],
+    output: &mut [i8],
+    scratch: &mut [u32],
+    rows: Range<usize>,
+) {
+    let (columns, tile_rows) = (columns(layer, tile), tile_rows(layer, tile));
+    match flat(layer, &rows) {
+        Some(flat) => {
+            let input = input.get(layer.input.row(rows.start)..).unwrap_or_default();
+            let output = output.get_mut(layer.output.row(rows.start)..).unwrap_or_default();
+            let work = Work { layer: &flat, rows: 1, columns: columns.wrapping_mul(tile_rows) };
+            work.run::<B>(packed, input, output, scratch, 0..1);
+        }
+        None => Work { layer, rows: tile_rows, columns }.run::<B>(packed, input, output, scratch, rows),
+    }
+}
+
+/// Rows `rows` as one row, where a kernel sees one pixel and the pixels of all rows follow each other.
+fn flat(layer: &Layer, rows: &Range<usize>) -> Option<Layer> {
+    let one = layer.is_window(1, 1) && !layer.window.is_padded();
+    let follow = |map: &Map| map.contiguous(rows.start, rows.len());
+    let flat = |map: &Map| Map { h: 1, w: map.w.wrapping_mul(rows.len()), ring: 1, ..*map };
+    let all = one && follow(&layer.input) && follow(&layer.output);
+    all.then(|| Layer { input: flat(&layer.input), output: flat(&layer.output), ..*layer })
+}
+
+/// A layer in tiles of `rows` rows and up to `columns` columns.
+struct Work<'a> {
+    layer: &'a Layer,
+    rows: usize,
+    columns: usize,
+}
+
+impl Work<'_> {
+    fn run<B: Backend>(
+        &self,
+        packed: &[u32],
+        input: &[i8],
+        output: &mut [i8],
+        scratch: &mut [u32],
+        rows: Range<usize>,
+    ) {
+        let layer = self.layer;
+        let patch = patch_words(layer, Width::Bits8);
+        let Some(packed) = Packed::new(packed, layer.output.c.div_ceil(4).wrapping_mul(16)) else { return };
+        let Some((slab, scratch)) = scratch.split_at_mut_checked(patch.wrapping_mul(4)) else { return };
+        let strip = self.columns.wrapping_mul(patch);
+        let Some((x, line)) = scratch.split_at_mut_checked(strip.wrapping_mul(self.rows)) else { return };
+        let mut start = 0;
+        while start < layer.output.w {
+            let columns = start..start.saturating_add(self.columns).min(layer.output.w);
+            let mut source = Source::new(layer, line, columns.clone());
+            let mut y = rows.start;
+            while y < rows.end {
+                let tile = y..y.saturating_add(self.rows).min(rows.end);
+                for (y, x) in tile.clone().zip(pieces_mut(x, strip)) {
+                    self.widen::<B>(&mut source, input, y, columns.len(), x);
+                }
+                self.multiply::<B>(&packed, slab, x, tile.clone(), columns.clone(), output);
+                // Once, when the last of its pixels are there.
+                if columns.end == layer.output.w {
+                    for y in tile.clone() {
+                        clamp_row::<B>(layer, output.get_mut(layer.output.row(y)..).unwrap_or_default());
+                    }
+                }
+                y = tile.end;
+            }
+            start = columns.end;
+        }
+    }
+
+    /// Widens the patches of `columns` pixels of row `y`, by twos.
+    #[inline(always)]
+    fn widen<B: Backend>(&self, source: &mut Source<'_>, input: &[i8], y: usize, columns: usize, x: &mut [u32]) {
+        let layer = self.layer;
+        let ([kernel, kernel_w], stride) = (layer.kernel(), layer.stride()[1]);
+        let (src, row_bytes, pixel) = source.rows::<B>(input, y);
+        let patch = Patch::new(kernel, kernel_w.wrapping_mul(layer.input.c), row_bytes);
+        let step = stride.wrapping_mul(pixel);
+        let (mut at, mut left) = (0usize, columns);
+        for x in pieces_mut(x, patch_words(layer, Width::Bits8).wrapping_mul(2)).take(columns.div_ceil(2)) {
+            // The last pixel of an odd number has itself for a neighbor.
+            let second = at.wrapping_add(if left > 1 { step } else { 0 });
+            B::patch(x, src, [at, second], &patch);
+            (at, left) = (second.wrapping_add(step), left.saturating_sub(2));
+        }
+    }
+
+    /// Multiplies the patches of a tile with all weights, four output channels at a time.
+    #[inline(always)]
+    fn multiply<B: Backend>(
+        &self,
+        packed: &Packed<'_>,
+        slab: &mut [u32],
+        x: &[u32],
+        rows: Range<usize>,
+        columns: Range<usize>,
+        output: &mut [i8],
+    ) {
+        let (map, patch) = (&self.layer.output, patch_words(self.layer, Width::Bits8));
+        let (pairs, pitch) = (columns.len() / 2, map.pitch);
+        let whole = Strip { pairs, second: pitch, next: pitch.wrapping_mul(2) };
+        let odd = !columns.len().is_multiple_of(2);
+        let blocks = packed.records.as_chunks::<16>().0.iter().zip(pieces(packed.weights, patch.wrapping_mul(2)));
+        for (block, (records, weights)) in blocks.enumerate() {
+            B::widen(slab, weights);
+            let channel = block_start(block, map.c).wrapping_add(columns.start.wrapping_mul(pitch));
+            for (y, x) in rows.clone().zip(pieces(x, self.columns.wrapping_mul(patch))) {
+                let out = output.get_mut(map.row(y).wrapping_add(channel)..).unwrap_or_default();
+                let Some((x, last)) = x.split_at_checked(pairs.wrapping_mul(2).wrapping_mul(patch)) else { return };
+                if pairs > 0 {
+                    B::gemm_strip(x, slab, records, out, &whole);
+                }
+                if odd {
+                    let out = out.get_mut(pairs.wrapping_mul(whole.next)..).unwrap_or_default();
+                    B::gemm_strip(last, slab, records, out, &Strip { pairs: 1, second: 0, next: 0 });
+                }
+            }
+        }
+    }
+}
