@@ -388,8 +388,7 @@ impl Lowering<'_> {
             return None;
         }
         let channels = Channels::new(channels)?.iter().collect::<Vec<_>>();
-        // Short rows are not worth taking apart.
-        if self.core == Core::M4 && layer.output.w >= 12 && depthwise_rows::supports(&layer) {
+        if self.core == Core::M4 && depthwise_rows::supports(&layer) {
             return Some((DepthwiseAlgorithm::Rows, depthwise_rows::pack(&layer, weights, &channels)?));
         }
         Some((DepthwiseAlgorithm::Packed, depthwise::pack(&layer, weights, &channels)?))

@@ -1,7 +1,8 @@
 //! Depthwise 3x3, one output channel for each input channel, a row of four channels at a time.
 //!
 //! Three rows of the input are kept with their channels apart and two columns to a word, so that a product is of two taps, and the
-//! weights of a channel stay in registers for a whole row.
+//! weights of a channel stay in registers for a whole row. Of maps that are higher than wide the columns are taken for rows: longer
+//! rows, and fewer.
 //!
 //! Packed: header, groups of four records, then for every group six words of weights per channel, see [`planes`]. The last group
 //! overlaps the one before it when the channels are no multiple of four.
@@ -11,9 +12,9 @@
 use core::ops::Range;
 
 use super::conv_gemm::clamp_row;
-use super::{Layer, Packed, block_start};
+use super::{Layer, Map, Packed, block_start};
 use crate::kernels::Backend;
-use crate::kernels::blocks::pairs::{bytes4, pair};
+use crate::kernels::blocks::pairs::{bytes4, high, low, pair};
 use crate::sys::shapes::{PlaneRow, Planes};
 
 /// Whether the algorithm can compute a layer.
@@ -28,14 +29,64 @@ pub const fn packed_words(layer: &Layer) -> usize {
     Packed::HEADER.saturating_add(layer.output.c.div_ceil(4).saturating_mul(16 + 24))
 }
 
-/// Pairs of columns of the input that a row of the output reads.
-const fn pairs(layer: &Layer) -> usize {
-    layer.output.w.div_ceil(2).saturating_mul(layer.stride()[1]).saturating_add(1)
+/// Whether columns are better lines than rows.
+const fn is_high(layer: &Layer) -> bool {
+    layer.output.h > layer.output.w && matches!(layer.stride()[0], 1 | 2)
+}
+
+/// Pairs of pixels of a line of the input that `outputs` outputs read.
+const fn pairs(outputs: usize, stride: usize) -> usize {
+    outputs.div_ceil(2).saturating_mul(stride).saturating_add(1)
 }
 
 /// Words of scratch.
 pub const fn scratch_words(layer: &Layer) -> usize {
-    pairs(layer).saturating_mul(4 * 3)
+    let [down, right] = layer.stride();
+    let (rows, columns) = (pairs(layer.output.w, right), pairs(layer.output.h, down));
+    let pairs = if is_high(layer) && rows < columns { columns } else { rows };
+    pairs.saturating_mul(4 * 3)
+}
+
+/// A map as lines of pixels: its rows, or its columns.
+#[derive(Clone, Copy)]
+struct Grid {
+    lines: usize,
+    /// Lines in memory, as in a [`Map`].
+    ring: usize,
+    /// Bytes from line to line.
+    line: usize,
+    pixels: usize,
+    /// Bytes from pixel to pixel.
+    pixel: usize,
+}
+
+impl Grid {
+    const fn rows(map: &Map) -> Self {
+        Self { lines: map.h, ring: map.ring, line: map.row_bytes(), pixels: map.w, pixel: map.pitch }
+    }
+
+    /// The columns of `rows` rows that follow each other.
+    const fn columns(map: &Map, rows: usize) -> Self {
+        Self { lines: map.w, ring: map.w, line: map.pitch, pixels: rows, pixel: map.row_bytes() }
+    }
+
+    const fn start(&self, line: usize) -> usize {
+        let line = if line < self.ring || self.ring == 0 { line } else { line % self.ring };
+        line.wrapping_mul(self.line)
+    }
+}
+
+/// A convolution by lines.
+struct Lines {
+    input: Grid,
+    output: Grid,
+    /// Across the lines and along them.
+    stride: [usize; 2],
+    /// Likewise.
+    before: [usize; 2],
+    zero: i8,
+    /// Whether lines are columns.
+    turned: bool,
 }
 
 /// Computes output rows `rows`.
@@ -49,64 +100,123 @@ pub fn run<B: Backend>(
 ) {
     let map = &layer.output;
     let Some(packed) = Packed::new(packed, map.c.div_ceil(4).wrapping_mul(16)) else { return };
-    let plane = pairs(layer).wrapping_mul(3);
-    let groups = packed.records.as_chunks::<16>().0.iter().zip(packed.weights.as_chunks::<24>().0);
-    for (group, (records, weights)) in groups.enumerate() {
-        let channel = block_start(group, map.c);
-        let mut last: Option<i32> = None;
-        for y in rows.clone() {
-            let first = layer.window.origin(0, y as u32);
-            let mut order = [0; 3];
-            for (offset, row) in (first..first.wrapping_add(3)).enumerate() {
-                let slot = row.rem_euclid(3) as usize;
-                if let Some(order) = order.get_mut(slot) {
-                    *order = offset;
-                }
-                // Rows that the one before had are there.
-                if last.is_none_or(|last| row >= last.wrapping_add(3)) {
-                    fill::<B>(layer, input, row, channel, scratch.get_mut(slot..).unwrap_or_default());
-                }
-            }
-            last = Some(first);
-            let row = PlaneRow { stride: layer.stride()[1], plane, pixel: map.pitch, count: map.w, rows: order };
-            let out = output.get_mut(map.row(y).wrapping_add(channel)..).unwrap_or_default();
-            B::depthwise_row(scratch, weights, records, out, &row);
-        }
+    let origin = layer.window.origin(0, rows.start as u32);
+    let (first, padded) = (origin.max(0) as usize, origin.wrapping_neg().max(0) as usize);
+    // Rows of the input from the first that is read on, to the last, as far as they are there.
+    let reach = rows.len().wrapping_mul(layer.stride()[0]).wrapping_add(2).wrapping_sub(padded);
+    let there = reach.min(layer.input.h.saturating_sub(first));
+    let follow = layer.input.contiguous(first, there) && map.contiguous(rows.start, rows.len());
+    let zero = layer.zero_in;
+    if is_high(layer) && rows.len() > map.w && follow {
+        let ([down, right], [_, left]) = (layer.stride(), layer.before());
+        let lines = Lines {
+            input: Grid::columns(&layer.input, there),
+            output: Grid::columns(map, rows.len()),
+            stride: [right, down],
+            before: [left, padded],
+            zero,
+            turned: true,
+        };
+        let input = input.get(layer.input.row(first)..).unwrap_or_default();
+        let output = output.get_mut(map.row(rows.start)..).unwrap_or_default();
+        lines.run::<B>(&packed, map.c, input, output, scratch, 0..map.w);
+    } else {
+        let (stride, before) = (layer.stride(), layer.before());
+        let lines =
+            Lines { input: Grid::rows(&layer.input), output: Grid::rows(map), stride, before, zero, turned: false };
+        lines.run::<B>(&packed, map.c, input, output, scratch, rows.clone());
     }
     for y in rows {
         clamp_row::<B>(layer, output.get_mut(map.row(y)..).unwrap_or_default());
     }
 }
 
-/// Takes row `y` of the input, or padding, apart: four channels from `channel` on.
-fn fill<B: Backend>(layer: &Layer, input: &[i8], y: i32, channel: usize, x: &mut [u32]) {
-    let (map, pairs, before) = (&layer.input, pairs(layer), layer.before()[1]);
-    let row =
-        usize::try_from(y).ok().filter(|&y| y < map.h).and_then(|y| input.get(map.row(y).wrapping_add(channel)..));
-    // Pairs of which both columns are there.
-    let inside = match row {
-        Some(_) => before.div_ceil(2).min(pairs)..(map.w.wrapping_add(before) / 2).min(pairs),
-        None => 0..0,
-    };
-    let plane = pairs.wrapping_mul(3);
-    let pixel = |column: usize| {
-        let column = column.checked_sub(before).filter(|&column| column < map.w)?;
-        bytes4(row?, column.wrapping_mul(map.pitch))
-    };
-    for p in (0..inside.start).chain(inside.end..pairs) {
-        let column = p.wrapping_mul(2);
-        let [a, b] = [column, column.wrapping_add(1)].map(|column| pixel(column).unwrap_or([layer.zero_in; 4]));
-        let words = x.iter_mut().skip(p.wrapping_mul(3)).step_by(plane.max(1));
-        for (to, (a, b)) in words.zip(a.into_iter().zip(b)) {
-            *to = pair(a.into(), b.into());
+impl Lines {
+    /// Pairs of pixels of a line of the input.
+    const fn pairs(&self) -> usize {
+        pairs(self.output.pixels, self.stride[1])
+    }
+
+    /// Computes some lines of all `channels` channels.
+    fn run<B: Backend>(
+        &self,
+        packed: &Packed<'_>,
+        channels: usize,
+        input: &[i8],
+        output: &mut [i8],
+        scratch: &mut [u32],
+        lines: Range<usize>,
+    ) {
+        let plane = self.pairs().wrapping_mul(3);
+        let groups = packed.records.as_chunks::<16>().0.iter().zip(packed.weights.as_chunks::<24>().0);
+        for (group, (records, weights)) in groups.enumerate() {
+            let weights = &if self.turned { transposed(weights) } else { *weights };
+            let channel = block_start(group, channels);
+            let mut last: Option<i32> = None;
+            for y in lines.clone() {
+                let first = (y.wrapping_mul(self.stride[0]) as i32).wrapping_sub(self.before[0] as i32);
+                let mut order = [0; 3];
+                for (offset, line) in (first..first.wrapping_add(3)).enumerate() {
+                    let slot = line.rem_euclid(3) as usize;
+                    if let Some(order) = order.get_mut(slot) {
+                        *order = offset;
+                    }
+                    // Lines that the one before had are there.
+                    if last.is_none_or(|last| line >= last.wrapping_add(3)) {
+                        self.fill::<B>(input, line, channel, scratch.get_mut(slot..).unwrap_or_default());
+                    }
+                }
+                last = Some(first);
+                let (pixel, count) = (self.output.pixel, self.output.pixels);
+                let row = PlaneRow { stride: self.stride[1], plane, pixel, count, rows: order };
+                let out = output.get_mut(self.output.start(y).wrapping_add(channel)..).unwrap_or_default();
+                B::depthwise_row(scratch, weights, records, out, &row);
+            }
         }
     }
-    if let Some(row) = row.filter(|_| !inside.is_empty()) {
-        let from = inside.start.wrapping_mul(2).wrapping_sub(before).wrapping_mul(map.pitch);
-        let planes = Planes { pixel: map.pitch, pairs: inside.len(), plane };
-        let to = x.get_mut(inside.start.wrapping_mul(3)..).unwrap_or_default();
-        B::planes(to, row.get(from..).unwrap_or_default(), &planes);
+
+    /// Takes line `y` of the input, or padding, apart: four channels from `channel` on.
+    fn fill<B: Backend>(&self, input: &[i8], y: i32, channel: usize, x: &mut [u32]) {
+        let (grid, pairs, before) = (&self.input, self.pairs(), self.before[1]);
+        let line = usize::try_from(y).ok().filter(|&y| y < grid.lines);
+        let line = line.and_then(|y| input.get(grid.start(y).wrapping_add(channel)..));
+        // Pairs of which both pixels are there.
+        let inside = match line {
+            Some(_) => before.div_ceil(2).min(pairs)..(grid.pixels.wrapping_add(before) / 2).min(pairs),
+            None => 0..0,
+        };
+        let plane = pairs.wrapping_mul(3);
+        let pixel = |at: usize| {
+            let at = at.checked_sub(before).filter(|&at| at < grid.pixels)?;
+            bytes4(line?, at.wrapping_mul(grid.pixel))
+        };
+        for p in (0..inside.start).chain(inside.end..pairs) {
+            let at = p.wrapping_mul(2);
+            let [a, b] = [at, at.wrapping_add(1)].map(|at| pixel(at).unwrap_or([self.zero; 4]));
+            let words = x.iter_mut().skip(p.wrapping_mul(3)).step_by(plane.max(1));
+            for (to, (a, b)) in words.zip(a.into_iter().zip(b)) {
+                *to = pair(a.into(), b.into());
+            }
+        }
+        if let Some(line) = line.filter(|_| !inside.is_empty()) {
+            let from = inside.start.wrapping_mul(2).wrapping_sub(before).wrapping_mul(grid.pixel);
+            let planes = Planes { pixel: grid.pixel, pairs: inside.len(), plane };
+            let to = x.get_mut(inside.start.wrapping_mul(3)..).unwrap_or_default();
+            B::planes(to, line.get(from..).unwrap_or_default(), &planes);
+        }
     }
+}
+
+/// Weights whose rows are columns.
+fn transposed(weights: &[u32; 24]) -> [u32; 24] {
+    let mut turned = [0; 24];
+    for (to, &[a, ab, b, bb, c, cb]) in turned.as_chunks_mut::<6>().0.iter_mut().zip(weights.as_chunks::<6>().0) {
+        let columns = [[low(a), low(b), low(c)], [high(a), high(b), high(c)], [high(ab), high(bb), high(cb)]];
+        for (to, [first, second, third]) in to.as_chunks_mut::<2>().0.iter_mut().zip(columns) {
+            *to = [pair(first, second), pair(second, third)];
+        }
+    }
+    turned
 }
 
 /// Packs `weights`, `[kernel row][kernel column][channel]`, or `None` when the algorithm would not be exact.
