@@ -37,7 +37,7 @@ impl<'m> Context<'m> {
         let (window, _) = self.window(node, [height as u32, width as u32], from)?;
         let dilation = [dh as u32, dw as u32];
         let bias = Bias::Reals(self.bias(node, 2, out)?);
-        let depthwise = groups == from.c as usize && inner == 1;
+        let depthwise = groups == from.c as usize && inner == 1 && groups > 1;
         let order: &[i64] = match (depthwise, weights.dims.len()) {
             (false, 4) => &[0, 2, 3, 1],
             (false, _) => &[0, 2, 1],
