@@ -86,8 +86,8 @@ impl Backend for Dsp {
     }
 
     #[inline(always)]
-    fn products(v: &[u32], u: &[u32], m: &mut [i32], products: &Products) {
-        dsp::products(v, u, m, products);
+    fn products(v: &[u32], u: &[u32], m: &mut [i32], products: &Products, tiles: usize) {
+        dsp::products(v, u, m, products, tiles);
     }
 
     #[inline(always)]

@@ -77,11 +77,11 @@ impl Backend for Helium {
     }
 
     #[inline(always)]
-    fn products(v: &[u32], u: &[u32], m: &mut [i32], products: &Products) {
+    fn products(v: &[u32], u: &[u32], m: &mut [i32], products: &Products, tiles: usize) {
         if helium::takes(products) {
-            helium::products(v, u, m, products);
+            helium::products(v, u, m, products, tiles);
         } else {
-            Dsp::products(v, u, m, products);
+            Dsp::products(v, u, m, products, tiles);
         }
     }
 

@@ -155,10 +155,10 @@ pub trait Backend: Sized {
         Self::Base::horizontal::<T, N>(t, v, at, position, pairs);
     }
 
-    /// Winograd, the products of a pair of tiles: [`blocks::winograd::products`].
+    /// Winograd, the products of pairs of tiles: [`blocks::winograd::products`].
     #[inline(always)]
-    fn products(v: &[u32], u: &[u32], m: &mut [i32], products: &Products) {
-        Self::Base::products(v, u, m, products);
+    fn products(v: &[u32], u: &[u32], m: &mut [i32], products: &Products, tiles: usize) {
+        Self::Base::products(v, u, m, products, tiles);
     }
 
     /// Winograd, output and requantization: [`Transform::output`].

@@ -105,8 +105,8 @@ impl Backend for Portable {
     }
 
     #[inline(always)]
-    fn products(v: &[u32], u: &[u32], m: &mut [i32], products: &Products) {
-        winograd::products(v, u, m, products);
+    fn products(v: &[u32], u: &[u32], m: &mut [i32], products: &Products, tiles: usize) {
+        winograd::products(v, u, m, products, tiles);
     }
 
     #[inline(always)]

@@ -49,8 +49,8 @@ impl Backend for Sse2 {
         });
     }
 
-    fn products(v: &[u32], u: &[u32], m: &mut [i32], products: &Products) {
-        winograd::products_by(v, u, m, products, sse2::block16);
+    fn products(v: &[u32], u: &[u32], m: &mut [i32], products: &Products, tiles: usize) {
+        winograd::products_by(v, u, m, products, tiles, sse2::block16);
     }
 
     fn output<T: Transform<N>, const N: usize>(m: &[i32], records: &[u32], relu: bool, out: &mut [i8], tiles: &Tiles) {
@@ -100,7 +100,7 @@ mod tests {
         B::gemm16_acc(x, w, first);
         B::gemm8_acc(x, w, second);
         for scheme in [Scheme::F2, Scheme::S2] {
-            B::products(data, &data[blocks..], third, &Products::new(scheme, 2 * blocks.min(4)));
+            B::products(data, &data[blocks..], third, &Products::new(scheme, 2 * blocks.min(4)), 1);
         }
         let mut out = vec![1; 16 * blocks];
         let (wide, narrow) = out.split_at_mut(8 * blocks);

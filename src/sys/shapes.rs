@@ -423,12 +423,12 @@ impl Tiles {
     }
 }
 
-/// The products of a pair of tiles: numbers of channel pairs, and of positions that have so many; with what they need of the
-/// slices, which is asked before every pair of tiles.
+/// The products of pairs of tiles: numbers of channel pairs, of positions that have so many, and of channel pairs that are multiplied at
+/// a time; with what a pair of tiles needs of the slices.
 #[derive(Clone, Copy, Debug)]
 pub struct Products {
     channel_pairs: usize,
-    entries: [[u32; 2]; 3],
+    entries: [[u32; 3]; 3],
     len: usize,
     /// Words of `v`, of `u` and of `m`.
     needs: [usize; 3],
@@ -443,8 +443,8 @@ impl Products {
         let pairs = if good { channel_pairs as u32 } else { 0 };
         // At stride 2 the positions of the 3 x 3 are in the order 0, 2, 6, 8, 1, 3, 5, 7, 4.
         let (entries, len) = match scheme {
-            Scheme::F2 | Scheme::F4 => ([[pairs, positions as u32], [0; 2], [0; 2]], 1),
-            Scheme::S2 => ([[4 * pairs, 4], [2 * pairs, 4], [pairs, 1]], 3),
+            Scheme::F2 | Scheme::F4 => ([entry(pairs, positions as u32), [0; 3], [0; 3]], 1),
+            Scheme::S2 => ([entry(4 * pairs, 4), entry(2 * pairs, 4), entry(pairs, 1)], 3),
         };
         let words = channel_pairs.saturating_mul(slots);
         let needs = [words.saturating_mul(2), words.saturating_mul(4), positions * 8];
@@ -457,18 +457,33 @@ impl Products {
         self.channel_pairs
     }
 
-    /// The channel pairs and positions of the entries, and how many entries there are.
+    /// The channel pairs, positions and channel pairs at a time of the entries, and how many entries there are.
     #[inline(always)]
-    pub const fn table(&self) -> ([[u32; 2]; 3], usize) {
+    pub const fn table(&self) -> ([[u32; 3]; 3], usize) {
         (self.entries, self.len)
     }
 
-    /// Whether they fit into so many words of `v`, `u` and `m`.
+    /// Words of `v` and of `m` of a pair of tiles.
     #[inline(always)]
-    pub const fn fit(&self, v: usize, u: usize, m: usize) -> bool {
-        let [for_v, for_u, for_m] = self.needs;
-        for_v <= v && for_u <= u && for_m <= m
+    pub const fn words(&self) -> [usize; 2] {
+        [self.needs[0], self.needs[2]]
     }
+
+    /// Whether those of `tiles` pairs of tiles, not 0, fit into so many words of `v`, `u` and `m`.
+    #[inline(always)]
+    pub const fn fit(&self, v: usize, u: usize, m: usize, tiles: usize) -> bool {
+        let [for_v, for_u, for_m] = self.needs;
+        tiles > 0 && for_v.saturating_mul(tiles) <= v && for_u <= u && for_m.saturating_mul(tiles) <= m
+    }
+}
+
+/// An entry of `positions` positions of `pairs` channel pairs. Of those so many are multiplied at a time that their weights for four
+/// output channels, 16 bytes for each, stay in a cache of 256 bytes wherever they begin.
+#[inline(always)]
+const fn entry(pairs: u32, positions: u32) -> [u32; 3] {
+    const MOST: u32 = 14;
+    let times = pairs.div_ceil(MOST);
+    [pairs, positions, if times == 0 { MOST } else { pairs.div_ceil(times).next_multiple_of(2) }]
 }
 
 /// Most pairs of channels of a product: four times as many fit 32 bits.

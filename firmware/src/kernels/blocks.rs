@@ -225,7 +225,9 @@ fn winograd<T: Transform<N>, const N: usize>(round: &mut Round) {
     let (a, w, records, bytes_a) = (round.a, round.w, round.records, round.bytes_a);
     let (scheme, number) = (T::SCHEME, round.number);
     let products = Products::new(scheme, 2 + 2 * round.random.below(40));
-    both!(round, "products", 500, |out, Set| Set::products(a, w, words_as_i32_mut(out), &products));
+    both!(round, "products", 500, |out, Set| Set::products(a, w, words_as_i32_mut(out), &products, 1));
+    let (few, tiles) = (Products::new(scheme, 2 + 2 * round.random.below(10)), 1 + round.random.below(4));
+    both!(round, "products of several tiles", 1200, |out, Set| Set::products(a, w, words_as_i32_mut(out), &few, tiles));
     let (count, step) = (1 + round.random.below(30), 4 + round.random.below(60));
     let rows = [0; 6].map(|_| round.random.below(3000));
     let missing = if round.random.below(2) == 0 { 0 } else { round.random.below(1 << scheme.side()) as u32 };

@@ -1,7 +1,7 @@
 //! What an algorithm costs on a core, in executed instructions: fitted to the counts of single kernels on emulated boards
 //! (`kinglet_firmware::kernels`), which it meets to a few percent.
 
-use super::winograd::{Scheme, When};
+use super::winograd::{self, Scheme, When};
 use super::{ConvAlgorithm, Layer, Packing};
 
 /// The cores whose costs are known.
@@ -26,8 +26,7 @@ pub(super) fn with_reads(algorithm: ConvAlgorithm, layer: &Layer, core: Core) ->
     let passes = match packing {
         Packing::Gemm(_) => h * w.div_ceil(2),
         Packing::Tiled(tile) => h.div_ceil(tile.rows) * tile.parts,
-        Packing::Winograd(scheme, When::Export) => h.div_ceil(scheme.tile()) * w.div_ceil(2 * scheme.tile()),
-        Packing::Winograd(_, When::RunTime(rows)) => h.div_ceil(2 * rows),
+        Packing::Winograd(scheme, when) => winograd::passes(layer, scheme, when),
     };
     instructions(algorithm, layer, core) + (passes * packing.packed_bytes(layer)) as u64 * core.costs().read / 8
 }
@@ -43,12 +42,12 @@ pub(super) fn instructions(algorithm: ConvAlgorithm, layer: &Layer, core: Core) 
         ConvAlgorithm::Gemm16 => gemm(layer, &costs.gemm16, 2),
         ConvAlgorithm::GemmBytes => gemm(layer, &costs.gemm_bytes, 16),
         ConvAlgorithm::Tiled { rows, parts } => tiled(layer, costs, [rows, parts].map(|n| n as usize)),
-        ConvAlgorithm::Winograd2 => winograd(layer, Scheme::F2, &costs.f2, costs, 0),
+        ConvAlgorithm::Winograd2 => transformed(layer, Scheme::F2, &costs.f2, costs, 0),
         ConvAlgorithm::Winograd2AtRunTime { tile_rows } => {
-            winograd(layer, Scheme::F2, &costs.f2, costs, tile_rows as usize)
+            transformed(layer, Scheme::F2, &costs.f2, costs, tile_rows as usize)
         }
-        ConvAlgorithm::Winograd4 => winograd(layer, Scheme::F4, &costs.f4, costs, 0),
-        ConvAlgorithm::Stride2 => winograd(layer, Scheme::S2, &costs.s2, costs, 0),
+        ConvAlgorithm::Winograd4 => transformed(layer, Scheme::F4, &costs.f4, costs, 0),
+        ConvAlgorithm::Stride2 => transformed(layer, Scheme::S2, &costs.s2, costs, 0),
     };
     count as u64
 }
@@ -71,6 +70,8 @@ struct Costs {
     weights: f64,
     /// Per step of a matrix product, of weights that are widened for a tile.
     widen: f64,
+    /// Per position and pair of tiles, where several pairs of tiles are multiplied together.
+    together: f64,
     /// What waiting for 8 bytes of flash is worth, in instructions.
     read: u64,
 }
@@ -121,6 +122,7 @@ const M0: Costs = Costs {
     s2: transforms(170.0, 178.0, 1_606.0, 2_850.0),
     weights: 2_346.0,
     widen: 24.0,
+    together: 0.0,
     read: 0,
 };
 
@@ -136,6 +138,7 @@ const M3: Costs = Costs {
     s2: transforms(94.0, 94.0, 850.0, 1_600.0),
     weights: 1_257.0,
     widen: 16.0,
+    together: 0.0,
     read: 0,
 };
 
@@ -151,6 +154,7 @@ const M4: Costs = Costs {
     s2: transforms(38.0, 40.0, 360.0, 590.0),
     weights: 137.0,
     widen: 6.5,
+    together: 24.0,
     // 8.65 cycles on an STM32L4R5 at 5 wait states; an instruction of these loops takes 1.5.
     read: 6,
 };
@@ -164,6 +168,7 @@ const M55: Costs = Costs {
     f4: transforms(20.0, 70.0, 760.0, 733.0),
     f2: transforms(20.0, 36.0, 260.0, 110.0),
     s2: transforms(38.0, 40.0, 360.0, 191.0),
+    together: 0.0,
     read: 0,
     ..M4
 };
@@ -203,7 +208,7 @@ fn tiled(layer: &Layer, costs: &Costs, [rows, parts]: [usize; 2]) -> f64 {
     gemm(layer, &costs.gemm16, 2) + tiles * blocks * (costs.widen * steps + 110.0)
 }
 
-fn winograd(layer: &Layer, scheme: Scheme, costs: &Transforms, core: &Costs, run_time_rows: usize) -> f64 {
+fn transformed(layer: &Layer, scheme: Scheme, costs: &Transforms, core: &Costs, run_time_rows: usize) -> f64 {
     let tile_rows = layer.output.h.div_ceil(scheme.tile());
     let tile_pairs = layer.output.w.div_ceil(2 * scheme.tile()) as f64;
     let groups = layer.input.c.div_ceil(4);
@@ -211,7 +216,10 @@ fn winograd(layer: &Layer, scheme: Scheme, costs: &Transforms, core: &Costs, run
     let groups = groups as f64;
     let blocks = layer.output.c.div_ceil(4) as f64;
     let input = groups * (layer.input.w as f64 * costs.vertical + tile_pairs * costs.horizontal + 200.0);
-    let products = product * scheme.slots() as f64 * 2.0 * groups + scheme.positions() as f64 * costs.position + 80.0;
+    let when = if run_time_rows > 0 { When::RunTime(run_time_rows) } else { When::Export };
+    let step = if winograd::tiles_together(layer, scheme, when) > 1 { core.together } else { 0.0 };
+    let positions = scheme.positions() as f64 * (costs.position + step);
+    let products = product * scheme.slots() as f64 * 2.0 * groups + positions + 80.0;
     let edges = !layer.output.w.is_multiple_of(2 * scheme.tile()) || !layer.output.h.is_multiple_of(scheme.tile());
     let edge = if edges { (60 * scheme.tile() * scheme.tile()) as f64 } else { 0.0 };
     let weights = match run_time_rows {
@@ -234,9 +242,9 @@ mod tests {
         (Gemm8, [32, 16, 16, 3, 1], [18_066_296, 10_515_018, 2_738_322, 943_150]),
         (Gemm16, [32, 16, 16, 3, 1], [17_796_425, 10_884_681, 2_146_961, 868_910]),
         (GemmBytes, [32, 16, 16, 3, 1], [16_744_770, 10_862_143, 9_084_036, 551_830]),
-        (Winograd2, [32, 16, 16, 3, 1], [10_747_036, 5_902_810, 1_317_518, 716_823]),
+        (Winograd2, [32, 16, 16, 3, 1], [10_747_036, 5_902_810, 1_492_118, 716_823]),
         (Winograd2AtRunTime { tile_rows: 2 }, [32, 16, 16, 3, 1], [11_947_840, 6_546_416, 1_430_576, 830_663]),
-        (Winograd4, [32, 16, 16, 3, 1], [6_730_124, 3_667_298, 948_424, 517_940]),
+        (Winograd4, [32, 16, 16, 3, 1], [6_730_124, 3_667_298, 1_060_800, 517_940]),
         (Gemm8, [8, 64, 64, 3, 1], [15_442_844, 8_975_398, 2_338_290, 727_170]),
         (Gemm16, [8, 64, 64, 3, 1], [15_156_414, 9_344_485, 1_748_369, 653_410]),
         (GemmBytes, [8, 64, 64, 3, 1], [15_360_390, 10_037_531, 8_288_100, 341_350]),
@@ -244,7 +252,7 @@ mod tests {
         (Winograd4, [8, 64, 64, 3, 1], [4_484_486, 2_497_118, 562_886, 251_558]),
         (Winograd4, [32, 3, 16, 3, 1], [2_989_543, 1_676_784, 544_011, 342_435]),
         (GemmBytes, [32, 3, 16, 3, 1], [4_955_674, 3_105_910, 2_725_243, 333_997]),
-        (Stride2, [32, 16, 32, 3, 2], [6_697_697, 3_764_721, 848_220, 473_300]),
+        (Stride2, [32, 16, 32, 3, 2], [6_697_697, 3_764_721, 955_967, 473_300]),
         (Stride2, [16, 32, 64, 3, 2], [5_944_975, 3_346_285, 720_524, 350_696]),
         (GemmBytes, [16, 32, 64, 3, 2], [7_847_381, 5_098_931, 4_222_581, 190_239]),
         (Gemm16, [32, 16, 32, 1, 2], [1_551_492, 874_188, 195_946, 110_396]),

@@ -1,9 +1,9 @@
 //! What the exact Winograd convolutions share: tiles, borders, channel groups, scratch and packing.
 //!
 //! A row of tiles is transformed into `v` four channels at a time: vertically into `t` (which keeps columns of padding
-//! on both sides), then horizontally. Then, for every four output channels, the products of each pair of tiles are
-//! formed, transformed back and requantized, straight into the output; tiles that reach over its edge go through a
-//! small buffer.
+//! on both sides), then horizontally. Then, for every four output channels, the products of some pairs of tiles are
+//! formed, position by position, so that weights are read from slow flash once for all of them; then each pair is transformed
+//! back and requantized, straight into the output; tiles that reach over its edge go through a small buffer.
 //!
 //! Channel counts that are no multiple of four need no padding in memory: the last group of input channels overlaps the
 //! one before it, with weights of zero for what has been counted, and the last block of output channels computes some
@@ -59,16 +59,28 @@ struct Extents {
     channel_pairs: usize,
     /// Columns of `t`.
     columns: usize,
-    /// `t`.
-    t: usize,
     /// `v` of one row of tiles.
     v: usize,
-    /// `m`.
-    m: usize,
+    /// Pairs of tiles whose products are formed together.
+    together: usize,
+    /// `t`, and then, in its place, `m` of pairs of tiles together.
+    t_or_m: usize,
     /// Weights transformed at run time.
     u: usize,
     /// Input rows copied out, for fewer than four channels.
     narrow: usize,
+}
+
+/// Pairs of tiles, of `tile_pairs` in a row, whose products are formed together: up to four, as even as can be, where reading weights again
+/// takes more than going from one pair of tiles to the next at each position. More would take memory, and save little.
+const fn together(scheme: Scheme, tile_pairs: usize, channel_pairs: usize, run_time: bool) -> usize {
+    // Positions of more than 14 channel pairs are multiplied in parts.
+    let deep = channel_pairs.saturating_mul(if matches!(scheme, Scheme::S2) { 4 } else { 1 }) > 14;
+    if run_time || tile_pairs < 2 || channel_pairs < 4 || (tile_pairs == 2 && deep) {
+        return 1;
+    }
+    let times = tile_pairs.div_ceil(4);
+    tile_pairs.div_ceil(if times == 0 { 1 } else { times })
 }
 
 const fn extents(layer: &Layer, scheme: Scheme, run_time: bool) -> Extents {
@@ -77,13 +89,16 @@ const fn extents(layer: &Layer, scheme: Scheme, run_time: bool) -> Extents {
     let channel_pairs = layer.input.c.div_ceil(4).saturating_mul(2);
     let step = tile * scheme.stride();
     let columns = tile_pairs.saturating_mul(2 * step).saturating_add(side - step);
+    let together = together(scheme, tile_pairs, channel_pairs, run_time);
+    let (t, m) =
+        (columns.saturating_mul(scheme.column()), scheme.positions().saturating_mul(8).saturating_mul(together));
     Extents {
         tile_pairs,
         channel_pairs,
         columns,
-        t: columns.saturating_mul(scheme.column()),
+        together,
+        t_or_m: if t < m { m } else { t },
         v: tile_pairs.saturating_mul(slots).saturating_mul(channel_pairs).saturating_mul(2),
-        m: 36 * 8,
         u: if run_time { slots.saturating_mul(channel_pairs).saturating_mul(4) } else { 0 },
         narrow: if layer.input.c < 4 { side.saturating_mul(layer.input.w) } else { 0 },
     }
@@ -92,8 +107,24 @@ const fn extents(layer: &Layer, scheme: Scheme, run_time: bool) -> Extents {
 /// Words of scratch.
 pub const fn scratch_words(layer: &Layer, scheme: Scheme, when: When) -> usize {
     let e = extents(layer, scheme, when.is_run_time());
-    let fixed = e.t.saturating_add(e.m).saturating_add(e.u).saturating_add(e.narrow);
+    let fixed = e.t_or_m.saturating_add(e.u).saturating_add(e.narrow);
     fixed.saturating_add(e.v.saturating_mul(when.tile_rows()))
+}
+
+/// How often all weights are read.
+#[cfg(feature = "std")]
+pub(super) fn passes(layer: &Layer, scheme: Scheme, when: When) -> usize {
+    let (e, tile_rows) = (extents(layer, scheme, when.is_run_time()), layer.output.h.div_ceil(scheme.tile()));
+    match when {
+        When::Export => tile_rows * e.tile_pairs.div_ceil(e.together.max(1)),
+        When::RunTime(rows) => tile_rows.div_ceil(rows),
+    }
+}
+
+/// Pairs of tiles whose products are formed together.
+#[cfg(feature = "std")]
+pub(super) fn tiles_together(layer: &Layer, scheme: Scheme, when: When) -> usize {
+    extents(layer, scheme, when.is_run_time()).together
 }
 
 /// Words of the packed weights.
@@ -122,13 +153,10 @@ pub fn run<T: Transform<N>, const N: usize, B: Backend, const RUN_TIME: bool>(
     let e = extents(layer, scheme, RUN_TIME);
     let blocks = layer.output.c.div_ceil(4);
     let Some(packed) = Packed::new(packed, blocks.wrapping_mul(4 * scheme.record())) else { return };
-    let Some((t, rest)) = scratch.split_at_mut_checked(e.t) else { return };
-    let Some((m, rest)) = rest.split_at_mut_checked(e.m) else { return };
+    let Some((t, rest)) = scratch.split_at_mut_checked(e.t_or_m) else { return };
     let Some((u, rest)) = rest.split_at_mut_checked(e.u) else { return };
     let Some((narrow, v)) = rest.split_at_mut_checked(e.narrow) else { return };
-    let m = cast::words_as_i32_mut(m);
     let fill = winograd::fill::<T, N>(layer.zero_in);
-    winograd::border::<T, N>(fill, t);
 
     let work = Work { layer, e, packed, fill, rows };
     let end = work.rows.end.min(layer.output.h).div_ceil(tile);
@@ -138,7 +166,7 @@ pub fn run<T: Transform<N>, const N: usize, B: Backend, const RUN_TIME: bool>(
         for (tile_row, v) in tile_rows.clone().zip(pieces_mut(v, work.e.v)) {
             work.transform::<T, N, B>(tile_row, input, t, narrow, v);
         }
-        work.multiply::<T, N, B, RUN_TIME>(tile_rows.clone(), v, u, m, output);
+        work.multiply::<T, N, B, RUN_TIME>(tile_rows.clone(), v, u, cast::words_as_i32_mut(t), output);
         for y in tile_rows.start.wrapping_mul(tile)..tile_rows.end.wrapping_mul(tile).min(layer.output.h) {
             if work.rows.contains(&y) {
                 clamp_row::<B>(layer, output.get_mut(layer.output.row(y)..).unwrap_or_default());
@@ -193,6 +221,11 @@ impl Work<'_> {
             src = cast::words_as_i8_mut(narrow);
         }
         let interior = before[1].wrapping_mul(scheme.column());
+        let t = t.get_mut(..self.e.columns.wrapping_mul(scheme.column())).unwrap_or_default();
+        // The products of the last rows were here.
+        winograd::border::<T, N>(self.fill, t.get_mut(..interior).unwrap_or_default());
+        let right = interior.wrapping_add(count.wrapping_mul(scheme.column()));
+        winograd::border::<T, N>(self.fill, t.get_mut(right..).unwrap_or_default());
         let first_rows = columns.rows;
         for group in 0..map.c.div_ceil(4) {
             let start = block_start(group, map.c);
@@ -238,19 +271,27 @@ impl Work<'_> {
                 let row = map.row(y).wrapping_add(channel);
                 let tile_bytes = tile.wrapping_mul(map.pitch);
                 let mut tiles = Tiles { at: [row, row.wrapping_add(tile_bytes)], row: row_bytes, pixel: map.pitch };
-                let mut x = 0usize;
-                for v in pieces(v, tile_words) {
-                    B::products(v, weights, m, &products);
-                    let next = x.wrapping_add(2 * tile);
-                    if next <= whole {
-                        B::output::<T, N>(m, records, relu, output, &tiles);
-                    } else {
-                        self.store_edge::<T, N, B>(m, records, relu, [y, x], channel, output);
+                let (mut x, mut v) = (0usize, v);
+                loop {
+                    let together = (v.len() / tile_words.max(1)).min(self.e.together);
+                    let Some((now, rest)) = v.split_at_checked(together.wrapping_mul(tile_words)) else { break };
+                    if together == 0 {
+                        break;
                     }
-                    x = next;
-                    let [first, second] = tiles.at;
-                    let step = tile_bytes.wrapping_mul(2);
-                    tiles.at = [first.wrapping_add(step), second.wrapping_add(step)];
+                    B::products(now, weights, m, &products, together);
+                    for m in pieces(m, scheme.positions() * 8).take(together) {
+                        let next = x.wrapping_add(2 * tile);
+                        if next <= whole {
+                            B::output::<T, N>(m, records, relu, output, &tiles);
+                        } else {
+                            self.store_edge::<T, N, B>(m, records, relu, [y, x], channel, output);
+                        }
+                        x = next;
+                        let [first, second] = tiles.at;
+                        let step = tile_bytes.wrapping_mul(2);
+                        tiles.at = [first.wrapping_add(step), second.wrapping_add(step)];
+                    }
+                    v = rest;
                 }
             }
         }

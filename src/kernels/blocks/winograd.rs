@@ -106,9 +106,10 @@ pub fn horizontal<T: Transform<N>, const N: usize>(t: &[u32], v: &mut [u32], at:
     }
 }
 
-/// `m[position][tile][channel]` = the sums of `v` times `u` over the channel pairs of every position.
-pub fn products(v: &[u32], u: &[u32], m: &mut [i32], products: &Products) {
-    products_by(v, u, m, products, block16);
+/// `m[position][tile][channel]` = the sums of `v` times `u` over the channel pairs of every position, for `tiles` pairs of tiles whose `v`
+/// and `m` follow each other.
+pub fn products(v: &[u32], u: &[u32], m: &mut [i32], products: &Products, tiles: usize) {
+    products_by(v, u, m, products, tiles, block16);
 }
 
 /// [`products`] by an instruction set's own `block`, two tiles times the weights of four channels at one position.
@@ -118,21 +119,24 @@ pub(crate) fn products_by(
     u: &[u32],
     m: &mut [i32],
     products: &Products,
+    tiles: usize,
     block: impl Fn(&[u32], &[u32]) -> Accumulators,
 ) {
-    if !proven(products.fit(v.len(), u.len(), m.len())) {
+    if !proven(products.fit(v.len(), u.len(), m.len(), tiles)) {
         return;
     }
-    let (mut v, mut u, mut m) = (v, u, m.as_chunks_mut::<8>().0);
-    let (table, entries) = products.table();
-    for &[pairs, positions] in table.iter().take(entries) {
-        let (pairs, positions) = (pairs as usize, positions as usize);
-        let words = pairs.wrapping_mul(positions);
-        let (now, rest) = v.split_at_checked(words.wrapping_mul(2)).unwrap_or_default();
-        let (weights, others) = u.split_at_checked(words.wrapping_mul(4)).unwrap_or_default();
-        let (sums, more) = core::mem::take(&mut m).split_at_mut_checked(positions).unwrap_or_default();
-        positions_by(now, weights, sums, pairs, &block);
-        (v, u, m) = (rest, others, more);
+    let ([words_v, words_m], (table, entries)) = (products.words(), products.table());
+    for (mut v, m) in pieces(v, words_v).zip(pieces_mut(m, words_m)).take(tiles) {
+        let (mut u, mut m) = (u, m.as_chunks_mut::<8>().0);
+        for &[pairs, positions, _] in table.iter().take(entries) {
+            let (pairs, positions) = (pairs as usize, positions as usize);
+            let words = pairs.wrapping_mul(positions);
+            let (now, rest) = v.split_at_checked(words.wrapping_mul(2)).unwrap_or_default();
+            let (weights, others) = u.split_at_checked(words.wrapping_mul(4)).unwrap_or_default();
+            let (sums, more) = core::mem::take(&mut m).split_at_mut_checked(positions).unwrap_or_default();
+            positions_by(now, weights, sums, pairs, &block);
+            (v, u, m) = (rest, others, more);
+        }
     }
 }
 

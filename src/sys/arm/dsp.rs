@@ -59,14 +59,27 @@ struct RowArguments {
     rows: [usize; 3],
 }
 
-/// The products of a pair of tiles by a table of pairs and positions.
+/// The products of a pair of tiles by a table of channel pairs and positions.
 #[repr(C)]
-struct Table {
+struct GemmTable {
     v: *const u32,
     u: *const u32,
     m: *mut i32,
-    table: *const [u32; 2],
+    table: *const [u32; 3],
     entries: usize,
+}
+
+/// Those of several pairs of tiles.
+#[repr(C)]
+struct ProductsArguments {
+    v: *const u32,
+    u: *const u32,
+    m: *mut i32,
+    table: *const [u32; 3],
+    entries: usize,
+    tiles: usize,
+    /// Bytes of `v` and of `m` of a pair of tiles.
+    bytes: [usize; 2],
 }
 
 /// A vertical transform.
@@ -88,8 +101,8 @@ unsafe extern "C" {
     fn kinglet_widen(slab: *mut u32, w: *const u32, words: usize);
     fn kinglet_gemm_strip(arguments: StripArguments);
     fn kinglet_patch(arguments: PatchArguments);
-    fn kinglet_winograd_gemm_short(arguments: Positions);
-    fn kinglet_winograd_gemm(arguments: Table);
+    fn kinglet_winograd_gemm(arguments: GemmTable);
+    fn kinglet_winograd_products(arguments: ProductsArguments);
     fn kinglet_w2_vertical(arguments: Vertical);
     fn kinglet_w2_vertical_masked(arguments: Vertical);
     fn kinglet_w4_vertical(arguments: Vertical);
@@ -215,20 +228,22 @@ pub fn gemm_strip(x: &[u32], w: &[u32], records: &[u32; 16], out: &mut [i8], str
     }
 }
 
-/// The products of a pair of tiles.
+/// The products of pairs of tiles.
 #[inline(always)]
-pub fn products(v: &[u32], u: &[u32], m: &mut [i32], products: &Products) {
-    if proven(products.fit(v.len(), u.len(), m.len())) {
+pub fn products(v: &[u32], u: &[u32], m: &mut [i32], products: &Products, tiles: usize) {
+    if proven(products.fit(v.len(), u.len(), m.len(), tiles)) {
         let (v, u, m) = (v.as_ptr(), u.as_ptr(), m.as_mut_ptr());
         // The table is a copy: what assembler sees of `products` the compiler would load again and again.
         let (table, entries) = products.table();
-        let [pairs, positions] = table[0].map(|n| n as usize);
-        // SAFETY: the channel pairs of all positions lie within the slices; the first is for 16 pairs or fewer.
+        let (table, words) = (table.as_ptr(), products.words());
+        // SAFETY: the channel pairs of all positions, an even number and not 0, lie within the slices for `tiles` pairs of tiles, not 0;
+        // the entries of the table have pairs, positions and pairs at a time, none of them 0, the last ones even.
         unsafe {
-            if entries == 1 && pairs <= 16 {
-                kinglet_winograd_gemm_short(Positions { v, u, m, depth: pairs, positions });
+            if tiles == 1 {
+                kinglet_winograd_gemm(GemmTable { v, u, m, table, entries });
             } else {
-                kinglet_winograd_gemm(Table { v, u, m, table: table.as_ptr(), entries });
+                let bytes = words.map(|words| words.wrapping_mul(4));
+                kinglet_winograd_products(ProductsArguments { v, u, m, table, entries, tiles, bytes });
             }
         }
     }

@@ -15,6 +15,17 @@ struct PatchArguments {
     second: isize,
 }
 
+/// The products of a pair of tiles, position by position.
+#[repr(C)]
+struct Positions {
+    v: *const u32,
+    u: *const u32,
+    m: *mut i32,
+    /// Pairs of channels, or quadruples.
+    depth: usize,
+    positions: usize,
+}
+
 /// A product of bytes that ends in its accumulators.
 #[repr(C)]
 struct GemmBytesAcc {
@@ -133,18 +144,22 @@ pub fn takes(products: &Products) -> bool {
     products.channel_pairs().is_multiple_of(4)
 }
 
-/// The products of a pair of tiles.
+/// The products of pairs of tiles.
 #[inline(always)]
-pub fn products(v: &[u32], u: &[u32], m: &mut [i32], products: &Products) {
-    if proven(takes(products) && products.fit(v.len(), u.len(), m.len())) {
-        let (mut v, mut u, mut m) = (v.as_ptr(), u.as_ptr(), m.as_mut_ptr());
+pub fn products(v: &[u32], u: &[u32], m: &mut [i32], products: &Products, tiles: usize) {
+    if proven(takes(products) && products.fit(v.len(), u.len(), m.len(), tiles)) {
+        let (mut v, mut m) = (v.as_ptr(), m.as_mut_ptr());
         let (table, entries) = products.table();
-        for &[pairs, positions] in table.iter().take(entries) {
-            let (pairs, positions) = (pairs as usize, positions as usize);
-            // SAFETY: the channel pairs of all positions of all entries lie within the slices, one entry after another.
-            unsafe {
-                kinglet_helium_products(Positions { v, u, m, depth: pairs / 4, positions });
-                (v, u, m) = (v.add(2 * pairs * positions), u.add(4 * pairs * positions), m.add(8 * positions));
+        for _ in 0..tiles {
+            let mut u = u.as_ptr();
+            for &[pairs, positions, _] in table.iter().take(entries) {
+                let (pairs, positions) = (pairs as usize, positions as usize);
+                // SAFETY: the channel pairs of all positions of all entries lie within the slices, one entry after another, for every
+                // pair of tiles.
+                unsafe {
+                    kinglet_helium_products(Positions { v, u, m, depth: pairs / 4, positions });
+                    (v, u, m) = (v.add(2 * pairs * positions), u.add(4 * pairs * positions), m.add(8 * positions));
+                }
             }
         }
     }

@@ -61,17 +61,6 @@ struct GemmAcc {
     blocks: usize,
 }
 
-/// The products of a pair of tiles, position by position.
-#[repr(C)]
-struct Positions {
-    v: *const u32,
-    u: *const u32,
-    m: *mut i32,
-    /// Pairs of channels, or quadruples.
-    depth: usize,
-    positions: usize,
-}
-
 /// The output transform of a pair of tiles.
 #[repr(C)]
 struct Output {
