@@ -193,7 +193,9 @@ impl PortView {
 }
 
 impl StepView {
-    fn of(step: &Step<'_>) -> Self {
+    /// What there is to say of a step.
+    #[must_use]
+    pub fn of(step: &Step<'_>) -> Self {
         let output = &step.tensors.output;
         Self {
             index: step.index,

@@ -3,6 +3,7 @@
 pub mod chart;
 pub mod confusion;
 pub mod inspection;
+pub mod live;
 pub mod noise;
 pub mod page;
 pub mod plot;
@@ -21,9 +22,29 @@ pub fn printable(text: &str) -> String {
     })
 }
 
+/// Bytes as a page has them in its text.
+pub fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let four = |three: &[u8]| {
+        let len = three.len();
+        let word = three.iter().zip([16, 8, 0]).fold(0u32, |word, (byte, shift)| word | u32::from(*byte) << shift);
+        [18, 12, 6, 0].into_iter().enumerate().map(move |(at, shift)| match at <= len {
+            true => char::from(LETTERS[(word >> shift) as usize % 64]),
+            false => '=',
+        })
+    };
+    bytes.chunks(3).flat_map(four).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::printable;
+    use super::{base64, printable};
+
+    #[test]
+    fn bytes_become_letters() {
+        let texts = [&b""[..], b"f", b"fo", b"foo", b"foob", &[0xFB, 0xFF]].map(base64);
+        assert_eq!(texts, ["", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "+/8="]);
+    }
 
     #[test]
     fn control_characters_do_not_reach_a_terminal() {

@@ -7,6 +7,7 @@ use kinglet::Model;
 
 use super::confusion::Confusion;
 use super::inspection::{Inspection, StepView};
+use super::live::{self, LiveModel};
 use super::plot;
 use super::table::{Table, grouped};
 
@@ -40,30 +41,41 @@ pub fn page(model: &Model<'_>, errors: Option<&Errors>) -> Result<String> {
         grouped(inspection.macs),
         inspection.steps.len(),
     );
+    let live = LiveModel::of(model);
+    body += match live {
+        Some(_) => {
+            "<h2>The model, here</h2>\n<p>The runtime that is on the chip, compiled to WebAssembly: the same bytes. Draw, drop a picture, or \
+                    point a camera at something. What is switched off writes zeros, by a model file of its own.</p>\n<div id=\"model\"></div>\n"
+        }
+        None => "<p>The model takes no picture, so that it does not run in this page.</p>\n",
+    };
     if let Some(errors) = errors {
         let Errors { confusion, accuracy, worst } = errors;
         write!(
             body,
-            "<h2>Where it errs</h2>\n<p>{accuracy:.2} % of the images are right.</p>\n{}\n{}\n<p>Wrong by the most, row by row from the \
+            "<h2>Where it errs</h2>\n<p>{accuracy:.2} % of the images are right.</p>\n<div class=\"wide\">{}</div>\n<div class=\"paper\">{}</div>\n<p>Wrong by the most, row by row from the \
              top:</p>\n<img alt=\"the worst images\" src=\"data:image/png;base64,{}\">\n",
             table(&confusion.per_class()),
             svg(&confusion.to_svg()?),
-            base64(worst),
+            super::base64(worst),
         )?;
     }
-    write!(body, "<h2>Layers</h2>\n{}\n", layers(&inspection.steps))?;
+    write!(body, "<h2>Layers</h2>\n<div class=\"wide\">{}</div>\n", layers(&inspection.steps))?;
     write!(
         body,
-        "<h2>Memory</h2>\n<p>Offset against time slot, a box for each tensor.</p>\n{}\n",
+        "<h2>Memory</h2>\n<p>Offset against time slot, a box for each tensor.</p>\n<div class=\"paper\">{}</div>\n",
         svg(&plot::arena(model)?)
     )?;
-    write!(body, "<h2>Graph</h2>\n{}\n", graph(model, &inspection))?;
-    let style = "body{font:15px/1.5 sans-serif;max-width:1000px;margin:2em auto;padding:0 1em}table{border-collapse:collapse}\
-                 td,th{padding:2px 10px;border-bottom:1px solid #ddd;text-align:left}td.n{text-align:right}\
-                 .bar{background:#4878cf;height:10px;display:inline-block}svg{max-width:100%;height:auto}img{max-width:100%}";
+    write!(body, "<h2>Graph</h2>\n<div class=\"paper\">{}</div>\n", graph(model, &inspection))?;
+    let scripts = live.map_or_else(String::new, |live| {
+        let model = live::json(&live);
+        live::scripts(&format!("const view = new PlayerView(document.getElementById('model'), kinglet, {model});"))
+    });
     Ok(format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{}</title><style>{style}</style></head>\n<body>\n{body}</body></html>\n",
-        escaped(model.name())
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
+         <title>{}</title>\n<style>\n{}</style></head>\n<body>\n{body}{scripts}</body></html>\n",
+        escaped(model.name()),
+        live::STYLE,
     ))
 }
 
@@ -78,7 +90,7 @@ fn layers(steps: &[StepView]) -> String {
         let [h, w, c] = step.output;
         let width = step.macs * 120 / all;
         html += &format!(
-            "<tr><td class=\"n\">{}</td><td>{}</td><td>{}</td><td>{h} x {w} x {c}</td><td class=\"n\">{}</td><td><span class=\"bar\" \
+            "<tr><td class=\"n\">{}</td><td>{}</td><td>{}</td><td>{h} x {w} x {c}</td><td class=\"n\">{}</td><td><span class=\"share\" \
              style=\"width:{width}px\"></span></td><td class=\"n\">{}</td><td>{}</td></tr>\n",
             step.index,
             step.operator,
@@ -158,20 +170,6 @@ fn table(table: &Table) -> String {
     format!("<table>{body}</table>")
 }
 
-/// Bytes as a page has them in its text.
-fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let four = |three: &[u8]| {
-        let len = three.len();
-        let word = three.iter().zip([16, 8, 0]).fold(0u32, |word, (byte, shift)| word | u32::from(*byte) << shift);
-        [18, 12, 6, 0].into_iter().enumerate().map(move |(at, shift)| match at <= len {
-            true => char::from(LETTERS[(word >> shift) as usize % 64]),
-            false => '=',
-        })
-    };
-    bytes.chunks(3).flat_map(four).collect()
-}
-
 /// A picture as part of the page: without what is for files by themselves.
 fn svg(picture: &str) -> &str {
     picture.find("<svg").map_or(picture, |start| &picture[start..])
@@ -186,12 +184,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_become_letters() {
-        let texts = [&b""[..], b"f", b"fo", b"foo", b"foob", &[0xFB, 0xFF]].map(base64);
-        assert_eq!(texts, ["", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "+/8="]);
-    }
-
-    #[test]
     fn a_model_is_on_one_page_that_needs_no_other() {
         let file = include_bytes!("../../../models/digits-inception/digits-inception.kgl");
         let model = Model::new(file).unwrap();
@@ -203,7 +195,8 @@ mod tests {
         }
         assert!(page.contains("&lt;a&gt;") && !page.contains("<a>"), "names are escaped");
         assert!(page.contains("base64,UE5H") && page.contains("50.00 %"));
-        let loads = ["src=\"http", "href=\"http", "@import", "<script", "<link"];
+        assert!(page.contains("new PlayerView") && page.matches("</script>").count() == 4);
+        let loads = ["src=\"http", "href=\"http", "@import", "<script src", "<link", "fetch("];
         assert!(loads.iter().all(|part| !page.contains(part)));
         // Every step but the last is read by another.
         let arrows = page.matches("marker-end").count();

@@ -39,3 +39,26 @@ pub fn torch() -> Option<PathBuf> {
     }
     python
 }
+
+/// Chromium or a browser of its kind, as `cargo xtask setup` installs it where it can.
+pub fn browser() -> Option<PathBuf> {
+    let found = ["chromium", "chromium-browser", "google-chrome"].into_iter().find_map(on_path);
+    if found.is_none() {
+        skipped("there is no Chromium to show pages");
+    }
+    found
+}
+
+/// Node.js.
+pub fn node() -> bool {
+    let found = on_path("node").is_some();
+    if !found {
+        skipped("there is no Node.js to run the module");
+    }
+    found
+}
+
+fn on_path(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
+}

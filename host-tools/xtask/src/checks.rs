@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::firmware::{self, Firmware};
-use crate::setup::TARGETS;
+use crate::setup::{TARGETS, WASM};
 use crate::stages::Stages;
 use crate::tests::workspace;
 use crate::{boards, command, count, figures, layers, package, repo, setup, tests};
@@ -31,12 +31,15 @@ pub fn run(no_install: bool) -> Result<()> {
 
 fn formatting() -> Result<()> {
     command::run(workspace().args(["fmt", "--all", "--check"]))?;
-    let firmware = repo::root().join("firmware");
-    if !firmware.is_dir() {
-        return Ok(());
+    // Workspaces of their own.
+    for room in ["firmware", "wasm"] {
+        let room = repo::root().join(room);
+        if room.is_dir() {
+            let mut cargo = command::cargo();
+            command::run(cargo.current_dir(room).args(["fmt", "--all", "--check"]))?;
+        }
     }
-    let mut cargo = command::cargo();
-    command::run(cargo.current_dir(firmware).args(["fmt", "--all", "--check"]))
+    Ok(())
 }
 
 fn lints() -> Result<()> {
@@ -45,7 +48,10 @@ fn lints() -> Result<()> {
     let arm = TARGETS.iter().flat_map(|target| ["--target", target]);
     command::run(deny_warnings(
         workspace().args(["clippy", "--package", "kinglet", "--features", "defmt,device"]).args(arm),
-    ))
+    ))?;
+    let mut wasm = command::cargo();
+    wasm.current_dir(repo::root().join("wasm")).args(["clippy", "--locked", "--release", "--target", WASM]);
+    command::run(deny_warnings(wasm.arg("--target-dir").arg(repo::root().join("target/wasm"))))
 }
 
 fn deny_warnings(clippy: &mut Command) -> &mut Command {

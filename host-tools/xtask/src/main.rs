@@ -23,6 +23,7 @@ mod setup;
 mod source;
 mod stages;
 mod tests;
+mod wasm;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -118,6 +119,8 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Build the runtime as a WebAssembly module, for the pages that the tool writes.
+    Wasm,
     /// Pack the crates as they are published, the firmware's sources in the tool's.
     Package,
     /// Whether the modules keep to the ladders of ARCHITECTURE.md.
@@ -170,6 +173,7 @@ fn run(task: Task) -> Result<()> {
         Task::Test(how) => tests::run(how.no_install),
         Task::Count => count::run(),
         Task::Figures { check } => figures::run(check),
+        Task::Wasm => wasm::run(),
         Task::Package => package::run(),
         Task::Layers => layers::run(),
         Task::Ci(how) => checks::run(how.no_install),

@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::firmware::{self, Firmware};
 use crate::setup::TARGETS;
 use crate::stages::Stages;
-use crate::{bits32, command, repo, setup};
+use crate::{bits32, command, repo, setup, wasm};
 
 pub fn run(no_install: bool) -> Result<()> {
     let mut stages = Stages::default();
@@ -29,9 +29,16 @@ pub fn all(stages: &mut Stages) -> Result<()> {
         println!("the runtime's tests on 32 bits are left out: `cargo xtask bits32` says what they need");
     }
     firmware::stage(stages, "firmware", Firmware::build)?;
-    // One pass: the variable lets the tests that need QEMU and the firmware run too, beside the others.
+    let mut module = None;
+    stages.run("the runtime as a WebAssembly module", || {
+        module = Some(wasm::build()?);
+        Ok(())
+    })?;
+    // One pass: the variables let the tests that need QEMU, the firmware and the module run too, beside the others.
     stages.keep("tests on the host and on emulated boards", || {
-        command::run_and_keep(workspace().env("KINGLET_DEVICE_TESTS", "1").args(["test", "--workspace"]))
+        let mut tests = workspace();
+        tests.env("KINGLET_DEVICE_TESTS", "1").envs(module.map(|module| ("KINGLET_WASM", module)));
+        command::run_and_keep(tests.args(["test", "--workspace"]))
     })
 }
 

@@ -7,8 +7,11 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 
-use super::{TARGETS, targets};
+use super::{TARGETS, WASM, targets};
 use crate::command;
+
+/// What the tests look for, too (`host-tools/tests/needs`).
+const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 
 /// All that the plan is decided from.
 #[derive(Debug, Clone)]
@@ -19,6 +22,8 @@ pub struct Facts {
     /// False when `KINGLET_NO_RUSTUP=1` asks us to leave rustup's server alone.
     pub rustup_allowed: bool,
     pub qemu: Option<Version>,
+    /// Whether there is a browser to test pages in.
+    pub browser: bool,
     pub system: System,
 }
 
@@ -96,10 +101,11 @@ impl Facts {
     pub fn gather() -> Result<Self> {
         let toolchain = Toolchain::gather()?;
         Ok(Self {
-            targets: targets::probe(&TARGETS)?,
+            targets: targets::probe(&[&TARGETS[..], &[WASM]].concat())?,
             toolchain,
             rustup_allowed: !env::var("KINGLET_NO_RUSTUP").is_ok_and(|value| !value.is_empty() && value != "0"),
             qemu: qemu_version(),
+            browser: BROWSERS.iter().any(|name| command::which(name).is_some()),
             system: System::gather(),
         })
     }

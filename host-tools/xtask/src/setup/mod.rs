@@ -25,6 +25,9 @@ pub const TARGETS: [&str; 6] = [
     "riscv32imc-unknown-none-elf",
 ];
 
+/// The target of the runtime in a page.
+pub const WASM: &str = "wasm32-unknown-unknown";
+
 /// Makes the machine ready, or with `no_install` only says what is missing and fails when something is.
 pub fn run(no_install: bool) -> Result<()> {
     let facts = Facts::gather()?;
@@ -78,7 +81,7 @@ fn apply(action: &Action, facts: &Facts) -> Result<()> {
         Action::Targets { targets, ways } => targets::install(targets, ways, &facts.toolchain),
         Action::AptUpdate => qemu::apt_update(&facts.system),
         Action::AddBackports { codename } => qemu::add_backports(codename, &facts.system),
-        Action::AptInstall { suite } => qemu::apt_install(suite.as_deref(), &facts.system),
+        Action::AptInstall { packages, suite } => qemu::apt_install(packages, suite.as_deref(), &facts.system),
         Action::Brew { upgrade } => qemu::brew(*upgrade),
     }
     .with_context(|| format!("setup step \"{}\"", action.describe(facts).join(" ")))

@@ -8,6 +8,9 @@ pub const OLDEST_QEMU: Version = Version(8, 2, 0);
 /// From here on we test. In between it works as far as we know, with a word of warning.
 pub const TESTED_QEMU: Version = Version(9, 0, 0);
 
+/// Debian's package of a browser.
+const BROWSER: &[&str] = &["chromium"];
+
 /// What is missing, and what will be done.
 #[derive(Debug, Default)]
 pub struct Plan {
@@ -33,8 +36,9 @@ pub enum Action {
     AddBackports {
         codename: String,
     },
-    /// Install QEMU, from `suite` if given.
+    /// Install packages, from `suite` if given.
     AptInstall {
+        packages: &'static [&'static str],
         suite: Option<String>,
     },
     Brew {
@@ -63,6 +67,7 @@ impl Plan {
         let mut plan = Self::default();
         plan.targets(facts);
         plan.qemu(facts);
+        plan.browser(facts);
         plan
     }
 
@@ -105,6 +110,24 @@ impl Plan {
         }
     }
 
+    /// A browser is installed where that is one package; elsewhere its tests are left out.
+    fn browser(&mut self, facts: &Facts) {
+        let Facts { browser, system, .. } = facts;
+        if *browser {
+            return;
+        }
+        let debian = matches!(&system.kind, Kind::Linux(release) if release.id == "debian");
+        if !debian || !system.apt || !(system.root || system.sudo) {
+            self.notes.push("there is no Chromium: the tests of the page are left out".to_string());
+            return;
+        }
+        self.missing.push("Chromium, to test pages in".to_string());
+        if !self.actions.contains(&Action::AptUpdate) {
+            self.actions.push(Action::AptUpdate);
+        }
+        self.actions.push(Action::AptInstall { packages: BROWSER, suite: None });
+    }
+
     fn qemu(&mut self, facts: &Facts) {
         match facts.qemu {
             Some(found) if found >= TESTED_QEMU => return,
@@ -142,11 +165,11 @@ fn install_qemu(system: &System, found: bool) -> Result<Vec<Action>, String> {
         return by_hand("apt-get needs root, and there is no sudo");
     }
     match suite(release) {
-        Suite::Own => Ok(vec![Action::AptUpdate, Action::AptInstall { suite: None }]),
+        Suite::Own => Ok(vec![Action::AptUpdate, Action::AptInstall { packages: qemu::PACKAGES, suite: None }]),
         Suite::Backports => Ok(vec![
             Action::AptUpdate,
             Action::AddBackports { codename: release.codename.clone() },
-            Action::AptInstall { suite: Some(format!("{}-backports", release.codename)) },
+            Action::AptInstall { packages: qemu::PACKAGES, suite: Some(format!("{}-backports", release.codename)) },
         ]),
         Suite::TooOld => by_hand(&format!("{} packages an older one", release.name)),
     }
@@ -204,8 +227,9 @@ impl Action {
                 format!("write {} (suite {codename}-backports of the mirror that apt already uses,", qemu::SOURCES),
                 "unless apt knows that suite already), then apt-get update again".to_string(),
             ],
-            Self::AptInstall { suite } => {
-                vec![qemu::as_root(&format!("apt-get {}", qemu::install(suite.as_deref()).join(" ")), &facts.system)]
+            Self::AptInstall { packages, suite } => {
+                let words = qemu::install(packages, suite.as_deref()).join(" ");
+                vec![qemu::as_root(&format!("apt-get {words}"), &facts.system)]
             }
             Self::Brew { upgrade } => vec![format!("brew {} qemu", if *upgrade { "upgrade" } else { "install" })],
         }
@@ -215,6 +239,7 @@ impl Action {
 #[cfg(test)]
 mod tests {
     use super::super::facts::Toolchain;
+    use super::super::{TARGETS, WASM};
     use super::*;
 
     /// Debian 12 as root with rustup and nothing else that we need.
@@ -227,9 +252,10 @@ mod tests {
                 rustup: true,
                 source: false,
             },
-            targets: super::super::TARGETS.map(|name| (name, Installed::Missing)).to_vec(),
+            targets: [&TARGETS[..], &[WASM]].concat().into_iter().map(|name| (name, Installed::Missing)).collect(),
             rustup_allowed: true,
             qemu: None,
+            browser: false,
             system: System { kind: linux("debian", "12", "bookworm"), root: true, sudo: false, apt: true, brew: false },
         }
     }
@@ -238,6 +264,7 @@ mod tests {
         let mut facts = fresh();
         facts.targets.iter_mut().for_each(|(_, state)| *state = Installed::Usable);
         facts.qemu = Some(Version(10, 0, 2));
+        facts.browser = true;
         facts
     }
 
@@ -273,14 +300,15 @@ mod tests {
     #[test]
     fn a_fresh_debian_12_takes_rustup_then_source_and_qemu_from_backports() {
         let plan = Plan::decide(&fresh());
-        assert_eq!(plan.missing.len(), 2);
+        assert_eq!(plan.missing.len(), 3);
         assert_eq!(ways(&fresh()), [Way::Rustup, Way::Source]);
         assert_eq!(
             plan.actions[1..],
             [
                 Action::AptUpdate,
                 Action::AddBackports { codename: "bookworm".into() },
-                Action::AptInstall { suite: Some("bookworm-backports".into()) },
+                Action::AptInstall { packages: qemu::PACKAGES, suite: Some("bookworm-backports".into()) },
+                Action::AptInstall { packages: BROWSER, suite: None },
             ]
         );
         let said = said(&fresh());
@@ -333,7 +361,7 @@ mod tests {
 
     #[test]
     fn qemu_comes_from_where_each_system_has_it() {
-        let own = vec![Action::AptUpdate, Action::AptInstall { suite: None }];
+        let own = vec![Action::AptUpdate, Action::AptInstall { packages: qemu::PACKAGES, suite: None }];
         for (kind, expected) in [
             (linux("debian", "13", "trixie"), Some(&own)),
             (linux("debian", "", "forky"), Some(&own)),
@@ -353,6 +381,18 @@ mod tests {
         assert!(install_qemu(&System { brew: false, ..mac }, false).unwrap_err().contains("Homebrew"));
         let fedora = System { kind: linux("fedora", "42", ""), apt: false, ..fresh().system };
         assert!(install_qemu(&fedora, false).unwrap_err().contains("package manager"));
+    }
+
+    #[test]
+    fn a_browser_is_installed_where_that_is_one_package() {
+        let with = |kind| {
+            let system = System { kind, ..ready().system };
+            Plan::decide(&Facts { browser: false, system, ..ready() })
+        };
+        let chromium = Action::AptInstall { packages: BROWSER, suite: None };
+        assert_eq!(with(linux("debian", "13", "trixie")).actions, [Action::AptUpdate, chromium]);
+        let ubuntu = with(linux("ubuntu", "24.04", "noble"));
+        assert!(ubuntu.missing.is_empty() && ubuntu.notes[0].contains("Chromium"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Installing QEMU: apt or Homebrew.
+//! Installing QEMU, and what else is a package: apt or Homebrew.
 
 use std::process::Command;
 
@@ -11,11 +11,14 @@ use crate::command;
 pub const SOURCES: &str = "/etc/apt/sources.list.d/kinglet-backports.list";
 pub const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
-/// The arguments of apt-get that install QEMU. Recommended packages are screens and sound: boards here have neither.
-pub fn install(suite: Option<&str>) -> Vec<&str> {
+/// The packages that have the boards: the second has RISC-V.
+pub const PACKAGES: &[&str] = &["qemu-system-arm", "qemu-system-misc"];
+
+/// The arguments of apt-get that install packages. Recommended ones are screens and sound: boards here have neither.
+pub fn install<'a>(packages: &[&'a str], suite: Option<&'a str>) -> Vec<&'a str> {
     let mut words = vec!["install", "-y", "--no-install-recommends"];
     words.extend(suite.iter().flat_map(|suite| ["-t", suite]));
-    words.extend(["qemu-system-arm", "qemu-system-misc"]); // the second has RISC-V
+    words.extend(packages);
     words
 }
 
@@ -44,8 +47,8 @@ pub fn apt_update(system: &System) -> Result<()> {
     apt(&["update"], system)
 }
 
-pub fn apt_install(suite: Option<&str>, system: &System) -> Result<()> {
-    apt(&install(suite), system)
+pub fn apt_install(packages: &[&str], suite: Option<&str>, system: &System) -> Result<()> {
+    apt(&install(packages, suite), system)
 }
 
 /// Makes the backports suite known to apt, from the mirror that it already uses.

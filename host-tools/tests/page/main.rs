@@ -1,0 +1,223 @@
+//! The runtime in a page: its bytes are the host's, and the pages around it work in a real browser.
+//!
+//! `KINGLET_WASM` names a module to be tested beside the committed one: CI's own build.
+
+mod browser;
+#[path = "../needs/mod.rs"]
+mod needs;
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use browser::Browser;
+use kinglet::{Dynamic, Model, Pixels, Raw, Session};
+use kinglet_tools::report::{base64, live, page};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+const SHIPPED: [&str; 6] = [
+    "cifar10-inception",
+    "cifar10-resnet8",
+    "digits-inception",
+    "digits-resnet",
+    "fashion-inception",
+    "signs-resnet50",
+];
+
+fn root(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}
+
+fn shipped(name: &str) -> Vec<u8> {
+    fs::read(root(&format!("models/{name}/{name}.kgl"))).unwrap()
+}
+
+/// Runs a model on the host.
+fn infer(file: &[u8], pixels: bool, input: &[u8]) -> Vec<u8> {
+    let mut memory = vec![0u128; file.len().div_ceil(16)];
+    bytemuck::cast_slice_mut(&mut memory)[..file.len()].copy_from_slice(file);
+    let model = Model::new(&bytemuck::cast_slice(&memory)[..file.len()]).unwrap();
+    let mut arena = vec![0u128; model.arena_len().div_ceil(16)];
+    let mut session = Session::<Dynamic>::open(model, bytemuck::cast_slice_mut(&mut arena)).unwrap();
+    let output = if pixels { session.infer(Pixels(input)) } else { session.infer(Raw(input)) };
+    output.unwrap().bytes().to_vec()
+}
+
+/// The modules: the committed one, and that of `KINGLET_WASM`.
+fn modules() -> Vec<Vec<u8>> {
+    let fresh = env::var_os("KINGLET_WASM").map(|path| fs::read(path).unwrap());
+    std::iter::once(live::MODULE.to_vec()).chain(fresh).collect()
+}
+
+/// The shipped models on random inputs, as a file of vectors.
+fn shipped_vectors() -> Vec<u8> {
+    let mut rng = ChaCha8Rng::seed_from_u64(24);
+    let mut cases = Vec::new();
+    for name in SHIPPED {
+        let file = shipped(name);
+        let len = Model::new(&file).unwrap().input_bytes();
+        for _ in 0..3 {
+            let input: Vec<u8> = (0..len).map(|_| rng.random()).collect();
+            let output = infer(&file, false, &input);
+            cases.push([file.clone(), input, output]);
+        }
+    }
+    let mut table = [b"KVEC".as_slice(), &(cases.len() as u32).to_le_bytes()].concat();
+    let start = table.len() + 24 * cases.len();
+    let mut data: Vec<u8> = Vec::new();
+    for part in cases.iter().flatten() {
+        table.extend(((start + data.len()) as u32).to_le_bytes());
+        table.extend((part.len() as u32).to_le_bytes());
+        data.extend(part);
+    }
+    table.extend(data);
+    table
+}
+
+/// A program that checks both files of vectors, and what it should say.
+fn program(module: &[u8]) -> (String, String) {
+    let vectors = fs::read(root("firmware/selftest/vectors.bin")).unwrap();
+    let mut program =
+        format!("(async () => {{ const module = await WebAssembly.compile(unbase64('{}'));", base64(module));
+    let mut right = Vec::new();
+    program += "const said = [];";
+    for file in [vectors, shipped_vectors()] {
+        program += &format!("said.push(await checkVectors(module, unbase64('{}')));", base64(&file));
+        let count = u32::from_le_bytes(*file[4..].first_chunk().unwrap());
+        right.push(format!("{{\"count\":{count},\"wrong\":[]}}"));
+    }
+    program += "return JSON.stringify(said); })()";
+    (program, format!("[{}]", right.join(",")))
+}
+
+#[test]
+fn the_module_computes_what_the_host_does_in_node() {
+    if !needs::node() {
+        return;
+    }
+    for module in modules() {
+        let (program, right) = program(&module);
+        let folder = tempfile::tempdir().unwrap();
+        let script = folder.path().join("vectors.js");
+        fs::write(&script, format!("{}\n{program}.then(console.log)", live::SCRIPTS[0])).unwrap();
+        let ran = Command::new("node").arg(&script).stderr(Stdio::inherit()).output().unwrap();
+        assert_eq!(String::from_utf8(ran.stdout).unwrap().trim(), right, "`cargo xtask wasm` builds the module anew");
+    }
+}
+
+/// The report of a shipped model, in a browser.
+fn report(name: &str, size: [u32; 2]) -> Option<Browser> {
+    let program = needs::browser()?;
+    let file = shipped(name);
+    // Kept: a browser reads what it needs when it needs it.
+    let path = env::temp_dir().join(format!("kinglet-{name}-{}-{}.html", size[0], std::process::id()));
+    fs::write(&path, page::page(&Model::new(&file).unwrap(), None).unwrap()).unwrap();
+    let mut browser = Browser::open(&program, &path, size);
+    browser.eval("view.ready");
+    fs::remove_file(path).unwrap();
+    Some(browser)
+}
+
+fn bytes(value: &serde_json::Value) -> Vec<u8> {
+    value.as_array().unwrap().iter().map(|byte| byte.as_u64().unwrap() as u8).collect()
+}
+
+fn answer(browser: &mut Browser) -> (String, Vec<u8>) {
+    let answer = browser.eval("view.answer.textContent").as_str().unwrap().to_owned();
+    (answer, bytes(&browser.eval("[...view.output]")))
+}
+
+/// Points on a circle, from an angle to another in turns, clockwise from the right.
+fn arc([x, y]: [f64; 2], [rx, ry]: [f64; 2], from: f64, to: f64) -> Vec<[f64; 2]> {
+    let angle = |step: i32| (from + (to - from) * f64::from(step) / 40.0) * std::f64::consts::TAU;
+    (0..=40).map(|step| [x + rx * angle(step).cos(), y + ry * angle(step).sin()]).collect()
+}
+
+fn line(from: [f64; 2], to: [f64; 2]) -> Vec<[f64; 2]> {
+    let at = |step: i32| [0, 1].map(|axis| from[axis] + (to[axis] - from[axis]) * f64::from(step) / 20.0);
+    (0..=20).map(at).collect()
+}
+
+#[test]
+fn a_drawn_digit_is_recognized_and_the_bytes_are_the_hosts() {
+    let file = shipped("digits-resnet");
+    let Some(mut browser) = report("digits-resnet", [1000, 900]) else { return };
+    let digits: [(&str, Vec<Vec<[f64; 2]>>); 4] = [
+        ("0", vec![arc([0.5, 0.5], [0.2, 0.33], 0.0, 1.0)]),
+        ("1", vec![line([0.5, 0.15], [0.5, 0.85])]),
+        (
+            "4",
+            vec![
+                [line([0.35, 0.15], [0.3, 0.55]), line([0.3, 0.55], [0.7, 0.55])].concat(),
+                line([0.6, 0.15], [0.6, 0.88]),
+            ],
+        ),
+        ("7", vec![[line([0.28, 0.18], [0.7, 0.18]), line([0.7, 0.18], [0.45, 0.85])].concat()]),
+    ];
+    let mut seen = Vec::new();
+    for (digit, strokes) in digits {
+        browser.eval("view.clear(); view.pad.scrollIntoView({ block: 'center', behavior: 'instant' })");
+        let pad =
+            browser.eval("(({ x, y, width, height }) => [x, y, width, height])(view.pad.getBoundingClientRect())");
+        let [x, y, width, height] = [0, 1, 2, 3].map(|index| pad[index].as_f64().unwrap());
+        for stroke in strokes {
+            let points: Vec<[f64; 2]> = stroke.iter().map(|[a, b]| [x + a * width, y + b * height]).collect();
+            browser.drag(&points);
+        }
+        let (told, output) = answer(&mut browser);
+        let input = bytes(&browser.eval("[...view.input]"));
+        assert_eq!(output, infer(&file, true, &input), "{digit}: other bytes than the host's");
+        seen.push((digit, told));
+    }
+    assert!(seen.iter().all(|(digit, told)| digit == told), "{seen:?}");
+    assert!(browser.errors.is_empty(), "{:?}", browser.errors);
+}
+
+#[test]
+fn every_layer_has_its_map_and_a_block_that_is_off_changes_the_answer() {
+    let file = shipped("digits-resnet");
+    let steps = Model::new(&file).unwrap().step_count();
+    let Some(mut browser) = report("digits-resnet", [1000, 900]) else { return };
+    browser.eval("view.cover(view.pad, 280, 280); view.run(Uint8Array.from({ length: 64 }, (_, i) => (i % 8 > 2 && i % 8 < 5) * 255))");
+    let drawn = "(canvas) => { const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height); \
+                 return data.some((value, at) => at % 4 < 3 && value > 60); }";
+    let shown =
+        browser.eval(&format!("[...document.querySelectorAll('.layers canvas, .big, .arena, .sight')].map({drawn})"));
+    let shown = shown.as_array().unwrap();
+    assert_eq!(shown.len(), steps + 3);
+    assert!(shown.iter().all(|shown| shown == true), "{shown:?}");
+    // Step by step: after the first call one layer has rows, and the last has none.
+    let rows = browser.eval("view.seek(1), [view.done[0] > 0, view.done.at(-1)]");
+    assert_eq!(rows, serde_json::json!([true, 0]));
+    let calls =
+        browser.eval("view.seek(1e9), [view.at === view.calls.length, view.calls.length > view.model.steps.length]");
+    assert_eq!(calls, serde_json::json!([true, true]));
+    let (_, whole) = answer(&mut browser);
+    let off = "[...document.querySelectorAll('.off')].find((button) => button.textContent === 'block off')";
+    browser.eval(&format!("{off}.click(), view.reopen()"));
+    let (_, lesioned) = answer(&mut browser);
+    assert_ne!(whole, lesioned);
+    assert_eq!(browser.eval(&format!("{off}.getAttribute('aria-pressed')")), "true");
+    browser.eval(&format!("{off}.click(), view.reopen()"));
+    assert_eq!(answer(&mut browser).1, whole);
+    assert!(browser.errors.is_empty(), "{:?}", browser.errors);
+}
+
+#[test]
+fn every_shipped_model_runs_on_a_phone_in_time() {
+    for name in SHIPPED {
+        let Some(mut browser) = report(name, [360, 740]) else { return };
+        let took = browser.eval(
+            "(() => { const times = []; for (let i = 0; i < 25; i++) { const start = performance.now(); \
+             view.player.infer(view.input, { observed: false }); times.push(performance.now() - start); } \
+             return times.sort((a, b) => a - b)[12]; })()",
+        );
+        let took = took.as_f64().unwrap();
+        println!("{name}: {took:.2} ms");
+        assert!(name != "cifar10-resnet8" || took < 30.0, "{name} takes {took} ms");
+        assert_eq!(browser.overflow(), 0, "{name} is wider than a phone");
+        assert!(browser.errors.is_empty(), "{name}: {:?}", browser.errors);
+    }
+}
