@@ -24,6 +24,7 @@ pub mod qat;
 pub mod quantize;
 pub mod report;
 pub mod simulate;
+pub mod site;
 pub mod sources;
 pub mod study;
 pub mod template;

@@ -24,6 +24,7 @@ mod reencode;
 mod report;
 mod sign;
 mod simulate;
+mod site;
 mod study;
 mod train;
 mod zoo;
@@ -84,6 +85,8 @@ enum Command {
     Sign(sign::Args),
     /// Run inputs through a model and compare the outputs, byte by byte.
     Simulate(simulate::Args),
+    /// Write the studies, the shipped models and the bench of a checkout as a page that computes.
+    Site(site::Args),
     /// Show by experiments why residual networks and Inception modules work.
     Study(study::Args),
     /// Train a network and write its weights.
@@ -130,6 +133,7 @@ pub fn main() -> ExitCode {
         Command::Reencode(args) => reencode::run(&args),
         Command::Sign(args) => sign::run(&args),
         Command::Simulate(args) => simulate::run(&args),
+        Command::Site(args) => site::run(&args),
         Command::Study(args) => study::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Zoo(args) => zoo::run(&args),

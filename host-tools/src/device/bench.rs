@@ -54,7 +54,7 @@ const REAL: [(&str, &str); 5] = [
 ];
 
 /// The real board that cycles are predicted for when a model is measured on `board`.
-fn real(board: &'static Board) -> Option<&'static Board> {
+pub fn real(board: &'static Board) -> Option<&'static Board> {
     let name = REAL.iter().find(|(emulated, _)| *emulated == board.name).map(|(_, real)| *real);
     boards::all().iter().find(|other| other.name == name.unwrap_or(board.name)).filter(|board| board.speed.is_some())
 }

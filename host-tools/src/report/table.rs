@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use anyhow::{Result, ensure};
 use serde_json::Value;
 
 pub use crate::words::grouped;
@@ -34,6 +35,41 @@ impl Table {
     /// The table as CSV.
     pub fn to_csv(&self) -> String {
         self.cells().map(|row| csv_line(row)).collect()
+    }
+
+    /// The table of a CSV file, as [`Table::to_csv`] writes it.
+    ///
+    /// # Errors
+    /// Names the line that has another number of cells than the heading, or a quote that does not end.
+    pub fn from_csv(text: &str) -> Result<Self> {
+        let mut rows: Vec<Vec<String>> = Vec::new();
+        let (mut row, mut cell, mut quoted) = (Vec::new(), String::new(), false);
+        let mut chars = text.chars().peekable();
+        while let Some(char) = chars.next() {
+            match char {
+                '"' if quoted && chars.peek() == Some(&'"') => cell.extend(chars.next()),
+                '"' => quoted = !quoted,
+                ',' if !quoted => row.push(std::mem::take(&mut cell)),
+                '\n' if !quoted => {
+                    row.push(std::mem::take(&mut cell));
+                    rows.push(std::mem::take(&mut row));
+                }
+                '\r' if !quoted => {}
+                char => cell.push(char),
+            }
+        }
+        ensure!(!quoted, "a quote does not end");
+        if !(row.is_empty() && cell.is_empty()) {
+            row.push(cell);
+            rows.push(row);
+        }
+        ensure!(!rows.is_empty(), "there is no heading");
+        let heading = rows.remove(0);
+        for (index, row) in rows.iter().enumerate() {
+            let (line, cells, columns) = (index + 2, row.len(), heading.len());
+            ensure!(cells == columns, "line {line} has {cells} cells, the heading {columns}");
+        }
+        Ok(Self { heading, rows })
     }
 
     /// The table as JSON: an object for each row, numbers as numbers.
@@ -91,6 +127,18 @@ pub(super) fn csv_line(cells: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn csv_is_read_as_it_is_written() {
+        let mut table = Table::new(["name", "of, \"it\""]);
+        table.row(["a\nb".into(), grouped(1_234_567)]);
+        table.row([String::new(), "c".into()]);
+        assert_eq!(Table::from_csv(&table.to_csv()).unwrap(), table);
+        assert_eq!(Table::from_csv("a,b\r\n1,2").unwrap().cells().count(), 2);
+        let said = |text: &str| Table::from_csv(text).unwrap_err().to_string();
+        assert_eq!(said("a,b\n1,2\n3\n"), "line 3 has 1 cells, the heading 2");
+        assert_eq!([said("\"a"), said("")], ["a quote does not end", "there is no heading"]);
+    }
 
     #[test]
     fn numbers_go_to_the_right_and_names_to_the_left() {

@@ -13,7 +13,9 @@ use std::process::{Command, Stdio};
 
 use browser::Browser;
 use kinglet::{Dynamic, Model, Pixels, Raw, Session};
+use kinglet_tools::data::Source;
 use kinglet_tools::report::{base64, live, page};
+use kinglet_tools::site;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -220,4 +222,89 @@ fn every_shipped_model_runs_on_a_phone_in_time() {
         assert_eq!(browser.overflow(), 0, "{name} is wider than a phone");
         assert!(browser.errors.is_empty(), "{name}: {:?}", browser.errors);
     }
+}
+
+/// The site, in a browser.
+fn site(folder: &Path, size: [u32; 2]) -> Option<Browser> {
+    let program = needs::browser()?;
+    site::write(&root(""), folder).unwrap();
+    let mut browser = Browser::open(&program, &folder.join("index.html"), size);
+    browser.eval("ready");
+    Some(browser)
+}
+
+/// Moves every slider and every choice to both ends; the pictures without marks or words, or with numbers that are none.
+const EMPTY_PICTURES: &str = "(() => {
+    const pictures = [...document.querySelectorAll('[data-picture]')];
+    const isBroken = (picture) => !picture.querySelector('svg rect, svg polyline, svg circle') || /NaN|undefined/.test(picture.innerHTML);
+    const broken = pictures.filter(isBroken);
+    for (const picture of pictures) {
+        for (const control of picture.querySelectorAll('input, select')) {
+            const ends = control.tagName === 'SELECT' ? [...control.options].map((option) => option.value) : [control.min, control.max];
+            for (const end of ends) {
+                control.value = end;
+                control.dispatchEvent(new Event('input'));
+                if (isBroken(picture)) broken.push(picture);
+            }
+        }
+    }
+    return [pictures.length, broken.map((picture) => picture.dataset.picture)];
+})()";
+
+#[test]
+fn the_site_has_data_in_every_picture_and_counts_what_the_host_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(mut browser) = site(folder.path(), [1000, 900]) else { return };
+    let shown = browser.eval(EMPTY_PICTURES);
+    assert!(shown[0].as_u64().unwrap() >= 9 && shown[1] == serde_json::json!([]), "{shown}");
+    let claims = browser.eval(
+        "[document.querySelectorAll('.claim .verdict').length, document.querySelectorAll('[data-claim]').length]",
+    );
+    assert!(claims[0] == claims[1] && claims[0].as_u64().unwrap() >= 6, "{claims}");
+
+    // Right answers on the held-out digits: the page's, and the host's.
+    let file = shipped("digits-inception");
+    let test = Source::Digits.load().unwrap().test;
+    let best = |output: &[u8]| (0..10).rev().max_by_key(|&class| output[class] as i8).unwrap();
+    let right = (0..test.labels.len()).filter(|&index| {
+        let pixels: Vec<u8> = test.images.index_axis(ndarray::Axis(0), index).iter().copied().collect();
+        best(&infer(&file, true, &pixels)) == usize::from(test.labels[index])
+    });
+    let right = right.count();
+    let count = "players.branched.judged.then(() => Number(players.branched.score.dataset.right))";
+    assert_eq!(browser.eval(count).as_u64(), Some(right as u64));
+    let output = "[...players.branched.output]";
+    let whole = browser.eval(output);
+    // All branches of the last module but the pool's.
+    browser.eval(
+        "(async () => { for (const [step, { name }] of players.branched.model.steps.entries()) \
+         if (['b5_1x1', 'b5_3x3', 'b5_5x5'].includes(name)) await players.branched.toggle(step); })()",
+    );
+    assert_ne!(browser.eval(output), whole);
+    assert!(browser.eval(count).as_u64().unwrap() + 50 < right as u64, "it did not miss the branches");
+
+    // The other models, and another element type.
+    let names = browser.eval("[...which.options].map((option) => option.value)");
+    assert_eq!(names.as_array().unwrap().len(), SHIPPED.len() + 2, "{names}");
+    for name in names.as_array().unwrap() {
+        let ran = browser.eval(&format!("player('player', {name}).then(() => players.player.output.length)"));
+        assert!(ran.as_u64().unwrap() > 0, "{name}");
+    }
+    assert!(browser.errors.is_empty(), "{:?}", browser.errors);
+}
+
+#[test]
+fn the_site_fits_a_phone_in_the_dark_without_motion() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(mut browser) = site(folder.path(), [360, 740]) else { return };
+    let features = [("prefers-color-scheme", "dark"), ("prefers-reduced-motion", "reduce")];
+    let features = features.map(|(name, value)| serde_json::json!({ "name": name, "value": value }));
+    browser.call("Emulation.setEmulatedMedia", serde_json::json!({ "features": features }));
+    assert_eq!(browser.overflow(), 0);
+    browser.eval("document.querySelectorAll('details').forEach((details) => { details.open = true; })");
+    assert_eq!(browser.overflow(), 0, "with every table open");
+    let clear = browser
+        .eval("getComputedStyle(document.body).backgroundColor !== getComputedStyle(document.body).color && calm()");
+    assert_eq!(clear, true);
+    assert!(browser.errors.is_empty(), "{:?}", browser.errors);
 }

@@ -20,6 +20,7 @@ mod package;
 mod repo;
 mod sanitize;
 mod setup;
+mod site;
 mod source;
 mod stages;
 mod tests;
@@ -121,6 +122,12 @@ enum Task {
     },
     /// Build the runtime as a WebAssembly module, for the pages that the tool writes.
     Wasm,
+    /// Write the page of the studies, the models and the bench: `index.html` in a folder, for any browser.
+    Site {
+        /// The folder.
+        #[arg(default_value = "target/site", value_name = "DIR")]
+        out: PathBuf,
+    },
     /// Pack the crates as they are published, the firmware's sources in the tool's.
     Package,
     /// Whether the modules keep to the ladders of ARCHITECTURE.md.
@@ -174,6 +181,7 @@ fn run(task: Task) -> Result<()> {
         Task::Count => count::run(),
         Task::Figures { check } => figures::run(check),
         Task::Wasm => wasm::run(),
+        Task::Site { out } => site::run(&out),
         Task::Package => package::run(),
         Task::Layers => layers::run(),
         Task::Ci(how) => checks::run(how.no_install),
