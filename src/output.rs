@@ -38,6 +38,9 @@ pub struct Prediction<'s> {
     pub score: f32,
     /// [`Output::probability`] of the class.
     pub probability: f32,
+    /// Whether that reaches the least probability of an answer that the model's file has, 0 unless `kinglet export --unknown`
+    /// has chosen one; below it the answer is "unknown".
+    pub known: bool,
 }
 
 impl<'s, M: Linked> Output<'s, M> {
@@ -98,15 +101,17 @@ impl<'s, M: Linked> Output<'s, M> {
         let probability = self.probabilities();
         let mut predictions = Vec::new();
         for (class, ordinal) in highest::<K>(self.ordinals()) {
-            let (label, score) = (self.label(class), real::<M>(&self.tensor, ordinal));
+            let (label, score, probability) =
+                (self.label(class), real::<M>(&self.tensor, ordinal), probability(ordinal));
+            let known = probability >= self.model.about().threshold;
             // There are as many places as classes.
-            let _ = predictions.push(Prediction { class, label, score, probability: probability(ordinal) });
+            let _ = predictions.push(Prediction { class, label, score, probability, known });
         }
         predictions
     }
 
     /// The probability of `class`, to show to people: the output itself when a softmax writes it, else the softmax of
-    /// its scores with an approximate exponential, good to about a percent. `None` when there is no such class.
+    /// its scores, divided by the temperature that the model's file has, with an approximate exponential, good to about a percent. `None` when there is no such class.
     pub fn probability(&self, class: usize) -> Option<f32> {
         let ordinal = self.ordinals().nth(class)?;
         Some(self.probabilities()(ordinal))
@@ -133,7 +138,8 @@ impl<'s, M: Linked> Output<'s, M> {
     fn probabilities(&self) -> impl Fn(i16) -> f32 + use<M> {
         let tensor = self.tensor;
         let best = real::<M>(&tensor, self.ordinals().max().unwrap_or(0));
-        let exp = move |ordinal| F32Ext::exp(real::<M>(&tensor, ordinal) - best);
+        let scale = self.model.about().temperature.recip();
+        let exp = move |ordinal| F32Ext::exp((real::<M>(&tensor, ordinal) - best) * scale);
         let sum = match self.model.writer(self.number).map(|step| step.kind()) {
             Some(OpKind::Softmax | OpKind::SoftmaxInt16 | OpKind::SoftmaxFloat16) => None,
             _ => Some(self.ordinals().map(exp).sum::<f32>()),

@@ -5,6 +5,7 @@ pub mod boards;
 pub mod card;
 pub mod cli;
 pub mod compare;
+pub mod confidence;
 pub mod cycles;
 pub mod data;
 pub mod demo;

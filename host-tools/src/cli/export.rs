@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use super::options::budgets::{Room, cost};
 use super::options::quantization::Dtype;
@@ -11,7 +11,7 @@ use super::options::trained::{Opened, Trained};
 use crate::import::tflite;
 use crate::quantize::emit::{self, Kept};
 use crate::report::table::grouped;
-use crate::{deploy, files};
+use crate::{confidence, deploy, files};
 
 /// Options of `kinglet export`.
 #[derive(Debug, clap::Args)]
@@ -33,6 +33,10 @@ pub struct Args {
     /// Layers with int16 activations in an int8 network.
     #[arg(long, value_name = "LAYERS", value_delimiter = ',', conflicts_with = "dtype")]
     keep_16x8: Vec<String>,
+    /// Has the model say where it does not know: a probability below which an answer counts as unknown is chosen such that at least
+    /// this percentage of the other answers is right, on the images that judged the epochs. They calibrate its probabilities, too.
+    #[arg(long, value_name = "PERCENT")]
+    unknown: Option<f64>,
     #[command(flatten)]
     room: Room,
 }
@@ -51,6 +55,14 @@ enum Format {
 /// # Errors
 /// Names the file or the node that is wrong.
 pub fn run(args: &Args) -> Result<ExitCode> {
+    ensure!(
+        args.unknown.is_none_or(|percent| percent > 0.0 && percent <= 100.0),
+        "--unknown takes a percentage above 0"
+    );
+    ensure!(
+        args.unknown.is_none() || args.format == Format::Kgl,
+        "--unknown: a TensorFlow Lite file has no place for it"
+    );
     let prepared = || {
         let Opened { folder, model, data, quantization, .. } = args.trained.open(args.dtype)?;
         Ok::<_, anyhow::Error>((folder, deploy::prepare(&model.graph, &model.params, &data.train, &quantization)?))
@@ -77,7 +89,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         println!("{}: {} bytes", path.display(), grouped(bytes.len() as u64));
         return Ok(ExitCode::SUCCESS);
     }
-    let (exported, left) = args.room.export(&network)?;
+    let (mut exported, left) = args.room.export(&network)?;
+    if let Some(percent) = args.unknown {
+        let confidence;
+        (exported.bytes, confidence) =
+            confidence::calibrate(&exported.bytes, &args.trained.judging()?, percent / 100.0)?;
+        println!("{confidence}");
+    }
     let path = args.output.clone().unwrap_or_else(|| folder.file("model.kgl"));
     files::save(&path, &exported.bytes)?;
     println!("{}: {}", path.display(), cost(&exported));

@@ -49,8 +49,10 @@ struct Predictions {
     pictures: Vec<Seen>,
     /// Pictures that lie in folders called like classes.
     labelled: usize,
-    /// Those of them that the model is right about.
+    /// Those of them that the model is right about, and does not call unknown.
     right: usize,
+    /// Those of them that the model calls unknown: their probability is below its threshold.
+    unknown: usize,
 }
 
 /// What the model says of a picture.
@@ -73,6 +75,8 @@ struct Class {
     name: String,
     probability: f32,
     score: f32,
+    /// Whether the probability reaches the model's threshold.
+    known: bool,
 }
 
 impl Seen {
@@ -80,6 +84,11 @@ impl Seen {
     fn is_right(&self) -> Option<bool> {
         let (label, best) = (self.label.as_ref()?, self.classes.first()?);
         Some(best.name == *label)
+    }
+
+    /// Whether the likeliest class reaches the model's threshold.
+    fn is_known(&self) -> bool {
+        self.classes.first().is_some_and(|best| best.known)
     }
 
     /// How much likelier the wrong class is than the label's; 0 of what is right.
@@ -97,20 +106,30 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let bytes = files::read(&args.model)?;
     let model = super::open_model(&args.model, &bytes)?;
     let pictures = see(args, &model)?;
-    let right: Vec<bool> = pictures.iter().filter_map(Seen::is_right).collect();
-    let (labelled, right) = (right.len(), right.iter().filter(|right| **right).count());
+    let labelled: Vec<&Seen> = pictures.iter().filter(|seen| seen.label.is_some()).collect();
+    let count = |what: &dyn Fn(&Seen) -> bool| labelled.iter().filter(|seen| what(seen)).count();
+    let (unknown, right) =
+        (count(&|seen| !seen.is_known()), count(&|seen| seen.is_known() && seen.is_right() == Some(true)));
+    let labelled = labelled.len();
     if let Some(path) = &args.worst {
         ensure!(labelled > 0, "--worst needs pictures in folders that are called like the model's classes");
         files::save(path, worst(&model, &pictures)?)?;
     }
     if args.json {
-        let found = Predictions { model: model.name().to_owned(), pictures, labelled, right };
+        let found = Predictions { model: model.name().to_owned(), pictures, labelled, right, unknown };
         println!("{}", serde_json::to_string_pretty(&found)?);
         return Ok(ExitCode::SUCCESS);
     }
     print!("{}", table(&pictures, args.top));
     if labelled > 0 {
-        println!("{right} of {labelled} are right, {:.2} %", 100.0 * right as f64 / labelled as f64);
+        let answered = labelled - unknown;
+        let percent = 100.0 * right as f64 / answered.max(1) as f64;
+        match unknown {
+            0 => println!("{right} of {labelled} are right, {percent:.2} %"),
+            _ => {
+                println!("{right} of {answered} answers are right, {percent:.2} %; {unknown} of {labelled} are unknown")
+            }
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -146,6 +165,7 @@ fn see(args: &Args, model: &Model<'_>) -> Result<Vec<Seen>> {
             name: output.label(index).map_or_else(|| index.to_string(), str::to_owned),
             probability: output.probability(index).unwrap_or_default(),
             score,
+            known: output.probability(index) >= Some(model.about().threshold),
         };
         let mut classes: Vec<Class> = output.scores().enumerate().map(class).collect();
         classes.sort_by(|a, b| b.score.total_cmp(&a.score));
@@ -184,6 +204,7 @@ fn table(pictures: &[Seen], top: usize) -> Table {
     let mut table = Table::new(["picture", "", "classes"]);
     for seen in pictures {
         let mark = match seen.is_right() {
+            _ if !seen.is_known() => "unknown",
             Some(true) => "right",
             Some(false) => "wrong",
             None => "",

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::quantization::{Dtype, Quantization};
-use crate::data::Dataset;
+use crate::data::{Dataset, Split};
 use crate::deploy;
 use crate::graph::{self, FloatModel};
 use crate::train::{Recipe, RunFolder};
@@ -54,14 +54,24 @@ impl Trained {
         Ok((folder, model))
     }
 
-    /// Reads recipe, weights and images, for a network of type `dtype`.
+    /// The images that judged the epochs: neither trained on nor held out.
     ///
     /// # Errors
-    /// Names the file or the option that is wrong.
-    pub fn open(&self, dtype: Dtype) -> Result<Opened> {
-        let quantize = self.quantization.options(dtype)?;
-        let (folder, model) = self.weights()?;
-        let mut recipe = folder.recipe()?;
+    /// When the recipe kept none; names the file that is wrong.
+    pub fn judging(&self) -> Result<Split> {
+        let (recipe, data) = self.images()?;
+        let percent = recipe.validation.with_context(|| {
+            format!(
+                "`{}`: this run kept no images to judge by: train with `validation = 10` in the recipe",
+                self.run.display()
+            )
+        })?;
+        Ok(data.for_validation(percent, recipe.seed).test)
+    }
+
+    /// The recipe, with the options that change it, and its images.
+    fn images(&self) -> Result<(Recipe, Dataset)> {
+        let mut recipe = RunFolder::new(&self.run).recipe()?;
         if let Some(path) = &self.data {
             recipe.data.set_path(path);
         }
@@ -69,6 +79,17 @@ impl Trained {
             recipe.data.skip_bad();
         }
         let data = super::load(&recipe.data)?;
+        Ok((recipe, data))
+    }
+
+    /// Reads recipe, weights and images, for a network of type `dtype`.
+    ///
+    /// # Errors
+    /// Names the file or the option that is wrong.
+    pub fn open(&self, dtype: Dtype) -> Result<Opened> {
+        let quantize = self.quantization.options(dtype)?;
+        let (folder, model) = self.weights()?;
+        let (recipe, data) = self.images()?;
         let quantization = deploy::Options { images: self.calibration_images, quantize };
         Ok(Opened { folder, recipe, model, data, quantization })
     }
