@@ -65,7 +65,9 @@ fn every_boards_project_is_whole() {
         assert!(read(".cargo/config.toml").contains(&runner));
 
         // Of its first memory: the model is small.
-        assert_eq!(lengths(&read("memory.x")), [board.flash.bytes(), board.ram[0].bytes()]);
+        let [flash, stack, statics] = lengths(&read("memory.x"))[..] else { panic!("three memories") };
+        assert_eq!((flash, stack + statics), (board.flash.bytes(), board.ram[0].bytes()));
+        assert_eq!(stack, 32 * 1024, "the model leaves enough");
         assert_eq!(fs::read(folder.join("digits-resnet.kgl")).unwrap(), fs::read(digits()).unwrap());
         assert_eq!(fs::read(folder.join("image.bin")).unwrap().len(), 64);
         assert!(read("README.md").contains("3,008"), "the arena is named");
@@ -104,13 +106,15 @@ fn a_chip_that_is_not_in_the_table_has_a_project_too() {
     let place = tempfile::tempdir().unwrap();
     let folder = place.path().join("app");
     let mut kinglet = Command::cargo_bin("kinglet").unwrap();
-    kinglet.args(["new", "--chip", "STM32L432KC", "--flash", "256K", "--ram", "64K", "--model"]);
+    kinglet.args(["new", "--chip", "STM32L432KC", "--flash", "256K", "--ram", "20K", "--model"]);
     let output = kinglet.arg(digits()).arg(&folder).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
     assert!(read(".cargo/config.toml").contains("probe-rs run --chip STM32L432KC"));
     assert!(read("memory.x").contains("0x08000000"));
-    assert_eq!(lengths(&read("memory.x")), [256 * 1024, 64 * 1024]);
+    // The arena, and of the rest a half for the stack beside the 6 KB that an inference may take.
+    let stack = 6 * 1024 + (20 * 1024 - 8 * 1024 - 3008) / 2;
+    assert_eq!(lengths(&read("memory.x")), [256 * 1024, stack, 20 * 1024 - stack]);
 }
 
 #[test]
@@ -183,6 +187,31 @@ fn the_emulated_boards_project_runs_as_it_is() {
         let output = cargo(&folder, &["run", "--release", "--quiet"]);
         assert_eq!(String::from_utf8(output.stdout).unwrap(), expected, "{}", folder.display());
     }
+}
+
+/// Nothing is overwritten unseen, and the program says what it needs.
+#[test]
+fn a_stack_that_overflows_is_told() {
+    if !needs::devices() {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("new-overflow");
+    assert!(kinglet_new(&folder, "qemu", &digits(), &[]).status.success());
+    let path = folder.join("src/main.rs");
+    let program = fs::read_to_string(&path).unwrap();
+    let deep = "#[inline(never)]\nfn deep(n: u32) -> u32 {\n    let frame = core::hint::black_box([n; 64]);\n    \
+        if n == 0 { 0 } else { deep(n - 1) + frame[1] }\n}\n\n#[cortex_m_rt::entry]";
+    let program = program.replace("#[cortex_m_rt::entry]", deep);
+    fs::write(&path, program.replace("Board::start();", "Board::start();\n    log!(\"{}\", deep(1000));")).unwrap();
+    cargo(&folder, &["build", "--release", "--quiet"]);
+    let image = root().join("target/firmware/thumbv7em-none-eabihf/release/new-overflow");
+    let mut qemu = Command::new("qemu-system-arm");
+    qemu.args(["-M", "mps2-an386", "-display", "none", "-monitor", "none", "-serial", "null"]);
+    let output = qemu.args(["-semihosting-config", "enable=on,target=native", "-kernel"]).arg(image).output().unwrap();
+    let says = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(101), "{says}");
+    assert!(says.contains("the stack overflowed: memory.x gives it 32768 bytes"), "{says}");
 }
 
 /// The installed tool: a copy of the program outside the checkout, started there.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use kinglet::{DType, Model};
 
-use crate::boards::{Board, Memory, STACK};
+use crate::boards::{Board, Fit, STACK};
 use crate::files;
 use crate::report::table::grouped;
 use crate::sources;
@@ -72,7 +72,7 @@ impl Project<'_> {
         );
         let bytes = files::read(self.model)?;
         let model = Model::new(&bytes).map_err(|error| anyhow::anyhow!("`{}`: {error}", self.model.display()))?;
-        let ram = self.board.fit(bytes.len(), model.arena_len())?.ram;
+        let fit = self.board.fit(bytes.len(), model.arena_len())?;
         let name = self.name()?;
         let file = self.model.file_name().and_then(|name| name.to_str()).unwrap_or("model.kgl");
         ensure!(
@@ -88,7 +88,7 @@ impl Project<'_> {
         let place = tempfile::Builder::new().prefix(".kinglet-new-").tempdir_in(parent).with_context(cannot)?;
         // Within the temporary folder, which is its owner's alone: the project is as readable as any other folder.
         let project = place.path().join("project");
-        let values = self.values(&name, file, &model, bytes.len(), ram)?;
+        let values = self.values(&name, file, &model, bytes.len(), &fit)?;
         for (path, template) in self.texts() {
             files::save(&project.join(path), fill(template, &values)?)?;
         }
@@ -104,7 +104,7 @@ impl Project<'_> {
     }
 
     /// The files that are made of templates.
-    fn texts(&self) -> [(&'static str, &'static str); 8] {
+    fn texts(&self) -> [(&'static str, &'static str); 9] {
         let program = match self.template {
             Template::Bare => include_str!("../../templates/firmware/bare.rs"),
             Template::Embassy => include_str!("../../templates/firmware/embassy.rs"),
@@ -119,6 +119,7 @@ impl Project<'_> {
             ("memory.x", include_str!("../../templates/firmware/memory.x")),
             ("src/main.rs", program),
             ("src/board.rs", boards::source(self.board)),
+            ("src/fault.rs", include_str!("../../templates/firmware/fault.rs")),
         ]
     }
 
@@ -185,9 +186,9 @@ impl Project<'_> {
         file: &str,
         model: &Model<'_>,
         file_len: usize,
-        ram: &Memory,
+        fit: &Fit<'_>,
     ) -> Result<Vec<(&'static str, String)>> {
-        let board = self.board;
+        let (board, ram, stack) = (self.board, fit.ram, stack_bytes(fit));
         let shape = model.input().shape;
         let pixels = takes_pixels(model);
         let quoted = |words: &[&str]| words.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(", ");
@@ -240,11 +241,13 @@ impl Project<'_> {
             ("board_ram", grouped(ram.bytes().into())),
             ("ram_name", ram.name.to_owned()),
             ("code", grouped(board.code_bytes().into())),
-            ("stack", grouped(STACK.into())),
+            ("stack", grouped(stack.into())),
             ("flash_at", format!("{:#010x}", board.flash.at)),
             ("flash_len", size(board.flash.bytes())),
             ("ram_at", format!("{:#010x}", ram.at)),
-            ("ram_len", size(ram.bytes())),
+            ("stack_len", size(stack)),
+            ("statics_at", format!("{:#010x}", ram.at + stack)),
+            ("statics_len", size(ram.bytes() - stack)),
             ("sections", board.sections.to_owned()),
         ])
     }
@@ -265,6 +268,13 @@ fn image(model: &Model<'_>) -> Vec<u8> {
     let value = |y: u64, x: u64| ((y * w + x * h) * 255 / (2 * h * w)) as u8;
     let pixels = (0..h).flat_map(|y| (0..w).map(move |x| value(y, x)));
     pixels.flat_map(|value| std::iter::repeat_n(value, shape.c as usize)).collect()
+}
+
+/// Bytes of stack: what an inference takes, and half of what the model leaves, for code that is built without optimization; no more than
+/// that needs. The rest of RAM is for statics.
+fn stack_bytes(fit: &Fit<'_>) -> u32 {
+    const STATICS: u32 = 2048;
+    (STACK - STATICS + fit.ram_left / 2).min(32 * 1024).next_multiple_of(8)
 }
 
 /// A size as linker scripts have it.

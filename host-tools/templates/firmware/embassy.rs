@@ -3,6 +3,7 @@
 #![no_main]
 
 mod board;
+mod fault;
 
 use board::{Board, log};
 use embassy_executor::Spawner;

@@ -3,6 +3,7 @@
 #![no_main]
 
 mod board;
+mod fault;
 
 use kinglet::Arena;
 
