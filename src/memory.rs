@@ -22,7 +22,7 @@ pub struct Region {
 
 impl Region {
     /// No bytes.
-    const EMPTY: Self = Self { offset: 0, len: 0 };
+    pub(crate) const EMPTY: Self = Self { offset: 0, len: 0 };
 
     /// The same bytes; if they are none, at the start. Slices count an empty range within another one as overlapping.
     pub(crate) const fn canonical(self) -> Self {
@@ -239,6 +239,12 @@ impl<'a> Memory<'a> {
     pub fn read_write2(&mut self, read: Region, a: Region, b: Region) -> (&[i8], &mut [i8], &mut [i8]) {
         let [read, a, b] = self.across([read, a, b]);
         (cast::as_i8(read), cast::as_i8_mut(a), cast::as_i8_mut(b))
+    }
+
+    /// Reads two regions and writes a third; all are empty when two overlap.
+    pub fn read2_write(&mut self, a: Region, b: Region, write: Region) -> (&[i8], &[i8], &mut [i8]) {
+        let [a, b, write] = self.across([a, b, write]);
+        (cast::as_i8(a), cast::as_i8(b), cast::as_i8_mut(write))
     }
 
     /// The bytes of three regions, in either memory; all are empty when two overlap.

@@ -172,6 +172,35 @@ impl Nearest {
     }
 }
 
+/// Where the positions of an output lie between those of an input of another extent, along one axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Between {
+    /// From a position of the output to the next, in 2^-20 of an input's position.
+    pub step: u32,
+    /// Where the first lies, in the same unit.
+    pub origin: i32,
+}
+
+impl Between {
+    /// Bits of the fractions, which TensorFlow Lite's kernels of integers have.
+    pub const BITS: u32 = 10;
+
+    /// The position in `0..input` at or before position `at` of the output, and how far behind it that lies, in 2^-10; together
+    /// they never fall when `at` rises. Before the first and behind the last position it is these.
+    pub const fn source(self, at: u32, input: u32) -> (u32, u32) {
+        let place = (at as i64).saturating_mul(self.step as i64).saturating_add(self.origin as i64) >> Self::BITS;
+        let last = (input.saturating_sub(1) as i64) << Self::BITS;
+        let place = if place < 0 {
+            0
+        } else if place > last {
+            last
+        } else {
+            place
+        };
+        ((place >> Self::BITS) as u32, (place & ((1 << Self::BITS) - 1)) as u32)
+    }
+}
+
 /// Which rows of an input an output row needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
@@ -188,6 +217,8 @@ pub enum Reach {
     },
     /// The nearest row.
     Nearest(Nearest),
+    /// The rows between which it lies, or the one on which it lies.
+    Between(Between),
     /// Row `first + y / each * stride` and the `extent - 1` after it.
     Blocks {
         /// Output rows that need the same rows.
@@ -239,6 +270,10 @@ impl Reach {
                 let row = nearest.source(y, height) as u64;
                 (row, row + 1)
             }
+            Self::Between(between) => {
+                let (row, fraction) = between.source(y, height);
+                (row as u64, row as u64 + if fraction == 0 { 1 } else { 2 })
+            }
         };
         let height = height as u64;
         (
@@ -288,6 +323,19 @@ mod tests {
             }
             let corners = align_corners && !half_pixel_centers && extent > 1;
             prop_assert!(!corners || (reach.rows(0, input).0, before) == (0, input - 1));
+        }
+
+        #[test]
+        fn rows_between_never_fall(
+            input in 1u32..40, extent in 1u32..40, step in prop_oneof![0u32..1 << 22, any::<u32>()], origin in any::<i32>(),
+        ) {
+            let reach = Reach::Between(Between { step, origin });
+            let mut before = (0, 0);
+            for y in 0..extent {
+                let (start, end) = reach.rows(y, input);
+                prop_assert!(before.0 <= start && before.1 <= end && start < end && end <= input && end - start <= 2);
+                before = (start, end);
+            }
         }
 
         #[test]

@@ -124,6 +124,13 @@ class Net:
         inputs = [x, self.integers(order)]
         return self.op(OPS.TRANSPOSE, inputs, shape, *self.quant(x), schema.TransposeOptionsT(), "TransposeOptions")
 
+    def resize(self, x, size, corners, centers):
+        options = schema.ResizeBilinearOptionsT()
+        options.alignCorners, options.halfPixelCenters = corners, centers
+        n, _, _, c = self.shape(x)
+        inputs = [x, self.integers(size)]
+        return self.op(OPS.RESIZE_BILINEAR, inputs, [n, *size, c], *self.quant(x), options, "ResizeBilinearOptions")
+
     def write(self, path, output):
         self.graph.outputs = [output]
         builder = flatbuffers.Builder(1024)
@@ -204,6 +211,15 @@ def mirror():
     return net, net.mirror_pad(net.conv(x, 4, 0.04, -6), [(0, 0), (2, 0), (1, 3), (0, 0)], 1)
 
 
+def resize(wide):
+    """Larger and smaller maps, with all settings of corners and centers."""
+    net = Net(11, 1, 6, 5, 3, wide=wide)
+    x = net.resize(net.input, [11, 13], False, True)
+    x = net.resize(x, [7, 3], False, False)
+    x = net.resize(x, [9, 8], True, False)
+    return net, net.resize(x, [4, 5], False, True)
+
+
 NETWORKS = {
     "broadcast": broadcast,
     "broadcast_int16": broadcast_int16,
@@ -215,6 +231,8 @@ NETWORKS = {
     "relu_n1_to_1": lambda: function("RELU_N1_TO_1", 4),
     "extrema": extrema,
     "mirror": mirror,
+    "resize": lambda: resize(False),
+    "resize_int16": lambda: resize(True),
     "shuffle": shuffle,
 }
 

@@ -284,6 +284,54 @@ fn what_changes_nothing_is_dropped() {
 }
 
 #[test]
+fn maps_are_resized_by_linear_interpolation() {
+    // Two images of 7 x 6 x 3, and for each mode where a position lies, by the scale and the extents before and after.
+    type Place = fn(f64, f64, f64, f64) -> f64;
+    let modes: [(&str, Place); 5] = [
+        ("half_pixel", |at, scale, _, _| (at + 0.5) / scale - 0.5),
+        ("pytorch_half_pixel", |at, scale, _, to| if to > 1.0 { (at + 0.5) / scale - 0.5 } else { 0.0 }),
+        ("asymmetric", |at, scale, _, _| at / scale),
+        ("align_corners", |at, _, from, to| at * (from - 1.0) / (to - 1.0)),
+        ("half_pixel_symmetric", |at, scale, from, to| {
+            from / 2.0 * (1.0 - to / (scale * from)) + (at + 0.5) / scale - 0.5
+        }),
+    ];
+    let x = noise(2 * 7 * 6 * 3);
+    for (mode, place) in modes {
+        for scales in [[2.0f32, 2.0], [1.5, 3.2], [0.4, 0.7]] {
+            let attributes = [string("mode", "linear"), string("coordinate_transformation_mode", mode)];
+            let nodes = [
+                initializer(&given("s", &[2], &scales)),
+                node("Resize", &["x", "", "s"], &["y"], &[&attributes[..], &[ints("axes", &[2, 3])]].concat()),
+            ];
+            let size = [0, 1].map(|axis| (scales[axis] * [7.0, 6.0][axis]) as usize);
+            let around = |axis: usize, at: usize| {
+                let (from, to) = ([7.0, 6.0][axis], size[axis] as f64);
+                let place = place(at as f64, scales[axis].into(), from, to).clamp(0.0, from - 1.0);
+                let (first, rest) = (place.floor(), place.fract());
+                [(first as usize, 1.0 - rest), ((first + 1.0).min(from - 1.0) as usize, rest)]
+            };
+            let mut expected = Vec::new();
+            for (image, y) in (0..2).flat_map(|image| (0..size[0]).map(move |y| (image, y))) {
+                for (column, c) in (0..size[1]).flat_map(|x| (0..3).map(move |c| (x, c))) {
+                    let corners = around(0, y).into_iter().flat_map(|(row, down)| {
+                        around(1, column)
+                            .map(|(column, right)| (((image * 7 + row) * 6 + column) * 3 + c, down * right))
+                    });
+                    expected.push(corners.map(|(at, weight)| f64::from(x[at]) * weight).sum::<f64>() as f32);
+                }
+            }
+            let found = outputs(&model(19, &INPUT, &nodes));
+            assert_eq!(found.len(), expected.len(), "{mode} {scales:?}");
+            // Positions are rounded to 2^-10.
+            for (found, expected) in found.iter().zip(&expected) {
+                assert!((found - expected).abs() < 4e-3, "{mode} {scales:?}: {found} for {expected}");
+            }
+        }
+    }
+}
+
+#[test]
 fn elements_change_places_as_the_file_says() {
     // By their places in the file: two images of channels x height x width.
     let whole = |operator: &str, attributes: &[Vec<u8>]| {
@@ -420,7 +468,7 @@ fn maps_are_resized_by_the_nearest_neighbor() {
     let corners = [(mode, "align_corners"), (rounding, "round_prefer_ceil")];
     let corners = resized("Resize", 13, [13.0 / 7.0, 11.0 / 6.0], &corners);
     assert_eq!(outputs(&corners), picked([13, 11], |at, _| at.div_ceil(2)));
-    assert!(refusal(&resized("Resize", 13, [2.0, 2.0], &[("mode", "linear")])).contains("linear"));
+    assert!(refusal(&resized("Resize", 13, [2.0, 2.0], &[("mode", "cubic")])).contains("cubic"));
     assert!(refusal(&resized("Resize", 13, [2.0, 2.0], &[(rounding, "ceil")])).contains("same pixels"));
 }
 

@@ -76,6 +76,15 @@ impl Numbers for Float16 {
         move |left, right| bounds.half(widen(left) * widen(right))
     }
 
+    fn blend(weights: [i32; 4]) -> impl Fn([f16; 4]) -> f16 {
+        // Exact: a weight has at most 21 bits.
+        let weights = weights.map(|weight| weight as f32 / (1 << 20) as f32);
+        move |elements| {
+            let products = elements.into_iter().zip(weights).map(|(x, weight)| widen(x) * weight);
+            Bounds::FULL.half(products.fold(0.0, |sum, product| sum + product))
+        }
+    }
+
     #[inline]
     fn dot_1x4<B: Backend>(patch: &[f16], weights: [&[f16]; 4], sums: &mut [f32; 4]) {
         B::dot_f16_1x4(patch, weights, sums);

@@ -76,6 +76,15 @@ impl Numbers for Int16 {
         move |left, right| rescaled_product([left.into(), right.into()], zero_points, factor, &stage) as i16
     }
 
+    fn blend(weights: [i32; 4]) -> impl Fn([i16; 4]) -> i16 {
+        move |elements| {
+            let products = elements.into_iter().zip(weights).map(|(x, weight)| i64::from(x) * i64::from(weight));
+            let sum = products.fold(0, i64::wrapping_add);
+            let size = (sum.unsigned_abs().wrapping_add(1 << 19) >> 20) as i32;
+            (if sum < 0 { size.wrapping_neg() } else { size }) as i16
+        }
+    }
+
     /// As many terms at a time as 32 bits hold, of four channels, which is what the registers of a Cortex-M hold.
     #[inline]
     fn dot_1x4<B: Backend>(patch: &[i16], weights: [&[i8]; 4], sums: &mut [i64; 4]) {

@@ -77,6 +77,15 @@ impl Numbers for Int8 {
         move |left, right| rescaled_product([left.into(), right.into()], zero_points, factor, &stage) as i8
     }
 
+    fn blend(weights: [i32; 4]) -> impl Fn([i8; 4]) -> i8 {
+        move |elements| {
+            let products = elements.into_iter().zip(weights).map(|(x, weight)| i32::from(x).wrapping_mul(weight));
+            let sum = products.fold(0, i32::wrapping_add);
+            let size = (sum.unsigned_abs().wrapping_add(1 << 19) >> 20) as i32;
+            (if sum < 0 { size.wrapping_neg() } else { size }) as i8
+        }
+    }
+
     #[inline]
     fn dense<B: Backend>(scaled: &Scaled<'_>, patch: &[i8], weights: &[i8], out: &mut [i8]) -> usize {
         B::dense(patch, weights, scaled.entries(0), &scaled.stage, out)

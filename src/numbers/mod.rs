@@ -69,6 +69,10 @@ pub(crate) trait Numbers: Sized {
         stage: OutputStage,
     ) -> impl Fn(Self::Element, Self::Element) -> Self::Element;
 
+    /// The mean of four elements with these weights, which are not negative and add up to 2^20; of integers rounded half away from
+    /// zero.
+    fn blend(weights: [i32; 4]) -> impl Fn([Self::Element; 4]) -> Self::Element;
+
     /// The first channels of a patch with weights `[channel][input]`, and how many that are: what an instruction set has a loop for.
     #[inline]
     fn dense<B: Backend>(

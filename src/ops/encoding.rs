@@ -73,6 +73,14 @@ kinds! {
     /// Two words of any meaning.
     pair: [u32; 2] | Truncated, |block| Some(attempt!(block.words())), |writer, pair| writer.words(pair);
 
+    /// Two signed integers.
+    integers: [i32; 2] | Truncated,
+        |block| {
+            let [a, b] = attempt!(block.words());
+            Some([a as i32, b as i32])
+        },
+        |writer, pair| writer.words(pair.map(|value| value as u32));
+
     /// Three words of any meaning.
     triple: [u32; 3] | Truncated, |block| Some(attempt!(block.words())), |writer, triple| writer.words(triple);
 

@@ -326,4 +326,6 @@ operators! {
     resize_nearest::ResizeNearest = 22, 1, "RESIZE_NEAREST_NEIGHBOR", [Int8, Int16, Float16];
     /// Elements in another order, by strides.
     rearrange::Rearrange<'m> = 23, 1, "REARRANGE", [Int8, Int16, Float16];
+    /// Another height and width, by linear interpolation.
+    resize_bilinear::ResizeBilinear = 24, 1, "RESIZE_BILINEAR", [Int8, Int16, Float16];
 }

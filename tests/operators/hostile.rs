@@ -6,7 +6,7 @@ use kinglet::kernels::algorithms::{Layer, Map};
 use kinglet::ops::{
     Add, AveragePool2d, Concat, Constant, Conv2d, ConvAlgorithm, Convert, Curve, Dense, DepthwiseAlgorithm,
     DepthwiseConv2d, Function, Lookup, MaxPool2d, Mean, Mul, Op, OpKind, Pad, Piecewise, Rearrange, Rescale, Reshape,
-    ResizeNearest, Sigmoid, Softmax, SoftmaxFloat16, SoftmaxInt16, Sub,
+    ResizeBilinear, ResizeNearest, Sigmoid, Softmax, SoftmaxFloat16, SoftmaxInt16, Sub,
 };
 use kinglet::{
     Channel, Channels, Clamp, DType, Model, Multiplier, Padding, QuantParams, Raw, Rounding, Session, Shape,
@@ -29,6 +29,8 @@ const BLOCKS: Rearrange<'_> = Rearrange {
     ],
 };
 const RESIZE: ResizeNearest = ResizeNearest { size: [11, 3], align_corners: true, half_pixel_centers: true };
+const BETWEEN: ResizeBilinear =
+    ResizeBilinear { size: [11, 3], step: [500_000, 2_000_000], origin: [-300_000, 400_000] };
 
 /// One model for every operator, and for every algorithm of a convolution.
 fn models() -> Vec<(OpKind, Vec<u8>)> {
@@ -63,6 +65,7 @@ fn models() -> Vec<(OpKind, Vec<u8>)> {
         (Op::Reshape(Reshape), (Shape::vector(SHAPE.len()), QUANT)),
         (Op::Pad(pad), (Pad::output_shape(SHAPE, pad.before, pad.after), QUANT)),
         (Op::ResizeNearest(RESIZE), (RESIZE.output_shape(SHAPE), QUANT)),
+        (Op::ResizeBilinear(BETWEEN), (BETWEEN.output_shape(SHAPE), QUANT)),
         (Op::Rearrange(BLOCKS), (Shape::new(2 * SHAPE.h, 2 * SHAPE.w, SHAPE.c / 4), QUANT)),
         (Op::Softmax(Softmax::new(QUANT, 1.0).unwrap()), (SHAPE, Softmax::OUTPUT)),
         (Op::Mean(Mean::new(QUANT, QUANT, 30, rounding).unwrap()), (Shape::vector(4), QUANT)),
@@ -156,6 +159,7 @@ fn int16_models() -> Vec<(OpKind, Vec<u8>)> {
         (Op::Reshape(Reshape), (Shape::vector(SHAPE.len()), WIDE)),
         (Op::Pad(pad), (Pad::output_shape(SHAPE, pad.before, pad.after), WIDE)),
         (Op::ResizeNearest(RESIZE), (RESIZE.output_shape(SHAPE), WIDE)),
+        (Op::ResizeBilinear(BETWEEN), (BETWEEN.output_shape(SHAPE), WIDE)),
         (Op::Rearrange(BLOCKS), (Shape::new(2 * SHAPE.h, 2 * SHAPE.w, SHAPE.c / 4), WIDE)),
         (rescale(clamp), same),
         (
@@ -220,6 +224,7 @@ fn float16_models() -> Vec<(OpKind, Vec<u8>)> {
         (Op::Reshape(Reshape), (Shape::vector(SHAPE.len()), REAL)),
         (Op::Pad(pad), (Pad::output_shape(SHAPE, pad.before, pad.after), REAL)),
         (Op::ResizeNearest(RESIZE), (RESIZE.output_shape(SHAPE), REAL)),
+        (Op::ResizeBilinear(BETWEEN), (BETWEEN.output_shape(SHAPE), REAL)),
         (Op::Rearrange(BLOCKS), (Shape::new(2 * SHAPE.h, 2 * SHAPE.w, SHAPE.c / 4), REAL)),
         (Op::SoftmaxFloat16(SoftmaxFloat16 { beta: 1.5 }), same),
         (Op::Piecewise(Piecewise { starts: &starts, polynomials: &biases[..16 * PIECES.len()] }), same),

@@ -10,7 +10,7 @@ use kinglet::kernels::Portable;
 use kinglet::kernels::algorithms::{self as layer, Layer};
 use kinglet::ops::{
     Add, AveragePool2d, Concat, Conv2d, ConvAlgorithm, Dense, DepthwiseAlgorithm, DepthwiseConv2d, Digit, MaxPool2d,
-    Mean, Mul, Op, Pad, Rearrange, Reshape, ResizeNearest, Softmax, Sub,
+    Mean, Mul, Op, Pad, Rearrange, Reshape, ResizeBilinear, ResizeNearest, Softmax, Sub,
 };
 use kinglet::quant::requantize;
 use kinglet::{Activation, Channel, Channels, Clamp, DType, Multiplier, QuantParams, Rounding, Shape, Window};
@@ -446,6 +446,15 @@ proptest! {
         let resize = Op::ResizeNearest(ResizeNearest { size: size_of, align_corners, half_pixel_centers });
         let shape = run::shape([size[0], size[1], input.shape[2]]);
         run::check::<Portable>(&resize, &[&input], (shape, run::quant(&input)), &expected);
+    }
+
+    #[test]
+    fn resize_bilinear(input in map(7, 5), size in [1usize..16, 1usize..16], settings in 0..3) {
+        let (align_corners, half_pixel_centers) = (settings == 1, settings == 2);
+        let expected = oracle::resize_bilinear(&input, size, align_corners, half_pixel_centers);
+        let shape = run::shape([size[0], size[1], input.shape[2]]);
+        let resize = ResizeBilinear::new(run::shape(input.shape), [shape.h, shape.w], align_corners, half_pixel_centers);
+        run::check::<Portable>(&Op::ResizeBilinear(resize.unwrap()), &[&input], (shape, run::quant(&input)), &expected);
     }
 }
 

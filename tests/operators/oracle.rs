@@ -432,3 +432,32 @@ pub fn resize_nearest(input: &Map, size: [usize; 2], align_corners: bool, half_p
     }
     out
 }
+
+/// In thousand and twenty-fourths of a position, as TensorFlow Lite's kernel of integers.
+pub fn resize_bilinear(input: &Map, size: [usize; 2], align_corners: bool, half_pixel_centers: bool) -> Vec<i8> {
+    // The positions around one of the output, and their weights.
+    let around = |axis: usize, at: usize| {
+        let (from, to, at) = (input.shape[axis] as i64, size[axis] as i64, at as i64);
+        let scale = if align_corners && to > 1 {
+            (1024 * (from - 1) + (to - 1) / 2) / (to - 1)
+        } else {
+            (1024 * from + to / 2) / to
+        };
+        let place = at * scale + if half_pixel_centers { scale / 2 - 512 } else { 0 };
+        let (lower, upper) = ((place / 1024).clamp(0, from - 1), ((place + 1023) / 1024).min(from - 1));
+        [(lower, 1024 - (place - 1024 * lower)), (upper, place - 1024 * lower)]
+    };
+    let mut out = Vec::new();
+    for (y, x) in (0..size[0]).flat_map(|y| (0..size[1]).map(move |x| (y, x))) {
+        for c in 0..input.shape[2] {
+            let mut sum = 0i64;
+            for (row, down) in around(0, y) {
+                for (column, right) in around(1, x) {
+                    sum += input.at(row as usize, column as usize, c) * down * right;
+                }
+            }
+            out.push(((sum + if sum > 0 { 1 << 19 } else { -(1 << 19) }) / (1 << 20)) as i8);
+        }
+    }
+    out
+}

@@ -66,6 +66,8 @@ pub enum Op<W: Constants = Spec> {
     },
     /// Elements of the input in other places.
     Rearrange(Rearrange),
+    /// Another height and width, by linear interpolation.
+    ResizeBilinear(ops::ResizeBilinear),
 }
 
 /// What [`Op::Constant`] computes.
@@ -127,6 +129,7 @@ impl<W: Constants> Op<W> {
             Op::Reshape(_) => "reshape",
             Op::Softmax { .. } => "softmax",
             Op::Rearrange(rearrange) => rearrange.kind(),
+            Op::ResizeBilinear(_) => "resize_bilinear",
         }
     }
 
@@ -136,7 +139,7 @@ impl<W: Constants> Op<W> {
             Op::Conv2d { weights, .. } | Op::DepthwiseConv2d { weights, .. } | Op::Dense(weights) => Some(weights),
             Op::Input | Op::BatchNorm(_) | Op::Activate(_) | Op::Function(_) | Op::Constant { .. } => None,
             Op::MaxPool(_) | Op::AveragePool(_) | Op::Mean | Op::Add | Op::Sub | Op::Mul => None,
-            Op::Concat | Op::Reshape(_) | Op::Softmax { .. } | Op::Rearrange(_) => None,
+            Op::Concat | Op::Reshape(_) | Op::Softmax { .. } | Op::Rearrange(_) | Op::ResizeBilinear(_) => None,
         }
     }
 
@@ -146,7 +149,7 @@ impl<W: Constants> Op<W> {
             Op::Conv2d { weights, .. } | Op::DepthwiseConv2d { weights, .. } | Op::Dense(weights) => Some(weights),
             Op::Input | Op::BatchNorm(_) | Op::Activate(_) | Op::Function(_) | Op::Constant { .. } => None,
             Op::MaxPool(_) | Op::AveragePool(_) | Op::Mean | Op::Add | Op::Sub | Op::Mul => None,
-            Op::Concat | Op::Reshape(_) | Op::Softmax { .. } | Op::Rearrange(_) => None,
+            Op::Concat | Op::Reshape(_) | Op::Softmax { .. } | Op::Rearrange(_) | Op::ResizeBilinear(_) => None,
         }
     }
 
@@ -158,14 +161,15 @@ impl<W: Constants> Op<W> {
             Op::Add | Op::Sub | Op::Mul | Op::Constant { .. } => true,
             Op::Input | Op::BatchNorm(_) | Op::Activate(_) | Op::Function(_) => false,
             Op::MaxPool(_) | Op::AveragePool(_) | Op::Mean | Op::Softmax { .. } => false,
-            Op::Concat | Op::Reshape(_) | Op::Rearrange(_) => false,
+            Op::Concat | Op::Reshape(_) | Op::Rearrange(_) | Op::ResizeBilinear(_) => false,
         }
     }
 
     /// Whether outputs are elements of the input, or means of some, so that both are quantized alike.
     pub fn keeps_quantization(&self) -> bool {
         match self {
-            Op::MaxPool(_) | Op::AveragePool(_) | Op::Concat | Op::Reshape(_) | Op::Rearrange(_) => true,
+            Op::MaxPool(_) | Op::AveragePool(_) | Op::ResizeBilinear(_) => true,
+            Op::Concat | Op::Reshape(_) | Op::Rearrange(_) => true,
             Op::Conv2d { .. } | Op::DepthwiseConv2d { .. } | Op::Dense(_) | Op::BatchNorm(_) => false,
             Op::Input | Op::Activate(_) | Op::Function(_) | Op::Mean | Op::Softmax { .. } => false,
             Op::Add | Op::Sub | Op::Mul | Op::Constant { .. } => false,
@@ -198,6 +202,7 @@ impl<W: Constants> Op<W> {
             Op::Reshape(shape) => Op::Reshape(*shape),
             Op::Softmax { beta } => Op::Softmax { beta: *beta },
             Op::Rearrange(rearrange) => Op::Rearrange(*rearrange),
+            Op::ResizeBilinear(resize) => Op::ResizeBilinear(*resize),
         })
     }
 
@@ -245,6 +250,7 @@ impl<W: Constants> Op<W> {
             Op::Reshape(to) if to.len() != one()?.len() => return Err(mismatch(one()?, *to)),
             Op::Reshape(to) => *to,
             Op::Rearrange(rearrange) => rearrange.output(one()?),
+            Op::ResizeBilinear(resize) => resize.output_shape(one()?),
             Op::BatchNorm(_) | Op::Activate(_) | Op::Function(_) | Op::Constant { .. } | Op::Softmax { .. } => one()?,
         };
         let input = inputs[0];
@@ -258,6 +264,7 @@ impl<W: Constants> Op<W> {
             Op::Conv2d { window, .. } => u64::from(window.taps_len()) * u64::from(input.c),
             Op::DepthwiseConv2d { window, .. } => u64::from(window.taps_len()),
             Op::Dense(_) => u64::from(input.len()),
+            Op::ResizeBilinear(_) => 4,
             Op::Input | Op::BatchNorm(_) | Op::Activate(_) | Op::Function(_) | Op::Constant { .. } => 0,
             Op::MaxPool(_) | Op::AveragePool(_) | Op::Mean | Op::Add | Op::Sub | Op::Mul => 0,
             Op::Concat | Op::Reshape(_) | Op::Softmax { .. } | Op::Rearrange(_) => 0,

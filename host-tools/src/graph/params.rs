@@ -65,7 +65,8 @@ pub(crate) fn specs(graph: &Graph, id: NodeId) -> Vec<ParamSpec> {
         Op::BatchNorm(_) => ["gamma", "beta", "mean", "variance"].map(|name| spec(name, vec![c])).to_vec(),
         Op::Constant { .. } => vec![spec("constant", vec![h, w, c])],
         Op::Input | Op::Activate(_) | Op::Function(_) | Op::MaxPool(_) | Op::AveragePool(_) | Op::Mean => Vec::new(),
-        Op::Add | Op::Sub | Op::Mul | Op::Concat | Op::Reshape(_) | Op::Softmax { .. } | Op::Rearrange(_) => Vec::new(),
+        Op::Add | Op::Sub | Op::Mul | Op::Concat | Op::Reshape(_) => Vec::new(),
+        Op::Softmax { .. } | Op::Rearrange(_) | Op::ResizeBilinear(_) => Vec::new(),
     }
 }
 

@@ -261,6 +261,7 @@ impl Draft {
                 Op::Activate(Activation::None)
                 | Op::MaxPool(_)
                 | Op::AveragePool(_)
+                | Op::ResizeBilinear(_)
                 | Op::Mean
                 | Op::Concat
                 | Op::Reshape(_) => joint,

@@ -190,7 +190,8 @@ fn numbers(value: &Value, input: Option<Shape>) -> Result<Vec<Named>, Refusal> {
         Op::Constant { data: List::Reals(reals), .. } => Ok(vec![("constant", vec![h, w, c], reals.clone())]),
         Op::Constant { data: List::Integers(..), .. } => refuse("integers in a float network", ""),
         Op::Input | Op::Activate(_) | Op::Function(_) | Op::MaxPool(_) | Op::AveragePool(_) | Op::Mean => Ok(vec![]),
-        Op::Add | Op::Sub | Op::Mul | Op::Concat | Op::Reshape(_) | Op::Softmax { .. } | Op::Rearrange(_) => Ok(vec![]),
+        Op::Add | Op::Sub | Op::Mul | Op::Concat | Op::Reshape(_) => Ok(vec![]),
+        Op::Softmax { .. } | Op::Rearrange(_) | Op::ResizeBilinear(_) => Ok(vec![]),
     }
 }
 

@@ -181,6 +181,7 @@ fn range(node: &Node<Real>, ranges: &[(f64, f64)]) -> Option<(f64, f64)> {
         Op::Rearrange(rearrange) => around(&mut rearrange.constant().map(f64::from).into_iter().chain(ends(all))),
         Op::MaxPool(_)
         | Op::AveragePool(_)
+        | Op::ResizeBilinear(_)
         | Op::Mean
         | Op::Concat
         | Op::Reshape(_)

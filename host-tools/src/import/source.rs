@@ -3,6 +3,7 @@
 //! Maps are height x width x channels here whatever they are in the file, axes are counted in that order, constants are
 //! in the operator's layout, and numbers are integers with their scales where the file has these.
 
+use kinglet::ops::ResizeBilinear;
 use kinglet::{Activation, DType, QuantParams, Shape, Window};
 
 use super::mirror::Mirror;
@@ -247,6 +248,8 @@ pub(super) enum Operator {
     Channels(Vec<Option<u32>>),
     /// Elements of the input in other places, as the runtime's operators move them.
     Rearrange(Rearrange),
+    /// Another height and width, by linear interpolation.
+    ResizeBilinear(ResizeBilinear),
     /// Padding that repeats what is inside.
     Mirror { mirror: Mirror, before: [u32; 2], after: [u32; 2] },
 }

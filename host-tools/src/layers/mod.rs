@@ -12,6 +12,7 @@ mod depthwise;
 mod elementwise;
 mod fuse;
 mod infer;
+mod interpolate;
 mod lanes;
 mod loss;
 mod net;
@@ -31,6 +32,7 @@ use crate::graph::{Activation, ConstantFunction, Constants, Function, Graph, Nod
 
 pub(crate) use elementwise::spread;
 pub use infer::{InferError, forward, greatest, logits, preprocess};
+pub(crate) use interpolate::{Corners, corners};
 pub use loss::{Loss, Targets, Taught};
 pub use net::{Mode, Net, Slot};
 pub use real::Real;
@@ -164,6 +166,7 @@ pub(crate) fn layer_of<T: Real, W: Constants<Function = Function>>(
         Op::AveragePool(window) => Box::new(pool::AveragePool::new(*window, input, output)),
         Op::Mean => Box::new(pool::GlobalAverage { channels: input.c as usize }),
         Op::Concat => Box::new(shaping::Concat::new(inputs)),
+        Op::ResizeBilinear(resize) => Box::new(interpolate::Interpolation::new(resize, input)),
         Op::Rearrange(rearrange) => Box::new(shaping::Rearranged::new(rearrange, input, output)),
     })
 }

@@ -211,6 +211,16 @@ fn elementwise_gradients() {
         net.concat("both", &[y, z])
     }));
     check(&around(shape, |net, x| {
+        let resized = |net: &mut Builder, name: &str, x, [size, step]: [[u32; 2]; 2]| {
+            let resize = ops::ResizeBilinear { size, step, origin: [-300_000, 0] };
+            net.add_node(name, Op::ResizeBilinear(resize), &[x])
+        };
+        let x = resized(net, "up", x, [[7, 6], [500_000, 600_000]])?;
+        let y = resized(net, "down", x, [[3, 2], [2_000_000, 3_000_000]])?;
+        let z = resized(net, "other", x, [[3, 2], [700_000, 1 << 20]])?;
+        net.concat("both", &[y, z])
+    }));
+    check(&around(shape, |net, x| {
         let strided = |strided| Op::Rearrange(Rearrange::Strided(strided));
         let x = net.add_node("up", strided(Strided::DepthToSpace { block: [2; 2], channels_first: false }), &[x])?;
         let x = net.add_node("down", strided(Strided::SpaceToDepth { block: 3 }), &[x])?;

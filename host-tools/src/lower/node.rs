@@ -209,6 +209,7 @@ impl Lowering<'_> {
             }
             Op::Function(function) => self.function(function),
             Op::Reshape(_) => plain(ops::Op::Reshape(Reshape)),
+            Op::ResizeBilinear(resize) => plain(ops::Op::ResizeBilinear(*resize)),
             Op::Rearrange(rearrange) => {
                 let element = |number| elements::of(number, output.quant, output.dtype);
                 let (op, flash) = rearrange.lowered(input.shape, element);

@@ -6,7 +6,7 @@ use ndarray::Array4;
 
 use super::step::{Stage, Step};
 use crate::graph::NodeId;
-use crate::layers::{Output, Point, Scratch, image, image_mut};
+use crate::layers::{Corners, Output, Point, Scratch, image, image_mut};
 
 /// The extremes before anything was seen.
 pub const NOTHING: [i32; 2] = [i32::MAX, i32::MIN];
@@ -109,6 +109,7 @@ impl Step {
                 }
             }
             Stage::Average(window, zero) => average(window, *zero, (point.input(0), self.shapes[0]), (out, self.shape)),
+            Stage::Blended(corners, zero) => blended(corners, *zero, point.input(0), out),
             Stage::Moved => {
                 if let Some(layer) = &self.layer {
                     layer.forward(&point, out, &mut room.narrow);
@@ -157,7 +158,7 @@ impl Step {
                     *g *= entries[place(*x, *zero)].slope;
                 }
             }
-            Stage::Moved | Stage::Average(..) => {}
+            Stage::Moved | Stage::Average(..) | Stage::Blended(..) => {}
         }
         let output = Output { value: image(&values[value], 0), gradient };
         if let (Stage::Weighted(_), Some(layer)) = (&self.stage, &self.layer) {
@@ -207,6 +208,18 @@ fn average(window: &Window, zero: i32, (input, from): (&[f32], Shape), (out, to)
         for (c, out) in out.iter_mut().enumerate() {
             let sum: i32 = under.clone().map(|pixel| input[pixel * channels + c] as i32 + zero).sum();
             *out = ((sum.abs() + count / 2) / count * sum.signum() - zero) as f32;
+        }
+    }
+}
+
+/// The weighted means of four pixels, half away from zero, zero points counted.
+fn blended(corners: &[Corners], zero: i32, input: &[f32], out: &mut [f32]) {
+    let (channels, zero) = (out.len() / corners.len(), f64::from(zero));
+    for (out, corners) in out.chunks_exact_mut(channels).zip(corners) {
+        for (c, out) in out.iter_mut().enumerate() {
+            // Exact in f64: the weights have 20 bits.
+            let mean = corners.iter().map(|&(at, weight)| (f64::from(input[at + c]) + zero) * f64::from(weight));
+            *out = (mean.sum::<f64>().round() - zero) as f32;
         }
     }
 }

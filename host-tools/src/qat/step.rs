@@ -10,7 +10,7 @@ use kinglet::quant::{quantize, requantize};
 use kinglet::{Activation, Channel, Clamp, DType, Multiplier, QuantParams, Rounding, Shape, Window};
 
 use crate::graph::{Node, NodeId, Op, Real, StoredFunction, StoredWeights};
-use crate::layers::{Layer, layer_of};
+use crate::layers::{Corners, Layer, corners, layer_of};
 use crate::lower::lower_node;
 use crate::network::Network;
 use crate::quantize::QuantizeError;
@@ -42,6 +42,8 @@ pub(super) enum Stage {
     Moved,
     /// The mean over a window, rounded; with the zero point.
     Average(Window, i32),
+    /// The weighted mean of four pixels, rounded; with the zero point.
+    Blended(Vec<Corners>, i32),
     /// Weighted sums.
     Weighted(Weighted),
     /// The mean over the map, scaled.
@@ -130,7 +132,8 @@ impl Step {
         let layered = match &node.op {
             Op::Conv2d { .. } | Op::DepthwiseConv2d { .. } | Op::Dense(_) => true,
             Op::Add if shapes.iter().all(|&shape| shape == node.shape) => true,
-            Op::MaxPool(_) | Op::AveragePool(_) | Op::Mean | Op::Concat | Op::Reshape(_) => true,
+            Op::MaxPool(_) | Op::AveragePool(_) | Op::ResizeBilinear(_) => true,
+            Op::Mean | Op::Concat | Op::Reshape(_) => true,
             // Elements are held less their zero points, so that only zeros are the same there.
             Op::Rearrange(rearrange) if rearrange.constant().unwrap_or_default() == 0.0 => true,
             Op::Function(_) | Op::Activate(_) => false,
@@ -161,7 +164,7 @@ impl Step {
 
     /// Whether the elements are computed, and not those of another value.
     pub fn computes(&self) -> bool {
-        !matches!(self.stage, Stage::Moved | Stage::Average(..))
+        !matches!(self.stage, Stage::Moved | Stage::Average(..) | Stage::Blended(..))
     }
 
     /// The numbers of weighted sums, of steps that take some.
@@ -241,6 +244,7 @@ impl Step {
                 Stage::Table(elements().zip(table).map(entry).collect(), input.zero_point)
             }
             Op::AveragePool(window) => Stage::Average(*window, input.zero_point),
+            Op::ResizeBilinear(resize) => Stage::Blended(corners(resize, self.shapes[0]), input.zero_point),
             Op::MaxPool(_) | Op::Concat | Op::Reshape(_) | Op::Rearrange(_) => Stage::Moved,
             op => return Err(format!("{} ({} is not trained)", node.name, op.kind())),
         };

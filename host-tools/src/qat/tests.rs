@@ -1,4 +1,4 @@
-use kinglet::Model;
+use kinglet::{Model, ops};
 use ndarray::{Array4, ArrayD, IxDyn};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -119,7 +119,9 @@ fn unusual() -> Graph {
     let max = net.max_pool("max", pad, [2, 2], [1, 1], Padding::Same).unwrap();
     let joint = net.concat("joint", &[pool, max, pad]).unwrap();
     let joint = net.relu("joint_relu", joint).unwrap();
-    let flat = net.flatten("flat", joint).unwrap();
+    let resize = ops::ResizeBilinear::new(Shape::new(6, 5, 18), [4, 7], false, true).unwrap();
+    let resized = net.add_node("resized", Op::ResizeBilinear(resize), &[joint]).unwrap();
+    let flat = net.flatten("flat", resized).unwrap();
     net.dense("logits", flat, 5, true).unwrap();
     let mut graph = net.finish();
     graph.preprocess = Preprocess { mean: vec![0.2, 0.4], std: vec![0.3, 0.2] };

@@ -38,7 +38,7 @@ fn pairs(network: &Graph<Real>) -> Vec<(usize, usize)> {
     let next = |mut at: usize| loop {
         let &[NodeId(reader)] = &consumers[at][..] else { return None };
         match &network.nodes[reader].op {
-            Op::MaxPool(_) | Op::AveragePool(_) | Op::Mean => at = reader,
+            Op::MaxPool(_) | Op::AveragePool(_) | Op::Mean | Op::ResizeBilinear(_) => at = reader,
             Op::Rearrange(rearrange) if rearrange.keeps_channels() => at = reader,
             Op::Dense(_) if network.nodes[at].shape.h * network.nodes[at].shape.w != 1 => return None,
             op => return op.weights().map(|_| reader),

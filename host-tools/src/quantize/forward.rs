@@ -7,7 +7,7 @@
 use kinglet::{Activation, Shape, Taps, Window};
 
 use crate::graph::{ConstantFunction, Graph, Node, Op, Real, Weights};
-use crate::layers::spread;
+use crate::layers::{Corners, corners, spread};
 
 /// The values of one image, `H x W x C` each, by the node's number.
 pub type Values = Vec<Vec<f32>>;
@@ -74,6 +74,12 @@ impl Node<Real> {
             Op::BatchNorm(never) => match *never {},
             Op::Activate(activation) => activated(*activation, input.to_vec()),
             Op::Rearrange(rearrange) => rearrange.of(input, shape),
+            Op::ResizeBilinear(resize) => {
+                let mean = |corners: Corners| {
+                    (0..c).map(move |channel| corners.iter().map(|(at, weight)| input[at + channel] * weight).sum())
+                };
+                corners(resize, shape).into_iter().flat_map(mean).collect()
+            }
         };
         activated(self.activation, out)
     }

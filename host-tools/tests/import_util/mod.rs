@@ -4,7 +4,7 @@
 pub mod onnx;
 
 use kinglet::format::RoundingSource;
-use kinglet::ops::{Curve, ResizeNearest};
+use kinglet::ops::{Curve, ResizeBilinear, ResizeNearest};
 use kinglet::{Activation, ChannelOrder, DType, Model, Padding, QuantParams, Rounding, Shape, Window};
 use kinglet_tools::export;
 use kinglet_tools::files::IntArray;
@@ -152,6 +152,10 @@ pub fn small_network() -> Network {
     let resize = ResizeNearest { size: [7, 3], align_corners: true, half_pixel_centers: false };
     let resized = Op::Rearrange(Rearrange::ResizeNearest(resize));
     let resized = b.node("resized", resized, &[padded], Shape::new(7, 3, 18), q);
+    let resize = ResizeBilinear::new(Shape::new(7, 3, 18), [5, 6], false, true).unwrap();
+    let resized = b.node("between", Op::ResizeBilinear(resize), &[resized], Shape::new(5, 6, 18), q);
+    let resize = ResizeBilinear::new(Shape::new(5, 6, 18), [7, 3], true, false).unwrap();
+    let resized = b.node("corners", Op::ResizeBilinear(resize), &[resized], Shape::new(7, 3, 18), q);
     let strided = |strided| Op::Rearrange(Rearrange::Strided(strided));
     let turned = b.node("turned", strided(Strided::Transpose([1, 2, 0])), &[resized], Shape::new(3, 18, 7), q);
     let down = b.node("down", strided(Strided::SpaceToDepth { block: 3 }), &[turned], Shape::new(1, 6, 63), q);

@@ -1,7 +1,7 @@
 //! Small networks, one or more per operator, with random weights and scales that keep outputs within range.
 
 use kinglet::format::RoundingSource;
-use kinglet::ops::{Curve, ResizeNearest};
+use kinglet::ops::{Curve, ResizeBilinear, ResizeNearest};
 use kinglet::{Activation, DType, Padding, QuantParams, Rounding, Shape, Window};
 use kinglet_tools::graph::{
     ConstantFunction, Function, Op, Rearrange, Stored, StoredConstant, StoredFunction, StoredWeights, Strided, Unary,
@@ -204,7 +204,7 @@ pub fn networks() -> Vec<Network> {
 /// What int16 has as int8 has it: one of each, for small boards have little flash.
 fn narrow() -> Vec<Network> {
     use Padding::Same;
-    const OTHERS: [&str; 14] = [
+    const OTHERS: [&str; 15] = [
         "dense, per channel",
         "dense, one scale, single rounding",
         "max pool 2x2",
@@ -216,6 +216,7 @@ fn narrow() -> Vec<Network> {
         "softmax",
         "pad",
         "resize nearest",
+        "resize bilinear",
         "depth to space",
         "a constant added",
         "subtracted from a constant",
@@ -397,6 +398,10 @@ fn one_step() -> Vec<Network> {
             let resize = ResizeNearest { size: [8, 5], align_corners: false, half_pixel_centers: true };
             let op = Op::Rearrange(Rearrange::ResizeNearest(resize));
             b.node(op, &[0], Shape::new(8, 5, 5), INPUT, Rounding::Double)
+        }),
+        built("resize bilinear", [4, 3, 5], |b| {
+            let resize = ResizeBilinear::new(Shape::new(4, 3, 5), [7, 5], false, true).expect("it is not large");
+            b.node(Op::ResizeBilinear(resize), &[0], Shape::new(7, 5, 5), INPUT, Rounding::Double)
         }),
         built("pad", [3, 2, 4], |b| {
             let op = Op::Rearrange(Rearrange::Pad { before: [1, 0, 0], after: [2, 1, 0], value: 0.0 });

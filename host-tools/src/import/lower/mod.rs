@@ -57,6 +57,10 @@ impl Draft {
             Operator::Part(part) => self.part(input, part, output),
             Operator::Channels(picked) => self.channels(input, &picked),
             Operator::Rearrange(rearrange) => self.rearrange(input, rearrange, output),
+            Operator::ResizeBilinear(resize) => {
+                self.demand_alike(input, output)?;
+                self.push(Op::ResizeBilinear(resize), &[input], output)
+            }
             Operator::Mirror { mirror, before, after } => self.mirrored(input, mirror, before, after, output),
         }
     }

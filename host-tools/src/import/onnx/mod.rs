@@ -13,6 +13,7 @@ mod ops;
 mod proto;
 mod qoperator;
 mod quantized;
+mod resize;
 mod tensor;
 mod windows;
 

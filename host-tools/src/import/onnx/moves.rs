@@ -1,11 +1,9 @@
 //! Operators that only move elements: concatenation, parts, padding, and other shapes.
 
-use kinglet::ops::ResizeNearest;
 use kinglet::{Shape, Window};
 
 use super::context::{Activation, Context, Value, attribute, float, from_end, int, ints, shape};
 use super::proto::NodeProto;
-use super::tensor::Constant;
 use crate::graph::{Rearrange, Strided};
 use crate::import::mirror::Mirror;
 use crate::import::problem::{Refusal, refuse};
@@ -282,70 +280,6 @@ impl<'m> Context<'m> {
         Ok(())
     }
 
-    /// Resize to the size that the input has.
-    pub(super) fn resize(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
-        let input = self.activation(node, 0)?;
-        // In this order of inputs since operator set 11; two before.
-        let (scales, sizes) = if node.input.len() == 2 { (1, 3) } else { (2, 3) };
-        let is_one = |scales: &Constant| Ok::<_, Refusal>(scales.floats()?.iter().all(|&scale| scale == 1.0));
-        let same = match (self.optional(node, sizes)?, self.optional(node, scales)?) {
-            (Some(sizes), _) => sizes.integers()? == input.dims,
-            (None, Some(scales)) => is_one(&scales)?,
-            (None, None) => attribute(node, "scales").is_some_and(|a| a.floats.iter().all(|&s| s == 1.0)),
-        };
-        if same {
-            self.set_activation(node, input);
-            return Ok(());
-        }
-        let input = self.map(node, 0)?;
-        let nearest = if node.op_type == "Upsample" || node.input.len() < 3 { "floor" } else { "round_prefer_floor" };
-        let coordinates = if nearest == "floor" { "asymmetric" } else { "half_pixel" };
-        if text(node, "mode", "nearest") != "nearest" {
-            return refuse(format!("the mode `{}`", text(node, "mode", "")), "only the nearest neighbor is supported");
-        }
-        let Shape { h, w, c } = self.shape(&input);
-        let scales = match self.optional(node, scales)? {
-            Some(scales) => scales.floats()?.to_vec(),
-            None => attribute(node, "scales").map(|scales| scales.floats.clone()).unwrap_or_default(),
-        };
-        let sizes = match (self.list(node, sizes, "sizes")?.as_deref(), &scales[..]) {
-            (Some(&[1, channels, h, w]), _) if channels == i64::from(c) => [h as f64, w as f64],
-            // Rounded to single precision first, and only then cut off, as in onnxruntime.
-            (None, &[1.0, 1.0, y, x]) => [(h as f32 * y).into(), (w as f32 * x).into()],
-            _ => return refuse("its scales or sizes are not those of height and width", ""),
-        };
-        if input.dims.len() != 4 || !sizes.iter().all(|size| (1.0..f64::from(Shape::MAX_DIM)).contains(size)) {
-            return refuse("not height and width are resized, or beyond all measure", "");
-        }
-        let size = sizes.map(|size| size as u32);
-        self.spend(size[0].saturating_mul(size[1]) as usize)?;
-        let mut sources = Vec::new();
-        for (axis, from) in [h, w].into_iter().enumerate() {
-            let scale = scales.get(2 + axis).map_or(sizes[axis] / f64::from(from), |&scale| scale.into());
-            let rules =
-                (text(node, "coordinate_transformation_mode", coordinates), text(node, "nearest_mode", nearest));
-            let source = |at| source(rules, (at, size[axis]), from, scale);
-            sources.push((0..size[axis]).map(source).collect::<Result<Vec<_>, _>>()?);
-        }
-        let fits = |resize: &ResizeNearest| {
-            let same =
-                |(axis, from)| (0..).zip(&sources[axis]).all(|(at, &x)| resize.nearest(axis).source(at, from) == x);
-            [h, w].into_iter().enumerate().all(same)
-        };
-        let settings = [(false, false), (false, true), (true, false), (true, true)];
-        let mut resizes = settings.into_iter().map(|(align_corners, half_pixel_centers)| ResizeNearest {
-            size,
-            align_corners,
-            half_pixel_centers,
-        });
-        let Some(resize) = resizes.find(fits) else {
-            return refuse("TensorFlow Lite has no settings that take the same pixels", "resize by a whole factor");
-        };
-        let id = self.lower(Operator::Rearrange(Rearrange::ResizeNearest(resize)), &[input.node])?;
-        self.set_map(node, id, &input);
-        Ok(())
-    }
-
     fn demand_channels(&self, input: &Activation, axis: i64) -> Result<(), Refusal> {
         if input.flattened.is_some() || !input.is_channels(axis) {
             return refuse(format!("parts along axis {axis} of {:?}", input.dims), "only channels can be taken apart");
@@ -392,30 +326,4 @@ impl<'m> Context<'m> {
 /// A text attribute.
 pub(super) fn text<'n>(node: &'n NodeProto, name: &str, default: &'n str) -> &'n str {
     attribute(node, name).and_then(|attribute| std::str::from_utf8(&attribute.s).ok()).unwrap_or(default)
-}
-
-/// The position of `0..from` that ONNX takes for position `at` of `0..to`, by these modes of coordinates and of rounding.
-fn source((coordinates, nearest): (&str, &str), (at, to): (u32, u32), from: u32, scale: f64) -> Result<u32, Refusal> {
-    let centered = (f64::from(at) + 0.5) / scale - 0.5;
-    let place = match coordinates {
-        "asymmetric" => f64::from(at) / scale,
-        "half_pixel" => centered,
-        "pytorch_half_pixel" => {
-            if to > 1 {
-                centered
-            } else {
-                0.0
-            }
-        }
-        "align_corners" => f64::from(at) * f64::from(from - 1) / f64::from(to.max(2) - 1),
-        other => return refuse(format!("the coordinates `{other}`"), ""),
-    };
-    let place = match nearest {
-        "floor" => place.floor(),
-        "ceil" => place.ceil(),
-        "round_prefer_floor" => (place - 0.5).ceil(),
-        "round_prefer_ceil" => (place + 0.5).floor(),
-        other => return refuse(format!("the rounding `{other}`"), ""),
-    };
-    Ok(place.clamp(0.0, f64::from(from - 1)) as u32)
 }

@@ -1,6 +1,6 @@
 //! Reading operators: TensorFlow Lite's options and constant inputs in Kinglet's terms.
 
-use kinglet::ops::ResizeNearest;
+use kinglet::ops::{ResizeBilinear, ResizeNearest};
 use kinglet::{Activation, Padding, Shape, Window};
 
 use super::constants::four;
@@ -88,10 +88,7 @@ impl Reader<'_, '_> {
                 };
                 self.lower(o, Neutral::Rearrange(Rearrange::Strided(strided)), &[input])
             }
-            op::RESIZE_NEAREST_NEIGHBOR => {
-                let (input, resize) = (self.operand(o, 0)?, resize_nearest(self.model, o)?);
-                self.lower(o, Neutral::Rearrange(resize), &[input])
-            }
+            op::RESIZE_NEAREST_NEIGHBOR | op::RESIZE_BILINEAR => self.resize(o),
             op::QUANTIZE => self.quantize(o),
             op::DEQUANTIZE => self.dequantize(o),
             _ => unsupported(o),
@@ -441,6 +438,30 @@ impl Reader<'_, '_> {
         self.lower(o, Neutral::Rearrange(Rearrange::Strided(Strided::Transpose(axes))), &[input])
     }
 
+    /// RESIZE_NEAREST_NEIGHBOR and RESIZE_BILINEAR.
+    fn resize(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
+        let (input, Some(options)) = (self.operand(o, 0)?, o.options) else {
+            return refuse("its options are missing", "");
+        };
+        let size = o.input(1).and_then(|i| self.model.tensors[i].integers(2)).unwrap_or_default();
+        let size: Vec<u32> = size.iter().filter_map(|&extent| u32::try_from(extent).ok()).collect();
+        let &[h, w] = &size[..] else { return refuse("its size is not a constant height and width", "") };
+        // The other operator's table of options still has two fields that nobody writes any more.
+        let first = if o.code == op::RESIZE_BILINEAR { 2 } else { 0 };
+        let [align_corners, half_pixel_centers] =
+            [options.bool(first).map_err(damaged)?, options.bool(first + 1).map_err(damaged)?];
+        if o.code == op::RESIZE_NEAREST_NEIGHBOR {
+            let resize = ResizeNearest { size: [h, w], align_corners, half_pixel_centers };
+            return self.lower(o, Neutral::Rearrange(Rearrange::ResizeNearest(resize)), &[input]);
+        }
+        if align_corners && half_pixel_centers {
+            return refuse("both corners and centers are aligned", "TensorFlow Lite refuses it too");
+        }
+        let resize = ResizeBilinear::new(self.draft.shape(input), [h, w], align_corners, half_pixel_centers);
+        let Some(resize) = resize else { return refuse("a map that becomes thousands of times smaller", "") };
+        self.lower(o, Neutral::ResizeBilinear(resize), &[input])
+    }
+
     /// SPLIT and SPLIT_V: each of the operator's outputs is a part of its input.
     fn split(&mut self, o: &Operator<'_>, value: usize, axis: usize) -> Result<(), Refusal> {
         let input = self.operand(o, value)?;
@@ -501,16 +522,6 @@ impl Reader<'_, '_> {
         };
         self.lower(o, Neutral::Rearrange(Rearrange::Pad { before, after, value }), &[input])
     }
-}
-
-/// A RESIZE_NEAREST_NEIGHBOR.
-fn resize_nearest(model: &Model<'_>, o: &Operator<'_>) -> Result<Rearrange, Refusal> {
-    let Some(options) = o.options else { return refuse("its options are missing", "") };
-    let size = o.input(1).and_then(|i| model.tensors[i].integers(2)).unwrap_or_default();
-    let size: Vec<u32> = size.iter().filter_map(|&extent| u32::try_from(extent).ok()).collect();
-    let &[h, w] = &size[..] else { return refuse("its size is not a constant height and width", "") };
-    let [align_corners, half_pixel_centers] = [options.bool(0).map_err(damaged)?, options.bool(1).map_err(damaged)?];
-    Ok(Rearrange::ResizeNearest(ResizeNearest { size: [h, w], align_corners, half_pixel_centers }))
 }
 
 /// What TensorFlow Lite Micro, which knows no batch but that in the file, makes of blocks in a batch that was left open.
@@ -736,7 +747,6 @@ fn unsupported<T>(o: &Operator<'_>) -> Result<T, Refusal> {
 pub(super) fn hint(code: i32) -> &'static str {
     match code {
         56 | 79 | 48 => "take it out of the model and use kinglet's top-k on the output",
-        23 => "resize by the nearest neighbor, or by a transposed convolution",
         op::SPACE_TO_BATCH_ND | op::BATCH_TO_SPACE_ND => "only around a convolution, which they make a dilated one",
         op::LOG_SOFTMAX => "take it out of the model: the order of classes stays the same",
         code => beyond(&op::name(code)).unwrap_or(

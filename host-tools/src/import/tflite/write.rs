@@ -3,7 +3,7 @@
 //! What the format has no place for (labels, pixel tables, rounding, node names as they are) goes into a metadata entry
 //! that other tools ignore, so that importing the file gives the same network again.
 
-use kinglet::ops::Curve;
+use kinglet::ops::{Curve, ResizeBilinear};
 use kinglet::quant::quantize;
 use kinglet::{Activation, DType, Padding, QuantParams, Rounding, Shape, Window};
 use thiserror::Error;
@@ -72,7 +72,7 @@ fn is_vector(shape: Shape) -> bool {
 fn needs_image(op: &Op<Stored>) -> bool {
     match op {
         Op::Conv2d { .. } | Op::DepthwiseConv2d { .. } | Op::MaxPool(_) | Op::AveragePool(_) | Op::Mean => true,
-        Op::Add | Op::Sub | Op::Mul | Op::Concat | Op::Rearrange(_) => true,
+        Op::Add | Op::Sub | Op::Mul | Op::Concat | Op::Rearrange(_) | Op::ResizeBilinear(_) => true,
         Op::Input | Op::Dense(_) | Op::BatchNorm(_) | Op::Activate(_) | Op::Function(_) => false,
         Op::Constant { .. } | Op::Reshape(_) | Op::Softmax { .. } => false,
     }
@@ -271,6 +271,27 @@ impl Writer<'_> {
                 let options = [resize.align_corners, resize.half_pixel_centers].map(Value::bool);
                 let options = (74, (0..).zip(options).collect());
                 self.operator(op::RESIZE_NEAREST_NEIGHBOR, 3, vec![input, size], output, options);
+            }
+            Op::ResizeBilinear(resize) => {
+                let from = self.network.tensors[first].shape;
+                let same = |&[align_corners, half_pixel_centers]: &[bool; 2]| {
+                    let theirs = ResizeBilinear::new(from, resize.size, align_corners, half_pixel_centers);
+                    theirs.is_some_and(|theirs| {
+                        [from.h, from.w].into_iter().enumerate().all(|(axis, extent)| {
+                            let source = |resize: &ResizeBilinear, at| resize.between(axis).source(at, extent);
+                            (0..resize.size[axis]).all(|at| source(&theirs, at) == source(resize, at))
+                        })
+                    })
+                };
+                let Some(options) = [[false, true], [false; 2], [true, false]].into_iter().find(same) else {
+                    return Err("it has no settings that interpolate between the same pixels".into());
+                };
+                let input = self.image(first);
+                let size =
+                    self.integers(format!("{}/size", node.name), vec![2], &resize.size.map(|extent| extent as i32));
+                let output = self.result(node, true);
+                let options = (15, (2..).zip(options.map(Value::bool)).collect());
+                self.operator(op::RESIZE_BILINEAR, 3, vec![input, size], output, options);
             }
             Op::Rearrange(Rearrange::Strided(strided)) => {
                 let input = self.image(first);
