@@ -154,7 +154,7 @@ fn npy(desk: &Desk, bytes: &[u8]) -> bool {
     let path = desk.file("array.npy", bytes);
     let model = Model::<'_>::new(seeds::model(0)).expect("a whole model");
     let Ok(array) = IntArray::read(&path) else { return false };
-    if let Ok(images) = simulate::Images::new(array, &model.input()) {
+    if let Ok(images) = simulate::Images::new(array, &model.input(), None) {
         simulate::run(model, &images).expect("images that fit the model");
     }
     true

@@ -13,7 +13,9 @@ const MAX_ELEMENTS: u64 = 1 << 18;
 /// # Panics
 /// When it does not.
 pub fn check(bytes: &[u8]) -> bool {
-    let Ok(model) = read(bytes, &Options::default()) else { return false };
+    // Few bytes must not become many.
+    let options = Options { constants: Some(1 << 20), ..Options::default() };
+    let Ok(model) = read(bytes, &options) else { return false };
     let Model::Int8(imported) = model else { return true };
     let elements: u64 = imported.network.tensors.iter().map(|tensor| u64::from(tensor.shape.len())).sum();
     if elements <= MAX_ELEMENTS

@@ -94,6 +94,12 @@ class Net:
         n, _, _, c = self.shape(x)
         return self.op(OPS.MEAN, [x, self.integers([1, 2])], [n, 1, 1, c], scale, zero, options, "ReducerOptions")
 
+    def sum(self, x, axes, scale, zero):
+        options = schema.ReducerOptionsT()
+        options.keepDims = True
+        shape = [1 if axis in axes else d for axis, d in enumerate(self.shape(x))]
+        return self.op(OPS.SUM, [x, self.integers(axes)], shape, scale, zero, options, "ReducerOptions")
+
     def pair(self, name, a, b, scale, zero, shape=None, activation=0):
         shape = shape or np.broadcast_shapes(self.shape(a), self.shape(b))
         code = getattr(OPS, name)
@@ -220,6 +226,17 @@ def resize(wide):
     return net, net.resize(x, [4, 5], False, True)
 
 
+def sums(wide):
+    """Sums over the width, then over what is left of the map."""
+    net = Net(12, 1, 6, 5, 7, wide=wide)
+    scale = 1 / 2000 if wide else 0.031
+    x = net.sum(net.input, [2], scale, 0 if wide else 7)
+    return net, net.sum(x, [1], 2 * scale, 0 if wide else -4)
+
+
+# The desktop's kernels give other sums of integers, most of them a constant.
+ONLY_MICRO = {"sums", "sums_int16"}
+
 NETWORKS = {
     "broadcast": broadcast,
     "broadcast_int16": broadcast_int16,
@@ -234,6 +251,8 @@ NETWORKS = {
     "resize": lambda: resize(False),
     "resize_int16": lambda: resize(True),
     "shuffle": shuffle,
+    "sums": lambda: sums(False),
+    "sums_int16": lambda: sums(True),
 }
 
 
@@ -250,6 +269,8 @@ def main():
         images = np.random.default_rng(9).integers(-end, end, (6, *net.shape(net.input)[1:]), dtype=kind)
         np.save(folder / f"{name}.input.npy", images)
         for oracle, run in {"output": reference, "output_tflm": micro}.items():
+            if run is reference and name in ONLY_MICRO:
+                continue
             try:
                 outputs = np.stack(run(path, images)).reshape(len(images), -1)
             except (RuntimeError, ValueError) as error:

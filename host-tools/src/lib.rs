@@ -17,6 +17,7 @@ pub mod files;
 pub mod graph;
 pub mod import;
 pub mod layers;
+pub mod layout;
 pub mod lower;
 pub mod network;
 pub mod plan;

@@ -4,12 +4,13 @@
 
 use anyhow::{Context, Result, ensure};
 use kinglet::kernels::{Active, Backend};
-use kinglet::{DType, Dynamic, Inference, Model, Pixels, Port, Raw, Session, Shape, Tensor};
+use kinglet::{DType, Dynamic, Inference, Model, Pixels, Port, Raw, Session, Tensor};
 use ndarray::{Array2, Array4, ArrayD, Axis, s};
 use rayon::prelude::*;
 
 use crate::elements::{self, to_bytes, to_elements};
 use crate::files::IntArray;
+use crate::layout::Layout;
 
 /// Images for a model, N x H x W x C.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,45 +22,33 @@ pub enum Images {
 }
 
 impl Images {
-    /// An array that was read from a file, for an input of a model: the first dimension counts images, and the others hold
-    /// as many elements as the input has.
+    /// An array that was read from a file, for an input of a model; N x H x W x C if `layout` does not say otherwise.
     ///
     /// # Errors
     /// Names both shapes when they do not agree.
-    pub fn new(array: IntArray, input: &Tensor) -> Result<Self> {
-        let dim = dim(array.shape(), input)?;
+    pub fn new(array: IntArray, input: &Tensor, layout: Option<Layout>) -> Result<Self> {
+        let (shape, layout) = (input.shape, layout.or(Some(Layout::Nhwc)));
         Ok(match array {
             IntArray::Signed(array) => {
                 ensure_type(input, DType::I8)?;
-                Self::Quantized(array.mapv(i16::from).into_shape_with_order(dim)?)
+                Self::Quantized(Layout::channels_last(array.mapv(i16::from), shape, layout, None)?)
             }
             IntArray::Wide(array) => {
                 ensure_type(input, DType::I16)?;
-                Self::Quantized(array.into_shape_with_order(dim)?)
+                Self::Quantized(Layout::channels_last(array, shape, layout, None)?)
             }
-            IntArray::Unsigned(array) => Self::Pixels(array.into_shape_with_order(dim)?),
+            IntArray::Unsigned(array) => Self::Pixels(Layout::channels_last(array, shape, layout, None)?),
         })
     }
 
-    /// Real numbers, N x H x W x C or N x C x H x W, quantized for an input of a model.
+    /// Real numbers, in the order that `layout` says or their sizes tell, quantized for an input of a model.
     ///
     /// # Errors
     /// Names both shapes when they do not agree.
-    pub fn quantize(reals: ArrayD<f32>, input: &Tensor) -> Result<Self> {
-        let Tensor { shape: Shape { h, w, c }, quant, dtype, .. } = *input;
-        let [h, w, c] = [h, w, c].map(|extent| extent as usize);
-        let reals = match reals.shape()[..] {
-            [_, a, b, d] if [a, b, d] == [c, h, w] && [a, b, d] != [h, w, c] => {
-                reals.permuted_axes(ndarray::IxDyn(&[0, 2, 3, 1])).as_standard_layout().into_owned()
-            }
-            // A sequence, N x C x W.
-            [_, a, b] if h == 1 && [a, b] == [c, w] && [a, b] != [w, c] => {
-                reals.permuted_axes(ndarray::IxDyn(&[0, 2, 1])).as_standard_layout().into_owned()
-            }
-            _ => reals,
-        };
-        let dim = dim(reals.shape(), input)?;
-        Ok(Self::Quantized(reals.mapv(|real| elements::of(real, quant, dtype)).into_shape_with_order(dim)?))
+    pub fn quantize(reals: ArrayD<f32>, input: &Tensor, layout: Option<Layout>) -> Result<Self> {
+        let Tensor { shape, quant, dtype, .. } = *input;
+        let reals = Layout::channels_last(reals, shape, layout, None)?;
+        Ok(Self::Quantized(reals.mapv(|real| elements::of(real, quant, dtype))))
     }
 
     /// N, H, W, C.
@@ -79,21 +68,6 @@ impl Images {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
-}
-
-/// The dimensions of an array of images, N x H x W x C, when they are those of `input`.
-fn dim(found: &[usize], input: &Tensor) -> Result<(usize, usize, usize, usize)> {
-    let shape = input.shape;
-    let needed = [shape.h as usize, shape.w as usize, shape.c as usize];
-    let (&count, rest) = found.split_first().context("the input is a single number, not an array of images")?;
-    // A vector may come in any shape, a map without its leading ones.
-    let ones = needed.iter().take_while(|&&extent| extent == 1).count().min(2);
-    let vector = ones == 2 && rest.iter().product::<usize>() == needed[2];
-    let same = vector || (0..=ones).any(|dropped| rest == &needed[dropped..]);
-    let [h, w, c] = needed;
-    ensure!(same, "the input has shape {found:?}, the model takes N x {h} x {w} x {c}");
-    ensure!(count > 0, "the input holds no images");
-    Ok((count, h, w, c))
 }
 
 fn ensure_type(input: &Tensor, given: DType) -> Result<()> {

@@ -42,7 +42,7 @@ fn agreement(network: &Network, inputs: &Array4<f32>, expected: &Array2<f32>) ->
     let model = Runtime::new(&exported.bytes).unwrap();
     let quant = model.input().quant;
     let elements = inputs.mapv(|x| ((x / quant.scale).round() as i32 + quant.zero_point).clamp(-128, 127) as i8);
-    let images = Images::new(IntArray::Signed(elements.into_dyn()), &model.input()).unwrap();
+    let images = Images::new(IntArray::Signed(elements.into_dyn()), &model.input(), None).unwrap();
     let outputs = simulate::run(model, &images).unwrap();
     outputs.rows().into_iter().zip(expected.rows()).filter(|(a, b)| best(a.view()) == best(b.view())).count()
 }

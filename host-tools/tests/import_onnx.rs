@@ -10,6 +10,7 @@ use import_util::onnx::{
 use kinglet::kernels::Active;
 use kinglet_tools::graph::{Op, StoredWeights};
 use kinglet_tools::import::{ImportError, ImportedFloat, Model, Options, given as with_scales, read};
+use kinglet_tools::layout::Layout;
 use kinglet_tools::simulate::{self, Images};
 use kinglet_tools::{deploy, export, layers};
 use ndarray::Array4;
@@ -362,6 +363,124 @@ fn elements_change_places_as_the_file_says() {
     assert_eq!(pixels, expected([2, 8, 12], &|[c, h, w]| [c * 4 + block(h, w), h / 2, w / 2]));
 }
 
+/// By the elements in the file's order, of two images of channels x height x width.
+#[test]
+fn any_shape_becomes_any_other() {
+    let [c, h, w] = [4usize, 3, 5];
+    let x = noise(2 * c * h * w);
+    let in_file = |image: usize, at: usize| x[((image * h + at / w % h) * w + at % w) * c + at / (h * w)];
+    for to in [vec![1i64, 12, 5], vec![1, 4, 15], vec![1, 6, 2, 5], vec![1, 60], vec![1, 20, 3, 1], vec![1, 1, 12, 5]] {
+        let parts = [initializer(&list("to", &to)), node("Reshape", &["x", "to"], &["y"], &[])];
+        let found = outputs(&model(13, &[1, c as i64, h as i64, w as i64], &parts));
+        let channels = to[1] as usize;
+        let pixels = c * h * w / channels;
+        let expected = |at: usize| in_file(at / (c * h * w), at % channels * pixels + at % (c * h * w) / channels);
+        let expected: Vec<f32> = (0..x.len()).map(expected).collect();
+        assert_eq!(found, expected, "{to:?}");
+    }
+    // Two flattened maps, one after the other.
+    let parts = [node("Flatten", &["x"], &["f"], &[]), node("Concat", &["f", "f"], &["y"], &[int("axis", 1)])];
+    let found = outputs(&model(13, &[1, c as i64, h as i64, w as i64], &parts));
+    let len = c * h * w;
+    assert_eq!(found, (0..4 * len).map(|at| in_file(at / (2 * len), at % len)).collect::<Vec<_>>());
+}
+
+#[test]
+fn responses_are_normalized_over_neighboring_channels() {
+    let [c, h, w] = [7usize, 3, 2];
+    let x = noise(2 * c * h * w);
+    for (size, before) in [(5usize, 2usize), (2, 0), (3, 1)] {
+        let float = |name: &str, value: f32| import_util::onnx::float(name, value);
+        let attributes = [int("size", size as i64), float("alpha", 0.3), float("beta", 0.6), float("bias", 1.5)];
+        let found =
+            outputs(&model(13, &[1, c as i64, h as i64, w as i64], &[node("LRN", &["x"], &["y"], &attributes)]));
+        let norm = |at: usize| {
+            let channels =
+                (0..size).filter_map(|tap| (at % c + tap).checked_sub(before)).filter(|&channel| channel < c);
+            let squares: f32 = channels.map(|channel| x[at - at % c + channel].powi(2)).sum();
+            x[at] / (1.5 + 0.3 / size as f32 * squares).powf(0.6)
+        };
+        agree(&found, &(0..x.len()).map(norm).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn choices_by_comparison_are_one_function() {
+    let parts = [
+        initializer(&given("c", &[1], &[0.125])),
+        initializer(&given("s", &[1], &[0.25])),
+        node("Greater", &["x", "c"], &["p"], &[]),
+        node("Mul", &["x", "s"], &["m"], &[]),
+        node("Where", &["p", "x", "m"], &["y"], &[]),
+    ];
+    let net = model(13, &INPUT, &parts);
+    let expected: Vec<f32> = noise(2 * 3 * 7 * 6).iter().map(|&x| if x > 0.125 { x } else { 0.25 * x }).collect();
+    agree(&outputs(&net), &expected);
+    let imported = imported(&net, &Options::default()).unwrap();
+    assert_eq!(imported.graph.nodes.len(), 2, "{:?}", imported.graph.nodes);
+    for (operator, holds) in [
+        ("Less", (|x, c| x < c) as fn(f32, f32) -> bool),
+        ("LessOrEqual", |x, c| x <= c),
+        ("GreaterOrEqual", |x, c| x >= c),
+    ] {
+        let middle = noise(8)[5];
+        let parts = [
+            initializer(&given("c", &[1], &[middle])),
+            node(operator, &["x", "c"], &["p"], &[]),
+            node("Not", &["p"], &["n"], &[]),
+            node("Cast", &["n"], &["y"], &[int("to", 1)]),
+        ];
+        let expected = noise(2 * 3 * 7 * 6).iter().map(|&x| f32::from(u8::from(!holds(x, middle)))).collect::<Vec<_>>();
+        assert_eq!(outputs(&model(13, &INPUT, &parts)), expected, "{operator}");
+    }
+}
+
+#[test]
+fn the_place_of_the_greatest_is_left_to_its_scores() {
+    let whole = |axis: i64| model(13, &INPUT, &[node("ArgMax", &["x"], &["y"], &[int("axis", axis)])]);
+    let imported = imported(&whole(1), &Options::default()).unwrap();
+    assert_eq!(outputs_of(&imported), noise(2 * 3 * 7 * 6));
+    assert!(imported.notes.iter().any(|note| note.contains("scores")), "{:?}", imported.notes);
+    assert!(refusal(&whole(2)).contains("only an output can be the greatest"));
+}
+
+/// Groups, dilation and given sizes: the same as plain ones with zeros among the weights, and with padding.
+#[test]
+fn transposed_convolutions_have_many_spellings() {
+    let net = |dims: &[i64], weights: &[f32], attributes: &[Vec<u8>]| {
+        let parts = [initializer(&given("w", dims, weights)), node("ConvTranspose", &["x", "w"], &["y"], attributes)];
+        outputs(&model(13, &[1, 4, 5, 3], &parts))
+    };
+    let number = |at: usize| (at * 37 % 29) as f32 / 29.0 - 0.4;
+    // Weights [in][out of the group][kernel row][kernel column] of two groups, apart.
+    let grouped: Vec<f32> = (0..4 * 3 * 4).map(number).collect();
+    let whole = |at: usize| {
+        let (input, output, tap) = (at / 24, at / 4 % 6, at % 4);
+        if input / 2 == output / 3 { grouped[(input * 3 + output % 3) * 4 + tap] } else { 0.0 }
+    };
+    let stride = ints("strides", &[2, 2]);
+    agree(
+        &net(&[4, 3, 2, 2], &grouped, &[int("group", 2), stride.clone()]),
+        &net(&[4, 6, 2, 2], &(0..4 * 6 * 4).map(whole).collect::<Vec<_>>(), std::slice::from_ref(&stride)),
+    );
+    let taps: Vec<f32> = (0..4 * 2 * 4).map(number).collect();
+    let wide = |at: usize| {
+        if at % 3 == 1 || at / 3 % 3 == 1 { 0.0 } else { taps[at / 9 * 4 + at / 3 % 3 / 2 * 2 + at % 3 / 2] }
+    };
+    let wide: Vec<f32> = (0..4 * 2 * 9).map(wide).collect();
+    agree(&net(&[4, 2, 2, 2], &taps, &[ints("dilations", &[2, 2])]), &net(&[4, 2, 3, 3], &wide, &[]));
+    for (automatic, pads) in [("SAME_UPPER", [0, 0, 1, 1]), ("SAME_LOWER", [1, 1, 0, 0])] {
+        agree(
+            &net(&[4, 2, 3, 3], &wide, &[string("auto_pad", automatic), stride.clone()]),
+            &net(&[4, 2, 3, 3], &wide, &[ints("pads", &pads), stride.clone()]),
+        );
+    }
+    agree(
+        &net(&[4, 2, 3, 3], &wide, &[ints("output_shape", &[9, 5]), stride.clone()]),
+        &net(&[4, 2, 3, 3], &wide, &[ints("pads", &[1, 1, 1, 1]), stride]),
+    );
+}
+
 #[test]
 fn transposed_convolutions_are_what_their_definition_says() {
     let [ci, co, h, w] = [3usize, 2, 5, 4];
@@ -597,7 +716,7 @@ fn several_outputs_are_those_of_the_cut_networks() {
         let exported = export::to_bytes(&network, &export::Options::default()).unwrap();
         let model = kinglet::Model::new(&exported.bytes).unwrap();
         let images = Array4::from_shape_vec((2, 7, 6, 3), noise(2 * 7 * 6 * 3)).unwrap();
-        let images = Images::quantize(images.into_dyn(), &model.input()).unwrap();
+        let images = Images::quantize(images.into_dyn(), &model.input(), Some(Layout::Nhwc)).unwrap();
         let rows = simulate::run_all::<Active>(model, &[images]).unwrap();
         let outputs = simulate::outputs(&model, &rows).into_iter().map(|output| output.into_iter().collect());
         model.outputs().map(|port| port.name.to_owned()).zip(outputs).collect()

@@ -21,6 +21,7 @@ const SPACE_TO_BATCH_ND: i32 = 38;
 const TRANSPOSE: i32 = 39;
 const STRIDED_SLICE: i32 = 45;
 const SPLIT: i32 = 49;
+const ARG_MAX: i32 = 56;
 const SLICE: i32 = 65;
 const ELU: i32 = 111;
 const QUANTIZE: i32 = 114;
@@ -322,6 +323,20 @@ fn maps_are_joined_along_height_and_width() {
         let elements: Vec<i16> = (0..72).map(|at: i16| i16::from(at.wrapping_mul(41) as i8)).collect();
         assert_eq!(outputs(&net.end(output)), elements, "axis {axis}");
     }
+}
+
+#[test]
+fn the_place_of_the_greatest_is_left_to_its_scores() {
+    let net = |axis: i32| {
+        let mut net = Build::new(&[1, 3, 2, 4]);
+        let (axis, output) = (net.integers(&[1], &[axis]), net.activation(&[1, 3, 2], element::INT32, 0.0, 0));
+        net.operator(ARG_MAX, &[0, axis], output, vec![]);
+        net.end(output)
+    };
+    let imported = read(&net(3), Relu6::Rescale).unwrap();
+    assert!(imported.network.nodes.is_empty());
+    assert!(imported.notes.iter().any(|note| note.contains("scores")), "{:?}", imported.notes);
+    assert!(read(&net(1), Relu6::Rescale).unwrap_err().to_string().contains("only an output can be the greatest"));
 }
 
 /// The last step of a sequence, by a single index of a slice or of GATHER.

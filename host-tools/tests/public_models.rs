@@ -8,6 +8,7 @@ use std::path::Path;
 use kinglet::kernels::Active;
 use kinglet::{Model, Tensor};
 use kinglet_tools::files::{self, IntArray};
+use kinglet_tools::layout::Layout;
 use kinglet_tools::simulate::{self, Images};
 use kinglet_tools::{elements, export, import};
 use ndarray::{ArrayD, Axis, IxDyn};
@@ -28,14 +29,14 @@ fn without_batch<T>(array: ArrayD<T>) -> ArrayD<T> {
 
 fn images(bytes: &[u8], input: &Tensor) -> Images {
     if let Some(reals) = files::reals(bytes) {
-        return Images::quantize(without_batch(reals), input).unwrap();
+        return Images::quantize(without_batch(reals), input, Some(Layout::Nhwc)).unwrap();
     }
     let array = match IntArray::parse(bytes).unwrap() {
         IntArray::Signed(array) => IntArray::Signed(without_batch(array)),
         IntArray::Unsigned(array) => IntArray::Unsigned(without_batch(array)),
         IntArray::Wide(array) => IntArray::Wide(without_batch(array)),
     };
-    Images::new(array, input).unwrap()
+    Images::new(array, input, None).unwrap()
 }
 
 /// What an output should be, as the elements of `output`.
@@ -101,6 +102,31 @@ fn streams_are_exact() {
 #[test]
 fn parts_joined_along_the_height_are_exact() {
     is_exact("cfu_hps_74ops");
+}
+
+/// A transposed convolution whose shape is an input, too, as in TensorFlow Lite Micro's tests.
+#[test]
+fn a_shape_that_is_an_input_is_not_needed() {
+    let file = |kind: &str| needs::shared(&format!("cases/tflite/seanet_transpose_conv0{kind}"));
+    let (Some(path), Some(input), Some(golden)) =
+        (file(".tflite"), file("_input1_int16.csv"), file("_golden_int16.csv"))
+    else {
+        return;
+    };
+    let read = |path: &Path| -> Vec<i16> {
+        let text = std::fs::read_to_string(path).unwrap();
+        text.split([',', '\n']).map(str::trim).filter(|number| !number.is_empty()).map(|n| n.parse().unwrap()).collect()
+    };
+    let imported = import::import(&std::fs::read(&path).unwrap(), &import::Options::default()).unwrap();
+    assert!(imported.notes.iter().any(|note| note.contains("it is a shape")), "{:?}", imported.notes);
+    let exported = export::to_bytes(&imported.network, &export::Options::default()).unwrap();
+    let model = Model::new(&exported.bytes).unwrap();
+    let array = ArrayD::from_shape_vec(IxDyn(&[1, model.input().shape.len() as usize]), read(&input)).unwrap();
+    let shape = model.input().shape;
+    let sizes = IxDyn(&[1, shape.h as usize, shape.w as usize, shape.c as usize]);
+    let images =
+        Images::new(IntArray::Wide(array.into_shape_with_order(sizes).unwrap()), &model.input(), None).unwrap();
+    assert_eq!(simulate::run(model, &images).unwrap().into_raw_vec_and_offset().0, read(&golden));
 }
 
 /// A model can be cut at any of its tensors: one of four outputs, and a part in the middle.

@@ -76,6 +76,14 @@ impl Numbers for Float16 {
         move |left, right| bounds.half(widen(left) * widen(right))
     }
 
+    fn bend(_: [i32; 2], _: [Multiplier; 2], stage: OutputStage) -> impl Fn(f16, f16) -> f16 {
+        let bounds = Bounds::of(stage.clamp);
+        move |x, slope| {
+            let x = widen(x);
+            bounds.half(if x < 0.0 { x * widen(slope) } else { x })
+        }
+    }
+
     fn blend(weights: [i32; 4]) -> impl Fn([f16; 4]) -> f16 {
         // Exact: a weight has at most 21 bits.
         let weights = weights.map(|weight| weight as f32 / (1 << 20) as f32);

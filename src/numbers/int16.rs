@@ -2,7 +2,7 @@
 //!
 //! All zero points are 0. Weights are as in the file, `[output][tap][input]`.
 
-use super::{Numbers, Scaled, combine, rescaled, rescaled_product, rounded_average};
+use super::{Numbers, Scaled, bent, combine, rescaled, rescaled_product, rounded_average};
 use crate::kernels::{AddTerms, Backend};
 use crate::quant::{Channel, Channels, Clamp, Multiplier, OutputStage, Rounding, WideChannel, requantize};
 use crate::tensor::{DType, Tensor};
@@ -74,6 +74,10 @@ impl Numbers for Int16 {
 
     fn product(zero_points: [i32; 2], factor: Multiplier, stage: OutputStage) -> impl Fn(i16, i16) -> i16 {
         move |left, right| rescaled_product([left.into(), right.into()], zero_points, factor, &stage) as i16
+    }
+
+    fn bend(zero_points: [i32; 2], factors: [Multiplier; 2], stage: OutputStage) -> impl Fn(i16, i16) -> i16 {
+        move |x, slope| bent([x.into(), slope.into()], zero_points, factors, &stage) as i16
     }
 
     fn blend(weights: [i32; 4]) -> impl Fn([i16; 4]) -> i16 {

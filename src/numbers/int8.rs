@@ -1,6 +1,6 @@
 //! Int8: TensorFlow Lite's quantization of 8 bits, with zero points.
 
-use super::{Numbers, Scaled, rescaled, rescaled_product, rounded_average};
+use super::{Numbers, Scaled, bent, rescaled, rescaled_product, rounded_average};
 use crate::kernels::algorithms::{add, pool};
 use crate::kernels::blocks::requantize;
 use crate::kernels::{AddTerms, Backend};
@@ -75,6 +75,10 @@ impl Numbers for Int8 {
 
     fn product(zero_points: [i32; 2], factor: Multiplier, stage: OutputStage) -> impl Fn(i8, i8) -> i8 {
         move |left, right| rescaled_product([left.into(), right.into()], zero_points, factor, &stage) as i8
+    }
+
+    fn bend(zero_points: [i32; 2], factors: [Multiplier; 2], stage: OutputStage) -> impl Fn(i8, i8) -> i8 {
+        move |x, slope| bent([x.into(), slope.into()], zero_points, factors, &stage) as i8
     }
 
     fn blend(weights: [i32; 4]) -> impl Fn([i8; 4]) -> i8 {

@@ -69,6 +69,13 @@ pub(crate) trait Numbers: Sized {
         stage: OutputStage,
     ) -> impl Fn(Self::Element, Self::Element) -> Self::Element;
 
+    /// `x` where it is not negative, rescaled by the first factor, else `x * slope`, by the second; zero points are those of both.
+    fn bend(
+        zero_points: [i32; 2],
+        factors: [Multiplier; 2],
+        stage: OutputStage,
+    ) -> impl Fn(Self::Element, Self::Element) -> Self::Element;
+
     /// The mean of four elements with these weights, which are not negative and add up to 2^20; of integers rounded half away from
     /// zero.
     fn blend(weights: [i32; 4]) -> impl Fn([Self::Element; 4]) -> Self::Element;
@@ -161,6 +168,13 @@ fn rescaled(terms: &AddTerms, dtype: DType, operands: [i32; 2]) -> [i32; 2] {
 #[inline]
 fn rescaled_product([left, right]: [i32; 2], [a, b]: [i32; 2], factor: Multiplier, stage: &OutputStage) -> i32 {
     stage.scale(left.wrapping_sub(a).wrapping_mul(right.wrapping_sub(b)), factor)
+}
+
+/// An integer, rescaled, times a slope where it is negative.
+#[inline]
+fn bent([x, slope]: [i32; 2], [a, b]: [i32; 2], [factor, negative]: [Multiplier; 2], stage: &OutputStage) -> i32 {
+    let x = x.wrapping_sub(a);
+    if x < 0 { stage.scale(x.wrapping_mul(slope.wrapping_sub(b)), negative) } else { stage.scale(x, factor) }
 }
 
 /// `sum / count`, half away from zero; `count = 0` counts as 1.

@@ -328,4 +328,6 @@ operators! {
     rearrange::Rearrange<'m> = 23, 1, "REARRANGE", [Int8, Int16, Float16];
     /// Another height and width, by linear interpolation.
     resize_bilinear::ResizeBilinear = 24, 1, "RESIZE_BILINEAR", [Int8, Int16, Float16];
+    /// Rectification with several slopes below zero.
+    prelu::Prelu<'m> = 25, 1, "PRELU", [Int8, Int16, Float16];
 }

@@ -5,8 +5,8 @@
 use kinglet::kernels::algorithms::{Layer, Map};
 use kinglet::ops::{
     Add, AveragePool2d, Concat, Constant, Conv2d, ConvAlgorithm, Convert, Curve, Dense, DepthwiseAlgorithm,
-    DepthwiseConv2d, Function, Lookup, MaxPool2d, Mean, Mul, Op, OpKind, Pad, Piecewise, Rearrange, Rescale, Reshape,
-    ResizeBilinear, ResizeNearest, Sigmoid, Softmax, SoftmaxFloat16, SoftmaxInt16, Sub,
+    DepthwiseConv2d, Function, Lookup, MaxPool2d, Mean, Mul, Op, OpKind, Pad, Piecewise, Prelu, Rearrange, Rescale,
+    Reshape, ResizeBilinear, ResizeNearest, Sigmoid, Softmax, SoftmaxFloat16, SoftmaxInt16, Sub,
 };
 use kinglet::{
     Channel, Channels, Clamp, DType, Model, Multiplier, Padding, QuantParams, Raw, Rounding, Session, Shape,
@@ -60,6 +60,7 @@ fn models() -> Vec<(OpKind, Vec<u8>)> {
         (constant(Function::Mul(mul)), same),
         (constant(Function::Add(add)), same),
         (constant(Function::SubFrom(sub)), same),
+        (Op::Prelu(Prelu { slopes: &weights[..4], ..Prelu::new(QUANT, QUANT, QUANT, rounding, clamp).unwrap() }), same),
         (Op::Lookup(Lookup { table: lookup }), same),
         (Op::Concat(Concat), same),
         (Op::Reshape(Reshape), (Shape::vector(SHAPE.len()), QUANT)),
@@ -155,6 +156,7 @@ fn int16_models() -> Vec<(OpKind, Vec<u8>)> {
         (Op::Sub(sub), same),
         (constant(Function::Add(add)), same),
         (constant(Function::SubFrom(sub)), same),
+        (Op::Prelu(Prelu { slopes: &weights[..8], ..Prelu::new(WIDE, WIDE, WIDE, rounding, clamp).unwrap() }), same),
         (Op::Concat(Concat), same),
         (Op::Reshape(Reshape), (Shape::vector(SHAPE.len()), WIDE)),
         (Op::Pad(pad), (Pad::output_shape(SHAPE, pad.before, pad.after), WIDE)),
@@ -220,6 +222,7 @@ fn float16_models() -> Vec<(OpKind, Vec<u8>)> {
         (Op::Sub(sub), same),
         (constant(Function::Add(add)), same),
         (constant(Function::SubFrom(sub)), same),
+        (Op::Prelu(Prelu { slopes: &weights[..8], ..Prelu::new(REAL, REAL, REAL, rounding, clamp).unwrap() }), same),
         (Op::Concat(Concat), same),
         (Op::Reshape(Reshape), (Shape::vector(SHAPE.len()), REAL)),
         (Op::Pad(pad), (Pad::output_shape(SHAPE, pad.before, pad.after), REAL)),

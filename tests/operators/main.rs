@@ -10,7 +10,7 @@ use kinglet::kernels::Portable;
 use kinglet::kernels::algorithms::{self as layer, Layer};
 use kinglet::ops::{
     Add, AveragePool2d, Concat, Conv2d, ConvAlgorithm, Dense, DepthwiseAlgorithm, DepthwiseConv2d, Digit, MaxPool2d,
-    Mean, Mul, Op, Pad, Rearrange, Reshape, ResizeBilinear, ResizeNearest, Softmax, Sub,
+    Mean, Mul, Op, Pad, Prelu, Rearrange, Reshape, ResizeBilinear, ResizeNearest, Softmax, Sub,
 };
 use kinglet::quant::requantize;
 use kinglet::{Activation, Channel, Channels, Clamp, DType, Multiplier, QuantParams, Rounding, Shape, Window};
@@ -357,6 +357,24 @@ proptest! {
         let sub = Sub::new(quants.0, quants.1, quants.2, DType::I8, rounding, clamp).unwrap();
         let expected = oracle::sub(&whole_a, &whole_b, &output, scale);
         run::check::<Portable>(&Op::Sub(sub), &[&a, &b], out, &expected);
+    }
+
+    #[test]
+    fn prelu(
+        (input, slopes, each) in (map(5, 20), any::<bool>()).prop_flat_map(|(input, each)| {
+            let shape = if each { input.shape } else { [1, 1, input.shape[2]] };
+            (Just(input), filled(shape), Just(each))
+        }),
+        output in output(), ratio in 0.1f32..4.0,
+    ) {
+        let (mut slopes, scale) = (slopes, input.scale * ratio);
+        slopes.scale = 0.0123;
+        let expected = oracle::prelu(&input, &slopes, &output, scale);
+        let out = (run::shape(input.shape), quant(&output, scale));
+        let quants = [run::quant(&input), run::quant(&slopes)];
+        let prelu = Prelu::new(quants[0], quants[1], out.1, rounding(&output), clamp(&output)).unwrap();
+        prop_assert!(each || slopes.data.len() == input.shape[2]);
+        run::check::<Portable>(&Op::Prelu(Prelu { slopes: &slopes.data, ..prelu }), &[&input], out, &expected);
     }
 
     #[test]

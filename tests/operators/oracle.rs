@@ -244,6 +244,16 @@ pub fn mul(a: &Map, b: &Map, output: &Output, output_scale: f32) -> Vec<i8> {
     a.data.iter().zip(&b.data).map(|pair| output.of(product(pair), factor)).collect()
 }
 
+pub fn prelu(input: &Map, slopes: &Map, output: &Output, output_scale: f32) -> Vec<i8> {
+    let (from, to) = (f64::from(input.scale), f64::from(output_scale));
+    let (plain, bent) = (factor(from / to), factor(from * f64::from(slopes.scale) / to));
+    let of = |(&x, &slope)| {
+        let [x, slope] = [i64::from(x) - i64::from(input.zero_point), i64::from(slope) - i64::from(slopes.zero_point)];
+        if x >= 0 { output.of(x, plain) } else { output.of(x * slope, bent) }
+    };
+    input.data.iter().zip(slopes.data.iter().cycle()).map(of).collect()
+}
+
 /// A map spread to `shape` along the axes where it has extent 1.
 pub fn spread(map: &Map, shape: [usize; 3]) -> Map {
     let [h, w, c] = shape;

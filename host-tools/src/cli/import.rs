@@ -9,8 +9,9 @@ use super::check;
 use super::options::budgets::{Room, cost};
 use super::options::quantization::{Dtype, Quantization};
 use crate::graph::Preprocess;
-use crate::import::calibration::{self, Layout};
+use crate::import::calibration;
 use crate::import::{self, ImportError, Imported, ImportedFloat, Model, Options, Relu6, RoundingMode};
+use crate::layout::Layout;
 use crate::quantize::Prepared;
 use crate::{deploy, files};
 
@@ -88,7 +89,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let name = args.name.clone().unwrap_or_else(|| import::name_of(model));
     let folder = model.parent().map(Path::to_path_buf);
     let (inputs, outputs) = (args.inputs.clone(), args.outputs.clone());
-    let options = Options { name, rounding: args.rounding, relu6: args.relu6, labels, folder, inputs, outputs };
+    let (rounding, relu6) = (args.rounding, args.relu6);
+    let options = Options { name, rounding, relu6, labels, folder, inputs, outputs, constants: None };
     let read = import::read(&bytes, &options).with_context(|| format!("`{}`", model.display()))?;
     let imported = match read {
         Model::Int8(imported) => {

@@ -13,6 +13,7 @@ use ndarray_npy::WriteNpyExt;
 use crate::compare;
 use crate::device::{self, Board};
 use crate::files::{self, IntArray};
+use crate::layout::Layout;
 use crate::simulate::{self, Images};
 
 /// Options of `kinglet simulate`.
@@ -25,6 +26,9 @@ pub struct Args {
     /// as NAME=FILE. A model with states takes the images as one sequence.
     #[arg(long, required = true, value_name = "[NAME=]FILE")]
     input: Vec<PathBuf>,
+    /// The order of dimensions of inputs whose sizes do not tell it.
+    #[arg(long, value_enum)]
+    layout: Option<Layout>,
     /// Outputs to compare with, int8, int16 or uint8 (int8 plus 128), one row per image (.npy), or float32, of which only the best
     /// classes are compared; exits with 1 when not all are equal. Of a model with several outputs as `--input`.
     #[arg(long, value_name = "[NAME=]FILE")]
@@ -61,8 +65,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     );
     let read = |(port, path): &(Port<'_>, &Path)| {
         let images = match floats(path)? {
-            Some(reals) => Images::quantize(reals, &port.tensor),
-            None => Images::new(IntArray::read(path)?, &port.tensor),
+            Some(reals) => Images::quantize(reals, &port.tensor, args.layout),
+            None => Images::new(IntArray::read(path)?, &port.tensor, args.layout),
         };
         images.with_context(|| path.display().to_string())
     };

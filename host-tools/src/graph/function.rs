@@ -39,6 +39,8 @@ pub enum Unary {
     Softplus,
     /// Square root.
     Sqrt,
+    /// 1 for positive numbers, 0 for all others.
+    Step,
     /// Hyperbolic tangent.
     Tanh,
 }
@@ -74,6 +76,7 @@ impl Unary {
             }
             Unary::Softplus => (x.max(0.0) + (-x.abs()).exp().ln_1p(), sigmoid(x)),
             Unary::Sqrt => (x.sqrt(), 0.5 / x.sqrt()),
+            Unary::Step => (f64::from(u8::from(x > 0.0)), 0.0),
             Unary::Tanh => (x.tanh(), 1.0 - x.tanh().powi(2)),
         }
     }

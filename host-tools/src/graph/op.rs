@@ -81,6 +81,8 @@ pub enum ConstantFunction {
     Sub,
     /// `constant - input`.
     SubFrom,
+    /// `input`, times the constant where it is negative.
+    Prelu,
 }
 
 /// Makes constants of form `V` of those of form `W`.
@@ -125,6 +127,7 @@ impl<W: Constants> Op<W> {
             Op::Constant { function: ConstantFunction::Mul, .. } => "mul_constant",
             Op::Constant { function: ConstantFunction::Sub, .. } => "sub_constant",
             Op::Constant { function: ConstantFunction::SubFrom, .. } => "sub_from_constant",
+            Op::Constant { function: ConstantFunction::Prelu, .. } => "prelu",
             Op::Concat => "concat",
             Op::Reshape(_) => "reshape",
             Op::Softmax { .. } => "softmax",
@@ -275,12 +278,17 @@ impl<W: Constants> Op<W> {
 
 impl ConstantFunction {
     /// The real result.
-    pub fn of<T: Add<Output = T> + Sub<Output = T> + Mul<Output = T>>(self, input: T, constant: T) -> T {
+    pub fn of<T>(self, input: T, constant: T) -> T
+    where
+        T: Add<Output = T> + Sub<Output = T> + Mul<Output = T> + PartialOrd + Default,
+    {
         match self {
             ConstantFunction::Mul => input * constant,
             ConstantFunction::Add => input + constant,
             ConstantFunction::Sub => input - constant,
             ConstantFunction::SubFrom => constant - input,
+            ConstantFunction::Prelu if input < T::default() => input * constant,
+            ConstantFunction::Prelu => input,
         }
     }
 }

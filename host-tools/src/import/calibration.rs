@@ -10,19 +10,11 @@ use super::ImportedFloat;
 use crate::data::picture::{self, Fit};
 use crate::files::{self, IntArray};
 use crate::graph::Op;
+use crate::layout::Layout;
 use crate::quantize::{self, fold};
 
 /// Most pictures of a folder that are used: ranges do not change much after some hundreds.
 const MAX_PICTURES: usize = 512;
-
-/// The order of the dimensions of an array of images.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Layout {
-    /// Channels before height and width.
-    Nchw,
-    /// Channels after them.
-    Nhwc,
-}
 
 /// Reads calibration images: a `.npy` file of float32 (the model's own inputs) or uint8
 /// pixels, in the order of dimensions that `layout` says or that the sizes tell, or a folder with PNG and JPEG pictures at any depth, which are scaled to the model's size. Pixels go through
@@ -51,39 +43,8 @@ pub fn load(path: &Path, model: &ImportedFloat, layout: Option<Layout>) -> Resul
 
 /// An array of images as N x H x W x C.
 fn channels_last<T: Clone>(array: ArrayD<T>, model: &ImportedFloat, layout: Option<Layout>) -> Result<Array4<T>> {
-    let Shape { h, w, c } = model.graph.input;
-    let (h, w, c) = (h as usize, w as usize, c as usize);
-    let shape = array.shape().to_vec();
-    let (count, rest) = shape.split_first().context("a single number, not an array of images")?;
-    ensure!(*count > 0, "it holds no images");
-    let array = array.as_standard_layout().into_owned();
-    // A sequence is a map of one row.
-    let is_row = h == 1 && rest.len() == 2;
-    let fits = |dims: [usize; 3]| {
-        *rest == dims || (is_row && dims.iter().filter(|&&d| d != 1).eq(rest.iter().filter(|&&d| d != 1)))
-    };
-    let (first, last) = (fits([c, h, w]), fits([h, w, c]));
-    let first = match layout {
-        // With one channel or one pixel both are the same.
-        None if first && last && c > 1 && h * w > 1 => {
-            let own = if model.channels_first { "nchw" } else { "nhwc" };
-            anyhow::bail!(
-                "shape {shape:?} does not tell the channels from height and width: give --layout nchw or --layout nhwc (the model's own is {own})"
-            );
-        }
-        None => first && !last,
-        Some(layout) => layout == Layout::Nchw,
-    };
-    if first {
-        ensure!(fits([c, h, w]), "shape {shape:?}: the model takes N x {c} x {h} x {w}");
-        let array = array.into_shape_with_order((*count, c, h, w))?;
-        return Ok(array.permuted_axes([0, 2, 3, 1]).as_standard_layout().into_owned());
-    }
-    ensure!(
-        last || (h * w == 1 && rest.iter().product::<usize>() == c),
-        "shape {shape:?}: the model takes N x {h} x {w} x {c}"
-    );
-    Ok(array.into_shape_with_order((*count, h, w, c))?)
+    let own = if model.channels_first { Layout::Nchw } else { Layout::Nhwc };
+    Layout::channels_last(array, model.graph.input, layout, Some(own))
 }
 
 /// The pictures under a folder, scaled to `shape`.

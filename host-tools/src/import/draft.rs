@@ -74,7 +74,7 @@ impl Draft {
             quants: BTreeMap::new(),
             notes: Vec::new(),
             names: Default::default(),
-            budget: len.saturating_mul(64).saturating_add(1 << 20),
+            budget: len.saturating_mul(64).saturating_add(options.constants.unwrap_or(1 << 31)),
             bounds: Vec::new(),
         }
     }
@@ -98,9 +98,10 @@ impl Draft {
                 self.budget = left;
                 Ok(())
             }
-            None => {
-                refuse("its constants are far larger than the file", "the file names the same bytes again and again")
-            }
+            None => refuse(
+                "its constants are far larger than the file",
+                "the file names the same bytes again and again, or computes them",
+            ),
         }
     }
 

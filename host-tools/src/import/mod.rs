@@ -99,6 +99,8 @@ pub struct Options {
     pub outputs: Vec<String>,
     /// The folder with the files that the model says its weights are in.
     pub folder: Option<PathBuf>,
+    /// Bytes of constants that may be made beside 64 times those of the file; 2 GiB if not given.
+    pub constants: Option<usize>,
 }
 
 /// An imported int8 network, ready for export.

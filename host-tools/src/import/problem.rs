@@ -21,6 +21,10 @@ pub(super) type Refusal = (String, String);
 /// The reason of problems that follow from earlier ones, which is none of its own.
 pub(super) const UNKNOWN: &str = "it depends on a node that is not supported";
 
+/// What is said of an ArgMax that is the output.
+pub(super) const GREATEST: &str =
+    "the output is scores: the model's is the place of the greatest (ArgMax), which kinglet finds in them";
+
 /// A refusal with a reason and a hint.
 pub(super) fn refuse<T>(reason: impl Into<String>, hint: impl Into<String>) -> Result<T, Refusal> {
     Err((reason.into(), hint.into()))
@@ -32,7 +36,7 @@ pub(super) fn beyond(operator: &str) -> Option<&'static str> {
     let is = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
     if is(&["LSTM", "GRU", "RNN", "SVDF", "ATTENTION", "BATCH_MATMUL"]) {
         Some("kinglet runs convolutional networks: neither recurrent ones nor attention")
-    } else if is(&["NORMALIZATION", "LRN"]) {
+    } else if is(&["NORMALIZATION"]) {
         Some("it normalizes every image by its own statistics: train with batch normalization, which is folded away")
     } else {
         None

@@ -108,6 +108,20 @@ pub(super) enum Numbers {
 }
 
 impl Numbers {
+    /// The weights at these places, zeros where there is none; the scales of the output channels for each of several groups.
+    pub(super) fn at(self, places: &[Option<usize>], groups: usize) -> Self {
+        fn picked<T: Copy + Default>(numbers: &[T], places: &[Option<usize>]) -> Vec<T> {
+            places.iter().map(|place| place.map_or(T::default(), |at| numbers[at])).collect()
+        }
+        match self {
+            Numbers::Reals(reals) => Numbers::Reals(picked(&reals, places)),
+            Numbers::Integers { values, scales } => {
+                let scales = if scales.len() == 1 { scales } else { scales.repeat(groups) };
+                Numbers::Integers { values: picked(&values, places), scales }
+            }
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
         match self {
             Numbers::Reals(reals) => reals.len(),

@@ -95,6 +95,8 @@ fn slopes<T: Real>(function: ConstantFunction, x: T, c: T) -> [T; 2] {
         ConstantFunction::Add => [T::one(); 2],
         ConstantFunction::Sub => [T::one(), -T::one()],
         ConstantFunction::SubFrom => [-T::one(), T::one()],
+        ConstantFunction::Prelu if x < T::zero() => [c, x],
+        ConstantFunction::Prelu => [T::one(), T::zero()],
     }
 }
 

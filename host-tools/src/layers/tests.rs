@@ -10,7 +10,7 @@ use super::loss::{Targets, Taught};
 use super::net::{Keep, Mode, Net};
 use crate::graph::{
     Activation, Block, Builder,
-    ConstantFunction::{Add, Mul, Sub, SubFrom},
+    ConstantFunction::{Add, Mul, Prelu, Sub, SubFrom},
     Dims, Function, Graph, GraphError, NetworkRecipe, NodeId, Norm, Op, Padding, Params, Preprocess, Rearrange, Shape,
     Strided, Unary, Window,
 };
@@ -163,7 +163,9 @@ fn elementwise_gradients() {
         let square = net.add_node("square", Op::Mul, &[shifted, shifted])?;
         let less = net.add_node("less", Op::Sub, &[square, x])?;
         let mut x = less;
-        for (name, function) in [("plus", Add), ("times", Mul), ("less_constant", Sub), ("constant_less", SubFrom)] {
+        for (name, function) in
+            [("plus", Add), ("times", Mul), ("less_constant", Sub), ("constant_less", SubFrom), ("bent", Prelu)]
+        {
             x = net.add_node(name, Op::Constant { function, data: () }, &[x])?;
         }
         Ok(x)

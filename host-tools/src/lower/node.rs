@@ -4,11 +4,11 @@ use kinglet::format::RoundingSource;
 use kinglet::kernels::algorithms::{Core, Layer, Map, depthwise, depthwise_rows};
 use kinglet::ops::{
     self, Add, AveragePool2d, Concat, Constant, Conv2d, ConvAlgorithm, Convert, Dense, DepthwiseAlgorithm,
-    DepthwiseConv2d, Lookup, MaxPool2d, Mean, Mul, Operands, Piecewise, Rescale, Reshape, Sigmoid, Softmax,
+    DepthwiseConv2d, Lookup, MaxPool2d, Mean, Mul, Operands, Piecewise, Prelu, Rescale, Reshape, Sigmoid, Softmax,
     SoftmaxFloat16, SoftmaxInt16, Sub,
 };
 use kinglet::{
-    Activation, Channel, Channels, Clamp, DType, Multiplier, QuantParams, Rounding, Tensor, WideChannel, Window,
+    Activation, Channel, Channels, Clamp, DType, Multiplier, QuantParams, Rounding, Shape, Tensor, WideChannel, Window,
 };
 
 use super::curves;
@@ -59,6 +59,7 @@ impl Lowered {
             }
             ops::Op::Dense(op) => ops::Op::Dense(Dense { weights, channels: channels(), ..op }),
             ops::Op::Constant(op) => ops::Op::Constant(Constant { data: weights, ..op }),
+            ops::Op::Prelu(op) => ops::Op::Prelu(Prelu { slopes: weights, ..op }),
             ops::Op::Lookup(_) => ops::Op::Lookup(Lookup { table: whole(weights) }),
             ops::Op::Sigmoid(op) => ops::Op::Sigmoid(Sigmoid { table: whole(first), ..op }),
             ops::Op::SoftmaxInt16(op) => {
@@ -187,6 +188,12 @@ impl Lowering<'_> {
                 let mul = Mul::new(input.quant, self.second()?.quant, output.quant, rounding, clamp);
                 plain(ops::Op::Mul(mul.ok_or_else(|| self.ratio("the ratio of the product's scales"))?))
             }
+            Op::Constant { function: ConstantFunction::Prelu, data: StoredConstant { data, quant } } => {
+                let prelu = Prelu::new(input.quant, *quant, output.quant, rounding, clamp);
+                let op = prelu.ok_or_else(|| self.ratio("a ratio with the slopes' scale"))?;
+                let slopes = elements::to_bytes(channels_of(data, input.shape), output.dtype);
+                Ok(Lowered { op: ops::Op::Prelu(op), flash: [slopes, Vec::new()] })
+            }
             Op::Constant { function, data: StoredConstant { data, quant } } => {
                 let function = self.with_constant(*function, *quant, clamp);
                 let function = function.ok_or_else(|| self.ratio("a ratio with the constant's scale"))?;
@@ -299,6 +306,8 @@ impl Lowering<'_> {
             ConstantFunction::SubFrom => {
                 Sub::new(quant, input, output, dtype, rounding, clamp).map(ops::Function::SubFrom)
             }
+            // An operator of its own.
+            ConstantFunction::Prelu => None,
         }
     }
 
@@ -394,4 +403,10 @@ impl Lowering<'_> {
         }
         Some((DepthwiseAlgorithm::Packed, depthwise::pack(&layer, weights, &channels)?))
     }
+}
+
+/// Numbers for each element as those for each channel, where all pixels have the same.
+fn channels_of(data: &[i16], shape: Shape) -> &[i16] {
+    let (first, _) = data.split_at(data.len().min(shape.c as usize));
+    if data.chunks(first.len().max(1)).all(|pixel| pixel == first) { first } else { data }
 }

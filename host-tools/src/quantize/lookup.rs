@@ -50,11 +50,6 @@ pub fn clamped(
     Ok(table(clamp, |x| requantize(x - input.zero_point, factor, rounding).wrapping_add(output.zero_point)))
 }
 
-/// The same integers where they stand for negative numbers, else 0.
-pub fn negative(quant: QuantParams) -> Table {
-    table(FULL, |x| x.min(quant.zero_point))
-}
-
 /// RELU6 as TensorFlow Lite Micro has it: the input's integers clamped, no rescaling.
 pub fn micro_relu6(input: QuantParams) -> Table {
     let six = FULL.apply(quantize(6.0, input));
@@ -252,6 +247,7 @@ pub fn with_constant(
             let sub = Sub::new(input, constant, output, DType::I8, rounding, clamp).ok_or_else(bad)?;
             (sub.factors, sub.output_factor)
         }
+        ConstantFunction::Prelu => return prelu(input, output, (value + constant.zero_point, constant), rounding),
     };
     let ([input_factor, constant_factor], output_factor) = factors;
     let scale = |x: i32, factor| requantize(x << AddTerms::LEFT_SHIFT, factor, rounding);

@@ -6,14 +6,14 @@
 use std::str::FromStr;
 
 use kinglet::ops::Softmax;
-use kinglet::{Activation, DType, QuantParams};
+use kinglet::{DType, QuantParams};
 use serde::{Deserialize, Serialize};
 
 use super::QuantizeError;
 use super::auto::{self, Group};
 use super::observe::Histogram;
 use super::ranges::Method;
-use crate::graph::{ConstantFunction, Function, Graph, Node, Op, Real, Unary};
+use crate::graph::{Function, Graph, Op, Real, Unary};
 
 /// The quantization of a hyperbolic tangent.
 pub const TANH: QuantParams = QuantParams { scale: 1.0 / 128.0, zero_point: 0 };
@@ -177,7 +177,7 @@ pub fn input_range(network: &Graph<Real>) -> (f32, f32) {
 pub fn groups(network: &Graph<Real>) -> Vec<usize> {
     let mut group: Vec<usize> = (0..network.nodes.len()).collect();
     for (value, node) in network.nodes.iter().enumerate() {
-        if node.keeps_quantization() || joins_halves(network, node) {
+        if node.keeps_quantization() {
             for &input in &node.inputs {
                 let (a, b) = (group[input.0], group[value]);
                 group.iter_mut().filter(|g| **g == a.max(b)).for_each(|g| *g = a.min(b));
@@ -185,20 +185,6 @@ pub fn groups(network: &Graph<Real>) -> Vec<usize> {
         }
     }
     group
-}
-
-/// Whether a node puts together again what is above zero and what became of that below zero, of which one is always zero: a
-/// sum that is exact if all three have one scale.
-fn joins_halves(network: &Graph<Real>, node: &Node<Real>) -> bool {
-    let (Op::Add, &[above, scaled]) = (&node.op, &node.inputs[..]) else { return false };
-    let [above, scaled] = [above, scaled].map(|id| network.node(id));
-    let &[below] = &scaled.inputs[..] else { return false };
-    let below = network.node(below);
-    let is_relu = matches!(&above.op, Op::Activate(Activation::Relu))
-        || matches!(&above.op, Op::Function(f) if *f == Function::relu());
-    let is_rest = matches!(&below.op, Op::Function(f) if *f == Function::negative());
-    let scales = matches!(scaled.op, Op::DepthwiseConv2d { .. } | Op::Constant { function: ConstantFunction::Mul, .. });
-    is_relu && is_rest && scales && above.inputs == below.inputs
 }
 
 /// The quantization of `min..=max`, which includes 0, to int8 as TensorFlow Lite chooses it: 0 is exact.

@@ -355,7 +355,7 @@ fn parts_are_not_rounded_again() {
     let model = kinglet::Model::new(&exported.bytes).unwrap();
     let elements =
         Array4::from_shape_fn((4, 4, 4, 4), |(n, y, x, c)| ((((n * 4 + y) * 4 + x) * 4 + c) % 256) as u8 as i8);
-    let images = Images::new(IntArray::Signed(elements.clone().into_dyn()), &model.input()).unwrap();
+    let images = Images::new(IntArray::Signed(elements.clone().into_dyn()), &model.input(), None).unwrap();
     let outputs = simulate::run(model, &images).unwrap();
     let expected = elements.rows().into_iter().flat_map(|pixel| [pixel[2], pixel[0]]);
     assert!(outputs.iter().copied().eq(expected.map(i16::from)));

@@ -11,6 +11,7 @@ use kinglet_tools::graph::{
     Builder, ConstantFunction, Dims, Function, Op, Params, Rearrange, Stored, StoredConstant, StoredFunction,
     StoredWeights, Unary,
 };
+use kinglet_tools::layout::Layout;
 use kinglet_tools::network::{Network, Node, TensorInfo};
 use kinglet_tools::quantize::emit::Kept;
 use kinglet_tools::quantize::fake::Noise;
@@ -129,7 +130,7 @@ fn run(network: &Network, input: &Map) -> Vec<f32> {
     let mut dims = vec![1];
     dims.extend(input.shape);
     let reals = ArrayD::from_shape_vec(IxDyn(&dims), input.data.iter().map(|&x| x as f32).collect()).unwrap();
-    let images = Images::quantize(reals, &model.input()).unwrap();
+    let images = Images::quantize(reals, &model.input(), Some(Layout::Nhwc)).unwrap();
     let outputs = simulate::run_on::<Portable>(model, &images).unwrap();
     assert_eq!(outputs, simulate::run_on::<Active>(model, &images).unwrap());
     outputs.iter().map(|&element| model.output().real(element)).collect()
@@ -237,11 +238,12 @@ proptest! {
             let lens = vec![input.shape[2], input.data.len()];
             (Just(input), prop::sample::select(lens).prop_flat_map(halves))
         }),
-        activation in activation(), which in 0usize..4,
+        activation in activation(), which in 0usize..5,
     ) {
-        use ConstantFunction::{Add, Mul, Sub, SubFrom};
-        let function = [Mul, Add, Sub, SubFrom][which];
-        let f: fn(f64, f64) -> f64 = [|x, c| x * c, |x, c| x + c, |x, c| x - c, |x, c| c - x][which];
+        use ConstantFunction::{Add, Mul, Prelu, Sub, SubFrom};
+        let function = [Mul, Add, Sub, SubFrom, Prelu][which];
+        let f: fn(f64, f64) -> f64 =
+            [|x, c| x * c, |x, c| x + c, |x, c| x - c, |x, c| c - x, |x, c| if x < 0.0 { x * c } else { x }][which];
         let expected: Vec<Real> =
             input.data.iter().zip(data.iter().cycle()).map(|(&x, &c)| Real::once(f(x, c))).collect();
         let data = rounded(&data).into_iter().map(|x| ordinal(x) as i16).collect();
@@ -373,7 +375,7 @@ fn networks_with_curves() {
     let run = |network: &Network| {
         let bytes = export::to_bytes(network, &export::Options::default()).unwrap().bytes;
         let model = Model::new(&bytes).unwrap();
-        let inputs = Images::quantize(images.clone().into_dyn(), &model.input()).unwrap();
+        let inputs = Images::quantize(images.clone().into_dyn(), &model.input(), Some(Layout::Nhwc)).unwrap();
         let outputs = simulate::run_on::<Portable>(model, &inputs).unwrap();
         assert_eq!(outputs, simulate::run_on::<Active>(model, &inputs).unwrap());
         let mut noise = Noise::default();

@@ -34,7 +34,7 @@ pub fn simulated(network: &Network, inputs: &Array4<f32>) -> Vec<f32> {
     let exported = export::to_bytes(network, &export::Options::default()).unwrap();
     let model = Model::new(&exported.bytes).unwrap();
     let elements = inputs.mapv(|x| kinglet::quant::quantize(x, model.input().quant).clamp(-128, 127) as i8);
-    let images = Images::new(IntArray::Signed(elements.into_dyn()), &model.input()).unwrap();
+    let images = Images::new(IntArray::Signed(elements.into_dyn()), &model.input(), None).unwrap();
     let outputs = simulate::run(model, &images).unwrap();
     outputs.iter().map(|&q| model.output().quant.dequantize(q.into())).collect()
 }
@@ -156,6 +156,9 @@ pub fn small_network() -> Network {
     let resized = b.node("between", Op::ResizeBilinear(resize), &[resized], Shape::new(5, 6, 18), q);
     let resize = ResizeBilinear::new(Shape::new(5, 6, 18), [7, 3], true, false).unwrap();
     let resized = b.node("corners", Op::ResizeBilinear(resize), &[resized], Shape::new(7, 3, 18), q);
+    let data = StoredConstant { data: numbers(18, 4).into_iter().map(i16::from).collect(), quant: quant(0.01, 0) };
+    let slopes = Op::Constant { function: ConstantFunction::Prelu, data };
+    let resized = b.node("bent", slopes, &[resized], Shape::new(7, 3, 18), q);
     let strided = |strided| Op::Rearrange(Rearrange::Strided(strided));
     let turned = b.node("turned", strided(Strided::Transpose([1, 2, 0])), &[resized], Shape::new(3, 18, 7), q);
     let down = b.node("down", strided(Strided::SpaceToDepth { block: 3 }), &[turned], Shape::new(1, 6, 63), q);
@@ -230,7 +233,13 @@ pub fn widened(mut network: Network) -> Network {
                 *function = StoredFunction::Curve(Curve::Logistic);
             }
             Op::Rearrange(Rearrange::Pad { value, .. }) => *value = -321.0 * output.quant.scale,
-            Op::Constant { data, .. } => data.quant.zero_point = 0,
+            Op::Constant { function, data } => {
+                data.quant.zero_point = 0;
+                // TensorFlow Lite has no PRELU of int16.
+                if *function == ConstantFunction::Prelu {
+                    *function = ConstantFunction::Mul;
+                }
+            }
             Op::Softmax { .. } => output.quant.scale = 1.0 / 32768.0,
             _ => {}
         }

@@ -53,6 +53,11 @@ pub fn tensor_attribute(name: &str, tensor: &[u8]) -> Vec<u8> {
     [text(1, name), field(5, tensor)].concat()
 }
 
+/// A number attribute.
+pub fn float(name: &str, value: f32) -> Vec<u8> {
+    [text(1, name), vec![2 << 3 | 5], value.to_le_bytes().to_vec()].concat()
+}
+
 /// A text attribute.
 pub fn string(name: &str, value: &str) -> Vec<u8> {
     [text(1, name), text(4, value)].concat()

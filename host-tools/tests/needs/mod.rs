@@ -31,6 +31,15 @@ fn skipped(why: &str) {
     let _ = std::io::stderr().write_all(format!("skipped: {why}\n").as_bytes());
 }
 
+/// A Python with the package `onnx`, whose own tests it has.
+pub fn onnx() -> Option<PathBuf> {
+    let python = env::var_os("KINGLET_ONNX").map(PathBuf::from);
+    if python.is_none() {
+        skipped("KINGLET_ONNX names no Python with onnx");
+    }
+    python
+}
+
 /// A Python with PyTorch: gigabytes that nobody gets unasked.
 pub fn torch() -> Option<PathBuf> {
     let python = env::var_os("KINGLET_TORCH").map(PathBuf::from);

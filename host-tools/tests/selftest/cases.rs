@@ -204,7 +204,7 @@ pub fn networks() -> Vec<Network> {
 /// What int16 has as int8 has it: one of each, for small boards have little flash.
 fn narrow() -> Vec<Network> {
     use Padding::Same;
-    const OTHERS: [&str; 15] = [
+    const OTHERS: [&str; 16] = [
         "dense, per channel",
         "dense, one scale, single rounding",
         "max pool 2x2",
@@ -220,6 +220,7 @@ fn narrow() -> Vec<Network> {
         "depth to space",
         "a constant added",
         "subtracted from a constant",
+        "prelu",
     ];
     let mut networks = vec![
         built("conv 3x3, 5 to 7 channels", [5, 6, 5], |b| b.conv(0, 7, (3, 1, Same), true)),
@@ -417,5 +418,6 @@ fn one_step() -> Vec<Network> {
         constant("a constant added", ConstantFunction::Add, half, channels(), wide),
         constant("a constant subtracted", ConstantFunction::Sub, half, channels(), wide),
         constant("subtracted from a constant", ConstantFunction::SubFrom, half, channels(), wide),
+        constant("prelu", ConstantFunction::Prelu, half, channels(), wide),
     ]
 }

@@ -15,6 +15,7 @@ use kinglet_tools::graph::{
     StoredFunction, StoredWeights, Unary, Window,
 };
 use kinglet_tools::import::{self, tflite};
+use kinglet_tools::layout::Layout;
 use kinglet_tools::network::Network;
 use kinglet_tools::quantize::emit::Kept;
 use kinglet_tools::quantize::fake::Noise;
@@ -188,7 +189,7 @@ fn run(network: &Network, images: &Array4<f32>) -> (Array2<i16>, Array2<f32>) {
 fn run_on<B: Backend>(network: &Network, images: &Array4<f32>) -> (Array2<i16>, Array2<f32>) {
     let bytes = export::to_bytes(network, &export::Options::default()).unwrap().bytes;
     let model = Model::new(&bytes).unwrap();
-    let inputs = Images::quantize(images.clone().into_dyn(), &model.input()).unwrap();
+    let inputs = Images::quantize(images.clone().into_dyn(), &model.input(), Some(Layout::Nhwc)).unwrap();
     let outputs = simulate::run_on::<B>(model, &inputs).unwrap();
     let reals = outputs.mapv(|element| model.output().real(element));
     (outputs, reals)

@@ -178,7 +178,7 @@ fn node_of(network: &Network, node: &Node, inputs: &[&Map]) -> Option<Map> {
                 ConstantFunction::Mul => Factor::of(from * other / to).twice(a.data[at] * constant),
                 ConstantFunction::Add => sum(a.data[at], constant, other, 1, false),
                 ConstantFunction::Sub => sum(a.data[at], constant, other, -1, true),
-                ConstantFunction::SubFrom => unreachable!("no float graph has it"),
+                ConstantFunction::Prelu | ConstantFunction::SubFrom => unreachable!("no float graph has it"),
             };
             clamp(result, node.activation)
         }),

@@ -95,8 +95,7 @@ impl Draft {
         self.real(input, Function::X.with(Binary::Mul, Function::Constant(factor.into())))
     }
 
-    /// PRelu: with one slope for all a function of one element. Else, of integers exactly: what is not negative rescaled,
-    /// plus what is negative times the slopes. One of the two is always 0, and a sum of equal scales is exact.
+    /// PRelu; with one slope for all a function of one element.
     pub(super) fn prelu(&mut self, input: NodeId, slopes: List, output: Output) -> Result<NodeId, Refusal> {
         let shape = self.shape(input);
         if ![1, shape.c, shape.len()].contains(&(slopes.len() as u32)) {
@@ -121,26 +120,20 @@ impl Draft {
             let table = lookup::prelu(from.quant, to.quant, slope, rounding).map_err(unexplained)?;
             return self.table(table, input, output);
         }
-        let table = lookup::clamped(from.quant, to.quant, Activation::Relu, rounding).map_err(unexplained)?;
-        let above = self.table(table, input, output)?;
-        let below = self.table(lookup::negative(from.quant), input, Some(from).into())?;
         let data = List::Integers(slopes, quant);
-        let scaled = self.push(Op::Constant { function: ConstantFunction::Mul, data }, &[below], Some(to))?;
-        self.push(Op::Add, &[above, scaled], output)
+        self.push(Op::Constant { function: ConstantFunction::Prelu, data }, &[input], output)
     }
 
-    /// With several slopes what is not negative, plus what is negative times the slopes, which the quantizer knows to need but
-    /// one scale.
     fn prelu_of_reals(&mut self, input: NodeId, slopes: &[f32]) -> Result<NodeId, Refusal> {
         if let [first, ..] = slopes
             && slopes.iter().all(|slope| slope == first)
         {
             return self.real(input, Function::leaky_relu(f64::from(*first)));
         }
-        let above = self.real(input, Function::relu())?;
-        let below = self.real(input, Function::negative())?;
-        let bent = self.with_reals(Binary::Mul, below, slopes, false)?;
-        self.push(Op::Add, &[above, bent], None)
+        // A number for each element.
+        let slopes = slopes.iter().copied().cycle().take(self.shape(input).len() as usize).collect();
+        self.spend(4 * self.shape(input).len() as usize)?;
+        self.push(Op::Constant { function: ConstantFunction::Prelu, data: List::Reals(slopes) }, &[input], None)
     }
 }
 

@@ -4,8 +4,8 @@
 //! To add an operator:
 //! 1. a variant of [`Operator`], with what it needs in Kinglet's terms; the compiler leads to [`Draft::lower`], which gets
 //!    one line and one function in the family's file here;
-//! 2. an arm in `tflite/operators.rs` and one in `onnx/ops.rs` that read the file's attributes into that variant: nothing
-//!    is computed there but axes and constants in our order;
+//! 2. an arm in `tflite/operators.rs` and one in `onnx/ops.rs`, with functions in the families beside them that read the
+//!    file's attributes into that variant: nothing is computed there but axes and constants in our order;
 //! 3. if it became a new `graph::Op`: an arm in `tflite/write.rs`, and one of [`Draft::bounds`].
 //!
 //! A lowering asks [`Draft::elements`] whether the file computes in integers. Those must stay exactly what they are: either

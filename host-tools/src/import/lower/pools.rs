@@ -2,9 +2,10 @@
 
 use kinglet::{Shape, Window};
 
+use super::super::RoundingMode;
 use super::super::draft::Draft;
 use super::super::problem::{Refusal, refuse};
-use super::super::source::{Output, Pool, Reduction};
+use super::super::source::{Bias, Filter, Numbers, Output, Pool, Reduction};
 use crate::graph::{NodeId, Op, Rearrange, Strided};
 
 impl Draft {
@@ -49,7 +50,8 @@ impl Draft {
             return self.reduce_any(input, reduction, axes, output);
         }
         let window = Window::global(kernel);
-        let pools = !all || reduction == Reduction::Max;
+        let pools =
+            !all || reduction == Reduction::Max || (reduction == Reduction::Sum && self.elements(input).is_some());
         if pools && !window.is_valid() {
             return refuse(format!("a window of {kernel:?}"), "pool in several steps");
         }
@@ -66,8 +68,21 @@ impl Draft {
                 let mean = self.push(Op::AveragePool(window), &[input], None)?;
                 self.scaled(mean, (kernel[0] * kernel[1]) as f32)
             }
-            Reduction::Sum => refuse("the operator is not supported", "use a mean instead"),
+            Reduction::Sum => self.summed(input, window, output),
         }
+    }
+
+    /// Sums of integers, rescaled once: a depthwise convolution whose weights are all 1.
+    fn summed(&mut self, input: NodeId, window: Window, output: Output) -> Result<NodeId, Refusal> {
+        if self.mode() == RoundingMode::Reference {
+            return refuse("the operator is not supported", "TensorFlow Lite's desktop kernels give other sums");
+        }
+        let c = self.shape(input).c as usize;
+        let len = (window.taps_len() as usize).saturating_mul(c);
+        self.spend(len)?;
+        let weights = Numbers::Integers { values: vec![1; len], scales: vec![1.0] };
+        let filter = Filter { weights, bias: Bias::Integers(vec![0; c], false) };
+        self.weighted(input, filter, output, false, |weights| Op::DepthwiseConv2d { window, weights })
     }
 
     /// What is reduced becomes the height of a map, and the rest its channels: then it is reduced as height and width are.

@@ -81,6 +81,7 @@ impl Draft {
         let kernel = [rows, columns].map(|taps| taps.first().map_or(0, Vec::len) as u32);
         let [before, after] = [axes.each_ref().map(|axis| axis.before), axes.each_ref().map(|axis| axis.after)];
         let window = Window { kernel, stride: [1, 1], before, after };
+        let (input, window) = self.inside(input, window)?;
         let op = |weights| Op::Conv2d { window, weights };
         let mut at = self.weighted(input, Filter { weights, bias }, output, false, op)?;
         if given.stride != [1, 1] {

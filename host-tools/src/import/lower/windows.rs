@@ -129,7 +129,7 @@ impl Draft {
     }
 
     /// The input and a window that always has some of the map under it, as the runtime's have: zeros around the map else.
-    fn inside(&mut self, input: NodeId, window: Window) -> Result<(NodeId, Window), Refusal> {
+    pub(super) fn inside(&mut self, input: NodeId, window: Window) -> Result<(NodeId, Window), Refusal> {
         if window.is_valid() {
             return Ok((input, window));
         }

@@ -220,17 +220,14 @@ impl<'m> Context<'m> {
     fn finish(mut self, names: &[&str]) -> Result<ImportedFloat, Refusal> {
         let mut outputs = Vec::new();
         for &name in names {
-            match self.values.get(name) {
-                Some(Value::Activation(a)) if a.flattened.is_none() => outputs.push(a.node),
-                Some(Value::Quantized(a, quant)) => {
-                    self.draft.quants.insert(a.node, *quant);
-                    outputs.push(a.node);
+            match self.values.get(name).cloned() {
+                Some(Value::Activation(a)) => {
+                    self.draft.begin(name.to_owned(), String::new());
+                    outputs.push(self.in_order(a)?.node);
                 }
-                Some(Value::Activation(_)) => {
-                    return refuse(
-                        format!("the output `{}` is a flattened map", short(name)),
-                        "end the network in a dense layer or a pool",
-                    );
+                Some(Value::Quantized(a, quant)) => {
+                    self.draft.quants.insert(a.node, quant);
+                    outputs.push(a.node);
                 }
                 _ => return refuse(format!("no node computes the output `{}`", short(name)), ""),
             }

@@ -30,15 +30,19 @@ fn function(node: &NodeProto) -> Option<Function> {
         "Log" => elementary(Unary::Log),
         "Mish" => Some(x() * x().then(Unary::Softplus).then(Unary::Tanh)),
         "Neg" => Some(Function::negated()),
+        // Of truth values, which are 0 and 1.
+        "Not" => Some(constant(1.0) - x()),
         "Reciprocal" => Some(constant(1.0) / x()),
         "Relu" => Some(Function::relu()),
         "Selu" => Some(constant(number("gamma", 1.050_701)) * Function::elu(number("alpha", 1.673_263_2))),
         "Sigmoid" => elementary(Unary::Sigmoid),
+        "Sign" => Some(x().then(Unary::Step) - Function::negated().then(Unary::Step)),
         "Softplus" => elementary(Unary::Softplus),
         "Softsign" => Some(x() / (constant(1.0) + x().then(Unary::Abs))),
         "Sqrt" => elementary(Unary::Sqrt),
         "Swish" => Some(x() * (constant(number("alpha", 1.0)) * x()).then(Unary::Sigmoid)),
         "Tanh" => elementary(Unary::Tanh),
+        "ThresholdedRelu" => Some(x() * (x() - constant(number("alpha", 1.0))).then(Unary::Step)),
         _ => None,
     }
 }
@@ -120,6 +124,50 @@ impl<'m> Context<'m> {
 
     /// Add, Sub, Mul, Div, Min, Max of activations and constants; Add, Min and Max have any number of operands.
     pub(super) fn arithmetic(&mut self, node: &'m NodeProto, binary: Binary) -> Result<(), Refusal> {
+        let result = self.combined(node, binary)?;
+        self.set_activation(node, result);
+        Ok(())
+    }
+
+    /// Greater, Less and their like: 1 or 0.
+    pub(super) fn comparison(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
+        let difference = self.combined(node, Binary::Sub)?;
+        let above = || Function::X.then(Unary::Step);
+        let below = || Function::negated().then(Unary::Step);
+        let function = match node.op_type.as_str() {
+            "Greater" => above(),
+            "Less" => below(),
+            "GreaterOrEqual" => Function::Constant(1.0) - below(),
+            _ => Function::Constant(1.0) - above(),
+        };
+        let id = self.lower(Operator::Function(Curve::Other(function)), &[difference.node])?;
+        self.set_activation(node, Activation { node: id, ..difference });
+        Ok(())
+    }
+
+    /// Where: the one times the condition, which is 1 or 0, plus the other times what it lacks to 1.
+    pub(super) fn chosen(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
+        let condition = self.activation(node, 0)?;
+        let rest = Function::Constant(1.0) - Function::X;
+        let rest = self.lower(Operator::Function(Curve::Other(rest)), &[condition.node])?;
+        let rest = Activation { node: rest, ..condition.clone() };
+        let [yes, no] = [(condition, 1), (rest, 2)].map(|(factor, index)| match self.value(node, index)?.clone() {
+            Value::Constant(constant) if !constant.floats()?.iter().all(|x| x.is_finite()) => {
+                refuse("a choice of what is not finite", "mask with large numbers instead")
+            }
+            Value::Constant(constant) => self.with_constant(Binary::Mul, factor, &constant, false),
+            _ => {
+                let value = self.activation(node, index)?;
+                self.binary(Binary::Mul, factor, value)
+            }
+        });
+        let sum = self.binary(Binary::Add, yes?, no?)?;
+        self.set_activation(node, sum);
+        Ok(())
+    }
+
+    /// What arithmetic makes of a node's inputs, from the left to the right.
+    fn combined(&mut self, node: &'m NodeProto, binary: Binary) -> Result<Activation, Refusal> {
         let mut result: Option<Activation> = None;
         // What comes before the first activation: a file may have a constant on the left.
         let mut before: Vec<std::rc::Rc<Constant>> = Vec::new();
@@ -145,10 +193,7 @@ impl<'m> Context<'m> {
             });
         }
         match result {
-            Some(result) => {
-                self.set_activation(node, result);
-                Ok(())
-            }
+            Some(result) => Ok(result),
             None => refuse("constants only", "let the exporter fold constants"),
         }
     }

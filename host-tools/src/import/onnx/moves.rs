@@ -4,19 +4,21 @@ use kinglet::{Shape, Window};
 
 use super::context::{Activation, Context, Value, attribute, float, from_end, int, ints, shape};
 use super::proto::NodeProto;
-use crate::graph::{Rearrange, Strided};
+use crate::graph::{NodeId, Rearrange, Strided};
 use crate::import::mirror::Mirror;
 use crate::import::problem::{Refusal, refuse};
 use crate::import::source::Operator;
 
 impl<'m> Context<'m> {
     pub(super) fn concat(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
-        let parts = (0..node.input.len()).map(|index| self.activation(node, index)).collect::<Result<Vec<_>, _>>()?;
+        let part = |context: &mut Self, index| {
+            let part = context.activation(node, index)?;
+            context.in_order(part)
+        };
+        let parts = (0..node.input.len()).map(|index| part(self, index)).collect::<Result<Vec<_>, Refusal>>()?;
         let Some(first) = parts.first() else { return refuse("it has no input", "") };
         let axis = int(node, "axis", 1);
-        let unlike = |p: &Activation| {
-            p.flattened.is_some() || p.channels_last != first.channels_last || p.dims.len() != first.dims.len()
-        };
+        let unlike = |p: &Activation| p.channels_last != first.channels_last || p.dims.len() != first.dims.len();
         let (Some(along), false) = (first.axis(axis), parts.iter().any(unlike)) else {
             return refuse(format!("concatenation along axis {axis}"), "the first dimension is the batch");
         };
@@ -145,17 +147,46 @@ impl<'m> Context<'m> {
             Ok(block) if (1..=Window::MAX_EXTENT).contains(&block) => block,
             _ => return refuse("its blocks have no size", "the file contradicts itself"),
         };
-        let strided = if node.op_type == "SpaceToDepth" {
+        let (deep, by_channels) = (node.op_type == "SpaceToDepth", text(node, "mode", "DCR") == "CRD");
+        let strided = if deep {
             Strided::SpaceToDepth { block }
         } else {
-            Strided::DepthToSpace { block: [block; 2], channels_first: text(node, "mode", "DCR") == "CRD" }
+            Strided::DepthToSpace { block: [block; 2], channels_first: by_channels }
         };
-        let id = self.lower(Operator::Rearrange(Rearrange::Strided(strided)), &[input.node])?;
+        let mut id = self.lower(Operator::Rearrange(Rearrange::Strided(strided)), &[input.node])?;
+        if deep && by_channels {
+            let (c, each) = (self.shape(&input).c, block * block);
+            let picked = (0..c * each).map(|at| Some(at % each * c + at / each)).collect();
+            id = self.lower(Operator::Channels(picked), &[id])?;
+        }
         self.set_map(node, id, &input);
         Ok(())
     }
 
-    /// Reshapes that flatten a map or undo it, and those that keep the order of elements in our order too.
+    /// A flattened map as a vector in the file's order; anything else as it is.
+    pub(super) fn in_order(&mut self, input: Activation) -> Result<Activation, Refusal> {
+        if input.flattened.is_none() {
+            return Ok(input);
+        }
+        let node = self.rows_of_channels(&input)?;
+        let node = self.lower(Operator::Reshape(self.shape(&input)), &[node])?;
+        Ok(Activation { node, flattened: None, ..input })
+    }
+
+    /// The elements in the file's order: channels x height x width where that is its order, and ours another.
+    fn rows_of_channels(&mut self, input: &Activation) -> Result<NodeId, Refusal> {
+        let (mut id, mut shape) = (input.node, self.shape(input));
+        if let Some(map) = input.flattened {
+            (id, shape) = (self.lower(Operator::Reshape(map), &[id])?, map);
+        }
+        if shape.h * shape.w == 1 || shape.c == 1 || input.channels_last {
+            return Ok(id);
+        }
+        self.lower(Operator::Rearrange(Rearrange::Strided(Strided::Transpose([2, 0, 1]))), &[id])
+    }
+
+    /// Reshapes that flatten a map or undo it, those that keep the order of elements in our order too, and all others by way of
+    /// the file's order.
     pub(super) fn reshape(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
         if let Value::Groups(joined, dims) = self.value(node, 0)?.clone()
             && self.reshaped(node, &dims)? == joined.dims
@@ -188,10 +219,20 @@ impl<'m> Context<'m> {
             let pixels = from.h * from.w;
             result.flattened = (pixels > 1 && from.c > 1 && !input.channels_last).then_some(from);
             result.channels_last = false;
-        } else if in_order(from) && in_order(to) && input.flattened.is_none() {
+        } else if (in_order(from) && in_order(to) || from.c == to.c) && input.flattened.is_none() {
             result.node = self.lower(Operator::Reshape(to), &[input.node])?;
+        } else if from.len() != to.len() {
+            return refuse(format!("{:?} becomes {:?}", input.dims, result.dims), "the file contradicts itself");
         } else {
-            return refuse(format!("{:?} becomes {:?}", input.dims, result.dims), "only flattening is supported");
+            let rows = self.rows_of_channels(&input)?;
+            let Shape { h, w, c } = to;
+            result.flattened = None;
+            result.node = if in_order(to) {
+                self.lower(Operator::Reshape(to), &[rows])?
+            } else {
+                let rows = self.lower(Operator::Reshape(Shape::new(c, h, w)), &[rows])?;
+                self.lower(Operator::Rearrange(Rearrange::Strided(Strided::Transpose([1, 2, 0]))), &[rows])?
+            };
         }
         self.set_activation(node, result);
         Ok(())

@@ -6,7 +6,7 @@ use super::context::{Activation, Context, Value, float, from_end, int, ints, sha
 use super::proto::NodeProto;
 use super::tensor::Values;
 use crate::graph::{Binary, NodeId};
-use crate::import::problem::{Refusal, beyond, refuse};
+use crate::import::problem::{GREATEST, Refusal, beyond, refuse};
 use crate::import::source::{Bias, Filter, Numbers, Operator};
 
 impl<'m> Context<'m> {
@@ -35,6 +35,11 @@ impl<'m> Context<'m> {
             "Div" => self.arithmetic(node, Binary::Div),
             "Min" => self.arithmetic(node, Binary::Min),
             "Max" => self.arithmetic(node, Binary::Max),
+            // Of truth values, which are 0 and 1.
+            "And" => self.arithmetic(node, Binary::Mul),
+            "Or" => self.arithmetic(node, Binary::Max),
+            "Greater" | "GreaterOrEqual" | "Less" | "LessOrEqual" => self.comparison(node),
+            "Where" => self.chosen(node),
             "Concat" => self.concat(node),
             "Split" => self.split(node),
             "Slice" => self.slice(node),
@@ -56,6 +61,8 @@ impl<'m> Context<'m> {
                 self.set_activation(node, input);
                 Ok(())
             }
+            "ArgMax" => self.arg_max(node),
+            "LRN" => self.response_norm(node),
             "If" => self.branch(node),
             "Expand" => self.expand(node),
             "Resize" | "Upsample" => self.resize(node),
@@ -134,6 +141,21 @@ impl<'m> Context<'m> {
         }
         let id = self.lower(Operator::Softmax { beta: 1.0 }, &[input.node])?;
         self.set_activation(node, Activation { node: id, ..input });
+        Ok(())
+    }
+
+    /// The place of the greatest channel, as an output: there its scores are, which say more.
+    fn arg_max(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
+        let input = self.activation(node, 0)?;
+        let axis = int(node, "axis", 0);
+        if !self.is_output(node) || !input.is_channels(axis) || input.flattened.is_some() {
+            return refuse(
+                format!("the greatest along axis {axis} of {:?}", input.dims),
+                "only an output can be the greatest of the channels",
+            );
+        }
+        self.draft.note(GREATEST);
+        self.set_activation(node, input);
         Ok(())
     }
 
@@ -233,7 +255,7 @@ pub(super) fn pair(node: &NodeProto, attribute: &str) -> Result<[u32; 2], Refusa
 /// What a user can do about an operator that is not supported.
 fn hint(operator: &str) -> &'static str {
     match operator {
-        "ArgMax" | "TopK" => "take it out of the model and use kinglet's top-k on the output",
+        "TopK" => "take it out of the model and use kinglet's top-k on the output",
         "ConvInteger" | "MatMulInteger" | "DynamicQuantizeLinear" => "quantize the model in QDQ format",
         _ => beyond(operator).unwrap_or(
             "rebuild the model without it: kinglet supports the operators of residual, Inception and MobileNet-style classifiers (README.md)",

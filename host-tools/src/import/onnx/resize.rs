@@ -31,11 +31,23 @@ impl<'m> Context<'m> {
             None => attribute(node, "scales").map(|scales| scales.floats.clone()).unwrap_or_default(),
         };
         let sizes = self.list(node, 3, "sizes")?.unwrap_or_default();
+        // Sizes that keep their ratio are as large as the least, or the greatest of the factors makes them.
+        let factors = listed.iter().zip(&sizes).map(|(&axis, &size)| (axis, size as f64));
+        let factors = factors.filter_map(|(axis, size)| Some(size / *input.dims.get(axis)? as f64));
+        let kept = match text(node, "keep_aspect_ratio_policy", "stretch") {
+            "not_larger" => factors.reduce(f64::min),
+            "not_smaller" => factors.reduce(f64::max),
+            _ => None,
+        };
         // Extent and factor of every dimension of the file.
         let mut dims: Vec<(i64, f64)> = input.dims.iter().map(|&dim| (dim, 1.0)).collect();
         for (index, &axis) in listed.iter().enumerate() {
             let Some(dim) = dims.get_mut(axis) else { return refuse(format!("axis {axis} of {rank}"), "") };
             *dim = match (sizes.get(index), scales.get(index)) {
+                (Some(_), _) if kept.is_some_and(|_| axis > 1) => {
+                    let scale = kept.unwrap_or(1.0);
+                    ((dim.0 as f64 * scale).round() as i64, scale)
+                }
                 (Some(&size), _) => (size, size as f64 / dim.0 as f64),
                 // Rounded to single precision first, and only then cut off, as in onnxruntime.
                 (None, Some(&scale)) => ((dim.0 as f32 * scale) as i64, scale.into()),
@@ -59,9 +71,6 @@ impl<'m> Context<'m> {
             }
         }
         self.spend(axes[0].to.saturating_mul(axes[1].to) as usize)?;
-        if text(node, "keep_aspect_ratio_policy", "stretch") != "stretch" {
-            return refuse("sizes that keep their ratio", "give the sizes themselves");
-        }
         let operator = match text(node, "mode", "nearest") {
             "nearest" => nearest(node, axes)?,
             "linear" | "bilinear" => linear(node, axes)?,

@@ -2,12 +2,13 @@
 
 use kinglet::{Padding, Shape, Window};
 
-use super::context::{Activation, Context, attribute, from_end, int, ints};
+use super::context::{Activation, Context, attribute, float, from_end, int, ints};
 use super::moves::text;
 use super::ops::pair;
 use super::proto::NodeProto;
+use crate::graph::{Binary, Function, Unary};
 use crate::import::problem::{Refusal, refuse};
-use crate::import::source::{Bias, Filter, Operator, Pool, Reduction, Transposed};
+use crate::import::source::{Bias, Curve, Filter, Operator, Pool, Reduction, Transposed};
 
 impl<'m> Context<'m> {
     pub(super) fn conv(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
@@ -64,13 +65,12 @@ impl<'m> Context<'m> {
             [inner, out, kw] if input.dims.len() == 3 => (inner, out, [1, kw], &[1, 2, 0]),
             _ => return refuse(format!("weights of dimensions {:?}", weights.dims), ""),
         };
-        let plain = int(node, "group", 1) == 1 && pair(node, "dilations")? == [1, 1];
-        let automatic = !matches!(text(node, "auto_pad", "NOTSET"), "NOTSET" | "VALID");
-        if !plain || automatic || ints(node, "output_shape").is_some() {
-            return refuse("groups, dilation, or an output of a given shape", "give its padding, and one group");
-        }
-        let kernel = kernel.map(|extent| extent as u32);
-        if inner != c as usize || kernel.iter().any(|extent| !(1..=Window::MAX_EXTENT).contains(extent)) {
+        let groups = usize::try_from(int(node, "group", 1)).unwrap_or(0).max(1);
+        let taps = kernel.map(|extent| extent as u32);
+        let dilation = pair(node, "dilations")?;
+        let kernel = [0, 1].map(|axis| (taps[axis].saturating_sub(1)).saturating_mul(dilation[axis]).saturating_add(1));
+        let fits = inner == c as usize && inner.is_multiple_of(groups) && !taps.contains(&0);
+        if !fits || kernel.iter().any(|extent| !(1..=Window::MAX_EXTENT).contains(extent)) {
             return refuse(format!("weights of dimensions {:?} for {c} channels", weights.dims), "");
         }
         let stride = pair(node, "strides")?;
@@ -80,21 +80,48 @@ impl<'m> Context<'m> {
             Some(list) => refuse(format!("{name} of {list:?}"), ""),
         };
         let (pads, more) = (list("pads", 4)?, list("output_padding", 2)?);
+        let automatic = text(node, "auto_pad", "NOTSET");
+        let given = ints(node, "output_shape");
         // Of maps of one row there is only the second axis.
         let [missing, axes] = if input.dims.len() == 3 { [1, 1] } else { [0, 2] };
         let mut transposed = Transposed { kernel, stride, before: [0; 2], size: [1; 2] };
         for axis in missing..2 {
             let of = |list: &[i64], at: usize| list.get(at).copied().unwrap_or_default();
-            let [before, after] = [of(&pads, axis - missing), of(&pads, axes + axis - missing)];
+            let [mut before, after] = [of(&pads, axis - missing), of(&pads, axes + axis - missing)];
             let whole = i64::from([h, w][axis] - 1) * i64::from(stride[axis]) + i64::from(kernel[axis]);
-            let size = whole + of(&more, axis - missing) - before - after;
+            let whole = whole + of(&more, axis - missing);
+            let same = matches!(automatic, "SAME_UPPER" | "SAME_LOWER")
+                .then(|| i64::from([h, w][axis]) * i64::from(stride[axis]));
+            // Of a list of all dimensions height and width are the last.
+            let from_last = |list: &[i64]| list.iter().rev().nth(1 - axis).copied();
+            let size = given.and_then(from_last).or(same).unwrap_or(whole - before - after);
+            if given.is_some() || same.is_some() {
+                let padding = (whole - size).max(0);
+                before = if automatic == "SAME_UPPER" { padding / 2 } else { padding - padding / 2 };
+            }
             let (Ok(before), Ok(size @ 1..=Shape::MAX_DIM)) = (u32::try_from(before), u32::try_from(size)) else {
                 return refuse("padding that leaves nothing, or is negative", "");
             };
             (transposed.before[axis], transposed.size[axis]) = (before, size);
         }
-        let bias = Bias::Reals(self.bias(node, 2, out)?);
-        let weights = self.weights(node, out, |weights| weights.transposed(Some(order)))?;
+        let outputs = out.saturating_mul(groups);
+        let bias = Bias::Reals(self.bias(node, 2, outputs)?);
+        let mut weights = self.weights(node, out, |weights| weights.transposed(Some(order)))?;
+        if groups > 1 || taps != kernel {
+            self.spend(kernel.iter().fold(outputs.saturating_mul(inner), |n, &e| n.saturating_mul(e as usize)))?;
+            let each = inner / groups;
+            let [kh, kw] = kernel;
+            let mut places = Vec::new();
+            for (output, y, x) in (0..outputs).flat_map(|o| (0..kh).flat_map(move |y| (0..kw).map(move |x| (o, y, x))))
+            {
+                let on_tap = y % dilation[0] == 0 && x % dilation[1] == 0;
+                let tap = (y / dilation[0] * taps[1] + x / dilation[1]) as usize;
+                let first = (output % out * (taps[0] * taps[1]) as usize + tap) * inner;
+                let seen = |channel: usize| on_tap && channel / each == output / out;
+                places.extend((0..inner).map(|channel| seen(channel).then_some(first + channel)));
+            }
+            weights = weights.at(&places, groups);
+        }
         let operator = Operator::TransposedConv { transposed, filter: Filter { weights, bias } };
         let id = self.lower(operator, &[input.node])?;
         self.set_map(node, id, &input);
@@ -174,6 +201,31 @@ impl<'m> Context<'m> {
             _ => Pool::Average,
         };
         let id = self.lower(Operator::Pool(pool, window), &[input.node])?;
+        self.set_map(node, id, &input);
+        Ok(())
+    }
+
+    /// LRN: each element over a power of the squares' mean over the channels around it, which is a pool over rows of channels.
+    pub(super) fn response_norm(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
+        let input = self.map(node, 0)?;
+        let Shape { h, w, c } = self.shape(&input);
+        let size = match u32::try_from(int(node, "size", 0)) {
+            Ok(size) if (1..=Window::MAX_EXTENT).contains(&size) => size,
+            _ => return refuse("a window over no channels", "the file contradicts itself"),
+        };
+        let number = |name, default| Function::Constant(f64::from(float(node, name, default)));
+        let [alpha, beta, bias] = [number("alpha", 1e-4), number("beta", 0.75), number("bias", 1.0)];
+        let curve = |function| Operator::Function(Curve::Other(function));
+        let squares = self.lower(curve(Function::X * Function::X), &[input.node])?;
+        let rows = self.lower(Operator::Reshape(Shape::new(h * w, c, 1)), &[squares])?;
+        let around = (size - 1) / 2;
+        let window = Window { kernel: [1, size], stride: [1; 2], before: [0, around], after: [0, size - 1 - around] };
+        let means = self.lower(Operator::Pool(Pool::AverageWithPadding([0; 2]), window), &[rows])?;
+        let means = self.lower(Operator::Reshape(Shape::new(h, w, c)), &[means])?;
+        // x^-beta.
+        let scale = (Function::X * alpha + bias).then(Unary::Log) * (Function::Constant(0.0) - beta);
+        let scale = self.lower(curve(scale.then(Unary::Exp)), &[means])?;
+        let id = self.lower(Operator::Arithmetic(Binary::Mul), &[input.node, scale])?;
         self.set_map(node, id, &input);
         Ok(())
     }

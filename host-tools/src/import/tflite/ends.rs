@@ -2,7 +2,7 @@
 
 use kinglet::{ChannelOrder, DType, QuantParams, Rounding};
 
-use super::operators::function;
+use super::elementwise::function;
 use super::read::{Reader, State, shape};
 use super::schema::{Operator, Type};
 use crate::graph::{Function, NodeId};

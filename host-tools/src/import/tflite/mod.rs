@@ -1,15 +1,18 @@
 //! TensorFlow Lite files (`.tflite`): flatbuffers of schema version 3.
 
 mod constants;
+mod elementwise;
 mod ends;
 mod extras;
 pub mod file;
 mod fold;
+mod moves;
 mod names;
 mod operators;
 mod read;
 mod schema;
 mod state;
+mod windows;
 mod write;
 
 pub use write::{Inexpressible, to_bytes};

@@ -43,6 +43,7 @@ pub(crate) const LOG_SOFTMAX: i32 = 50;
 pub(crate) const CAST: i32 = 53;
 pub(crate) const PRELU: i32 = 54;
 pub(crate) const MAXIMUM: i32 = 55;
+pub(crate) const ARG_MAX: i32 = 56;
 pub(crate) const MINIMUM: i32 = 57;
 pub(crate) const NEG: i32 = 59;
 pub(crate) const PADV2: i32 = 60;

@@ -7,9 +7,10 @@ use kinglet::{Activation, DType, QuantParams, Shape};
 
 use super::extras::Extras;
 use super::names as op;
-use super::operators::{Blocks, hint};
+use super::operators::hint;
 use super::schema::{Model, Operator, Tensor, Type};
 use super::state::Variables;
+use super::windows::Blocks;
 use crate::graph::{Function, NodeId};
 use crate::import::draft::Draft;
 use crate::import::finish::Ends;
@@ -117,6 +118,10 @@ impl<'m, 'b> Reader<'m, 'b> {
         if model.activation_inputs().next().is_none() || model.outputs.is_empty() {
             let hint = "export the whole inference function".to_owned();
             self.model_problem(("it has no input or no output".to_owned(), hint));
+        }
+        for &input in model.inputs.iter().filter(|&&input| model.is_shape(input)) {
+            let name = model.tensors[input].short_name();
+            self.draft.note(&format!("the input `{name}` is left out: it is a shape, which the file declares"));
         }
         for input in model.activation_inputs() {
             let tensor = &model.tensors[input];

@@ -256,7 +256,19 @@ impl<'b> Model<'b> {
 
     /// The inputs that the caller gives.
     pub(crate) fn activation_inputs(&self) -> impl Iterator<Item = usize> {
-        self.inputs.iter().copied().filter(|&index| !self.is_constant(index))
+        self.inputs.iter().copied().filter(|&index| !self.is_constant(index) && !self.is_shape(index))
+    }
+
+    /// Whether an input is nothing but the shape of transposed convolutions, which the file declares, too.
+    pub(crate) fn is_shape(&self, index: usize) -> bool {
+        let reads = |o: &&Operator<'b>| o.inputs().any(|input| input == index);
+        let mut readers = self.operators.iter().filter(reads).peekable();
+        let is_int = self.tensors[index].dtype == Type::Int32;
+        let is_only_shape = |o: &Operator<'b>| {
+            o.code == super::names::TRANSPOSE_CONV
+                && (0..o.input_count()).all(|at| (at == 0) == (o.input(at) == Some(index)))
+        };
+        is_int && readers.peek().is_some() && readers.all(is_only_shape) && !self.outputs.contains(&index)
     }
 
     /// Lets the network begin and end at other tensors, by their names in the file; lists that are empty leave it as it is. Operators that

@@ -219,6 +219,21 @@ impl Writer<'_> {
                 self.operator(op::SOFTMAX, 2, vec![input], output, (9, vec![(0, Value::F32(*beta))]));
             }
             Op::Function(StoredFunction::Table(table)) => self.lookup(node, first, table)?,
+            Op::Constant { function: ConstantFunction::Prelu, data: StoredConstant { data, quant } } => {
+                let (input, image) = self.operand(first);
+                let TensorInfo { shape, dtype, .. } = self.network.tensors[first];
+                if dtype != DType::I8 || node.activation != Activation::None {
+                    return Err("slopes of int16, or with an activation".into());
+                }
+                let of = match dims(shape, image)[..] {
+                    [_, _, _, c] if data.len() == c as usize => vec![1, 1, c],
+                    [_, ref rest @ ..] => rest.to_vec(),
+                    [] => vec![],
+                };
+                let slopes = self.quantized(format!("{}/slopes", node.name), of, data, (dtype, *quant));
+                let output = self.result(node, image);
+                self.operator(op::PRELU, 1, vec![input, slopes], output, (0, vec![]));
+            }
             Op::Constant { function, data: StoredConstant { data, quant } } => {
                 let (input, image) = self.operand(first);
                 let shape = self.network.tensors[first].shape;
@@ -230,6 +245,7 @@ impl Writer<'_> {
                     ConstantFunction::Mul => (op::MUL, 21),
                     ConstantFunction::Add => (op::ADD, 11),
                     ConstantFunction::Sub | ConstantFunction::SubFrom => (op::SUB, 28),
+                    ConstantFunction::Prelu => return Err("slopes are written above".into()),
                 };
                 let mut inputs = vec![input, constant];
                 if *function == ConstantFunction::SubFrom {

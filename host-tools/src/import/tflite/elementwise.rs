@@ -1,0 +1,143 @@
+//! Arithmetic, functions of one element, and what sums up many: reductions, softmax, fully connected layers.
+
+use kinglet::Activation;
+
+use super::names as op;
+use super::operators::{activation, damaged, unsupported};
+use super::read::{Reader, State};
+use super::schema::Operator;
+use crate::graph::{Binary, Function, Unary};
+use crate::import::problem::{GREATEST, Refusal, refuse};
+use crate::import::source::{Curve, FileNode, Operand, Operator as Neutral, Reduction};
+
+impl Reader<'_, '_> {
+    /// Arithmetic of two activations, or of an activation and a constant.
+    pub(super) fn arithmetic(&mut self, o: &Operator<'_>, binary: Binary) -> Result<(), Refusal> {
+        let fuses = matches!(binary, Binary::Add | Binary::Sub | Binary::Mul | Binary::Div);
+        let activation = match o.options {
+            Some(options) if fuses => activation(options.i8(0, 0).map_err(damaged)?)?,
+            None if fuses => return refuse("its options are missing", ""),
+            _ => Activation::None,
+        };
+        let mut inputs = Vec::new();
+        for at in 0..2 {
+            let constant = o.input(at).is_some_and(|index| self.model.is_constant(index));
+            inputs.push(match constant {
+                true => Operand::Constant(self.list(o, at, 1 - at)?),
+                false => Operand::Value(self.operand(o, at)?),
+            });
+        }
+        let (operator, output) = (Neutral::Arithmetic(binary), self.output(o, activation)?);
+        self.lower_node(o, FileNode { operator, inputs, output })
+    }
+
+    pub(super) fn softmax(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
+        let input = self.operand(o, 0)?;
+        let mut beta = 1.0;
+        if o.code == op::SOFTMAX {
+            let Some(options) = o.options else { return refuse("its options are missing", "") };
+            beta = options.f32(0, 0.0).map_err(damaged)?;
+        } else {
+            if !self.is_float {
+                return unsupported(o);
+            }
+            if o.output(0).is_none_or(|output| self.model.outputs != [output]) {
+                return refuse("LOG_SOFTMAX that is not the output", "take it out of the model");
+            }
+            self.draft.note("the output is probabilities: the model's are their logarithms (LOG_SOFTMAX)");
+        }
+        self.lower(o, Neutral::Softmax { beta }, &[input])
+    }
+
+    /// The place of the greatest channel, as an output: there its scores are, which say more.
+    pub(super) fn arg_max(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
+        let (input, Some(output)) = (self.operand(o, 0)?, o.output(0)) else {
+            return refuse("it has no output", "");
+        };
+        let rank = o.input(0).map_or(0, |i| self.model.tensors[i].dims.len()) as i64;
+        let axis = o.input(1).and_then(|i| self.model.tensors[i].integers(1));
+        if !self.model.outputs.contains(&output)
+            || self.readers[output] != 1
+            || !axis.is_some_and(|axis| axis == [-1] || axis == [rank - 1])
+        {
+            return refuse(
+                "the greatest in the middle of the network",
+                "only an output can be the greatest of the channels",
+            );
+        }
+        self.draft.note(GREATEST);
+        self.states[output] = State::Value(input);
+        Ok(())
+    }
+
+    pub(super) fn dense(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
+        let Some(options) = o.options else { return refuse("its options are missing", "") };
+        let activation = activation(options.i8(0, 0).map_err(damaged)?)?;
+        if options.i8(1, 0).map_err(damaged)? != 0 {
+            return refuse("shuffled weights", "convert the model without weight shuffling");
+        }
+        let (input, output) = (self.operand(o, 0)?, self.output(o, activation)?);
+        let Some(weights) = o.input(1) else { return refuse("its weights are missing", "") };
+        let dims = &self.model.tensors[weights].dims;
+        let [Ok(outputs), Ok(inputs)] = (match dims[..] {
+            [outputs, inputs] => [u32::try_from(outputs), u32::try_from(inputs)],
+            _ => return refuse(format!("weights of shape {dims:?}"), ""),
+        }) else {
+            return refuse("weights of a negative extent", "");
+        };
+        let wide = self.draft.elements(input).is_some_and(|elements| elements.dtype == kinglet::DType::I16);
+        let filter = self.filter(o, 2, outputs, 0, wide)?;
+        self.lower_node(o, FileNode::new(Neutral::Dense { inputs, filter }, &[input], output))
+    }
+
+    /// MEAN, SUM and REDUCE_MAX over height and width.
+    pub(super) fn reduce(&mut self, o: &Operator<'_>, reduction: Reduction) -> Result<(), Refusal> {
+        let (input, output) = (self.operand(o, 0)?, self.output(o, Activation::None)?);
+        let dims = o.input(0).map_or(&[][..], |i| &self.model.tensors[i].dims);
+        let Some(axes) = o.input(1).and_then(|i| self.model.tensors[i].integers(8)) else {
+            return refuse("its axes are not constant", "");
+        };
+        let rank = dims.len() as i64;
+        let listed = |at: i64| axes.iter().any(|&axis| axis == at || axis + rank == at);
+        // Height, width and channels are the last of the dimensions.
+        let own = |ours: i64| Some(ours + rank - 3).filter(|at| (1..rank).contains(at));
+        let reduced = |ours| own(ours).is_none_or(|at| listed(at) || dims[at as usize] == 1);
+        if !(2..=4).contains(&rank) || axes.iter().any(|axis| !(-rank..rank).contains(axis)) {
+            return refuse(format!("{} over axes {axes:?} of {dims:?}", o.kind), "only one image's can be reduced");
+        }
+        let axes = [reduced(0), reduced(1), listed(rank - 1) && dims[rank as usize - 1] != 1];
+        let id = self.draft.lower(FileNode::new(Neutral::Reduce { reduction, axes }, &[input], output))?;
+        let to = self.shape(o)?;
+        let id = if self.draft.shape(id).len() == to.len() { self.draft.read_as(id, to)? } else { id };
+        self.set(o, 0, id)
+    }
+}
+
+/// The function of one element that an operator computes, if it is one.
+pub(super) fn function(o: &Operator<'_>) -> Result<Option<Curve>, Refusal> {
+    let x = || Function::X;
+    let other = |function| Curve::Other(function);
+    let number = |default: f32| o.options.map_or(Ok(default), |options| options.f32(0, 0.0)).map_err(damaged);
+    Ok(Some(match o.code {
+        op::ABS => other(x().then(Unary::Abs)),
+        op::ELU => Curve::Elu,
+        op::EXP => other(x().then(Unary::Exp)),
+        op::GELU => {
+            Curve::Gelu { approximate: o.options.map_or(Ok(0), |options| options.i8(0, 0)).map_err(damaged)? != 0 }
+        }
+        op::HARD_SWISH => Curve::HardSwish,
+        op::LEAKY_RELU => Curve::LeakyRelu(number(0.0)?),
+        op::LOG => other(x().then(Unary::Log)),
+        op::LOGISTIC => Curve::Logistic,
+        op::NEG => other(Function::negated()),
+        op::RELU => Curve::Relu,
+        op::RELU_0_TO_1 => other(x().clip(0.0, 1.0)),
+        op::RELU6 => Curve::Relu6,
+        op::RELU_N1_TO_1 => Curve::ReluN1To1,
+        op::RSQRT => other(Function::Constant(1.0) / x().then(Unary::Sqrt)),
+        op::SQRT => other(x().then(Unary::Sqrt)),
+        op::SQUARE => other(x() * x()),
+        op::TANH => Curve::Tanh,
+        _ => return Ok(None),
+    }))
+}
