@@ -1,4 +1,4 @@
-//! The shipped network for hand signs on the photos that its recipe holds out, and on composites of them: in front of other
+//! The shipped network for hand signs on the persons that its recipe holds out, and on composites of their photos: in front of other
 //! backdrops, in other light and through other lenses than augmentation makes for training.
 
 use std::path::Path;
@@ -158,4 +158,4 @@ fn signs_in_other_rooms_and_light() {
 }
 
 /// In percent: what the shipped network reaches, less a point.
-const LEAST: [f64; 9] = [98.2, 97.7, 96.9, 97.3, 96.5, 97.3, 97.7, 97.7, 92.0];
+const LEAST: [f64; 9] = [96.9, 98.1, 95.7, 97.3, 97.7, 97.7, 96.9, 97.3, 96.9];
