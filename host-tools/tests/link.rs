@@ -26,6 +26,7 @@ use kinglet::device::load::{Loader, needed};
 use kinglet::slots::Slots;
 use kinglet::{Model, Session};
 use kinglet_tools::data::{Dataset, Split};
+use kinglet_tools::device::calibrate::calibrate;
 use kinglet_tools::device::client::{Client, evaluate};
 use kinglet_tools::device::emulated_boards;
 use rand::{RngExt, SeedableRng};
@@ -204,6 +205,22 @@ fn keeper(
         }
     };
     device_that(run, rate, reset)
+}
+
+#[test]
+fn a_board_is_calibrated_with_the_models_that_it_has_room_for() {
+    let run = |end: &mut DeviceEnd| {
+        let (mut memory, mut sums) = (Vec::new(), [0; 256]);
+        Loader::new(end, Steady(0, 50_000), arena(&mut memory, 64 * 1024), &mut sums, "mps2-an386").serve();
+    };
+    let mut asked = Vec::new();
+    let found = calibrate(device_that(run, 0.0, usize::MAX), |model| asked.push(model.to_owned())).unwrap();
+    assert_eq!((asked.len(), found.points.len(), found.passed_over.len()), (6, 2, 4), "{found}");
+    assert!(found.points.iter().all(|point| point.measured == 50_000.0 && point.predicted > 1e6), "{found}");
+    let [[before, _], [after, _]] = found.errors();
+    assert!(after < before / 10.0, "{found}");
+    let text = found.to_string();
+    assert!(text.contains("nucleo-l4r5zi: off a trace of ") && text.contains("no room for resnet8"), "{text}");
 }
 
 #[test]

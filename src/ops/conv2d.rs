@@ -9,6 +9,7 @@ use super::patch::gather;
 use super::{Io, Operands, lanes, rules};
 use crate::bytes::attempt;
 use crate::error::Fault;
+use crate::internal::internal;
 use crate::kernels::Backend;
 pub use crate::kernels::algorithms::ConvAlgorithm;
 use crate::kernels::algorithms::{Layer, conv_gemm};
@@ -100,11 +101,13 @@ impl<'m> Conv2d<'m> {
         self.window.taps_len() as u64 * input.shape.c as u64
     }
 
-    /// Whether packed weights ask for the reference requantization.
-    pub(crate) const fn is_exact(&self) -> bool {
-        use ConvAlgorithm::{Gemm8, Gemm16, GemmBytes};
-        matches!(self.algorithm, Gemm8 | Gemm16 | GemmBytes)
-            && matches!(self.weights.first(), Some(&flags) if flags as u32 & conv_gemm::EXACT != 0)
+    internal! {
+        /// Whether packed weights ask for the reference requantization.
+        const fn is_exact(&self) -> bool {
+            use ConvAlgorithm::{Gemm8, Gemm16, GemmBytes};
+            matches!(self.algorithm, Gemm8 | Gemm16 | GemmBytes)
+                && matches!(self.weights.first(), Some(&flags) if flags as u32 & conv_gemm::EXACT != 0)
+        }
     }
 
     /// Whether every patch lies in the input as it is, one stretch of bytes: then nothing is gathered.

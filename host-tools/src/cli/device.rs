@@ -14,7 +14,8 @@ use super::options::held_out::HeldOut;
 use super::options::line::Line;
 use crate::boards;
 use crate::data::Split;
-use crate::device::bench::{self, Subject};
+use crate::device::bench::{self, Subject, Which};
+use crate::device::calibrate::calibrate;
 use crate::device::client::{self, Client, Evaluation};
 use crate::device::{self, Board, Elf, Measurements, Program, fit};
 use crate::files;
@@ -62,6 +63,19 @@ enum Command {
         /// board whose speed is in the table of boards: QEMU runs its code, and its cycles are predicted.
         #[arg(long, value_name = "NAME")]
         board: Vec<String>,
+        /// Traces what only the costs of predictions are fitted to, instead: MLPerf Tiny's other networks, and convolutions of many shapes
+        /// by each algorithm.
+        #[arg(long, conflicts_with = "model")]
+        shapes: bool,
+    },
+    /// Run ResNet-8 and small models on a device, over its serial line, and compare the cycles with those that are predicted; the answer has
+    /// what the board takes for a cycle and for reads of its flash.
+    ///
+    /// The device runs the firmware's program `keep`, or `receive`, which has the weights in RAM; `--qemu` builds `receive` and starts the board
+    /// in QEMU, whose clock counts instructions: that shows that all works, and says nothing of cycles.
+    Calibrate {
+        #[command(flatten)]
+        line: Line,
     },
     /// Run images through a model on a device, over its serial line, and compare every output and step with the host.
     ///
@@ -131,7 +145,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Fit { board, program, model, shipped } => fits(board, program, model.as_deref(), *shipped),
-        Command::Bench { model, board } => measure(model, board),
+        Command::Bench { model, board, shapes } => measure(model, board, *shapes),
         Command::Eval { model, line, load, held_out, json } => {
             let bytes = files::read(model)?;
             let parsed = Model::new(&bytes).with_context(|| model.display().to_string())?;
@@ -143,6 +157,15 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                 return Ok(if found.difference.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
             }
             Ok(show(&found, line.is_emulated()))
+        }
+        Command::Calibrate { line } => {
+            let device = line.open(Program::Receive, Path::new(""))?;
+            let found = calibrate(device, |model| eprintln!("{model}"))?;
+            print!("{found}");
+            if line.is_emulated() {
+                println!("QEMU counts instructions: these factors are none of a board");
+            }
+            Ok(ExitCode::SUCCESS)
         }
         Command::Load { model, line } => {
             let bytes = files::read(model)?;
@@ -255,7 +278,8 @@ fn fits(boards: &[String], programs: &[String], model: Option<&Path>, shipped: b
 }
 
 /// Measures the models on the boards, or refreshes the tables.
-fn measure(models: &[PathBuf], boards: &[String]) -> Result<ExitCode> {
+fn measure(models: &[PathBuf], boards: &[String], shapes: bool) -> Result<ExitCode> {
+    let which = if shapes { Which::Shapes } else { Which::Usual };
     let names: Vec<&str> =
         if boards.is_empty() { bench::boards().collect() } else { boards.iter().map(String::as_str).collect() };
     if models.is_empty() {
@@ -264,7 +288,7 @@ fn measure(models: &[PathBuf], boards: &[String]) -> Result<ExitCode> {
         let mut rows = if json.exists() { bench::read(&json)? } else { Vec::new() };
         // Board by board, so that what was measured is kept when another one fails.
         for name in names {
-            rows = bench::merged(rows, bench::all(name, |what| eprintln!("{what}"))?);
+            rows = bench::merged(rows, bench::all(name, which, |what| eprintln!("{what}"))?);
             for (path, text) in [(&json, bench::to_json(&rows)?), (&markdown, bench::to_markdown(&rows))] {
                 files::save(path, &text)?;
             }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::boards::{self, Memory};
+use crate::cycles::Predictor;
 use crate::files;
 use crate::report::inspection::Inspection;
 use crate::report::plot;
@@ -29,7 +30,8 @@ pub struct Args {
     /// The board's bytes of flash for the model file, as 262144 or 256K: likewise.
     #[arg(long, value_parser = bytes)]
     flash: Option<u32>,
-    /// A board, by its name or its chip's: says whether its flash and RAM hold the model beside code and stack.
+    /// A board, by its name or its chip's: says whether its flash and RAM hold the model beside code and stack, and, where it is known
+    /// how fast it is, what an inference takes.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["ram", "flash"])]
     board: Option<String>,
 }
@@ -51,18 +53,22 @@ fn fits(what: &str, needed: usize, size: u32) -> (bool, String) {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let bytes = files::read(&args.model)?;
     let model = super::open_model(&args.model, &bytes)?;
-    let inspection = Inspection::of(&model);
+    let board = args.board.as_deref().map(|name| boards::find(name, boards::all().iter(), "there are")).transpose()?;
+    let mut inspection = Inspection::of(&model);
+    if let Some(board) = board.filter(|board| board.speed.is_some()) {
+        match Predictor::of(board) {
+            Ok(predictor) => inspection = inspection.predicted(predictor.model(&model)),
+            Err(error) => eprintln!("{error:#}"),
+        }
+    }
     if args.json {
         println!("{}", serde_json::to_string_pretty(&inspection)?);
     } else {
         print!("{inspection}");
     }
     let mut code = ExitCode::SUCCESS;
-    let (ram, flash) = match &args.board {
-        Some(name) => {
-            let board = boards::find(name, boards::all().iter(), "there are")?;
-            (board.ram.iter().map(Memory::arena_bytes).max(), Some(board.model_bytes()))
-        }
+    let (ram, flash) = match board {
+        Some(board) => (board.ram.iter().map(Memory::arena_bytes).max(), Some(board.model_bytes())),
         None => (args.ram, args.flash),
     };
     let board = [("arena", inspection.arena_bytes, ram), ("flash", inspection.file_bytes, flash)];

@@ -36,6 +36,9 @@ use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 use kinglet::Model;
 
+use crate::boards;
+use crate::cycles::{Predicted, Predictor};
+
 /// ResNet and Inception networks on microcontrollers: train, quantize, export, simulate.
 #[derive(Debug, Parser)]
 #[command(name = "kinglet", version)]
@@ -93,6 +96,12 @@ enum Command {
     Train(train::Args),
     /// List the networks that come with Kinglet.
     Zoo(zoo::Args),
+}
+
+/// What an inference takes on a board, if one is named.
+fn predicted(board: Option<&str>, model: &Model<'_>) -> Result<Option<Predicted>> {
+    let Some(name) = board else { return Ok(None) };
+    Ok(Some(Predictor::of(boards::find(name, boards::all().iter(), "there are")?)?.model(model)))
 }
 
 /// The model in a file that has been read.

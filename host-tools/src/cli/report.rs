@@ -18,6 +18,9 @@ pub struct Args {
     /// The page to write (.html).
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
+    /// A board, by its name or its chip's: what each layer takes there.
+    #[arg(long, value_name = "NAME")]
+    board: Option<String>,
     #[command(flatten)]
     held_out: HeldOut,
 }
@@ -52,7 +55,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             })
         }
     };
-    files::save(&args.output, page::page(&model, errors.as_ref())?)?;
+    let predicted = super::predicted(args.board.as_deref(), &model)?;
+    files::save(&args.output, page::page(&model, errors.as_ref(), predicted.as_ref())?)?;
     println!("{}", args.output.display());
     Ok(ExitCode::SUCCESS)
 }

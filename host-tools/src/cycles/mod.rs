@@ -1,13 +1,22 @@
 //! Predicted cycles: what a run executes, by classes of instructions, times what a core and a board's flash take for each.
 //!
-//! `trace.c`, a plugin of QEMU, counts; the firmware runs on the emulated board that executes the same code.
+//! `trace.c`, a plugin of QEMU, counts; the firmware runs on the emulated board that executes the same code. [`Predictor`] knows from such
+//! traces what each operator and algorithm takes, and needs only a model's shapes.
 
+mod costs;
+mod fit;
 mod timing;
+mod work;
 
 use anyhow::{Context, Result, ensure};
+use serde::Serialize;
 
 use crate::boards::{Board, Speed};
+use crate::words::grouped;
+pub use costs::{Cost, Costs, Off, Predicted, Predictor, Table, to_json};
+pub use fit::{Sample, factors, fit};
 pub use timing::Timing;
+pub use work::{Work, of_model};
 
 /// The plugin's source, which says how it is called and what it writes.
 pub const TRACE: &str = include_str!("trace.c");
@@ -37,7 +46,7 @@ pub struct Trace {
 }
 
 /// What that takes on a board.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Prediction {
     /// Cycles of the core.
     pub cycles: u64,
@@ -100,6 +109,23 @@ impl Prediction {
         let ms = cycles as f64 / (f64::from(speed.mhz) * 1e3);
         Self { cycles, ms, microjoules: speed.pj_per_cycle.map(|pj| cycles as f64 * f64::from(pj) * 1e-6) }
     }
+
+    /// Cycles, milliseconds and microjoules for a table; the last is empty where it is not known.
+    #[must_use]
+    pub fn cells(&self) -> [String; 3] {
+        let energy = self.microjoules.map_or(String::new(), |energy| format!("{energy:.1}"));
+        [grouped(self.cycles), format!("{:.3}", self.ms), energy]
+    }
+}
+
+/// What was traced, as cycles of the core alone, and the cycles of a cycle and of a read of flash for code and for data.
+///
+/// # Errors
+/// When the table does not say how fast the board is.
+pub fn apart(cycles: u64, reads: [u64; 2], board: &Board) -> Result<(f64, [f64; 3])> {
+    let [code, data] = Timing::of(board)?.reads(speed(board)?);
+    let core = cycles as f64 - code * reads[0] as f64 - data * reads[1] as f64;
+    Ok((core.max(0.0), [1.0, code, data]))
 }
 
 /// How fast a board is.

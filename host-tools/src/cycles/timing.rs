@@ -92,8 +92,13 @@ impl Timing {
     pub(super) fn cycles(&self, counts: &[u64; COUNTS], speed: &Speed) -> f64 {
         let classes = self.classes.iter().zip(counts).map(|(cost, &count)| cost * count as f64).sum::<f64>();
         let around = self.taken * counts[TAKEN] as f64 + self.unaligned * counts[UNALIGNED] as f64;
+        let [code, data] = self.reads(speed);
+        classes + around + code * counts[CODE] as f64 + data * counts[DATA] as f64
+    }
+
+    /// Cycles of a read of the board's flash, for code and for data.
+    pub(super) fn reads(&self, speed: &Speed) -> [f64; 2] {
         let wait = f64::from(speed.wait_states.unwrap_or(0));
-        let data = if wait > 0.0 { wait + self.data } else { 0.0 };
-        classes + around + self.code * wait * counts[CODE] as f64 + data * counts[DATA] as f64
+        [self.code * wait, if wait > 0.0 { wait + self.data } else { 0.0 }]
     }
 }

@@ -4,7 +4,7 @@
 //! QEMU counts exactly, so that two runs agree to the instruction, and the tests can hold a measurement against the
 //! committed table.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use kinglet::{DType, Model, f16};
 use ndarray::Array4;
 use serde::{Deserialize, Serialize};
 
-use super::{Board, Build, Program, evaluate_with, peer, run, trace};
+use super::{Board, Build, Program, evaluate_with, networks, peer, run, trace};
 use crate::boards;
 use crate::cycles::{Counts, Prediction, Timing, Trace};
 use crate::files;
@@ -82,6 +82,9 @@ pub struct Row {
     /// Cycles that it is predicted to take: on the board itself, or on the real one that the bench has for an emulated one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cycles: Option<u64>,
+    /// Reads of that board's flash past its caches, for code and for data: their waiting is in the cycles.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flash_reads: Option<[u64; 2]>,
     /// Those of CMSIS-NN for the same geometry on the same core, where they were counted.
     pub peer_instructions: Option<u64>,
     /// Bytes, of totals.
@@ -220,6 +223,44 @@ pub fn resnet8(budget: Budget, core: Core) -> Result<Subject> {
     Ok(Subject { name: budget.name().to_owned(), bytes })
 }
 
+/// What is traced beside the shipped models and ResNet-8.
+fn others(core: Core) -> Result<Vec<Subject>> {
+    Ok(networks::mlperf(core)?.into_iter().chain(networks::shapes(core)?).collect())
+}
+
+/// What a board is calibrated with: the smallest of the shipped models, and ResNet-8 under budgets.
+///
+/// # Errors
+/// When a model cannot be read or exported.
+pub fn quick(core: Core) -> Result<Vec<Subject>> {
+    let mut subjects = shipped()?;
+    subjects.retain(|subject| subject.name.starts_with("digits"));
+    for budget in [Budget::Least, Budget::More, Budget::Any, Budget::Streamed] {
+        subjects.push(resnet8(budget, core)?);
+    }
+    Ok(subjects)
+}
+
+/// What rows are of on boards of this core. Those from before reads of flash were written down count for the shipped models alone, whose
+/// files are what they were; the exporter has changed since.
+///
+/// # Errors
+/// When a model cannot be read or exported.
+pub fn subjects(core: Core, rows: &[Row]) -> Result<Vec<Subject>> {
+    use Budget::{Any, Float16, Least, More, Streamed, Whole};
+    let is_fresh = |begin: &str| rows.iter().any(|row| row.model.starts_with(begin) && row.flash_reads.is_some());
+    let mut subjects = shipped()?;
+    if is_fresh("resnet8") {
+        for budget in [Least, More, Any, Streamed, Whole, Float16] {
+            subjects.push(resnet8(budget, core)?);
+        }
+    }
+    if is_fresh("shapes") {
+        subjects.extend(others(core)?);
+    }
+    Ok(subjects)
+}
+
 /// The core of a board, for the choice of algorithms.
 #[must_use]
 pub fn core(board: &Board) -> Core {
@@ -236,6 +277,11 @@ pub fn core(board: &Board) -> Core {
 /// # Errors
 /// When the firmware does not build, does not fit the board or fails.
 pub fn measure(board: &'static Board, subject: &Subject) -> Result<Vec<Row>> {
+    measure_it(board, subject, true)
+}
+
+/// As [`measure`]; without `sizes`, of which the total has no bytes then.
+fn measure_it(board: &'static Board, subject: &Subject, sizes: bool) -> Result<Vec<Row>> {
     let (name, real) = (board.name, real(board));
     let board = if board.is_emulated() { board } else { trace::stand_in(board)? };
     let folder = tempfile::tempdir()?;
@@ -262,20 +308,19 @@ pub fn measure(board: &'static Board, subject: &Subject) -> Result<Vec<Row>> {
         }
         None => (evaluate_with(&elf, &subject.bytes, &inputs, LIMIT)?, None),
     };
-    let cycles = |of: &dyn Fn(&Trace) -> Option<Counts>| -> Result<Option<u64>> {
+    let cycles = |of: &dyn Fn(&Trace) -> Option<Counts>| -> Result<Option<(u64, [u64; 2])>> {
         let (Some(real), Some(counts)) = (real, trace.as_ref().and_then(of)) else { return Ok(None) };
-        Ok(Some(Prediction::of(&counts, real)?.cycles))
+        Ok(Some((Prediction::of(&counts, real)?.cycles, counts.flash_reads())))
     };
 
-    let flash = |program| Ok::<u32, anyhow::Error>(build(program)?.sizes()?.flash);
-    let code = flash(Program::Bare)?.saturating_sub(flash(Program::Startup)?) - report.model_bytes;
-    let row = |layer: &str, macs, instructions, cycles, peer_instructions, bytes| Row {
+    let row = |layer: &str, macs, instructions, cycles: Option<(u64, [u64; 2])>, peer_instructions, bytes| Row {
         board: name.to_owned(),
         model: subject.name.clone(),
         layer: layer.to_owned(),
         macs,
         instructions,
-        cycles,
+        cycles: cycles.map(|(cycles, _)| cycles),
+        flash_reads: cycles.map(|(_, reads)| reads),
         peer_instructions,
         bytes,
     };
@@ -293,7 +338,11 @@ pub fn measure(board: &'static Board, subject: &Subject) -> Result<Vec<Row>> {
         })
         .collect::<Result<_>>()?;
     let bytes =
-        Bytes { arena: measured.arena_bytes, stack: measured.stack_bytes, code, weights: measured.weight_bytes };
+        |code| Bytes { arena: measured.arena_bytes, stack: measured.stack_bytes, code, weights: measured.weight_bytes };
+    let flash = |program| Ok::<u32, anyhow::Error>(build(program)?.sizes()?.flash);
+    let code = || {
+        Ok::<u32, anyhow::Error>(flash(Program::Bare)?.saturating_sub(flash(Program::Startup)?) - report.model_bytes)
+    };
     let whole = same(subject.name.starts_with("resnet8").then(|| peer::resnet8(board.name)).flatten());
     rows.push(row(
         "total",
@@ -301,7 +350,7 @@ pub fn measure(board: &'static Board, subject: &Subject) -> Result<Vec<Row>> {
         measured.instructions,
         cycles(&|trace| Some(trace.total))?,
         whole,
-        Some(bytes),
+        if sizes { Some(bytes(code()?)) } else { None },
     ));
     Ok(rows)
 }
@@ -331,6 +380,7 @@ pub fn kernels(board: &'static Board) -> Result<Vec<Row>> {
             macs,
             instructions,
             cycles: None,
+            flash_reads: None,
             // The other engine was counted in int8.
             peer_instructions: peer::kernel(board.name, name).filter(|_| algorithm != "float16"),
             bytes: None,
@@ -339,22 +389,37 @@ pub fn kernels(board: &'static Board) -> Result<Vec<Row>> {
     .collect()
 }
 
-/// Measures all that is measured on a board; `progress` hears what comes next.
+/// What to measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The shipped models, ResNet-8 under its budgets, single kernels.
+    Usual,
+    /// What only the costs are fitted to: MLPerf Tiny's other networks, and convolutions of many shapes by each algorithm.
+    Shapes,
+}
+
+/// Measures that on a board; `progress` hears what comes next.
 ///
 /// # Errors
 /// As [`measure`], and when nothing is measured on this board. Models that do not fit it are passed over.
-pub fn all(board: &str, mut progress: impl FnMut(&str)) -> Result<Vec<Row>> {
+pub fn all(board: &str, which: Which, mut progress: impl FnMut(&str)) -> Result<Vec<Row>> {
     let plan = PLANS.iter().find(|plan| plan.0 == board);
     let (name, budgets, with_kernels) = plan.with_context(|| format!("no bench on `{board}`"))?;
     let board = Board::named(name)?;
-    let mut subjects = shipped()?;
-    for &budget in *budgets {
-        subjects.push(resnet8(budget, core(board))?);
+    let mut subjects = Vec::new();
+    match which {
+        Which::Usual => {
+            subjects.extend(shipped()?);
+            for &budget in *budgets {
+                subjects.push(resnet8(budget, core(board))?);
+            }
+        }
+        Which::Shapes => subjects.extend(others(core(board))?),
     }
     let mut rows = Vec::new();
     for subject in &subjects {
         progress(&format!("{name}: {}", subject.name));
-        match measure(board, subject) {
+        match measure_it(board, subject, which == Which::Usual) {
             Ok(measured) => rows.extend(measured),
             // Not every model that is shipped is for every board.
             Err(error) if format!("{error:#}").contains(super::firmware::TOO_LARGE) => {
@@ -363,18 +428,19 @@ pub fn all(board: &str, mut progress: impl FnMut(&str)) -> Result<Vec<Row>> {
             Err(error) => return Err(error),
         }
     }
-    if *with_kernels {
+    if *with_kernels && which == Which::Usual {
         progress(&format!("{name}: single kernels"));
         rows.extend(kernels(board)?);
     }
     Ok(rows)
 }
 
-/// `rows` with those of a board replaced by `fresh` ones, board by board in the order of [`boards()`].
+/// `rows` with those of a board and model replaced by `fresh` ones, board by board in the order of [`boards()`].
 #[must_use]
 pub fn merged(rows: Vec<Row>, fresh: Vec<Row>) -> Vec<Row> {
-    let replaced = |board: &str| fresh.iter().any(|row| row.board == board);
-    let mut all: Vec<_> = rows.into_iter().filter(|row| !replaced(&row.board)).collect();
+    let replaced: HashSet<_> = fresh.iter().map(|row| (row.board.clone(), row.model.clone())).collect();
+    let kept = rows.into_iter().filter(|row| !replaced.contains(&(row.board.clone(), row.model.clone())));
+    let mut all: Vec<_> = kept.collect();
     all.extend(fresh);
     all.sort_by_key(|row| boards().position(|board| board == row.board));
     all
@@ -523,6 +589,7 @@ mod tests {
             macs: 10,
             instructions,
             cycles: Some(2 * instructions),
+            flash_reads: None,
             peer_instructions: None,
             bytes,
         }

@@ -4,11 +4,14 @@
 //! one, so that output bytes, stack depth and instruction counts are true; time is not emulated.
 
 pub mod bench;
+pub mod calibrate;
 pub mod client;
+pub mod costs;
 mod elf;
 mod firmware;
 pub mod fit;
 mod line;
+mod networks;
 mod peer;
 mod probe;
 mod qemu;

@@ -1,4 +1,4 @@
-//! Which algorithm computes each convolution: the fewest instructions that flash and RAM allow.
+//! Which algorithm computes each convolution: the fewest instructions, or cycles of a board, that flash and RAM allow.
 //!
 //! Faster algorithms take weights that were transformed at export (flash), or scratch (RAM). Flash is spent where a
 //! byte saves most. RAM is the planner's: where its plan does not fit, the convolutions whose scratch it finds too large
@@ -9,6 +9,7 @@ use kinglet::ops::Op;
 use kinglet::{Channel, DType, Rounding};
 
 use super::Options;
+use crate::cycles::Predictor;
 use crate::lower::{Lowered, Program};
 use crate::network::Network;
 use crate::plan::Demand;
@@ -56,7 +57,7 @@ impl<'n> Choice<'n> {
                 found.push(Candidate {
                     algorithm: ConvAlgorithm::Direct,
                     // Portable code: more than any of the others, by a factor.
-                    instructions: 8 * step.op.macs(&tensors),
+                    cost: 8 * step.op.macs(&tensors),
                     flash: conv.weights.len(),
                     scratch: step.op.scratch_len(&tensors) as usize,
                 });
@@ -68,6 +69,9 @@ impl<'n> Choice<'n> {
                 Some((layer, found))
             };
             layers.push(convolution());
+        }
+        if let Some(predictor) = options.board.and_then(|board| Predictor::of(board).ok()) {
+            layers.iter_mut().flatten().for_each(|(layer, list)| in_cycles(layer, list, &predictor));
         }
         let flash = match weights {
             Some(flash) => {
@@ -150,6 +154,19 @@ impl<'n> Choice<'n> {
     }
 }
 
+/// Replaces instructions by cycles. An algorithm that too few steps were traced of is taken to run at the rate of the layer's others.
+fn in_cycles(layer: &Layer, list: &mut [Candidate], predictor: &Predictor) {
+    let cycles: Vec<Option<u64>> = list.iter().map(|c| predictor.candidate(c.algorithm, layer, c.flash)).collect();
+    let known = list.iter().zip(&cycles).filter_map(|(candidate, cycles)| Some((candidate.cost, (*cycles)?)));
+    let (instructions, all) =
+        known.fold((0, 0), |(instructions, all), (cost, cycles)| (instructions + cost, all + cycles));
+    if instructions > 0 {
+        let rate = all as f64 / instructions as f64;
+        let costs = cycles.iter().zip(list);
+        costs.for_each(|(cycles, c)| c.cost = cycles.unwrap_or((c.cost as f64 * rate) as u64));
+    }
+}
+
 /// Whether a core multiplies bytes at least as well as halves of words: not so where halves have instructions of their own.
 fn multiplies_bytes(core: Core) -> bool {
     core != Core::M4
@@ -165,4 +182,29 @@ fn smallest_packing(list: &[Candidate], core: Core) -> Option<usize> {
     let portable = |candidate: &&Candidate| candidate.algorithm == ConvAlgorithm::Direct;
     let packed = list.iter().filter(|candidate| !portable(candidate)).map(|candidate| candidate.flash).min();
     packed.or(list.iter().map(|candidate| candidate.flash).min())
+}
+
+#[cfg(test)]
+mod tests {
+    use kinglet::kernels::algorithms::Map;
+    use kinglet::{Padding, Window};
+
+    use super::*;
+    use crate::boards;
+
+    #[test]
+    fn costs_are_a_boards_cycles_or_at_their_rate() {
+        let board = boards::find("nucleo-l4r5zi", boards::all().iter(), "there are").unwrap();
+        let predictor = Predictor::of(board).unwrap();
+        let map = Map::dense(16, 16, 32);
+        let window = Window::new([3; 2], [1; 2], Padding::Same, [16; 2]);
+        let layer = Layer { input: map, output: map, window, zero_in: 0, zero_out: 0, low: i8::MIN, high: i8::MAX };
+        let candidate = |algorithm, cost| Candidate { algorithm, cost, flash: 9_000, scratch: 0 };
+        let mut list = [candidate(ConvAlgorithm::Gemm8, 4_000_000), candidate(ConvAlgorithm::Stride2, 1_000_000)];
+        in_cycles(&layer, &mut list, &predictor);
+        let cycles = predictor.candidate(ConvAlgorithm::Gemm8, &layer, 9_000).unwrap();
+        assert!(list[0].cost == cycles && (3_000_000..30_000_000).contains(&cycles), "{list:?}");
+        // No such layer has that algorithm, and none was traced.
+        assert!(list[1].cost.abs_diff(cycles / 4) <= 1, "{list:?}");
+    }
 }

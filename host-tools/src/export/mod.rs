@@ -14,6 +14,7 @@ use thiserror::Error;
 
 use algorithms::Choice;
 
+use crate::boards::Board;
 use crate::elements;
 use crate::files;
 use crate::lower::{self, LowerError, Lowered, Program};
@@ -108,6 +109,8 @@ pub struct Options {
     pub flash: Option<u32>,
     /// The core for which algorithms are chosen; the model runs on all.
     pub core: Core,
+    /// The board whose predicted cycles decide, where they are known, instead of the core's instructions.
+    pub board: Option<&'static Board>,
     /// Computes every convolution by this algorithm that can be.
     pub algorithm: Option<ConvAlgorithm>,
 }

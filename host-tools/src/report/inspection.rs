@@ -8,6 +8,7 @@ use kinglet::{Clamp, DType, Model, Port, Step, Tensor, Window, f16};
 use serde::Serialize;
 
 use super::table::{Table, grouped};
+use crate::cycles::Predicted;
 use crate::plan;
 
 /// A model, laid out for reading.
@@ -53,6 +54,9 @@ pub struct Inspection {
     pub steps: Vec<StepView>,
     /// The activation tensors.
     pub tensors: Vec<TensorView>,
+    /// What an inference takes on a board, where one is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub predicted: Option<Predicted>,
 }
 
 /// An input, an output or a state.
@@ -155,7 +159,14 @@ impl Inspection {
             pixel_tables: model.pixels().map_or(0, |pixels| pixels.count()),
             steps: steps.iter().map(StepView::of).collect(),
             tensors: tensors.iter().enumerate().map(TensorView::of).collect(),
+            predicted: None,
         }
+    }
+
+    /// With what an inference takes on a board.
+    #[must_use]
+    pub fn predicted(self, predicted: Predicted) -> Self {
+        Self { predicted: Some(predicted), ..self }
     }
 }
 
@@ -340,6 +351,15 @@ impl fmt::Display for Inspection {
             ]);
         }
         writeln!(f, "{table}")?;
+        if let Some(predicted) = &self.predicted {
+            write!(f, "{predicted}")?;
+            let mut table = Table::new(["step", "name", "operator", "cycles", "ms", "\u{b5}J"]);
+            for (step, of_step) in self.steps.iter().zip(&predicted.steps) {
+                let [cycles, ms, energy] = of_step.cells();
+                table.row([step.index.to_string(), step.name.clone(), step.operator.to_owned(), cycles, ms, energy]);
+            }
+            writeln!(f, "\n{table}")?;
+        }
         let mut table = Table::new([
             "tensor",
             "shape",

@@ -10,6 +10,7 @@ use super::inspection::{Inspection, StepView};
 use super::live::{self, LiveModel};
 use super::plot;
 use super::table::{Table, grouped};
+use crate::cycles::Predicted;
 
 /// Where a model errs.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ const BOX: [usize; 2] = [340, 30];
 ///
 /// # Errors
 /// When a picture cannot be drawn, which only a defect would cause.
-pub fn page(model: &Model<'_>, errors: Option<&Errors>) -> Result<String> {
+pub fn page(model: &Model<'_>, errors: Option<&Errors>, predicted: Option<&Predicted>) -> Result<String> {
     let inspection = Inspection::of(model);
     let mut body = format!(
         "<h1>{}</h1>\n<p>{} bytes of flash, of which {} weights; {} bytes of RAM; {} multiply-accumulates in {} steps.</p>\n",
@@ -41,6 +42,9 @@ pub fn page(model: &Model<'_>, errors: Option<&Errors>) -> Result<String> {
         grouped(inspection.macs),
         inspection.steps.len(),
     );
+    if let Some(predicted) = predicted {
+        body += &format!("<p>{}</p>\n", escaped(predicted.to_string().trim_end()).replace('\n', "<br>\n"));
+    }
     let live = LiveModel::of(model);
     body += match live {
         Some(_) => {
@@ -60,7 +64,7 @@ pub fn page(model: &Model<'_>, errors: Option<&Errors>) -> Result<String> {
             super::base64(worst),
         )?;
     }
-    write!(body, "<h2>Layers</h2>\n<div class=\"wide\">{}</div>\n", layers(&inspection.steps))?;
+    write!(body, "<h2>Layers</h2>\n<div class=\"wide\">{}</div>\n", layers(&inspection.steps, predicted))?;
     write!(
         body,
         "<h2>Memory</h2>\n<p>Offset against time slot, a box for each tensor.</p>\n<div class=\"paper\">{}</div>\n",
@@ -79,18 +83,24 @@ pub fn page(model: &Model<'_>, errors: Option<&Errors>) -> Result<String> {
     ))
 }
 
-/// A row for each step, with bars of its part of the multiply-accumulates.
-fn layers(steps: &[StepView]) -> String {
-    let all = steps.iter().map(|step| step.macs).sum::<u64>().max(1);
-    let mut html =
-        "<table><tr><th>step</th><th>operator</th><th>layer</th><th>output</th><th>MACs</th><th></th><th>weights, \
+/// A row for each step, with bars of its part of the predicted cycles, or of the multiply-accumulates where there are none.
+fn layers(steps: &[StepView], predicted: Option<&Predicted>) -> String {
+    let cost = |step: &StepView| match predicted.and_then(|predicted| predicted.steps.get(step.index)) {
+        Some(of_step) => of_step.cycles,
+        None => step.macs,
+    };
+    let all = steps.iter().map(cost).sum::<u64>().max(1);
+    let heading = if predicted.is_some() { "<th>MACs</th><th>cycles</th>" } else { "<th>MACs</th>" };
+    let mut html = format!(
+        "<table><tr><th>step</th><th>operator</th><th>layer</th><th>output</th>{heading}<th></th><th>weights, \
                     bytes</th><th></th></tr>\n"
-            .to_owned();
+    );
     for step in steps {
         let [h, w, c] = step.output;
-        let width = step.macs * 120 / all;
+        let width = cost(step) * 120 / all;
+        let cycles = predicted.map_or(String::new(), |_| format!("<td class=\"n\">{}</td>", grouped(cost(step))));
         html += &format!(
-            "<tr><td class=\"n\">{}</td><td>{}</td><td>{}</td><td>{h} x {w} x {c}</td><td class=\"n\">{}</td><td><span class=\"share\" \
+            "<tr><td class=\"n\">{}</td><td>{}</td><td>{}</td><td>{h} x {w} x {c}</td><td class=\"n\">{}</td>{cycles}<td><span class=\"share\" \
              style=\"width:{width}px\"></span></td><td class=\"n\">{}</td><td>{}</td></tr>\n",
             step.index,
             step.operator,
@@ -189,7 +199,7 @@ mod tests {
         let model = Model::new(file).unwrap();
         let confusion = Confusion::new(&["<a>".to_owned(), "b".to_owned()], &[0, 1], &[0, 0]);
         let errors = Errors { confusion, accuracy: 50.0, worst: b"PNG".to_vec() };
-        let page = page(&model, Some(&errors)).unwrap();
+        let page = page(&model, Some(&errors), None).unwrap();
         for step in model.steps() {
             assert!(page.contains(&escaped(step.name)), "{}", step.name);
         }

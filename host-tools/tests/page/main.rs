@@ -115,7 +115,7 @@ fn report(name: &str, size: [u32; 2]) -> Option<Browser> {
     let file = shipped(name);
     // Kept: a browser reads what it needs when it needs it.
     let path = env::temp_dir().join(format!("kinglet-{name}-{}-{}.html", size[0], std::process::id()));
-    fs::write(&path, page::page(&Model::new(&file).unwrap(), None).unwrap()).unwrap();
+    fs::write(&path, page::page(&Model::new(&file).unwrap(), None, None).unwrap()).unwrap();
     let mut browser = Browser::open(&program, &path, size);
     browser.eval("view.ready");
     fs::remove_file(path).unwrap();

@@ -14,6 +14,10 @@ const BOARD: (&str, &str) = ("mps2-an386", "emulated Cortex-M4F");
 /// Pages with tables between the lines `<!-- figures: NAME -->` and `<!-- end -->`.
 const PAGES: [&str; 2] = ["README.md", "docs/src/figures.md"];
 
+/// The board that the cycles are predicted for, as the table of boards calls it and in words, and the costs that predict them at once.
+const REAL: (&str, &str) = ("nucleo-l4r5zi", "ST's NUCLEO-L4R5ZI, Cortex-M4F (STM32L4R5)");
+const COSTS: &str = "host-tools/src/cycles/costs.json";
+
 /// Writes the figures; with `check` only says which files have others.
 pub fn run(check: bool) -> Result<()> {
     let bench: Vec<Value> = serde_json::from_str(&read("firmware/bench.json")?)?;
@@ -80,6 +84,7 @@ fn with_tables(page: &str, totals: &[&Value]) -> Result<String> {
         let table = match name {
             "models" => shipped(totals)?,
             "resnet8" => resnet8(totals),
+            "error" => error(&read("firmware/BENCH.md")?, &serde_json::from_str(&read(COSTS)?)?)?,
             other => anyhow::bail!("no table `{other}`"),
         };
         text += &format!("{before}<!-- figures: {name} -->\n{table}<!-- end -->");
@@ -119,6 +124,23 @@ fn resnet8(totals: &[&Value]) -> String {
     table
 }
 
+/// How well cycles are known: from a trace, as the bench says, and from a model's shapes, as the costs say.
+fn error(bench: &str, costs: &Value) -> Result<String> {
+    let begin = format!("- {}: ", REAL.1);
+    let traced =
+        bench.lines().find_map(|line| line.strip_prefix(&begin)).with_context(|| format!("no line `{begin}`"))?;
+    let percent = |of: &str, key: &str| {
+        costs[REAL.0][of][key].as_f64().with_context(|| format!("{COSTS} has no `{of}.{key}` of {}", REAL.0))
+    };
+    let [mean, worst] = [percent("seen", "mean")?, percent("seen", "worst")?];
+    let [unseen, most] = [percent("unseen", "mean")?, percent("unseen", "worst")?];
+    Ok(format!(
+        "Cycles are those of {}, predicted from a trace: {traced}\n`kinglet inspect MODEL --board {}` predicts them at once, without QEMU: {mean:.1} % off the trace on average, \
+         {worst:.1} % at most; {unseen:.1} % and {most:.1} % for models that its costs were not fitted to.\n",
+        REAL.1, REAL.0
+    ))
+}
+
 /// A number with a comma between thousands.
 fn grouped(number: &Value) -> String {
     let digits = number.as_u64().map_or_else(|| "-".to_owned(), |number| number.to_string());
@@ -140,6 +162,14 @@ mod tests {
         assert!(text.starts_with("a\n") && text.ends_with("<!-- end -->\nb\n") && !text.contains("old"), "{text}");
         assert!(text.contains("| resnet8 | 1,234 | 5 | 6 | 7 | 8,000,000 | - |"), "{text}");
         assert!(with_tables("<!-- figures: resnet8 -->\n", &[&row]).is_err());
+        let bench = "- ST's NUCLEO-L4R5ZI, Cortex-M4F (STM32L4R5): say 15 %.\n";
+        let costs = json!({ "nucleo-l4r5zi": { "seen": { "mean": 1.26, "worst": 4.0 }, "unseen": { "mean": 5, "worst": 16 } } });
+        let said = error(bench, &costs).unwrap();
+        assert!(
+            said.contains(": say 15 %.\n") && said.contains("1.3 % off the trace on average, 4.0 % at most"),
+            "{said}"
+        );
+        assert!(error("", &costs).is_err() && error(bench, &json!({})).is_err());
         let card = "| instructions per inference, emulated Cortex-M4F | 1 |\n";
         assert!(with_instructions(card, &json!(1_000)).unwrap().contains("| 1,000 |"));
         assert!(with_instructions("", &json!(1)).is_err());

@@ -256,8 +256,9 @@ mod export {
     pub struct Candidate {
         /// The algorithm.
         pub algorithm: ConvAlgorithm,
-        /// Executed instructions of an inference, estimated, and what waiting for weights in flash is worth in them.
-        pub instructions: u64,
+        /// What an inference costs: executed instructions, estimated, and what waiting for weights in flash is worth in them, unless whoever
+        /// chooses knows cycles.
+        pub cost: u64,
         /// Bytes of packed weights in flash.
         pub flash: usize,
         /// Bytes of scratch.
@@ -296,14 +297,14 @@ mod export {
             .filter(|(_, packing)| packing.is_exact(layer, weights, channels))
             .map(|(algorithm, packing)| Candidate {
                 algorithm,
-                instructions: cost::with_reads(algorithm, layer, core),
+                cost: cost::with_reads(algorithm, layer, core),
                 flash: packing.packed_bytes(layer),
                 scratch: packing.scratch_bytes(layer),
             })
             .collect()
     }
 
-    /// Chooses for every layer one of its candidates, of the `allowed` ones: the fewest instructions in all that `flash`
+    /// Chooses for every layer one of its candidates, of the `allowed` ones: the least cost in all that `flash`
     /// bytes of packed weights allow, by upgrading where a byte saves most. When not even the smallest fit, the smallest
     /// are chosen. `None` for a layer without an allowed candidate.
     pub fn choose(
@@ -316,7 +317,7 @@ mod export {
             .enumerate()
             .map(|(layer, all)| all.iter().copied().filter(|candidate| allowed(layer, candidate)).collect())
             .collect();
-        let smallest = |all: &Vec<Candidate>| all.iter().copied().min_by_key(|c| (c.flash, c.instructions));
+        let smallest = |all: &Vec<Candidate>| all.iter().copied().min_by_key(|c| (c.flash, c.cost));
         let mut chosen: Vec<_> = layers.iter().map(smallest).collect();
         let mut left = flash.saturating_sub(chosen.iter().flatten().map(|c| c.flash).sum());
         loop {
@@ -324,8 +325,7 @@ mod export {
                 let now = *now;
                 all.iter().filter_map(move |&next| {
                     let now = now?;
-                    let (bytes, saved) =
-                        (next.flash.saturating_sub(now.flash), now.instructions.saturating_sub(next.instructions));
+                    let (bytes, saved) = (next.flash.saturating_sub(now.flash), now.cost.saturating_sub(next.cost));
                     (saved > 0).then_some((layer, next, bytes, saved))
                 })
             });

@@ -1,9 +1,11 @@
 //! The options of every command that exports a model: what it may cost.
 
 use anyhow::Result;
+use kinglet::Model;
 use kinglet::kernels::algorithms::{ConvAlgorithm, Core};
 
 use crate::boards::{self, Board, STACK};
+use crate::cycles::Predictor;
 use crate::device::bench;
 use crate::export::{self, ExportError, Exported};
 use crate::network::Network;
@@ -110,7 +112,7 @@ impl Budgets {
         let plan =
             plan::Options { streaming: self.streaming, ram: self.ram, fast: self.fast, ..plan::Options::default() };
         let algorithm = self.algorithm.map(Algorithm::of_runtime);
-        export::Options { plan, flash: self.flash, core: self.target.core(), algorithm }
+        export::Options { plan, flash: self.flash, core: self.target.core(), algorithm, board: None }
     }
 }
 
@@ -118,7 +120,8 @@ impl Budgets {
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Room {
     /// The board that the model is for, by its name or its chip's: the fastest model is made that its flash and RAM hold beside
-    /// code and stack, for its core; the answer says what is left. `kinglet device boards` lists them.
+    /// code and stack, by the cycles that are predicted for it, or, where those are not known, by its core's instructions; the answer
+    /// says what is left. `kinglet device boards` lists them.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["target", "fast"])]
     board: Option<String>,
     #[command(flatten)]
@@ -133,9 +136,9 @@ impl Room {
     pub fn export(&self, network: &Network) -> Result<(Exported, Option<String>)> {
         let Some(name) = &self.board else { return Ok((export::to_bytes(network, &self.budgets.options())?, None)) };
         let board = boards::find(name, boards::all().iter(), "there are")?;
-        let exported = self.for_board(network, board)?;
+        let exported = for_board(network, board, &self.budgets)?;
         let fit = board.fit(exported.bytes.len(), exported.plan.arena_len as usize)?;
-        let left = format!(
+        let mut left = format!(
             "on {} that leaves {} bytes of flash beside {} for code, and {} bytes of {} beside {} for the stack",
             board.name,
             grouped(fit.flash_left.into()),
@@ -144,25 +147,45 @@ impl Room {
             fit.ram.name,
             grouped(STACK.into()),
         );
+        if let (Ok(predictor), Ok(model)) = (Predictor::of(board), Model::new(&exported.bytes)) {
+            left += &format!("\n{}", predictor.model(&model).to_string().trim_end());
+        }
         Ok((exported, Some(left)))
     }
+}
 
-    /// In the first of the board's memories that holds the arena.
-    fn for_board(&self, network: &Network, board: &Board) -> Result<Exported, ExportError> {
-        let mut options = self.budgets.options();
-        options.core = bench::core(board);
-        options.flash = Some(self.budgets.flash.unwrap_or(u32::MAX).min(board.model_bytes()));
-        let mut rooms = board.ram.iter().map(|ram| self.budgets.ram.unwrap_or(u32::MAX).min(ram.arena_bytes()));
-        let mut export = |ram| {
-            options.plan.ram = Some(ram);
-            export::to_bytes(network, &options)
-        };
-        let first = export(rooms.next().unwrap_or_default());
-        rooms.fold(first, |found, ram| match found {
-            Err(ExportError::Ram { .. }) => export(ram),
-            found => found,
-        })
-    }
+/// The fastest model that a board holds, in the first of its memories that holds the arena.
+///
+/// # Errors
+/// As [`export::to_bytes`].
+pub fn for_board(network: &Network, board: &'static Board, budgets: &Budgets) -> Result<Exported, ExportError> {
+    let mut options = budgets.options();
+    (options.core, options.board) = (bench::core(board), Some(board));
+    options.flash = Some(budgets.flash.unwrap_or(u32::MAX).min(board.model_bytes()));
+    let mut rooms = board.ram.iter().map(|ram| budgets.ram.unwrap_or(u32::MAX).min(ram.arena_bytes()));
+    let mut export = |ram| {
+        options.plan.ram = Some(ram);
+        fastest(network, board, &options)
+    };
+    let first = export(rooms.next().unwrap_or_default());
+    rooms.fold(first, |found, ram| match found {
+        Err(ExportError::Ram { .. }) => export(ram),
+        found => found,
+    })
+}
+
+/// With row streaming, or without where that fits too and is predicted to take fewer cycles: rows cost calls, whole maps leave less RAM
+/// to fast algorithms.
+fn fastest(network: &Network, board: &'static Board, options: &export::Options) -> Result<Exported, ExportError> {
+    let streamed = export::to_bytes(network, options)?;
+    let plan = plan::Options { streaming: Streaming::Off, ..options.plan };
+    let (Ok(predictor), Ok(whole)) =
+        (Predictor::of(board), export::to_bytes(network, &export::Options { plan, ..*options }))
+    else {
+        return Ok(streamed);
+    };
+    let cycles = |of: &Exported| Model::new(&of.bytes).map_or(u64::MAX, |model| predictor.model(&model).total.cycles);
+    Ok(if cycles(&whole) < cycles(&streamed) { whole } else { streamed })
 }
 
 /// What an exported model costs, in words.
