@@ -398,7 +398,9 @@ impl Lowering<'_> {
             return None;
         }
         let channels = Channels::new(channels)?.iter().collect::<Vec<_>>();
-        if self.core == Core::M4 && depthwise_rows::supports(&layer) {
+        // Short lines are not worth taking apart.
+        let long = layer.output.w.max(layer.output.h) >= 12;
+        if self.core == Core::M4 && long && depthwise_rows::supports(&layer) {
             return Some((DepthwiseAlgorithm::Rows, depthwise_rows::pack(&layer, weights, &channels)?));
         }
         Some((DepthwiseAlgorithm::Packed, depthwise::pack(&layer, weights, &channels)?))

@@ -155,12 +155,13 @@ impl Lines {
             let mut last: Option<i32> = None;
             for y in lines.clone() {
                 let first = (y.wrapping_mul(self.stride[0]) as i32).wrapping_sub(self.before[0] as i32);
-                let mut order = [0; 3];
-                for (offset, line) in (first..first.wrapping_add(3)).enumerate() {
-                    let slot = line.rem_euclid(3) as usize;
-                    if let Some(order) = order.get_mut(slot) {
-                        *order = offset;
-                    }
+                // The places of the three lines, and which line is in each place.
+                let (slots, order) = match first.rem_euclid(3) {
+                    0 => ([0, 1, 2], [0, 1, 2]),
+                    1 => ([1, 2, 0], [2, 0, 1]),
+                    _ => ([2, 0, 1], [1, 2, 0]),
+                };
+                for (line, slot) in (first..first.wrapping_add(3)).zip(slots) {
                     // Lines that the one before had are there.
                     if last.is_none_or(|last| line >= last.wrapping_add(3)) {
                         self.fill::<B>(input, line, channel, scratch.get_mut(slot..).unwrap_or_default());
@@ -192,11 +193,9 @@ impl Lines {
         };
         for p in (0..inside.start).chain(inside.end..pairs) {
             let at = p.wrapping_mul(2);
-            let [a, b] = [at, at.wrapping_add(1)].map(|at| pixel(at).unwrap_or([self.zero; 4]));
-            let words = x.iter_mut().skip(p.wrapping_mul(3)).step_by(plane.max(1));
-            for (to, (a, b)) in words.zip(a.into_iter().zip(b)) {
-                *to = pair(a.into(), b.into());
-            }
+            let two = [at, at.wrapping_add(1)].map(|at| pixel(at).unwrap_or([self.zero; 4]));
+            let to = x.get_mut(p.wrapping_mul(3)..).unwrap_or_default();
+            B::planes(to, two.as_flattened(), &Planes { pixel: 4, pairs: 1, plane });
         }
         if let Some(line) = line.filter(|_| !inside.is_empty()) {
             let from = inside.start.wrapping_mul(2).wrapping_sub(before).wrapping_mul(grid.pixel);
