@@ -38,6 +38,10 @@ pub(crate) const fn slice(bytes: &[u8], at: usize, len: usize) -> Option<&[u8]> 
     }
 }
 
+/// The lowest bit of the code in the length word of weights, and the bits of the length.
+const CODE: u32 = 28;
+const LENGTH: u32 = (1 << CODE) - 1;
+
 /// A part of a model file that is read word by word, and knows where in the file it is, so that errors can say so.
 #[derive(Clone, Copy, Debug)]
 pub struct Block<'m> {
@@ -106,6 +110,23 @@ impl<'m> Block<'m> {
     pub(crate) const fn data(&mut self, align: u32) -> Result<&'m [u8], ModelError> {
         let at = self.at();
         let [offset, len] = attempt!(self.words());
+        self.named(at, offset, len, align)
+    }
+
+    /// As [`Block::data`] of words that have a code in the upper four bits of the length: how the weights are stored.
+    ///
+    /// # Errors
+    /// As [`Block::data`].
+    #[inline]
+    pub(crate) const fn coded(&mut self, align: u32) -> Result<(&'m [u8], u32), ModelError> {
+        let at = self.at();
+        let [offset, len] = attempt!(self.words());
+        let data = attempt!(self.named(at, offset, len & LENGTH, align));
+        Ok((data, len >> CODE))
+    }
+
+    #[inline]
+    const fn named(&self, at: u32, offset: u32, len: u32, align: u32) -> Result<&'m [u8], ModelError> {
         match slice(self.weights, offset as usize, len as usize) {
             Some(data) if offset.is_multiple_of(align) => Ok(data),
             _ => Err(ModelError::new(Fault::Weights, at)),
@@ -136,6 +157,12 @@ impl Writer {
     pub fn data(&mut self, data: &[u8]) {
         let at = self.store(data);
         self.words(at);
+    }
+
+    /// The same of weights that are stored as `code` says.
+    pub(crate) fn coded(&mut self, data: &[u8], code: u32) {
+        let [offset, len] = self.store(data);
+        self.words([offset, len | code << CODE]);
     }
 
     /// Appends `data` to the weights section, 16-byte aligned; its offset there and length.

@@ -73,6 +73,8 @@ pub struct Set {
     pub exact: bool,
     /// Additions that no linear form is right for.
     pub scaled_add: bool,
+    /// Weights of 4 bits.
+    pub nibbles: bool,
     /// Fully connected layers whose input has gaps between its pixels.
     pub gather: bool,
     /// Outputs that lie over an input that their step still needs.
@@ -98,6 +100,7 @@ impl Set {
             dtypes: codes,
             exact: flag,
             scaled_add: flag,
+            nibbles: flag,
             gather: flag,
             overlays: flag,
             chains: flag,
@@ -114,6 +117,7 @@ impl Set {
             dtypes: self.dtypes.union(other.dtypes),
             exact: self.exact || other.exact,
             scaled_add: self.scaled_add || other.scaled_add,
+            nibbles: self.nibbles || other.nibbles,
             gather: self.gather || other.gather,
             overlays: self.overlays || other.overlays,
             chains: self.chains || other.chains,
@@ -129,6 +133,7 @@ impl Set {
             && self.dtypes.contains(part.dtypes)
             && (self.exact || !part.exact)
             && (self.scaled_add || !part.scaled_add)
+            && (self.nibbles || !part.nibbles)
             && (self.gather || !part.gather)
             && (self.overlays || !part.overlays)
             && (self.chains || !part.chains)

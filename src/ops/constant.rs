@@ -52,7 +52,7 @@ impl<'m> Constant<'m> {
         let at = block.at();
         let code = attempt!(block.word());
         let zero_point = attempt!(encoding::integer::read(block));
-        let data = attempt!(encoding::weights::read(block));
+        let data = attempt!(encoding::bytes::read(block));
         let function = match code {
             0 => Function::Mul(attempt!(Mul::decode(block))),
             1 => Function::Add(attempt!(Add::decode(block))),
@@ -73,7 +73,7 @@ impl<'m> Constant<'m> {
         };
         writer.words([code]);
         encoding::integer::write(writer, self.zero_point);
-        encoding::weights::write(writer, self.data);
+        encoding::bytes::write(writer, self.data);
         match &self.function {
             Function::Mul(mul) => mul.encode(writer),
             Function::Add(add) => add.encode(writer),

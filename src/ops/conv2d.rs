@@ -3,10 +3,10 @@
 use core::ops::Range;
 
 use super::encoding::encoding;
-use super::matmul::Weights;
+use super::matmul::Matrix;
 use super::members::windowed;
 use super::patch::gather;
-use super::{Io, Operands, lanes, rules};
+use super::{Encoding, Io, Operands, Weights, lanes, rules};
 use crate::bytes::attempt;
 use crate::error::Fault;
 use crate::internal::internal;
@@ -33,7 +33,7 @@ pub struct Conv2d<'m> {
     /// The activation range.
     pub clamp: Clamp,
     /// Weights as the algorithm packs them.
-    pub weights: &'m [i8],
+    pub weights: Weights<'m>,
     /// Folded bias and scale of each output channel.
     pub channels: Channels<'m>,
 }
@@ -64,20 +64,34 @@ impl<'m> Conv2d<'m> {
         let outputs = rules::outputs(&self.channels, output);
         attempt!(rules::shape(Self::output_shape(input.shape, &self.window, outputs), output));
         let Some(packing) = packing else {
-            let len = outputs as u64 * self.patch_len(input) * rules::weight_size(input.dtype);
-            return rules::demand(self.weights.len() as u64 == len, Fault::Weights);
+            let fits = self.weights.has_rows(outputs as u64, self.patch_len(input), input.dtype);
+            return rules::demand(fits, Fault::Weights);
         };
         // Packed weights hold constants for double rounding.
         attempt!(rules::demand(matches!(self.rounding, Rounding::Double), Fault::Rounding));
         let layer = self.layer(tensors);
         attempt!(rules::demand(packing.supports(&layer), Fault::Algorithm));
-        rules::demand(self.weights.len() == packing.packed_bytes(&layer), Fault::Weights)
+        let bytes = match self.weights.encoding {
+            Encoding::Plain => packing.packed_bytes(&layer),
+            Encoding::Nibbles => match packing.nibbles(&layer) {
+                Some(nibbles) => nibbles.bytes(),
+                None => return Err(Fault::Algorithm),
+            },
+        };
+        rules::demand(self.weights.bytes.len() == bytes, Fault::Weights)
     }
 
     pub(super) const fn scratch_len(&self, tensors: &Operands) -> u32 {
         let Operands { a: input, output, .. } = tensors;
         let len = match self.algorithm.packing() {
-            Some(packing) => packing.scratch_bytes(&self.layer(tensors)) as u64,
+            Some(packing) => {
+                let layer = self.layer(tensors);
+                let widened = match packing.nibbles(&layer) {
+                    Some(nibbles) if self.weights.is_nibbles() => nibbles.scratch_bytes(),
+                    _ => 0,
+                };
+                packing.scratch_bytes(&layer).saturating_add(widened) as u64
+            }
             None if takes_lanes(output) => lanes::BYTES * self.patch_len(input),
             None if self.reads_in_place(tensors) => 0,
             // Two patches of bytes, or one of 16-bit elements.
@@ -93,7 +107,7 @@ impl<'m> Conv2d<'m> {
     }
 
     pub(super) const fn constants(&self) -> [&'m [u8]; 2] {
-        [cast::as_u8(self.weights), self.channels.bytes()]
+        [cast::as_u8(self.weights.bytes), self.channels.bytes()]
     }
 
     /// Elements under the window.
@@ -106,7 +120,7 @@ impl<'m> Conv2d<'m> {
         const fn is_exact(&self) -> bool {
             use ConvAlgorithm::{Gemm8, Gemm16, GemmBytes};
             matches!(self.algorithm, Gemm8 | Gemm16 | GemmBytes)
-                && matches!(self.weights.first(), Some(&flags) if flags as u32 & conv_gemm::EXACT != 0)
+                && matches!(self.weights.bytes.first(), Some(&flags) if flags as u32 & conv_gemm::EXACT != 0)
         }
     }
 
@@ -131,21 +145,27 @@ impl<'m> Conv2d<'m> {
             None if matches!(N::DTYPE, DType::F16) && takes_lanes(&output) => {
                 lanes::run::<B>(self, io, rows);
             }
-            None => self.run_direct::<N, B>(io, rows),
+            None if self.weights.are_linked::<N, L>() => self.run_direct::<N, B, true>(io, rows),
+            None => self.run_direct::<N, B, false>(io, rows),
             Some(packing) => {
                 let layer = self.layer(&io.tensors);
                 let rows = rows.start as usize..rows.end.min(output.shape.h) as usize;
                 let (input, output, scratch) = io.memory.read_write2(input.region(), output.region(), io.scratch);
                 let scratch = cast::i8_as_words_mut(scratch);
-                packing.run::<B, L>(&layer, cast::i8_as_words(self.weights), input, output, scratch, rows);
+                let words = self.weights.words();
+                if self.weights.are_linked::<N, L>() {
+                    packing.run_nibbles::<B, L>(&layer, words, self.channels, input, output, scratch, rows);
+                } else {
+                    packing.run::<B, L>(&layer, words, input, output, scratch, rows);
+                }
             }
         }
     }
 
-    fn run_direct<N: Numbers, B: Backend>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+    fn run_direct<N: Numbers, B: Backend, const NIBBLES: bool>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         let Operands { a: input, output, .. } = io.tensors;
         let stage = OutputStage { rounding: self.rounding, zero_point: output.quant.zero_point, clamp: self.clamp };
-        let weights = Weights::<N>::new(self.weights, self.channels, stage, self.patch_len(&input) as usize);
+        let weights = Matrix::<N, NIBBLES>::new(self.weights, self.channels, stage, self.patch_len(&input) as usize);
         let bytes = (self.patch_len(&input) as u32).wrapping_mul(input.dtype.size());
         let in_place = self.reads_in_place(&io.tensors);
         for y in rows.start..rows.end.min(output.shape.h) {

@@ -3,10 +3,10 @@
 use core::ops::Range;
 
 use super::encoding::encoding;
-use super::matmul::Weights;
+use super::matmul::Matrix;
 use super::members::without;
 use super::patch::contiguous;
-use super::{Io, Operands, rules};
+use super::{Io, Operands, Weights, rules};
 use crate::bytes::attempt;
 use crate::error::Fault;
 use crate::kernels::Backend;
@@ -26,7 +26,7 @@ pub struct Dense<'m> {
     /// The activation range.
     pub clamp: Clamp,
     /// Weights, `[unit][input element]`.
-    pub weights: &'m [i8],
+    pub weights: Weights<'m>,
     /// Folded bias and scale of each unit.
     pub channels: Channels<'m>,
 }
@@ -50,8 +50,7 @@ impl<'m> Dense<'m> {
         attempt!(rules::demand(self.clamp.is_valid(output.dtype), Fault::Clamp));
         let units = rules::outputs(&self.channels, output);
         attempt!(rules::shape(Some(Self::output_shape(input.shape, units)), output));
-        let len = units as u64 * input.shape.len() as u64 * rules::weight_size(input.dtype);
-        rules::demand(self.weights.len() as u64 == len, Fault::Weights)
+        rules::demand(self.weights.has_rows(units as u64, input.shape.len() as u64, input.dtype), Fault::Weights)
     }
 
     pub(super) const fn scratch_len(&self, tensors: &Operands) -> u32 {
@@ -67,7 +66,7 @@ impl<'m> Dense<'m> {
     }
 
     pub(super) const fn constants(&self) -> [&'m [u8]; 2] {
-        [cast::as_u8(self.weights), self.channels.bytes()]
+        [cast::as_u8(self.weights.bytes), self.channels.bytes()]
     }
 
     without!(in_place, window_mut);
@@ -80,8 +79,13 @@ impl<'m> Dense<'m> {
         let Operands { a: input, output, .. } = io.tensors;
         let from = if L::SET.gather { contiguous(io, &input) } else { input.region() };
         let stage = OutputStage { rounding: self.rounding, zero_point: output.quant.zero_point, clamp: self.clamp };
-        let weights = Weights::<N>::new(self.weights, self.channels, stage, input.shape.len() as usize);
+        let k = input.shape.len() as usize;
         let (input, out) = io.memory.read_write(from, output.region());
-        weights.one::<B>(N::Element::of(input), N::Element::of_mut(out));
+        let (input, out) = (N::Element::of(input), N::Element::of_mut(out));
+        if self.weights.are_linked::<N, L>() {
+            Matrix::<N, true>::new(self.weights, self.channels, stage, k).one::<B>(input, out);
+        } else {
+            Matrix::<N, false>::new(self.weights, self.channels, stage, k).one::<B>(input, out);
+        }
     }
 }

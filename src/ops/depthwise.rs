@@ -5,16 +5,17 @@ use core::ops::Range;
 use super::encoding::encoding;
 use super::members::windowed;
 use super::patch::gather;
-use super::{Io, Operands, rules};
+use super::{Encoding, Io, Operands, Weights, rules};
 use crate::bytes::attempt;
 use crate::error::Fault;
-use crate::kernels::algorithms::{Layer, depthwise as packed, depthwise_rows};
+use crate::kernels::algorithms::{Layer, depthwise as packed, depthwise_rows, nibbles};
+use crate::kernels::blocks::nibbles::widen;
 use crate::kernels::{BLOCK, Backend};
 use crate::memory::Element;
 use crate::numbers::Numbers;
 use crate::quant::{Channels, Clamp, OutputStage, Rounding};
 use crate::sys::cast;
-use crate::tensor::Shape;
+use crate::tensor::{Shape, Tensor};
 use crate::uses::Linked;
 use crate::window::Window;
 
@@ -65,7 +66,7 @@ pub struct DepthwiseConv2d<'m> {
     /// The activation range.
     pub clamp: Clamp,
     /// Weights as the algorithm packs them.
-    pub weights: &'m [i8],
+    pub weights: Weights<'m>,
     /// Folded bias and scale of each output channel.
     pub channels: Channels<'m>,
 }
@@ -98,26 +99,37 @@ impl<'m> DepthwiseConv2d<'m> {
         attempt!(rules::demand(outputs == output.shape.c, Fault::ShapeRule));
         attempt!(rules::shape(Self::output_shape(input.shape, &self.window, multiplier(tensors)), output));
         if direct {
-            let len = self.window.taps_len() as u64 * output.shape.c as u64 * rules::weight_size(input.dtype);
-            return rules::demand(self.weights.len() as u64 == len, Fault::Weights);
+            let fits = self.weights.has_rows(self.window.taps_len() as u64, output.shape.c as u64, input.dtype);
+            return rules::demand(fits, Fault::Weights);
         }
         // Packed weights hold constants for double rounding.
         attempt!(rules::demand(matches!(self.rounding, Rounding::Double), Fault::Rounding));
         let layer = self.layer(tensors);
-        let (supported, words) = match self.algorithm {
-            DepthwiseAlgorithm::Rows => (depthwise_rows::supports(&layer), depthwise_rows::packed_words(&layer)),
-            _ => (packed::supports(&layer), packed::packed_words(&layer)),
+        let (supported, words) = match (self.algorithm, self.weights.encoding) {
+            (DepthwiseAlgorithm::Rows, Encoding::Plain) => {
+                (depthwise_rows::supports(&layer), depthwise_rows::packed_words(&layer))
+            }
+            (DepthwiseAlgorithm::Rows, Encoding::Nibbles) => return Err(Fault::Algorithm),
+            (_, Encoding::Plain) => (packed::supports(&layer), packed::packed_words(&layer)),
+            (_, Encoding::Nibbles) => (packed::supports(&layer), nibbles::depthwise(&layer).words()),
         };
         attempt!(rules::demand(supported, Fault::Algorithm));
-        rules::demand(self.weights.len() == words.saturating_mul(4), Fault::Weights)
+        rules::demand(self.weights.bytes.len() == words.saturating_mul(4), Fault::Weights)
     }
 
     pub(super) const fn scratch_len(&self, tensors: &Operands) -> u32 {
+        let taps = self.window.taps_len() as u64;
+        let widened = match self.algorithm {
+            _ if !self.weights.is_nibbles() => 0,
+            DepthwiseAlgorithm::Direct => taps * row_bytes(&tensors.output) as u64,
+            _ => nibbles::depthwise(&self.layer(tensors)).scratch_bytes() as u64,
+        };
         let len = match self.algorithm {
-            DepthwiseAlgorithm::Direct => tensors.a.pixel_bytes() as u64 * self.window.taps_len() as u64,
+            DepthwiseAlgorithm::Direct => tensors.a.pixel_bytes() as u64 * taps,
             DepthwiseAlgorithm::Packed => packed::scratch_words(&self.layer(tensors)) as u64 * 4,
             DepthwiseAlgorithm::Rows => depthwise_rows::scratch_words(&self.layer(tensors)) as u64 * 4,
         };
+        let len = len.saturating_add(widened);
         if len > u32::MAX as u64 { u32::MAX } else { len as u32 }
     }
 
@@ -132,22 +144,25 @@ impl<'m> DepthwiseConv2d<'m> {
     }
 
     pub(super) const fn constants(&self) -> [&'m [u8]; 2] {
-        [cast::as_u8(self.weights), self.channels.bytes()]
+        [cast::as_u8(self.weights.bytes), self.channels.bytes()]
     }
 
     #[inline(never)]
     pub(super) fn run<N: Numbers, B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         match self.algorithm {
             algorithm if !L::SET.depthwise.has(algorithm.code()) => io.broken(),
-            DepthwiseAlgorithm::Direct => self.run_direct::<N>(io, rows),
+            DepthwiseAlgorithm::Direct if self.weights.are_linked::<N, L>() => self.run_direct::<N, true>(io, rows),
+            DepthwiseAlgorithm::Direct => self.run_direct::<N, false>(io, rows),
             DepthwiseAlgorithm::Packed | DepthwiseAlgorithm::Rows => {
                 let Operands { a: input, output, .. } = io.tensors;
                 let layer = self.layer(&io.tensors);
                 let rows = rows.start as usize..rows.end.min(output.shape.h) as usize;
                 let (input, output, scratch) = io.memory.read_write2(input.region(), output.region(), io.scratch);
                 let scratch = cast::i8_as_words_mut(scratch);
-                let weights = cast::i8_as_words(self.weights);
-                if matches!(self.algorithm, DepthwiseAlgorithm::Rows) && L::SET.depthwise.has(DepthwiseAlgorithm::Rows.code()) {
+                let weights = self.weights.words();
+                if self.weights.are_linked::<N, L>() {
+                    nibbles::run_depthwise::<B>(&layer, weights, self.channels, input, output, scratch, rows);
+                } else if matches!(self.algorithm, DepthwiseAlgorithm::Rows) && L::SET.depthwise.has(DepthwiseAlgorithm::Rows.code()) {
                     depthwise_rows::run::<B>(&layer, weights, input, output, scratch, rows);
                 } else if L::SET.depthwise.has(DepthwiseAlgorithm::Packed.code()) {
                     packed::run::<B>(&layer, weights, input, output, scratch, rows);
@@ -156,21 +171,33 @@ impl<'m> DepthwiseConv2d<'m> {
         }
     }
 
-    fn run_direct<N: Numbers>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+    fn run_direct<N: Numbers, const NIBBLES: bool>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         let Operands { a: input, output, .. } = io.tensors;
         let stage = OutputStage { rounding: self.rounding, zero_point: output.quant.zero_point, clamp: self.clamp };
         let stage = N::stage(stage, self.channels);
-        let weights = N::Weight::of(self.weights);
-        let pitches = [input.shape.c as usize, output.shape.c as usize];
+        let taps = self.window.taps_len();
+        let row = if NIBBLES { row_bytes(&output) } else { output.shape.c };
+        let pitches = [input.shape.c as usize, row as usize];
+        let widened = io.scratch.part(0, if NIBBLES { taps.saturating_mul(row) } else { 0 });
+        if NIBBLES {
+            widen(self.weights.words(), cast::i8_as_words_mut(io.memory.write(widened)));
+        }
         let multiplier = multiplier(&io.tensors) as usize;
         // Channels side by side, or one by one when several share their input channel.
         let size = if multiplier == 1 { BLOCK } else { 1 };
-        let patch = io.scratch.part(0, self.window.taps_len().saturating_mul(input.pixel_bytes()));
+        let patch = io.scratch.part(widened.len, taps.saturating_mul(input.pixel_bytes()));
         for y in rows.start..rows.end.min(output.shape.h) {
             for x in 0..output.shape.w {
                 gather(io.memory, &input, &self.window, input.quant.zero_point as i8, (y, x), patch);
-                let (patch, out) = io.memory.read_write(patch, output.pixels(y, x, 1));
-                let patch = N::Element::of(patch);
+                let out = output.pixels(y, x, 1);
+                let (patch, out, weights) = if NIBBLES {
+                    let (patch, out, widened) = io.memory.read_write2(patch, out, widened);
+                    (patch, out, &*widened)
+                } else {
+                    let (patch, out) = io.memory.read_write(patch, out);
+                    (patch, out, self.weights.bytes)
+                };
+                let (patch, weights) = (N::Element::of(patch), N::Weight::of(weights));
                 for (block, out) in N::Element::of_mut(out).chunks_mut(size).enumerate() {
                     let first = block.wrapping_mul(size);
                     let patch = patch.get(first.checked_div(multiplier).unwrap_or(0)..).unwrap_or_default();
@@ -191,4 +218,9 @@ const fn multiplier(tensors: &Operands) -> u32 {
         Some(multiplier) => multiplier,
         None => 0,
     }
+}
+
+/// Bytes of a row of weights that are widened from 4 bits.
+const fn row_bytes(output: &Tensor) -> u32 {
+    output.shape.c.next_multiple_of(8)
 }

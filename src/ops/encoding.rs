@@ -1,6 +1,6 @@
 //! The encoding of operators' parameters: each kind of parameter is a module with both directions, `read` and `write`.
 
-use super::{ConvAlgorithm, Curve, DepthwiseAlgorithm};
+use super::{ConvAlgorithm, Curve, DepthwiseAlgorithm, Encoding, Weights};
 #[cfg(feature = "std")]
 use crate::bytes::Writer;
 use crate::bytes::{Block, attempt};
@@ -190,10 +190,21 @@ kinds! {
             writer.words([u32::from(linear.is_some()), a, b, offset])
         };
 
-    /// Weights: bytes at a multiple of four.
-    weights<'m>: &'m [i8] | Weights,
+    /// Bytes at a multiple of four.
+    bytes<'m>: &'m [i8] | Weights,
         |block| Some(cast::as_i8(attempt!(block.data(4)))),
-        |writer, weights| writer.data(cast::as_u8(weights));
+        |writer, bytes| writer.data(cast::as_u8(bytes));
+
+    /// Weights: bytes at a multiple of four, and how they are stored.
+    weights<'m>: Weights<'m> | Weights,
+        |block| {
+            let (bytes, code) = attempt!(block.coded(4));
+            match Encoding::from_code(code) {
+                Some(encoding) => Some(Weights { bytes: cast::as_i8(bytes), encoding }),
+                None => None,
+            }
+        },
+        |writer, weights| writer.coded(cast::as_u8(weights.bytes), weights.encoding.code());
 
     /// The per-channel table. Its entries are the business of `check`, which runs once: steps are decoded before every run.
     channels<'m>: Channels<'m> | Weights,

@@ -20,7 +20,7 @@ pub(super) const BYTES: u64 = 4 * LANES as u64;
 pub(super) fn run<B: Backend>(op: &Conv2d<'_>, io: &mut Io<'_, '_>, rows: Range<u32>) {
     let Operands { a: input, output, .. } = io.tensors;
     let (biases, _) = op.channels.bytes().as_chunks();
-    let (weights, k) = (f16::of(op.weights), op.patch_len(&input) as usize);
+    let (weights, k) = (f16::of(op.weights.bytes), op.patch_len(&input) as usize);
     let layer = Layer { weights, biases, k, bounds: Bounds::of(op.clamp) };
     let last = output.shape.w.wrapping_sub(1);
     let pitch = (output.place.pitch / 2) as usize;

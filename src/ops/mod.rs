@@ -38,6 +38,7 @@ pub use conv2d::ConvAlgorithm;
 pub use depthwise::DepthwiseAlgorithm;
 pub use rearrange::Digit;
 pub use sigmoid::Curve;
+pub use weights::{Encoding, Weights};
 
 mod elementwise;
 mod encoding;
@@ -48,6 +49,7 @@ mod overlay;
 mod patch;
 mod pooling;
 mod rules;
+mod weights;
 
 /// The tensors that a step works on: one or two inputs and an output.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -260,9 +262,16 @@ impl Op<'_> {
             Op::Conv2d(op) => {
                 set.convolutions = Codes::of(op.algorithm.id());
                 set.exact = op.is_exact();
+                set.nibbles = op.weights.is_nibbles();
             }
-            Op::DepthwiseConv2d(op) => set.depthwise = Codes::of(op.algorithm.code()),
-            Op::Dense(_) => set.gather = !a.is_contiguous(),
+            Op::DepthwiseConv2d(op) => {
+                set.depthwise = Codes::of(op.algorithm.code());
+                set.nibbles = op.weights.is_nibbles();
+            }
+            Op::Dense(op) => {
+                set.gather = !a.is_contiguous();
+                set.nibbles = op.weights.is_nibbles();
+            }
             Op::Add(op) => set.scaled_add = op.linear.is_none(),
             _ => {}
         }

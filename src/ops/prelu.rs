@@ -39,7 +39,7 @@ encoding!(Prelu<'m> {
     negative_factor: multiplier,
     clamp: clamp,
     zero_point: integer,
-    slopes: weights,
+    slopes: bytes,
 });
 
 impl<'m> Prelu<'m> {

@@ -1,6 +1,6 @@
 //! Shape, type and quantization rules that several operators share.
 
-use super::Operands;
+use super::{Operands, Weights};
 use crate::bytes::attempt;
 use crate::error::Fault;
 use crate::float16;
@@ -42,7 +42,7 @@ pub(super) const fn shape(expected: Option<Shape>, output: &Tensor) -> Result<()
 pub(super) const fn weighted(
     tensors: &Operands,
     rounding: Rounding,
-    weights: &[i8],
+    weights: Weights<'_>,
     channels: &Channels<'_>,
     direct: bool,
 ) -> Result<(), Fault> {
@@ -51,8 +51,8 @@ pub(super) const fn weighted(
         DType::I8 => attempt!(demand(!matches!(rounding, Rounding::Wide), Fault::Rounding)),
         DType::I16 => attempt!(demand(direct, Fault::Algorithm)),
         DType::F16 => {
-            attempt!(demand(direct, Fault::Algorithm));
-            attempt!(demand(float16::are_finite(weights), Fault::Weights));
+            attempt!(demand(direct && !weights.is_nibbles(), Fault::Algorithm));
+            attempt!(demand(float16::are_finite(weights.bytes), Fault::Weights));
             return demand(float16::are_biases(channels.bytes(), tensors.output.shape.c), Fault::Weights);
         }
     }
@@ -63,11 +63,6 @@ pub(super) const fn weighted(
 /// [`weighted`] holds against them, the output's.
 pub(super) const fn outputs(channels: &Channels<'_>, output: &Tensor) -> u32 {
     if output.dtype.same(DType::F16) { output.shape.c } else { channels.len() as u32 }
-}
-
-/// Bytes of a weight: weights are int8, but halves go with halves.
-pub(super) const fn weight_size(dtype: DType) -> u64 {
-    if dtype.same(DType::F16) { 2 } else { 1 }
 }
 
 /// The shape rule of pools, `None` when the window does not fit.

@@ -120,7 +120,7 @@ impl Block {
         let conv = |i: usize| {
             let channels = Channels::new(&self.channels[i]).unwrap();
             let algorithm = ConvAlgorithm::Direct;
-            Op::Conv2d(Conv2d { algorithm, window, rounding, clamp, weights: &self.weights[i], channels })
+            Op::Conv2d(Conv2d { algorithm, window, rounding, clamp, weights: (&self.weights[i]).into(), channels })
         };
         let ops = [
             ("first", conv(0), INPUT, None, FIRST),

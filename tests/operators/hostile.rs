@@ -6,7 +6,7 @@ use kinglet::kernels::algorithms::{Layer, Map};
 use kinglet::ops::{
     Add, AveragePool2d, Concat, Constant, Conv2d, ConvAlgorithm, Convert, Curve, Dense, DepthwiseAlgorithm,
     DepthwiseConv2d, Function, Lookup, MaxPool2d, Mean, Mul, Op, OpKind, Pad, Piecewise, Prelu, Rearrange, Rescale,
-    Reshape, ResizeBilinear, ResizeNearest, Sigmoid, Softmax, SoftmaxFloat16, SoftmaxInt16, Sub,
+    Reshape, ResizeBilinear, ResizeNearest, Sigmoid, Softmax, SoftmaxFloat16, SoftmaxInt16, Sub, Weights,
 };
 use kinglet::{
     Channel, Channels, Clamp, DType, Model, Multiplier, Padding, QuantParams, Raw, Rounding, Session, Shape,
@@ -73,7 +73,11 @@ fn models() -> Vec<(OpKind, Vec<u8>)> {
         (Op::MaxPool2d(MaxPool2d { window: window(3, 2), clamp }), map(&window(3, 2))),
         (Op::AveragePool2d(AveragePool2d { window: window(3, 1), clamp }), map(&window(3, 1))),
         (
-            Op::Dense(Dense { rounding, clamp, weights: &weights[..120 * 7], channels: channels(7) }),
+            Op::Dense(Dense { rounding, clamp, weights: (&weights[..120 * 7]).into(), channels: channels(7) }),
+            (Shape::vector(7), QUANT),
+        ),
+        (
+            Op::Dense(Dense { rounding, clamp, weights: Weights::nibbles(&weights[..60 * 7]), channels: channels(7) }),
             (Shape::vector(7), QUANT),
         ),
     ];
@@ -85,20 +89,25 @@ fn models() -> Vec<(OpKind, Vec<u8>)> {
             window,
             rounding,
             clamp,
-            weights: &weights[..9 * outputs],
+            weights: (&weights[..9 * outputs]).into(),
             channels,
         };
         let shape = DepthwiseConv2d::output_shape(SHAPE, &window, multiplier as u32).unwrap();
         steps.push((Op::DepthwiseConv2d(conv), (shape, QUANT)));
+        let narrow = Weights::nibbles(&weights[..9 * 4 * outputs.div_ceil(8)]);
+        steps.push((Op::DepthwiseConv2d(DepthwiseConv2d { weights: narrow, ..conv }), (shape, QUANT)));
     }
-    let packed: Vec<_> = [0, 1, 2, 3, 4 | 2 << 8, 5, 6, 8 | 2 << 8 | 1 << 16]
+    let packed: Vec<_> = [0, 1, 2, 3, 4 | 2 << 8, 5, 6, 7, 8 | 2 << 8 | 1 << 16]
         .into_iter()
         .map(|code| pack(code, &weights, &entries))
         .collect();
-    for (algorithm, window, weights) in &packed {
+    for (algorithm, window, weights, narrow) in &packed {
         let (algorithm, window, channels) = (*algorithm, *window, channels(4));
-        let conv = Conv2d { algorithm, window, rounding, clamp, weights, channels };
+        let conv = Conv2d { algorithm, window, rounding, clamp, weights: weights.into(), channels };
         steps.push((Op::Conv2d(conv), map(&window)));
+        if let Some(narrow) = narrow {
+            steps.push((Op::Conv2d(Conv2d { weights: Weights::nibbles(narrow), ..conv }), map(&window)));
+        }
     }
     steps
         .iter()
@@ -130,7 +139,7 @@ fn int16_models() -> Vec<(OpKind, Vec<u8>)> {
         window,
         rounding: Rounding::Wide,
         clamp,
-        weights: &weights[..144],
+        weights: (&weights[..144]).into(),
         channels: channels(4),
     };
     let depthwise = DepthwiseConv2d {
@@ -138,16 +147,22 @@ fn int16_models() -> Vec<(OpKind, Vec<u8>)> {
         window,
         rounding: Rounding::Wide,
         clamp,
-        weights: &weights[..108],
+        weights: (&weights[..108]).into(),
         channels: channels(12),
     };
-    let dense = Dense { rounding: Rounding::Wide, clamp, weights: &weights[..120 * 7], channels: channels(7) };
+    let dense = Dense { rounding: Rounding::Wide, clamp, weights: (&weights[..120 * 7]).into(), channels: channels(7) };
     let rescale = |clamp| Op::Rescale(Rescale { rounding, factor, negative_factor: factor, clamp });
     let mean = Mean::new(WIDE, WIDE, 30, rounding).unwrap();
     let steps = [
         (Op::Conv2d(conv), same),
         (Op::DepthwiseConv2d(depthwise), (Shape::new(SHAPE.h, SHAPE.w, 12), WIDE)),
         (Op::Dense(dense), (Shape::vector(7), WIDE)),
+        (Op::Conv2d(Conv2d { weights: Weights::nibbles(&weights[..4 * 20]), ..conv }), same),
+        (
+            Op::DepthwiseConv2d(DepthwiseConv2d { weights: Weights::nibbles(&weights[..9 * 8]), ..depthwise }),
+            (Shape::new(SHAPE.h, SHAPE.w, 12), WIDE),
+        ),
+        (Op::Dense(Dense { weights: Weights::nibbles(&weights[..60 * 7]), ..dense }), (Shape::vector(7), WIDE)),
         (Op::MaxPool2d(MaxPool2d { window, clamp }), same),
         (Op::AveragePool2d(AveragePool2d { window, clamp }), same),
         (Op::Mean(mean), (Shape::vector(4), WIDE)),
@@ -198,16 +213,16 @@ fn float16_models() -> Vec<(OpKind, Vec<u8>)> {
     let pad = Pad { before: [1, 0, 2], after: [0, 3, 1], value: 700 };
     let same = (SHAPE, REAL);
     let algorithm = ConvAlgorithm::Direct;
-    let conv = Conv2d { algorithm, window, rounding, clamp, weights: &weights[..288], channels: channels(0) };
+    let conv = Conv2d { algorithm, window, rounding, clamp, weights: (&weights[..288]).into(), channels: channels(0) };
     let depthwise = DepthwiseConv2d {
         algorithm: DepthwiseAlgorithm::Direct,
         window,
         rounding,
         clamp,
-        weights: &weights[..216],
+        weights: (&weights[..216]).into(),
         channels: channels(2),
     };
-    let dense = Dense { rounding, clamp, weights: &weights[..240 * 7], channels: channels(1) };
+    let dense = Dense { rounding, clamp, weights: (&weights[..240 * 7]).into(), channels: channels(1) };
     const PIECES: [i16; 5] = [-31743, -16_000, 0, 700, 15_000];
     let starts: Vec<u8> = PIECES.iter().flat_map(|start| start.to_le_bytes()).collect();
     let steps = [
@@ -243,8 +258,8 @@ fn float16_models() -> Vec<(OpKind, Vec<u8>)> {
     models
 }
 
-/// A 3 x 3 convolution packed for the algorithm of this code.
-fn pack(code: u32, weights: &[i8], entries: &[Channel]) -> (ConvAlgorithm, Window, Vec<i8>) {
+/// A 3 x 3 convolution packed for the algorithm of this code, and with weights of 4 bits if it has those.
+fn pack(code: u32, weights: &[i8], entries: &[Channel]) -> (ConvAlgorithm, Window, Vec<i8>, Option<Vec<i8>>) {
     let algorithm = ConvAlgorithm::from_code(code).unwrap();
     let stride = if algorithm == ConvAlgorithm::Stride2 { 2 } else { 1 };
     let window = Window::new([3; 2], [stride; 2], Padding::Same, [SHAPE.h, SHAPE.w]);
@@ -259,7 +274,9 @@ fn pack(code: u32, weights: &[i8], entries: &[Channel]) -> (ConvAlgorithm, Windo
         high: 120,
     };
     let packed = algorithm.pack(&layer, &weights[..144], &entries[..4]).unwrap();
-    (algorithm, window, packed.into_iter().map(|byte| byte as i8).collect())
+    let narrow: Vec<i8> = weights[..144].iter().map(|weight| weight >> 4).collect();
+    let signed = |bytes: Vec<u8>| bytes.into_iter().map(|byte| byte as i8).collect();
+    (algorithm, window, signed(packed), algorithm.pack_nibbles(&layer, &narrow, &entries[..4]).map(signed))
 }
 
 /// Xorshift: enough to flip bits.

@@ -8,11 +8,13 @@ mod run;
 
 use kinglet::kernels::Portable;
 use kinglet::kernels::algorithms::{self as layer, Layer};
+use kinglet::kernels::blocks::nibbles;
 use kinglet::ops::{
-    Add, AveragePool2d, Concat, Conv2d, ConvAlgorithm, Dense, DepthwiseAlgorithm, DepthwiseConv2d, Digit, MaxPool2d,
-    Mean, Mul, Op, Pad, Prelu, Rearrange, Reshape, ResizeBilinear, ResizeNearest, Softmax, Sub,
+    Add, AveragePool2d, Concat, Conv2d, ConvAlgorithm, Dense, DepthwiseAlgorithm, DepthwiseConv2d, Digit, Encoding,
+    MaxPool2d, Mean, Mul, Op, Pad, Prelu, Rearrange, Reshape, ResizeBilinear, ResizeNearest, Softmax, Sub, Weights,
 };
 use kinglet::quant::requantize;
+use kinglet::sys::cast;
 use kinglet::{Activation, Channel, Channels, Clamp, DType, Multiplier, QuantParams, Rounding, Shape, Window};
 use oracle::{Factor, Map, Output, Taps};
 use proptest::prelude::*;
@@ -116,6 +118,21 @@ fn table(channels: &[(i32, Factor)], input: &Map, sum: impl Fn(usize) -> i32) ->
     channels.iter().enumerate().flat_map(entry).collect()
 }
 
+/// Weights that 4 bits hold, from any.
+fn narrowed(weights: &[i8]) -> Vec<i8> {
+    weights.iter().map(|weight| weight >> 4).collect()
+}
+
+/// Bytes as words, which start where weights of 4 bits must.
+fn words(bytes: &[u8]) -> Vec<u32> {
+    bytes.as_chunks().0.iter().map(|&word| u32::from_le_bytes(word)).collect()
+}
+
+/// Rows of `len` weights of 4 bits.
+fn nibble_rows(weights: &[i8], len: usize) -> Vec<u32> {
+    weights.chunks(len).flat_map(|row| words(&nibbles::pack(row).unwrap())).collect()
+}
+
 fn sum<'w>(weights: impl IntoIterator<Item = &'w i8>) -> i32 {
     weights.into_iter().map(|&w| i32::from(w)).sum()
 }
@@ -188,7 +205,7 @@ proptest! {
             window: window(&taps),
             rounding: rounding(&output),
             clamp: clamp(&output),
-            weights: &weights,
+            weights: (&weights).into(),
             channels: Channels::new(&table).unwrap(),
         });
         let [h, w] = taps.output(&input).unwrap();
@@ -211,9 +228,10 @@ proptest! {
                     let len = outputs * taps.kernel[0] * taps.kernel[1] * input.shape[2];
                     (Just(input), Just(taps), elements(len), prop::collection::vec(channel(), outputs))
                 }),
-        mut output in output(), tile_rows in 1u32..4,
+        mut output in output(), tile_rows in 1u32..4, narrow in any::<bool>(),
     ) {
         output.twice = true;
+        let weights = if narrow { narrowed(&weights) } else { weights };
         let expected = oracle::conv(&input, &taps, &weights, &channels, &output);
         let k = weights.len() / channels.len();
         let table = table(&channels, &input, |c| sum(&weights[c * k..][..k]));
@@ -230,20 +248,26 @@ proptest! {
             high: output.max as i8,
         };
         let tiles = [tile_rows << 8 | 1 << 16, 1 << 8 | tile_rows << 16];
-        let codes = [1, 2, 3, 4 | tile_rows << 8, 5, 6, 8 | tiles[0], 8 | tiles[1]];
+        let codes = [0, 1, 2, 3, 4 | tile_rows << 8, 5, 6, 7, 8 | tiles[0], 8 | tiles[1]];
         for algorithm in codes.into_iter().filter_map(ConvAlgorithm::from_code) {
             let entries: Vec<Channel> = channels.iter().collect();
-            let Some(packed) = algorithm.pack(&layer, &weights, &entries) else { continue };
+            let packed = if narrow {
+                algorithm.pack_nibbles(&layer, &weights, &entries)
+            } else {
+                algorithm.pack(&layer, &weights, &entries)
+            };
+            let Some(packed) = packed else { continue };
             // Weights start at a multiple of 16 bytes, as in a file.
             let mut room = vec![0i8; packed.len() + 16];
             let start = room.as_ptr().align_offset(16);
             room[start..start + packed.len()].iter_mut().zip(&packed).for_each(|(to, &from)| *to = from as i8);
+            let encoding = if narrow { Encoding::Nibbles } else { Encoding::Plain };
             let op = Op::Conv2d(Conv2d {
                 algorithm,
                 window: window(&taps),
                 rounding: Rounding::Double,
                 clamp: clamp(&output),
-                weights: &room[start..start + packed.len()],
+                weights: Weights { bytes: &room[start..start + packed.len()], encoding },
                 channels,
             });
             run::check::<Portable>(&op, &[&input], (shape, quant), &expected);
@@ -267,16 +291,64 @@ proptest! {
             (0..outputs).map(|_| (next() % 20_000 - 10_000, ((1 << 30) + next() / 2, -4 - next() % 8))).collect();
         let expected = oracle::depthwise(&input, &taps, &weights, &channels, &output);
         let table = table(&channels, &input, |c| sum(weights[c..].iter().step_by(outputs)));
-        let op = Op::DepthwiseConv2d(DepthwiseConv2d {
+        let conv = DepthwiseConv2d {
             algorithm: DepthwiseAlgorithm::Direct,
             window: window(&taps),
             rounding: rounding(&output),
             clamp: clamp(&output),
-            weights: &weights,
+            weights: (&weights).into(),
             channels: Channels::new(&table).unwrap(),
-        });
+        };
         let [h, w] = taps.output(&input).unwrap();
-        run::check::<Portable>(&op, &[&input], (run::shape([h, w, outputs]), quant(&output, 1.0)), &expected);
+        let to = (run::shape([h, w, outputs]), quant(&output, 1.0));
+        run::check::<Portable>(&Op::DepthwiseConv2d(conv), &[&input], to, &expected);
+    }
+
+    /// The direct algorithm, and that over packed weights, of weights of 4 bits.
+    #[test]
+    fn depthwise_conv2d_of_nibbles(
+        (input, taps, outputs, weights, channels) in (map(6, 21), taps(), 1usize..=3)
+            .prop_filter("the window fits", |(input, taps, _)| taps.output(input).is_some())
+            .prop_flat_map(|(input, taps, multiplier)| {
+                let outputs = input.shape[2] * multiplier;
+                let len = taps.kernel[0] * taps.kernel[1] * outputs;
+                (Just(input), Just(taps), Just(outputs), elements(len), prop::collection::vec(channel(), outputs))
+            }),
+        output in output(),
+    ) {
+        let weights = narrowed(&weights);
+        let expected = oracle::depthwise(&input, &taps, &weights, &channels, &output);
+        let table = table(&channels, &input, |c| sum(weights[c..].iter().step_by(outputs)));
+        let channels = Channels::new(&table).unwrap();
+        let [h, w] = taps.output(&input).unwrap();
+        let layer = Layer {
+            input: layer::Map::dense(input.shape[0], input.shape[1], input.shape[2]),
+            output: layer::Map::dense(h, w, outputs),
+            window: window(&taps),
+            zero_in: input.zero_point as i8,
+            zero_out: output.zero_point as i8,
+            low: output.min as i8,
+            high: output.max as i8,
+        };
+        let entries: Vec<Channel> = channels.iter().collect();
+        let packed = (output.twice && layer::depthwise::supports(&layer))
+            .then(|| layer::nibbles::pack_depthwise(&layer, &weights, &entries))
+            .flatten();
+        let stored = [
+            Some((DepthwiseAlgorithm::Direct, nibble_rows(&weights, outputs))),
+            packed.map(|packed| (DepthwiseAlgorithm::Packed, words(&packed))),
+        ];
+        for (algorithm, stored) in stored.into_iter().flatten() {
+            let op = Op::DepthwiseConv2d(DepthwiseConv2d {
+                algorithm,
+                window: window(&taps),
+                rounding: rounding(&output),
+                clamp: clamp(&output),
+                weights: Weights::nibbles(cast::words_as_i8(&stored)),
+                channels,
+            });
+            run::check::<Portable>(&op, &[&input], (run::shape([h, w, outputs]), quant(&output, 1.0)), &expected);
+        }
     }
 
     #[test]
@@ -285,14 +357,17 @@ proptest! {
             let len = input.data.len() * units;
             (Just(input), elements(len), prop::collection::vec(channel(), units))
         }),
-        output in output(),
+        output in output(), narrow in any::<bool>(),
     ) {
+        let weights = if narrow { narrowed(&weights) } else { weights };
         let expected = oracle::dense(&input, &weights, &channels, &output);
         let k = input.data.len();
         let table = table(&channels, &input, |c| sum(&weights[c * k..][..k]));
         let channels = Channels::new(&table).unwrap();
-        let op =
-            Op::Dense(Dense { rounding: rounding(&output), clamp: clamp(&output), weights: &weights, channels });
+        let stored = if narrow { nibble_rows(&weights, k) } else { Vec::new() };
+        let weights =
+            if narrow { Weights::nibbles(cast::words_as_i8(&stored)) } else { Weights::plain(&weights) };
+        let op = Op::Dense(Dense { rounding: rounding(&output), clamp: clamp(&output), weights, channels });
         run::check::<Portable>(&op, &[&input], (Shape::vector(channels.len() as u32), quant(&output, 1.0)), &expected);
     }
 

@@ -3,7 +3,7 @@
 use kinglet::kernels::Active;
 use kinglet::kernels::algorithms::ConvAlgorithm;
 use kinglet::memory::{Memory, Region};
-use kinglet::ops::{Conv2d, Io, Op, OpKind, Operands};
+use kinglet::ops::{Conv2d, Io, Op, OpKind, Operands, Weights};
 use kinglet::sys::cast::{as_u8, as_u8_mut, words_as_i8, words_as_i8_mut};
 use kinglet::uses::{Codes, Linked, Set};
 use kinglet::{Activation, Channels, Clamp, DType, Padding, Place, QuantParams, Rounding, Shape, Tensor, Window};
@@ -47,7 +47,7 @@ fn convolution(buffers: &mut Buffers, name: &str, [h, w, c]: [u32; 3], channels:
         window,
         rounding: Rounding::Double,
         clamp: Clamp::activation(Activation::Relu, QuantParams::REAL, DType::F16),
-        weights,
+        weights: Weights::plain(weights),
         channels: biases,
     });
     let memories = [input, output].map(|words| as_u8_mut(words_as_i8_mut(words)));

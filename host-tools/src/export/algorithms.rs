@@ -5,7 +5,7 @@
 //! have to make do with less.
 
 use kinglet::kernels::algorithms::{Candidate, ConvAlgorithm, Core, Layer, candidates, choose};
-use kinglet::ops::Op;
+use kinglet::ops::{Encoding, Op};
 use kinglet::{Channel, DType, Rounding};
 
 use super::Options;
@@ -50,15 +50,16 @@ impl<'n> Choice<'n> {
                 }
                 let layer = conv.layer(&tensors);
                 let channels: Vec<Channel> = conv.channels.iter().collect();
-                let mut found = candidates(&layer, conv.weights, &channels, options.core);
+                let mut found = candidates(&layer, conv.weights.bytes, &channels, options.core);
                 if !multiplies_bytes(options.core) && options.algorithm != Some(ConvAlgorithm::GemmBytes) {
                     found.retain(|candidate| candidate.algorithm != ConvAlgorithm::GemmBytes);
                 }
                 found.push(Candidate {
                     algorithm: ConvAlgorithm::Direct,
+                    encoding: Encoding::Plain,
                     // Portable code: more than any of the others, by a factor.
                     cost: 8 * step.op.macs(&tensors),
-                    flash: conv.weights.len(),
+                    flash: conv.weights.bytes.len(),
                     scratch: step.op.scratch_len(&tensors) as usize,
                 });
                 if let Some(forced) = options.algorithm
@@ -99,8 +100,9 @@ impl<'n> Choice<'n> {
         for (node, lowered) in nodes.iter_mut().enumerate() {
             let (Some((layer, _)), Some(chosen)) = (&self.layers[node], self.chosen[node]) else { continue };
             // Packing takes long, and most algorithms stay.
-            if lowered.algorithm() != Some(chosen.algorithm) {
-                let packed = self.direct[node].packed(chosen.algorithm, layer);
+            let Candidate { algorithm, encoding, .. } = chosen;
+            if lowered.algorithm() != Some((algorithm, encoding)) {
+                let packed = self.direct[node].packed(algorithm, encoding, layer);
                 *lowered = packed.unwrap_or_else(|| self.direct[node].clone());
             }
         }
@@ -176,8 +178,8 @@ fn multiplies_bytes(core: Core) -> bool {
 /// instructions, which is filled up to whole vectors.
 fn smallest_packing(list: &[Candidate], core: Core) -> Option<usize> {
     let own = |candidate: &&Candidate| core == Core::M55 && candidate.algorithm == ConvAlgorithm::GemmBytes;
-    if let Some(vectors) = list.iter().find(own) {
-        return Some(vectors.flash);
+    if let Some(vectors) = list.iter().filter(own).map(|candidate| candidate.flash).min() {
+        return Some(vectors);
     }
     let portable = |candidate: &&Candidate| candidate.algorithm == ConvAlgorithm::Direct;
     let packed = list.iter().filter(|candidate| !portable(candidate)).map(|candidate| candidate.flash).min();
@@ -199,7 +201,8 @@ mod tests {
         let map = Map::dense(16, 16, 32);
         let window = Window::new([3; 2], [1; 2], Padding::Same, [16; 2]);
         let layer = Layer { input: map, output: map, window, zero_in: 0, zero_out: 0, low: i8::MIN, high: i8::MAX };
-        let candidate = |algorithm, cost| Candidate { algorithm, cost, flash: 9_000, scratch: 0 };
+        let candidate =
+            |algorithm, cost| Candidate { algorithm, encoding: Encoding::Plain, cost, flash: 9_000, scratch: 0 };
         let mut list = [candidate(ConvAlgorithm::Gemm8, 4_000_000), candidate(ConvAlgorithm::Stride2, 1_000_000)];
         in_cycles(&layer, &mut list, &predictor);
         let cycles = predictor.candidate(ConvAlgorithm::Gemm8, &layer, 9_000).unwrap();

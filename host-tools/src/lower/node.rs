@@ -1,11 +1,13 @@
 //! One node as the runtime's operator, with what that keeps in flash.
 
 use kinglet::format::RoundingSource;
+use kinglet::kernels::algorithms::nibbles::pack_depthwise;
 use kinglet::kernels::algorithms::{Core, Layer, Map, depthwise, depthwise_rows};
+use kinglet::kernels::blocks::nibbles;
 use kinglet::ops::{
     self, Add, AveragePool2d, Concat, Constant, Conv2d, ConvAlgorithm, Convert, Dense, DepthwiseAlgorithm,
-    DepthwiseConv2d, Lookup, MaxPool2d, Mean, Mul, Operands, Piecewise, Prelu, Rescale, Reshape, Sigmoid, Softmax,
-    SoftmaxFloat16, SoftmaxInt16, Sub,
+    DepthwiseConv2d, Encoding, Lookup, MaxPool2d, Mean, Mul, Operands, Piecewise, Prelu, Rescale, Reshape, Sigmoid,
+    Softmax, SoftmaxFloat16, SoftmaxInt16, Sub, Weights,
 };
 use kinglet::{
     Activation, Channel, Channels, Clamp, DType, Multiplier, QuantParams, Rounding, Shape, Tensor, WideChannel, Window,
@@ -28,6 +30,8 @@ pub struct Lowered {
 /// Why a node cannot be lowered.
 type Reason = String;
 
+/// In place of weights.
+const NO_WEIGHTS: Weights<'static> = Weights::plain(&[]);
 /// In place of a channel table.
 const NO_CHANNELS: Channels<'static> = Channels::new(&[0; Channel::BYTES]).expect("one entry");
 
@@ -51,13 +55,15 @@ impl Lowered {
     pub fn op(&self) -> ops::Op<'_> {
         let [first, second] = &self.flash;
         let weights: &[i8] = bytemuck::cast_slice(first);
+        let stored = |op: Weights<'static>| Weights { bytes: weights, ..op };
         let channels = || Channels::new(second).expect("lowering makes whole channels");
         match self.op {
-            ops::Op::Conv2d(op) => ops::Op::Conv2d(Conv2d { weights, channels: channels(), ..op }),
+            ops::Op::Conv2d(op) => ops::Op::Conv2d(Conv2d { weights: stored(op.weights), channels: channels(), ..op }),
             ops::Op::DepthwiseConv2d(op) => {
+                let weights = stored(op.weights);
                 ops::Op::DepthwiseConv2d(DepthwiseConv2d { weights, channels: channels(), ..op })
             }
-            ops::Op::Dense(op) => ops::Op::Dense(Dense { weights, channels: channels(), ..op }),
+            ops::Op::Dense(op) => ops::Op::Dense(Dense { weights: stored(op.weights), channels: channels(), ..op }),
             ops::Op::Constant(op) => ops::Op::Constant(Constant { data: weights, ..op }),
             ops::Op::Prelu(op) => ops::Op::Prelu(Prelu { slopes: weights, ..op }),
             ops::Op::Lookup(_) => ops::Op::Lookup(Lookup { table: whole(weights) }),
@@ -72,9 +78,9 @@ impl Lowered {
         }
     }
 
-    /// How a convolution is computed.
-    pub fn algorithm(&self) -> Option<ConvAlgorithm> {
-        if let ops::Op::Conv2d(conv) = self.op { Some(conv.algorithm) } else { None }
+    /// How a convolution is computed, and how its weights are stored.
+    pub fn algorithm(&self) -> Option<(ConvAlgorithm, Encoding)> {
+        if let ops::Op::Conv2d(conv) = self.op { Some((conv.algorithm, conv.weights.encoding)) } else { None }
     }
 
     /// Bytes of weights, or of another first table.
@@ -92,12 +98,17 @@ impl Lowered {
         self.len() == 0
     }
 
-    /// The same convolution by another algorithm; `None` when that cannot compute it exactly.
-    pub fn packed(&self, algorithm: ConvAlgorithm, layer: &Layer) -> Option<Self> {
+    /// The same convolution by another algorithm, with weights stored in another way; `None` when that cannot compute it exactly.
+    pub fn packed(&self, algorithm: ConvAlgorithm, encoding: Encoding, layer: &Layer) -> Option<Self> {
         let ops::Op::Conv2d(conv) = self.op() else { return None };
-        let packed = algorithm.pack(layer, conv.weights, &conv.channels.iter().collect::<Vec<_>>())?;
+        let (weights, channels) = (conv.weights.bytes, conv.channels.iter().collect::<Vec<_>>());
+        let packed = match encoding {
+            Encoding::Nibbles => algorithm.pack_nibbles(layer, weights, &channels)?,
+            _ => algorithm.pack(layer, weights, &channels)?,
+        };
         let ops::Op::Conv2d(op) = self.op else { return None };
-        Some(Self { op: ops::Op::Conv2d(Conv2d { algorithm, ..op }), flash: [packed, self.flash[1].clone()] })
+        let op = Conv2d { algorithm, weights: Weights { encoding, ..NO_WEIGHTS }, ..op };
+        Some(Self { op: ops::Op::Conv2d(op), flash: [packed, self.flash[1].clone()] })
     }
 
     /// Has the runtime's operator judge its operands. A concatenation becomes views and copies of its parts.
@@ -113,6 +124,12 @@ impl Lowered {
             _ => judge(inputs, output.dense()),
         }
     }
+}
+
+/// Weights of 4 bits in rows of `len`, where none takes more.
+fn nibbles(weights: &StoredWeights, len: usize) -> Option<Vec<u8>> {
+    let StoredWeights::Int8 { weights, .. } = weights else { return None };
+    Some(weights.chunks(len.max(1)).map(nibbles::pack).collect::<Option<Vec<_>>>()?.concat())
 }
 
 /// All of a table of a fixed size.
@@ -141,30 +158,43 @@ impl Lowering<'_> {
             Op::BatchNorm(never) => match *never {},
             Op::Conv2d { window, weights } => {
                 let each = weights.len() / weights.channels().max(1);
-                let (weights, channels) = self.weights(weights, |channel| (channel * each, 1, each))?;
+                let (mut flash, channels) = self.weights(weights, |channel| (channel * each, 1, each))?;
+                let mut encoding = Encoding::Plain;
+                // Those of the other convolutions are packed with their algorithm.
+                if !self.has_algorithms()
+                    && let Some(narrow) = nibbles(weights, each)
+                {
+                    (flash, encoding) = (narrow, Encoding::Nibbles);
+                }
                 let (algorithm, window) = (ConvAlgorithm::Direct, *window);
-                let op = Conv2d { algorithm, window, rounding, clamp, weights: &[], channels: NO_CHANNELS };
-                Ok(Lowered { op: ops::Op::Conv2d(op), flash: [weights, channels] })
+                let weights = Weights { encoding, ..NO_WEIGHTS };
+                let op = Conv2d { algorithm, window, rounding, clamp, weights, channels: NO_CHANNELS };
+                Ok(Lowered { op: ops::Op::Conv2d(op), flash: [flash, channels] })
             }
             Op::DepthwiseConv2d { window, weights } => {
                 let (count, each) = (weights.channels(), weights.len() / weights.channels().max(1));
                 let (mut packed, channels) = self.weights(weights, |channel| (channel, count, each))?;
-                let mut algorithm = DepthwiseAlgorithm::Direct;
+                let (mut algorithm, mut encoding) = (DepthwiseAlgorithm::Direct, Encoding::Plain);
                 if let StoredWeights::Int8 { weights, .. } = weights
-                    && let Some((chosen, words)) = self.pack_depthwise(*window, weights, &channels)
+                    && let Some((chosen, stored, bytes)) = self.pack_depthwise(*window, weights, &channels)
                 {
-                    packed = words.into_iter().flat_map(u32::to_le_bytes).collect();
-                    algorithm = chosen;
+                    (packed, algorithm, encoding) = (bytes, chosen, stored);
+                } else if let Some(narrow) = nibbles(weights, count) {
+                    (packed, encoding) = (narrow, Encoding::Nibbles);
                 }
-                let (window, weights, channels_of) = (*window, &[], NO_CHANNELS);
+                let (window, weights, channels_of) = (*window, Weights { encoding, ..NO_WEIGHTS }, NO_CHANNELS);
                 let op = DepthwiseConv2d { algorithm, window, rounding, clamp, weights, channels: channels_of };
                 Ok(Lowered { op: ops::Op::DepthwiseConv2d(op), flash: [packed, channels] })
             }
             Op::Dense(weights) => {
                 let each = weights.len() / weights.channels().max(1);
-                let (weights, channels) = self.weights(weights, |channel| (channel * each, 1, each))?;
-                let op = Dense { rounding, clamp, weights: &[], channels: NO_CHANNELS };
-                Ok(Lowered { op: ops::Op::Dense(op), flash: [weights, channels] })
+                let (mut flash, channels) = self.weights(weights, |channel| (channel * each, 1, each))?;
+                let mut encoding = Encoding::Plain;
+                if let Some(narrow) = nibbles(weights, each) {
+                    (flash, encoding) = (narrow, Encoding::Nibbles);
+                }
+                let op = Dense { rounding, clamp, weights: Weights { encoding, ..NO_WEIGHTS }, channels: NO_CHANNELS };
+                Ok(Lowered { op: ops::Op::Dense(op), flash: [flash, channels] })
             }
             Op::MaxPool(window) => plain(ops::Op::MaxPool2d(MaxPool2d { window: *window, clamp })),
             Op::AveragePool(window) => plain(ops::Op::AveragePool2d(AveragePool2d { window: *window, clamp })),
@@ -223,6 +253,12 @@ impl Lowering<'_> {
                 Ok(Lowered { op, flash: [flash, Vec::new()] })
             }
         }
+    }
+
+    /// Whether a convolution may be computed by other algorithms than the direct one: their weights are for int8, and hold constants
+    /// for double rounding.
+    fn has_algorithms(&self) -> bool {
+        self.output.dtype == DType::I8 && self.node.rounding == Rounding::Double
     }
 
     fn second(&self) -> Result<&TensorInfo, Reason> {
@@ -381,7 +417,7 @@ impl Lowering<'_> {
         window: Window,
         weights: &[i8],
         channels: &[u8],
-    ) -> Option<(DepthwiseAlgorithm, Vec<u32>)> {
+    ) -> Option<(DepthwiseAlgorithm, Encoding, Vec<u8>)> {
         let Self { node, input, output, .. } = self;
         let map = |info: &TensorInfo| Map::dense(info.shape.h as usize, info.shape.w as usize, info.shape.c as usize);
         let clamp = self.clamp(node.activation);
@@ -398,12 +434,17 @@ impl Lowering<'_> {
             return None;
         }
         let channels = Channels::new(channels)?.iter().collect::<Vec<_>>();
+        if let Some(narrow) = pack_depthwise(&layer, weights, &channels) {
+            return Some((DepthwiseAlgorithm::Packed, Encoding::Nibbles, narrow));
+        }
         // Short lines are not worth taking apart.
         let long = layer.output.w.max(layer.output.h) >= 12;
-        if self.core == Core::M4 && long && depthwise_rows::supports(&layer) {
-            return Some((DepthwiseAlgorithm::Rows, depthwise_rows::pack(&layer, weights, &channels)?));
-        }
-        Some((DepthwiseAlgorithm::Packed, depthwise::pack(&layer, weights, &channels)?))
+        let (algorithm, words) = if self.core == Core::M4 && long && depthwise_rows::supports(&layer) {
+            (DepthwiseAlgorithm::Rows, depthwise_rows::pack(&layer, weights, &channels)?)
+        } else {
+            (DepthwiseAlgorithm::Packed, depthwise::pack(&layer, weights, &channels)?)
+        };
+        Some((algorithm, Encoding::Plain, words.into_iter().flat_map(u32::to_le_bytes).collect()))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use kinglet::kernels::float16::from_ordinal;
-use kinglet::ops::Op;
+use kinglet::ops::{Encoding, Op, Weights};
 use kinglet::{Clamp, DType, Model, Port, Step, Tensor, Window, f16};
 use serde::Serialize;
 
@@ -264,10 +264,18 @@ fn parameters(op: &Op<'_>, dtype: DType) -> String {
             format!(" clamp {}..={}", c.min, c.max)
         }
     };
+    let bits = |weights: &Weights<'_>| match weights.encoding {
+        Encoding::Nibbles => " 4-bit",
+        _ => "",
+    };
     match op {
-        Op::Conv2d(conv) => format!("{}{} {:?}", window(&conv.window), clamp(&conv.clamp), conv.algorithm),
-        Op::DepthwiseConv2d(conv) => format!("{}{}", window(&conv.window), clamp(&conv.clamp)),
-        Op::Dense(dense) => clamp(&dense.clamp).trim_start().to_owned(),
+        Op::Conv2d(conv) => {
+            format!("{}{} {:?}{}", window(&conv.window), clamp(&conv.clamp), conv.algorithm, bits(&conv.weights))
+        }
+        Op::DepthwiseConv2d(conv) => {
+            format!("{}{}{}", window(&conv.window), clamp(&conv.clamp), bits(&conv.weights))
+        }
+        Op::Dense(dense) => format!("{}{}", clamp(&dense.clamp), bits(&dense.weights)).trim_start().to_owned(),
         Op::MaxPool2d(pool) => format!("{}{}", window(&pool.window), clamp(&pool.clamp)),
         Op::AveragePool2d(pool) => format!("{}{}", window(&pool.window), clamp(&pool.clamp)),
         Op::Add(add) => clamp(&add.clamp).trim_start().to_owned(),

@@ -149,7 +149,8 @@ impl<'b> Net<'b> {
                     let table = self.channels(&inputs, output, &sums, false);
                     let channels = Channels::new(&table).unwrap();
                     let algorithm = ConvAlgorithm::Direct;
-                    let conv = Conv2d { algorithm, window, rounding, clamp: clamp(3), weights: &weights, channels };
+                    let conv =
+                        Conv2d { algorithm, window, rounding, clamp: clamp(3), weights: (&weights).into(), channels };
                     self.apply::<B>(Op::Conv2d(conv), &inputs[..1], output, values)
                 } else {
                     let sums: Vec<i32> = (0..dims[3] as usize)
@@ -158,8 +159,14 @@ impl<'b> Net<'b> {
                     let table = self.channels(&inputs, output, &sums, false);
                     let channels = Channels::new(&table).unwrap();
                     let algorithm = DepthwiseAlgorithm::Direct;
-                    let conv =
-                        DepthwiseConv2d { algorithm, window, rounding, clamp: clamp(4), weights: &weights, channels };
+                    let conv = DepthwiseConv2d {
+                        algorithm,
+                        window,
+                        rounding,
+                        clamp: clamp(4),
+                        weights: (&weights).into(),
+                        channels,
+                    };
                     self.apply::<B>(Op::DepthwiseConv2d(conv), &inputs[..1], output, values)
                 }
             }
@@ -169,7 +176,7 @@ impl<'b> Net<'b> {
                 let sums: Vec<i32> = weights.chunks(len).map(|w| w.iter().map(|&w| i32::from(w)).sum()).collect();
                 let table = self.channels(&inputs, output, &sums, true);
                 let channels = Channels::new(&table).unwrap();
-                let dense = Dense { rounding: dense.0, clamp: clamp(0), weights: &weights, channels };
+                let dense = Dense { rounding: dense.0, clamp: clamp(0), weights: (&weights).into(), channels };
                 self.apply::<B>(Op::Dense(dense), &inputs[..1], output, values)
             }
             22 => self.apply::<B>(Op::Reshape(Reshape), &inputs[..1], output, values),

@@ -1,9 +1,10 @@
-//! What the packing functions need to know of an output channel.
+//! What packed weights need to know of an output channel.
 
 use crate::kernels::blocks::requantize;
 use crate::quant::{self, Channel, Rounding};
 
 /// A bound of the magnitude of the products of `weights` with any inputs.
+#[cfg(feature = "std")]
 pub(super) fn bound(weights: &[i8]) -> i64 {
     128 * weights.iter().map(|&w| i64::from(w).abs()).sum::<i64>()
 }

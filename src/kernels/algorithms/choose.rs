@@ -191,18 +191,18 @@ impl Packing {
                 conv_tiled::run::<B>(layer, tile, packed, input, output, scratch, rows);
             }
             Packing::Winograd(Scheme::F2, when @ When::Export) if const { linked::<L>(Winograd2) } => {
-                winograd::run::<F2, _, B, false>(layer, when, packed, input, output, scratch, rows);
+                winograd::run::<F2, _, B, L, false>(layer, when, packed, input, output, scratch, rows);
             }
             Packing::Winograd(Scheme::F2, when @ When::RunTime(_))
                 if const { linked::<L>(Winograd2AtRunTime { tile_rows: 1 }) } =>
             {
-                winograd::run::<F2, _, B, true>(layer, when, packed, input, output, scratch, rows);
+                winograd::run::<F2, _, B, L, true>(layer, when, packed, input, output, scratch, rows);
             }
             Packing::Winograd(Scheme::F4, when) if const { linked::<L>(Winograd4) } => {
-                winograd::run::<F4, _, B, false>(layer, when, packed, input, output, scratch, rows);
+                winograd::run::<F4, _, B, L, false>(layer, when, packed, input, output, scratch, rows);
             }
             Packing::Winograd(Scheme::S2, when) if const { linked::<L>(Stride2) } => {
-                winograd::run::<S2, _, B, false>(layer, when, packed, input, output, scratch, rows);
+                winograd::run::<S2, _, B, L, false>(layer, when, packed, input, output, scratch, rows);
             }
             // `Model::limited` takes no model with an algorithm that is not linked.
             _ => _ = proven(false),
@@ -217,6 +217,7 @@ pub use export::{Candidate, candidates, choose};
 mod export {
     use super::{ConvAlgorithm, Layer, Packing, conv_gemm};
     use crate::kernels::algorithms::cost::{self, Core};
+    use crate::kernels::algorithms::nibbles::Encoding;
     use crate::kernels::algorithms::pack_winograd;
     use crate::quant::Channel;
 
@@ -230,7 +231,7 @@ mod export {
 
     impl Packing {
         /// Packs OHWI `weights` into words, or `None` when the algorithm cannot compute the layer exactly.
-        fn pack(self, layer: &Layer, weights: &[i8], channels: &[Channel]) -> Option<Vec<u32>> {
+        pub(in super::super) fn pack(self, layer: &Layer, weights: &[i8], channels: &[Channel]) -> Option<Vec<u32>> {
             match self {
                 _ if !self.supports(layer) => None,
                 Packing::Gemm(width) => Some(conv_gemm::pack(layer, width, weights, channels)),
@@ -256,6 +257,8 @@ mod export {
     pub struct Candidate {
         /// The algorithm.
         pub algorithm: ConvAlgorithm,
+        /// How its weights are stored.
+        pub encoding: Encoding,
         /// What an inference costs: executed instructions, estimated, and what waiting for weights in flash is worth in them, unless whoever
         /// chooses knows cycles.
         pub cost: u64,
@@ -292,15 +295,28 @@ mod export {
             let rows = doubled(2).take_while(|&rows| rows < 2 * layer.output.h as u32);
             all.extend(rows.filter(|&rows| rows < 256).map(|rows| ConvAlgorithm::Tiled { rows, parts: 1 }));
         }
+        let narrow = weights.iter().all(|weight| (-8..8).contains(weight));
         all.into_iter()
             .filter_map(|algorithm| Some((algorithm, algorithm.packing()?)))
             .filter(|(_, packing)| packing.is_exact(layer, weights, channels))
-            .map(|(algorithm, packing)| Candidate {
-                algorithm,
-                cost: cost::with_reads(algorithm, layer, core),
-                flash: packing.packed_bytes(layer),
-                scratch: packing.scratch_bytes(layer),
+            .flat_map(|(algorithm, packing)| {
+                let plain = Candidate {
+                    algorithm,
+                    encoding: Encoding::Plain,
+                    cost: cost::with_reads(algorithm, layer, core),
+                    flash: packing.packed_bytes(layer),
+                    scratch: packing.scratch_bytes(layer),
+                };
+                let nibbles = packing.nibbles(layer).filter(|_| narrow).map(|size| Candidate {
+                    encoding: Encoding::Nibbles,
+                    cost: plain.cost + cost::widening(packing, layer, core),
+                    flash: size.bytes(),
+                    scratch: plain.scratch + size.scratch_bytes(),
+                    ..plain
+                });
+                [Some(plain), nibbles]
             })
+            .flatten()
             .collect()
     }
 

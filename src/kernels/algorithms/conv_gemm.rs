@@ -95,9 +95,14 @@ pub(super) const fn patch_words(layer: &Layer, width: Width) -> usize {
     }
 }
 
+/// Words of the weights of a block of four output channels.
+pub(super) const fn block_words(layer: &Layer, width: Width) -> usize {
+    patch_words(layer, width).saturating_mul(width.words_per_pair())
+}
+
 /// Words of the packed weights.
 pub const fn packed_words(layer: &Layer, width: Width) -> usize {
-    let per_block = patch_words(layer, width).saturating_mul(width.words_per_pair()).saturating_add(16);
+    let per_block = block_words(layer, width).saturating_add(16);
     Packed::HEADER.saturating_add(layer.output.c.div_ceil(4).saturating_mul(per_block))
 }
 
@@ -160,7 +165,7 @@ pub fn run<B: Backend, L: Linked>(
         // Patches do not fill their last step. What lies behind them must not count, whatever weights a file has there.
         x.fill(0);
     }
-    let per_block = patch_words(layer, width).wrapping_mul(width.words_per_pair());
+    let per_block = block_words(layer, width);
     let Some(parts) = packed.blocks(layer.output.c, per_block) else { return };
     let ([kernel, kernel_w], [_, stride]) = (layer.kernel(), layer.stride());
     let patch_row = kernel_w.wrapping_mul(layer.input.c);

@@ -1,8 +1,9 @@
 //! What an algorithm costs on a core, in executed instructions: fitted to the counts of single kernels on emulated boards
 //! (`kinglet_firmware::kernels`), which it meets to a few percent.
 
+use super::conv_gemm::Width;
 use super::winograd::{self, Scheme, When};
-use super::{ConvAlgorithm, Layer, Packing};
+use super::{ConvAlgorithm, Layer, Packing, nibbles};
 
 /// The cores whose costs are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -52,6 +53,26 @@ pub(super) fn instructions(algorithm: ConvAlgorithm, layer: &Layer, core: Core) 
     count as u64
 }
 
+/// Executed instructions by which an inference with weights of 4 bits takes more than one of 8.
+pub(super) fn widening(packing: Packing, layer: &Layer, core: Core) -> u64 {
+    let costs = core.costs();
+    let weights = (layer.filter() * layer.output.c) as f64;
+    let (passes, again) = match packing {
+        Packing::Gemm(width) => {
+            let slabs = layer.output.c.div_ceil(4).div_ceil(nibbles::slab_blocks(layer, width).max(1));
+            let costs = match width {
+                Width::Bits8 => &costs.gemm8,
+                Width::Bits16 => &costs.gemm16,
+                Width::Bytes => &costs.gemm_bytes,
+            };
+            (1, (slabs - 1) as f64 * patches(layer, costs))
+        }
+        Packing::Winograd(_, When::RunTime(rows)) => (layer.output.h.div_ceil(2).div_ceil(rows.max(1)), 0.0),
+        Packing::Winograd(..) | Packing::Tiled(_) => (0, 0.0),
+    };
+    (passes as f64 * costs.widened * weights + again) as u64
+}
+
 /// The costs of a core.
 struct Costs {
     /// Per multiplication of the direct algorithm.
@@ -74,6 +95,8 @@ struct Costs {
     together: f64,
     /// What waiting for 8 bytes of flash is worth, in instructions.
     read: u64,
+    /// Per weight that is widened from 4 bits.
+    widened: f64,
 }
 
 /// The costs of a matrix product, 2 pixels x 4 channels at a time.
@@ -124,6 +147,7 @@ const M0: Costs = Costs {
     widen: 24.0,
     together: 0.0,
     read: 0,
+    widened: 3.0,
 };
 
 const M3: Costs = Costs {
@@ -140,6 +164,7 @@ const M3: Costs = Costs {
     widen: 16.0,
     together: 0.0,
     read: 0,
+    widened: 2.0,
 };
 
 const M4: Costs = Costs {
@@ -157,6 +182,7 @@ const M4: Costs = Costs {
     together: 24.0,
     // 8.65 cycles on an STM32L4R5 at 5 wait states; an instruction of these loops takes 1.5.
     read: 6,
+    widened: 2.0,
 };
 
 const M55: Costs = Costs {
@@ -170,6 +196,7 @@ const M55: Costs = Costs {
     s2: transforms(38.0, 40.0, 360.0, 191.0),
     together: 0.0,
     read: 0,
+    widened: 1.0,
     ..M4
 };
 
@@ -192,10 +219,17 @@ fn gemm(layer: &Layer, costs: &Gemm, step: usize) -> f64 {
         bytes => (rows * len).div_ceil(bytes),
     };
     let blocks = layer.output.c.div_ceil(4) as f64;
-    let patches = costs.pair + 2.0 * rows as f64 * (costs.row + costs.byte * len as f64);
+    let pairs = (layer.output.h * layer.output.w.div_ceil(2)) as f64;
+    patches(layer, costs) + pairs * blocks * (costs.step * steps as f64 + costs.block)
+}
+
+/// What a matrix product costs but for its products.
+fn patches(layer: &Layer, costs: &Gemm) -> f64 {
+    let [rows, columns] = layer.kernel();
+    let patches = costs.pair + 2.0 * rows as f64 * (costs.row + costs.byte * (columns * layer.input.c) as f64);
     let line = if layer.window.is_padded() { layer.input.h * (layer.input.w * layer.input.c / 2 + 200) } else { 0 };
     let pairs = (layer.output.h * layer.output.w.div_ceil(2)) as f64;
-    pairs * (patches + blocks * (costs.step * steps as f64 + costs.block)) + (60 * layer.output.h + line) as f64
+    pairs * patches + (60 * layer.output.h + line) as f64
 }
 
 /// The product of 16 bits, of weights that are widened for each tile of rows and parts of them.

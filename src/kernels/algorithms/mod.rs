@@ -7,7 +7,6 @@
 pub mod add;
 #[cfg(feature = "std")]
 pub mod add_linear;
-#[cfg(feature = "std")]
 mod channel;
 pub mod choose;
 pub mod conv_gemm;
@@ -16,6 +15,7 @@ pub mod conv_tiled;
 mod cost;
 pub mod depthwise;
 pub mod depthwise_rows;
+pub mod nibbles;
 #[cfg(feature = "std")]
 mod pack_winograd;
 pub mod pool;

@@ -205,7 +205,7 @@ proptest! {
         let packed = pack_winograd::pack(&case.layer, scheme, when, &case.weights, &case.channels).expect("constants qualify");
         prop_assert_eq!(packed.len(), winograd::packed_words(&case.layer, scheme, when));
         let out = run_on_both!(&case, winograd::scratch_words(&case.layer, scheme, when), |B| |input, output, scratch, rows| {
-            winograd::run::<F4, _, B, false>(&case.layer, when, &packed, input, output, scratch, rows);
+            winograd::run::<F4, _, B, Dynamic, false>(&case.layer, when, &packed, input, output, scratch, rows);
         });
         let expected = oracle(&case);
         prop_assert_eq!(out, [expected.clone(), expected]);
@@ -218,7 +218,7 @@ proptest! {
         let packed = pack_winograd::pack(&case.layer, scheme, when, &case.weights, &case.channels).expect("constants qualify");
         prop_assert_eq!(packed.len(), winograd::packed_words(&case.layer, scheme, when));
         let out = run_on_both!(&case, winograd::scratch_words(&case.layer, scheme, when), |B| |input, output, scratch, rows| {
-            winograd::run::<F2, _, B, false>(&case.layer, when, &packed, input, output, scratch, rows);
+            winograd::run::<F2, _, B, Dynamic, false>(&case.layer, when, &packed, input, output, scratch, rows);
         });
         let expected = oracle(&case);
         prop_assert_eq!(out, [expected.clone(), expected]);
@@ -231,7 +231,7 @@ proptest! {
         let packed = pack_winograd::pack(&case.layer, scheme, when, &case.weights, &case.channels).expect("constants qualify");
         prop_assert_eq!(packed.len(), winograd::packed_words(&case.layer, scheme, when));
         let out = run_on_both!(&case, winograd::scratch_words(&case.layer, scheme, when), |B| |input, output, scratch, rows| {
-            winograd::run::<F2, _, B, true>(&case.layer, when, &packed, input, output, scratch, rows);
+            winograd::run::<F2, _, B, Dynamic, true>(&case.layer, when, &packed, input, output, scratch, rows);
         });
         let expected = oracle(&case);
         prop_assert_eq!(out, [expected.clone(), expected]);
@@ -244,7 +244,7 @@ proptest! {
         let packed = pack_winograd::pack(&case.layer, scheme, when, &case.weights, &case.channels).expect("constants qualify");
         prop_assert_eq!(packed.len(), winograd::packed_words(&case.layer, scheme, when));
         let out = run_on_both!(&case, winograd::scratch_words(&case.layer, scheme, when), |B| |input, output, scratch, rows| {
-            winograd::run::<S2, _, B, false>(&case.layer, when, &packed, input, output, scratch, rows);
+            winograd::run::<S2, _, B, Dynamic, false>(&case.layer, when, &packed, input, output, scratch, rows);
         });
         let expected = oracle(&case);
         prop_assert_eq!(out, [expected.clone(), expected]);

@@ -12,15 +12,17 @@
 use core::ops::Range;
 
 use super::conv_gemm::clamp_row;
-use super::{Layer, Map, Packed, block_start};
+use super::{ConvAlgorithm, Layer, Map, Packed, block_start};
 use crate::kernels::Backend;
 use crate::kernels::blocks::elementwise::copy;
+use crate::kernels::blocks::nibbles::widen;
 use crate::kernels::blocks::pairs::word;
 use crate::kernels::blocks::pieces::{every, pieces, pieces_mut};
-use crate::kernels::blocks::{Transform, winograd};
+use crate::kernels::blocks::{F2, Transform, winograd};
 use crate::sys::cast;
 pub use crate::sys::shapes::Scheme;
 use crate::sys::shapes::{Columns, Products, Tiles};
+use crate::uses::Linked;
 
 /// When the weights are transformed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,7 +142,7 @@ pub const fn supports(layer: &Layer, scheme: Scheme) -> bool {
 }
 
 /// Computes output rows `rows`; whole tiles are the cheapest. `RUN_TIME` is whether the weights are transformed now, as `when` says.
-pub fn run<T: Transform<N>, const N: usize, B: Backend, const RUN_TIME: bool>(
+pub fn run<T: Transform<N>, const N: usize, B: Backend, L: Linked, const RUN_TIME: bool>(
     layer: &Layer,
     when: When,
     packed: &[u32],
@@ -149,10 +151,42 @@ pub fn run<T: Transform<N>, const N: usize, B: Backend, const RUN_TIME: bool>(
     scratch: &mut [u32],
     rows: Range<usize>,
 ) {
+    let blocks = layer.output.c.div_ceil(4);
+    let Some(packed) = Packed::new(packed, blocks.wrapping_mul(4 * T::SCHEME.record())) else { return };
+    compute::<T, N, B, L, RUN_TIME>(layer, when, packed, &mut [], input, output, scratch, rows);
+}
+
+/// The same of weights of 4 bits and the records of all channels: the filters that are transformed next are widened into `filters`.
+#[allow(clippy::too_many_arguments)]
+pub(super) fn run_nibbles<B: Backend, L: Linked>(
+    layer: &Layer,
+    when: When,
+    packed: Packed<'_>,
+    filters: &mut [u32],
+    input: &[i8],
+    output: &mut [i8],
+    scratch: &mut [u32],
+    rows: Range<usize>,
+) {
+    // Asked here as well, so that a program without the algorithm has none of this.
+    if L::SET.convolutions.has(ConvAlgorithm::Winograd2AtRunTime { tile_rows: 1 }.id()) {
+        compute::<F2, 4, B, L, true>(layer, when, packed, filters, input, output, scratch, rows);
+    }
+}
+
+#[allow(clippy::too_many_arguments)]
+fn compute<T: Transform<N>, const N: usize, B: Backend, L: Linked, const RUN_TIME: bool>(
+    layer: &Layer,
+    when: When,
+    packed: Packed<'_>,
+    filters: &mut [u32],
+    input: &[i8],
+    output: &mut [i8],
+    scratch: &mut [u32],
+    rows: Range<usize>,
+) {
     let (scheme, tile) = (T::SCHEME, T::SCHEME.tile());
     let e = extents(layer, scheme, RUN_TIME);
-    let blocks = layer.output.c.div_ceil(4);
-    let Some(packed) = Packed::new(packed, blocks.wrapping_mul(4 * scheme.record())) else { return };
     let Some((t, rest)) = scratch.split_at_mut_checked(e.t_or_m) else { return };
     let Some((u, rest)) = rest.split_at_mut_checked(e.u) else { return };
     let Some((narrow, v)) = rest.split_at_mut_checked(e.narrow) else { return };
@@ -166,7 +200,8 @@ pub fn run<T: Transform<N>, const N: usize, B: Backend, const RUN_TIME: bool>(
         for (tile_row, v) in tile_rows.clone().zip(pieces_mut(v, work.e.v)) {
             work.transform::<T, N, B>(tile_row, input, t, narrow, v);
         }
-        work.multiply::<T, N, B, RUN_TIME>(tile_rows.clone(), v, u, cast::words_as_i32_mut(t), output);
+        let m = cast::words_as_i32_mut(t);
+        work.multiply::<T, N, B, L, RUN_TIME>(tile_rows.clone(), v, [u, filters], m, output);
         for y in tile_rows.start.wrapping_mul(tile)..tile_rows.end.wrapping_mul(tile).min(layer.output.h) {
             if work.rows.contains(&y) {
                 clamp_row::<B>(layer, output.get_mut(layer.output.row(y)..).unwrap_or_default());
@@ -238,11 +273,11 @@ impl Work<'_> {
     }
 
     /// Multiplies rows of tiles with the weights and writes the outputs.
-    fn multiply<T: Transform<N>, const N: usize, B: Backend, const RUN_TIME: bool>(
+    fn multiply<T: Transform<N>, const N: usize, B: Backend, L: Linked, const RUN_TIME: bool>(
         &self,
         rows: Range<usize>,
         v: &[u32],
-        u: &mut [u32],
+        [u, filters]: [&mut [u32]; 2],
         m: &mut [i32],
         output: &mut [i8],
     ) {
@@ -251,13 +286,18 @@ impl Work<'_> {
         let when = if RUN_TIME { When::RunTime(1) } else { When::Export };
         let per_filter = groups.wrapping_mul(when.weights(scheme));
         let blocks = pieces(self.packed.records, 4 * scheme.record());
-        let weights = pieces(self.packed.weights, per_filter.wrapping_mul(4));
+        let nibbles = L::SET.nibbles && !filters.is_empty();
+        let weights = pieces(self.packed.weights, per_filter.wrapping_mul(if nibbles { 2 } else { 4 }));
         let relu = self.packed.flags & Packed::RELU != 0;
         let tile_words = scheme.slots().wrapping_mul(self.slot());
         let map = &self.layer.output;
         let row_bytes = map.row_bytes();
         let products = Products::new(scheme, self.e.channel_pairs);
         for (block, (records, mut weights)) in blocks.zip(weights).enumerate() {
+            if nibbles {
+                widen(weights, filters);
+                weights = filters;
+            }
             if RUN_TIME {
                 for (lane, filter) in pieces(weights, per_filter).enumerate() {
                     B::filter(filter, u, lane, self.e.channel_pairs.wrapping_mul(4));

@@ -11,6 +11,7 @@ pub mod elementwise;
 pub mod float16;
 pub mod gemm;
 pub mod gemm_bytes;
+pub mod nibbles;
 pub mod pairs;
 pub mod pieces;
 pub mod planes;
