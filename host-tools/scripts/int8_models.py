@@ -38,17 +38,21 @@ class Net:
     def shape(self, tensor):
         return [int(d) for d in self.graph.tensors[tensor].shape]
 
-    def tensor(self, name, shape, scale=None, zero=0, data=None, kind=schema.TensorType.INT8):
+    def tensor(self, name, shape, scale=None, zero=0, data=None, kind=schema.TensorType.INT8, axis=0):
         t = schema.TensorT()
         t.name, t.shape, t.type, t.buffer = name.encode(), list(shape), kind, 0
         if data is not None:
             t.buffer, buffer = len(self.model.buffers), schema.BufferT()
+            if kind == schema.TensorType.INT4:
+                flat = np.append(data.reshape(-1), np.zeros(data.size % 2, np.int8)) & 15
+                data = flat[0::2] | flat[1::2] << 4
             buffer.data = np.frombuffer(np.ascontiguousarray(data).tobytes(), dtype=np.uint8)
             self.model.buffers.append(buffer)
         if scale is not None:
             scales = np.atleast_1d(np.asarray(scale, dtype=np.float32))
             t.quantization = schema.QuantizationParametersT()
             t.quantization.scale, t.quantization.zeroPoint = scales, [zero] * len(scales)
+            t.quantization.quantizedDimension = axis
         self.graph.tensors.append(t)
         return len(self.graph.tensors) - 1
 
@@ -87,6 +91,31 @@ class Net:
         options = schema.Conv2DOptionsT()
         options.strideW = options.strideH = options.dilationWFactor = options.dilationHFactor = 1
         return self.op(OPS.CONV_2D, [x, f, b], [n, h, w, channels], scale, zero, options, "Conv2DOptions")
+
+    def narrow(self, code, x, dims, shape, scale, zero, options, kind, axis=0):
+        """An operator with weights of 4 bits, whose output channels are dimension `axis`."""
+        channels, terms = dims[axis], np.prod(dims) // dims[axis]
+        weights = self.random.integers(-7, 8, dims, dtype=np.int8)
+        # TensorFlow Lite Micro takes no scale for each unit of a fully connected layer of 4 bits.
+        scales = self.random.uniform(0.4, 1.0, 1 if code == OPS.FULLY_CONNECTED else channels).astype(np.float32)
+        scales *= 0.4 / np.sqrt(terms)
+        f = self.tensor("filter", dims, scales, data=weights, kind=schema.TensorType.INT4, axis=axis)
+        bias = self.random.integers(-300, 300, channels, dtype=np.int32)
+        b = self.tensor("bias", [channels], scales * self.quant(x)[0], data=bias, kind=schema.TensorType.INT32)
+        return self.op(code, [x, f, b], shape, scale, zero, options, kind)
+
+    def narrow_conv(self, x, channels, scale, zero, kernel=3, stride=1, depthwise=False):
+        n, h, w, c = self.shape(x)
+        options = schema.DepthwiseConv2DOptionsT() if depthwise else schema.Conv2DOptionsT()
+        options.strideW = options.strideH = stride
+        options.dilationWFactor = options.dilationHFactor = options.fusedActivationFunction = 1
+        shape = [n, -(-h // stride), -(-w // stride), channels]
+        if depthwise:
+            options.depthMultiplier = channels // c
+            dims, kind, code = [1, kernel, kernel, channels], "DepthwiseConv2DOptions", OPS.DEPTHWISE_CONV_2D
+        else:
+            dims, kind, code = [channels, kernel, kernel, c], "Conv2DOptions", OPS.CONV_2D
+        return self.narrow(code, x, dims, shape, scale, zero, options, kind, axis=3 if depthwise else 0)
 
     def mean(self, x, scale, zero):
         options = schema.ReducerOptionsT()
@@ -217,6 +246,21 @@ def mirror():
     return net, net.mirror_pad(net.conv(x, 4, 0.04, -6), [(0, 0), (2, 0), (1, 3), (0, 0)], 1)
 
 
+def int4():
+    """Weights of 4 bits: all operators that have them, of odd and of even numbers of weights."""
+    net = Net(11, 1, 9, 7, 3)
+    x = net.narrow_conv(net.input, 5, 0.03, -60)
+    x = net.narrow_conv(x, 5, 0.02, -70, depthwise=True)
+    x = net.narrow_conv(x, 12, 0.02, -50, kernel=1)
+    x = net.narrow_conv(x, 24, 0.02, -80, depthwise=True, stride=2)
+    x = net.narrow_conv(x, 10, 0.03, -65, stride=2)
+    x = net.narrow_conv(x, 8, 0.02, -90)
+    options = schema.FullyConnectedOptionsT()
+    _, h, w, c = net.shape(x)
+    return net, net.narrow(OPS.FULLY_CONNECTED, net.reshape(x, [1, h * w * c]), [7, h * w * c], [1, 7], 0.005, 3, options,
+                           "FullyConnectedOptions")
+
+
 def resize(wide):
     """Larger and smaller maps, with all settings of corners and centers."""
     net = Net(11, 1, 6, 5, 3, wide=wide)
@@ -248,6 +292,7 @@ NETWORKS = {
     "relu_n1_to_1": lambda: function("RELU_N1_TO_1", 4),
     "extrema": extrema,
     "mirror": mirror,
+    "int4": int4,
     "resize": lambda: resize(False),
     "resize_int16": lambda: resize(True),
     "shuffle": shuffle,

@@ -8,7 +8,7 @@ use std::path::Path;
 use import_util::{small_network, widened};
 use kinglet::Model;
 use kinglet_tools::files::IntArray;
-use kinglet_tools::graph::{NetworkRecipe, Params, Preprocess};
+use kinglet_tools::graph::{NetworkRecipe, Op, Params, Preprocess, StoredWeights};
 use kinglet_tools::import::tflite::file::{File, FileOperator, FileTensor};
 use kinglet_tools::import::{ImportError, Options, RoundingMode, import, tflite};
 use kinglet_tools::network::Network;
@@ -115,7 +115,33 @@ fn single_operators_are_exact() {
             }
         }
     }
-    assert_eq!(compared, [11, 12]);
+    assert_eq!(compared, [12, 13]);
+}
+
+/// Weights of 4 bits are read and written as such.
+#[test]
+fn weights_of_four_bits_come_back() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/operators/int4.tflite");
+    let mut network = import(&std::fs::read(file).unwrap(), &Options::default()).unwrap().network;
+    round_trips(&network);
+    let four = tflite::to_bytes(&network).unwrap().len();
+    let (mut weights_of, mut layers) = (0, 0);
+    for node in &mut network.nodes {
+        if let Op::Conv2d { weights, .. } | Op::DepthwiseConv2d { weights, .. } | Op::Dense(weights) = &mut node.op
+            && let StoredWeights::Int8 { weights, .. } = weights
+        {
+            assert!(weights.iter().all(|weight| (-7..=7).contains(weight)));
+            weights[0] = 8;
+            (weights_of, layers) = (weights_of + weights.len(), layers + 1);
+        }
+    }
+    assert_eq!(layers, 7);
+    // But for alignment half of them.
+    let eight = tflite::to_bytes(&network).unwrap().len();
+    assert!(
+        (eight - four).abs_diff(weights_of / 2) < 16 * layers,
+        "{four} bytes, and {eight} for {weights_of} weights"
+    );
 }
 
 /// The networks that Kinglet trains, with random weights.

@@ -35,6 +35,10 @@ impl<'b> Reader<'_, 'b> {
     ) -> Result<Filter, Refusal> {
         let (index, data) = self.constant(o, 1, "filter")?;
         let tensor = &self.model.tensors[index];
+        if tensor.dtype == Type::Int4 {
+            // They become twice as many bytes.
+            self.draft.spend(data.len())?;
+        }
         let weights =
             if self.is_float { Numbers::Reals(reals(tensor, data)?) } else { integers(tensor, data, channels, axis)? };
         Ok(Filter { weights, bias: self.bias(o, bias, channels, wide)? })
@@ -112,15 +116,19 @@ impl<'b> Reader<'_, 'b> {
     }
 }
 
-/// Weights as they are multiplied: int8, with their scales.
+/// Weights as they are multiplied: int8 or int4, with their scales.
 fn integers(tensor: &Tensor<'_>, data: &[u8], channels: u32, axis: i32) -> Result<Numbers, Refusal> {
-    if tensor.dtype != Type::Int8 {
-        return refuse(
-            format!("weights of type {}", tensor.dtype.name()),
-            "convert the model with full integer quantization (int8)",
-        );
-    }
-    if data.len() != tensor.len() {
+    let len = match tensor.dtype {
+        Type::Int8 => tensor.len(),
+        Type::Int4 => tensor.len().div_ceil(2),
+        other => {
+            return refuse(
+                format!("weights of type {}", other.name()),
+                "convert the model with full integer quantization (int8, or int4 weights)",
+            );
+        }
+    };
+    if data.len() != len {
         return refuse("its filter is shorter or longer than its shape", "the file contradicts itself");
     }
     if !tensor.is_symmetric() {
@@ -141,7 +149,12 @@ fn integers(tensor: &Tensor<'_>, data: &[u8], channels: u32, axis: i32) -> Resul
     if let Some(bad) = scales.iter().find(|s| !s.is_finite() || **s < 0.0) {
         return refuse(format!("a weight scale of {bad}"), "scales are positive and finite");
     }
-    Ok(Numbers::Integers { values: data.iter().map(|&b| b as i8).collect(), scales })
+    let values = match tensor.dtype {
+        // Two to a byte, the first in the lower half.
+        Type::Int4 => data.iter().flat_map(|&b| [(b << 4) as i8 >> 4, b as i8 >> 4]).take(tensor.len()).collect(),
+        _ => data.iter().map(|&b| b as i8).collect(),
+    };
+    Ok(Numbers::Integers { values, scales })
 }
 
 /// A filter's four extents.

@@ -11,6 +11,7 @@ pub mod element {
     pub const INT64: u8 = 4;
     pub const INT16: u8 = 7;
     pub const INT8: u8 = 9;
+    pub const INT4: u8 = 17;
 }
 
 /// A tensor to be written.

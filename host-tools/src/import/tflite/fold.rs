@@ -88,7 +88,7 @@ fn transposed(tensor: &Tensor<'_>, data: &[u8], order: &[i64]) -> Option<Vec<u8>
         Type::Float16 | Type::Int16 => 2,
         Type::Float32 | Type::Int32 => 4,
         Type::Int64 => 8,
-        Type::Other(_) => return None,
+        Type::Int4 | Type::Other(_) => return None,
     };
     let dims: Vec<usize> = tensor.dims.iter().map(|&dim| usize::try_from(dim).ok()).collect::<Option<_>>()?;
     let axes: Vec<usize> = order.iter().map(|&axis| usize::try_from(axis).unwrap_or(usize::MAX)).collect();

@@ -22,6 +22,7 @@ pub(crate) enum Type {
     Int64,
     Int16,
     Int8,
+    Int4,
     Bool,
     Other(i8),
 }
@@ -37,6 +38,7 @@ impl Type {
             6 => Type::Bool,
             7 => Type::Int16,
             9 => Type::Int8,
+            17 => Type::Int4,
             other => Type::Other(other),
         }
     }
@@ -51,10 +53,10 @@ impl Type {
             Type::Int64 => "int64".into(),
             Type::Int16 => "int16".into(),
             Type::Int8 => "int8".into(),
+            Type::Int4 => "int4".into(),
             Type::Bool => "bool".into(),
             Type::Other(5) => "string".into(),
             Type::Other(10) => "float64".into(),
-            Type::Other(17) => "int4".into(),
             Type::Other(code) => format!("element type {code}"),
         }
     }

@@ -167,7 +167,7 @@ impl Writer<'_> {
                 let output = self.result(node, true);
                 let [sh, sw] = window.stride.map(|s| Value::I32(s as i32));
                 let options = vec![(0, padding), (1, sw), (2, sh), (3, fused(node.activation))];
-                self.operator(op::CONV_2D, 3, vec![input, filter, bias], output, (1, options));
+                self.operator(op::CONV_2D, self.version(filter, 3, 7), vec![input, filter, bias], output, (1, options));
             }
             Op::DepthwiseConv2d { window, weights } => {
                 let c = self.network.tensors[node.output].shape.c;
@@ -180,7 +180,13 @@ impl Writer<'_> {
                 let [sh, sw] = window.stride.map(|s| Value::I32(s as i32));
                 let multiplier = Value::I32(multiplier as i32);
                 let options = vec![(0, padding), (1, sw), (2, sh), (3, multiplier), (4, fused(node.activation))];
-                self.operator(op::DEPTHWISE_CONV_2D, 3, vec![input, filter, bias], output, (2, options));
+                self.operator(
+                    op::DEPTHWISE_CONV_2D,
+                    self.version(filter, 3, 7),
+                    vec![input, filter, bias],
+                    output,
+                    (2, options),
+                );
             }
             Op::Dense(weights) => {
                 let (outputs, inputs) = (weights.channels() as i32, self.network.tensors[first].shape.len() as i32);
@@ -190,7 +196,7 @@ impl Writer<'_> {
                 let output = self.result(node, false);
                 self.operator(
                     op::FULLY_CONNECTED,
-                    4,
+                    self.version(filter, 4, 10),
                     vec![input, filter, bias],
                     output,
                     (8, vec![(0, fused(node.activation))]),
@@ -343,15 +349,32 @@ impl Writer<'_> {
 
     fn filter(&mut self, node: &Node, dims: Vec<i32>, weights: &StoredWeights, axis: i32) -> Result<i32, String> {
         let StoredWeights::Int8 { weights, scales, .. } = weights else { return Err(HALF_PRECISION.into()) };
+        // Symmetric, as the converter's; their kernels of int16 activations have none, nor have fully connected layers with several
+        // scales.
+        let kernels = self.network.tensors[node.output].dtype == DType::I8
+            && (scales.len() == 1 || !matches!(node.op, Op::Dense(_)));
+        let narrow = weights.iter().all(|weight| (-7..=7).contains(weight));
+        let (element, data) = if narrow && kernels {
+            let nibble = |weight: Option<&i8>| weight.map_or(0, |&weight| weight as u8 & 15);
+            let bytes = weights.chunks(2).map(|two| nibble(two.first()) | nibble(two.get(1)) << 4);
+            (element::INT4, bytes.collect())
+        } else {
+            (element::INT8, weights.iter().map(|&w| w as u8).collect())
+        };
         Ok(self.file.tensor(FileTensor {
             name: format!("{}/weights", node.name),
             dims,
-            element: element::INT8,
-            data: weights.iter().map(|&w| w as u8).collect(),
+            element,
+            data,
             scales: scales.clone(),
             zero_points: vec![0; scales.len()],
             axis,
         }))
+    }
+
+    /// The version of an operator with weights of 8 bits, or of 4.
+    fn version(&self, filter: i32, eight: i32, four: i32) -> i32 {
+        if self.file.tensors[filter as usize].element == element::INT4 { four } else { eight }
     }
 
     fn bias(&mut self, node: &Node, input: TensorId, weights: &StoredWeights) -> Result<i32, String> {
