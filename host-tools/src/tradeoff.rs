@@ -1,4 +1,5 @@
-//! What a network is worth and what it takes, with some of its layers in more than int8: exported, and measured in the runtime.
+//! What a network is worth and what it takes, with some of its layers in more than int8 or with weights of 4 bits: exported, and
+//! measured in the runtime.
 
 use std::str::FromStr;
 
@@ -41,7 +42,7 @@ impl FromStr for Fix {
 pub struct Measured {
     /// What was done to it.
     pub name: String,
-    /// The layers that are more than int8.
+    /// The layers that are something else than int8.
     pub kept: Vec<String>,
     /// Right answers of the exported model in the runtime, in percent.
     pub accuracy: f64,
@@ -115,6 +116,39 @@ impl<'b> Bench<'b> {
             steps.push(step);
         }
         Ok(steps)
+    }
+
+    /// The int8 network, and the same with the weights of one more of `layers` in 4 bits each time: those first that save most bytes
+    /// for the noise that each makes alone. What a network of 4 bits costs is so known from both ends.
+    ///
+    /// # Errors
+    /// When one does not export, or has no weights.
+    pub fn narrowed(&self, layers: &[String]) -> Result<Vec<Measured>> {
+        let whole = self.whole(DType::I8)?;
+        let noise = |measured: &Measured| 10f64.powf(measured.output_decibels / -10.0);
+        let mut ranked = Vec::new();
+        for layer in layers {
+            let alone = self.narrow(std::slice::from_ref(layer))?;
+            let saved = whole.weight_bytes as f64 - alone.weight_bytes as f64;
+            if saved > 0.0 {
+                ranked.push(((noise(&alone) - noise(&whole)).max(0.0) / saved, -saved, layer));
+            }
+        }
+        ranked.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
+        let mut steps = vec![whole];
+        let mut narrow = Vec::new();
+        for (_, _, layer) in ranked {
+            narrow.push(layer.clone());
+            steps.push(Measured { name: format!("+ {layer}"), ..self.narrow(&narrow)? });
+        }
+        Ok(steps)
+    }
+
+    /// The int8 network with weights of 4 bits in some layers.
+    fn narrow(&self, layers: &[String]) -> Result<Measured> {
+        let nibbles = layers.to_vec();
+        let kept = Kept { nibbles: nibbles.clone(), ..Kept::default() };
+        self.measure(format!("{} of 4 bits", layers.join(", ")), nibbles, |prepared| emit::mixed(prepared, &kept))
     }
 
     /// The int8 network but for the layers that are `kept` and some `more`.

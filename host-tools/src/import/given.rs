@@ -51,7 +51,7 @@ pub fn quantize(imported: &ImportedFloat) -> Result<Network, GivenError> {
         ranges.push((min, max));
     }
     let quants = scales::choose(&folded, &histograms, Calibration::Fixed(Method::MinMax), &[], &given)?;
-    Ok(with_integers(emit::int8(&folded, &quants), &folded, imported))
+    Ok(with_integers(emit::int8(&folded, &quants, &[]), &folded, imported))
 }
 
 /// As [`quantize`], with calibration images for what the file gives no scale for.

@@ -10,6 +10,7 @@ use crate::layers::{Targets, image, image_mut};
 use crate::quantize::QuantizeError;
 use crate::quantize::emit;
 use crate::quantize::fold;
+use crate::quantize::trained;
 
 /// A folded network with all its integers.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub struct Integers {
     pub steps: Vec<Step>,
     /// The quantization of every value.
     pub quants: Vec<QuantParams>,
+    /// The layers whose weights have 4 bits.
+    pub nibbles: Vec<String>,
 }
 
 impl Integers {
@@ -34,7 +37,8 @@ impl Integers {
         let step =
             |node: &Node<Real>| Step::new(node, node.inputs.iter().map(|&value| folded.node(value).shape).collect());
         let steps = folded.nodes.iter().skip(1).map(step).collect::<Result<_, _>>()?;
-        Ok(Self { folded, values, steps, quants: Vec::new() })
+        let nibbles = trained::nibbles(&folded, params);
+        Ok(Self { folded, values, steps, quants: Vec::new(), nibbles })
     }
 
     /// Rounds parameters of the same graph.
@@ -46,7 +50,7 @@ impl Integers {
             QuantizeError::Weights(name) => name,
             error => error.to_string(),
         })?;
-        let network = emit::int8(&self.folded, &quants);
+        let network = emit::int8(&self.folded, &quants, &self.nibbles);
         for (index, (step, node)) in self.steps.iter_mut().zip(&self.folded.nodes[1..]).enumerate() {
             step.prepare(node, &network, index)?;
         }

@@ -87,8 +87,9 @@ impl Net {
         params
     }
 
-    /// Adds the ranges to parameters, or replaces those that are there.
+    /// Adds the ranges to parameters, or replaces those that are there; and which layers have 4 bits.
     pub fn insert_ranges(&self, params: &mut Params) {
+        self.integers.nibbles.iter().for_each(|layer| trained::insert_nibbles(params, layer));
         self.ranges.insert(&self.integers.folded, params);
     }
 

@@ -144,21 +144,27 @@ fn with_ranges(graph: &Graph, mut params: Params, width: f32) -> Params {
 fn the_forward_pass_is_the_runtime_s_integer_for_integer() {
     let mut wide = 0;
     for (seed, graph) in networks().into_iter().enumerate() {
-        for width in [0.5, 1.0, 1.7] {
-            let params = with_ranges(&graph, params(&graph, seed as u64), width);
+        for (width, narrow) in [(0.5, false), (1.0, false), (1.7, false), (1.0, true)] {
+            let mut params = with_ranges(&graph, params(&graph, seed as u64), width);
+            if narrow {
+                let folded = crate::quantize::fold::fold(&graph, &params).unwrap();
+                let weighted = folded.nodes.iter().filter(|node| node.op.weights().is_some());
+                weighted.for_each(|node| trained::insert_nibbles(&mut params, &node.name));
+            }
             let images = pixels(24, graph.input, seed as u64);
             let found = outputs(&graph, &params, &images.view()).unwrap();
             let unseen: [Array4<f32>; 0] = [];
             let network = quantize::quantize(&graph, &params, unseen, &Options::default()).unwrap();
             let exported = export::to_bytes(&network, &export::Options::default()).unwrap();
             let model = Model::new(&exported.bytes).unwrap();
+            assert_eq!(Model::uses_of(&exported.bytes).nibbles, narrow);
             let expected = simulate::run(model, &Images::Pixels(images)).unwrap();
             assert_eq!(found.mapv(i16::from), expected, "{seed}, ranges {width} times as wide");
             // Outputs that say something.
             let mut kinds: Vec<i16> = expected.iter().copied().collect();
             kinds.sort_unstable();
             kinds.dedup();
-            assert!(kinds.len() > 20, "{seed}: {kinds:?}");
+            assert!(kinds.len() > if narrow { 8 } else { 20 }, "{seed}: {kinds:?}");
 
             let mut integers = Integers::new(&graph, &params).unwrap();
             let quants = trained::quants(&integers.folded, &params).unwrap().unwrap();

@@ -20,25 +20,29 @@ pub struct Kept {
     pub float16: Vec<String>,
     /// Those with int16 activations.
     pub int16: Vec<String>,
+    /// Those whose weights have 4 bits.
+    pub nibbles: Vec<String>,
 }
 
 impl Kept {
-    /// What the activations of layer `name` are.
-    fn dtype(&self, name: &str) -> DType {
+    /// What the activations of layer `name` are, and how many bits its weights have.
+    fn form(&self, name: &str) -> (DType, u32) {
         let among = |names: &[String]| names.iter().any(|kept| kept == name);
-        if among(&self.float16) {
+        let dtype = if among(&self.float16) {
             DType::F16
         } else if among(&self.int16) {
             DType::I16
         } else {
             DType::I8
-        }
+        };
+        (dtype, if among(&self.nibbles) { 4 } else { 8 })
     }
 }
 
-/// The int8 network; `quants` has the quantization of every value.
-pub fn int8(network: &Graph<Real>, quants: &[QuantParams]) -> Network {
-    let found = Emission::new(network, quants, DType::I8).finish(network, |_| DType::I8);
+/// The int8 network; `quants` has the quantization of every value, `nibbles` the layers whose weights have 4 bits.
+pub fn int8(network: &Graph<Real>, quants: &[QuantParams], nibbles: &[String]) -> Network {
+    let kept = Kept { nibbles: nibbles.to_vec(), ..Kept::default() };
+    let found = Emission::new(network, quants, DType::I8).finish(network, |name| kept.form(name));
     found.expect("integers saturate")
 }
 
@@ -48,7 +52,7 @@ pub fn int8(network: &Graph<Real>, quants: &[QuantParams]) -> Network {
 /// When a number is beyond the largest f16.
 pub fn float16(network: &Graph<Real>) -> Result<Network, QuantizeError> {
     let quants = vec![QuantParams::REAL; network.nodes.len()];
-    Emission::new(network, &quants, DType::F16).finish(network, |_| DType::F16)
+    Emission::new(network, &quants, DType::F16).finish(network, |_| (DType::F16, 8))
 }
 
 /// The network with int8 weights and int16 activations, from its input on. Functions that the scheme has no operator for
@@ -57,24 +61,31 @@ pub fn float16(network: &Graph<Real>) -> Result<Network, QuantizeError> {
 /// # Errors
 /// As [`float16()`].
 pub fn int16(Prepared { float, quants, .. }: &Prepared) -> Result<Network, QuantizeError> {
-    Emission::new(float, quants, DType::I16).finish(float, |_| DType::I16)
+    Emission::new(float, quants, DType::I16).finish(float, |_| (DType::I16, 8))
 }
 
-/// The int8 network but for the layers that are `kept`.
+/// The int8 network but for the layers that are `kept`, and those that were trained with weights of 4 bits.
 ///
 /// # Errors
 /// When no layer has such a name, or one is named twice, and as [`float16()`].
-pub fn mixed(Prepared { float, corrected, quants }: &Prepared, kept: &Kept) -> Result<Network, QuantizeError> {
-    for name in kept.float16.iter().chain(&kept.int16) {
+pub fn mixed(prepared: &Prepared, kept: &Kept) -> Result<Network, QuantizeError> {
+    let Prepared { float, corrected, quants, nibbles } = prepared;
+    let kept = Kept { nibbles: [kept.nibbles.as_slice(), nibbles].concat(), ..kept.clone() };
+    for name in kept.float16.iter().chain(&kept.int16).chain(&kept.nibbles) {
         if !float.nodes[1..].iter().any(|node| node.name == *name) {
             let names = float.nodes.iter().skip(1).map(|node| node.name.as_str()).collect::<Vec<_>>().join(", ");
             return Err(QuantizeError::UnknownLayer { name: name.clone(), names });
         }
-        if kept.float16.contains(name) && kept.int16.contains(name) {
+        if kept.float16.contains(name) && (kept.int16.contains(name) || kept.nibbles.contains(name)) {
             return Err(QuantizeError::NamedTwice(name.clone()));
         }
     }
-    Emission::new(float, quants, DType::I8).finish(corrected, |name| kept.dtype(name))
+    let weightless =
+        |name: &&String| !float.nodes.iter().any(|node| node.name == **name && node.op.weights().is_some());
+    if let Some(name) = kept.nibbles.iter().find(weightless) {
+        return Err(QuantizeError::NoWeights(name.clone()));
+    }
+    Emission::new(float, quants, DType::I8).finish(corrected, |name| kept.form(name))
 }
 
 /// What cannot fail.
@@ -116,20 +127,24 @@ impl<'q> Emission<'q> {
         emission
     }
 
-    /// Adds the pixel tables and every node, with the type of activations that `form` says. Layers in int8 have the biases of
-    /// `corrected`.
-    fn finish(mut self, corrected: &Graph<Real>, form: impl Fn(&str) -> DType) -> Result<Network, QuantizeError> {
+    /// Adds the pixel tables and every node, with the type of activations and the bits of weights that `form` says. Layers in int8 have
+    /// the biases of `corrected`.
+    fn finish(
+        mut self,
+        corrected: &Graph<Real>,
+        form: impl Fn(&str) -> (DType, u32),
+    ) -> Result<Network, QuantizeError> {
         self.network.pixels = Some(self.pixels()?);
         for (output, (node, corrected)) in self.float.nodes.iter().zip(&corrected.nodes).enumerate().skip(1) {
-            let dtype = form(&node.name);
+            let (dtype, bits) = form(&node.name);
             let inputs: Vec<TensorId> = node.inputs.iter().map(|input| self.form(input.0, dtype)).collect();
             self.set_dtype(output, dtype);
             match dtype {
                 DType::I8 => {
-                    let op = int8::op(corrected, self.quants[node.inputs[0].0], self.quants[output]);
+                    let op = int8::op(corrected, self.quants[node.inputs[0].0], self.quants[output], bits);
                     self.push_node(node, op, &inputs, output);
                 }
-                DType::I16 => self.int16(node, &inputs, output),
+                DType::I16 => self.int16(node, &inputs, output, bits),
                 DType::F16 => self.push_node(node, float16::op(node)?, &inputs, output),
                 other => return Err(QuantizeError::ElementType(other.name())),
             }
@@ -205,9 +220,9 @@ impl<'q> Emission<'q> {
     }
 
     /// A node over int16 activations.
-    fn int16(&mut self, node: &Node<Real>, inputs: &[TensorId], output: TensorId) {
+    fn int16(&mut self, node: &Node<Real>, inputs: &[TensorId], output: TensorId, bits: u32) {
         let [from, to] = [inputs[0], output].map(|tensor| self.network.tensors[tensor].quant);
-        let op = infallible(node.op.convert(&Int16 { node, input: from, output: to }));
+        let op = infallible(node.op.convert(&Int16 { node, input: from, output: to, bits }));
         let form = if let Op::Function(function) = &node.op { Some(Form::of(function)) } else { None };
         let name = &node.name;
         match form {

@@ -41,13 +41,15 @@ pub(super) struct Int16<'n> {
     pub(super) node: &'n Node<Real>,
     pub(super) input: QuantParams,
     pub(super) output: QuantParams,
+    /// Of weights.
+    pub(super) bits: u32,
 }
 
 impl Convert<Real, Stored> for Int16<'_> {
     type Error = Infallible;
 
     fn weights(&self, weights: &Weights) -> Result<StoredWeights, Infallible> {
-        Ok(quantized(self.node, weights, self.input, self.output).stored())
+        Ok(quantized(self, weights).stored())
     }
 
     fn constant(&self, numbers: &Vec<f32>) -> Result<StoredConstant, Infallible> {
@@ -67,13 +69,14 @@ impl Convert<Real, Stored> for Int16<'_> {
 }
 
 /// The weights of a node. What only selects elements has weights of 1, which change none of the 16 bits.
-pub(super) fn quantized(node: &Node<Real>, weights: &Weights, input: QuantParams, output: QuantParams) -> Quantized {
+pub(super) fn quantized(int16: &Int16<'_>, weights: &Weights) -> Quantized {
+    let Int16 { node, input, output, bits } = *int16;
     if node.keeps_quantization() {
         let channels = weights.bias.len();
         let weights = weights.weights.iter().map(|&one_or_zero| one_or_zero as i8).collect();
         return Quantized { weights, scales: vec![1.0; channels], bias: vec![0; channels] };
     }
-    Quantized::int16(weights, input, output)
+    Quantized::int16(weights, input, output, bits)
 }
 
 /// What a function of int16 elements is computed by.

@@ -102,8 +102,11 @@ pub enum QuantizeError {
     )]
     Trained(&'static str),
     /// A layer that was named for two things.
-    #[error("`{0}` is to be both float16 and 16x8: one of them")]
+    #[error("`{0}` is to be float16, and 16x8 or of 4 bits too: one of them")]
     NamedTwice(String),
+    /// A layer without weights that was named for their bits.
+    #[error("layer `{0}` has no weights that could have 4 bits")]
+    NoWeights(String),
     /// A layer that was named and is not there.
     #[error("no layer is called `{name}`: there are {names}")]
     UnknownLayer {
@@ -168,6 +171,8 @@ pub struct Prepared {
     pub corrected: Graph<Real>,
     /// The quantization of every value.
     pub quants: Vec<QuantParams>,
+    /// The layers that were trained with weights of 4 bits.
+    pub nibbles: Vec<String>,
 }
 
 impl Prepared {
@@ -182,20 +187,21 @@ impl Prepared {
         options: &Options,
     ) -> Result<Self, QuantizeError> {
         let mut folded = fold::fold(graph, params)?;
+        let nibbles = trained::nibbles(&folded, params);
         if !options.anew
             && let Some(quants) = trained::quants(&folded, params)?
         {
             let remedies = [(options.equalize, "equalization"), (options.correct_bias, "the correction of biases")];
             return match remedies.into_iter().find(|(wanted, _)| *wanted) {
                 Some((_, remedy)) => Err(QuantizeError::Trained(remedy)),
-                None => Ok(Self { corrected: folded.clone(), float: folded, quants }),
+                None => Ok(Self { corrected: folded.clone(), float: folded, quants, nibbles }),
             };
         }
         if options.equalize {
             equalize::equalize(&mut folded);
         }
         let nothing = vec![None; folded.nodes.len()];
-        Self::with_given(folded, &nothing, batches, options)
+        Ok(Self { nibbles, ..Self::with_given(folded, &nothing, batches, options)? })
     }
 
     /// Decides where nothing is given: values with a quantization in `given` keep it. `folded` is taken as it is, whatever
@@ -225,12 +231,18 @@ impl Prepared {
         if options.correct_bias {
             equalize::correct_bias(&mut corrected, &quants, &kept);
         }
-        Ok(Self { float: folded, corrected, quants })
+        Ok(Self { float: folded, corrected, quants, nibbles: Vec::new() })
     }
 
     /// The integer network.
     pub fn network(&self) -> Network {
-        emit::int8(&self.corrected, &self.quants)
+        emit::int8(&self.corrected, &self.quants, &self.nibbles)
+    }
+
+    /// The layers with weights, in their order; not those that only select elements.
+    pub fn weighted(&self) -> impl Iterator<Item = &str> {
+        let nodes = self.float.nodes.iter().filter(|node| node.op.weights().is_some() && !node.keeps_quantization());
+        nodes.map(|node| node.name.as_str())
     }
 
     /// The network with int16 activations: [`emit::int16`].

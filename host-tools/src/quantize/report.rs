@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::fake::{self, Noise};
 use super::forward::Values;
+use super::int16::Int16;
 use super::{Prepared, int16};
 use crate::graph::{Graph, Op, Real};
 use crate::layers;
@@ -76,7 +77,7 @@ struct Rounding<'p> {
 }
 
 impl<'p> Rounding<'p> {
-    fn new(Prepared { float, corrected, quants }: &'p Prepared, dtype: DType) -> Self {
+    fn new(Prepared { float, corrected, quants, .. }: &'p Prepared, dtype: DType) -> Self {
         let mut network = match dtype {
             DType::I8 => fake::network(corrected, quants),
             _ => float.clone(),
@@ -87,7 +88,8 @@ impl<'p> Rounding<'p> {
                 DType::I8 => {}
                 DType::I16 => {
                     let [input, output] = [float.nodes[at].inputs[0].0, at].map(|value| int16::quant(quants[value]));
-                    *weights = int16::quantized(&float.nodes[at], weights, input, output).reals(weights, input);
+                    let node = Int16 { node: &float.nodes[at], input, output, bits: 8 };
+                    *weights = int16::quantized(&node, weights).reals(weights, input);
                 }
                 _ => weights.weights.iter_mut().for_each(|weight| *weight = f16::from_f32(*weight).to_f32()),
             }

@@ -1,5 +1,5 @@
 //! Ranges of activations that quantization-aware training found. They lie among the parameters, as `range/LAYER`: the
-//! least and the greatest number of the layer's output.
+//! least and the greatest number of the layer's output; and, as `bits/LAYER`, how many bits its weights have where they are not 8.
 
 use kinglet::QuantParams;
 use ndarray::arr1;
@@ -19,6 +19,20 @@ const PREFIX: &str = "range/";
 /// Adds the range of a value to the parameters, or replaces it.
 pub fn insert(params: &mut Params, value: &str, range: Range) {
     params.insert(format!("{PREFIX}{value}"), arr1(&range).into_dyn());
+}
+
+/// What the names of bits begin with.
+const BITS: &str = "bits/";
+
+/// Adds to the parameters that the weights of layer `layer` have 4 bits.
+pub fn insert_nibbles(params: &mut Params, layer: &str) {
+    params.insert(format!("{BITS}{layer}"), arr1(&[4.0]).into_dyn());
+}
+
+/// The layers that were trained with weights of 4 bits.
+pub fn nibbles(network: &Graph<Real>, params: &Params) -> Vec<String> {
+    let names = network.nodes.iter().map(|node| &node.name);
+    names.filter(|name| params.get(&format!("{BITS}{name}")).is_some()).cloned().collect()
 }
 
 /// Whether there are ranges among the parameters.

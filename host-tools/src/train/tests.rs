@@ -1,7 +1,7 @@
 use super::*;
 use crate::data::{Dataset, Source};
 use crate::deploy;
-use crate::graph::{Block, NetworkRecipe, Norm};
+use crate::graph::{Block, NetworkRecipe, Norm, StoredWeights};
 use crate::{quantize, simulate};
 
 /// A few digits and a small network: seconds, even unoptimized.
@@ -230,6 +230,7 @@ fn bad_recipes_are_refused() {
     refused(&|recipe| recipe.schedule = Schedule::Constant { rate: f64::NAN }, "rate");
     refused(&|recipe| recipe.qat = Some(Qat { epochs: Some(0), ..Qat::default() }), "qat");
     refused(&|recipe| recipe.qat = Some(Qat { range_rate: 1.5, ..Qat::default() }), "range_rate");
+    refused(&|recipe| recipe.qat = Some(Qat { bits: 5, ..Qat::default() }), "bits");
     refused(&|recipe| recipe.distill = Some(Distill { weight: 2.0, ..Distill::from("t".as_ref()) }), "distill");
     refused(&|recipe| recipe.network.zoo = Some("resnet8".to_string()), "zoo");
     let folder = tempfile::tempdir().unwrap();
@@ -285,6 +286,30 @@ fn quantization_aware_training_starts_from_a_run_as_if_it_had_never_ended() {
     let other = Recipe { network: NetworkRecipe::zoo("digits-resnet"), ..recipe };
     let error = Trainer::tune(&other, &data, &model, float.history).unwrap_err().to_string();
     assert!(error.contains("digits-resnet"), "{error}");
+}
+
+/// All layers but the first and the last have weights of 4 bits, in training as in the runtime.
+#[test]
+fn weights_of_four_bits_are_exported_as_they_were_trained() {
+    let (recipe, data) = tiny();
+    let qat = Some(Qat { epochs: Some(2), bits: 4, fallback: false, ..Qat::default() });
+    let tuned = train(&Recipe { qat, ..recipe }, &data);
+    let model = tuned.model();
+    let prepared = deploy::prepare(&model.graph, &model.params, &data.train, &deploy::Options::default()).unwrap();
+    let network = prepared.network();
+    let weights = network.nodes.iter().filter_map(|node| match node.op.weights()? {
+        StoredWeights::Int8 { weights, .. } => Some(weights.iter().map(|weight| weight.abs()).max().unwrap()),
+        StoredWeights::F16 { .. } => None,
+    });
+    let largest: Vec<i8> = weights.collect();
+    let last = largest.len() - 1;
+    assert!(last > 1 && largest[1..last].iter().all(|&most| most <= 7), "{largest:?}");
+    assert!(largest[0] > 7 && largest[last] > 7, "{largest:?}");
+    let exported = crate::export::to_bytes(&network, &crate::export::Options::default()).unwrap();
+    let model = kinglet::Model::new(&exported.bytes).unwrap();
+    let outputs = simulate::run(model, &simulate::Images::Pixels(data.test.images.clone())).unwrap();
+    let labels: Vec<usize> = data.test.labels.iter().map(|&label| label.into()).collect();
+    assert!((simulate::accuracy(&outputs, &labels) - 100.0 * tuned.accuracy()).abs() < 1e-9);
 }
 
 /// The accuracy that training reports is the exported model's, with the ranges that were trained.

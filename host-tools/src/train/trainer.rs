@@ -126,6 +126,11 @@ impl<'d> Trainer<'d> {
         let options = deploy::Options { images: qat.calibration_images, quantize };
         let graph = self.merged_graph()?;
         let prepared = deploy::prepare(&graph, &params, &self.data.train, &options)?;
+        if qat.bits == 4 {
+            let layers: Vec<&str> = prepared.weighted().collect();
+            let inner = layers.len().saturating_sub(1);
+            layers[..inner].iter().skip(1).for_each(|layer| trained::insert_nibbles(&mut params, layer));
+        }
         let before = params.clone();
         for (value, quant) in prepared.quants.iter().enumerate() {
             let ends = [kinglet::DType::I8.min(), kinglet::DType::I8.max()].map(|q| quant.dequantize(q));

@@ -25,6 +25,9 @@ pub struct Qat {
     pub calibrate: Calibration,
     /// Held-in images to choose them by, at most.
     pub calibration_images: usize,
+    /// Bits of weights: 8, or 4 for all layers with weights but the first and the last, which are small and whose rounding costs most.
+    /// The step between the weights of a channel follows them: it is the one with the least square error.
+    pub bits: u32,
     /// How far a batch moves each range towards what was seen in it, 0 to 1.
     pub range_rate: f64,
     /// Gives up what was trained, and keeps the network before, if that gets more held-out images right once it is quantized.
@@ -40,6 +43,7 @@ impl Default for Qat {
             epochs: None,
             calibrate: Calibration::default(),
             calibration_images: deploy::CALIBRATION_IMAGES,
+            bits: 8,
             range_rate: 0.01,
             fallback: true,
             schedule: None,
@@ -69,6 +73,9 @@ impl Qat {
     pub(super) fn fault(&self) -> Option<String> {
         if self.epochs == Some(0) || self.calibration_images < 2 {
             return Some("qat: epochs must be at least 1 and calibration_images at least 2".to_string());
+        }
+        if !matches!(self.bits, 4 | 8) {
+            return Some(format!("qat: bits are 4 or 8, not {}", self.bits));
         }
         if !(0.0..=1.0).contains(&self.range_rate) {
             return Some("qat: range_rate must be in 0 to 1".to_string());

@@ -389,7 +389,7 @@ fn networks_with_curves() {
     let int8 = run(&quantize::emit::mixed(&prepared, &Kept::default()).unwrap());
     let kept = |names: &[&str]| {
         let float16 = names.iter().map(|&name| name.into()).collect();
-        run(&quantize::emit::mixed(&prepared, &Kept { float16, int16: Vec::new() }).unwrap())
+        run(&quantize::emit::mixed(&prepared, &Kept { float16, ..Kept::default() }).unwrap())
     };
     let curves = kept(&["tanh", "sigmoid", "silu", "gelu"]);
     let all: Vec<&str> = prepared.float.nodes[1..].iter().map(|node| node.name.as_str()).collect();
@@ -457,7 +457,7 @@ fn layers_stay_in_float16_within_an_int8_network() {
     let data = recipe.data.load().unwrap();
     let prepared = deploy::prepare(&trained.graph, &trained.params, &data.train, &deploy::Options::default()).unwrap();
     let run = |kept: &[String]| {
-        let network = quantize::emit::mixed(&prepared, &Kept { float16: kept.to_vec(), int16: Vec::new() }).unwrap();
+        let network = quantize::emit::mixed(&prepared, &Kept { float16: kept.to_vec(), ..Kept::default() }).unwrap();
         let bytes = export::to_bytes(&network, &export::Options::default()).unwrap().bytes;
         let model = Model::new(&bytes).unwrap();
         let outputs = simulate::run(model, &Images::Pixels(data.test.images.clone())).unwrap();
@@ -486,7 +486,7 @@ fn layers_stay_in_float16_within_an_int8_network() {
     let (all, conversions) = run(&names);
     // The input is int8 pixels still.
     assert!(conversions == 1 && noise(&all) < noise(&int8) / 4.0, "{conversions}: {} {}", noise(&all), noise(&int8));
-    let unknown = quantize::emit::mixed(&prepared, &Kept { float16: vec!["nothing".into()], int16: Vec::new() });
+    let unknown = quantize::emit::mixed(&prepared, &Kept { float16: vec!["nothing".into()], ..Kept::default() });
     assert!(matches!(unknown, Err(QuantizeError::UnknownLayer { name, .. }) if name == "nothing"));
 }
 
