@@ -1,4 +1,4 @@
-// The runtime in a page: the other side of wasm/src/lib.rs. Also for Node.js, which has no document.
+// The runtime in a page: the other side of host-tools/wasm/src/lib.rs. Also for Node.js, which has no document.
 'use strict';
 
 /** Bytes of base64. */

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::inspection::StepView;
 
-/// The runtime: `cargo xtask wasm` makes it of `wasm/`.
+/// The runtime: `cargo xtask wasm` makes it of `host-tools/wasm`.
 pub const MODULE: &[u8] = include_bytes!("../../page/kinglet.wasm");
 
 /// How a page looks.

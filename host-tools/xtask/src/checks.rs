@@ -32,7 +32,7 @@ pub fn run(no_install: bool) -> Result<()> {
 fn formatting() -> Result<()> {
     command::run(workspace().args(["fmt", "--all", "--check"]))?;
     // Workspaces of their own.
-    for room in ["firmware", "wasm"] {
+    for room in ["firmware", "host-tools/wasm"] {
         let room = repo::root().join(room);
         if room.is_dir() {
             let mut cargo = command::cargo();
@@ -50,7 +50,7 @@ fn lints() -> Result<()> {
         workspace().args(["clippy", "--package", "kinglet", "--features", "defmt,device"]).args(arm),
     ))?;
     let mut wasm = command::cargo();
-    wasm.current_dir(repo::root().join("wasm")).args(["clippy", "--locked", "--release", "--target", WASM]);
+    wasm.current_dir(repo::root().join("host-tools/wasm")).args(["clippy", "--locked", "--release", "--target", WASM]);
     command::run(deny_warnings(wasm.arg("--target-dir").arg(repo::root().join("target/wasm"))))
 }
 

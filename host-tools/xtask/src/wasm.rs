@@ -29,7 +29,7 @@ pub fn run() -> Result<()> {
 pub fn build() -> Result<PathBuf> {
     let target = repo::root().join("target/wasm");
     let mut cargo = command::cargo();
-    cargo.current_dir(repo::root().join("wasm")).args(["build", "--locked", "--release", "--target", WASM]);
+    cargo.current_dir(repo::root().join("host-tools/wasm")).args(["build", "--locked", "--release", "--target", WASM]);
     command::run(cargo.arg("--target-dir").arg(&target))?;
     let module = target.join(WASM).join("release/kinglet_wasm.wasm");
     let len = fs::metadata(&module).with_context(|| module.display().to_string())?.len();

@@ -14,8 +14,14 @@ use anyhow::{Result, ensure};
 use crate::repo;
 
 /// The folders of the product, each with the number of path components that name a room in it.
-const PRODUCT: [(&str, usize); 6] =
-    [("build.rs", 1), ("src", 2), ("host-tools/src", 3), ("host-tools/xtask", 4), ("firmware", 2), ("wasm", 1)];
+const PRODUCT: [(&str, usize); 6] = [
+    ("build.rs", 1),
+    ("src", 2),
+    ("host-tools/src", 3),
+    ("host-tools/xtask", 4),
+    ("firmware", 2),
+    ("host-tools/wasm", 2),
+];
 
 pub fn run() -> Result<()> {
     let mut all = 0;
