@@ -235,7 +235,8 @@ mod tests {
         let least = len(&["--ram", "48K"]).unwrap();
         assert!(len(&["--ram", "48K", "--flash", "128K"]).unwrap() <= 128 * 1024);
         let spent = len(&["--ram", "48K", "--flash", "180K"]).unwrap();
-        assert!((least + 50_000..=180 * 1024).contains(&spent), "{spent} after {least}");
+        // Not all of it: where weights are read again and again, more of them cost time.
+        assert!((least + 20_000..=180 * 1024).contains(&spent), "{spent} after {least}");
         let error = len(&["--flash", "64K"]).unwrap_err().to_string();
         assert!(error.contains("65536 bytes of flash: the smallest takes"), "{error}");
     }
