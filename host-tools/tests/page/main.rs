@@ -113,12 +113,10 @@ fn the_module_computes_what_the_host_does_in_node() {
 fn report(name: &str, size: [u32; 2]) -> Option<Browser> {
     let program = needs::browser()?;
     let file = shipped(name);
-    // Kept: a browser reads what it needs when it needs it.
-    let path = env::temp_dir().join(format!("kinglet-{name}-{}-{}.html", size[0], std::process::id()));
-    fs::write(&path, page::page(&Model::new(&file).unwrap(), None, None).unwrap()).unwrap();
-    let mut browser = Browser::open(&program, &path, size);
+    let written = tempfile::Builder::new().prefix(name).suffix(".html").tempfile().unwrap();
+    fs::write(written.path(), page::page(&Model::new(&file).unwrap(), None, None).unwrap()).unwrap();
+    let mut browser = Browser::open(&program, written.path(), size);
     browser.eval("view.ready");
-    fs::remove_file(path).unwrap();
     Some(browser)
 }
 

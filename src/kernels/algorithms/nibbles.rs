@@ -143,11 +143,18 @@ impl Width {
 pub(super) const fn slab_blocks(layer: &Layer, width: Width) -> usize {
     let blocks = layer.output.c.div_ceil(4);
     let fitting = match SLAB.checked_div(block_words(layer, width).saturating_add(16)) {
-        None | Some(0) => 1,
         Some(fitting) => fitting,
+        None => 1,
     };
-    let slabs = blocks.div_ceil(fitting);
-    blocks.div_ceil(if slabs == 0 { 1 } else { slabs })
+    parts(blocks, parts(blocks, fitting))
+}
+
+/// How many parts of at most `of` a whole has. Not `div_ceil`, which checks its divisor where the compiler optimizes for size.
+const fn parts(whole: usize, of: usize) -> usize {
+    match whole.saturating_add(of).saturating_sub(1).checked_div(of) {
+        Some(parts) => parts,
+        None => whole,
+    }
 }
 
 /// Words of the filters, of 8 bits, of a block of four output channels that Winograd's algorithm transforms.
