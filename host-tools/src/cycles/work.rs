@@ -1,9 +1,8 @@
 //! What a step repeats, and how often: the terms whose costs add up to its predicted cycles.
 
-use kinglet::kernels::algorithms::winograd::Scheme;
 use kinglet::kernels::algorithms::{ConvAlgorithm, Layer, Packing};
 use kinglet::ops::{DepthwiseAlgorithm, Op};
-use kinglet::{DType, Model, Step};
+use kinglet::{DType, Model, Shape, Step};
 
 use crate::boards::Speed;
 
@@ -60,9 +59,12 @@ fn of_step(step: &Step<'_>, calls: f64, speed: &Speed) -> Work {
         }
         Op::DepthwiseConv2d(conv) => {
             let taps = f64::from(conv.window.taps_len());
-            let [h, w, groups] =
-                [output.shape.h, output.shape.w.div_ceil(2), output.shape.c.div_ceil(4)].map(f64::from);
-            let read = h * f64::from(conv.window.kernel[0]) * f64::from(a.shape.w * a.shape.c);
+            // Of high maps the columns are taken for rows.
+            let high = conv.algorithm == DepthwiseAlgorithm::Rows && output.shape.h > output.shape.w;
+            let lines = |shape: Shape| if high { [shape.w, shape.h] } else { [shape.h, shape.w] };
+            let ([h, w], [_, input_w]) = (lines(output.shape), lines(a.shape));
+            let [h, w, groups] = [h, w.div_ceil(2), output.shape.c.div_ceil(4)].map(f64::from);
+            let read = h * f64::from(conv.window.kernel[0]) * f64::from(input_w * a.shape.c);
             let (pass, block) = match conv.algorithm {
                 DepthwiseAlgorithm::Rows => (h * groups, h * groups * w),
                 _ => (h * w, h * w * groups),
@@ -143,24 +145,16 @@ fn of_convolution(algorithm: ConvAlgorithm, layer: &Layer, bytes: f64, calls: f6
                 _ => number((rows * (len / 4) + (rows * (len % 4)).div_ceil(4)) * 2),
             };
             let block = pairs * blocks;
-            let passes = match packing {
-                Packing::Tiled(tile) => number(output.h.div_ceil(tile.rows.max(1)) * tile.parts),
-                _ => pairs,
-            };
-            [1.0, calls, pairs, block, block * steps, gathered(pairs), line, again(passes)]
+            let flash = again(number(packing.passes(layer)));
+            [1.0, calls, pairs, block, block * steps, gathered(pairs), line, flash]
         }
-        Some(Packing::Winograd(scheme, _)) => {
+        Some(packing @ Packing::Winograd(scheme, _)) => {
             let tile_rows = output.h.div_ceil(scheme.tile());
             let pairs = number(tile_rows * output.w.div_ceil(2 * scheme.tile()));
             let groups = number(input.c.div_ceil(4));
             let products = pairs * blocks * groups * number(2 * scheme.slots());
             let vertical = number(tile_rows * input.w) * groups;
-            let flash = match (algorithm, scheme) {
-                (ConvAlgorithm::Winograd2AtRunTime { tile_rows: kept }, Scheme::F2) => {
-                    again(number(tile_rows.div_ceil(kept.max(1) as usize)))
-                }
-                _ => again(pairs),
-            };
+            let flash = again(number(packing.passes(layer)));
             [1.0, calls, pairs, pairs * blocks, products, vertical, pairs * groups, flash]
         }
     };

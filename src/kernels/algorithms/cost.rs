@@ -22,14 +22,21 @@ pub enum Core {
 /// Executed instructions of an inference, and what reading its weights takes beyond them.
 pub(super) fn with_reads(algorithm: ConvAlgorithm, layer: &Layer, core: Core) -> u64 {
     let Some(packing) = algorithm.packing() else { return instructions(algorithm, layer, core) };
-    // How often the weights are read.
-    let [h, w] = [layer.output.h, layer.output.w];
-    let passes = match packing {
-        Packing::Gemm(_) => h * w.div_ceil(2),
-        Packing::Tiled(tile) => h.div_ceil(tile.rows) * tile.parts,
-        Packing::Winograd(scheme, when) => winograd::passes(layer, scheme, when),
-    };
-    instructions(algorithm, layer, core) + (passes * packing.packed_bytes(layer)) as u64 * core.costs().read / 8
+    instructions(algorithm, layer, core)
+        + (packing.passes(layer) * packing.packed_bytes(layer)) as u64 * core.costs().read / 8
+}
+
+impl Packing {
+    /// How often an inference reads the weights.
+    #[must_use]
+    pub fn passes(self, layer: &Layer) -> usize {
+        let [h, w] = [layer.output.h, layer.output.w];
+        match self {
+            Packing::Gemm(_) => h * w.div_ceil(2),
+            Packing::Tiled(tile) => h.div_ceil(tile.rows.max(1)) * tile.parts,
+            Packing::Winograd(scheme, when) => winograd::passes(layer, scheme, when),
+        }
+    }
 }
 
 /// Executed instructions of an inference.
