@@ -197,7 +197,30 @@ pub fn networks() -> Vec<Network> {
     networks.extend(one_step());
     networks.extend(blocks());
     networks.extend(int16());
+    networks.extend(four_bits(&networks));
     networks.extend(float16());
+    networks
+}
+
+/// What has weights of 8 bits, with the upper 4 of them. (Convolutions this small are exported with 8 bits: widening would take scratch.)
+fn four_bits(networks: &[Network]) -> Vec<Network> {
+    const THESE: [&str; 3] = ["depthwise 3x3", "dense, per channel", "conv 3x3, 5 to 7 channels, int16"];
+    let mut networks: Vec<_> =
+        networks.iter().filter(|network| THESE.contains(&network.name.as_str())).cloned().collect();
+    assert_eq!(networks.len(), THESE.len());
+    for network in &mut networks {
+        network.name += ", 4 bits";
+        for node in &mut network.nodes {
+            let (Op::Conv2d { weights, .. } | Op::DepthwiseConv2d { weights, .. } | Op::Dense(weights)) = &mut node.op
+            else {
+                continue;
+            };
+            let StoredWeights::Int8 { weights, scales, bias } = weights else { unreachable!("int8 networks") };
+            weights.iter_mut().for_each(|weight| *weight >>= 4);
+            scales.iter_mut().for_each(|scale| *scale *= 16.0);
+            bias.iter_mut().for_each(|bias| *bias >>= 4);
+        }
+    }
     networks
 }
 

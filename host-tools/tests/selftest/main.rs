@@ -114,6 +114,7 @@ fn vectors_hold() {
     for (bytes, input, output) in cases(file) {
         let model = Model::new(bytes).unwrap_or_else(|error| panic!("{error}: run this test with KINGLET_BLESS=1"));
         assert_eq!(infer(model, input), output, "{}", model.name());
+        assert_eq!(model.uses().nibbles, model.name().ends_with("4 bits"), "{}", model.name());
         kinds.extend(model.steps().map(|step| step.kind()));
     }
     for kind in OpKind::ALL {
