@@ -28,7 +28,7 @@ pub enum Encoding {
     /// One byte each; of halves two.
     #[default]
     Plain,
-    /// 4 bits each: [`nibbles`]. Rows start at whole words.
+    /// 4 bits each: [`blocks::nibbles`](crate::kernels::blocks::nibbles). Rows start at whole words.
     Nibbles,
 }
 
