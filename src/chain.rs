@@ -1,6 +1,6 @@
 //! Chains: steps that run interleaved, row by row, so that the maps between them never exist as a whole.
 //!
-//! Consecutive steps with the same moment form a chain. A step of it may run its next rows when the rows of its
+//! Consecutive steps with the same time slot form a chain. A step of it may run its next rows when the rows of its
 //! inputs are there and its output's line buffer has room; of those that may, the last in the chain goes first, so
 //! that rows are consumed as early as possible. The order follows from shapes and windows alone: the planner, the
 //! verifier and the session all ask this file, and need store nothing.
@@ -17,7 +17,7 @@ use crate::window::Reach;
 /// The most steps of a chain.
 pub const MAX_CHAIN: usize = 8;
 
-/// The steps of one moment and how far each has come.
+/// The steps of one time slot and how far each has come.
 #[derive(Clone, Copy, Debug)]
 pub struct Chain {
     links: [Link; MAX_CHAIN],
@@ -112,11 +112,11 @@ impl Chain {
     /// Becomes the chain that starts with step `first`, nothing of it done. In place: on a device a copy of it is much of the stack.
     pub(crate) const fn open<L: Linked>(&mut self, file: &File<'_>, first: u32) -> Result<(), ModelError> {
         self.clear();
-        let moment = file.moment(first);
+        let time_slot = file.time_slot(first);
         let mut outputs = [u32::MAX; MAX_CHAIN];
         let mut overlaid = false;
         let mut index = first;
-        while index < file.steps && file.moment(index) == moment {
+        while index < file.steps && file.time_slot(index) == time_slot {
             let step = attempt!(file.step(index));
             let op = attempt!(Op::decode::<L>(step.op, step.at, step.params));
             let output = attempt!(file.tensor(step.output));

@@ -173,7 +173,7 @@ impl<'s, M: Linked, B: Backend, O: Observer> Inference<'s, M, B, O> {
                 return Progress::Done;
             }
             let Some(step) = self.model.nameless_step(self.next) else { return self.fail() };
-            if !M::SET.chains || self.model.moment(self.next.wrapping_add(1)) != step.moment {
+            if !M::SET.chains || self.model.time_slot(self.next.wrapping_add(1)) != step.time_slot {
                 return self.run_alone(&step, rows);
             }
             if !self.model.open_chain(&mut self.run.chain, self.next) {

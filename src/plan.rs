@@ -4,11 +4,11 @@
 //! file's own words, a plan is safe when:
 //!
 //! 1. Every tensor has exactly one producer: the caller (an input), the inference before (a state), one step, or its *parts*
-//!    (a joint tensor).
-//! 2. A step reads only tensors that are completely written (`ready`) before its moment, or that an earlier step of
+//!    (a parent tensor).
+//! 2. A step reads only tensors that are completely written (`ready`) before its time slot, or that an earlier step of
 //!    its chain produces, and that are still alive (`last`).
-//! 3. The parts of a joint tensor, each a box of its rows, columns and channels, tile it, and live as long as it does.
-//! 4. Tensors that live at the same moment share no byte, unless one is a part of the other, or one dies at the moment
+//! 3. The parts of a parent tensor, each a box of its rows, columns and channels, tile it, and live as long as it does.
+//! 4. Tensors that live at the same time slot share no byte, unless one is a part of the other, or one dies at the time slot
 //!    whose steps write the other over it.
 //! 5. A step's scratch shares no byte with any living tensor.
 //! 6. Every call keeps its hands off what is needed: see `check_call`, the one rule for all regions that a call touches.
@@ -27,14 +27,14 @@ use crate::uses::Linked;
 
 /// Checks the plan of a file whose tensors and steps decode.
 pub(crate) const fn verify<L: Linked>(file: &File<'_>) -> Result<(), ModelError> {
-    attempt!(check_moments(file));
+    attempt!(check_time_slots(file));
     let written = attempt!(check_producers(file));
     attempt!(check_kept(file));
     attempt!(check_pairs(file, &written));
     let mut index = 0;
     while index < file.steps {
         attempt!(check_scratch(file, index));
-        if index == 0 || file.moment(index) != file.moment(index - 1) {
+        if index == 0 || file.time_slot(index) != file.time_slot(index - 1) {
             attempt!(check_chain::<L>(file, index));
         }
         index += 1;
@@ -55,21 +55,21 @@ impl TensorSet {
     }
 }
 
-/// Whether moments count from 1 without gaps.
-const fn check_moments(file: &File<'_>) -> Result<(), ModelError> {
+/// Whether time slots count from 1 without gaps.
+const fn check_time_slots(file: &File<'_>) -> Result<(), ModelError> {
     let (mut index, mut before) = (0, 0);
     while index < file.steps {
-        let moment = file.moment(index);
-        if moment != before + 1 && (index == 0 || moment != before) {
-            return Err(ModelError::new(Fault::Lifetime, attempt!(file.step(index)).at + step_record::MOMENT));
+        let time_slot = file.time_slot(index);
+        if time_slot != before + 1 && (index == 0 || time_slot != before) {
+            return Err(ModelError::new(Fault::Lifetime, attempt!(file.step(index)).at + step_record::TIME_SLOT));
         }
-        before = moment;
+        before = time_slot;
         index += 1;
     }
     Ok(())
 }
 
-/// Whether every tensor has exactly one producer, and the moments that follow from it; those that a step writes.
+/// Whether every tensor has exactly one producer, and the time slots that follow from it; those that a step writes.
 const fn check_producers(file: &File<'_>) -> Result<TensorSet, ModelError> {
     let mut given = TensorSet([0; MAX_COUNT as usize / 32]);
     attempt!(check_given(file, PortKind::Input, &mut given));
@@ -79,33 +79,33 @@ const fn check_producers(file: &File<'_>) -> Result<TensorSet, ModelError> {
     while index < file.steps {
         let step = attempt!(file.step(index));
         let output = attempt!(file.tensor(step.output));
-        let at_once = output.first == step.moment && output.ready == step.moment;
+        let at_once = output.first == step.time_slot && output.ready == step.time_slot;
         if !at_once || written.has(step.output) || given.has(step.output) {
             return Err(lifetime(file, step.output));
         }
         written.add(step.output);
         index += 1;
     }
-    let mut joints = TensorSet([0; MAX_COUNT as usize / 32]);
+    let mut parents = TensorSet([0; MAX_COUNT as usize / 32]);
     let mut index = 0;
     while index < file.tensors {
         let tensor = attempt!(file.tensor(index));
         if tensor.first > tensor.ready || tensor.ready > tensor.last || tensor.last > file.end() {
             return Err(lifetime(file, index));
         }
-        if !tensor.is_whole() && (tensor.first != tensor.last || tensor.joint.is_some()) {
+        if !tensor.is_whole() && (tensor.first != tensor.last || tensor.parent.is_some()) {
             return Err(lifetime(file, index));
         }
-        if let Some(joint) = tensor.joint {
-            attempt!(check_part(file, index, &tensor, joint));
-            joints.add(joint);
+        if let Some(parent) = tensor.parent {
+            attempt!(check_part(file, index, &tensor, parent));
+            parents.add(parent);
         }
-        // Parts come before their joint tensor, so that all that it has are known here.
-        if joints.has(index) {
+        // Parts come before their parent tensor, so that all that it has are known here.
+        if parents.has(index) {
             if given.has(index) || written.has(index) {
                 return Err(lifetime(file, index));
             }
-            attempt!(check_joint(file, index, &tensor));
+            attempt!(check_parent(file, index, &tensor));
         } else if !given.has(index) && !written.has(index) {
             return Err(lifetime(file, index));
         }
@@ -114,7 +114,7 @@ const fn check_producers(file: &File<'_>) -> Result<TensorSet, ModelError> {
     Ok(written)
 }
 
-/// Adds the inputs or states to `given`: each another tensor, there from moment 0 on.
+/// Adds the inputs or states to `given`: each another tensor, there from time slot 0 on.
 const fn check_given(file: &File<'_>, kind: PortKind, given: &mut TensorSet) -> Result<(), ModelError> {
     let mut index = 0;
     while index < file.port_count(kind) {
@@ -132,26 +132,26 @@ const fn lifetime(file: &File<'_>, tensor: u32) -> ModelError {
     ModelError::new(Fault::Lifetime, file.tensor_at(tensor) + record::FIRST)
 }
 
-/// Whether tensor `index` can be a part of tensor `joint`, which comes behind it, so that no tensor is, by a ring, a part of
+/// Whether tensor `index` can be a part of tensor `parent`, which comes behind it, so that no tensor is, by a ring, a part of
 /// itself.
-const fn check_part(file: &File<'_>, index: u32, part: &Tensor, joint: u32) -> Result<(), ModelError> {
-    let at = file.tensor_at(index) + record::JOINT;
-    if joint <= index || joint >= file.tensors {
+const fn check_part(file: &File<'_>, index: u32, part: &Tensor, parent: u32) -> Result<(), ModelError> {
+    let at = file.tensor_at(index) + record::PARENT;
+    if parent <= index || parent >= file.tensors {
         return Err(ModelError::new(Fault::Operand, at));
     }
-    let joint = attempt!(file.tensor(joint));
-    if Extent::of(part, &joint).is_none() {
+    let parent = attempt!(file.tensor(parent));
+    if Extent::of(part, &parent).is_none() {
         return Err(ModelError::new(Fault::Operand, at));
     }
-    if part.last == joint.last { Ok(()) } else { Err(ModelError::new(Fault::Lifetime, at)) }
+    if part.last == parent.last { Ok(()) } else { Err(ModelError::new(Fault::Lifetime, at)) }
 }
 
 /// Whether the parts of tensor `index` tile it.
-const fn check_joint(file: &File<'_>, index: u32, joint: &Tensor) -> Result<(), ModelError> {
+const fn check_parent(file: &File<'_>, index: u32, parent: &Tensor) -> Result<(), ModelError> {
     let (mut elements, mut first, mut ready) = (0u64, u32::MAX, 0);
     let mut other = 0;
     while other < index {
-        if file.joint(other) == index {
+        if file.parent(other) == index {
             let part = attempt!(file.tensor(other));
             elements = elements.saturating_add(part.shape.len() as u64);
             first = if part.first < first { part.first } else { first };
@@ -160,31 +160,31 @@ const fn check_joint(file: &File<'_>, index: u32, joint: &Tensor) -> Result<(), 
         other += 1;
     }
     // Parts are pairwise disjoint (checked with the other pairs), so equal sums mean that they tile.
-    if elements != joint.shape.len() as u64 || !joint.is_whole() {
+    if elements != parent.shape.len() as u64 || !parent.is_whole() {
         return Err(ModelError::new(Fault::ShapeRule, file.tensor_at(index)));
     }
-    if first != joint.first || ready != joint.ready {
+    if first != parent.first || ready != parent.ready {
         return Err(ModelError::new(Fault::Lifetime, file.tensor_at(index) + record::FIRST));
     }
     Ok(())
 }
 
-/// The box of a joint tensor that a part is: rows, columns, and bytes of a pixel.
+/// The box of a parent tensor that a part is: rows, columns, and bytes of a pixel.
 struct Extent([Region; 3]);
 
 impl Extent {
-    /// That of `part`, if it has the type, quantization and pitch of `joint` and lies within it. Between its rows there is no room for
+    /// That of `part`, if it has the type, quantization and pitch of `parent` and lies within it. Between its rows there is no room for
     /// those of others: it has all columns, or one row.
-    const fn of(part: &Tensor, joint: &Tensor) -> Option<Self> {
-        let (pitch, width) = (joint.place.pitch, joint.shape.w);
-        let alike = part.dtype.same(joint.dtype) && part.quant.same(joint.quant) && part.place.pitch == pitch;
-        let (Some(start), true) = (part.place.offset.checked_sub(joint.place.offset), alike) else { return None };
+    const fn of(part: &Tensor, parent: &Tensor) -> Option<Self> {
+        let (pitch, width) = (parent.place.pitch, parent.shape.w);
+        let alike = part.dtype.same(parent.dtype) && part.quant.same(parent.quant) && part.place.pitch == pitch;
+        let (Some(start), true) = (part.place.offset.checked_sub(parent.place.offset), alike) else { return None };
         let (Some(pixel), Some(byte)) = (start.checked_div(pitch), start.checked_rem(pitch)) else { return None };
         let (Some(y), Some(x)) = (pixel.checked_div(width), pixel.checked_rem(width)) else { return None };
         let rows = Region { offset: y, len: part.shape.h };
         let columns = Region { offset: x, len: part.shape.w };
         let bytes = Region { offset: byte, len: part.pixel_bytes() };
-        let within = rows.end() <= joint.shape.h && columns.end() <= width && bytes.end() <= joint.pixel_bytes();
+        let within = rows.end() <= parent.shape.h && columns.end() <= width && bytes.end() <= parent.pixel_bytes();
         if within && (part.shape.w == width || part.shape.h == 1) { Some(Self([rows, columns, bytes])) } else { None }
     }
 
@@ -236,37 +236,37 @@ const fn is_finite(mut halves: &[u8]) -> bool {
     true
 }
 
-/// Whether tensor `index` is complete before the last moment, and alive at it.
+/// Whether tensor `index` is complete before the last time slot, and alive at it.
 const fn check_end(file: &File<'_>, index: u32, at: u32) -> Result<(), ModelError> {
     let tensor = attempt!(file.tensor(index));
     let kept = tensor.last == file.end() && tensor.ready < file.end();
     if kept { Ok(()) } else { Err(ModelError::new(Fault::Lifetime, at)) }
 }
 
-/// Whether all tensors that live at the same moment keep apart.
+/// Whether all tensors that live at the same time slot keep apart.
 const fn check_pairs(file: &File<'_>, written: &TensorSet) -> Result<(), ModelError> {
     let mut later = 0;
     while later < file.tensors {
         let b = attempt!(file.tensor(later));
         let mut earlier = 0;
         while earlier < later {
-            let (first, last) = file.moments(earlier);
+            let (first, last) = file.time_slots(earlier);
             if first <= b.last && b.first <= last {
                 let a = attempt!(file.tensor(earlier));
-                let apart = match (a.joint, b.joint) {
+                let apart = match (a.parent, b.parent) {
                     (None, None) => {
                         !a.region().overlaps(b.region())
                             || hands_over(&a, &b) && written.has(later)
                             || hands_over(&b, &a) && written.has(earlier)
                     }
                     (Some(x), Some(y)) if x == y => {
-                        let joint = attempt!(file.tensor(x));
-                        match (Extent::of(&a, &joint), Extent::of(&b, &joint)) {
+                        let parent = attempt!(file.tensor(x));
+                        match (Extent::of(&a, &parent), Extent::of(&b, &parent)) {
                             (Some(a), Some(b)) => !a.overlaps(&b),
                             _ => false,
                         }
                     }
-                    // Other parts lie inside their joint, which is checked itself.
+                    // Other parts lie inside their parent, which is checked itself.
                     _ => true,
                 };
                 if !apart {
@@ -280,7 +280,7 @@ const fn check_pairs(file: &File<'_>, written: &TensorSet) -> Result<(), ModelEr
     Ok(())
 }
 
-/// Whether `from` is complete before, and dies at, the moment at which `to` comes to life: then a step that writes `to` may
+/// Whether `from` is complete before, and dies at, the time slot at which `to` comes to life: then a step that writes `to` may
 /// take over its bytes, as far as [`check_call`] finds them no longer needed.
 const fn hands_over(from: &Tensor, to: &Tensor) -> bool {
     from.last == to.first && from.ready < to.first
@@ -298,8 +298,8 @@ const fn check_scratch(file: &File<'_>, index: u32) -> Result<(), ModelError> {
     }
     let mut other = 0;
     while other < file.tensors && step.scratch.len != 0 {
-        let (first, last) = file.moments(other);
-        let alive = first <= step.moment && step.moment <= last;
+        let (first, last) = file.time_slots(other);
+        let alive = first <= step.time_slot && step.time_slot <= last;
         if alive && attempt!(file.tensor(other)).region().overlaps(step.scratch) {
             return Err(ModelError::new(Fault::Overlap, at));
         }
@@ -337,14 +337,14 @@ const fn check_operands(file: &File<'_>, first: u32, chain: &Chain) -> Result<[u
         while operand < 2 {
             if let Some(input) = step.input(operand) {
                 let tensor = attempt!(file.tensor(input));
-                let there = tensor.ready < step.moment || link.is_produced(operand);
-                if !there || tensor.last < step.moment {
+                let there = tensor.ready < step.time_slot || link.is_produced(operand);
+                if !there || tensor.last < step.time_slot {
                     return Err(ModelError::new(Fault::Lifetime, step.at));
                 }
                 let mut writer = 0;
                 while writer < chain.len() {
                     let output = attempt!(file.step(first + writer as u32)).output;
-                    // Parts of one joint tensor share no byte, though their rows interleave. To the operator that
+                    // Parts of one parent tensor share no byte, though their rows interleave. To the operator that
                     // reads one and writes the other, each is one slice.
                     let interleaved = writer != index && file.root(input) == file.root(output);
                     if input != output

@@ -10,8 +10,8 @@ pub struct Step<'m> {
     pub index: usize,
     /// Its name, that of the layer it came from.
     pub name: &'m str,
-    /// The moment at which it runs; steps of a chain share one.
-    pub moment: u32,
+    /// The time slot at which it runs; steps of a chain share one.
+    pub time_slot: u32,
     /// The operator with its parameters.
     pub op: Op<'m>,
     /// The tensors it works on.

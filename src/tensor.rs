@@ -196,8 +196,8 @@ impl QuantParams {
 ///
 /// Pixel `(y, x)` starts at byte `offset + ((y % rows) * w + x) * pitch`, and its channels are contiguous.
 ///
-/// A tensor of its own has `pitch = c * size`; a branch of a concatenation has the joint tensor's pitch, so that it
-/// writes its channels straight into the joint buffer (a *view*). A tensor that never exists as a whole, because the
+/// A tensor of its own has `pitch = c * size`; a branch of a concatenation has the parent tensor's pitch, so that it
+/// writes its channels straight into the parent buffer (a *view*). A tensor that never exists as a whole, because the
 /// steps of its chain consume its rows while it is produced, keeps only `rows` rows (a *line buffer*).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -222,15 +222,15 @@ pub struct Tensor {
     pub quant: QuantParams,
     /// Bytes in the arena.
     pub place: Place,
-    /// The moment at which it is first written. Moment 0 is the caller filling the input, the steps have moments from
+    /// The time slot at which it is first written. Time slot 0 is the caller filling the input, the steps have time slots from
     /// 1 on (one each, or one for the steps of a chain), and the one after the last is the caller reading the output.
     pub first: u32,
-    /// The moment at which it is completely written; later than `first` when several steps write parts of it.
+    /// The time slot at which it is completely written; later than `first` when several steps write parts of it.
     pub ready: u32,
-    /// The moment at which it is last needed.
+    /// The time slot at which it is last needed.
     pub last: u32,
-    /// The concatenation that this tensor is a part of: the index of the joint tensor whose bytes it shares.
-    pub joint: Option<u32>,
+    /// The concatenation that this tensor is a part of: the index of the parent tensor whose bytes it shares.
+    pub parent: Option<u32>,
 }
 
 impl Tensor {
@@ -243,7 +243,7 @@ impl Tensor {
         first: 0,
         ready: 0,
         last: 0,
-        joint: None,
+        parent: None,
     };
 
     /// The real number that `element` stands for: a quantized integer, or the ordinal of a half.
@@ -316,7 +316,7 @@ impl Tensor {
             self.has_dense_rows() && self.is_whole()
         }
 
-        /// Whether the pixels of a row follow each other without gaps, as in a line buffer and unlike in a part of a joint tensor.
+        /// Whether the pixels of a row follow each other without gaps, as in a line buffer and unlike in a part of a parent tensor.
         const fn has_dense_rows(&self) -> bool {
             self.place.pitch == self.pixel_bytes()
         }

@@ -29,7 +29,7 @@ pub struct ModelSpec<'s> {
     pub states: &'s [StateSpec<'s>],
     /// What the file says about the model beside its network.
     pub about: About,
-    /// All activation tensors, placed; a joint tensor after its parts.
+    /// All activation tensors, placed; a parent tensor after its parts.
     pub tensors: &'s [Tensor],
     /// The steps in the order of execution.
     pub steps: &'s [StepSpec<'s>],
@@ -84,8 +84,8 @@ pub struct StepSpec<'s> {
     pub b: Option<u32>,
     /// Index of the output tensor.
     pub output: u32,
-    /// The moment at which it runs: from 1 on, the same as its predecessor's in a chain, else one more.
-    pub moment: u32,
+    /// The time slot at which it runs: from 1 on, the same as its predecessor's in a chain, else one more.
+    pub time_slot: u32,
     /// Scratch in the arena.
     pub scratch: Region,
 }
@@ -103,13 +103,13 @@ impl ModelSpec<'_> {
             let name = strings.add(step.name);
             push(&mut steps, [step.op.kind().code(), step.a, step.b.unwrap_or(NONE), step.output]);
             push(&mut steps, [params[0], params[1], step.scratch.offset, step.scratch.len]);
-            push(&mut steps, [name[0], name[1], step.moment, 0]);
+            push(&mut steps, [name[0], name[1], step.time_slot, 0]);
         }
         let mut tensors = Vec::new();
         for t in self.tensors {
             push(&mut tensors, [t.shape.h, t.shape.w, t.shape.c, t.dtype.code()]);
             push(&mut tensors, [t.quant.scale.to_bits(), t.quant.zero_point as u32, t.place.offset, t.place.pitch]);
-            push(&mut tensors, [t.first, t.ready, t.last, t.joint.unwrap_or(NONE), t.place.rows, 0, 0, 0]);
+            push(&mut tensors, [t.first, t.ready, t.last, t.parent.unwrap_or(NONE), t.place.rows, 0, 0, 0]);
         }
         let mut labels = Vec::new();
         for label in self.labels {
@@ -174,7 +174,7 @@ pub fn encode<'m>(model: &Model<'m>, about: About) -> Vec<u8> {
             a: a.unwrap_or(NONE),
             b,
             output: output.unwrap_or(NONE),
-            moment: step.moment,
+            time_slot: step.time_slot,
             scratch: step.scratch,
         }
     };

@@ -26,7 +26,7 @@ fn model(shape: Shape, order: ChannelOrder) -> Vec<u8> {
         first,
         ready: first,
         last: first + 1,
-        joint: None,
+        parent: None,
     };
     let after = shape.len().next_multiple_of(16);
     let (op, scratch) = (Op::Reshape(Reshape), Region { offset: 0, len: 0 });
@@ -40,7 +40,7 @@ fn model(shape: Shape, order: ChannelOrder) -> Vec<u8> {
         states: &[],
         about: About::UNKNOWN,
         tensors: &[tensor(shape, 0, 0), tensor(Shape::vector(shape.len()), after, 1)],
-        steps: &[StepSpec { name: "same", op, a: 0, b: None, output: 1, moment: 1, scratch }],
+        steps: &[StepSpec { name: "same", op, a: 0, b: None, output: 1, time_slot: 1, scratch }],
         labels: &[],
         pixels: Some(PixelTables { order, tables: &table, dtype: DType::I8 }),
     }

@@ -16,13 +16,13 @@ mod common;
 const QUANT: QuantParams = QuantParams { scale: 0.1, zero_point: 0 };
 const CLAMP: Clamp = Clamp { min: -128, max: 127 };
 
-fn tensor(shape: Shape, offset: u32, [first, ready, last]: [u32; 3], joint: Option<u32>) -> Tensor {
+fn tensor(shape: Shape, offset: u32, [first, ready, last]: [u32; 3], parent: Option<u32>) -> Tensor {
     let place = Place { offset, pitch: shape.c, rows: shape.h };
-    Tensor { shape, dtype: DType::I8, quant: QUANT, place, first, ready, last, joint }
+    Tensor { shape, dtype: DType::I8, quant: QUANT, place, first, ready, last, parent }
 }
 
-fn step(op: Op<'static>, a: u32, b: Option<u32>, output: u32, moment: u32) -> StepSpec<'static> {
-    StepSpec { name: "step", op, a, b, output, moment, scratch: Region { offset: 0, len: 0 } }
+fn step(op: Op<'static>, a: u32, b: Option<u32>, output: u32, time_slot: u32) -> StepSpec<'static> {
+    StepSpec { name: "step", op, a, b, output, time_slot, scratch: Region { offset: 0, len: 0 } }
 }
 
 fn add() -> Op<'static> {
@@ -233,7 +233,7 @@ fn wrong_states_are_refused() {
     assert_eq!(fault(|_, state| state.next = 0), Fault::Lifetime);
 }
 
-/// Two maps one below the other: their rows are parts of the joint tensor.
+/// Two maps one below the other: their rows are parts of the parent tensor.
 fn stacked(second: Shape, offset: u32) -> Vec<u8> {
     let shape = Shape::new(2, 2, 3);
     let tensors = [

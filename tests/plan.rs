@@ -107,7 +107,7 @@ fn unsafe_plans_are_refused() {
     assert_eq!(fault(Block::apart(), |b| b.tensors[INPUT].last = 2), Fault::Lifetime);
     assert_eq!(fault(Block::apart(), |b| b.tensors[FIRST].first = 2), Fault::Lifetime);
     assert_eq!(fault(Block::apart(), |b| b.tensors[MEAN].last = 4), Fault::Lifetime);
-    assert_eq!(fault(Block::apart(), |b| b.moments = vec![1, 2, 4, 5]), Fault::Lifetime);
+    assert_eq!(fault(Block::apart(), |b| b.time_slots = vec![1, 2, 4, 5]), Fault::Lifetime);
     // The sum over an input that is needed later, and over an operand shifted by a pixel.
     assert_eq!(fault(Block::apart(), |b| b.tensors[FIRST].place.offset = 0), Fault::Overlap);
     assert_eq!(fault(Block::in_place(), |b| b.tensors[SUM].place.offset = 4), Fault::Overlap);
@@ -131,7 +131,7 @@ fn unsafe_plans_are_refused() {
     // Rows of the chain's output pushed over rows of its input that are still to be read.
     assert_eq!(fault(Block::streamed(), |b| b.tensors[SUM].place.offset = 64), Fault::Overlap);
     // A tensor that claims to be part of one that does not hold it.
-    assert_eq!(fault(Block::apart(), |b| b.tensors[FIRST].joint = Some(SUM as u32)), Fault::Operand);
+    assert_eq!(fault(Block::apart(), |b| b.tensors[FIRST].parent = Some(SUM as u32)), Fault::Operand);
     // Labels that are not as many as classes.
     assert_eq!(fault(Block::apart(), |b| b.labels.truncate(3)), Fault::Text);
     // Places outside the arena, pitches below the channels.

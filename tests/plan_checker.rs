@@ -36,8 +36,8 @@ struct Node {
 /// A network before it is planned: tensor 0 is the input, the last one the output.
 #[derive(Clone, Debug)]
 struct Network {
-    /// The joint tensor of each tensor and its channel there.
-    joint: Vec<Option<(usize, u32)>>,
+    /// The parent tensor of each tensor and its channel there.
+    parent: Vec<Option<(usize, u32)>>,
     nodes: Vec<Node>,
 }
 
@@ -45,7 +45,7 @@ struct Network {
 #[derive(Clone, Debug)]
 struct Plan {
     network: Network,
-    moments: Vec<u32>,
+    time_slots: Vec<u32>,
     tensors: Vec<Tensor>,
 }
 
@@ -53,7 +53,7 @@ fn node(kind: Kind, inputs: &[usize], output: usize) -> Node {
     Node { kind, inputs: inputs.to_vec(), output }
 }
 
-/// Every network of a few steps that has what plans can get wrong: lines, residuals, joint tensors whose parts are read.
+/// Every network of a few steps that has what plans can get wrong: lines, residuals, parent tensors whose parts are read.
 fn networks() -> Vec<Network> {
     let unary = [Kind::Copy, Kind::Max];
     let mut all = Vec::new();
@@ -62,16 +62,16 @@ fn networks() -> Vec<Network> {
             let line = vec![node(first, &[0], 1), node(second, &[1], 2)];
             let residual = vec![node(first, &[0], 1), node(Kind::Sum, &[0, 1], 2), node(second, &[2], 3)];
             let late = vec![node(first, &[0], 1), node(second, &[1], 2), node(Kind::Sum, &[2, 0], 3)];
-            all.extend([line, residual, late].map(|nodes| Network { joint: vec![None; nodes.len() + 1], nodes }));
-            // Parts 1 and 2 of joint tensor 3: side by side, one made of the other, one made of a copy of the other.
-            let joint = || vec![None, Some((3, 0)), Some((3, 1)), None, None];
+            all.extend([line, residual, late].map(|nodes| Network { parent: vec![None; nodes.len() + 1], nodes }));
+            // Parts 1 and 2 of parent tensor 3: side by side, one made of the other, one made of a copy of the other.
+            let parent = || vec![None, Some((3, 0)), Some((3, 1)), None, None];
             let sides = vec![node(first, &[0], 1), node(second, &[0], 2), node(Kind::Copy, &[3], 4)];
             let sibling = vec![node(first, &[0], 1), node(second, &[1], 2), node(Kind::Copy, &[3], 4)];
-            all.extend([sides, sibling].map(|nodes| Network { joint: joint(), nodes }));
-            let joint = vec![None, Some((3, 0)), Some((3, 1)), None, None, None];
+            all.extend([sides, sibling].map(|nodes| Network { parent: parent(), nodes }));
+            let parent = vec![None, Some((3, 0)), Some((3, 1)), None, None, None];
             let across =
                 vec![node(first, &[0], 1), node(Kind::Copy, &[1], 4), node(second, &[4], 2), node(Kind::Max, &[1], 5)];
-            all.push(Network { joint, nodes: across });
+            all.push(Network { parent, nodes: across });
         }
     }
     all
@@ -79,42 +79,42 @@ fn networks() -> Vec<Network> {
 
 impl Network {
     fn root(&self, tensor: usize) -> (usize, u32) {
-        self.joint[tensor].unwrap_or((tensor, 0))
+        self.parent[tensor].unwrap_or((tensor, 0))
     }
 
-    fn parts(&self, joint: usize) -> Vec<usize> {
-        (0..self.joint.len()).filter(|&part| self.joint[part].is_some_and(|(of, _)| of == joint)).collect()
+    fn parts(&self, parent: usize) -> Vec<usize> {
+        (0..self.parent.len()).filter(|&part| self.parent[part].is_some_and(|(of, _)| of == parent)).collect()
     }
 
     /// Channels of a tensor, and of the one that it lies in.
     fn channels(&self, tensor: usize) -> [u32; 2] {
-        let joint = |tensor: usize| self.parts(tensor).len().max(1) as u32;
+        let parent = |tensor: usize| self.parts(tensor).len().max(1) as u32;
         let own = match self.nodes.iter().find(|node| node.output == tensor) {
-            Some(node) => joint(node.inputs[0]),
-            None => joint(tensor),
+            Some(node) => parent(node.inputs[0]),
+            None => parent(tensor),
         };
-        [own, if self.joint[tensor].is_some() { joint(self.root(tensor).0) } else { own }]
+        [own, if self.parent[tensor].is_some() { parent(self.root(tensor).0) } else { own }]
     }
 
-    /// The tensors with the lives that follow from the steps' moments, all at offset 0.
-    fn tensors(&self, moments: &[u32], rows: &[u32]) -> Vec<Tensor> {
-        let end = moments.last().unwrap() + 1;
-        let count = self.joint.len();
+    /// The tensors with the lives that follow from the steps' time slots, all at offset 0.
+    fn tensors(&self, time_slots: &[u32], rows: &[u32]) -> Vec<Tensor> {
+        let end = time_slots.last().unwrap() + 1;
+        let count = self.parent.len();
         let mut lives = vec![[0; 3]; count];
-        for (node, &moment) in self.nodes.iter().zip(moments) {
-            lives[node.output] = [moment; 3];
+        for (node, &time_slot) in self.nodes.iter().zip(time_slots) {
+            lives[node.output] = [time_slot; 3];
         }
-        for (node, &moment) in self.nodes.iter().zip(moments) {
-            node.inputs.iter().for_each(|&input| lives[input][2] = lives[input][2].max(moment));
+        for (node, &time_slot) in self.nodes.iter().zip(time_slots) {
+            node.inputs.iter().for_each(|&input| lives[input][2] = lives[input][2].max(time_slot));
         }
         lives[count - 1][2] = end;
-        for joint in 0..count {
-            let parts = self.parts(joint);
+        for parent in 0..count {
+            let parts = self.parts(parent);
             if let (Some(first), Some(ready)) =
                 (parts.iter().map(|&p| lives[p][0]).min(), parts.iter().map(|&p| lives[p][1]).max())
             {
-                let last = parts.iter().map(|&p| lives[p][2]).max().unwrap().max(lives[joint][2]).max(ready);
-                lives[joint] = [first, ready, last];
+                let last = parts.iter().map(|&p| lives[p][2]).max().unwrap().max(lives[parent][2]).max(ready);
+                lives[parent] = [first, ready, last];
                 parts.iter().for_each(|&part| lives[part][2] = last);
             }
         }
@@ -129,7 +129,7 @@ impl Network {
                 first,
                 ready,
                 last,
-                joint: self.joint[index].map(|(joint, _)| joint as u32),
+                parent: self.parent[index].map(|(parent, _)| parent as u32),
             }
         };
         (0..count).map(tensor).collect()
@@ -139,11 +139,11 @@ impl Network {
     fn plans(&self) -> Vec<Plan> {
         let mut plans = Vec::new();
         for cuts in 0..1u32 << (self.nodes.len() - 1) {
-            let mut moments = vec![1];
-            (1..self.nodes.len()).for_each(|i| moments.push(moments[i - 1] + (cuts >> (i - 1) & 1)));
-            let whole = self.tensors(&moments, &vec![ROWS; self.joint.len()]);
+            let mut time_slots = vec![1];
+            (1..self.nodes.len()).for_each(|i| time_slots.push(time_slots[i - 1] + (cuts >> (i - 1) & 1)));
+            let whole = self.tensors(&time_slots, &vec![ROWS; self.parent.len()]);
             let streamed: Vec<usize> = (0..whole.len())
-                .filter(|&t| whole[t].first == whole[t].last && whole[t].joint.is_none() && self.parts(t).is_empty())
+                .filter(|&t| whole[t].first == whole[t].last && whole[t].parent.is_none() && self.parts(t).is_empty())
                 .collect();
             for choice in 0..ROWS.pow(streamed.len() as u32) {
                 let mut rows = vec![ROWS; whole.len()];
@@ -152,8 +152,8 @@ impl Network {
                     rows[tensor] = 1 + rest % ROWS;
                     rest /= ROWS;
                 }
-                let tensors = self.tensors(&moments, &rows);
-                plans.push(Plan { network: self.clone(), moments: moments.clone(), tensors });
+                let tensors = self.tensors(&time_slots, &rows);
+                plans.push(Plan { network: self.clone(), time_slots: time_slots.clone(), tensors });
             }
         }
         plans
@@ -187,16 +187,16 @@ type Element = (usize, u32, u32);
 
 impl Plan {
     fn bytes(&self) -> Vec<u8> {
-        let step = |(node, &moment): (&Node, &u32)| StepSpec {
+        let step = |(node, &time_slot): (&Node, &u32)| StepSpec {
             name: "",
             op: node.kind.op(),
             a: node.inputs[0] as u32,
             b: node.inputs.get(1).map(|&b| b as u32),
             output: node.output as u32,
-            moment,
+            time_slot,
             scratch: Region { offset: SCRATCH, len: if node.kind == Kind::Max { 64 } else { 0 } },
         };
-        let steps: Vec<_> = self.network.nodes.iter().zip(&self.moments).map(step).collect();
+        let steps: Vec<_> = self.network.nodes.iter().zip(&self.time_slots).map(step).collect();
         ModelSpec {
             name: "",
             arena_len: SCRATCH + 64,
@@ -246,9 +246,9 @@ impl Plan {
             memory[byte as usize] = Some(element);
         });
         let mut first = 0;
-        while first < self.moments.len() {
+        while first < self.time_slots.len() {
             let chain: Vec<usize> =
-                (first..self.moments.len()).filter(|&i| self.moments[i] == self.moments[first]).collect();
+                (first..self.time_slots.len()).filter(|&i| self.time_slots[i] == self.time_slots[first]).collect();
             first += chain.len();
             let mut done = vec![0; chain.len()];
             while done.iter().any(|&rows| rows < ROWS) {
@@ -314,11 +314,11 @@ impl Plan {
         true
     }
 
-    /// Whether no planner would lay tensors so: two that live at one moment share bytes and neither dies where a step writes the
+    /// Whether no planner would lay tensors so: two that live at one time slot share bytes and neither dies where a step writes the
     /// other, or a step reads what lies between the bytes that it writes, or between those of what it writes over.
     fn is_beyond_the_rules(&self) -> bool {
         let network = &self.network;
-        let roots: Vec<usize> = (0..self.tensors.len()).filter(|&t| network.joint[t].is_none()).collect();
+        let roots: Vec<usize> = (0..self.tensors.len()).filter(|&t| network.parent[t].is_none()).collect();
         let written = |tensor: usize| network.nodes.iter().any(|node| node.output == tensor);
         let over = |under: usize, over: usize| {
             let (under_, over_) = (&self.tensors[under], &self.tensors[over]);
@@ -358,7 +358,7 @@ fn the_verifier_refuses_what_does_harm_and_nothing_else() {
     for network in networks().into_iter().step_by(if cfg!(miri) { 7 } else { 1 }) {
         for mut plan in network.plans().into_iter().step_by(if cfg!(miri) { 9 } else { 1 }) {
             let count = plan.tensors.len();
-            let roots: Vec<usize> = (1..count).filter(|&t| network.joint[t].is_none()).collect();
+            let roots: Vec<usize> = (1..count).filter(|&t| network.parent[t].is_none()).collect();
             let mut bytes = plan.bytes();
             // Where nothing shares a byte.
             let mut offsets = vec![4; count];

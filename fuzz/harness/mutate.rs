@@ -83,7 +83,7 @@ fn change(file: &mut Vec<u8>, random: &mut Random) {
         13 => word_of_the_header(file, random),
         14 => everywhere(file, random),
         15 => another_type(file, random),
-        16 => another_moment(file, random),
+        16 => another_time_slot(file, random),
         17 => another_place(file, random),
         18 => other_parameters(file, random),
         19 => word_of_a_record(file, random, Section::Ports, port::SIZE, port::RESERVED),
@@ -199,20 +199,20 @@ fn another_type(file: &mut [u8], random: &mut Random) {
     set(file, header::ARENA as usize, arena.saturating_mul(2));
 }
 
-/// All moments from one on come one earlier or later: steps join a chain or leave it.
-fn another_moment(file: &mut [u8], random: &mut Random) {
+/// All time slots from one on come one earlier or later: steps join a chain or leave it.
+fn another_time_slot(file: &mut [u8], random: &mut Random) {
     let steps = steps(file);
     let from = 1 + random.below(steps.len() + 1) as u32;
-    let change = |moment: u32, earlier: bool| match (moment >= from && moment != u32::MAX, earlier) {
-        (false, _) => moment,
-        (true, true) => moment.saturating_sub(1),
-        (true, false) => moment.wrapping_add(1),
+    let change = |time_slot: u32, earlier: bool| match (time_slot >= from && time_slot != u32::MAX, earlier) {
+        (false, _) => time_slot,
+        (true, true) => time_slot.saturating_sub(1),
+        (true, false) => time_slot.wrapping_add(1),
     };
     let earlier = !random.one_in(3);
     let fields = [tensor::FIRST, tensor::READY, tensor::LAST];
-    let moments: Vec<usize> =
+    let time_slots: Vec<usize> =
         tensors(file).into_iter().flat_map(|at| fields.map(|field| at + field as usize)).collect();
-    for at in moments.into_iter().chain(steps.into_iter().map(|at| at + step::MOMENT as usize)) {
+    for at in time_slots.into_iter().chain(steps.into_iter().map(|at| at + step::TIME_SLOT as usize)) {
         set(file, at, change(get(file, at), earlier));
     }
 }

@@ -62,7 +62,7 @@ class PlayerView {
     this.slider = element('input', { type: 'range', min: 0, max: 0, value: 0, 'aria-label': 'Calls of layers that have run',
       oninput: () => { this.pause(); this.seek(Number(this.slider.value)); } });
     this.playing = button('Play', () => (this.timer ? this.pause() : this.play()));
-    this.moment = element('p', { class: 'facts' });
+    this.caption = element('p', { class: 'facts' });
     this.arena = element('canvas', { class: 'arena', width: 1200, height: 300, role: 'img' });
     root.classList.add('player');
     root.replaceChildren(
@@ -81,7 +81,7 @@ class PlayerView {
         element('div', { class: 'buttons' }, this.playing,
           button('Back', () => { this.pause(); this.seek(this.at - 1); }),
           button('Step', () => { this.pause(); this.seek(this.at + 1); }), this.slider),
-        this.moment,
+        this.caption,
         element('figure', {}, this.arena,
           element('figcaption', {}, `The arena, ${grouped(model.arena)} bytes from the top down, while the calls run from left to right: a color for each map, ` +
             'row by row as they are computed and until they are last read; scratch memory is grey. Where rows stream through several layers, the maps between them keep a few rows.')),
@@ -345,9 +345,9 @@ class PlayerView {
     if (call) {
       const [index, first, end] = call, step = model.steps[index];
       const rows = end - first > 1 ? `rows ${first + 1} to ${end}` : `row ${end}`;
-      this.moment.textContent = `Call ${this.at} of ${calls.length}: ${step.name} (${step.operator}), ${rows} of ${step.shape[0]}.`;
+      this.caption.textContent = `Call ${this.at} of ${calls.length}: ${step.name} (${step.operator}), ${rows} of ${step.shape[0]}.`;
     } else {
-      this.moment.textContent = 'The caller has filled the input; nothing has run yet.';
+      this.caption.textContent = 'The caller has filled the input; nothing has run yet.';
     }
     this.current = call ? call[0] : null;
     this.drawLayers();
@@ -408,14 +408,14 @@ class PlayerView {
     const writers = new Map(model.steps.map((step, index) => [step.operands[2], index]));
     const done = model.steps.map(() => 0);
     for (let at = 0; at <= calls.length; at++) {
-      const step = at ? model.steps[calls[at - 1][0]] : null, moment = step ? step.moment : 0;
+      const step = at ? model.steps[calls[at - 1][0]] : null, timeSlot = step ? step.timeSlot : 0;
       if (at) done[calls[at - 1][0]] = calls[at - 1][2];
       const wide = x(at + 1) - x(at) + 0.5;
       model.tensors.forEach((tensor, index) => {
-        if (moment < tensor.first || moment > tensor.last || tensor.isJoint) return;
+        if (timeSlot < tensor.first || timeSlot > tensor.last || tensor.isParent) return;
         const rows = writers.has(index) ? done[writers.get(index)] : tensor.shape[0], line = tensor.shape[1] * tensor.pitch;
         // The channels of a slice are a part of each pixel; here of each row.
-        const inside = tensor.joint === null ? 0 : (tensor.offset - model.tensors[tensor.joint].offset) % tensor.pitch;
+        const inside = tensor.parent === null ? 0 : (tensor.offset - model.tensors[tensor.parent].offset) % tensor.pitch;
         const share = (line * tensor.pixel) / tensor.pitch, start = tensor.offset - inside + (line * inside) / tensor.pitch;
         pen.fillStyle = COLORS[index % COLORS.length];
         for (let row = Math.max(0, rows - tensor.rows); row < rows; row++) {
@@ -442,8 +442,8 @@ class PlayerView {
       pen.fillStyle = '#808080';
       pen.fillRect(now - 1.5, 0, 3, arena.height);
     }
-    const moment = at ? model.steps[calls[at - 1][0]].moment : 0;
-    arena.setAttribute('aria-label', `The arena while the model runs; call ${at} of ${calls.length}, time slot ${moment} of ${model.moments}`);
+    const timeSlot = at ? model.steps[calls[at - 1][0]].timeSlot : 0;
+    arena.setAttribute('aria-label', `The arena while the model runs; call ${at} of ${calls.length}, time slot ${timeSlot} of ${model.timeSlots}`);
   }
 }
 

@@ -103,7 +103,7 @@ impl TensorInfo {
     pub(crate) fn dense(&self) -> Tensor {
         let Self { shape, dtype, quant, .. } = *self;
         let place = Place { offset: 0, pitch: shape.c * dtype.size(), rows: shape.h };
-        Tensor { shape, dtype, quant, place, first: 0, ready: 0, last: 0, joint: None }
+        Tensor { shape, dtype, quant, place, first: 0, ready: 0, last: 0, parent: None }
     }
 }
 

@@ -1,5 +1,5 @@
 //! Every model in `models/` computes, as it was planned, the bytes of the same steps without any sharing: one step at a
-//! moment, no line buffers, and every tensor and scratch in bytes of its own. A model that is added later is tested too.
+//! time slot, no line buffers, and every tensor and scratch in bytes of its own. A model that is added later is tested too.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -30,15 +30,15 @@ fn apart(model: &Model<'_>) -> Vec<u8> {
         len = (len + bytes).next_multiple_of(16);
         offset
     };
-    // Joint tensors come after their parts: from the last back, each is placed before what lies in it.
+    // Parent tensors come after their parts: from the last back, each is placed before what lies in it.
     let mut tensors = given.clone();
     for index in (0..given.len()).rev() {
         let tensor = &given[index];
         let pitch = tensor.place.pitch;
-        let offset = match tensor.joint {
-            Some(joint) => {
-                let joint = joint as usize;
-                tensors[joint].place.offset + (tensor.place.offset - given[joint].place.offset)
+        let offset = match tensor.parent {
+            Some(parent) => {
+                let parent = parent as usize;
+                tensors[parent].place.offset + (tensor.place.offset - given[parent].place.offset)
             }
             None => take(tensor.shape.h * tensor.shape.w * pitch),
         };
@@ -46,12 +46,12 @@ fn apart(model: &Model<'_>) -> Vec<u8> {
         let place = Place { offset, pitch, rows: tensor.shape.h };
         tensors[index] = Tensor { place, first: written, ready: written, last: end, ..*tensor };
     }
-    for joint in 0..given.len() {
-        let parts: Vec<Tensor> = tensors.iter().filter(|part| part.joint == Some(joint as u32)).copied().collect();
+    for parent in 0..given.len() {
+        let parts: Vec<Tensor> = tensors.iter().filter(|part| part.parent == Some(parent as u32)).copied().collect();
         if let (Some(first), Some(ready)) =
             (parts.iter().map(|part| part.first).min(), parts.iter().map(|part| part.ready).max())
         {
-            (tensors[joint].first, tensors[joint].ready) = (first, ready);
+            (tensors[parent].first, tensors[parent].ready) = (first, ready);
         }
     }
     let steps: Vec<StepSpec<'_>> = model
@@ -67,7 +67,7 @@ fn apart(model: &Model<'_>) -> Vec<u8> {
                 a: a as u32,
                 b: b.map(|b| b as u32),
                 output: output as u32,
-                moment: step.index as u32 + 1,
+                time_slot: step.index as u32 + 1,
                 scratch: Region { offset: take(bytes), len: bytes },
             }
         })

@@ -143,14 +143,14 @@ pub mod tensor {
     pub const OFFSET: u32 = 24;
     /// Bytes from pixel to pixel.
     pub const PITCH: u32 = 28;
-    /// Moment of the first write.
+    /// Time slot of the first write.
     pub const FIRST: u32 = 32;
-    /// Moment of the last write.
+    /// Time slot of the last write.
     pub const READY: u32 = 36;
-    /// Moment of the last use.
+    /// Time slot of the last use.
     pub const LAST: u32 = 40;
-    /// Index of the joint tensor, or [`NONE`](super::NONE).
-    pub const JOINT: u32 = 44;
+    /// Index of the parent tensor, or [`NONE`](super::NONE).
+    pub const PARENT: u32 = 44;
     /// Rows that are kept in the arena.
     pub const ROWS: u32 = 48;
     /// Zeros.
@@ -177,8 +177,8 @@ pub mod step {
     pub const SCRATCH: u32 = 24;
     /// Name: offset in the strings section, length.
     pub const NAME: u32 = 32;
-    /// The moment at which it runs.
-    pub const MOMENT: u32 = 40;
+    /// The time slot at which it runs.
+    pub const TIME_SLOT: u32 = 40;
     /// Zero.
     pub const RESERVED: u32 = 44;
     /// Bytes of a record.

@@ -16,7 +16,7 @@ pub(crate) struct StepRecord<'m> {
     pub(crate) a: u32,
     pub(crate) b: Option<u32>,
     pub(crate) output: u32,
-    pub(crate) moment: u32,
+    pub(crate) time_slot: u32,
     pub(crate) params: Block<'m>,
     pub(crate) scratch: Region,
 }
@@ -43,8 +43,8 @@ impl<'m> File<'m> {
         self.starts[1].saturating_add(index.saturating_mul(layout::step::SIZE))
     }
 
-    /// The moments (first, last) of tensor `index`, undecoded; `(1, 0)`, which meets no other, past the end.
-    pub(crate) const fn moments(&self, index: u32) -> (u32, u32) {
+    /// The time slots (first, last) of tensor `index`, undecoded; `(1, 0)`, which meets no other, past the end.
+    pub(crate) const fn time_slots(&self, index: u32) -> (u32, u32) {
         let at = self.tensor_at(index);
         match (self.word(at + layout::tensor::FIRST), self.word(at + layout::tensor::LAST)) {
             (Ok(first), Ok(last)) => (first, last),
@@ -52,19 +52,19 @@ impl<'m> File<'m> {
         }
     }
 
-    /// The joint tensor that tensor `index` is a part of, undecoded; [`NONE`] for one that is none, and past the end.
-    pub(crate) const fn joint(&self, index: u32) -> u32 {
-        match self.word(self.tensor_at(index) + layout::tensor::JOINT) {
-            Ok(joint) if index < self.tensors => joint,
+    /// The parent tensor that tensor `index` is a part of, undecoded; [`NONE`] for one that is none, and past the end.
+    pub(crate) const fn parent(&self, index: u32) -> u32 {
+        match self.word(self.tensor_at(index) + layout::tensor::PARENT) {
+            Ok(parent) if index < self.tensors => parent,
             _ => NONE,
         }
     }
 
-    /// The outermost joint tensor that tensor `index` lies in, or itself. Joint tensors come behind their parts.
+    /// The outermost parent tensor that tensor `index` lies in, or itself. Parent tensors come behind their parts.
     pub(crate) const fn root(&self, index: u32) -> u32 {
         let mut root = index;
-        while self.joint(root) != NONE && self.joint(root) > root {
-            root = self.joint(root);
+        while self.parent(root) != NONE && self.parent(root) > root {
+            root = self.parent(root);
         }
         root
     }
@@ -76,7 +76,7 @@ impl<'m> File<'m> {
         if index >= self.tensors {
             return Err(ModelError::new(Fault::Operand, at));
         }
-        let [h, w, c, code, scale, zero_point, offset, pitch, first, ready, last, joint, rows, reserved @ ..] =
+        let [h, w, c, code, scale, zero_point, offset, pitch, first, ready, last, parent, rows, reserved @ ..] =
             attempt!(self.record::<{ record::WORDS }>(at));
         let shape = Shape::new(word(h), word(w), word(c));
         if !shape.is_valid() {
@@ -93,9 +93,9 @@ impl<'m> File<'m> {
             return Err(ModelError::new(Fault::ZeroPoint, at + record::ZERO_POINT));
         }
         let place = Place { offset: word(offset), pitch: word(pitch), rows: word(rows) };
-        let joint = index_or_none(joint);
+        let parent = index_or_none(parent);
         let tensor =
-            Tensor { shape, dtype, quant, place, first: word(first), ready: word(ready), last: word(last), joint };
+            Tensor { shape, dtype, quant, place, first: word(first), ready: word(ready), last: word(last), parent };
         let mut reserved: &[_] = reserved;
         while let [first, rest @ ..] = reserved {
             if word(first) != 0 {
@@ -130,7 +130,7 @@ impl<'m> File<'m> {
         if index >= self.steps {
             return Err(ModelError::new(Fault::Count, at));
         }
-        let [op, a, b, output, params, params_len, scratch, scratch_len, _, _, moment, reserved] =
+        let [op, a, b, output, params, params_len, scratch, scratch_len, _, _, time_slot, reserved] =
             attempt!(self.record::<{ record::WORDS }>(at));
         if word(reserved) != 0 {
             return Err(ModelError::new(Fault::Reserved, at + record::RESERVED));
@@ -147,7 +147,7 @@ impl<'m> File<'m> {
             a: word(a),
             b: index_or_none(b),
             output: word(output),
-            moment: word(moment),
+            time_slot: word(time_slot),
             params: attempt!(Block::new(self.bytes(), start + params, params_len, weights)),
             scratch: Region { offset: word(scratch), len: word(scratch_len) },
         })
@@ -173,18 +173,18 @@ impl<'m> File<'m> {
         self.string(self.step_at(index) + layout::step::NAME)
     }
 
-    /// The moment of step `index`; 0 past the end.
-    pub(crate) const fn moment(&self, index: u32) -> u32 {
+    /// The time slot of step `index`; 0 past the end.
+    pub(crate) const fn time_slot(&self, index: u32) -> u32 {
         let at = self.step_at(index);
-        match self.word(at + layout::step::MOMENT) {
-            Ok(moment) if index < self.steps => moment,
+        match self.word(at + layout::step::TIME_SLOT) {
+            Ok(time_slot) if index < self.steps => time_slot,
             _ => 0,
         }
     }
 
-    /// The moment at which the caller reads the output: the one after the last step's.
+    /// The time slot at which the caller reads the output: the one after the last step's.
     pub(crate) const fn end(&self) -> u32 {
-        self.moment(self.steps.saturating_sub(1)).saturating_add(1)
+        self.time_slot(self.steps.saturating_sub(1)).saturating_add(1)
     }
 }
 

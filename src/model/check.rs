@@ -56,10 +56,10 @@ impl<'m, L: Linked> Model<'m, L> {
         Work::of(step, !self.is_alone(step) || step.is_overlaid())
     }
 
-    /// Whether the step has its moment to itself.
+    /// Whether the step has its time slot to itself.
     const fn is_alone(&self, step: &Step<'_>) -> bool {
-        let (moment, index) = (step.moment, step.index);
-        (index == 0 || self.moment(index - 1) != moment) && self.moment(index + 1) != moment
+        let (time_slot, index) = (step.time_slot, step.index);
+        (index == 0 || self.time_slot(index - 1) != time_slot) && self.time_slot(index + 1) != time_slot
     }
 
     /// Checks operator, parameters and operands of a step.
@@ -82,17 +82,17 @@ impl<'m, L: Linked> Model<'m, L> {
         Set { overlays: step.is_overlaid(), chains: !self.runs_in_order(step), ..step.op.uses(&step.tensors) }
     }
 
-    /// Whether the steps of the step's moment can run one after the other, each as a whole: there is but one, or their outputs have
+    /// Whether the steps of the step's time slot can run one after the other, each as a whole: there is but one, or their outputs have
     /// one row and each is made of the one before. That is the order in which their chain runs.
     const fn runs_in_order(&self, step: &Step<'_>) -> bool {
-        let (moment, next) = (step.moment, step.index + 1);
+        let (time_slot, next) = (step.time_slot, step.index + 1);
         let row = step.tensors.output.shape.h == 1 && !step.is_overlaid();
-        self.is_alone(step) || (row && self.follows(step.index, moment) && self.follows(next, moment))
+        self.is_alone(step) || (row && self.follows(step.index, time_slot) && self.follows(next, time_slot))
     }
 
-    /// Whether step `index` is not of `moment`, or the first of it, or reads what the step before writes.
-    const fn follows(&self, index: usize, moment: u32) -> bool {
-        if index == 0 || self.moment(index) != moment || self.moment(index - 1) != moment {
+    /// Whether step `index` is not of `time_slot`, or the first of it, or reads what the step before writes.
+    const fn follows(&self, index: usize, time_slot: u32) -> bool {
+        if index == 0 || self.time_slot(index) != time_slot || self.time_slot(index - 1) != time_slot {
             return true;
         }
         match (self.file.step(index as u32), self.file.step(index as u32 - 1)) {

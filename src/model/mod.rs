@@ -75,9 +75,9 @@ impl<'m, L: Linked> Model<'m, L> {
         self.file.is_aligned()
     }
 
-    /// The moment of step `index`; 0 past the last.
-    pub(crate) const fn moment(&self, index: usize) -> u32 {
-        self.file.moment(index as u32)
+    /// The time slot of step `index`; 0 past the last.
+    pub(crate) const fn time_slot(&self, index: usize) -> u32 {
+        self.file.time_slot(index as u32)
     }
 
     /// Step `index` with its name.
@@ -93,7 +93,7 @@ impl<'m, L: Linked> Model<'m, L> {
         Ok(Step {
             index: index as usize,
             name: "",
-            moment: record.moment,
+            time_slot: record.time_slot,
             op: attempt!(Op::decode::<L>(record.op, record.at, record.params)),
             tensors: Operands {
                 a: attempt!(self.file.tensor(record.a)),

@@ -13,9 +13,9 @@ use crate::numbers::Numbers;
 use crate::tensor::Shape;
 use crate::uses::Linked;
 
-/// Copies one part of a concatenation along the channels into the joint tensor.
+/// Copies one part of a concatenation along the channels into the parent tensor.
 ///
-/// The output is the part's *view* of the joint tensor: it has the part's shape and the joint tensor's pitch, so there
+/// The output is the part's *view* of the parent tensor: it has the part's shape and the parent tensor's pitch, so there
 /// are no parameters. Parts that an operator writes into their view need no such step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Concat;

@@ -139,7 +139,7 @@ pub(super) mod tests {
 
     pub fn tensor(shape: Shape, quant: QuantParams, offset: u32) -> Tensor {
         let place = Place { offset, pitch: shape.c, rows: shape.h };
-        Tensor { shape, dtype: DType::I8, quant, place, first: 0, ready: 0, last: 9, joint: None }
+        Tensor { shape, dtype: DType::I8, quant, place, first: 0, ready: 0, last: 9, parent: None }
     }
 
     type Input<'a> = (&'a [i8], Shape, QuantParams);

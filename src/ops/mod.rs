@@ -302,7 +302,7 @@ operators! {
     mean::Mean = 6, 1, "MEAN", [Int8, Int16, Float16];
     /// Sum of two tensors, with rescaling.
     add::Add = 7, 2, "ADD", [Int8, Int16, Float16];
-    /// One part of a concatenation, copied into its channels of the joint tensor. Parts that a kernel writes
+    /// One part of a concatenation, copied into its channels of the parent tensor. Parts that a kernel writes
     /// in place need no step.
     concat::Concat = 8, 1, "CONCATENATION", [Int8, Int16, Float16];
     /// Softmax over the channels of every pixel.

@@ -31,7 +31,7 @@ pub const MEAN: usize = 4;
 /// Input, two convolutions, their sum with the input, the mean: tensors and steps that a test may bend.
 pub struct Block {
     pub tensors: Vec<Tensor>,
-    pub moments: Vec<u32>,
+    pub time_slots: Vec<u32>,
     pub scratch: Vec<Region>,
     pub arena_len: u32,
     pub fast_len: u32,
@@ -49,7 +49,7 @@ fn map(offset: u32, first: u32, last: u32) -> Tensor {
         first,
         ready: first,
         last,
-        joint: None,
+        parent: None,
     }
 }
 
@@ -74,7 +74,7 @@ impl Block {
         };
         Self {
             tensors: vec![map(0, 0, 3), map(MAP, 1, 2), map(2 * MAP, 2, 3), map(3 * MAP, 3, 4), mean],
-            moments: vec![1, 2, 3, 4],
+            time_slots: vec![1, 2, 3, 4],
             scratch: vec![scratch(0), scratch(96), Region { offset: 0, len: 0 }, Region { offset: 0, len: 0 }],
             arena_len: 5 * MAP + 2 * 96,
             fast_len: 0,
@@ -98,7 +98,7 @@ impl Block {
     /// Convolutions and addition run as a chain, with line buffers, over the rows of the input.
     pub fn streamed() -> Self {
         let mut block = Self::apart();
-        block.moments = vec![1, 1, 1, 2];
+        block.time_slots = vec![1, 1, 1, 2];
         let line = |offset, rows| Tensor { place: Place { offset, pitch: CHANNELS, rows }, ..map(0, 1, 1) };
         block.tensors[INPUT].last = 1;
         block.tensors[FIRST] = line(MAP, 3);
@@ -136,14 +136,14 @@ impl Block {
         ];
         let steps: Vec<_> = ops
             .into_iter()
-            .zip(self.moments.iter().zip(&self.scratch))
-            .map(|((name, op, a, b, output), (&moment, &scratch))| StepSpec {
+            .zip(self.time_slots.iter().zip(&self.scratch))
+            .map(|((name, op, a, b, output), (&time_slot, &scratch))| StepSpec {
                 name,
                 op,
                 a: a as u32,
                 b,
                 output: output as u32,
-                moment,
+                time_slot,
                 scratch,
             })
             .collect();

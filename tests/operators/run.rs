@@ -110,7 +110,7 @@ fn run<B: Backend>(op: &Op<'_>, inputs: &[&Map], output: (Shape, QuantParams), l
     let mut place = |shape: Shape, quant, rows| {
         let (gap, offset) = if views { (3, end + 5) } else { (0, end) };
         let place = Place { offset, pitch: shape.c + gap, rows };
-        let tensor = Tensor { shape, dtype: DType::I8, quant, place, first: 0, ready: 0, last: 0, joint: None };
+        let tensor = Tensor { shape, dtype: DType::I8, quant, place, first: 0, ready: 0, last: 0, parent: None };
         end = tensor.end();
         tensor
     };
@@ -197,14 +197,14 @@ pub fn file_of(op: &Op<'_>, types: [DType; 2], input: (Shape, QuantParams), outp
         first,
         ready: first,
         last,
-        joint: None,
+        parent: None,
     };
     let input = own(types[0], input, 0, 0, 1);
     let out = own(types[1], output, input.end().next_multiple_of(16), 1, 2);
     let second = (op.kind().inputs() == 2).then_some(0);
     let operands = Operands { a: input, b: second.map(|_| input), output: out };
     let scratch = Region { offset: out.end().next_multiple_of(16), len: op.scratch_len(&operands) };
-    let step = StepSpec { name: "step", op: *op, moment: 1, a: 0, b: second, output: 1, scratch };
+    let step = StepSpec { name: "step", op: *op, time_slot: 1, a: 0, b: second, output: 1, scratch };
     let spec = ModelSpec {
         name: "one step",
         arena_len: scratch.end().next_multiple_of(16),

@@ -36,7 +36,7 @@ fn convolution(buffers: &mut Buffers, name: &str, [h, w, c]: [u32; 3], channels:
         first: 0,
         ready: 0,
         last: 0,
-        joint: None,
+        parent: None,
     };
     let weights = words_as_i8(weights);
     let (table, weights) = weights.split_at(4 * channels.next_multiple_of(3).next_multiple_of(4) as usize);

@@ -21,7 +21,7 @@ pub struct Args {
     /// Print everything as JSON.
     #[arg(long)]
     json: bool,
-    /// Draw the arena over time: offset against moment, a box per tensor (.svg).
+    /// Draw the arena over time: offset against time slot, a box per tensor (.svg).
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
     /// The board's bytes of RAM for the arena, as 65536 or 64K: says whether the model fits; exit code 1 when it does not.

@@ -34,7 +34,7 @@ pub fn of_model(model: &Model<'_>, speed: &Speed) -> (Vec<Work>, Work) {
     let steps: Vec<Step<'_>> = model.steps().collect();
     let (mut calls, mut works) = (0.0, Vec::new());
     for step in &steps {
-        let chained = steps.iter().filter(|other| other.moment == step.moment).count() > 1;
+        let chained = steps.iter().filter(|other| other.time_slot == step.time_slot).count() > 1;
         let in_calls = calls_of(step, chained);
         calls += if chained { in_calls } else { 0.0 };
         works.push(of_step(step, in_calls, speed));

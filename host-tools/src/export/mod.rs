@@ -49,7 +49,7 @@ pub enum ExportError {
     /// No plan fits the budget of arena.
     #[error(
         "no plan of `{network}` fits {ram} bytes of arena{}: the smallest takes {needed}, that is {} more; most is in use at \
-         moment {moment}, by {steps}",
+         time slot {time_slot}, by {steps}",
         fast.map_or(String::new(), |fast| format!(" beside {fast} bytes of fast memory")), needed - ram
     )]
     Ram {
@@ -61,8 +61,8 @@ pub enum ExportError {
         fast: Option<u32>,
         /// Bytes of arena that the smallest plan takes, beside the fast memory.
         needed: u32,
-        /// The moment at which that plan uses the most bytes.
-        moment: usize,
+        /// The time slot at which that plan uses the most bytes.
+        time_slot: usize,
         /// The steps that run then.
         steps: String,
     },
@@ -196,11 +196,11 @@ fn with_weights(network: &Network, options: &Options, weights: Option<u32>) -> R
 fn too_large(network: &Network, program: &Program<'_>, plan: &Plan, ram: u32, fast: Option<u32>) -> ExportError {
     let in_use = plan.in_use();
     let most = in_use.iter().copied().max().unwrap_or(0);
-    let moment = in_use.iter().position(|&bytes| bytes == most).unwrap_or(0);
-    let at_peak = plan.steps.iter().filter(|step| step.moment as usize == moment);
+    let time_slot = in_use.iter().position(|&bytes| bytes == most).unwrap_or(0);
+    let at_peak = plan.steps.iter().filter(|step| step.time_slot as usize == time_slot);
     let names: Vec<_> = at_peak.map(|step| format!("`{}`", program.steps[step.step].name)).collect();
     let steps = if names.is_empty() { "input or output alone".to_owned() } else { names.join(", ") };
-    ExportError::Ram { network: network.name.clone(), ram, fast, needed: plan.slow_len(), moment, steps }
+    ExportError::Ram { network: network.name.clone(), ram, fast, needed: plan.slow_len(), time_slot, steps }
 }
 
 /// Writes a planned program and has the runtime check it.
@@ -220,7 +220,7 @@ fn write(
             a: planned.inputs[0].unwrap_or(0) as u32,
             b: planned.inputs[1].map(|b| b as u32),
             output: planned.output as u32,
-            moment: planned.moment,
+            time_slot: planned.time_slot,
             scratch: planned.scratch,
         })
         .collect();

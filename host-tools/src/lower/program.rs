@@ -13,8 +13,8 @@ use crate::network::{Network, Node, TensorId, TensorInfo};
 pub struct Program<'n> {
     /// The network's tensors, and behind them a part for every input of a concatenation that must be copied.
     pub tensors: Vec<TensorInfo>,
-    /// The joint tensor that each tensor is a part of, and the first of its channels there.
-    pub joint: Vec<Option<(TensorId, u32)>>,
+    /// The parent tensor that each tensor is a part of, and the first of its channels there.
+    pub parent: Vec<Option<(TensorId, u32)>>,
     /// The steps, in the network's order.
     pub steps: Vec<ProgramStep<'n>>,
     /// The tensors that are there before the first step: [`Network::given`].
@@ -41,7 +41,7 @@ impl<'n> Program<'n> {
     pub fn new(network: &'n Network, nodes: &'n [Lowered]) -> Self {
         let mut program = Self {
             tensors: network.tensors.clone(),
-            joint: vec![None; network.tensors.len()],
+            parent: vec![None; network.tensors.len()],
             steps: Vec::new(),
             given: network.given().collect(),
             kept: network.kept().collect(),
@@ -56,27 +56,27 @@ impl<'n> Program<'n> {
             let mut channel = 0;
             for (slot, &input) in node.inputs.iter().enumerate() {
                 let part = if views.is_view(index, slot) { input } else { program.copy(&node.name, input) };
-                program.joint[part] = Some((node.output, channel));
+                program.parent[part] = Some((node.output, channel));
                 channel += network.tensors[input].shape.c;
             }
         }
         program
     }
 
-    /// A copy of `input` that can be a part of a joint tensor.
+    /// A copy of `input` that can be a part of a parent tensor.
     fn copy(&mut self, name: &'n str, input: TensorId) -> TensorId {
         let part = self.tensors.len();
         self.tensors.push(self.tensors[input].clone());
-        self.joint.push(None);
+        self.parent.push(None);
         self.steps.push(ProgramStep { name, op: Op::Concat(Concat), inputs: vec![input], output: part });
         part
     }
 
-    /// The outermost joint tensor that a tensor lives in, or itself, and its first channel there.
+    /// The outermost parent tensor that a tensor lives in, or itself, and its first channel there.
     pub fn root(&self, tensor: TensorId) -> (TensorId, u32) {
         let (mut at, mut channel) = (tensor, 0);
-        while let Some((joint, first)) = self.joint[at] {
-            (at, channel) = (joint, channel + first);
+        while let Some((parent, first)) = self.parent[at] {
+            (at, channel) = (parent, channel + first);
         }
         (at, channel)
     }
@@ -87,13 +87,13 @@ impl<'n> Program<'n> {
         root.shape.c * root.dtype.size()
     }
 
-    /// The tensors that a joint tensor consists of.
-    pub fn parts(&self, joint: TensorId) -> Vec<TensorId> {
-        (0..self.joint.len()).filter(|&part| self.joint[part].is_some_and(|(of, _)| of == joint)).collect()
+    /// The tensors that a parent tensor consists of.
+    pub fn parts(&self, parent: TensorId) -> Vec<TensorId> {
+        (0..self.parent.len()).filter(|&part| self.parent[part].is_some_and(|(of, _)| of == parent)).collect()
     }
 
     /// Bytes of scratch that a step needs when each tensor keeps as many rows as `rows` says. It depends on shapes, pitches
-    /// and rows only, not on places or moments.
+    /// and rows only, not on places or time slots.
     pub fn scratch_len(&self, step: &ProgramStep<'_>, rows: &[u32]) -> u32 {
         let mut tensors = self.operands(step);
         tensors.a.place.rows = rows[step.inputs[0]];
@@ -116,9 +116,9 @@ impl<'n> Program<'n> {
     }
 }
 
-/// A tensor and the joint tensors that it is within.
-fn joints(joint: &HashMap<TensorId, TensorId>, tensor: TensorId) -> impl Iterator<Item = TensorId> {
-    std::iter::successors(Some(tensor), |at| joint.get(at).copied())
+/// A tensor and the parent tensors that it is within.
+fn parents(parent: &HashMap<TensorId, TensorId>, tensor: TensorId) -> impl Iterator<Item = TensorId> {
+    std::iter::successors(Some(tensor), |at| parent.get(at).copied())
 }
 
 /// Which inputs of which concatenations are views.
@@ -128,21 +128,21 @@ struct Views {
 }
 
 impl Views {
-    /// An input is a view when its producer can write it straight into the joint tensor: it has a producer, it is a part of no
-    /// other concatenation and only once of this one, the caller does not read it, it has the joint's quantization,
-    /// and its producer reads nothing that lives in the same joint tensor.
+    /// An input is a view when its producer can write it straight into the parent tensor: it has a producer, it is a part of no
+    /// other concatenation and only once of this one, the caller does not read it, it has the parent's quantization,
+    /// and its producer reads nothing that lives in the same parent tensor.
     fn choose(network: &Network) -> Self {
         let producer: HashMap<TensorId, usize> =
             network.nodes.iter().enumerate().map(|(index, node)| (node.output, index)).collect();
-        let mut joint: HashMap<TensorId, TensorId> = HashMap::new();
+        let mut parent: HashMap<TensorId, TensorId> = HashMap::new();
         let mut chosen = HashSet::new();
-        let root = |joint: &HashMap<TensorId, TensorId>, mut at: TensorId| {
-            while let Some(&next) = joint.get(&at) {
+        let root = |parent: &HashMap<TensorId, TensorId>, mut at: TensorId| {
+            while let Some(&next) = parent.get(&at) {
                 at = next;
             }
             at
         };
-        // From the last concatenation back, so that the outermost joint tensor is known before its parts.
+        // From the last concatenation back, so that the outermost parent tensor is known before its parts.
         for (index, node) in network.nodes.iter().enumerate().rev() {
             if !matches!(node.op, graph::Op::Concat) {
                 continue;
@@ -152,19 +152,19 @@ impl Views {
                 let (from, to) = (&network.tensors[*input], &network.tensors[node.output]);
                 let same = from.dtype == to.dtype && from.quant.same(to.quant);
                 let Some(&by) = producer.get(input) else { continue };
-                if !once || !same || network.kept().any(|kept| kept == *input) || joint.contains_key(input) {
+                if !once || !same || network.kept().any(|kept| kept == *input) || parent.contains_key(input) {
                     continue;
                 }
-                joint.insert(*input, node.output);
+                parent.insert(*input, node.output);
                 chosen.insert((index, slot));
-                if Self::reads_own_joint(network, &joint, by, &root) {
-                    joint.remove(input);
+                if Self::reads_own_parent(network, &parent, by, &root) {
+                    parent.remove(input);
                     chosen.remove(&(index, slot));
                 }
             }
         }
         // A view chosen later may have put an operand of an earlier chosen one's producer, or of a copy, into the same
-        // joint tensor.
+        // parent tensor.
         let concatenations = network.nodes.iter().enumerate().filter(|(_, node)| matches!(node.op, graph::Op::Concat));
         let slots: Vec<_> =
             concatenations.flat_map(|(index, node)| (0..node.inputs.len()).map(move |slot| (index, slot))).collect();
@@ -172,16 +172,16 @@ impl Views {
             let wrong = slots.iter().copied().find_map(|(index, slot)| {
                 let (input, output) = (network.nodes[index].inputs[slot], network.nodes[index].output);
                 if chosen.contains(&(index, slot)) {
-                    return Self::reads_own_joint(network, &joint, producer[&input], &root).then_some(input);
+                    return Self::reads_own_parent(network, &parent, producer[&input], &root).then_some(input);
                 }
-                // What holds the copy's input but not its output must leave the joint tensor.
-                (root(&joint, input) == root(&joint, output)).then(|| {
-                    let around: Vec<_> = joints(&joint, output).collect();
-                    joints(&joint, input).take_while(|tensor| !around.contains(tensor)).last().unwrap_or(input)
+                // What holds the copy's input but not its output must leave the parent tensor.
+                (root(&parent, input) == root(&parent, output)).then(|| {
+                    let around: Vec<_> = parents(&parent, output).collect();
+                    parents(&parent, input).take_while(|tensor| !around.contains(tensor)).last().unwrap_or(input)
                 })
             });
             let Some(tensor) = wrong else { break };
-            let of = joint.remove(&tensor);
+            let of = parent.remove(&tensor);
             chosen.retain(|&(index, slot)| {
                 let node: &Node = &network.nodes[index];
                 Some(node.output) != of || node.inputs[slot] != tensor
@@ -190,11 +190,11 @@ impl Views {
         Self { chosen }
     }
 
-    /// Whether the node reads something that lives in the joint tensor that it writes a part of. A concatenation
+    /// Whether the node reads something that lives in the parent tensor that it writes a part of. A concatenation
     /// does so by nature: it writes nothing itself.
-    fn reads_own_joint(
+    fn reads_own_parent(
         network: &Network,
-        joint: &HashMap<TensorId, TensorId>,
+        parent: &HashMap<TensorId, TensorId>,
         node: usize,
         root: &impl Fn(&HashMap<TensorId, TensorId>, TensorId) -> TensorId,
     ) -> bool {
@@ -202,8 +202,8 @@ impl Views {
         if matches!(node.op, graph::Op::Concat) {
             return false;
         }
-        let output = root(joint, node.output);
-        node.inputs.iter().any(|&input| root(joint, input) == output)
+        let output = root(parent, node.output);
+        node.inputs.iter().any(|&input| root(parent, input) == output)
     }
 
     fn is_view(&self, node: usize, slot: usize) -> bool {

@@ -9,8 +9,8 @@ use super::segments::{Order, Step, Value};
 /// `model`: no rearrangement of its buffers can be smaller.
 pub fn lower_bound(model: &Model<'_>) -> u32 {
     let tensors: Vec<Tensor> = (0..model.tensor_count()).filter_map(|i| model.tensor(i)).collect();
-    let joint = |index: usize| tensors.get(index).and_then(|t| t.joint).map(|joint| joint as usize);
-    let root = |index: usize| std::iter::successors(Some(index), |&at| joint(at)).last().unwrap_or(index);
+    let parent = |index: usize| tensors.get(index).and_then(|t| t.parent).map(|parent| parent as usize);
+    let root = |index: usize| std::iter::successors(Some(index), |&at| parent(at)).last().unwrap_or(index);
     let value = |(index, tensor): (usize, &Tensor)| {
         let row_bytes = tensor.shape.w * tensor.place.pitch;
         Value {
@@ -18,7 +18,7 @@ pub fn lower_bound(model: &Model<'_>) -> u32 {
             row_bytes,
             bytes: tensor.shape.h * row_bytes,
             root: root(index),
-            parts: (0..tensors.len()).filter(|&part| joint(part) == Some(index)).collect(),
+            parts: (0..tensors.len()).filter(|&part| parent(part) == Some(index)).collect(),
             whole: tensor.is_whole(),
         }
     };
@@ -44,16 +44,16 @@ pub fn lower_bound(model: &Model<'_>) -> u32 {
     let order = Order { values: &values, steps: &steps, given: &given, kept: &kept };
     let mut buffers: Vec<Buffer> = tensors
         .iter()
-        .map(|t| Buffer { size: if t.joint.is_none() { t.span() } else { 0 }, first: t.first, last: t.last })
+        .map(|t| Buffer { size: if t.parent.is_none() { t.span() } else { 0 }, first: t.first, last: t.last })
         .collect();
     let mut overlays = Vec::new();
     let mut start = 0;
-    for chain in wiring.chunk_by(|a, b| a.0.moment == b.0.moment) {
+    for chain in wiring.chunk_by(|a, b| a.0.time_slot == b.0.time_slot) {
         let range = start..start + chain.len();
         start = range.end;
-        let moment = chain.first().map_or(0, |(step, _)| step.moment);
+        let time_slot = chain.first().map_or(0, |(step, _)| step.time_slot);
         let scratch = chain.iter().map(|(step, _)| step.scratch.len).max().unwrap_or(0);
-        buffers.push(Buffer { size: scratch, first: moment, last: moment });
+        buffers.push(Buffer { size: scratch, first: time_slot, last: time_slot });
         let lines = range.clone().map(|i| steps[i].output).filter(|&output| !tensors[output].is_whole());
         let kept: Vec<_> = lines.map(|output| (output, tensors[output].place.rows)).collect();
         let mut found = order.overlays(&range, &kept);

@@ -40,7 +40,7 @@ pub struct Options {
 /// A planned program.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Every tensor with its place and life; joint tensors after their parts.
+    /// Every tensor with its place and life; parent tensors after their parts.
     pub tensors: Vec<Tensor>,
     /// The name of each tensor.
     pub names: Vec<String>,
@@ -52,7 +52,7 @@ pub struct Plan {
     pub arena_len: u32,
     /// Bytes of it, from offset 0 on, that lie in the fast memory.
     pub fast_len: u32,
-    /// The least that this order and these chains need: the most bytes alive at one moment.
+    /// The least that this order and these chains need: the most bytes alive at one time slot.
     pub lower_bound: u32,
 }
 
@@ -65,8 +65,8 @@ pub struct PlannedStep {
     pub inputs: [Option<usize>; 2],
     /// Index of its output tensor.
     pub output: usize,
-    /// The moment at which it runs.
-    pub moment: u32,
+    /// The time slot at which it runs.
+    pub time_slot: u32,
     /// Its scratch.
     pub scratch: Region,
 }
@@ -121,11 +121,11 @@ impl Plan {
         }
     }
 
-    /// Packing may need more bytes than are ever in use: then each of the fullest moments is to do with a little less.
+    /// Packing may need more bytes than are ever in use: then each of the fullest time slots is to do with a little less.
     fn fullest(&self) -> Vec<Demand> {
         let in_use = self.in_use();
         let most = in_use.iter().copied().max();
-        let full = self.steps.iter().filter(|step| in_use.get(step.moment as usize).copied() == most);
+        let full = self.steps.iter().filter(|step| in_use.get(step.time_slot as usize).copied() == most);
         full.filter(|step| step.scratch.len > 0)
             .map(|step| Demand { step: step.step, scratch: step.scratch.len - 1 })
             .collect()
@@ -141,9 +141,9 @@ impl Plan {
         (self.slow_len(), self.arena_len)
     }
 
-    /// Bytes in use at each moment, from 0 on: bytes that several buffers cover count once.
+    /// Bytes in use at each time slot, from 0 on: bytes that several buffers cover count once.
     pub fn in_use(&self) -> Vec<u32> {
-        let scratch: Vec<_> = self.steps.iter().map(|step| (step.moment, step.scratch)).collect();
+        let scratch: Vec<_> = self.steps.iter().map(|step| (step.time_slot, step.scratch)).collect();
         in_use(&self.tensors, &scratch)
     }
 }
@@ -245,14 +245,14 @@ impl Attempt<'_, '_> {
     }
 }
 
-/// Bytes in use at each moment, from 0 on, by tensors and by the scratch of each step (its moment and bytes): bytes that
+/// Bytes in use at each time slot, from 0 on, by tensors and by the scratch of each step (its time slot and bytes): bytes that
 /// several buffers cover count once.
 pub fn in_use(tensors: &[Tensor], scratch: &[(u32, Region)]) -> Vec<u32> {
-    let end = scratch.last().map_or(0, |&(moment, _)| moment) + 1;
+    let end = scratch.last().map_or(0, |&(time_slot, _)| time_slot) + 1;
     (0..=end)
-        .map(|moment| {
-            let alive = tensors.iter().filter(|t| t.joint.is_none() && t.first <= moment && moment <= t.last);
-            let scratch = scratch.iter().filter(|&&(at, _)| at == moment).map(|&(_, region)| region);
+        .map(|time_slot| {
+            let alive = tensors.iter().filter(|t| t.parent.is_none() && t.first <= time_slot && time_slot <= t.last);
+            let scratch = scratch.iter().filter(|&&(at, _)| at == time_slot).map(|&(_, region)| region);
             covered(alive.map(Tensor::region).chain(scratch))
         })
         .collect()
@@ -270,7 +270,7 @@ fn covered(regions: impl Iterator<Item = Region>) -> u32 {
     covered
 }
 
-/// Lives in moments, and the buffers that need offsets: the roots, and the scratch of each segment.
+/// Lives in time slots, and the buffers that need offsets: the roots, and the scratch of each segment.
 struct Layout {
     /// For each tensor of the program: first, ready, last.
     lives: Vec<[u32; 3]>,
@@ -296,7 +296,7 @@ impl Layout {
         let mut buffers = Vec::new();
         let mut buffer_of = vec![None; program.tensors.len()];
         for (tensor, info) in program.tensors.iter().enumerate() {
-            if program.joint[tensor].is_none() {
+            if program.parent[tensor].is_none() {
                 let [first, _, last] = lives[tensor];
                 buffer_of[tensor] = Some(buffers.len());
                 buffers.push(Buffer { size: rows[tensor] * info.shape.w * program.pitch(tensor), first, last });
@@ -304,11 +304,11 @@ impl Layout {
         }
         let mut scratch_of = Vec::new();
         let mut overlays = Vec::new();
-        for (moment, segment) in (1..).zip(segments) {
+        for (time_slot, segment) in (1..).zip(segments) {
             let scratch =
                 order[segment.steps.clone()].iter().map(|&step| program.scratch_len(&program.steps[step], &rows)).max();
             scratch_of.push(buffers.len());
-            buffers.push(Buffer { size: scratch.unwrap_or(0), first: moment, last: moment });
+            buffers.push(Buffer { size: scratch.unwrap_or(0), first: time_slot, last: time_slot });
             let pair = |o: &Overlay| Some(Overlay { under: buffer_of[o.under]?, over: buffer_of[o.over]?, ..*o });
             overlays.extend(segment.overlays.iter().filter_map(pair));
         }
@@ -368,11 +368,11 @@ impl Layout {
                 first,
                 ready,
                 last,
-                joint: program.joint[tensor].map(|(joint, _)| position[joint] as u32),
+                parent: program.parent[tensor].map(|(parent, _)| position[parent] as u32),
             }
         };
         let mut steps = Vec::new();
-        for ((moment, segment), &scratch) in (1..).zip(segments).zip(&self.scratch_of) {
+        for ((time_slot, segment), &scratch) in (1..).zip(segments).zip(&self.scratch_of) {
             for &step in &order[segment.steps.clone()] {
                 let from = &program.steps[step];
                 let operand = |i: usize| from.inputs.get(i).map(|&tensor| position[tensor]);
@@ -381,7 +381,7 @@ impl Layout {
                     step,
                     inputs: [operand(0), operand(1)],
                     output: position[from.output],
-                    moment,
+                    time_slot,
                     scratch: Region { offset: if len == 0 { 0 } else { placement.offsets[scratch] }, len },
                 });
             }
@@ -398,42 +398,42 @@ impl Layout {
     }
 }
 
-/// All tensors, parts before the joint tensors that they belong to.
+/// All tensors, parts before the parent tensors that they belong to.
 fn parts_first(program: &Program<'_>) -> Vec<usize> {
     let depth =
-        |tensor: usize| std::iter::successors(Some(tensor), |&at| program.joint[at].map(|(joint, _)| joint)).count();
+        |tensor: usize| std::iter::successors(Some(tensor), |&at| program.parent[at].map(|(parent, _)| parent)).count();
     let mut index: Vec<_> = (0..program.tensors.len()).collect();
     index.sort_by_key(|&tensor| std::cmp::Reverse(depth(tensor)));
     index
 }
 
-/// First, ready and last moment of every tensor.
+/// First, ready and last time slot of every tensor.
 fn lives(program: &Program<'_>, order: &[usize], segments: &[Segment]) -> Vec<[u32; 3]> {
     let end = segments.len() as u32 + 1;
     let mut lives = vec![[u32::MAX, 0, 0]; program.tensors.len()];
     program.given.iter().for_each(|&given| lives[given] = [0, 0, 0]);
-    for (moment, segment) in (1..).zip(segments) {
+    for (time_slot, segment) in (1..).zip(segments) {
         for &step in &order[segment.steps.clone()] {
             let step = &program.steps[step];
-            lives[step.output] = [moment, moment, lives[step.output][2].max(moment)];
-            step.inputs.iter().for_each(|&input| lives[input][2] = lives[input][2].max(moment));
+            lives[step.output] = [time_slot, time_slot, lives[step.output][2].max(time_slot)];
+            step.inputs.iter().for_each(|&input| lives[input][2] = lives[input][2].max(time_slot));
         }
     }
     program.kept.iter().for_each(|&kept| lives[kept][2] = end);
-    // Joint tensors, inner before outer, take their beginning from their parts, and all parts live as long as the
-    // longest of them and of the joint tensor itself.
-    let joints: Vec<usize> = parts_first(program).into_iter().filter(|&t| !program.parts(t).is_empty()).collect();
-    for &joint in &joints {
-        let parts = program.parts(joint);
-        let [first, ready, last] = lives[joint];
-        lives[joint] = parts.iter().fold([first, ready, last], |[first, ready, last], &part| {
+    // Parent tensors, inner before outer, take their beginning from their parts, and all parts live as long as the
+    // longest of them and of the parent tensor itself.
+    let parents: Vec<usize> = parts_first(program).into_iter().filter(|&t| !program.parts(t).is_empty()).collect();
+    for &parent in &parents {
+        let parts = program.parts(parent);
+        let [first, ready, last] = lives[parent];
+        lives[parent] = parts.iter().fold([first, ready, last], |[first, ready, last], &part| {
             let [part_first, part_ready, part_last] = lives[part];
             [first.min(part_first), ready.max(part_ready), last.max(part_last)]
         });
     }
-    for &joint in joints.iter().rev() {
-        for part in program.parts(joint) {
-            lives[part][2] = lives[joint][2];
+    for &parent in parents.iter().rev() {
+        for part in program.parts(parent) {
+            lives[part][2] = lives[parent][2];
         }
     }
     lives

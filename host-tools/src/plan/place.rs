@@ -1,6 +1,6 @@
 //! Offsets: where in the arena each buffer lies.
 //!
-//! Buffers that live at the same moment must not overlap, with one exception: a chain may write its output over the
+//! Buffers that live at the same time slot must not overlap, with one exception: a chain may write its output over the
 //! rows of an input that it has finished with (an [`Overlay`]). Packing such buffers into the least bytes is
 //! NP-hard; networks are small. Several greedy orders give a good packing, and a branch-and-bound search over the
 //! orders improves it until it meets the lower bound, which proves it, or its budget is spent.
@@ -11,18 +11,18 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 /// Buffers start at multiples of this many bytes, so that kernels may load words.
 pub const ALIGN: u32 = 16;
 
-/// A run of bytes that lives from moment `first` to moment `last`, both included.
+/// A run of bytes that lives from time slot `first` to time slot `last`, both included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Buffer {
     /// Bytes.
     pub size: u32,
-    /// The first moment of its life.
+    /// The first time slot of its life.
     pub first: u32,
-    /// The last moment of its life.
+    /// The last time slot of its life.
     pub last: u32,
 }
 
-/// Leave for `over` to start on bytes of `under`, or before it, though both live at one moment: no later than
+/// Leave for `over` to start on bytes of `under`, or before it, though both live at one time slot: no later than
 /// `reach` bytes after the start of `under` (before it, when negative).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Overlay {
@@ -61,12 +61,12 @@ pub struct Placement {
 }
 
 impl Buffer {
-    /// Whether both live at some moment.
+    /// Whether both live at some time slot.
     pub const fn meets(&self, other: &Self) -> bool {
         self.first <= other.last && other.first <= self.last
     }
 
-    /// Its bytes times the moments of its life.
+    /// Its bytes times the time slots of its life.
     pub fn bytes_over_time(&self) -> u64 {
         u64::from(self.size) * u64::from(self.last - self.first + 1)
     }
@@ -76,15 +76,15 @@ impl Buffer {
     }
 }
 
-/// The least bytes that any placement needs: the most that lives at one moment, less what overlays can save there.
+/// The least bytes that any placement needs: the most that lives at one time slot, less what overlays can save there.
 ///
-/// Two buffers that live at one moment share bytes only by an overlay, and the buffers that are written over share none
+/// Two buffers that live at one time slot share bytes only by an overlay, and the buffers that are written over share none
 /// with each other, nor do those that take their place. So what is saved is at most what each pair saves at best, and no more for
 /// any buffer than its own bytes.
 pub fn lower_bound(buffers: &[Buffer], overlays: &[Overlay]) -> u32 {
     let size = |i: usize| i64::from(buffers[i].size);
-    let at = |moment: u32| {
-        let alive = |i: usize| buffers[i].first <= moment && moment <= buffers[i].last;
+    let at = |time_slot: u32| {
+        let alive = |i: usize| buffers[i].first <= time_slot && time_slot <= buffers[i].last;
         let sum: i64 = (0..buffers.len()).filter(|&i| alive(i)).map(size).sum();
         // What the pairs of each buffer save that is written over, and of each that takes its place.
         let mut saved = [BTreeMap::new(), BTreeMap::new()];
@@ -96,8 +96,8 @@ pub fn lower_bound(buffers: &[Buffer], overlays: &[Overlay]) -> u32 {
         let [under, over] = saved.map(|of| of.iter().map(|(&i, &saves)| size(i).min(saves)).sum::<i64>());
         sum - under.min(over)
     };
-    let moments: BTreeSet<u32> = buffers.iter().map(|buffer| buffer.first).collect();
-    moments.into_iter().map(at).max().unwrap_or(0).max(0) as u32
+    let time_slots: BTreeSet<u32> = buffers.iter().map(|buffer| buffer.first).collect();
+    time_slots.into_iter().map(at).max().unwrap_or(0).max(0) as u32
 }
 
 /// Places all buffers, those without bytes at the start; `budget` is the number of steps that each search may take beyond
@@ -147,7 +147,7 @@ struct Search<'p> {
     best: Placement,
 }
 
-/// Another buffer that lives at the same moment.
+/// Another buffer that lives at the same time slot.
 #[derive(Clone, Copy)]
 struct Neighbor {
     index: usize,

@@ -66,13 +66,13 @@ struct Search<'p> {
     budget: usize,
     /// The buffers that are worth a decision, hottest first.
     order: Vec<usize>,
-    /// Bytes that each buffer needs at each moment of its life, at least: overlays may save the others, whatever memory the
+    /// Bytes that each buffer needs at each time slot of its life, at least: overlays may save the others, whatever memory the
     /// other buffer is in.
     needs: Vec<Vec<i64>>,
     /// The traffic of `order[i..]`.
     rest: Vec<u64>,
     chosen: Vec<bool>,
-    /// Bytes that the chosen ones take at each moment, at least, and those that were left out.
+    /// Bytes that the chosen ones take at each time slot, at least, and those that were left out.
     used: [Vec<i64>; 2],
     nodes: usize,
     packings: usize,
@@ -89,15 +89,15 @@ impl<'p> Search<'p> {
         for (at, &i) in order.iter().enumerate().rev() {
             rest[at] = rest[at + 1] + traffic[i];
         }
-        let moments = buffers.iter().map(|b| b.last as usize + 1).max().unwrap_or(0);
-        let need = |i: usize, moment: u32| {
-            let alive = |i: usize| buffers[i].first <= moment && moment <= buffers[i].last;
+        let time_slots = buffers.iter().map(|b| b.last as usize + 1).max().unwrap_or(0);
+        let need = |i: usize, time_slot: u32| {
+            let alive = |i: usize| buffers[i].first <= time_slot && time_slot <= buffers[i].last;
             let pairs = overlays.iter().filter(|o| (o.under == i || o.over == i) && alive(o.under) && alive(o.over));
             let saved: i64 = pairs.map(|o| o.saves(buffers[o.under].size, buffers[o.over].size)).sum();
             (i64::from(buffers[i].size) - saved).max(0)
         };
         let needs = (0..buffers.len())
-            .map(|i| (buffers[i].first..=buffers[i].last).map(|moment| need(i, moment)).collect())
+            .map(|i| (buffers[i].first..=buffers[i].last).map(|time_slot| need(i, time_slot)).collect())
             .collect();
         let mut search = Self {
             buffers,
@@ -109,7 +109,7 @@ impl<'p> Search<'p> {
             needs,
             rest,
             chosen: vec![false; buffers.len()],
-            used: [vec![0; moments], vec![0; moments]],
+            used: [vec![0; time_slots], vec![0; time_slots]],
             nodes: NODES,
             packings: PACKINGS,
             best: None,

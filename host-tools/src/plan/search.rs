@@ -16,7 +16,7 @@ impl Program<'_> {
             let parts = self.parts(tensor);
             let row_bytes = w * self.pitch(tensor);
             let ends = self.given.contains(&tensor) || self.kept.contains(&tensor);
-            let whole = ends || self.joint[tensor].is_some() || !parts.is_empty();
+            let whole = ends || self.parent[tensor].is_some() || !parts.is_empty();
             Value { rows: h, row_bytes, bytes: h * row_bytes, root, parts, whole }
         };
         (0..self.tensors.len()).map(value).collect()

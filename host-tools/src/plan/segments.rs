@@ -13,7 +13,7 @@ use kinglet::chain::{Call, Chain, Input, Link, MAX_CHAIN};
 use super::place::{ALIGN, Overlay};
 
 /// What the cut needs to know of a tensor. Parts of a concatenation stand for themselves when they are read and
-/// written, and for their joint tensor when bytes are counted.
+/// written, and for their parent tensor when bytes are counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Value {
     /// Rows.
@@ -22,11 +22,11 @@ pub struct Value {
     pub row_bytes: u32,
     /// Bytes of the whole tensor.
     pub bytes: u32,
-    /// The tensor whose bytes it lives in: itself, or the outermost joint tensor.
+    /// The tensor whose bytes it lives in: itself, or the outermost parent tensor.
     pub root: usize,
-    /// The tensors that a joint tensor consists of.
+    /// The tensors that a parent tensor consists of.
     pub parts: Vec<usize>,
-    /// Whether it must exist as a whole: input, output, joints and parts.
+    /// Whether it must exist as a whole: input, output, parents and parts.
     pub whole: bool,
 }
 
@@ -55,7 +55,7 @@ pub enum Streaming {
     Full,
 }
 
-/// Steps that run at one moment.
+/// Steps that run at one time slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Segment {
     /// The steps.
@@ -161,7 +161,7 @@ impl Order<'_> {
         step.inputs.len() == 2 && step.inputs.iter().any(takes) && step.inputs.iter().all(|&(.., in_place)| in_place)
     }
 
-    /// Whether the last step of a range may join the others: it reads no joint tensor that they write parts of, writes
+    /// Whether the last step of a range may join the others: it reads no parent tensor that they write parts of, writes
     /// no part of one that they read, and needs something that one of them writes row by row.
     fn can_chain(&self, steps: Range<usize>) -> bool {
         let written: Vec<usize> = self.steps[steps.start..steps.end - 1].iter().map(|step| step.output).collect();

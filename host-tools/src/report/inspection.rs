@@ -32,10 +32,10 @@ pub struct Inspection {
     pub traffic_fast_bytes: u64,
     /// No placement of this plan's buffers can be smaller: see [`plan::lower_bound`].
     pub arena_lower_bound: u32,
-    /// The most bytes in use at one moment, as the buffers lie.
+    /// The most bytes in use at one time slot, as the buffers lie.
     pub peak_bytes: u32,
-    /// The moment of the most bytes in use.
-    pub peak_moment: u32,
+    /// The time slot of the most bytes in use.
+    pub peak_time_slot: u32,
     /// The steps that run then.
     pub peak_steps: Vec<usize>,
     /// Multiply-accumulate operations of one inference.
@@ -79,8 +79,8 @@ pub struct StepView {
     pub operator: &'static str,
     /// Kernel, stride, padding, activation range, algorithm.
     pub parameters: String,
-    /// The moment at which it runs; steps of a chain share one.
-    pub moment: u32,
+    /// The time slot at which it runs; steps of a chain share one.
+    pub time_slot: u32,
     /// Shapes of its inputs, `[h, w, c]`.
     pub inputs: Vec<[u32; 3]>,
     /// Shape of its output.
@@ -120,14 +120,14 @@ pub struct TensorView {
     pub rows: u32,
     /// Bytes from the first to the last.
     pub bytes: u32,
-    /// Moment of the first write.
+    /// Time slot of the first write.
     pub first: u32,
-    /// Moment of the last write.
+    /// Time slot of the last write.
     pub ready: u32,
-    /// Moment of the last use.
+    /// Time slot of the last use.
     pub last: u32,
-    /// The joint tensor that it is a part of.
-    pub joint: Option<u32>,
+    /// The parent tensor that it is a part of.
+    pub parent: Option<u32>,
 }
 
 impl Inspection {
@@ -135,7 +135,7 @@ impl Inspection {
     pub fn of(model: &Model<'_>) -> Self {
         let tensors: Vec<Tensor> = (0..model.tensor_count()).filter_map(|i| model.tensor(i)).collect();
         let steps: Vec<Step<'_>> = model.steps().collect();
-        let (peak_moment, peak_bytes) = peak(&tensors, &steps);
+        let (peak_time_slot, peak_bytes) = peak(&tensors, &steps);
         let [traffic_bytes, traffic_fast_bytes] = traffic(model, &steps);
         let labels = (0..model.label_count()).filter_map(|class| model.label(class)).map(String::from).collect();
         Self {
@@ -149,8 +149,8 @@ impl Inspection {
             traffic_fast_bytes,
             arena_lower_bound: plan::lower_bound(model),
             peak_bytes,
-            peak_moment,
-            peak_steps: steps.iter().filter(|step| step.moment == peak_moment).map(|step| step.index).collect(),
+            peak_time_slot,
+            peak_steps: steps.iter().filter(|step| step.time_slot == peak_time_slot).map(|step| step.index).collect(),
             macs: model.macs(),
             inputs: model.inputs().map(PortView::of).collect(),
             outputs: model.outputs().map(PortView::of).collect(),
@@ -170,11 +170,11 @@ impl Inspection {
     }
 }
 
-/// The moment with the most bytes in use, and how many: bytes that several buffers cover count once.
+/// The time slot with the most bytes in use, and how many: bytes that several buffers cover count once.
 fn peak(tensors: &[Tensor], steps: &[Step<'_>]) -> (u32, u32) {
-    let scratch: Vec<_> = steps.iter().map(|step| (step.moment, step.scratch)).collect();
-    let moments = (0..).zip(plan::in_use(tensors, &scratch));
-    moments.max_by_key(|&(moment, bytes)| (bytes, std::cmp::Reverse(moment))).unwrap_or((0, 0))
+    let scratch: Vec<_> = steps.iter().map(|step| (step.time_slot, step.scratch)).collect();
+    let time_slots = (0..).zip(plan::in_use(tensors, &scratch));
+    time_slots.max_by_key(|&(time_slot, bytes)| (bytes, std::cmp::Reverse(time_slot))).unwrap_or((0, 0))
 }
 
 /// Bytes that an inference moves between core and arena, and those of them that the fast memory serves.
@@ -213,7 +213,7 @@ impl StepView {
             name: step.name.to_owned(),
             operator: step.kind().name(),
             parameters: parameters(&step.op, output.dtype),
-            moment: step.moment,
+            time_slot: step.time_slot,
             inputs: std::iter::once(&step.tensors.a).chain(&step.tensors.b).map(shape).collect(),
             output: shape(output),
             output_offset: output.place.offset,
@@ -241,7 +241,7 @@ impl TensorView {
             first: tensor.first,
             ready: tensor.ready,
             last: tensor.last,
-            joint: tensor.joint,
+            parent: tensor.parent,
         }
     }
 }
@@ -308,12 +308,12 @@ impl fmt::Display for Inspection {
         writeln!(f, "flash   {} bytes, weights {}", bytes(self.file_bytes), bytes(self.weight_bytes))?;
         writeln!(
             f,
-            "arena   {} bytes, lower bound {}, gap {}; {} in use at the peak (moment {}, step {})",
+            "arena   {} bytes, lower bound {}, gap {}; {} in use at the peak (time slot {}, step {})",
             bytes(self.arena_bytes),
             grouped(self.arena_lower_bound.into()),
             grouped((self.arena_bytes as u64).saturating_sub(self.arena_lower_bound.into())),
             grouped(self.peak_bytes.into()),
-            self.peak_moment,
+            self.peak_time_slot,
             self.peak_steps.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")
         )?;
         if self.arena_fast_bytes > 0 {
@@ -329,7 +329,7 @@ impl fmt::Display for Inspection {
         writeln!(f)?;
         let mut table = Table::new([
             "step",
-            "moment",
+            "time slot",
             "name",
             "operator",
             "parameters",
@@ -345,7 +345,7 @@ impl fmt::Display for Inspection {
             let rows = if step.output_rows < step.output[0] { step.output_rows.to_string() } else { String::new() };
             table.row([
                 step.index.to_string(),
-                step.moment.to_string(),
+                step.time_slot.to_string(),
                 step.name.clone(),
                 step.operator.to_owned(),
                 step.parameters.clone(),
@@ -377,7 +377,7 @@ impl fmt::Display for Inspection {
             "offset",
             "bytes",
             "pitch",
-            "moments",
+            "time slots",
             "part of",
         ]);
         for tensor in &self.tensors {
@@ -391,7 +391,7 @@ impl fmt::Display for Inspection {
                 grouped(tensor.bytes.into()),
                 tensor.pitch.to_string(),
                 format!("{}..{}", tensor.first, tensor.last),
-                tensor.joint.map(|joint| joint.to_string()).unwrap_or_default(),
+                tensor.parent.map(|parent| parent.to_string()).unwrap_or_default(),
             ]);
         }
         write!(f, "{table}")

@@ -18,6 +18,7 @@ pub const SCRIPTS: [&str; 2] = [include_str!("../../page/runner.js"), include_st
 
 /// What a page has to know of a model.
 #[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct LiveModel {
     name: String,
     /// The model file, in base64.
@@ -29,7 +30,7 @@ pub struct LiveModel {
     tensors: Vec<LiveTensor>,
     arena: usize,
     /// The last time slot, in which the caller reads the output.
-    moments: u32,
+    time_slots: u32,
     macs: u64,
     /// Whether drawings are brought to the middle and to one size, as the digits were that the model has learned.
     centered: bool,
@@ -75,11 +76,12 @@ struct LiveOutput {
 }
 
 #[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 struct LiveStep {
     name: String,
     operator: &'static str,
     parameters: String,
-    moment: u32,
+    time_slot: u32,
     shape: [u32; 3],
     #[serde(flatten)]
     numbers: Numbers,
@@ -110,8 +112,8 @@ struct LiveTensor {
     rows: u32,
     first: u32,
     last: u32,
-    joint: Option<u32>,
-    is_joint: bool,
+    parent: Option<u32>,
+    is_parent: bool,
 }
 
 impl LiveModel {
@@ -151,7 +153,7 @@ impl LiveModel {
                 .map(|(index, tensor)| LiveTensor::of(tensor, index, &tensors))
                 .collect(),
             arena: model.arena_len(),
-            moments: steps.last().map_or(0, |step| step.moment) + 1,
+            time_slots: steps.last().map_or(0, |step| step.time_slot) + 1,
             macs: model.macs(),
             centered: input.shape.c == 1 && !labels.is_empty() && labels.iter().all(is_digit),
             samples: None,
@@ -182,7 +184,7 @@ impl LiveStep {
             name: view.name,
             operator: view.operator,
             parameters: view.parameters,
-            moment: view.moment,
+            time_slot: view.time_slot,
             shape: view.output,
             numbers: Numbers::of(&step.tensors.output),
             macs: view.macs,
@@ -204,8 +206,8 @@ impl LiveTensor {
             rows: tensor.place.rows,
             first: tensor.first,
             last: tensor.last,
-            joint: tensor.joint,
-            is_joint: all.iter().any(|part| part.joint == Some(index as u32)),
+            parent: tensor.parent,
+            is_parent: all.iter().any(|part| part.parent == Some(index as u32)),
         }
     }
 }
@@ -235,7 +237,7 @@ fn switch(model: &Model<'_>, step: &Step<'_>, tensors: &[Tensor]) -> Option<Swit
 /// What a convolution is of the module or block that it ends.
 fn role(model: &Model<'_>, step: &Step<'_>, tensors: &[Tensor]) -> Option<&'static str> {
     let [_, _, written] = model.operands(step.index)?;
-    if tensors.get(written?)?.joint.is_some() {
+    if tensors.get(written?)?.parent.is_some() {
         return Some("branch");
     }
     let operands = |step: &Step<'_>| model.operands(step.index);

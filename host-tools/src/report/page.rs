@@ -117,7 +117,7 @@ fn layers(steps: &[StepView], predicted: Option<&Predicted>) -> String {
 fn graph(model: &Model<'_>, inspection: &Inspection) -> String {
     let steps = &inspection.steps;
     let parent =
-        |tensor: usize| inspection.tensors.get(tensor).and_then(|tensor| tensor.joint).map(|joint| joint as usize);
+        |tensor: usize| inspection.tensors.get(tensor).and_then(|tensor| tensor.parent).map(|parent| parent as usize);
     let operands: Vec<[Option<usize>; 3]> = (0..steps.len()).filter_map(|step| model.operands(step)).collect();
     let feeds = |from: usize, to: usize| {
         let written = operands[from][2];

@@ -14,18 +14,18 @@ use super::table::grouped;
 enum Kind {
     Tensor,
     LineBuffer,
-    Joint,
+    Parent,
     Scratch,
 }
 
 impl Kind {
-    const ALL: [Self; 4] = [Self::Tensor, Self::LineBuffer, Self::Joint, Self::Scratch];
+    const ALL: [Self; 4] = [Self::Tensor, Self::LineBuffer, Self::Parent, Self::Scratch];
 
     const fn color(self) -> RGBColor {
         match self {
             Self::Tensor => SKY,
             Self::LineBuffer => ORANGE,
-            Self::Joint => GREEN,
+            Self::Parent => GREEN,
             Self::Scratch => PURPLE,
         }
     }
@@ -34,13 +34,13 @@ impl Kind {
         match self {
             Self::Tensor => "tensor",
             Self::LineBuffer => "line buffer",
-            Self::Joint => "joint tensor of a concatenation",
+            Self::Parent => "parent tensor of a concatenation",
             Self::Scratch => "scratch",
         }
     }
 }
 
-/// Bytes of the arena during some moments.
+/// Bytes of the arena during some time slots.
 struct Span {
     kind: Kind,
     label: String,
@@ -52,15 +52,15 @@ struct Span {
 /// Every buffer of a model: tensors that are no parts, and scratch.
 fn spans(model: &Model<'_>) -> Vec<Span> {
     let tensors: Vec<Tensor> = (0..model.tensor_count()).filter_map(|index| model.tensor(index)).collect();
-    let joint = |index: usize| tensors.iter().any(|part| part.joint == Some(index as u32));
+    let parent = |index: usize| tensors.iter().any(|part| part.parent == Some(index as u32));
     let writer = |index: usize| {
         let steps = (0..model.step_count()).filter(|&i| model.operands(i).is_some_and(|of| of[2] == Some(index)));
         steps.filter_map(|i| model.step(i)).map(|step| step.name.to_owned()).next()
     };
     let tensor = |(index, tensor): (usize, &Tensor)| {
-        let (kind, name) = if joint(index) {
-            let parts = tensors.iter().filter(|part| part.joint == Some(index as u32)).count();
-            (Kind::Joint, format!("joint of {parts}"))
+        let (kind, name) = if parent(index) {
+            let parts = tensors.iter().filter(|part| part.parent == Some(index as u32)).count();
+            (Kind::Parent, format!("parent of {parts}"))
         } else {
             let kind = if tensor.is_whole() { Kind::Tensor } else { Kind::LineBuffer };
             (kind, writer(index).unwrap_or_else(|| "input".to_owned()))
@@ -69,18 +69,18 @@ fn spans(model: &Model<'_>) -> Vec<Span> {
         let label = format!("{index}: {name} {h}x{w}x{c}");
         Span { kind, label, region: tensor.region(), first: tensor.first, last: tensor.last }
     };
-    let alone = tensors.iter().enumerate().filter(|(_, tensor)| tensor.joint.is_none());
+    let alone = tensors.iter().enumerate().filter(|(_, tensor)| tensor.parent.is_none());
     let scratch = model.steps().filter(|step| step.scratch.len > 0).map(|step| Span {
         kind: Kind::Scratch,
         label: format!("scratch of {}", step.name),
         region: step.scratch,
-        first: step.moment,
-        last: step.moment,
+        first: step.time_slot,
+        last: step.time_slot,
     });
     alone.map(tensor).chain(scratch).collect()
 }
 
-/// The arena over time as SVG: offset against moment, a labeled box per tensor and scratch buffer. Boxes are translucent, so that
+/// The arena over time as SVG: offset against time slot, a labeled box per tensor and scratch buffer. Boxes are translucent, so that
 /// an output over its input shows.
 ///
 /// # Errors
@@ -94,9 +94,9 @@ pub fn arena(model: &Model<'_>) -> Result<String> {
 fn draw(model: &Model<'_>, svg: &mut String) -> Result<(), Box<dyn std::error::Error>> {
     const HEIGHT: u32 = 860;
     const SIDES: u32 = 130;
-    let moments = model.steps().last().map_or(0, |step| step.moment) + 2;
-    let column = (1500 / moments).clamp(56, 150);
-    let root = SVGBackend::with_string(svg, (moments * column + SIDES, HEIGHT)).into_drawing_area();
+    let time_slots = model.steps().last().map_or(0, |step| step.time_slot) + 2;
+    let column = (1500 / time_slots).clamp(56, 150);
+    let root = SVGBackend::with_string(svg, (time_slots * column + SIDES, HEIGHT)).into_drawing_area();
     root.fill(&WHITE)?;
     let arena = model.arena_len() as f64;
     let fast = model.fast_len() as f64;
@@ -114,15 +114,15 @@ fn draw(model: &Model<'_>, svg: &mut String) -> Result<(), Box<dyn std::error::E
         .x_label_area_size(48)
         .y_label_area_size(84)
         // Room for the legend above the boxes.
-        .build_cartesian_2d(0.0..f64::from(moments), 0.0..arena.max(1.0) * 1.2)?;
+        .build_cartesian_2d(0.0..f64::from(time_slots), 0.0..arena.max(1.0) * 1.2)?;
     chart
         .configure_mesh()
         .light_line_style(WHITE)
-        .x_labels(moments.min(60) as usize + 1)
+        .x_labels(time_slots.min(60) as usize + 1)
         .x_label_formatter(&|x| format!("{x:.0}"))
         .y_label_formatter(&|y| grouped(*y as u64))
         .x_desc(
-            "moment: 0 = the caller fills the input, then one step or chain each, last = the caller reads the output",
+            "time slot: 0 = the caller fills the input, then one step or chain each, last = the caller reads the output",
         )
         .y_desc("offset in the arena (bytes)")
         .label_style((FONT, 12))
@@ -146,13 +146,13 @@ fn draw(model: &Model<'_>, svg: &mut String) -> Result<(), Box<dyn std::error::E
             .legend(move |(x, y)| Rectangle::new([(x, y - 5), (x + 14, y + 5)], color.mix(0.55).filled()));
         chart.draw_series(of_kind().map(|span| Rectangle::new(corners(span), BLACK.stroke_width(1))))?;
     }
-    let dashes = [(0.0, arena), (f64::from(moments), arena)];
+    let dashes = [(0.0, arena), (f64::from(time_slots), arena)];
     chart
         .draw_series(DashedLineSeries::new(dashes, 6, 4, BLACK.stroke_width(2)))?
         .label("end of the arena")
         .legend(|(x, y)| PathElement::new([(x, y), (x + 14, y)], BLACK.stroke_width(2)));
     if fast > 0.0 {
-        let border = [(0.0, fast), (f64::from(moments), fast)];
+        let border = [(0.0, fast), (f64::from(time_slots), fast)];
         chart
             .draw_series(LineSeries::new(border, BLACK.stroke_width(3)))?
             .label("border of fast and slow memory")

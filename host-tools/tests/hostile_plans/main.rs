@@ -181,13 +181,13 @@ fn plan_words(bytes: &[u8]) -> Vec<usize> {
             tensor::FIRST,
             tensor::READY,
             tensor::LAST,
-            tensor::JOINT,
+            tensor::PARENT,
             tensor::ROWS,
         ];
         of.map(|word| section(0) + i * tensor::SIZE as usize + word as usize)
     });
     let steps = (0..count(header::STEPS)).flat_map(|i| {
-        let of = [step::SCRATCH, step::SCRATCH + 4, step::MOMENT, step::A, step::B, step::OUTPUT];
+        let of = [step::SCRATCH, step::SCRATCH + 4, step::TIME_SLOT, step::A, step::B, step::OUTPUT];
         of.map(|word| section(1) + i * step::SIZE as usize + word as usize)
     });
     tensors.chain(steps).chain([header::ARENA as usize, header::FAST as usize]).collect()

@@ -79,7 +79,7 @@ fn inference_apart(network: &Network, mut values: HashMap<usize, Vec<i8>>) -> Ha
                 }
                 let place = Place { offset, pitch: info.shape.c * info.dtype.size(), rows: info.shape.h };
                 let (shape, dtype, quant) = (info.shape, info.dtype, info.quant);
-                Tensor { shape, dtype, quant, place, first: 0, ready: 0, last: 0, joint: None }
+                Tensor { shape, dtype, quant, place, first: 0, ready: 0, last: 0, parent: None }
             };
             let (a, b, output) = (place(node.inputs[0]), node.inputs.get(1).map(|&b| place(b)), place(node.output));
             let tensors = Operands { a, b, output };
@@ -224,8 +224,8 @@ impl Shadow<'_> {
 
 /// Bytes that the tensors and scratch of a plan take when the largest is placed first, at the lowest free offset.
 fn greedy_by_size(plan: &Plan) -> u32 {
-    let tensors = plan.tensors.iter().filter(|t| t.joint.is_none()).map(|t| (t.span(), t.first, t.last));
-    let scratch = plan.steps.iter().filter(|s| s.scratch.len > 0).map(|s| (s.scratch.len, s.moment, s.moment));
+    let tensors = plan.tensors.iter().filter(|t| t.parent.is_none()).map(|t| (t.span(), t.first, t.last));
+    let scratch = plan.steps.iter().filter(|s| s.scratch.len > 0).map(|s| (s.scratch.len, s.time_slot, s.time_slot));
     let mut buffers: Vec<(u32, u32, u32)> = tensors.chain(scratch).collect();
     buffers.sort_by_key(|&(size, first, last)| std::cmp::Reverse((size, last - first)));
     let mut placed: Vec<(u32, u32, u32, u32)> = Vec::new();

@@ -76,7 +76,7 @@ impl<'b> Net<'b> {
         let shape = self.shape(tensor);
         let place = Place { offset, pitch: shape.c, rows: shape.h };
         let quant = self.quant(tensor);
-        Tensor { shape, dtype: DType::I8, quant, place, first: 0, ready: 0, last: 0, joint: None }
+        Tensor { shape, dtype: DType::I8, quant, place, first: 0, ready: 0, last: 0, parent: None }
     }
 
     /// The per-channel table of an operator with inputs `[input, weights, bias]`; `sums` are the sums of the weights.
@@ -193,24 +193,24 @@ impl<'b> Net<'b> {
         }
     }
 
-    /// Every part is copied into its view of the joint tensor.
+    /// Every part is copied into its view of the parent tensor.
     fn concat<B: Backend>(&self, inputs: &[u32], output: u32, values: &Values) -> Vec<i8> {
-        let mut joint = self.placed(output, 0);
-        let mut arena = vec![0; joint.shape.len().next_multiple_of(16) as usize];
+        let mut parent = self.placed(output, 0);
+        let mut arena = vec![0; parent.shape.len().next_multiple_of(16) as usize];
         for &input in inputs {
             let start = arena.len();
             arena.extend(values[&input].iter().map(|&x| x as u8));
             let a = self.placed(input, start as u32);
-            let view = Tensor { shape: a.shape, ..joint };
+            let view = Tensor { shape: a.shape, ..parent };
             step::<B>(
                 Op::Concat(Concat),
                 &mut arena,
                 Operands { a, b: None, output: view },
                 Region { offset: 0, len: 0 },
             );
-            joint.place.offset += a.shape.c;
+            parent.place.offset += a.shape.c;
         }
-        arena.iter().take(joint.shape.len() as usize).map(|&x| x as i8).collect()
+        arena.iter().take(parent.shape.len() as usize).map(|&x| x as i8).collect()
     }
 
     /// Lays the operands out in an arena and runs `op`.
