@@ -83,6 +83,8 @@ pub struct Weights {
     pub bias: Vec<f32>,
     /// Whether the output channel is the innermost dimension of the weights, and not the outermost.
     pub channels_last: bool,
+    /// The step between the weights of 4 bits of each output channel, where they were trained so.
+    pub steps: Option<Vec<f32>>,
 }
 
 impl Channels for Weights {
@@ -114,6 +116,9 @@ impl Weights {
         }
         for ((bias, factor), offset) in self.bias.iter_mut().zip(factors).zip(offsets) {
             *bias = (f64::from(*bias) * factor + offset) as f32;
+        }
+        for (step, factor) in self.steps.iter_mut().flatten().zip(factors) {
+            *step = (f64::from(*step) * factor.abs()) as f32;
         }
     }
 }

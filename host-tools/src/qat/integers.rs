@@ -37,7 +37,7 @@ impl Integers {
         let step =
             |node: &Node<Real>| Step::new(node, node.inputs.iter().map(|&value| folded.node(value).shape).collect());
         let steps = folded.nodes.iter().skip(1).map(step).collect::<Result<_, _>>()?;
-        let nibbles = trained::nibbles(&folded, params);
+        let nibbles = trained::nibbles(&folded);
         Ok(Self { folded, values, steps, quants: Vec::new(), nibbles })
     }
 

@@ -8,8 +8,9 @@ use rayon::prelude::*;
 
 use super::integers::{Integers, Place};
 use super::ranges::Ranges;
-use crate::graph::{Graph, GraphError, Line, NodeId, Op, ParamSpec, Params};
+use crate::graph::{Graph, GraphError, Line, NodeId, Op, ParamSpec, Params, Weights};
 use crate::layers::{Loss, Slot, Targets};
+use crate::quantize::int8::NIBBLE_MAX;
 use crate::quantize::{self, QuantizeError, trained};
 
 /// Chunks of a batch.
@@ -43,13 +44,22 @@ impl Net {
         let integers = Integers::new(graph, params)?;
         let ranges = trained::ranges(&integers.folded, params)?.ok_or(QuantizeError::NoRanges)?;
         let ranges = Ranges::new(&integers.folded, &ranges, rate);
+        let steps = integers.folded.nodes.iter().filter_map(|node| {
+            let steps = node.op.weights()?.steps.as_ref()?;
+            Some(ParamSpec {
+                name: trained::steps_name(&node.name),
+                dims: vec![steps.len()],
+                trainable: true,
+                decays: false,
+            })
+        });
         let array = |spec: ParamSpec| {
             let weights: Vec<f32> = params.require(&spec.name)?.iter().copied().collect();
             let frozen = [".gamma", ".constant"].iter().any(|suffix| spec.name.ends_with(suffix));
             let spec = ParamSpec { trainable: spec.trainable && !frozen, ..spec };
             Ok(Array { gradient: vec![0.0; weights.len()], weights, spec })
         };
-        let arrays = graph.param_specs().into_iter().map(array).collect::<Result<_, QuantizeError>>()?;
+        let arrays = graph.param_specs().into_iter().chain(steps).map(array).collect::<Result<_, QuantizeError>>()?;
         Ok(Self { graph: graph.clone(), arrays, ranges, integers, places: Vec::new() })
     }
 
@@ -87,9 +97,8 @@ impl Net {
         params
     }
 
-    /// Adds the ranges to parameters, or replaces those that are there; and which layers have 4 bits.
+    /// Adds the ranges to parameters, or replaces those that are there.
     pub fn insert_ranges(&self, params: &mut Params) {
-        self.integers.nibbles.iter().for_each(|layer| trained::insert_nibbles(params, layer));
         self.ranges.insert(&self.integers.folded, params);
     }
 
@@ -134,15 +143,16 @@ impl Net {
             let Some(first) = places.next() else { continue };
             places.for_each(|place| first.sums[index].add(&place.sums[index]));
             let sums = &first.sums[index];
-            let len = integers.folded.nodes[index + 1].op.weights().map_or(0, |weights| weights.weights.len());
-            let mut weights = [vec![0.0; len]];
+            let Some(folded) = integers.folded.nodes[index + 1].op.weights() else { continue };
+            let mut weights = [vec![0.0; folded.weights.len()]];
             layer.unpack_gradient(&sums.weights, &mut weights);
             // By the integers, then by the real numbers that they stand for.
             let per_weight: Vec<f64> = weighted.weight_scales.iter().map(|scale| 1.0 / f64::from(*scale)).collect();
             let bias = sums.bias.iter().zip(&per_weight);
             let bias: Vec<f64> =
                 bias.map(|(g, per_weight)| f64::from(*g) * per_weight / f64::from(weighted.input_scale)).collect();
-            let mut unfolding = Unfolding { params, arrays, factors: vec![1.0; bias.len()], bias };
+            let steps = folded.steps.as_ref().map(|_| step_gradient(folded, &weighted.weight_scales, &mut weights[0]));
+            let mut unfolding = Unfolding { params, arrays, factors: vec![1.0; bias.len()], bias, steps };
             // From the last node that was merged into the step to the one that computes.
             let merged = graph.ids().filter(|id| integers.values[id.0].0 == index + 1);
             for id in merged.collect::<Vec<_>>().into_iter().rev() {
@@ -173,6 +183,31 @@ struct Unfolding<'a> {
     factors: Vec<f64>,
     /// By the folded bias, as a real number.
     bias: Vec<f64>,
+    /// By the folded weights' steps, if they are trained.
+    steps: Option<Vec<f64>>,
+}
+
+/// The gradient by the steps of a folded layer's weights of 4 bits, from that by its integers: as if rounding were the identity
+/// (Esser et al., "Learned Step Size Quantization", 2020), and so small that steps move as weights do. No gradient is left for
+/// weights that are cut off, which only their step can change.
+fn step_gradient(folded: &Weights, scales: &[f32], by_integers: &mut [f32]) -> Vec<f64> {
+    let most = f64::from(NIBBLE_MAX);
+    let mut steps = vec![0.0; scales.len()];
+    for (index, (gradient, weight)) in by_integers.iter_mut().zip(&folded.weights).enumerate() {
+        let channel = folded.channel_of(index);
+        let scale = f64::from(scales[channel]);
+        let exact = f64::from(*weight) / scale;
+        let rounded = exact.round().clamp(-most, most);
+        let is_cut_off = exact.abs() > most;
+        let slope = if is_cut_off { rounded } else { rounded - exact };
+        steps[channel] += f64::from(*gradient) / scale * slope;
+        if is_cut_off {
+            *gradient = 0.0;
+        }
+    }
+    let each = (folded.weights.len() / scales.len()) as f64;
+    steps.iter_mut().for_each(|step| *step /= (each * most).sqrt());
+    steps
 }
 
 impl Unfolding<'_> {
@@ -197,6 +232,9 @@ impl Unfolding<'_> {
                 let weights = weights.iter().enumerate().map(real).collect();
                 self.put(&format!("{}.weight", node.name), weights);
                 self.put(&format!("{}.bias", node.name), offsets);
+                let steps = self.steps.iter().flatten().zip(&self.factors);
+                let steps = steps.map(|(g, factor)| (g * factor.abs()) as f32).collect();
+                self.put(&trained::steps_name(&node.name), steps);
             }
             Op::Activate(_) => {}
             ref op => unreachable!("{} is merged into no layer", op.kind()),

@@ -147,9 +147,9 @@ fn the_forward_pass_is_the_runtime_s_integer_for_integer() {
         for (width, narrow) in [(0.5, false), (1.0, false), (1.7, false), (1.0, true)] {
             let mut params = with_ranges(&graph, params(&graph, seed as u64), width);
             if narrow {
-                let folded = crate::quantize::fold::fold(&graph, &params).unwrap();
-                let weighted = folded.nodes.iter().filter(|node| node.op.weights().is_some());
-                weighted.for_each(|node| trained::insert_nibbles(&mut params, &node.name));
+                for node in graph.nodes.iter().filter(|node| node.op.weights().is_some()) {
+                    trained::insert_steps(&mut params, &graph, &node.name).unwrap();
+                }
             }
             let images = pixels(24, graph.input, seed as u64);
             let found = outputs(&graph, &params, &images.view()).unwrap();
@@ -247,6 +247,65 @@ fn gradients_are_nearly_those_of_the_float_network() {
     }
 }
 
+/// With rounding taken for the identity, the weight `clamp(round(w / s)) * s` grows with its step by what rounding added, or by the
+/// largest integer where it is cut off. What is cut off takes no gradient.
+#[test]
+fn steps_are_trained_by_the_straight_through_formula() {
+    let blocks = vec![conv(6, Norm::None), residual(8, 2, Norm::None), Block::Separable { filters: 12, stride: 1 }];
+    let graph = built([9, 7, 3], Head::Average, blocks);
+    let mut params = with_ranges(&graph, params(&graph, 5), 1.1);
+    let reals = quantize::reals(&graph.preprocess, pixels(16, graph.input, 3).view()).unwrap();
+    let labels: Vec<u8> = (0..16).map(|i| i % 10).collect();
+    let layers = graph.nodes.iter().filter(|node| node.op.weights().is_some());
+    let depthwise = |node: &&crate::graph::Node| matches!(node.op, Op::DepthwiseConv2d { .. });
+    let layers: Vec<(String, bool)> = layers.map(|node| (node.name.clone(), depthwise(&node))).collect();
+    for (layer, _) in &layers {
+        trained::insert_steps(&mut params, &graph, layer).unwrap();
+        // So small that many weights are cut off, but in every third channel.
+        let steps = params.get_mut(&format!("{layer}.step")).unwrap();
+        steps.iter_mut().enumerate().for_each(|(c, step)| *step *= if c % 3 == 0 { 1.4 } else { 0.7 });
+    }
+    // The same integers without a weight that is cut off, so that all gradients are there to see.
+    let mut within = params.clone();
+    let channel = |i: usize, len: usize, steps: usize, last: bool| if last { i % steps } else { i / (len / steps) };
+    let mut cut_off = 0;
+    for (layer, last) in &layers {
+        let steps = params.get(&format!("{layer}.step")).unwrap();
+        let weights = within.get_mut(&format!("{layer}.weight")).unwrap();
+        let len = weights.len();
+        for (i, weight) in weights.iter_mut().enumerate() {
+            let most = 7.0 * steps[channel(i, len, steps.len(), *last)] * 0.999;
+            cut_off += usize::from(weight.abs() > most);
+            *weight = weight.clamp(-most, most);
+        }
+    }
+    assert!(cut_off > 20, "{cut_off}");
+    let (loss, found) = gradients(&graph, &params, &reals, &labels);
+    let (same, all) = gradients(&graph, &within, &reals, &labels);
+    assert_eq!(loss, same);
+    let of = |gradients: &[(String, Vec<f32>)], name: &str| {
+        gradients.iter().find(|(other, _)| other == name).map(|(_, gradient)| gradient.clone()).unwrap()
+    };
+    for (layer, last) in &layers {
+        let [step, weight] = ["step", "weight"].map(|kind| format!("{layer}.{kind}"));
+        let (steps, weights) = (params.get(&step).unwrap(), params.get(&weight).unwrap());
+        let (masked, gradient) = (of(&found, &weight), of(&all, &weight));
+        let mut expected = vec![0.0; steps.len()];
+        for (i, w) in weights.iter().enumerate() {
+            let c = channel(i, weights.len(), steps.len(), *last);
+            let exact = f64::from(*w) / f64::from(steps[c]);
+            let slope = if exact.abs() > 7.0 { 7.0 * exact.signum() } else { exact.round() - exact };
+            expected[c] += f64::from(gradient[i]) * slope;
+            assert_eq!(masked[i], if exact.abs() > 7.0 { 0.0 } else { gradient[i] }, "{weight}[{i}]");
+        }
+        let scale = (7.0 * (weights.len() / steps.len()) as f64).sqrt();
+        let largest = expected.iter().fold(0f64, |most, g| most.max(g.abs())) / scale;
+        for (found, expected) in of(&found, &step).iter().zip(&expected) {
+            assert!((f64::from(*found) - expected / scale).abs() <= 1e-4 * largest, "{step}: {found}, not {expected}");
+        }
+    }
+}
+
 /// A network with batch normalization and its twin that was folded by hand have the same integers, and gradients that
 /// differ by the factors of the normalization.
 #[test]
@@ -254,7 +313,9 @@ fn gradients_reach_weights_through_batch_normalization() {
     let blocks = |norm| vec![conv(6, norm), residual(6, 1, norm), residual(8, 2, norm)];
     let graph = built([9, 7, 3], Head::Average, blocks(Norm::Batch));
     let twin = built([9, 7, 3], Head::Average, blocks(Norm::None));
-    let params = with_ranges(&graph, params(&graph, 4), 0.8);
+    let mut params = with_ranges(&graph, params(&graph, 4), 0.8);
+    let layers = graph.nodes.iter().filter(|node| matches!(node.op, Op::Conv2d { .. }));
+    layers.for_each(|node| trained::insert_steps(&mut params, &graph, &node.name).unwrap());
     let folded = fold(&graph, &params).unwrap();
     let mut folded_params = Params::new();
     for (name, array) in params.iter().filter(|(name, _)| name.starts_with("range/")) {
@@ -266,6 +327,9 @@ fn gradients_reach_weights_through_batch_normalization() {
         let weights = node.op.weights().unwrap();
         let numbers = if kind == "weight" { &weights.weights } else { &weights.bias };
         folded_params.insert(&spec.name, ArrayD::from_shape_vec(IxDyn(&spec.dims), numbers.clone()).unwrap());
+        if let Some(steps) = &weights.steps {
+            folded_params.insert(trained::steps_name(&node.name), ndarray::arr1(steps).into_dyn());
+        }
     }
     let reals = quantize::reals(&graph.preprocess, pixels(16, graph.input, 3).view()).unwrap();
     let labels: Vec<u8> = (0..16).map(|i| i % 10).collect();
@@ -284,15 +348,16 @@ fn gradients_reach_weights_through_batch_normalization() {
         let reader = graph.consumers()[id.0].first().map(|reader| graph.node(*reader));
         let norm = reader.filter(|reader| matches!(reader.op, Op::BatchNorm(_)));
         match (kind, norm) {
-            ("weight", Some(norm)) => {
+            ("weight" | "step", Some(norm)) => {
                 let of_norm = |what: &str| params.get(&format!("{}.{what}", norm.name)).unwrap();
                 let (gamma, variance) = (of_norm("gamma"), of_norm("variance"));
                 let by_folded = of(&name);
                 let each = by_folded.len() / gamma.len();
                 let factor = |c: usize| gamma[c] / (variance[c] + crate::graph::EPSILON).sqrt();
+                let factor = |c: usize| if kind == "step" { factor(c).abs() } else { factor(c) };
                 close(by_folded.iter().enumerate().map(|(i, g)| g * factor(i / each)).collect());
             }
-            ("weight" | "bias", None) => close(of(&name).clone()),
+            ("weight" | "bias" | "step", None) => close(of(&name).clone()),
             ("beta", _) => {
                 let NodeId(conv) = graph.node(id).inputs[0];
                 close(of(&format!("{}.bias", graph.nodes[conv].name)).clone());
@@ -302,7 +367,8 @@ fn gradients_reach_weights_through_batch_normalization() {
         }
         checked += 1;
     }
-    assert_eq!(checked, graph.param_specs().len());
+    let steps = params.iter().filter(|(name, _)| name.ends_with(".step")).count();
+    assert!(steps > 3 && checked == graph.param_specs().len() + steps);
 }
 
 /// A range moves towards what is seen by the rate, alike for all values that share it; that of the pixels stays.

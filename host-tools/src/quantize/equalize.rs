@@ -15,6 +15,10 @@ const PASSES: usize = 20;
 /// Exact up to float rounding, since ReLU lets positive factors through. Gives the number of pairs of layers.
 pub fn equalize(network: &mut Graph<Real>) -> usize {
     let pairs = pairs(network);
+    for node in pairs.iter().flat_map(|&(from, to)| [from, to]) {
+        // Trained for weights as they were.
+        network.nodes[node].op.weights_mut().into_iter().for_each(|weights| weights.steps = None);
+    }
     for _ in 0..PASSES {
         for &(from, to) in &pairs {
             let (first, second) = (outgoing(network, from), incoming(network, to));

@@ -7,7 +7,7 @@
 use kinglet::{Activation, Window};
 use ndarray::ArrayD;
 
-use super::QuantizeError;
+use super::{QuantizeError, trained};
 use crate::graph::{Convert, Dims, Function, Graph, GraphError, Line, Node, NodeId, Op, Params, Real, Spec, Weights};
 
 /// Folds `graph` with its parameters.
@@ -81,6 +81,16 @@ impl Numbers<'_> {
         let array: &ArrayD<f32> = self.params.require(&format!("{}.{suffix}", self.node.name))?;
         Ok(array.iter().copied().collect())
     }
+
+    /// The trained steps between weights, if there are any.
+    fn steps(&self, dims: &Dims) -> Result<Option<Vec<f32>>, GraphError> {
+        let name = trained::steps_name(&self.node.name);
+        let (expected, found) = (vec![dims.channels as usize], self.params.get(&name));
+        match found.map(ArrayD::shape) {
+            Some(shape) if shape != expected => Err(GraphError::ParamShape { name, expected, found: shape.to_vec() }),
+            _ => Ok(found.map(|steps| steps.iter().copied().collect())),
+        }
+    }
 }
 
 impl Convert<Spec, Real> for Numbers<'_> {
@@ -89,7 +99,7 @@ impl Convert<Spec, Real> for Numbers<'_> {
     fn weights(&self, dims: &Dims) -> Result<Weights, GraphError> {
         let bias = if dims.bias { self.param("bias")? } else { vec![0.0; dims.channels as usize] };
         let channels_last = matches!(self.node.op, Op::DepthwiseConv2d { .. });
-        Ok(Weights { weights: self.param("weight")?, bias, channels_last })
+        Ok(Weights { weights: self.param("weight")?, bias, channels_last, steps: self.steps(dims)? })
     }
 
     fn constant(&self, (): &()) -> Result<Vec<f32>, GraphError> {
@@ -149,7 +159,7 @@ impl Folding<'_> {
             return Ok(before);
         }
         let [weights, bias] = [&factors, &offsets].map(|numbers| numbers.iter().map(|&x| x as f32).collect());
-        let weights = Weights { weights, bias, channels_last: true };
+        let weights = Weights { weights, bias, channels_last: true, steps: None };
         Ok(self.push(id, Op::DepthwiseConv2d { window: Window::global([1, 1]), weights }))
     }
 }

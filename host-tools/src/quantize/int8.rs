@@ -14,6 +14,9 @@ use crate::graph::{
 /// How finely a step is looked for that serves weights of few bits best.
 const STEPS: usize = 28;
 
+/// The largest magnitude of a weight of 4 bits: symmetric, as TensorFlow Lite has it.
+pub const NIBBLE_MAX: i8 = 7;
+
 /// The largest magnitude of a bias: far enough from the accumulator's ends.
 const BIAS_MAX: f64 = (1 << 29) as f64;
 
@@ -107,10 +110,13 @@ impl Quantized {
     }
 
     fn new(weights: &Weights, input: QuantParams, output: QuantParams, bias_max: f64, bits: u32) -> Self {
-        // The largest magnitude of a weight: symmetric, as TensorFlow Lite has it.
-        let most = f64::from((1 << (bits - 1)) - 1);
+        let most = f64::from(if bits == 8 { i8::MAX } else { NIBBLE_MAX });
         let scale = |(channel, bias): (usize, &f32)| {
-            let step = if bits < 8 { best_step(weights, channel, most) } else { largest(weights, channel) / most };
+            let step = match &weights.steps {
+                _ if bits == 8 => largest(weights, channel) / most,
+                Some(steps) => steps[channel].into(),
+                None => best_step(weights, channel, most),
+            };
             // A zero channel still needs a bias with enough resolution, and a large bias must fit.
             let finest = f64::from(output.scale) / f64::from(1 << 16);
             let least = (f64::from(*bias).abs() / bias_max).max(finest) / f64::from(input.scale);
@@ -130,6 +136,11 @@ impl Quantized {
             scales,
         }
     }
+}
+
+/// For each channel the step between weights of 4 bits that serves them best.
+pub fn best_steps(weights: &Weights) -> Vec<f32> {
+    (0..weights.bias.len()).map(|channel| best_step(weights, channel, NIBBLE_MAX.into()) as f32).collect()
 }
 
 /// The largest magnitude of a channel's weights.
@@ -157,8 +168,12 @@ mod tests {
     #[test]
     fn few_bits_cut_off_what_costs_the_others_more() {
         let channel: Vec<f32> = (0..200).map(|i| ((i * 37 % 199) as f32 / 199.0 - 0.5) * 0.8).chain([0.7]).collect();
-        let weights =
-            Weights { weights: [channel.clone(), vec![0.0; 201]].concat(), bias: vec![0.1; 2], channels_last: false };
+        let weights = Weights {
+            weights: [channel.clone(), vec![0.0; 201]].concat(),
+            bias: vec![0.1; 2],
+            channels_last: false,
+            steps: None,
+        };
         let quant = QuantParams { scale: 0.05, zero_point: 3 };
         let error = |bits| {
             let quantized = Quantized::new(&weights, quant, quant, BIAS_MAX, bits);

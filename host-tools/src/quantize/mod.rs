@@ -187,7 +187,7 @@ impl Prepared {
         options: &Options,
     ) -> Result<Self, QuantizeError> {
         let mut folded = fold::fold(graph, params)?;
-        let nibbles = trained::nibbles(&folded, params);
+        let nibbles = trained::nibbles(&folded);
         if !options.anew
             && let Some(quants) = trained::quants(&folded, params)?
         {

@@ -1,14 +1,14 @@
-//! Ranges of activations that quantization-aware training found. They lie among the parameters, as `range/LAYER`: the
-//! least and the greatest number of the layer's output; and, as `bits/LAYER`, how many bits its weights have where they are not 8.
+//! What quantization-aware training found. It lies among the parameters: as `range/LAYER` the least and the greatest number of the
+//! layer's output, and as `LAYER.step` the steps between its weights, where they have 4 bits.
 
 use kinglet::QuantParams;
-use ndarray::arr1;
+use ndarray::{Array1, arr1};
 
-use super::QuantizeError;
 use super::observe::Histogram;
 use super::ranges::Method;
 use super::scales::{self, Calibration, affine};
-use crate::graph::{Graph, Node, Params, Real};
+use super::{QuantizeError, int8};
+use crate::graph::{Graph, GraphError, Node, Op, Params, Real, Weights};
 
 /// The least and the greatest number of a value; 0 lies between them.
 pub type Range = [f32; 2];
@@ -21,18 +21,32 @@ pub fn insert(params: &mut Params, value: &str, range: Range) {
     params.insert(format!("{PREFIX}{value}"), arr1(&range).into_dyn());
 }
 
-/// What the names of bits begin with.
-const BITS: &str = "bits/";
-
-/// Adds to the parameters that the weights of layer `layer` have 4 bits.
-pub fn insert_nibbles(params: &mut Params, layer: &str) {
-    params.insert(format!("{BITS}{layer}"), arr1(&[4.0]).into_dyn());
+/// The name of the parameter with the steps between the weights of layer `layer`, one for each output channel. They are in units of
+/// the layer's own weights, before what batch normalization makes of them.
+pub fn steps_name(layer: &str) -> String {
+    format!("{layer}.step")
 }
 
-/// The layers that were trained with weights of 4 bits.
-pub fn nibbles(network: &Graph<Real>, params: &Params) -> Vec<String> {
-    let names = network.nodes.iter().map(|node| &node.name);
-    names.filter(|name| params.get(&format!("{BITS}{name}")).is_some()).cloned().collect()
+/// Adds to the parameters of `graph` the steps that weights of 4 bits in layer `layer` start to be trained from: those with the least
+/// square error.
+///
+/// # Errors
+/// When the layer has no weights among them.
+pub fn insert_steps(params: &mut Params, graph: &Graph, layer: &str) -> Result<(), GraphError> {
+    let array = params.require(&format!("{layer}.weight"))?;
+    let node = graph.nodes.iter().find(|node| node.name == layer);
+    let channels_last = node.is_some_and(|node| matches!(node.op, Op::DepthwiseConv2d { .. }));
+    let channels = array.shape()[if channels_last { array.ndim() - 1 } else { 0 }];
+    let weights =
+        Weights { weights: array.iter().copied().collect(), bias: vec![0.0; channels], channels_last, steps: None };
+    params.insert(steps_name(layer), Array1::from(int8::best_steps(&weights)).into_dyn());
+    Ok(())
+}
+
+/// The layers whose weights were trained with 4 bits.
+pub fn nibbles(network: &Graph<Real>) -> Vec<String> {
+    let trained = network.nodes.iter().filter(|node| node.op.weights().is_some_and(|weights| weights.steps.is_some()));
+    trained.map(|node| node.name.clone()).collect()
 }
 
 /// Whether there are ranges among the parameters.

@@ -231,6 +231,8 @@ fn bad_recipes_are_refused() {
     refused(&|recipe| recipe.qat = Some(Qat { epochs: Some(0), ..Qat::default() }), "qat");
     refused(&|recipe| recipe.qat = Some(Qat { range_rate: 1.5, ..Qat::default() }), "range_rate");
     refused(&|recipe| recipe.qat = Some(Qat { bits: 5, ..Qat::default() }), "bits");
+    let layer = |name: &str, bits| Some(Qat { layer_bits: [(name.to_owned(), bits)].into(), ..Qat::default() });
+    refused(&|recipe| recipe.qat = layer("logits", 2), "bits");
     refused(&|recipe| recipe.distill = Some(Distill { weight: 2.0, ..Distill::from("t".as_ref()) }), "distill");
     refused(&|recipe| recipe.network.zoo = Some("resnet8".to_string()), "zoo");
     let folder = tempfile::tempdir().unwrap();
@@ -288,13 +290,22 @@ fn quantization_aware_training_starts_from_a_run_as_if_it_had_never_ended() {
     assert!(error.contains("digits-resnet"), "{error}");
 }
 
-/// All layers but the first and the last have weights of 4 bits, in training as in the runtime.
+/// All layers but the first and the last have weights of 4 bits, in training as in the runtime, with the steps that were trained.
 #[test]
 fn weights_of_four_bits_are_exported_as_they_were_trained() {
     let (recipe, data) = tiny();
+    let layer_bits = [("nowhere".to_owned(), 4)].into();
+    let wrong = Recipe { qat: Some(Qat { layer_bits, ..Qat::default() }), epochs: 1, ..recipe.clone() };
+    let error = Trainer::new(&wrong, &data).unwrap().train(None, |_| ()).unwrap_err().to_string();
+    assert!(error.contains("`nowhere`") && error.contains("logits"), "{error}");
     let qat = Some(Qat { epochs: Some(2), bits: 4, fallback: false, ..Qat::default() });
     let tuned = train(&Recipe { qat, ..recipe }, &data);
     let model = tuned.model();
+    for (name, steps) in model.params.iter().filter(|(name, _)| name.ends_with(".step")) {
+        let mut started = model.params.clone();
+        quantize::trained::insert_steps(&mut started, &model.graph, name.strip_suffix(".step").unwrap()).unwrap();
+        assert_ne!(started.get(name), Some(steps), "{name} was not trained");
+    }
     let prepared = deploy::prepare(&model.graph, &model.params, &data.train, &deploy::Options::default()).unwrap();
     let network = prepared.network();
     let weights = network.nodes.iter().filter_map(|node| match node.op.weights()? {

@@ -126,10 +126,8 @@ impl<'d> Trainer<'d> {
         let options = deploy::Options { images: qat.calibration_images, quantize };
         let graph = self.merged_graph()?;
         let prepared = deploy::prepare(&graph, &params, &self.data.train, &options)?;
-        if qat.bits == 4 {
-            let layers: Vec<&str> = prepared.weighted().collect();
-            let inner = layers.len().saturating_sub(1);
-            layers[..inner].iter().skip(1).for_each(|layer| trained::insert_nibbles(&mut params, layer));
+        for layer in qat.nibbles(&prepared.weighted().collect::<Vec<_>>())? {
+            trained::insert_steps(&mut params, &graph, layer)?;
         }
         let before = params.clone();
         for (value, quant) in prepared.quants.iter().enumerate() {
