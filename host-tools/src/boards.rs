@@ -5,6 +5,7 @@ mod chip;
 use std::sync::LazyLock;
 
 use anyhow::{Result, bail};
+use kinglet::kernels::algorithms::Core;
 use serde::Deserialize;
 
 use crate::words::{self, grouped};
@@ -164,6 +165,17 @@ pub struct Fit<'b> {
 }
 
 impl Board {
+    /// The core for which algorithms are chosen and costs are known.
+    #[must_use]
+    pub fn instruction_set(&self) -> Core {
+        match (self.target, self.cpu) {
+            ("thumbv6m-none-eabi", _) => Core::M0,
+            ("thumbv7m-none-eabi", _) => Core::M3,
+            (_, Some("cortex-m55")) => Core::M55,
+            _ => Core::M4,
+        }
+    }
+
     /// Whether the runtime's loops are in the core's DSP or vector instructions.
     #[must_use]
     pub fn has_dsp(&self) -> bool {

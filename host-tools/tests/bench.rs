@@ -17,7 +17,7 @@ const DENSE_AND_SOFTMAX: u64 = 5_709;
 /// Measures ResNet-8 on a board, and holds it against the committed table.
 fn resnet8(board: &str, budget: Budget) -> Vec<Row> {
     let board = Board::named(board).unwrap();
-    let rows = bench::measure(board, &bench::resnet8(budget, bench::core(board)).unwrap()).unwrap();
+    let rows = bench::measure(board, &bench::resnet8(budget, board.instruction_set()).unwrap()).unwrap();
     println!("{}", bench::to_markdown(&rows));
     agree_with_the_table(&rows);
     rows

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use anyhow::{Context, Result};
 use kinglet::Model;
-use kinglet::kernels::algorithms::{ConvAlgorithm, Layer};
+use kinglet::kernels::algorithms::{Candidate, Layer};
 use serde::{Deserialize, Serialize};
 
 use super::work::{self, TERMS, Terms, Work};
@@ -143,7 +143,7 @@ impl Predictor {
     #[must_use]
     pub fn model(&self, model: &Model<'_>) -> Predicted {
         let Some(speed) = &self.board.speed else { unreachable!("a predictor is of a board with a speed") };
-        let (works, around) = work::of_model(model, speed);
+        let (works, around) = work::of_model(model, self.board.instruction_set(), speed);
         let of_cycles = |cycles: f64| Prediction::of_cycles(cycles.round() as u64, speed);
         let cycles: Vec<f64> = works.iter().map(|work| self.cycles(work)).collect();
         let total = cycles.iter().sum::<f64>() + self.cycles(&around);
@@ -169,7 +169,7 @@ impl Predictor {
     #[must_use]
     pub fn quantities(&self, model: &Model<'_>) -> [f64; 3] {
         let Some(speed) = &self.board.speed else { return [0.0; 3] };
-        let (works, around) = work::of_model(model, speed);
+        let (works, around) = work::of_model(model, self.board.instruction_set(), speed);
         let each = |which: usize| {
             let mut weights = [0.0; 3];
             weights[which] = 1.0;
@@ -184,12 +184,12 @@ impl Predictor {
         self.weights
     }
 
-    /// Of an int8 convolution by an algorithm with `bytes` of packed weights, where enough of such were traced.
+    /// Of an int8 convolution as a candidate computes it, where enough of such were traced.
     #[must_use]
-    pub fn candidate(&self, algorithm: ConvAlgorithm, layer: &Layer, bytes: usize) -> Option<u64> {
-        let work = work::of_candidate(algorithm, layer, bytes, self.board.speed.as_ref()?);
-        let cost = self.costs.kinds.get(&work.kind).filter(|cost| cost.0 >= ENOUGH)?;
-        Some(cost.cycles(&work.terms, self.weights) as u64)
+    pub fn candidate(&self, candidate: &Candidate, layer: &Layer) -> Option<u64> {
+        let work = work::of_candidate(candidate, layer, self.board.instruction_set(), self.board.speed.as_ref()?);
+        self.costs.kinds.get(&work.kind).filter(|cost| cost.0 >= ENOUGH)?;
+        Some(self.cycles(&work) as u64)
     }
 
     fn cycles(&self, work: &Work) -> f64 {
@@ -198,11 +198,12 @@ impl Predictor {
 
     fn weighted(&self, work: &Work, weights: [f64; 3]) -> f64 {
         let kinds = &self.costs.kinds;
-        match (kinds.get(&work.kind), kinds.get(OTHER)) {
+        let without = match (kinds.get(&work.kind), kinds.get(OTHER)) {
             (Some(cost), _) => cost.cycles(&work.terms, weights),
             (None, Some(cost)) => cost.cycles(&work.plain, weights),
             (None, None) => 0.0,
-        }
+        };
+        without + weights[0] * work.widening
     }
 
     /// How well the cycles are known, in words.

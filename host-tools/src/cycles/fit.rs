@@ -31,7 +31,9 @@ pub fn fit(samples: &[Sample], weights: [f64; 3]) -> Costs {
         let (its, others): (Vec<Sample>, Vec<Sample>) =
             samples.iter().cloned().partition(|sample| sample.model == model);
         let error = |cost: &dyn Fn(&str) -> Cost| {
-            let predicted = its.iter().map(|sample| cost(&sample.work.kind).cycles(&sample.work.terms, weights));
+            let predicted = its.iter().map(|sample| {
+                cost(&sample.work.kind).cycles(&sample.work.terms, weights) + weights[0] * sample.work.widening
+            });
             let traced: f64 = its.iter().map(|sample| sample.cycles(weights)).sum();
             100.0 * (predicted.sum::<f64>() / traced - 1.0).abs()
         };
@@ -51,8 +53,9 @@ impl Sample {
         core * self.core + code * self.reads[0] + data * self.reads[1]
     }
 
+    /// What the terms are to explain.
     const fn quantities(&self) -> [f64; 3] {
-        [self.core, self.reads[0], self.reads[1]]
+        [self.core - self.work.widening, self.reads[0], self.reads[1]]
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a step repeats, and how often: the terms whose costs add up to its predicted cycles.
 
-use kinglet::kernels::algorithms::{ConvAlgorithm, Layer, Packing};
-use kinglet::ops::{DepthwiseAlgorithm, Op};
+use kinglet::kernels::algorithms::{Candidate, ConvAlgorithm, Core, Layer, Packing};
+use kinglet::ops::{DepthwiseAlgorithm, Encoding, Op};
 use kinglet::{DType, Model, Shape, Step};
 
 use crate::boards::Speed;
@@ -23,6 +23,8 @@ pub struct Work {
     pub terms: Terms,
     /// The same as of any operator, for kinds whose costs are not known.
     pub plain: Terms,
+    /// Instructions that widen weights of 4 bits: none are slow, and so each is taken for a cycle of the core.
+    pub widening: f64,
 }
 
 /// The kind of what a session does between steps.
@@ -30,17 +32,17 @@ pub const AROUND: &str = "between steps";
 
 /// The steps of a model, and what is done between them.
 #[must_use]
-pub fn of_model(model: &Model<'_>, speed: &Speed) -> (Vec<Work>, Work) {
+pub fn of_model(model: &Model<'_>, core: Core, speed: &Speed) -> (Vec<Work>, Work) {
     let steps: Vec<Step<'_>> = model.steps().collect();
     let (mut calls, mut works) = (0.0, Vec::new());
     for step in &steps {
         let chained = steps.iter().filter(|other| other.time_slot == step.time_slot).count() > 1;
         let in_calls = calls_of(step, chained);
         calls += if chained { in_calls } else { 0.0 };
-        works.push(of_step(step, in_calls, speed));
+        works.push(Work { widening: widening(step, in_calls as usize, core), ..of_step(step, in_calls, speed) });
     }
     let terms = [0.0, 0.0, 0.0, steps.len() as f64, calls, 1.0, 0.0, 0.0];
-    (works, Work { kind: AROUND.to_owned(), terms, plain: terms })
+    (works, Work { kind: AROUND.to_owned(), terms, plain: terms, widening: 0.0 })
 }
 
 /// Calls for blocks of rows where steps are interleaved, else one.
@@ -49,13 +51,30 @@ fn calls_of(step: &Step<'_>, chained: bool) -> f64 {
     f64::from(if chained { rows.div_ceil(step.op.row_block().max(1)) } else { 1 })
 }
 
+/// What weights of 4 bits take more than those of 8.
+fn widening(step: &Step<'_>, calls: usize, core: Core) -> f64 {
+    let instructions = match &step.op {
+        Op::Conv2d(conv) if conv.weights.encoding == Encoding::Nibbles => match conv.algorithm.packing() {
+            Some(packing) => packing.widening(&conv.layer(&step.tensors), core, calls),
+            None => core.widening(step.macs() as usize),
+        },
+        Op::DepthwiseConv2d(conv) if conv.weights.encoding == Encoding::Nibbles => {
+            core.widening(calls * (conv.window.taps_len() * step.tensors.output.shape.c) as usize)
+        }
+        Op::Dense(dense) if dense.weights.encoding == Encoding::Nibbles => core.widening(step.macs() as usize),
+        _ => 0,
+    };
+    instructions as f64
+}
+
 fn of_step(step: &Step<'_>, calls: f64, speed: &Speed) -> Work {
     let (a, output) = (&step.tensors.a, &step.tensors.output);
     let bytes = f64::from(step.op.weight_bytes());
     match &step.op {
         Op::Conv2d(conv) => {
             let kind = convolution_kind(conv.algorithm, a.dtype, conv.is_exact());
-            Work { kind, ..of_convolution(conv.algorithm, &conv.layer(&step.tensors), bytes, calls, speed) }
+            let (layer, encoding) = (conv.layer(&step.tensors), conv.weights.encoding);
+            Work { kind, ..of_convolution(conv.algorithm, encoding, &layer, bytes, calls, speed) }
         }
         Op::DepthwiseConv2d(conv) => {
             let taps = f64::from(conv.window.taps_len());
@@ -73,7 +92,7 @@ fn of_step(step: &Step<'_>, calls: f64, speed: &Speed) -> Work {
             let flash = reads(bytes, again, speed);
             let terms = [1.0, calls, pass, block, block * taps, read, h, flash];
             let kind = format!("{} {:?} {}", step.kind().name(), conv.algorithm, a.dtype.name());
-            Work { kind, terms, plain: plain(step, calls, speed) }
+            Work { kind, terms, plain: plain(step, calls, speed), widening: 0.0 }
         }
         op => {
             let form = match op {
@@ -82,7 +101,12 @@ fn of_step(step: &Step<'_>, calls: f64, speed: &Speed) -> Work {
                 _ => "",
             };
             let plain = plain(step, calls, speed);
-            Work { kind: format!("{}{form} {}", step.kind().name(), a.dtype.name()), terms: plain, plain }
+            Work {
+                kind: format!("{}{form} {}", step.kind().name(), a.dtype.name()),
+                terms: plain,
+                plain,
+                widening: 0.0,
+            }
         }
     }
 }
@@ -109,14 +133,24 @@ fn convolution_kind(algorithm: ConvAlgorithm, dtype: DType, exact: bool) -> Stri
     format!("CONV_2D {name}{} {}", if exact { " exact" } else { "" }, dtype.name())
 }
 
-/// An int8 convolution by an algorithm, before its weights are packed: `bytes` of them.
+/// An int8 convolution as a candidate computes it, before its weights are packed.
 #[must_use]
-pub fn of_candidate(algorithm: ConvAlgorithm, layer: &Layer, bytes: usize, speed: &Speed) -> Work {
+pub fn of_candidate(candidate: &Candidate, layer: &Layer, core: Core, speed: &Speed) -> Work {
+    let Candidate { algorithm, encoding, flash, .. } = *candidate;
+    let packing = algorithm.packing().filter(|_| encoding == Encoding::Nibbles);
+    let widening = packing.map_or(0, |packing| packing.widening(layer, core, 1)) as f64;
     let kind = convolution_kind(algorithm, DType::I8, false);
-    Work { kind, ..of_convolution(algorithm, layer, bytes as f64, 1.0, speed) }
+    Work { kind, widening, ..of_convolution(algorithm, encoding, layer, flash as f64, 1.0, speed) }
 }
 
-fn of_convolution(algorithm: ConvAlgorithm, layer: &Layer, bytes: f64, calls: f64, speed: &Speed) -> Work {
+fn of_convolution(
+    algorithm: ConvAlgorithm,
+    encoding: Encoding,
+    layer: &Layer,
+    bytes: f64,
+    calls: f64,
+    speed: &Speed,
+) -> Work {
     let number = |n: usize| n as f64;
     let [rows, columns] = layer.window.kernel.map(|extent| extent as usize);
     let (input, output) = (&layer.input, &layer.output);
@@ -145,7 +179,9 @@ fn of_convolution(algorithm: ConvAlgorithm, layer: &Layer, bytes: f64, calls: f6
                 _ => number((rows * (len / 4) + (rows * (len % 4)).div_ceil(4)) * 2),
             };
             let block = pairs * blocks;
-            let flash = again(number(packing.passes(layer)));
+            // Weights of 4 bits are read where they are widened, in each call.
+            let nibbles = encoding == Encoding::Nibbles;
+            let flash = again(if nibbles { calls } else { number(packing.passes(layer)) });
             [1.0, calls, pairs, block, block * steps, gathered(pairs), line, flash]
         }
         Some(packing @ Packing::Winograd(scheme, _)) => {
@@ -158,7 +194,7 @@ fn of_convolution(algorithm: ConvAlgorithm, layer: &Layer, bytes: f64, calls: f6
             [1.0, calls, pairs, pairs * blocks, products, vertical, pairs * groups, flash]
         }
     };
-    Work { kind: String::new(), terms, plain }
+    Work { kind: String::new(), terms, plain, widening: 0.0 }
 }
 
 /// Bytes of constants that are read past the cache when they are gone through so often.

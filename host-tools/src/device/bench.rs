@@ -261,17 +261,6 @@ pub fn subjects(core: Core, rows: &[Row]) -> Result<Vec<Subject>> {
     Ok(subjects)
 }
 
-/// The core of a board, for the choice of algorithms.
-#[must_use]
-pub fn core(board: &Board) -> Core {
-    match (board.target, board.cpu) {
-        ("thumbv6m-none-eabi", _) => Core::M0,
-        ("thumbv7m-none-eabi", _) => Core::M3,
-        (_, Some("cortex-m55")) => Core::M55,
-        _ => Core::M4,
-    }
-}
-
 /// Measures one inference of a model on a board, or on the emulated one that executes the same: a row for each step, and the total.
 ///
 /// # Errors
@@ -411,10 +400,10 @@ pub fn all(board: &str, which: Which, mut progress: impl FnMut(&str)) -> Result<
         Which::Usual => {
             subjects.extend(shipped()?);
             for &budget in *budgets {
-                subjects.push(resnet8(budget, core(board))?);
+                subjects.push(resnet8(budget, board.instruction_set())?);
             }
         }
-        Which::Shapes => subjects.extend(others(core(board))?),
+        Which::Shapes => subjects.extend(others(board.instruction_set())?),
     }
     let mut rows = Vec::new();
     for subject in &subjects {

@@ -49,7 +49,7 @@ fn each_board(
 ) -> Result<()> {
     let mut made: Vec<(Core, Vec<Subject>)> = Vec::new();
     for (emulated, real) in traced(rows) {
-        let core = bench::core(emulated);
+        let core = emulated.instruction_set();
         let known = made.iter().position(|(other, _)| *other == core);
         if known.is_none() {
             made.push((core, bench::subjects(core, rows)?));
@@ -87,7 +87,7 @@ fn samples(rows: &[Row], emulated: &Board, real: &Board, subjects: &[Subject]) -
             .collect();
         let [steps @ .., total] = &*its else { continue };
         let parsed = model(subject)?;
-        let (works, around) = cycles::of_model(&parsed, speed);
+        let (works, around) = cycles::of_model(&parsed, real.instruction_set(), speed);
         let names = parsed.steps().map(|step| format!("{} {} {}", step.index, step.kind().name(), step.name));
         ensure!(
             names.eq(steps.iter().map(|row| row.layer.clone())),

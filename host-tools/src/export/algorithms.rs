@@ -158,7 +158,7 @@ impl<'n> Choice<'n> {
 
 /// Replaces instructions by cycles. An algorithm that too few steps were traced of is taken to run at the rate of the layer's others.
 fn in_cycles(layer: &Layer, list: &mut [Candidate], predictor: &Predictor) {
-    let cycles: Vec<Option<u64>> = list.iter().map(|c| predictor.candidate(c.algorithm, layer, c.flash)).collect();
+    let cycles: Vec<Option<u64>> = list.iter().map(|c| predictor.candidate(c, layer)).collect();
     let known = list.iter().zip(&cycles).filter_map(|(candidate, cycles)| Some((candidate.cost, (*cycles)?)));
     let (instructions, all) =
         known.fold((0, 0), |(instructions, all), (cost, cycles)| (instructions + cost, all + cycles));
@@ -205,7 +205,7 @@ mod tests {
             |algorithm, cost| Candidate { algorithm, encoding: Encoding::Plain, cost, flash: 9_000, scratch: 0 };
         let mut list = [candidate(ConvAlgorithm::Gemm8, 4_000_000), candidate(ConvAlgorithm::Stride2, 1_000_000)];
         in_cycles(&layer, &mut list, &predictor);
-        let cycles = predictor.candidate(ConvAlgorithm::Gemm8, &layer, 9_000).unwrap();
+        let cycles = predictor.candidate(&list[0], &layer).unwrap();
         assert!(list[0].cost == cycles && (3_000_000..30_000_000).contains(&cycles), "{list:?}");
         // No such layer has that algorithm, and none was traced.
         assert!(list[1].cost.abs_diff(cycles / 4) <= 1, "{list:?}");

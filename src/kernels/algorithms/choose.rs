@@ -309,7 +309,7 @@ mod export {
                 };
                 let nibbles = packing.nibbles(layer).filter(|_| narrow).map(|size| Candidate {
                     encoding: Encoding::Nibbles,
-                    cost: plain.cost + cost::widening(packing, layer, core),
+                    cost: plain.cost + packing.widening(layer, core, 1),
                     flash: size.bytes(),
                     scratch: plain.scratch + size.scratch_bytes(),
                     ..plain

@@ -37,6 +37,34 @@ impl Packing {
             Packing::Winograd(scheme, when) => winograd::passes(layer, scheme, when),
         }
     }
+
+    /// Executed instructions by which an inference in `calls` calls takes more with weights of 4 bits than of 8.
+    #[must_use]
+    pub fn widening(self, layer: &Layer, core: Core, calls: usize) -> u64 {
+        let costs = core.costs();
+        let (times, again) = match self {
+            Packing::Gemm(width) => {
+                let slabs = layer.output.c.div_ceil(4).div_ceil(nibbles::slab_blocks(layer, width).max(1));
+                let costs = match width {
+                    Width::Bits8 => &costs.gemm8,
+                    Width::Bits16 => &costs.gemm16,
+                    Width::Bytes => &costs.gemm_bytes,
+                };
+                (calls, (slabs - 1) as f64 * patches(layer, costs))
+            }
+            Packing::Winograd(_, When::RunTime(rows)) => (layer.output.h.div_ceil(2).div_ceil(rows.max(1)), 0.0),
+            Packing::Winograd(..) | Packing::Tiled(_) => (0, 0.0),
+        };
+        core.widening(times * layer.filter() * layer.output.c) + again as u64
+    }
+}
+
+impl Core {
+    /// Executed instructions that widen so many weights of 4 bits.
+    #[must_use]
+    pub fn widening(self, weights: usize) -> u64 {
+        (self.costs().widened * weights as f64) as u64
+    }
 }
 
 /// Executed instructions of an inference.
@@ -58,26 +86,6 @@ pub(super) fn instructions(algorithm: ConvAlgorithm, layer: &Layer, core: Core) 
         ConvAlgorithm::Stride2 => transformed(layer, Scheme::S2, &costs.s2, costs, 0),
     };
     count as u64
-}
-
-/// Executed instructions by which an inference with weights of 4 bits takes more than one of 8.
-pub(super) fn widening(packing: Packing, layer: &Layer, core: Core) -> u64 {
-    let costs = core.costs();
-    let weights = (layer.filter() * layer.output.c) as f64;
-    let (passes, again) = match packing {
-        Packing::Gemm(width) => {
-            let slabs = layer.output.c.div_ceil(4).div_ceil(nibbles::slab_blocks(layer, width).max(1));
-            let costs = match width {
-                Width::Bits8 => &costs.gemm8,
-                Width::Bits16 => &costs.gemm16,
-                Width::Bytes => &costs.gemm_bytes,
-            };
-            (1, (slabs - 1) as f64 * patches(layer, costs))
-        }
-        Packing::Winograd(_, When::RunTime(rows)) => (layer.output.h.div_ceil(2).div_ceil(rows.max(1)), 0.0),
-        Packing::Winograd(..) | Packing::Tiled(_) => (0, 0.0),
-    };
-    (passes as f64 * costs.widened * weights + again) as u64
 }
 
 /// The costs of a core.
