@@ -118,17 +118,21 @@ impl<'b> Bench<'b> {
         Ok(steps)
     }
 
-    /// The int8 network, and the same with the weights of one more of `layers` in 4 bits each time: those first that save most bytes
-    /// for the noise that each makes alone. What a network of 4 bits costs is so known from both ends.
+    /// The int8 network but for the layers that are `kept`, and the same with the weights of one more of `layers` in 4 bits each time:
+    /// those first that save most bytes for the noise that each makes alone. What a network of 4 bits costs is so known from both ends.
     ///
     /// # Errors
     /// When one does not export, or has no weights.
-    pub fn narrowed(&self, layers: &[String]) -> Result<Vec<Measured>> {
-        let whole = self.whole(DType::I8)?;
+    pub fn narrowed(&self, kept: &Kept, layers: &[String]) -> Result<Vec<Measured>> {
+        let narrow = |name: String, nibbles: &[String]| {
+            let kept = Kept { nibbles: [kept.nibbles.as_slice(), nibbles].concat(), ..kept.clone() };
+            self.measure(name, nibbles.to_vec(), |prepared| emit::mixed(prepared, &kept))
+        };
         let noise = |measured: &Measured| 10f64.powf(measured.output_decibels / -10.0);
+        let whole = narrow("none".to_owned(), &[])?;
         let mut ranked = Vec::new();
         for layer in layers {
-            let alone = self.narrow(std::slice::from_ref(layer))?;
+            let alone = narrow(String::new(), std::slice::from_ref(layer))?;
             let saved = whole.weight_bytes as f64 - alone.weight_bytes as f64;
             if saved > 0.0 {
                 ranked.push(((noise(&alone) - noise(&whole)).max(0.0) / saved, -saved, layer));
@@ -136,19 +140,12 @@ impl<'b> Bench<'b> {
         }
         ranked.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
         let mut steps = vec![whole];
-        let mut narrow = Vec::new();
+        let mut nibbles = Vec::new();
         for (_, _, layer) in ranked {
-            narrow.push(layer.clone());
-            steps.push(Measured { name: format!("+ {layer}"), ..self.narrow(&narrow)? });
+            nibbles.push(layer.clone());
+            steps.push(narrow(format!("+ {layer}"), &nibbles)?);
         }
         Ok(steps)
-    }
-
-    /// The int8 network with weights of 4 bits in some layers.
-    fn narrow(&self, layers: &[String]) -> Result<Measured> {
-        let nibbles = layers.to_vec();
-        let kept = Kept { nibbles: nibbles.clone(), ..Kept::default() };
-        self.measure(format!("{} of 4 bits", layers.join(", ")), nibbles, |prepared| emit::mixed(prepared, &kept))
     }
 
     /// The int8 network but for the layers that are `kept` and some `more`.

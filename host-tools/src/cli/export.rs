@@ -2,15 +2,15 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::str::FromStr;
 
 use anyhow::{Result, ensure};
 use ndarray::Axis;
 
+use super::options::bits::Bits;
 use super::options::budgets::{Room, cost};
 use super::options::quantization::Dtype;
 use super::options::trained::{Opened, Trained};
-use crate::export::ExportError;
+use crate::export::{ExportError, Exported};
 use crate::import::tflite;
 use crate::network::Network;
 use crate::quantize::emit::{self, Kept};
@@ -55,29 +55,6 @@ pub struct Args {
     room: Room,
 }
 
-/// Bits of the weights of a layer, or of all.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Bits {
-    layer: Option<String>,
-    bits: u32,
-}
-
-impl FromStr for Bits {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (layer, bits) = match text.rsplit_once('=') {
-            Some((layer, bits)) => (Some(layer.to_owned()), bits),
-            None => (None, text),
-        };
-        match bits {
-            "4" => Ok(Self { layer, bits: 4 }),
-            "8" => Ok(Self { layer, bits: 8 }),
-            _ => Err(format!("`{text}` is not LAYER=4 or LAYER=8, nor 4 or 8 for all layers")),
-        }
-    }
-}
-
 /// The layers of 4 bits; what is said of one layer counts more than what is said of all.
 fn nibbles(bits: &[Bits], prepared: &Prepared) -> Vec<String> {
     let of = |name: &str| bits.iter().rev().find(|said| said.layer.as_deref() == Some(name));
@@ -87,11 +64,6 @@ fn nibbles(bits: &[Bits], prepared: &Prepared) -> Vec<String> {
     let unknown =
         bits.iter().filter_map(|said| said.layer.as_deref()).filter(|name| !prepared.weighted().any(|n| n == *name));
     weighted.chain(unknown).map(str::to_owned).collect()
-}
-
-/// How far a budget of flash is from what a network takes.
-fn is_too_large(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(ExportError::Flash { .. }))
 }
 
 /// The kind of file to write.
@@ -172,81 +144,96 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 /// Held-in images that the loss of 4 bits is measured on.
 const MEASURED_IMAGES: usize = 200;
 
+/// A network with 4 bits in some layers, under the budgets.
+struct Narrowed {
+    network: Network,
+    measured: Measured,
+    /// What the file takes, or what is in its way.
+    exported: Result<Exported, ExportError>,
+}
+
+impl Narrowed {
+    /// Bytes of the file, or of the smallest that there is under the budget of RAM.
+    fn file_bytes(&self) -> Option<u64> {
+        match &self.exported {
+            Ok(exported) => Some(exported.bytes.len() as u64),
+            Err(ExportError::Flash { needed, .. }) => Some((*needed).into()),
+            Err(_) => None,
+        }
+    }
+}
+
 /// `network`, or where it is too large for the budget of flash, the same with 4 bits in the layers that lose least by it.
 fn narrowed(args: &Args, opened: &Opened, prepared: &Prepared, kept: &Kept, network: Network) -> Result<Network> {
-    match args.room.export(&network) {
-        Err(error) if is_too_large(&error) => {}
-        _ => return Ok(network),
-    }
+    // What other budgets stand in the way of is told when the file is made.
+    let Err(error @ ExportError::Flash { .. }) = args.room.exported(&network)? else {
+        ensure!(args.plot.is_none(), "--plot draws what 4 bits lose: the network fits with 8, or --flash is not given");
+        return Ok(network);
+    };
     let Opened { model, data, .. } = opened;
     let some = data.train.select(&data.train.spaced(MEASURED_IMAGES));
     let reals = quantize::reals(&model.graph.preprocess, some.images.view())?;
     let images: Vec<Vec<f32>> = reals.axis_iter(Axis(0)).map(|image| image.iter().copied().collect()).collect();
-    let halves = |name: &&str| !kept.float16.iter().any(|half| half == name);
-    let layers: Vec<String> = prepared.weighted().filter(halves).map(str::to_owned).collect();
-    let steps = Bench::new(prepared, &some, &images).narrowed(&layers)?;
+    let taken = |name: &&str| kept.float16.iter().chain(&prepared.nibbles).any(|other| other == name);
+    let layers: Vec<String> = prepared.weighted().filter(|name| !taken(name)).map(str::to_owned).collect();
+    let mut steps = Vec::new();
+    for measured in Bench::new(prepared, &some, &images).narrowed(kept, &layers)? {
+        let network = emit::mixed(prepared, &Kept { nibbles: measured.kept.clone(), ..kept.clone() })?;
+        let exported = args.room.exported(&network)?;
+        steps.push(Narrowed { network, measured, exported });
+    }
+    let chosen = steps.iter().position(|step| step.exported.is_ok());
     println!("8 bits are too many for the flash; with 4 in more and more layers, on {} images:", images.len());
-    println!("{}", frontier(&steps));
+    println!("{}", frontier(&steps, chosen));
     if let Some(path) = &args.plot {
-        files::save(path, picture(&model.graph.name, &steps)?)?;
+        files::save(path, picture(&model.graph.name, &steps, chosen)?)?;
     }
-    let mut last = network;
-    for Measured { kept: nibbles, .. } in steps.into_iter().skip(1) {
-        last = emit::mixed(prepared, &Kept { nibbles: nibbles.clone(), ..kept.clone() })?;
-        match args.room.export(&last) {
-            Err(error) if is_too_large(&error) => {}
-            _ => {
-                println!("4 bits in {} of {} layers: {}", nibbles.len(), layers.len(), nibbles.join(", "));
-                break;
-            }
-        }
-    }
-    Ok(last)
+    let Some(chosen) = chosen else {
+        return Err(steps.pop().and_then(|all| all.exported.err()).unwrap_or(error).into());
+    };
+    let Narrowed { network, measured: Measured { kept: nibbles, .. }, .. } = steps.swap_remove(chosen);
+    println!("4 bits in {} of {} layers: {}", nibbles.len(), layers.len(), nibbles.join(", "));
+    Ok(network)
 }
 
 /// What is lost for the bytes that are saved.
-fn frontier(steps: &[Measured]) -> Table {
-    let mut table =
-        Table::new(["weights in 4 bits", "accuracy %", "dB at the output", "weights, bytes", "arena, bytes"]);
-    for step in steps {
+fn frontier(steps: &[Narrowed], chosen: Option<usize>) -> Table {
+    let heads =
+        ["weights in 4 bits", "accuracy %", "dB at the output", "file, bytes", "arena, bytes", "within the budgets"];
+    let mut table = Table::new(heads);
+    for (index, step) in steps.iter().enumerate() {
+        let arena =
+            step.exported.as_ref().map_or_else(|_| String::new(), |exported| grouped(exported.plan.arena_len.into()));
+        let fits = match &step.exported {
+            Ok(_) if chosen == Some(index) => "yes: chosen",
+            Ok(_) => "yes",
+            Err(ExportError::Ram { .. }) => "no: RAM",
+            Err(_) => "no: flash",
+        };
         table.row([
-            step.name.clone(),
-            format!("{:.2}", step.accuracy),
-            format!("{:.1}", step.output_decibels),
-            grouped(step.weight_bytes as u64),
-            grouped(step.arena_bytes as u64),
+            step.measured.name.clone(),
+            format!("{:.2}", step.measured.accuracy),
+            format!("{:.1}", step.measured.output_decibels),
+            step.file_bytes().map_or_else(String::new, grouped),
+            arena,
+            fits.to_owned(),
         ]);
     }
     table
 }
 
 /// The same as SVG.
-fn picture(name: &str, steps: &[Measured]) -> Result<String> {
-    let line = |name: &str, y: fn(&Measured) -> f64| Line {
-        name: name.to_owned(),
-        points: steps.iter().map(|step| [step.weight_bytes as f64, y(step), 0.0]).collect(),
-    };
-    let panel = |title: String, axis: &str, line: Line| Panel {
-        title,
-        axes: ["weights and tables (bytes)".to_owned(), axis.to_owned()],
-        logarithmic: false,
-        lines: vec![line],
+fn picture(name: &str, steps: &[Narrowed], chosen: Option<usize>) -> Result<String> {
+    let panel = |title: String, axis: &str, y: fn(&Measured) -> f64| {
+        let point = |step: &Narrowed| Some([step.file_bytes()? as f64, y(&step.measured), 0.0]);
+        let all = Line { name: "4 bits in more layers".to_owned(), points: steps.iter().filter_map(point).collect() };
+        let chosen = chosen
+            .map(|chosen| Line { name: "chosen".to_owned(), points: point(&steps[chosen]).into_iter().collect() });
+        let axes = ["file (bytes)".to_owned(), axis.to_owned()];
+        Panel { title, axes, logarithmic: false, lines: std::iter::once(all).chain(chosen).collect() }
     };
     chart::lines(&[
-        panel(format!("{name}: 4 bits in more and more layers"), "right (%)", line("accuracy", |step| step.accuracy)),
-        panel(String::new(), "signal to noise (dB)", line("at the output", |step| step.output_decibels)),
+        panel(format!("{name}: 4 bits in more and more layers"), "right (%)", |step| step.accuracy),
+        panel(String::new(), "signal to noise (dB)", |step| step.output_decibels),
     ])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bits_are_of_a_layer_or_of_all() {
-        let of = |text: &str| text.parse::<Bits>().map(|said| (said.layer, said.bits));
-        assert_eq!(of("a/b=4"), Ok((Some("a/b".into()), 4)));
-        assert_eq!(of("8"), Ok((None, 8)));
-        assert!(of("a=5").unwrap_err().contains("LAYER=4"));
-    }
 }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Result, ensure};
 
 use super::options;
+use super::options::bits::Bits;
 use crate::data::Dataset;
 use crate::data::Source;
 use crate::report::table::grouped;
@@ -66,6 +67,10 @@ pub struct Args {
     /// Passes over the training images, instead of the recipe's; with `--qat` those in int8.
     #[arg(long)]
     epochs: Option<usize>,
+    /// With `--qat`: bits of the weights, 4 for all layers but the first and the last, or LAYER=4 and LAYER=8 by the names that
+    /// `kinglet quantize` lists; what the recipe says unless given.
+    #[arg(long, value_name = "LAYER=4", value_delimiter = ',', requires = "qat")]
+    bits: Vec<Bits>,
     /// Leave out broken image files, instead of stopping at the first one.
     #[arg(long)]
     skip_bad: bool,
@@ -110,6 +115,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             if args.qat.is_some() {
                 let qat = recipe.qat.get_or_insert_default();
                 qat.epochs = args.epochs.or(qat.epochs);
+                for Bits { layer, bits } in &args.bits {
+                    match layer {
+                        Some(layer) => _ = qat.layer_bits.insert(layer.clone(), *bits),
+                        None => qat.bits = *bits,
+                    }
+                }
                 name += "-qat";
             } else {
                 recipe.epochs = args.epochs.unwrap_or(recipe.epochs);

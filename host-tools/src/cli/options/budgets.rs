@@ -6,7 +6,6 @@ use kinglet::kernels::algorithms::{ConvAlgorithm, Core};
 
 use crate::boards::{self, Board, STACK};
 use crate::cycles::Predictor;
-use crate::device::bench;
 use crate::export::{self, ExportError, Exported};
 use crate::network::Network;
 use crate::plan::{self, Streaming};
@@ -129,14 +128,28 @@ pub struct Room {
 }
 
 impl Room {
+    fn board(&self) -> Result<Option<&'static Board>> {
+        self.board.as_ref().map(|name| boards::find(name, boards::all().iter(), "there are")).transpose()
+    }
+
+    /// A network exported within the budgets; or what is in the way of it.
+    ///
+    /// # Errors
+    /// When there is no such board.
+    pub fn exported(&self, network: &Network) -> Result<Result<Exported, ExportError>> {
+        Ok(match self.board()? {
+            Some(board) => for_board(network, board, &self.budgets),
+            None => export::to_bytes(network, &self.budgets.options()),
+        })
+    }
+
     /// Exports a network within the budgets; gives the board's name and what the model leaves of it too, in words.
     ///
     /// # Errors
     /// As [`export::to_bytes`], and when there is no such board.
     pub fn export(&self, network: &Network) -> Result<(Exported, Option<String>)> {
-        let Some(name) = &self.board else { return Ok((export::to_bytes(network, &self.budgets.options())?, None)) };
-        let board = boards::find(name, boards::all().iter(), "there are")?;
-        let exported = for_board(network, board, &self.budgets)?;
+        let exported = self.exported(network)??;
+        let Some(board) = self.board()? else { return Ok((exported, None)) };
         let fit = board.fit(exported.bytes.len(), exported.plan.arena_len as usize)?;
         let mut left = format!(
             "on {} that leaves {} bytes of flash beside {} for code, and {} bytes of {} beside {} for the stack",
@@ -160,7 +173,7 @@ impl Room {
 /// As [`export::to_bytes`].
 pub fn for_board(network: &Network, board: &'static Board, budgets: &Budgets) -> Result<Exported, ExportError> {
     let mut options = budgets.options();
-    (options.core, options.board) = (bench::core(board), Some(board));
+    (options.core, options.board) = (board.instruction_set(), Some(board));
     options.flash = Some(budgets.flash.unwrap_or(u32::MAX).min(board.model_bytes()));
     let mut rooms = board.ram.iter().map(|ram| budgets.ram.unwrap_or(u32::MAX).min(ram.arena_bytes()));
     let mut export = |ram| {

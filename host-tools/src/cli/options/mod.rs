@@ -1,5 +1,6 @@
 //! Options that several commands have in common, and what comes of them.
 
+pub mod bits;
 pub mod budgets;
 pub mod held_out;
 pub mod line;
