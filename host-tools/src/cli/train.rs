@@ -7,11 +7,11 @@ use anyhow::{Result, ensure};
 
 use super::options;
 use super::options::bits::Bits;
-use crate::data::Dataset;
-use crate::data::Source;
+use crate::data::{Dataset, Source};
+use crate::graph::{self, Graph, NetworkRecipe, Shape};
 use crate::report::table::grouped;
 use crate::train::{self, Distill, Recipe, RunFolder, Schedule, Start, Trained, Trainer, bar, recipe_from};
-use crate::{deploy, export, files, graph, sources, words};
+use crate::{deploy, export, files, sources, words};
 
 /// Percent of ones own training images that judge the epochs.
 const VALIDATION: usize = 10;
@@ -162,7 +162,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         }
         (None, None) => Trainer::new(&recipe, &seen)?,
     };
-    let graph = recipe.network.merged().build(&data.classes, &trainer.graph().preprocess)?;
+    // As large as the images, whatever the recipe said.
+    let Graph { input: Shape { h, w, c }, preprocess, .. } = trainer.graph();
+    let merged = NetworkRecipe { input: Some([*h, *w, *c]), ..recipe.network.merged() };
+    let graph = merged.build(&data.classes, preprocess)?;
     eprintln!(
         "{}: {} parameters, {} MACs; {}: {} images, {} to judge epochs by, {} held out; {} MB of memory",
         graph.name,
