@@ -31,9 +31,9 @@ pub(crate) const fn verify<L: Linked>(file: &File<'_>) -> Result<(), ModelError>
     let written = attempt!(check_producers(file));
     attempt!(check_kept(file));
     attempt!(check_pairs(file, &written));
+    attempt!(check_scratch(file));
     let mut index = 0;
     while index < file.steps {
-        attempt!(check_scratch(file, index));
         if index == 0 || file.time_slot(index) != file.time_slot(index - 1) {
             attempt!(check_chain::<L>(file, index));
         }
@@ -286,22 +286,31 @@ const fn hands_over(from: &Tensor, to: &Tensor) -> bool {
     from.last == to.first && from.ready < to.first
 }
 
-/// Checks that a step's scratch keeps off everything alive.
-const fn check_scratch(file: &File<'_>, index: u32) -> Result<(), ModelError> {
-    let step = attempt!(file.step(index));
-    let at = step.at + step_record::SCRATCH;
-    if !file.holds(step.scratch) {
-        return Err(ModelError::new(Fault::Arena, at));
-    }
-    if !step.scratch.offset.is_multiple_of(SCRATCH_ALIGN) {
-        return Err(ModelError::new(Fault::Alignment, at));
+/// Checks that each step's scratch lies inside the arena, and keeps off everything alive.
+const fn check_scratch(file: &File<'_>) -> Result<(), ModelError> {
+    let mut index = 0;
+    while index < file.steps {
+        let step = attempt!(file.step(index));
+        let at = step.at + step_record::SCRATCH;
+        if !file.holds(step.scratch) {
+            return Err(ModelError::new(Fault::Arena, at));
+        }
+        if !step.scratch.offset.is_multiple_of(SCRATCH_ALIGN) {
+            return Err(ModelError::new(Fault::Alignment, at));
+        }
+        index += 1;
     }
     let mut other = 0;
-    while other < file.tensors && step.scratch.len != 0 {
-        let (first, last) = file.time_slots(other);
-        let alive = first <= step.time_slot && step.time_slot <= last;
-        if alive && attempt!(file.tensor(other)).region().overlaps(step.scratch) {
-            return Err(ModelError::new(Fault::Overlap, at));
+    while other < file.tensors {
+        let tensor = attempt!(file.tensor(other));
+        // Every time slot has a step, so that no step before this one has the tensor's first.
+        let mut index = tensor.first.saturating_sub(1);
+        while index < file.steps && file.time_slot(index) <= tensor.last {
+            let step = attempt!(file.step(index));
+            if tensor.first <= step.time_slot && step.scratch.len != 0 && tensor.region().overlaps(step.scratch) {
+                return Err(ModelError::new(Fault::Overlap, step.at + step_record::SCRATCH));
+            }
+            index += 1;
         }
         other += 1;
     }
@@ -312,21 +321,34 @@ const fn check_scratch(file: &File<'_>, index: u32) -> Result<(), ModelError> {
 const fn check_chain<L: Linked>(file: &File<'_>, first: u32) -> Result<(), ModelError> {
     let mut chain = Chain::new();
     attempt!(chain.open::<L>(file, first));
-    let clashes = attempt!(check_operands(file, first, &chain));
+    let clashes = attempt!(check_operands::<L>(file, first, &chain));
     while let Some(call) = chain.next() {
         let clashes = clashes[call.link % MAX_CHAIN];
-        if clashes != 0 {
-            attempt!(check_call::<L>(file, first, &chain, call, clashes));
+        if clashes.operands != 0 {
+            attempt!(check_call(file, first, &chain, call, clashes));
         }
         chain.advance(call);
     }
     if chain.is_done() { Ok(()) } else { Err(ModelError::new(Fault::Chain, attempt!(file.step(first)).at)) }
 }
 
-/// Checks that every operand of a chain's steps is complete before it, or produced by an earlier step of it. For each step the
-/// operands, bit 2 x step + operand, that share bytes with its output: those that each call has to be checked for.
-const fn check_operands(file: &File<'_>, first: u32, chain: &Chain) -> Result<[u16; MAX_CHAIN], ModelError> {
-    let mut clashes = [0; MAX_CHAIN];
+/// The operands of a chain, bit 2 x step + operand, that each call of a step has to be checked for.
+#[derive(Clone, Copy)]
+struct Clashes {
+    /// Those that share bytes with the step's output.
+    operands: u16,
+    /// Its own of them that it may write its output over.
+    reused: u16,
+}
+
+/// Checks that every operand of a chain's steps is complete before it, or produced by an earlier step of it. For each step what
+/// its calls have to be checked for.
+const fn check_operands<L: Linked>(
+    file: &File<'_>,
+    first: u32,
+    chain: &Chain,
+) -> Result<[Clashes; MAX_CHAIN], ModelError> {
+    let mut clashes = [Clashes { operands: 0, reused: 0 }; MAX_CHAIN];
     let mut index = 0;
     while let Some(link) = chain.link(index) {
         let step = attempt!(file.step(first + index as u32));
@@ -343,15 +365,17 @@ const fn check_operands(file: &File<'_>, first: u32, chain: &Chain) -> Result<[u
                 }
                 let mut writer = 0;
                 while writer < chain.len() {
-                    let output = attempt!(file.step(first + writer as u32)).output;
+                    let written = attempt!(file.step(first + writer as u32)).output;
+                    let output = attempt!(file.tensor(written));
                     // Parts of one parent tensor share no byte, though their rows interleave. To the operator that
                     // reads one and writes the other, each is one slice.
-                    let interleaved = writer != index && file.root(input) == file.root(output);
-                    if input != output
-                        && !interleaved
-                        && tensor.region().overlaps(attempt!(file.tensor(output)).region())
-                    {
-                        clashes[writer % MAX_CHAIN] |= 1 << (2 * index + operand);
+                    let interleaved = writer != index && file.root(input) == file.root(written);
+                    if input != written && !interleaved && tensor.region().overlaps(output.region()) {
+                        let (bit, clashes) = (1 << (2 * index + operand), &mut clashes[writer % MAX_CHAIN]);
+                        clashes.operands |= bit;
+                        if writer == index && attempt!(reuses::<L>(&step, operand, &tensor, &output)) {
+                            clashes.reused |= bit;
+                        }
                     }
                     writer += 1;
                 }
@@ -371,12 +395,12 @@ const fn check_operands(file: &File<'_>, first: u32, chain: &Chain) -> Result<[u
 ///
 /// That its scratch shares no byte with either is [`check_scratch`]'s business. `clashes` are the operands for which all this does
 /// not follow from where the tensors lie as wholes.
-const fn check_call<L: Linked>(
+const fn check_call(
     file: &File<'_>,
     first: u32,
     chain: &Chain,
     call: Call,
-    clashes: u16,
+    clashes: Clashes,
 ) -> Result<(), ModelError> {
     let step = attempt!(file.step(first + call.link as u32));
     let output = attempt!(file.tensor(step.output));
@@ -387,13 +411,14 @@ const fn check_call<L: Linked>(
         let reader = attempt!(file.step(first + index as u32));
         let mut operand = 0;
         while operand < 2 {
-            if clashes >> (2 * index + operand) & 1 == 1
+            let bit = 2 * index + operand;
+            if clashes.operands >> bit & 1 == 1
                 && let Some(input) = reader.input(operand)
             {
                 let tensor = attempt!(file.tensor(input));
                 let from = if index != call.link {
                     link.needs_from(operand, link.done)
-                } else if attempt!(reuses::<L>(&reader, operand, &tensor, &output)) {
+                } else if clashes.reused >> bit & 1 == 1 {
                     link.needs_from(operand, call.end)
                 } else {
                     link.needs_from(operand, call.start)

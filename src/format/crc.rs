@@ -1,6 +1,6 @@
 //! CRC-32 (ISO-HDLC: reflected 0xEDB88320, the one of zlib, PNG and Ethernet), as a `const fn`.
 
-const TABLE: [u32; 256] = {
+static TABLE: [u32; 256] = {
     let mut table = [0; 256];
     let mut byte = 0;
     while byte < 256 {
@@ -17,7 +17,15 @@ const TABLE: [u32; 256] = {
 
 /// Continues `crc` over `bytes`; start with 0.
 pub const fn crc32(crc: u32, bytes: &[u8]) -> u32 {
-    let (mut crc, mut rest) = (!crc, bytes);
+    let (mut crc, (mut words, mut rest)) = (!crc, bytes.as_chunks());
+    while let [word, tail @ ..] = words {
+        crc ^= u32::from_le_bytes(*word);
+        crc = crc >> 8 ^ TABLE[(crc & 0xFF) as usize];
+        crc = crc >> 8 ^ TABLE[(crc & 0xFF) as usize];
+        crc = crc >> 8 ^ TABLE[(crc & 0xFF) as usize];
+        crc = crc >> 8 ^ TABLE[(crc & 0xFF) as usize];
+        words = tail;
+    }
     while let [byte, tail @ ..] = rest {
         crc = crc >> 8 ^ TABLE[((crc ^ *byte as u32) & 0xFF) as usize];
         rest = tail;
