@@ -3,7 +3,7 @@
 use kinglet::Padding;
 use serde::{Deserialize, Serialize};
 
-use super::{Builder, GraphError, NodeId, merge};
+use super::{Builder, Function, GraphError, NodeId, Op, Rearrange, merge};
 
 /// What follows a convolution.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +25,23 @@ pub enum Head {
     Average,
     /// A dense layer over all pixels and channels.
     Flatten,
+}
+
+/// What a residual block has that [`Block::Residual`] has otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Form {
+    /// The shortcut is halved.
+    Halved,
+    /// The shortcut is a 1x1 convolution also where the shape stays (option C of the article on ResNet).
+    Convolved,
+    /// Where the shape changes, the shortcut skips pixels and gets channels of zeros (option A).
+    Padded,
+    /// Normalization and ReLU stand before each convolution, and none behind the sum (He et al., "Identity Mappings in Deep
+    /// Residual Networks", 2016).
+    PreActivation,
+    /// The branch ends with a factor for each channel. SkipInit (De and Smith, 2020) begins it at 0.
+    Scaled,
 }
 
 /// A branch of an Inception module.
@@ -107,6 +124,19 @@ pub enum Block {
         #[serde(default = "yes")]
         shortcut: bool,
         /// What follows the convolutions.
+        #[serde(default)]
+        norm: Norm,
+    },
+    /// The basic block in another form: `halved`, `convolved`, `padded`, `pre_activation` or `scaled`.
+    ResidualForm {
+        /// Output channels.
+        filters: u32,
+        /// Stride of the first convolution.
+        #[serde(default = "one")]
+        stride: u32,
+        /// What is different.
+        form: Form,
+        /// What follows the convolutions, or stands before them.
         #[serde(default)]
         norm: Norm,
     },
@@ -212,6 +242,7 @@ impl Block {
             | Block::Rep { filters, .. }
             | Block::Separable { filters, .. }
             | Block::Residual { filters, .. }
+            | Block::ResidualForm { filters, .. }
             | Block::Bottleneck { filters, .. }
             | Block::Dense { units: filters } => *filters = scale(*filters),
             Block::Mlpconv { filters, micro, .. } => {
@@ -272,6 +303,13 @@ impl Block {
                 let x = net.conv_unit(&format!("{name}_conv2"), x, conv(1).linear())?;
                 // As in MLPerf Tiny's ResNet-8, the projection of the basic block has no normalization of its own.
                 net.join(name, input, x, stride, shortcut, Norm::None)
+            }
+            Block::ResidualForm { filters, stride, form, norm } => {
+                let conv = Conv { norm, ..Conv::new(filters, 3, stride) };
+                match form {
+                    Form::PreActivation => net.pre_activated(name, input, conv),
+                    _ => net.formed(name, input, conv, form),
+                }
             }
             Block::Bottleneck { filters, stride, shortcut } => {
                 let x = net.conv_unit(&format!("{name}_conv1"), input, Conv::new(filters, 1, stride))?;
@@ -364,17 +402,80 @@ impl Builder {
     ) -> Result<NodeId, GraphError> {
         let mut sum = x;
         if shortcut {
-            let mut from = input;
-            if !self.shape(input).same(self.shape(x)) {
-                let filters = self.shape(x).c;
-                let project = format!("{name}_project");
-                from = self.conv2d(&project, input, filters, [1, 1], [stride; 2], Padding::Same, false)?;
-                if norm == Norm::Batch {
-                    from = self.batch_norm(&format!("{project}_bn"), from)?;
-                }
-            }
+            let from = self.shortcut(name, input, x, stride, norm)?;
             sum = self.add(&format!("{name}_add"), x, from)?;
         }
         self.relu(&format!("{name}_relu"), sum)
+    }
+
+    /// `input`, projected when `x` has another shape.
+    fn shortcut(
+        &mut self,
+        name: &str,
+        input: NodeId,
+        x: NodeId,
+        stride: u32,
+        norm: Norm,
+    ) -> Result<NodeId, GraphError> {
+        if self.shape(input).same(self.shape(x)) { Ok(input) } else { self.project(name, input, x, stride, norm) }
+    }
+
+    /// `input` by a 1x1 convolution to the shape of `x`.
+    fn project(&mut self, name: &str, input: NodeId, x: NodeId, stride: u32, norm: Norm) -> Result<NodeId, GraphError> {
+        let (project, filters) = (format!("{name}_project"), self.shape(x).c);
+        let from = self.conv2d(&project, input, filters, [1, 1], [stride; 2], Padding::Same, false)?;
+        if norm == Norm::Batch { self.batch_norm(&format!("{project}_bn"), from) } else { Ok(from) }
+    }
+
+    /// A basic block in a form with ReLU behind the sum.
+    fn formed(&mut self, name: &str, input: NodeId, conv: Conv, form: Form) -> Result<NodeId, GraphError> {
+        let x = self.conv_unit(&format!("{name}_conv1"), input, conv)?;
+        let x = self.conv_unit(&format!("{name}_conv2"), x, Conv { stride: 1, ..conv.linear() })?;
+        let x = match form {
+            Form::Scaled => self.depthwise(&format!("{name}_scale"), x, [1, 1], [1, 1], Padding::Same, false)?,
+            _ => x,
+        };
+        let from = match form {
+            Form::Convolved => self.project(name, input, x, conv.stride, Norm::None)?,
+            Form::Padded if !self.shape(input).same(self.shape(x)) => {
+                let (skipped, stride) = (format!("{name}_skip"), [conv.stride; 2]);
+                let from = self.max_pool(&skipped, input, [1, 1], stride, Padding::Same)?;
+                let more = self.shape(x).c.saturating_sub(self.shape(from).c);
+                let pad = Rearrange::Pad { before: [0; 3], after: [0, 0, more], value: 0.0 };
+                self.add_node(&format!("{name}_pad"), Op::Rearrange(pad), &[from])?
+            }
+            _ => self.shortcut(name, input, x, conv.stride, Norm::None)?,
+        };
+        let from = match form {
+            Form::Halved => {
+                let half = Function::X * Function::Constant(0.5);
+                self.add_node(&format!("{name}_half"), Op::Function(half), &[from])?
+            }
+            _ => from,
+        };
+        let sum = self.add(&format!("{name}_add"), x, from)?;
+        self.relu(&format!("{name}_relu"), sum)
+    }
+
+    /// A basic block whose convolutions come last; nothing stands behind the sum.
+    fn pre_activated(&mut self, name: &str, input: NodeId, conv: Conv) -> Result<NodeId, GraphError> {
+        let Conv { filters, kernel, stride, norm, .. } = conv;
+        let mut x = input;
+        let mut first = input;
+        for (index, stride) in [stride, 1].into_iter().enumerate() {
+            let name = format!("{name}_conv{}", index + 1);
+            if norm == Norm::Batch {
+                x = self.batch_norm(&format!("{name}_pre"), x)?;
+            }
+            x = self.relu(&format!("{name}_relu"), x)?;
+            if index == 0 {
+                first = x;
+            }
+            x = self.conv2d(&name, x, filters, [kernel; 2], [stride; 2], Padding::Same, norm == Norm::None)?;
+        }
+        // Where the shape changes, the shortcut begins behind the first ReLU, too.
+        let from = if self.shape(input).same(self.shape(x)) { input } else { first };
+        let from = self.shortcut(name, from, x, stride, Norm::None)?;
+        self.add(&format!("{name}_add"), x, from)
     }
 }

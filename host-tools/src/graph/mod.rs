@@ -19,7 +19,7 @@ mod store;
 mod strided;
 pub mod zoo;
 
-pub use block::{Block, Branch, Head, Norm};
+pub use block::{Block, Branch, Form, Head, Norm};
 pub use builder::{Builder, EPSILON};
 pub use constants::{
     Channels, Constants, Dims, Pieces, Real, Spec, Stored, StoredConstant, StoredFunction, StoredWeights, Weights,

@@ -83,7 +83,6 @@ impl<T: Real> Chunk<T> {
     }
 
     /// The gradients at `home`, images first.
-    #[cfg(test)]
     pub fn gradient(&self, home: usize) -> &Array4<T> {
         &self.gradients[home]
     }

@@ -68,6 +68,14 @@ impl<T: Real> Net<T> {
         Self::with(graph, params, capacity, Keep::default())
     }
 
+    /// A network that computes the gradient of its images, too.
+    ///
+    /// # Errors
+    /// As [`Net::new`].
+    pub fn with_input_gradient(graph: &Graph, params: &Params, capacity: usize) -> Result<Self, GraphError> {
+        Self::with(graph, params, capacity, Keep { input_gradient: true, ..Keep::default() })
+    }
+
     /// As [`Net::new`], with more to look at.
     pub(super) fn with(graph: &Graph, params: &Params, capacity: usize, keep: Keep) -> Result<Self, GraphError> {
         // Training ends at the logits: softmax and cross-entropy together have a simple, stable gradient.
@@ -218,7 +226,21 @@ impl<T: Real> Net<T> {
         Loss { mean, correct: self.chunks.iter().map(|chunk| chunk.correct).sum() }
     }
 
-    /// Computes all gradients from those of the logits. Only after a forward pass in [`Mode::Train`] and a loss.
+    /// Sets the gradient of the output by hand, instead of [`Net::loss`]: `fill` writes that of image `i`, H x W x C.
+    pub fn set_gradient(&mut self, fill: impl Fn(usize, &mut [T]) + Sync) {
+        let Self { chunks, states, graph, fusion, loss, .. } = self;
+        let (node, shared) = (loss.0, Shared { graph, states, fusion });
+        chunks.par_iter_mut().for_each(|chunk| {
+            chunk.allocate_gradients(shared);
+            for index in 0..chunk.images {
+                let image = chunk.first + index;
+                fill(image, chunk.value_and_gradient(node, fusion.home[node], index).1);
+            }
+        });
+    }
+
+    /// Computes all gradients from those of the output. Only after a forward pass in [`Mode::Train`] and a loss, or
+    /// [`Net::set_gradient`].
     pub fn backward(&mut self) {
         let Self { chunks, states, stages, graph, fusion, images, .. } = self;
         for (index, stage) in stages.iter().enumerate().rev() {
@@ -254,9 +276,8 @@ impl<T: Real> Net<T> {
         self.collect(node, |chunk| &chunk.values[node.0])
     }
 
-    /// The gradient of the loss by the images, if it was asked for.
-    #[cfg(test)]
-    pub(super) fn input_gradient(&self) -> Array4<T> {
+    /// The gradient by the images after a backward pass, of a network made by [`Net::with_input_gradient`].
+    pub fn input_gradient(&self) -> Array4<T> {
         self.collect(NodeId(0), |chunk| chunk.gradient(self.fusion.home[0]))
     }
 

@@ -11,8 +11,8 @@ use super::net::{Keep, Mode, Net};
 use crate::graph::{
     Activation, Block, Builder,
     ConstantFunction::{Add, Mul, Prelu, Sub, SubFrom},
-    Dims, Function, Graph, GraphError, NetworkRecipe, NodeId, Norm, Op, Padding, Params, Preprocess, Rearrange, Shape,
-    Strided, Unary, Window,
+    Dims, Form, Function, Graph, GraphError, NetworkRecipe, NodeId, Norm, Op, Padding, Params, Preprocess, Rearrange,
+    Shape, Strided, Unary, Window,
 };
 
 const IMAGES: usize = 3;
@@ -251,6 +251,10 @@ fn residual_and_inception_block_gradients() {
     for stride in [1, 2] {
         let residual = Block::Residual { filters: 3, stride, shortcut: true, norm: Norm::Batch };
         check(&around(shape, |net, x| residual.build(net, "residual", x)));
+    }
+    for form in [Form::Halved, Form::Convolved, Form::Padded, Form::PreActivation, Form::Scaled] {
+        let block = Block::ResidualForm { filters: 4, stride: 2, form, norm: Norm::Batch };
+        check(&around(shape, |net, x| block.build(net, "form", x)));
     }
     check(&around(shape, |net, x| Block::Bottleneck { filters: 2, stride: 2, shortcut: true }.build(net, "b", x)));
     let mut inception =

@@ -8,7 +8,9 @@ pub mod noise;
 pub mod page;
 pub mod plot;
 mod style;
+pub mod surface;
 pub mod table;
+pub mod tiles;
 
 /// Text of a file or a device as a terminal may have it: control characters escaped, but for line breaks.
 pub fn printable(text: &str) -> String {

@@ -4,7 +4,7 @@ use anyhow::Result;
 use kinglet::Padding;
 
 use super::blocks::cost;
-use super::{Finding, Setting, branches, instructions, mean_and_deviation};
+use super::{Finding, Setting, branches, instructions};
 use crate::deploy;
 use crate::graph::{Block, Builder, Graph, NetworkRecipe, Preprocess, Shape, zoo};
 use crate::report::chart::{self, Bars};
@@ -30,9 +30,8 @@ fn example(bottleneck: bool) -> Result<Graph> {
     Ok(net.finish())
 }
 
-/// A network of the zoo, its bottlenecks left out if it is to be naive; the outputs of all branches stay as wide.
-fn blocks(name: &str, naive: bool) -> Result<Vec<Block>> {
-    let mut blocks = zoo::find(name)?.blocks;
+/// Blocks, their bottlenecks left out if they are to be naive; the outputs of all branches stay as wide.
+fn blocks(mut blocks: Vec<Block>, naive: bool) -> Vec<Block> {
     for block in &mut blocks {
         if let Block::Inception { three_reduce, five_reduce, .. } = block
             && naive
@@ -40,11 +39,12 @@ fn blocks(name: &str, naive: bool) -> Result<Vec<Block>> {
             (*three_reduce, *five_reduce) = (0, 0);
         }
     }
-    Ok(blocks)
+    blocks
 }
 
 fn graph(name: &str, width: f32, naive: bool) -> Result<Graph> {
-    let input = zoo::find(name)?.input;
+    let entry = zoo::find(name)?;
+    let input = entry.input;
     let recipe = NetworkRecipe {
         name: Some(format!(
             "{name}{}{}",
@@ -53,7 +53,7 @@ fn graph(name: &str, width: f32, naive: bool) -> Result<Graph> {
         )),
         input: Some(input),
         width: Some(width),
-        blocks: blocks(name, naive)?,
+        blocks: blocks(entry.blocks, naive),
         ..NetworkRecipe::default()
     };
     let labels: Vec<String> = (0..10).map(|class| class.to_string()).collect();
@@ -90,15 +90,12 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
     };
 
     let (trained, seeds, epochs) = branches::network(setting);
-    let jobs: Vec<_> =
-        [true, false].into_iter().flat_map(|naive| (0..seeds).map(move |i| (naive, setting.seed(i)))).collect();
-    let accuracies = setting.all("bottleneck", &jobs, |&(naive, seed)| {
-        Ok(100.0 * setting.train(&setting.recipe(trained, blocks(trained, naive)?, epochs, seed))?.accuracy())
+    let found = setting.repeat("bottleneck", [true, false], seeds, |&naive, index| {
+        let blocks = blocks(branches::blocks(setting)?, naive);
+        let recipe = setting.recipe(trained, blocks, epochs, setting.seed(index));
+        Ok(100.0 * setting.train(&recipe)?.accuracy())
     })?;
-    let accuracy = |wanted: bool| {
-        let of = jobs.iter().zip(&accuracies).filter(|((naive, _), _)| *naive == wanted);
-        mean_and_deviation(&of.map(|(_, accuracy)| *accuracy).collect::<Vec<_>>())
-    };
+    let accuracy = |naive: bool| found.spread(naive, |accuracy| *accuracy);
 
     let count = setting.effort.of(3, 2, 1);
     for &(name, width) in &NETWORKS[..count] {
@@ -126,31 +123,32 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
             let graph = graph(name, width, is_naive)?;
             let exported = deploy::untrained(&graph)?;
             let total = setting.measure(&graph.name, || Ok(exported.bytes))?;
-            let [mean, deviation] = accuracy(is_naive);
-            let shown = |value: f64| if name == trained { format!("{value:.2}") } else { String::new() };
+            let [mean, deviation] = if name == trained { accuracy(is_naive).cells(2) } else { Default::default() };
             whole.row([
                 graph.name.clone(),
                 grouped(graph.macs()),
                 grouped(graph.trainable_len() as u64),
                 grouped(exported.plan.arena_len.into()),
                 instructions(total.as_ref()),
-                shown(mean),
-                shown(deviation),
+                mean,
+                deviation,
             ]);
         }
     }
-    let ([naive, naive_deviation], [lean, lean_deviation]) = (accuracy(true), accuracy(false));
+    let (naive, lean) = (accuracy(true), accuracy(false));
     let times = wide as f64 / narrow as f64;
     let verdict = format!(
         "The article's convolution takes {} multiplications without and {} with the bottleneck, {times:.1} times fewer. Trained alike for \
-         {epochs} epochs, {trained} has {lean:.2} % (deviation {lean_deviation:.2}) with bottlenecks and {naive:.2} % ({naive_deviation:.2}) \
-         without.",
+         {epochs} epochs, {trained} has {:.2} % (deviation {:.2}) with bottlenecks and {:.2} % ({:.2}) without.",
         grouped(wide),
-        grouped(narrow)
+        grouped(narrow),
+        lean.mean,
+        lean.deviation,
+        naive.mean,
+        naive.deviation
     );
-    // Two standard errors of the difference cannot be told from none.
-    let doubt = 2.0 * naive_deviation.hypot(lean_deviation) / (seeds as f64).sqrt();
-    let held = (9.0..11.0).contains(&times) && lean > naive - doubt.max(SAME);
+    let lost = naive.over(lean);
+    let held = (9.0..11.0).contains(&times) && lost.mean < lost.doubt.max(SAME);
     let pictures = vec![("bottleneck", chart::bars(&bars)?)];
     Ok(Finding {
         held,

@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 
-use super::{Finding, Setting, kind, layers, mean_and_deviation, slope};
+use super::repeat::{Kinds, Spread};
+use super::{Finding, Setting, kind, layers, slope};
 use crate::graph::Norm;
 use crate::layers::Net;
 use crate::report::chart::{self, Line, Panel};
@@ -47,8 +48,6 @@ type Kind = (bool, Start);
 
 /// A network that was watched.
 struct Watched {
-    count: usize,
-    kind: Kind,
     /// Per step that was looked at: its number, and the gradient norm of each convolution from first to last.
     norms: Vec<(usize, Vec<f64>)>,
     diverged: bool,
@@ -105,7 +104,7 @@ fn watch(setting: &Setting<'_>, count: usize, kind: Kind, steps: &[usize], seed:
         }
     });
     match end {
-        Ok(()) | Err(TrainError::Diverged { .. }) => Ok(Watched { count, kind, norms: found, diverged: end.is_err() }),
+        Ok(()) | Err(TrainError::Diverged { .. }) => Ok(Watched { norms: found, diverged: end.is_err() }),
         Err(error) => Err(error.into()),
     }
 }
@@ -115,19 +114,19 @@ struct Measured {
     depths: Vec<usize>,
     steps: Vec<usize>,
     kinds: Vec<Kind>,
-    watched: Vec<Watched>,
+    watched: Kinds<(usize, Kind), Watched>,
 }
 
 impl Measured {
     fn of(&self, count: usize, kind: Kind) -> impl Iterator<Item = &Watched> {
-        self.watched.iter().filter(move |w| (w.count, w.kind) == (count, kind))
+        self.watched.of((count, kind)).iter()
     }
 
     /// Mean and deviation, over the seeds, of a logarithm at a step; none when all had diverged before.
     fn logs(&self, count: usize, kind: Kind, step: usize, log: fn(&[f64]) -> f64) -> Option<[f64; 2]> {
         let all = self.of(count, kind).filter_map(|w| w.at(step)).map(log).filter(|log| log.is_finite());
-        let all: Vec<f64> = all.collect();
-        (!all.is_empty()).then(|| mean_and_deviation(&all))
+        let spread = Spread::of(all);
+        (spread.count > 0).then(|| spread.pair())
     }
 
     /// Against depth, before training: points for a picture with error bars.
@@ -161,13 +160,11 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
     let steps = setting.effort.of(vec![0, 1, 2, 5, 10, 20, 50, 100, 200], vec![0, 1, 5, 20], vec![0, 1]);
     let kinds: Vec<Kind> =
         [false, true].into_iter().flat_map(|shortcut| Start::ALL.map(|start| (shortcut, start))).collect();
-    let jobs: Vec<_> = depths
-        .iter()
-        .flat_map(|&count| kinds.iter().map(move |&kind| (count, kind)))
-        .flat_map(|(count, kind)| (0..seeds).map(move |index| (count, kind, setting.seed(index))))
-        .collect();
-    let watched =
-        setting.all("vanishing-gradients", &jobs, |&(count, kind, seed)| watch(setting, count, kind, &steps, seed))?;
+    let all: Vec<(usize, Kind)> =
+        depths.iter().flat_map(|&count| kinds.iter().map(move |&kind| (count, kind))).collect();
+    let watched = setting.repeat("vanishing-gradients", all, seeds, |&(count, kind), index| {
+        watch(setting, count, kind, &steps, setting.seed(index))
+    })?;
     let measured = Measured { depths, steps, kinds, watched };
     let Measured { depths, steps, kinds, .. } = &measured;
 
@@ -215,7 +212,7 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
             }
         }
     }
-    let pictures = vec![("gradients", picture(&measured)?)];
+    let pictures = vec![("gradients", picture(&measured, setting.seed(0))?)];
 
     let plain = Start::ALL.map(|start| measured.factor((false, start), first));
     let residual = Start::ALL.map(|start| measured.factor((true, start), first));
@@ -246,7 +243,7 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
     Ok(Finding { held, verdict, tables: vec![("rates", rates), ("ratios", table)], pictures, ..Finding::default() })
 }
 
-fn picture(measured: &Measured) -> Result<String> {
+fn picture(measured: &Measured, first_seed: u64) -> Result<String> {
     let deepest = measured.depths.last().copied().unwrap_or(0);
     let panel = |title: String, x: &str, y: &str, lines: Vec<Line>| Panel {
         title,
@@ -277,7 +274,7 @@ fn picture(measured: &Measured) -> Result<String> {
             measured.lines(|kind| measured.against_depth(kind, ratio)),
         ),
         panel(
-            format!("Gradient of each layer of {} before training, seed 1", layers(deepest)),
+            format!("Gradient of each layer of {} before training, seed {first_seed}", layers(deepest)),
             "convolution, from the input to the output",
             "norm of the weights' gradient",
             measured.lines(per_layer),

@@ -2,7 +2,8 @@
 
 use anyhow::{Context, Result};
 
-use super::{Finding, Setting, instructions, mean_and_deviation};
+use super::repeat::Spread;
+use super::{Finding, Setting, errors, instructions};
 use crate::deploy;
 use crate::graph::{Block, Head, NetworkRecipe, Norm};
 use crate::report::chart::{self, Bars};
@@ -45,20 +46,19 @@ const fn name(plain: bool, head: Head) -> &'static str {
 }
 
 pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
-    let [seeds, epochs] = setting.effort.of([10, 30], [4, 12], [1, 1]);
+    let [seeds, epochs] = setting.effort.of([8, 20], [4, 12], [1, 1]);
     let kinds = [(false, Head::Average), (false, Head::Flatten), (true, Head::Average), (true, Head::Flatten)];
-    let jobs: Vec<_> = kinds.iter().flat_map(|&kind| (0..seeds).map(move |index| (kind, index))).collect();
-    let found = setting.all("network-in-network", &jobs, |&((plain, head), index)| {
+    let found = setting.repeat("network-in-network", kinds, seeds, |&(plain, head), index| {
         let trained = setting.train(&recipe(setting, plain, head, epochs, setting.seed(index)))?;
-        Ok((100.0 * (1.0 - trained.accuracy()), trained.graph))
+        Ok((errors(&trained).test, trained.graph))
     })?;
     let mut table =
         Table::new(["network", "parameters", "MACs", "held-out error %", "deviation", "RAM (bytes)", "instructions"]);
-    let mut errors = Vec::new();
+    let mut all = Vec::new();
     let mut parameters = Vec::new();
-    for &(plain, head) in &kinds {
-        let of: Vec<_> = jobs.iter().zip(&found).filter(|(job, _)| job.0 == (plain, head)).map(|(_, f)| f).collect();
-        let error = mean_and_deviation(&of.iter().map(|f| f.0).collect::<Vec<_>>());
+    for (&(plain, head), of) in found.iter() {
+        let error = Spread::of(of.iter().map(|f| f.0));
+        let [mean, deviation] = error.cells(2);
         let graph = &of.first().context("no seed")?.1;
         let exported = deploy::untrained(graph)?;
         let total = setting.measure(&graph.name, || Ok(exported.bytes))?;
@@ -66,32 +66,30 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
             name(plain, head).into(),
             grouped(graph.trainable_len() as u64),
             grouped(graph.macs()),
-            format!("{:.2}", error[0]),
-            format!("{:.2}", error[1]),
+            mean,
+            deviation,
             grouped(exported.plan.arena_len.into()),
             instructions(total.as_ref()),
         ]);
-        errors.push(error);
+        all.push(error);
         parameters.push(graph.trainable_len() as f64);
     }
     let bars = Bars {
         title: format!("Error on held-out images, {epochs} epochs"),
         axis: "held-out error (%)".into(),
         groups: kinds.iter().map(|&(plain, head)| name(plain, head).into()).collect(),
-        series: vec![(format!("mean and deviation of {seeds} seeds"), errors.clone())],
+        series: vec![(
+            format!("mean and deviation of {seeds} seeds"),
+            all.iter().map(|spread| spread.pair()).collect(),
+        )],
         exclusive: false,
     };
-    // Two standard errors of the difference cannot be told from none.
-    let doubt = |a: usize, b: usize| 2.0 * errors[a][1].hypot(errors[b][1]) / (seeds as f64).sqrt();
-    let lost = errors[0][0] - errors[1][0];
-    let gained = errors[2][0] - errors[0][0];
-    let held = lost < doubt(0, 1).max(SAME) && parameters[0] * 2.0 < parameters[1] && gained > doubt(0, 2);
+    let (lost, gained) = (all[0].over(all[1]), all[2].over(all[0]));
+    let held = lost.mean < lost.doubt.max(SAME) && parameters[0] * 2.0 < parameters[1] && gained.is_more();
     let verdict = format!(
-        "With average pooling the network has {:.1} times fewer parameters and {lost:+.2} +- {:.2} points of error; its plain twin has \
-         {gained:+.2} +- {:.2} points more (two standard errors).",
-        parameters[1] / parameters[0],
-        doubt(0, 1),
-        doubt(0, 2)
+        "With average pooling the network has {:.1} times fewer parameters and {lost} points of error; its plain twin has {gained} points \
+         more (two standard errors).",
+        parameters[1] / parameters[0]
     );
     let pictures = vec![("network-in-network", chart::bars(&bars)?)];
     Ok(Finding { held, verdict, tables: vec![("heads", table)], pictures, ..Finding::default() })

@@ -3,7 +3,8 @@
 use anyhow::Result;
 use ndarray::Array4;
 
-use super::{Finding, Setting, kind, mean_and_deviation, storeys};
+use super::repeat::{Spread, twins};
+use super::{Finding, Setting, errors, kind, storeys};
 use crate::graph::{Graph, Norm};
 use crate::layers;
 use crate::report::chart::{self, Line, Panel};
@@ -27,19 +28,12 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
     let inserted = setting.effort.of(vec![1, 2, 4, 8, 16], vec![1, 4, 8], vec![1]);
     let seeds = setting.effort.of(3, 3, 1);
     let [first, second] = setting.effort.of([20, 10], [10, 4], [1, 1]);
-    let bases = setting.all("identity: base", &(0..seeds).collect::<Vec<_>>(), |&index| {
-        Ok(setting.train(&setting.recipe(
-            "base",
-            setting.tower(FILTERS, BASE, true, Norm::Batch),
-            first,
-            setting.seed(index),
-        ))?)
+    let bases = setting.repeat("identity: base", [()], seeds, |(), index| {
+        let blocks = setting.tower(FILTERS, BASE, true, Norm::Batch);
+        Ok(setting.train(&setting.recipe("base", blocks, first, setting.seed(index)))?)
     })?;
-    let jobs: Vec<(usize, bool, usize)> = std::iter::once((0, true))
-        .chain(inserted.iter().flat_map(|&count| [(count, false), (count, true)]))
-        .flat_map(|(count, shortcut)| (0..seeds).map(move |index| (count, shortcut, index)))
-        .collect();
-    let losses = setting.all("identity: inserted", &jobs, |&(count, shortcut, index)| {
+    let kinds = std::iter::once((0, true)).chain(twins(&inserted));
+    let losses = setting.repeat("identity: inserted", kinds, seeds, |&(count, shortcut), index| {
         let mut blocks = setting.tower(FILTERS, BASE, true, Norm::Batch);
         blocks.extend(storeys(FILTERS, count, shortcut, Norm::Batch));
         let recipe = Recipe {
@@ -47,15 +41,14 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
             ..setting.recipe("extended", blocks, second, setting.seed(100 + index))
         };
         let mut trainer = Trainer::new(&recipe, setting.data)?;
-        trainer.start_from(&bases[index].params)?;
+        trainer.start_from(&bases.of(())[index].params)?;
         let mut losses = Vec::new();
         trainer.train(None, |event| {
             if let Event::Step { loss, .. } = event {
                 losses.push(loss);
             }
         })?;
-        let trained = trainer.finish();
-        Ok((losses, 100.0 * (1.0 - trained.history.last().map_or(0.0, |e| e.train_accuracy))))
+        Ok((losses, errors(&trainer.finish()).train))
     })?;
 
     let mut table = Table::new([
@@ -67,14 +60,9 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
         "loss of the last steps",
     ]);
     let mut curves = Vec::new();
-    let mut ends = Vec::new();
-    let mut settings: Vec<(usize, bool)> = jobs.iter().map(|job| (job.0, job.1)).collect();
-    settings.dedup();
-    for (count, shortcut) in settings {
-        let of = || jobs.iter().zip(&losses).filter(move |(job, _)| (job.0, job.1) == (count, shortcut));
-        let errors: Vec<f64> = of().map(|(_, found)| found.1).collect();
-        let steps = of().map(|(_, found)| found.0.len()).min().unwrap_or(0);
-        let loss = |step: usize| of().map(|(_, found)| found.0[step]).sum::<f64>() / errors.len().max(1) as f64;
+    for (&(count, shortcut), found) in losses.iter() {
+        let steps = found.iter().map(|found| found.0.len()).min().unwrap_or(0);
+        let loss = |step: usize| found.iter().map(|found| found.0[step]).sum::<f64>() / found.len().max(1) as f64;
         let points: Vec<[f64; 3]> = (0..steps / SMOOTH.min(steps.max(1)))
             .map(|at| {
                 let some = at * SMOOTH..((at + 1) * SMOOTH).min(steps);
@@ -83,17 +71,16 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
             })
             .collect();
         let name = if count == 0 { "nothing inserted".into() } else { format!("{count} {}", kind(shortcut)) };
-        let [error, deviation] = mean_and_deviation(&errors);
+        let [error, deviation] = Spread::of(found.iter().map(|found| found.1)).cells(2);
         let end = |point: Option<&[f64; 3]>| point.map_or(String::new(), |p| format!("{:.4}", p[1]));
         table.row([
             if count == 0 { "nothing".into() } else { kind(shortcut).into() },
             count.to_string(),
-            format!("{error:.2}"),
-            format!("{deviation:.2}"),
+            error,
+            deviation,
             end(points.first()),
             end(points.last()),
         ]);
-        ends.push((count, shortcut, error));
         let extremes = [inserted.first(), inserted.last()];
         if count == 0 || extremes.contains(&Some(&count)) {
             curves.push(Line { name, points });
@@ -116,8 +103,7 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
     ])?;
 
     let most = inserted.last().copied().unwrap_or(0);
-    let error =
-        |count: usize, shortcut: bool| ends.iter().find(|e| (e.0, e.1) == (count, shortcut)).map_or(f64::NAN, |e| e.2);
+    let error = |count: usize, shortcut: bool| losses.spread((count, shortcut), |found| found.1).mean;
     let (without, plain, residual) = (error(0, true), error(most, false), error(most, true));
     // Little harm: a point of error, or, where learning has only begun, a quarter of what plain blocks do.
     let held = residual <= without + f64::max(1.0, (plain - without) / 4.0) && plain > residual + 1.0;

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use kinglet::Model;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{Finding, ModelFile, Setting, mean_and_deviation};
+use super::repeat::Spread;
+use super::{Finding, ModelFile, Setting};
 use crate::deploy;
 use crate::device;
 use crate::export;
@@ -23,7 +24,7 @@ pub(super) const CLAIM: &str = "Any one block can be deleted from a trained resi
      cost more little by little; one layer deleted from its plain twin destroys it.";
 
 /// Channels of every layer.
-const FILTERS: u32 = 16;
+const FILTERS: u32 = 8;
 /// Random deletions and orders that are tried per network and number.
 const DRAWS: usize = 5;
 /// How long a board may take for the held-out images.
@@ -95,37 +96,42 @@ fn kendall(order: &[usize]) -> f64 {
 
 pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
     let count = setting.effort.of(9, 6, 2);
-    let [seeds, epochs] = setting.effort.of([5, 30], [3, 12], [1, 1]);
-    let jobs: Vec<_> = [true, false].into_iter().flat_map(|shortcut| (0..seeds).map(move |i| (shortcut, i))).collect();
+    let [seeds, epochs] = setting.effort.of([5, 20], [3, 8], [1, 1]);
     let towers = setting
-        .all("lesion", &jobs, |&(shortcut, index)| Ok((shortcut, tower(setting, count, shortcut, epochs, index)?)))?;
-    let of = |shortcut: bool| towers.iter().filter(move |(kind, _)| *kind == shortcut).map(|(_, tower)| tower);
+        .repeat("lesion", [true, false], seeds, |&shortcut, index| tower(setting, count, shortcut, epochs, index))?;
 
     let mut single = Table::new(["network", "deleted", "held-out error %", "deviation"]);
-    let mut whole = [[0.0; 2]; 2];
-    let mut losses = [Vec::new(), Vec::new()];
+    let mut whole = Vec::new();
+    let mut losses = Vec::new();
     let mut lines = Vec::new();
-    for (at, (shortcut, kind)) in [(true, "residual, a block"), (false, "plain, a layer")].into_iter().enumerate() {
-        let errors = |block: Option<usize>| -> Result<[f64; 2]> {
-            let each = of(shortcut).map(|tower| {
+    for (shortcut, kind) in [(true, "residual, a block"), (false, "plain, a layer")] {
+        // Of each tower.
+        let errors = |block: Option<usize>| -> Result<Vec<f64>> {
+            let each = towers.of(shortcut).iter().map(|tower| {
                 let chosen = block.map_or_else(|| (0..tower.blocks).collect(), |block| tower.without(block));
                 tower.error(setting, &chosen)
             });
-            Ok(mean_and_deviation(&each.collect::<Result<Vec<_>>>()?))
+            each.collect()
         };
-        whole[at] = errors(None)?;
-        let row = |deleted: String, [error, deviation]: [f64; 2]| {
-            [kind.into(), deleted, format!("{error:.2}"), format!("{deviation:.2}")]
+        let mut row = |deleted: String, errors: &[f64]| {
+            let spread = Spread::of(errors.iter().copied());
+            let [error, deviation] = spread.cells(2);
+            single.row([kind.into(), deleted, error, deviation]);
+            spread
         };
-        single.row(row("nothing".into(), whole[at]));
-        let blocks = of(shortcut).map(|tower| tower.blocks).next().context("no tower was trained")?;
+        let intact = errors(None)?;
+        whole.push(row("nothing".into(), &intact));
+        let blocks = towers.of(shortcut)[0].blocks;
         let mut points = Vec::new();
+        let mut lost = vec![0.0; seeds];
         for block in 0..blocks {
-            let error = errors(Some(block))?;
-            single.row(row((block + 1).to_string(), error));
-            losses[at].push(error[0] - whole[at][0]);
-            points.push([100.0 * (block + 1) as f64 / blocks as f64, error[0], error[1]]);
+            let errors = errors(Some(block))?;
+            points.push(row((block + 1).to_string(), &errors).at(100.0 * (block + 1) as f64 / blocks as f64));
+            for (lost, (error, intact)) in lost.iter_mut().zip(errors.iter().zip(&intact)) {
+                *lost += (error - intact) / blocks as f64;
+            }
         }
+        losses.push(Spread::of(lost));
         lines.push(Line { name: kind.into(), points });
     }
 
@@ -137,7 +143,7 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
         let mut errors = Vec::new();
         let mut moved = Vec::new();
         let mut taus = Vec::new();
-        for tower in of(true) {
+        for tower in towers.of(true) {
             for _ in 0..if k == 0 { 1 } else { DRAWS } {
                 let mut chosen: Vec<usize> = (0..count).collect();
                 chosen.shuffle(&mut rng);
@@ -153,12 +159,13 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
                 moved.push(tower.error(setting, &order)?);
             }
         }
-        let ([error, deviation], [moved, moved_deviation]) = (mean_and_deviation(&errors), mean_and_deviation(&moved));
-        let tau = mean_and_deviation(&taus)[0];
-        several.row([k.to_string(), format!("{error:.2}"), format!("{deviation:.2}")]);
-        shuffled.row([k.to_string(), format!("{tau:.2}"), format!("{moved:.2}"), format!("{moved_deviation:.2}")]);
-        growth.push([k as f64, error, deviation]);
-        order_line.push([k as f64, moved, moved_deviation]);
+        let (error, moved) = (Spread::of(errors), Spread::of(moved));
+        let ([mean, deviation], [moved_mean, moved_deviation]) = (error.cells(2), moved.cells(2));
+        several.row([k.to_string(), mean, deviation]);
+        let tau = format!("{:.2}", Spread::of(taus).mean);
+        shuffled.row([k.to_string(), tau, moved_mean, moved_deviation]);
+        growth.push(error.at(k as f64));
+        order_line.push(moved.at(k as f64));
     }
     let picture = chart::lines(&[
         Panel {
@@ -177,17 +184,15 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
             ],
         },
     ])?;
-    let tower = of(true).next().context("no tower was trained")?;
-    let (chip, models) = on_chip(setting, tower)?;
-    let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len().max(1) as f64;
-    let (residual, plain) = (mean(&losses[0]), mean(&losses[1]));
+    let (chip, models) = on_chip(setting, &towers.of(true)[0])?;
+    let (residual, plain) = (losses[0], losses[1]);
     let verdict = format!(
-        "A deleted block costs the residual network {residual:.2} points of error on average (whole: {:.2} %), a deleted layer costs the \
-         plain one {plain:.2} (whole: {:.2} %); the criterion is a tenth.",
-        whole[0][0], whole[1][0]
+        "A deleted block costs the residual network {:.2} points of error on average (deviation over seeds {:.2}; whole: {:.2} %), a \
+         deleted layer costs the plain one {:.2} ({:.2}; whole: {:.2} %); the criterion is a tenth.",
+        residual.mean, residual.deviation, whole[0].mean, plain.mean, plain.deviation, whole[1].mean
     );
+    let held = residual.mean + residual.deviation < (plain.mean - plain.deviation) / 10.0;
     let tables = vec![("one", single), ("many", several), ("order", shuffled), ("chip", chip)];
-    let held = residual < plain / 10.0;
     Ok(Finding { held, verdict, tables, pictures: vec![("lesion", picture)], models })
 }
 

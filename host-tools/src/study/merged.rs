@@ -2,7 +2,8 @@
 
 use anyhow::{Context, Result};
 
-use super::{Finding, Setting, instructions, layers, mean_and_deviation};
+use super::repeat::Spread;
+use super::{Finding, Setting, errors, instructions, layers};
 use crate::deploy;
 use crate::export;
 use crate::graph::{Graph, NetworkRecipe, Norm};
@@ -17,7 +18,7 @@ pub(super) const CLAIM: &str = "A plain network whose convolutions are trained a
 const FILTERS: u32 = 8;
 
 /// How a network of this many blocks is trained.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
     Plain,
     Merged,
@@ -38,9 +39,8 @@ impl Kind {
 
 pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
     let count = setting.effort.of(21, 15, 2);
-    let [seeds, epochs] = setting.effort.of([3, 20], [3, 8], [1, 1]);
-    let jobs: Vec<_> = Kind::ALL.iter().flat_map(|&kind| (0..seeds).map(move |index| (kind, index))).collect();
-    let found = setting.all("merged-branches", &jobs, |&(kind, index)| {
+    let [seeds, epochs] = setting.effort.of([3, 12], [3, 6], [1, 1]);
+    let found = setting.repeat("merged-branches", Kind::ALL, seeds, |&kind, index| {
         let blocks = setting.tower(FILTERS, count, kind == Kind::Residual, Norm::Batch);
         let recipe = setting.recipe("tower", blocks, epochs, setting.seed(index));
         let network = NetworkRecipe { reparameterize: kind == Kind::Merged, ..recipe.network.clone() };
@@ -57,48 +57,49 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
         "MACs",
         "instructions",
     ]);
-    let mut errors = Vec::new();
+    let mut all = Vec::new();
     let mut shapes = Vec::new();
-    for kind in Kind::ALL {
-        let of: Vec<&Trained> = jobs.iter().zip(&found).filter(|(job, _)| job.0 == kind).map(|(_, f)| f).collect();
-        let error = |accuracy: f64| 100.0 * (1.0 - accuracy);
-        let train = of.iter().map(|trained| trained.history.last().map_or(100.0, |e| error(e.train_accuracy)));
-        let train = mean_and_deviation(&train.collect::<Vec<_>>());
-        let test = mean_and_deviation(&of.iter().map(|trained| error(trained.accuracy())).collect::<Vec<_>>());
+    for (kind, of) in found.iter() {
+        let train = Spread::of(of.iter().map(|trained| errors(trained).train));
+        let test = Spread::of(of.iter().map(|trained| errors(trained).test));
+        let [[error, deviation], [test, test_deviation]] = [train, test].map(|spread| spread.cells(2));
         let first = of.first().context("no seed")?;
         table.row([
             kind.name().into(),
             layers(count).to_string(),
-            format!("{:.2}", train[0]),
-            format!("{:.2}", train[1]),
-            format!("{:.2}", test[0]),
-            format!("{:.2}", test[1]),
+            error,
+            deviation,
+            test,
+            test_deviation,
             grouped(first.graph.trainable_len() as u64),
             grouped(first.graph.macs()),
             on_board(setting, first)?,
         ]);
-        errors.push(train);
+        all.push(train);
         shapes.push(operators(&first.graph));
     }
     let bars = Bars {
         title: format!("Training error of {} layers after {epochs} epochs", layers(count)),
         axis: "training error (%)".into(),
         groups: Kind::ALL.map(|kind| kind.name().into()).to_vec(),
-        series: vec![(format!("mean and deviation of {seeds} seeds"), errors.clone())],
+        series: vec![(
+            format!("mean and deviation of {seeds} seeds"),
+            all.iter().map(|spread| spread.pair()).collect(),
+        )],
         exclusive: false,
     };
-    let doubt = 2.0 * errors[0][1].hypot(errors[1][1]) / (seeds as f64).sqrt();
+    let better = all[0].over(all[1]);
     let same = shapes[0] == shapes[1];
     let verdict = format!(
-        "At {} layers the training error is {:.2} % plain, {:.2} % trained as branches and {:.2} % residual (two standard errors of the \
-         first difference: {doubt:.2}); merged, the second has {} operators as the first, of the same shapes.",
+        "At {} layers the training error is {:.2} % plain, {:.2} % trained as branches and {:.2} % residual (the first two differ by \
+         {better}, two standard errors); merged, the second has {} operators as the first, of the same shapes.",
         layers(count),
-        errors[0][0],
-        errors[1][0],
-        errors[2][0],
+        all[0].mean,
+        all[1].mean,
+        all[2].mean,
         if same { "the same" } else { "not the same" }
     );
-    let held = same && errors[1][0] + doubt < errors[0][0];
+    let held = same && better.is_more();
     let pictures = vec![("merged-branches", chart::bars(&bars)?)];
     Ok(Finding { held, verdict, tables: vec![("networks", table)], pictures, ..Finding::default() })
 }

@@ -11,10 +11,16 @@ mod gradients;
 mod heads;
 mod identity;
 mod kernels;
+mod landscape;
 mod lesion;
 mod merged;
+mod patches;
+mod paths;
 mod receptive;
+mod repeat;
 mod responses;
+mod shattered;
+mod shortcuts;
 
 use std::time::Duration;
 
@@ -109,7 +115,7 @@ impl Study {
 }
 
 /// Every study.
-pub const STUDIES: [Study; 12] = [
+pub const STUDIES: [Study; 17] = [
     Study { name: "vanishing-gradients", claim: gradients::CLAIM, run: gradients::run },
     Study { name: "depth", claim: depth::CLAIM, run: depth::run },
     Study { name: "identity", claim: identity::CLAIM, run: identity::run },
@@ -117,8 +123,13 @@ pub const STUDIES: [Study; 12] = [
     Study { name: "bottleneck", claim: bottleneck::CLAIM, run: bottleneck::run },
     Study { name: "branches", claim: branches::CLAIM, run: branches::run },
     Study { name: "lesion", claim: lesion::CLAIM, run: lesion::run },
+    Study { name: "paths", claim: paths::CLAIM, run: paths::run },
+    Study { name: "shattered-gradients", claim: shattered::CLAIM, run: shattered::run },
+    Study { name: "shortcuts", claim: shortcuts::CLAIM, run: shortcuts::run },
+    Study { name: "landscape", claim: landscape::CLAIM, run: landscape::run },
     Study { name: "responses", claim: responses::CLAIM, run: responses::run },
     Study { name: "receptive-field", claim: receptive::CLAIM, run: receptive::run },
+    Study { name: "patches", claim: patches::CLAIM, run: patches::run },
     Study { name: "kernels", claim: kernels::CLAIM, run: kernels::run },
     Study { name: "network-in-network", claim: heads::CLAIM, run: heads::run },
     Study { name: "merged-branches", claim: merged::CLAIM, run: merged::run },
@@ -232,12 +243,20 @@ const fn kind(shortcut: bool) -> &'static str {
     if shortcut { "residual" } else { "plain" }
 }
 
-/// Mean and standard deviation (of the sample; 0 of a single value).
-fn mean_and_deviation(values: &[f64]) -> [f64; 2] {
-    let count = values.len().max(1) as f64;
-    let mean = values.iter().sum::<f64>() / count;
-    let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
-    [mean, if values.len() < 2 { 0.0 } else { (squares / (count - 1.0)).sqrt() }]
+/// Training and held-out error in percent.
+#[derive(Clone, Copy, Debug)]
+struct Errors {
+    train: f64,
+    test: f64,
+}
+
+/// What a training ended with.
+fn errors(trained: &Trained) -> Errors {
+    let error = |accuracy: f64| 100.0 * (1.0 - accuracy);
+    Errors {
+        train: trained.history.last().map_or(100.0, |epoch| error(epoch.train_accuracy)),
+        test: error(trained.accuracy()),
+    }
 }
 
 /// Slope of the least-squares line through the points.

@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 
-use super::{Finding, Setting, kind, layers, mean_and_deviation};
+use super::repeat::{Spread, twins};
+use super::{Finding, Setting, kind, layers};
 use crate::graph::Norm;
 use crate::layers::{forward, preprocess};
 use crate::report::chart::{self, Line, Panel};
@@ -28,49 +29,37 @@ fn responses(setting: &Setting<'_>, count: usize, shortcut: bool, epochs: usize,
     let convs = (below + 1..=below + count).flat_map(|block| [1, 2].map(|conv| format!("b{block}_conv{conv}_bn")));
     let response = |conv: String| {
         let id = trained.graph.find(&conv)?;
-        let all: Vec<f64> = values[id.0].iter().map(|&v| v.into()).collect();
-        Some(mean_and_deviation(&all)[1])
+        Some(Spread::of(values[id.0].iter().map(|&v| v.into())).deviation)
     };
     Ok(convs.filter_map(response).collect())
 }
 
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
+}
+
 pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
-    let depths = setting.effort.of(vec![3, 9, 15, 27], vec![3, 9], vec![1, 2]);
-    let [seeds, epochs] = setting.effort.of([3, 20], [3, 8], [1, 1]);
-    let jobs: Vec<_> = depths
-        .iter()
-        .flat_map(|&count| [(count, false), (count, true)])
-        .flat_map(|(count, shortcut)| (0..seeds).map(move |index| (count, shortcut, index)))
-        .collect();
-    let found = setting.all("responses", &jobs, |&(count, shortcut, index)| {
+    let depths = setting.effort.of(vec![3, 9, 27], vec![3, 9], vec![1, 2]);
+    let [seeds, epochs] = setting.effort.of([3, 10], [3, 5], [1, 1]);
+    let found = setting.repeat("responses", twins(&depths), seeds, |&(count, shortcut), index| {
         responses(setting, count, shortcut, epochs, setting.seed(index))
     })?;
     let mut table = Table::new(["network", "layers", "mean response", "deviation over seeds"]);
-    let mut single = Table::new(["network", "layers", "convolution", "response"]);
+    let mut single = Table::new(["network", "layers", "convolution", "response", "deviation"]);
     let mut lines = Vec::new();
-    let mut means = Vec::new();
-    for (count, shortcut) in depths.iter().flat_map(|&count| [(count, false), (count, true)]) {
-        let of: Vec<&Vec<f64>> =
-            jobs.iter().zip(&found).filter(|(job, _)| (job.0, job.1) == (count, shortcut)).map(|(_, f)| f).collect();
-        let convs = of.iter().map(|each| each.len()).min().unwrap_or(0);
-        let name = format!("{}, {}", kind(shortcut), layers(count));
-        let points: Vec<[f64; 3]> = (0..convs)
-            .map(|conv| {
-                let [mean, deviation] = mean_and_deviation(&of.iter().map(|each| each[conv]).collect::<Vec<_>>());
-                [100.0 * (conv + 1) as f64 / convs as f64, mean, deviation]
-            })
-            .collect();
-        for (conv, point) in points.iter().enumerate() {
-            let cells = [(conv + 1).to_string(), format!("{:.4}", point[1])];
-            let [conv, response] = cells;
-            single.row([kind(shortcut).into(), layers(count).to_string(), conv, response]);
+    for (&(count, shortcut), all) in found.iter() {
+        let convs = 2 * count;
+        let mut points = Vec::new();
+        for conv in 0..convs {
+            let spread = Spread::of(all.iter().map(|each| each[conv]));
+            let [response, deviation] = spread.cells(4);
+            single.row([kind(shortcut).into(), layers(count).to_string(), (conv + 1).to_string(), response, deviation]);
+            points.push(spread.at(100.0 * (conv + 1) as f64 / convs as f64));
         }
-        let whole: Vec<f64> = of.iter().map(|each| each.iter().sum::<f64>() / convs.max(1) as f64).collect();
-        let [mean, deviation] = mean_and_deviation(&whole);
-        table.row([kind(shortcut).into(), layers(count).to_string(), format!("{mean:.3}"), format!("{deviation:.3}")]);
-        means.push((shortcut, mean));
+        let [mean, deviation] = found.spread((count, shortcut), |each| mean(each)).cells(3);
+        table.row([kind(shortcut).into(), layers(count).to_string(), mean, deviation]);
         if [depths.first(), depths.last()].contains(&Some(&count)) {
-            lines.push(Line { name, points });
+            lines.push(Line { name: format!("{}, {}", kind(shortcut), layers(count)), points });
         }
     }
     let picture = chart::lines(&[Panel {
@@ -79,14 +68,16 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
         logarithmic: false,
         lines,
     }])?;
-    let of = |shortcut: bool| -> Vec<f64> { means.iter().filter(|m| m.0 == shortcut).map(|m| m.1).collect() };
-    let (plain, residual) = (of(false), of(true));
-    let smaller = residual.iter().zip(&plain).all(|(residual, plain)| residual < plain);
-    let falls = residual.windows(2).all(|pair| pair[1] < pair[0]);
-    let list = |values: &[f64]| values.iter().map(|v| format!("{v:.3}")).collect::<Vec<_>>().join(", ");
+    let [plain, residual] = [false, true].map(|shortcut| {
+        let of = |&count: &usize| found.spread((count, shortcut), |each| mean(each));
+        depths.iter().map(of).collect::<Vec<Spread>>()
+    });
+    let smaller = residual.iter().zip(&plain).all(|(residual, plain)| plain.over(*residual).is_more());
+    let falls = residual.windows(2).all(|pair| pair[0].over(pair[1]).is_more());
+    let list = |all: &[Spread]| all.iter().map(|s| s.cells(3).join(" +- ")).collect::<Vec<_>>().join(", ");
     let depths = depths.iter().map(|&count| layers(count).to_string()).collect::<Vec<_>>().join(", ");
     let verdict = format!(
-        "Mean responses of networks of {depths} layers: residual {}, plain {}. Residual ones are {}smaller at every depth, and {} with depth.",
+        "Mean responses of networks of {depths} layers, with deviations: residual {}; plain {}. By two standard errors residual ones are {}smaller at every depth, and {} with each.",
         list(&residual),
         list(&plain),
         if smaller { "" } else { "not " },

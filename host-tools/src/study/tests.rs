@@ -1,3 +1,4 @@
+use super::repeat::Spread;
 use super::*;
 
 /// Every study in its smallest form: it measures, says something, and draws.
@@ -39,7 +40,12 @@ fn known_figures_come_out() {
 
 #[test]
 fn statistics_are_those_of_the_textbook() {
-    assert_eq!(mean_and_deviation(&[2.0, 4.0, 4.0, 4.0, 6.0]), [4.0, 2f64.sqrt()]);
-    assert_eq!(mean_and_deviation(&[3.0]), [3.0, 0.0]);
+    let spread = Spread::of([2.0, 4.0, 4.0, 4.0, 6.0]);
+    assert_eq!((spread.pair(), spread.count), ([4.0, 2f64.sqrt()], 5));
+    assert_eq!(Spread::of([3.0]).pair(), [3.0, 0.0]);
+    // Standard errors of 2 / 5 each: the root of 4 / 5, twice.
+    let difference = Spread { mean: 6.0, ..spread }.over(spread);
+    assert!(difference.mean == 2.0 && (difference.doubt - 2.0 * 0.8f64.sqrt()).abs() < 1e-12 && difference.is_more());
+    assert_eq!(format!("{difference:.1}"), "+2.0 +- 1.8");
     assert_eq!(slope(&[[0.0, 1.0], [1.0, 3.0], [2.0, 5.0]]), 2.0);
 }
