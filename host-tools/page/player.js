@@ -282,12 +282,12 @@ class PlayerView {
     sight.getContext('2d').putImageData(image, 0, 0);
   }
 
-  /** The classes' probabilities. */
+  /** The classes' probabilities, as the runtime has them: the output itself if a softmax writes it, else that of the scores over the file's temperature. */
   probabilities(output) {
     const [port] = this.model.outputs;
     const scores = reals(output.subarray(0, port.bytes), port);
     if (port.softmax) return scores;
-    const most = Math.max(...scores), powers = scores.map((score) => Math.exp(score - most));
+    const most = Math.max(...scores), powers = scores.map((score) => Math.exp((score - most) / this.model.temperature));
     const sum = powers.reduce((a, b) => a + b, 0);
     return powers.map((power) => power / sum);
   }
@@ -299,13 +299,15 @@ class PlayerView {
     const ranked = shares.sort((a, b) => b.share - a.share);
     const told = label === null || label === undefined ? '' :
       ranked[0].index === label ? ', which is right' : `; it is ${name(label)}`;
-    this.answer.textContent = `${name(ranked[0].index)}${told}`;
-    this.answer.dataset.class = ranked[0].index;
+    const [{ share: best, index: first }] = ranked, isKnown = best >= model.threshold;
+    this.answer.textContent = isKnown ? `${name(first)}${told}` : `unknown; most like ${name(first)}${told}`;
+    this.answer.dataset.class = isKnown ? first : 'unknown';
     this.bars.replaceChildren(...ranked.slice(0, 5).map(({ share, index }) => element('li', {},
       element('span', {}, name(index)),
       element('span', { class: 'bar' }, element('span', { style: `width:${(100 * share).toFixed(2)}%` })),
       element('span', { class: 'number' }, percent(share)))));
-    this.facts.textContent = `${this.took.toFixed(1)} ms in this browser, every layer watched; ${grouped(model.macs)} multiplications.`;
+    this.facts.textContent = `${this.took.toFixed(1)} ms in this browser, every layer watched; ${grouped(model.macs)} multiplications.` +
+      (model.threshold > 0 ? ` Below a probability of ${percent(model.threshold)} the model's file has no answer.` : '');
   }
 
   /** Runs all held-out images, some at a time so that the page stays awake. */

@@ -8,7 +8,8 @@ use anyhow::{Context, Result, ensure};
 use kinglet::Model;
 use serde::Serialize;
 
-use crate::cycles::Prediction;
+use crate::boards::Board;
+use crate::cycles::{self, Prediction, Predictor};
 use crate::data::{Source, Split};
 use crate::device::bench;
 use crate::report::base64;
@@ -17,10 +18,11 @@ use crate::report::table::Table;
 use crate::{boards, deploy, export, files, graph};
 
 /// The page's own files; the rest is that of every page with a model.
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 7] = [
     ("index.html", include_str!("../page/site/index.html")),
     ("site.css", include_str!("../page/site/site.css")),
     ("charts.js", include_str!("../page/site/charts.js")),
+    ("surface.js", include_str!("../page/site/surface.js")),
     ("site.js", include_str!("../page/site/site.js")),
     ("style.css", live::STYLE),
     ("runner.js", live::SCRIPTS[0]),
@@ -34,8 +36,11 @@ struct Site {
     /// The studies' measurements, by the names of their files.
     tables: BTreeMap<String, Columns>,
     findings: BTreeMap<String, Finding>,
+    /// By what command, and on what.
+    measured: Vec<String>,
     models: BTreeMap<String, LiveModel>,
     bench: Vec<Cost>,
+    predicted: Vec<Predicted>,
 }
 
 #[derive(Debug, Serialize)]
@@ -50,6 +55,30 @@ struct Finding {
     claim: String,
     held: bool,
     verdict: String,
+    /// What came out from another seed, if it was done again.
+    again: Option<Again>,
+}
+
+#[derive(Debug, PartialEq, Serialize)]
+struct Again {
+    seed: u64,
+    held: bool,
+    verdict: String,
+}
+
+/// What an inference is predicted to take on a board.
+#[derive(Debug, Serialize)]
+struct Predicted {
+    model: String,
+    board: &'static str,
+    core: &'static str,
+    mhz: u32,
+    ms: f64,
+    microjoules: Option<f64>,
+    /// How well that is known, in words.
+    error: String,
+    /// Whether the board has the flash and the RAM.
+    fits: bool,
 }
 
 /// What an inference takes on a core.
@@ -70,44 +99,64 @@ struct Cost {
 /// # Errors
 /// Names the file of the checkout that is missing or broken, or the one that cannot be written.
 pub fn write(checkout: &Path, out: &Path) -> Result<()> {
-    let studies = checkout.join("models/STUDIES.md");
-    let site = Site {
-        module: base64(live::MODULE),
-        tables: tables(&checkout.join("models/studies"))?,
-        findings: findings(&files::read_text(&studies)?).with_context(|| studies.display().to_string())?,
-        models: models(&checkout.join("models"))?,
-        bench: costs(&checkout.join("firmware/bench.json"))?,
-    };
+    let models_folder = checkout.join("models");
+    let (mut tables, mut findings, mut measured) = Default::default();
+    let cifar10 = models_folder.join("studies/cifar10");
+    for (prefix, folder) in [("", models_folder.clone()), ("cifar10-", cifar10)] {
+        read_studies(prefix, &folder, &mut tables, &mut findings, &mut measured)?;
+    }
+    let mut models = BTreeMap::new();
+    let mut predicted = Vec::new();
+    read_models(&models_folder, &mut models, &mut predicted)?;
+    let bench = costs(&checkout.join("firmware/bench.json"))?;
+    let site = Site { module: base64(live::MODULE), tables, findings, measured, models, bench, predicted };
     for (name, text) in FILES.into_iter().chain([("player.js", live::SCRIPTS[1])]) {
         files::save(&out.join(name), text)?;
     }
     files::save(&out.join("data.js"), format!("const SITE = {};\n", live::json(&site)))
 }
 
-/// Every table of a folder.
-fn tables(folder: &Path) -> Result<BTreeMap<String, Columns>> {
-    let mut tables = BTreeMap::new();
-    for path in entries(folder)? {
+/// Adds what `kinglet study` wrote to a folder, all names with a prefix.
+fn read_studies(
+    prefix: &str,
+    folder: &Path,
+    tables: &mut BTreeMap<String, Columns>,
+    found: &mut BTreeMap<String, Finding>,
+    measured: &mut Vec<String>,
+) -> Result<()> {
+    let page = folder.join("STUDIES.md");
+    let text = files::read_text(&page)?;
+    measured.extend(text.lines().find(|line| line.starts_with("Measured by")).map(str::to_owned));
+    let named = findings(&text).with_context(|| page.display().to_string())?;
+    found.extend(named.into_iter().map(|(name, finding)| (format!("{prefix}{name}"), finding)));
+    for path in entries(&folder.join("studies"))? {
         if path.extension().is_some_and(|ending| ending == "csv") {
             let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             let table = Table::from_csv(&files::read_text(&path)?).with_context(|| path.display().to_string())?;
             let mut cells = table.cells().cloned();
             let columns = cells.next().unwrap_or_default();
-            tables.insert(name, Columns { columns, rows: cells.collect() });
+            tables.insert(format!("{prefix}{name}"), Columns { columns, rows: cells.collect() });
         }
     }
-    Ok(tables)
+    Ok(())
 }
 
 /// Claims and verdicts of `STUDIES.md`.
 fn findings(text: &str) -> Result<BTreeMap<String, Finding>> {
+    let judged = |text: &str| {
+        let (held, verdict) = text.strip_prefix("**The claim ")?.split_once("** ")?;
+        Some((held == "held.", verdict.to_owned()))
+    };
     let section = |section: &str| {
         let (name, body) = section.split_once('\n')?;
         let claim = body.lines().find_map(|line| line.strip_prefix("> "))?;
-        let verdict = body.lines().find_map(|line| line.strip_prefix("**The claim "))?;
-        let (held, verdict) = verdict.split_once("** ")?;
-        let finding = Finding { claim: claim.to_owned(), held: held == "held.", verdict: verdict.to_owned() };
-        Some((name.to_owned(), finding))
+        let (held, verdict) = body.lines().find_map(judged)?;
+        let again = body.lines().find_map(|line| {
+            let (seed, rest) = line.strip_prefix("From seed ")?.split_once(": ")?;
+            let (held, verdict) = judged(rest)?;
+            Some(Again { seed: seed.parse().ok()?, held, verdict })
+        });
+        Some((name.to_owned(), Finding { claim: claim.to_owned(), held, verdict, again }))
     };
     let sections = text.split("\n## ").skip(1);
     sections
@@ -118,10 +167,10 @@ fn findings(text: &str) -> Result<BTreeMap<String, Finding>> {
         .collect()
 }
 
-/// The shipped models; those of the digits also in float16, with the images that they have not seen.
-fn models(folder: &Path) -> Result<BTreeMap<String, LiveModel>> {
+/// The shipped models, and what they take on each board; those of the digits also in float16, with the images that they have
+/// not seen.
+fn read_models(folder: &Path, models: &mut BTreeMap<String, LiveModel>, predicted: &mut Vec<Predicted>) -> Result<()> {
     let digits = samples(&Source::Digits.load()?.test);
-    let mut models = BTreeMap::new();
     for folder in entries(folder)? {
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let path = folder.join(format!("{name}.kgl"));
@@ -133,6 +182,7 @@ fn models(folder: &Path) -> Result<BTreeMap<String, LiveModel>> {
             let mut live = LiveModel::of(&model).with_context(|| format!("`{}` takes no picture", path.display()))?;
             live.samples = name.starts_with("digits-").then(|| digits.clone());
             models.insert(name.to_owned(), live);
+            predicted.extend(boards::all().iter().filter_map(|board| on_board(name, &model, board)));
             Ok(())
         };
         add(&name, &files::read(&path)?)?;
@@ -143,7 +193,22 @@ fn models(folder: &Path) -> Result<BTreeMap<String, LiveModel>> {
         }
     }
     ensure!(!models.is_empty(), "`{}` holds no models", folder.display());
-    Ok(models)
+    Ok(())
+}
+
+/// Of a board whose speed and core are known.
+fn on_board(name: &str, model: &Model<'_>, board: &'static Board) -> Option<Predicted> {
+    let cycles::Predicted { total, error, .. } = Predictor::of(board).ok()?.model(model);
+    Some(Predicted {
+        model: name.to_owned(),
+        board: board.title,
+        core: board.core,
+        mhz: board.speed.as_ref()?.mhz,
+        ms: total.ms,
+        microjoules: total.microjoules,
+        error,
+        fits: board.fit(model.as_bytes().len(), model.arena_len()).is_ok(),
+    })
 }
 
 fn samples(images: &Split) -> Samples {
@@ -191,8 +256,12 @@ mod tests {
     #[test]
     fn claims_are_read_with_their_verdicts() {
         let text = "# Title\n\n## one\n\n> A claim.\n\n**The claim did not hold.** Because 1 < 2.\n\n| a |\n";
-        let finding = Finding { claim: "A claim.".into(), held: false, verdict: "Because 1 < 2.".into() };
-        assert_eq!(findings(text).unwrap(), BTreeMap::from([("one".to_owned(), finding)]));
+        let finding =
+            |again| Finding { claim: "A claim.".into(), held: false, verdict: "Because 1 < 2.".into(), again };
+        assert_eq!(findings(text).unwrap(), BTreeMap::from([("one".to_owned(), finding(None))]));
+        let text = text.replace("\n| a |", "\nFrom seed 7: **The claim held.** Because 2 > 1.\n");
+        let again = Again { seed: 7, held: true, verdict: "Because 2 > 1.".into() };
+        assert_eq!(findings(&text).unwrap(), BTreeMap::from([("one".to_owned(), finding(Some(again)))]));
         let error = findings("## it\n\n\n## two\n\n> A claim.\n").unwrap_err();
         assert!(error.to_string().contains("`two`: no claim, or no verdict"), "{error}");
     }

@@ -44,7 +44,7 @@ function scale(low, high, from, to, logarithmic) {
 }
 
 /**
- * Lines: `series` are { name, points: [x, y, deviation] }; of a logarithmic axis the deviation is in decades. `marked` is the x
+ * Lines: `series` are { name, points: [x, y, deviation], isDense }, dense ones without a mark for each point; of a logarithmic axis the deviation is in decades. `marked` is the x
  * of a line across.
  */
 function lines({ title, x, y, series, marked }) {
@@ -74,7 +74,7 @@ function lines({ title, x, y, series, marked }) {
     svg('text', { x: (left + width - right) / 2, y: height - 6, 'text-anchor': 'middle', class: 'name' }, x.name),
     svg('text', { transform: `translate(14 ${(top + height - bottom) / 2}) rotate(-90)`, 'text-anchor': 'middle', class: 'name' }, y.name));
   if (marked !== undefined) picture.append(svg('line', { x1: sx(marked), x2: sx(marked), y1: top, y2: height - bottom, class: 'mark' }));
-  series.forEach(({ points }, index) => {
+  series.forEach(({ points, isDense }, index) => {
     const color = SERIES[index % SERIES.length], clamp = (value) => Math.max(low, Math.min(high, value));
     for (const [at, value, deviation = 0] of points) {
       if (!deviation) continue;
@@ -83,7 +83,7 @@ function lines({ title, x, y, series, marked }) {
     }
     picture.append(svg('polyline', { points: points.map(([at, value]) => `${sx(at)},${sy(value)}`).join(' '), stroke: color,
       'stroke-dasharray': DASHES[index % DASHES.length], class: 'line' }));
-    for (const [at, value] of points) picture.append(svg('circle', { cx: sx(at), cy: sy(value), r: at === marked ? 6 : 3.5, fill: color }));
+    if (!isDense) for (const [at, value] of points) picture.append(svg('circle', { cx: sx(at), cy: sy(value), r: at === marked ? 6 : 3.5, fill: color }));
   });
   return [legend(series), picture];
 }
@@ -120,10 +120,23 @@ function bars({ title, rows, from = 0 }) {
   return [picture];
 }
 
+/** Rows and letters of a cell that a table shows at most; the files have all. */
+const MOST_ROWS = 200, MOST_LETTERS = 60;
+
 /** A table of a measurement. */
 function table({ columns, rows }) {
   const numeric = (cell) => /^[-+\d.,e]+$/.test(cell);
+  const cut = (cell) => (cell.length > MOST_LETTERS ? `${cell.slice(0, MOST_LETTERS)}…` : cell);
+  const line = (row) => element('tr', {}, ...row.map((cell) => element('td', { class: numeric(cell) ? 'n' : null }, cut(cell))));
   return element('div', { class: 'wide', tabindex: 0, role: 'region', 'aria-label': 'the measurements' }, element('table', {},
     element('thead', {}, element('tr', {}, ...columns.map((column) => element('th', { scope: 'col' }, column)))),
-    element('tbody', {}, ...rows.map((row) => element('tr', {}, ...row.map((cell) => element('td', { class: numeric(cell) ? 'n' : null }, cell)))))));
+    element('tbody', {}, ...rows.slice(0, MOST_ROWS).map(line))),
+  rows.length > MOST_ROWS ? element('p', { class: 'soft' }, `The first ${MOST_ROWS} of ${rows.length} rows; the file has all.`) : null);
+}
+
+/** A table that is made when it is opened. */
+function folded(name, of) {
+  const details = element('details', {}, element('summary', {}, `The measurements: ${name}.csv`));
+  details.addEventListener('toggle', () => { if (details.children.length === 1) details.append(table(of())); });
+  return details;
 }

@@ -24,7 +24,7 @@ function picture(name, { title, table: tables, controls = [], draw }) {
   for (const control of controls) control.addEventListener('input', show);
   addEventListener('resize', show);
   root.replaceChildren(element('h3', {}, title), ...controls.map((control) => control.labelled ?? control), said, place,
-    ...tables.map((name) => element('details', {}, element('summary', {}, `The measurements: ${name}.csv`), table(SITE.tables[name]))));
+    ...tables.map((name) => folded(name, () => SITE.tables[name])));
   show();
 }
 
@@ -50,12 +50,23 @@ function choice(label, all) {
 // Sections whose study was not run are left out.
 for (const part of document.querySelectorAll('[data-needs]')) if (!SITE.tables[part.dataset.needs]) part.remove();
 
+/** What became of a claim, and of its repetition. */
+function verdict({ held, again }) {
+  const said = held ? 'It held' : 'It did not hold';
+  if (!again) return `${said}.`;
+  if (again.held === held) return held ? `${said}, and again from other seeds.` : `${said}, nor from other seeds.`;
+  return `${said}; from other seeds it ${again.held ? 'did' : 'did not'}. So it is open.`;
+}
+
 for (const place of document.querySelectorAll('[data-claim]')) {
   const finding = SITE.findings[place.dataset.claim];
   if (!finding) { place.remove(); continue; }
-  place.className = finding.held ? 'claim' : 'claim not';
-  place.append(element('p', {}, finding.claim), element('p', { class: 'verdict' }, finding.held ? 'It held.' : 'It did not hold.'),
-    element('p', {}, finding.verdict));
+  const isOpen = finding.again && finding.again.held !== finding.held;
+  place.className = finding.held && !isOpen ? 'claim' : 'claim not';
+  place.append(element('p', {}, finding.claim), element('p', { class: 'verdict' }, verdict(finding)), element('p', {}, finding.verdict));
+  if (finding.again) {
+    place.append(element('details', {}, element('summary', {}, `From seed ${finding.again.seed}`), element('p', {}, finding.again.verdict)));
+  }
 }
 
 const players = {};
@@ -196,36 +207,177 @@ const ready = Promise.all([player('player', 'digits-resnet'), player('residual',
   });
 }
 
-/** Studies that a checkout may have or not: their tables as bars. */
-function barsOf(name, tableName, title, { label, value, deviation, unit = '' }) {
+/** A table as bars, one measure at a time; with `spread` the column behind a measure is its deviation, if it is one. */
+function barsOf(name, tableName, title, { label, value, spread = false }) {
   if (!SITE.tables[tableName]) return;
-  const all = rows(tableName), { columns } = SITE.tables[tableName];
-  const measures = value.filter((column) => columns.includes(column) && all.some((row) => row[column]));
+  const { columns, rows: raw } = SITE.tables[tableName];
+  const measures = (value ?? columns.slice(1)).filter((column) => !column.startsWith('deviation') && raw.some((row) => row[columns.indexOf(column)]));
   const measure = choice('Measure', measures);
   picture(name, {
     title, table: [tableName], controls: [measure],
     draw() {
-      const column = measure.chosen(), spread = deviation?.[column];
-      return [bars({ title, rows: all.filter((row) => row[column]).map((row) => ({ name: row[label], value: number(row[column]),
-        deviation: spread && row[spread] ? number(row[spread]) : 0, text: row[column] + unit + (spread && row[spread] ? ` ± ${row[spread]}` : '') })) }), ''];
+      const at = columns.indexOf(measure.chosen()), doubt = spread && columns[at + 1] === 'deviation' ? at + 1 : -1, named = columns.indexOf(label ?? columns[0]);
+      return [bars({ title, rows: raw.filter((row) => row[at]).map((row) => ({ name: row[named], value: number(row[at]), deviation: doubt < 0 ? 0 : number(row[doubt]),
+        text: row[at] + (doubt < 0 ? '' : ` ± ${row[doubt]}`) })) }), doubt < 0 ? `${measure.chosen()}, the same on every run.` : `${measure.chosen()}, with its standard deviation over seeds.`];
     },
   });
 }
-barsOf('kernels', 'kernels-kernels', 'From a map to a map of the same size', { label: SITE.tables['kernels-kernels']?.columns[0], value: SITE.tables['kernels-kernels']?.columns.slice(1) ?? [] });
-barsOf('nin', 'network-in-network-heads', 'Heads and 1x1 layers', { label: SITE.tables['network-in-network-heads']?.columns[0],
-  value: (SITE.tables['network-in-network-heads']?.columns ?? []).filter((column, index) => index && !column.startsWith('deviation')) });
+barsOf('kernels', 'kernels-kernels', 'From a map to a map of the same size', {});
+barsOf('nin', 'network-in-network-heads', 'Heads and 1x1 layers', { spread: true });
+
+/** A line for each kind of a table, and one for the column `also`; a slider chooses the x whose values are told. */
+function against(name, tableName, { title, x, y, kind, control, also, others = [], spread = 'deviation' }) {
+  if (!SITE.tables[tableName]) return;
+  const all = rows(tableName), kinds = kind ? values(all, kind) : [y], xs = [...new Set(all.map((row) => Number(row[x])))].sort((a, b) => a - b);
+  const at = slider(control, xs, xs.length - 1, String);
+  const { columns, rows: raw } = SITE.tables[tableName], deviation = columns.indexOf(spread, columns.indexOf(y));
+  const value = (row) => number(row[columns.indexOf(y)]);
+  picture(name, {
+    title, table: [tableName, ...others].filter((one) => SITE.tables[one]), controls: [at],
+    draw() {
+      const of = (one) => raw.filter((row) => !kind || row[columns.indexOf(kind)] === one);
+      const series = kinds.map((one) => ({ name: one, points: of(one).map((row) => [Number(row[columns.indexOf(x)]), value(row), deviation < 0 ? 0 : number(row[deviation])]) }));
+      if (also) series.push({ name: also, points: of(kinds[0]).map((row) => [Number(row[columns.indexOf(x)]), number(row[columns.indexOf(also)]), 0]) });
+      const say = series.map((one) => [one.name, one.points.find(([place]) => place === at.chosen())]).filter(([, point]) => point)
+        .map(([one, [, mean, doubt]]) => `${one} ${short(mean)}${doubt ? ` ± ${short(doubt)}` : ''}`);
+      return [lines({ title, x: { name: x }, y: { name: y }, series, marked: at.chosen() }), `${control} ${at.chosen()}: ${say.join(', ')}.`];
+    },
+  });
+}
+
+/** Numbers that stand in one cell. */
+const numbers = (cell) => cell.split(' ').map(Number);
+
+if (SITE.tables['shattered-gradients-gradients']) {
+  const all = rows('shattered-gradients-gradients'), depths = values(all, 'layers'), kinds = values(all, 'network');
+  const depth = slider('Layers', depths, depths.length - 1), kind = choice('Network', kinds);
+  const column = SITE.tables['shattered-gradients-gradients'].columns[2];
+  picture('shattered', {
+    title: 'The gradient at 256 inputs from -2 to 2, of the first seed', table: ['shattered-gradients-gradients', 'shattered-gradients-correlations'], controls: [kind, depth],
+    draw() {
+      const row = all.find((one) => one.network === kind.chosen() && one.layers === depth.chosen()), gradient = numbers(row[column]);
+      const points = gradient.map((value, index) => [-2 + (4 * index) / (gradient.length - 1), value]);
+      const near = rows('shattered-gradients-correlations').find((one) => one.network === kind.chosen() && one.layers === depth.chosen() && one.distance === '5');
+      return [lines({ title: 'Gradient against the input', x: { name: 'input' }, y: { name: 'gradient' }, series: [{ name: kind.chosen(), points, isDense: true }] }),
+        `${kind.chosen()}, ${depth.chosen()} layers: the gradients at inputs 5 of 256 apart correlate by ${near.correlation} ± ${near.deviation} over seeds.`];
+    },
+  });
+}
+
+if (SITE.tables['shattered-gradients-correlations']) {
+  const all = rows('shattered-gradients-correlations'), distances = values(all, 'distance');
+  const distance = slider('Distance', distances, distances.indexOf('5'), (value) => `${value} of 256`);
+  picture('correlations', {
+    title: 'Correlation of the gradients at neighboring inputs', table: ['shattered-gradients-correlations'], controls: [distance],
+    draw() {
+      const chosen = all.filter((row) => row.distance === distance.chosen());
+      const series = values(chosen, 'network').map((name) => ({ name, points: chosen.filter((row) => row.network === name)
+        .map((row) => [Number(row.layers), Number(row.correlation), Number(row.deviation)]) }));
+      return [lines({ title: 'Correlation against depth', x: { name: 'layers' }, y: { name: 'correlation' }, series }),
+        `Inputs ${distance.chosen()} of 256 apart; 0 is white noise.`];
+    },
+  });
+}
+
+if (SITE.tables['paths-lengths']) {
+  const all = rows('paths-lengths'), counts = values(all, 'blocks');
+  const count = slider('Blocks', counts, counts.length - 1);
+  picture('paths', {
+    title: 'Paths by their length, and the gradient that comes by them', table: ['paths-ranges', 'paths-lengths'], controls: [count],
+    draw() {
+      const chosen = all.filter((row) => row.blocks === count.chosen()), range = rows('paths-ranges').find((row) => row.blocks === count.chosen());
+      const line = (name, column, spread) => ({ name, points: chosen.map((row) => [Number(row.length), Number(row[column]), spread ? Number(row[spread]) : 0]) });
+      return [lines({ title: 'Shares by length of path', x: { name: 'blocks that the path takes' }, y: { name: 'share (%)' },
+        series: [line('of the paths', 'paths %'), line('of the gradient', 'gradient %', 'deviation')] }),
+      `${range.layers} layers: the middle 90 % of the paths take ${range['paths: middle 90 %']} blocks, those of the gradient ${range['gradient: middle 90 %']}; ` +
+        `${range['by less than half %']} % ± ${range.deviation} of it comes by less than half of the blocks.`];
+    },
+  });
+}
+
+if (SITE.tables['landscape-points']) {
+  const all = rows('landscape-points'), depths = values(all, 'layers'), column = SITE.tables['landscape-points'].columns[3];
+  const depth = slider('Layers', depths, depths.length - 1);
+  const degrees = Array.from({ length: 72 }, (_, index) => 5 * index), heights = Array.from({ length: 12 }, (_, index) => 5 * (index + 1));
+  const yaw = slider('Turn', degrees, 7, (value) => `${value}°`), pitch = slider('Height of the eye', heights, 6, (value) => `${value}°`);
+  const place = document.querySelector('[data-picture="landscape"]');
+  // Turned by hand, too.
+  place.addEventListener('pointermove', (event) => {
+    if (!event.buttons || !event.target.closest('.surface')) return;
+    const turned = Number(yaw.value) + Math.sign(event.movementX);
+    yaw.value = (turned + degrees.length) % degrees.length;
+    pitch.value = Number(pitch.value) + Math.sign(event.movementY);
+    for (const one of [yaw, pitch]) one.dispatchEvent(new Event('input'));
+  });
+  picture('landscape', {
+    title: 'The loss around what was learned', table: ['landscape-convexity', 'landscape-points'], controls: [depth, yaw, pitch],
+    draw() {
+      const chosen = all.filter((row) => row.layers === depth.chosen());
+      const of = (name) => chosen.filter((row) => row.network === name).flatMap((row) => numbers(row[column]).map((loss) => Math.log10(Math.max(loss, 1e-3))));
+      const both = ['plain', 'residual'].map((name) => [name, of(name)]), ends = both.flatMap(([, values]) => values);
+      const [low, high] = [Math.min(...ends), Math.max(...ends)], width = Math.max(130, room() / 2 - 10);
+      const shown = both.map(([name, heights]) => element('figure', {}, surface({ title: `The loss of the ${name} network as a surface`, heights, low, high, yaw: yaw.chosen(), pitch: pitch.chosen(), width }),
+        element('figcaption', {}, `${name}: loss ${short(10 ** Math.min(...heights))} to ${short(10 ** Math.max(...heights))}`)));
+      const said = rows('landscape-convexity').filter((row) => row.layers === depth.chosen())
+        .map((row) => `${row.network} ${row['not convex %']} % ± ${row.deviation}`);
+      return [[element('div', { class: 'surfaces' }, ...shown)], `Not convex, of the plane: ${said.join(', ')}. The height is logarithmic, on one scale for both.`];
+    },
+  });
+}
+
+if (SITE.tables['patches-pixels']) {
+  const all = rows('patches-pixels'), branches = values(all, 'branch'), branch = choice('Branch', branches);
+  picture('patches', {
+    title: 'The patch that each channel answers to most', table: ['patches-widths', 'patches-pixels'], controls: [branch],
+    draw() {
+      const chosen = all.filter((row) => row.branch === branch.chosen()), width = rows('patches-widths').find((row) => row.branch === branch.chosen());
+      const pixels = (row) => row.patch.split(' / ').map(numbers);
+      return [[element('div', { class: 'tiles' }, ...chosen.map((row) => element('figure', {}, tile(pixels(row), `The patch of channel ${row.channel}`),
+        element('figcaption', {}, row['depends on (pixels)']))))],
+      `The ${branch.chosen()} branch can see ${width['can see (pixels)']} pixels across and depends on ${width['depends on (pixels)']} ± ${width['deviation over seeds']}; below each patch: on how many that channel does.`];
+    },
+  });
+}
+
+barsOf('forms', 'shortcuts-forms', 'Forms of shortcuts', { label: 'shortcut', value: ['training error %', 'held-out error %'], spread: true });
+barsOf('merged', 'merged-branches-networks', 'Trained as branches, run as one', { label: 'network',
+  value: ['training error %', 'held-out error %', 'parameters on the chip', 'MACs', 'instructions'], spread: true });
+barsOf('branches-cifar10', 'cifar10-branches-branches', 'Trained without a branch, on 32 x 32 pixels', { label: 'network', value: ['training loss', 'held-out error %'], spread: true });
+against('responses', 'responses-means', { title: 'Mean response of the convolutions', x: 'layers', y: 'mean response', kind: 'network', control: 'Layers', spread: 'deviation over seeds', others: ['responses-layers'] });
+against('receptive', 'receptive-field-widths', { title: 'What an output depends on', x: '3x3 layers', y: 'effective width', kind: 'network', control: 'Layers of 3x3', also: 'receptive field' });
+against('lesion-many', 'lesion-many', { title: 'Several blocks deleted, at random', x: 'deleted blocks', y: 'held-out error %', control: 'Deleted', others: ['lesion-order', 'lesion-chip'] });
 
 if (SITE.tables['lesion-one']) {
   const all = rows('lesion-one'), kinds = values(all, 'network'), network = choice('Network', kinds);
+  const most = Math.max(...kinds.map((kind) => all.filter((row) => row.network === kind).length));
+  const block = slider('Deleted', Array.from({ length: most }, (_, index) => index), 1, (index) => (index ? String(index) : 'nothing'));
   picture('lesion', {
-    title: 'One deleted, at test time', table: ['lesion-one', 'lesion-many', 'lesion-order', 'lesion-chip'].filter((name) => SITE.tables[name]), controls: [network],
+    title: 'One deleted, at test time', table: ['lesion-one'], controls: [network, block],
     draw() {
-      const chosen = all.filter((row) => row.network === network.chosen());
-      return [bars({ title: 'Held-out error', rows: chosen.map((row) => ({ name: row.deleted, value: number(row['held-out error %']), deviation: number(row.deviation), text: `${row['held-out error %']} % ± ${row.deviation}`, marked: row.deleted === 'nothing' })) }),
-        `Held-out error of ${network.chosen()} deleted.`];
+      const chosen = all.filter((row) => row.network === network.chosen()), marked = chosen[Math.min(block.chosen(), chosen.length - 1)];
+      return [bars({ title: 'Held-out error', rows: chosen.map((row) => ({ name: row.deleted, value: number(row['held-out error %']), deviation: number(row.deviation), text: `${row['held-out error %']} % ± ${row.deviation}`, marked: row === marked })) }),
+        `${network.chosen()}; deleted: ${marked.deleted}. Held-out error ${marked['held-out error %']} % ± ${marked.deviation}, whole ${chosen[0]['held-out error %']} % ± ${chosen[0].deviation}.`];
     },
   });
 }
+
+{
+  const models = values(SITE.predicted, 'model'), model = choice('Model', models), boards = values(SITE.predicted, 'board');
+  model.value = 'cifar10-resnet8';
+  const board = slider('Board', boards, 0);
+  SITE.tables.predicted = { columns: ['model', 'board', 'core', 'MHz', 'ms', 'µJ', 'fits', 'how well that is known'],
+    rows: SITE.predicted.map((row) => [row.model, row.board, row.core, String(row.mhz), row.ms.toFixed(2), row.microjoules ? row.microjoules.toFixed(0) : '', row.fits ? 'yes' : 'no', row.error]) };
+  picture('boards', {
+    title: 'An inference on each board, predicted', table: ['predicted'], controls: [model, board],
+    draw() {
+      const chosen = SITE.predicted.filter((row) => row.model === model.chosen()), one = chosen.find((row) => row.board === board.chosen()) ?? chosen[0];
+      return [bars({ title: 'Predicted milliseconds', rows: chosen.map((row) => ({ name: row.board, value: row.ms, text: `${row.ms.toFixed(1)} ms${row.fits ? '' : ', too large'}`, marked: row === one })) }),
+        `${one.board}, ${one.core} at ${one.mhz} MHz: ${one.ms.toFixed(2)} ms${one.microjoules ? `, ${one.microjoules.toFixed(0)} µJ` : ''}${one.fits ? '' : '; the model does not fit it'}. How well that is known: ${one.error}`];
+    },
+  });
+}
+
+for (const line of SITE.measured) document.getElementById('measured').append(element('li', {}, ...line.split('`').map((part, index) => (index % 2 ? element('code', {}, part) : part))));
 
 {
   const models = values(SITE.bench, 'model'), model = choice('Model', models);

@@ -29,6 +29,9 @@ pub struct Args {
     /// The seed of each study's first repetition, to see what another draw says.
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    /// Does each study again from this seed, and says beside each verdict what came out of that.
+    #[arg(long, value_name = "N")]
+    again: Option<u64>,
     /// Counts executed instructions on this emulated board, too.
     #[arg(long, value_name = "BOARD", num_args = 0..=1, default_missing_value = "mps2-an386")]
     board: Option<String>,
@@ -53,15 +56,19 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if chosen.is_empty() {
         chosen = STUDIES.to_vec();
     }
+    if args.again == Some(args.seed) {
+        bail!("--again {}: that is the seed of the first run; give another one", args.seed);
+    }
     let source = args.data.as_deref().map_or(Source::Digits, Source::at);
     let board = args.board.as_deref().map(Board::named).transpose()?;
     let effort = if args.quick { Effort::Quick } else { Effort::Full };
     let data = effort.images(&source.load()?);
     let setting = Setting { effort, data: &data, source: &source, seed: args.seed, board };
     let mut page = format!(
-        "# Why residual networks and Inception modules work\n\nMeasured by `kinglet study{}{}{}` on {} ({} images to train on, {} held out).\n",
+        "# Why residual networks and Inception modules work\n\nMeasured by `kinglet study{}{}{}{}` on {} ({} images to train on, {} held out).\n",
         if args.quick { " --quick" } else { "" },
         if args.seed == 1 { String::new() } else { format!(" --seed {}", args.seed) },
+        args.again.map_or(String::new(), |seed| format!(" --again {seed}")),
         board.map_or(String::new(), |board| format!(" --board {}", board.name)),
         data.name,
         data.train.len(),
@@ -71,7 +78,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         let finding = study.run(&setting)?;
         println!("{}: {}\n{}\n{}\n", study.name, study.claim, held(&finding), finding.verdict);
         println!("{}", finding.tables[0].1);
-        write(&args.out.join(FOLDER), &study, &finding, &mut page)?;
+        let mut again = String::new();
+        if let Some(seed) = args.again {
+            let finding = study.run(&Setting { seed, ..setting })?;
+            again = format!("From seed {seed}: {} {}\n", held(&finding), finding.verdict);
+            println!("{again}");
+        }
+        write(&args.out.join(FOLDER), &study, &finding, &again, &mut page)?;
     }
     files::save(&args.out.join("STUDIES.md"), &page)?;
     println!("{} shows it all", args.out.join("STUDIES.md").display());
@@ -83,9 +96,12 @@ const fn held(finding: &Finding) -> &'static str {
 }
 
 /// Writes a study's files and its section of the page.
-fn write(folder: &Path, study: &Study, finding: &Finding, page: &mut String) -> Result<()> {
+fn write(folder: &Path, study: &Study, finding: &Finding, again: &str, page: &mut String) -> Result<()> {
     let Study { name, claim, .. } = study;
     write!(page, "\n## {name}\n\n> {claim}\n\n**{}** {}\n", held(finding), finding.verdict)?;
+    if !again.is_empty() {
+        write!(page, "\n{again}")?;
+    }
     for (picture, svg) in &finding.pictures {
         let file = format!("{picture}.svg");
         files::save(&folder.join(&file), svg)?;

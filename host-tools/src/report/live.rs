@@ -26,6 +26,9 @@ pub struct LiveModel {
     labels: Vec<String>,
     input: LiveInput,
     outputs: Vec<LiveOutput>,
+    /// What scores are divided by before they become probabilities, and the least probability of an answer.
+    temperature: f32,
+    threshold: f32,
     steps: Vec<LiveStep>,
     tensors: Vec<LiveTensor>,
     arena: usize,
@@ -152,6 +155,8 @@ impl LiveModel {
                 .enumerate()
                 .map(|(index, tensor)| LiveTensor::of(tensor, index, &tensors))
                 .collect(),
+            temperature: model.about().temperature,
+            threshold: model.about().threshold,
             arena: model.arena_len(),
             time_slots: steps.last().map_or(0, |step| step.time_slot) + 1,
             macs: model.macs(),

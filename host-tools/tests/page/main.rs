@@ -13,6 +13,7 @@ use std::process::{Command, Stdio};
 
 use browser::Browser;
 use kinglet::{Dynamic, Model, Pixels, Raw, Session};
+use kinglet_tools::confidence;
 use kinglet_tools::data::Source;
 use kinglet_tools::report::{base64, live, page};
 use kinglet_tools::site;
@@ -111,10 +112,13 @@ fn the_module_computes_what_the_host_does_in_node() {
 
 /// The report of a shipped model, in a browser.
 fn report(name: &str, size: [u32; 2]) -> Option<Browser> {
+    report_of(&shipped(name), size)
+}
+
+fn report_of(file: &[u8], size: [u32; 2]) -> Option<Browser> {
     let program = needs::browser()?;
-    let file = shipped(name);
-    let written = tempfile::Builder::new().prefix(name).suffix(".html").tempfile().unwrap();
-    fs::write(written.path(), page::page(&Model::new(&file).unwrap(), None, None).unwrap()).unwrap();
+    let written = tempfile::Builder::new().suffix(".html").tempfile().unwrap();
+    fs::write(written.path(), page::page(&Model::new(file).unwrap(), None, None).unwrap()).unwrap();
     let mut browser = Browser::open(&program, written.path(), size);
     browser.eval("view.ready");
     Some(browser)
@@ -205,6 +209,31 @@ fn every_layer_has_its_map_and_a_block_that_is_off_changes_the_answer() {
     assert!(browser.errors.is_empty(), "{:?}", browser.errors);
 }
 
+/// By the temperature and the threshold of the model's file.
+#[test]
+fn the_page_knows_and_does_not_know_what_the_runtime_does() {
+    let test = Source::Digits.load().unwrap().test;
+    let (file, confidence) = confidence::calibrate(&shipped("digits-resnet"), &test, 1.0).unwrap();
+    let Some(mut browser) = report_of(&file, [1000, 900]) else { return };
+    let model = Model::new(&file).unwrap();
+    let mut arena = vec![0u128; model.arena_len().div_ceil(16)];
+    let mut session = Session::<Dynamic>::open(model, bytemuck::cast_slice_mut(&mut arena)).unwrap();
+    let (mut images, mut answers) = (Vec::new(), Vec::new());
+    for image in test.images.outer_iter() {
+        let pixels: Vec<u8> = image.iter().copied().collect();
+        let best = session.infer(Pixels(&pixels)).unwrap().best().unwrap();
+        // The runtime's exponential is good to about a percent.
+        if (best.probability - confidence.threshold).abs() > 0.02 {
+            answers.push(if best.known { best.class.to_string() } else { "unknown".to_owned() });
+            images.push(pixels);
+        }
+    }
+    assert!(images.len() > 300 && answers.iter().any(|answer| answer == "unknown"), "{confidence}");
+    let images = serde_json::to_string(&images).unwrap();
+    let answer = "(pixels) => { view.run(Uint8Array.from(pixels)); return view.answer.dataset.class; }";
+    assert_eq!(browser.eval(&format!("{images}.map({answer})")), serde_json::json!(answers));
+}
+
 #[test]
 fn every_shipped_model_runs_on_a_phone_in_time() {
     for name in SHIPPED {
@@ -234,7 +263,7 @@ fn site(folder: &Path, size: [u32; 2]) -> Option<Browser> {
 /// Moves every slider and every choice to both ends; the pictures without marks or words, or with numbers that are none.
 const EMPTY_PICTURES: &str = "(() => {
     const pictures = [...document.querySelectorAll('[data-picture]')];
-    const isBroken = (picture) => !picture.querySelector('svg rect, svg polyline, svg circle') || /NaN|undefined/.test(picture.innerHTML);
+    const isBroken = (picture) => !picture.querySelector('svg rect, svg polyline, svg circle, svg polygon') || /NaN|undefined/.test(picture.innerHTML);
     const broken = pictures.filter(isBroken);
     for (const picture of pictures) {
         for (const control of picture.querySelectorAll('input, select')) {
