@@ -36,8 +36,6 @@ struct Site {
     /// The studies' measurements, by the names of their files.
     tables: BTreeMap<String, Columns>,
     findings: BTreeMap<String, Finding>,
-    /// By what command, and on what.
-    measured: Vec<String>,
     models: BTreeMap<String, LiveModel>,
     bench: Vec<Cost>,
     predicted: Vec<Predicted>,
@@ -55,6 +53,8 @@ struct Finding {
     claim: String,
     held: bool,
     verdict: String,
+    /// By what command, and on what.
+    measured: String,
     /// What came out from another seed, if it was done again.
     again: Option<Again>,
 }
@@ -100,16 +100,17 @@ struct Cost {
 /// Names the file of the checkout that is missing or broken, or the one that cannot be written.
 pub fn write(checkout: &Path, out: &Path) -> Result<()> {
     let models_folder = checkout.join("models");
-    let (mut tables, mut findings, mut measured) = Default::default();
+    let (mut tables, mut findings) = Default::default();
     let cifar10 = models_folder.join("studies/cifar10");
-    for (prefix, folder) in [("", models_folder.clone()), ("cifar10-", cifar10)] {
-        read_studies(prefix, &folder, &mut tables, &mut findings, &mut measured)?;
+    let folders = [("", models_folder.clone()), ("cifar10-", cifar10)];
+    for (prefix, folder) in folders.into_iter().filter(|(_, folder)| folder.exists()) {
+        read_studies(prefix, &folder, &mut tables, &mut findings)?;
     }
     let mut models = BTreeMap::new();
     let mut predicted = Vec::new();
     read_models(&models_folder, &mut models, &mut predicted)?;
     let bench = costs(&checkout.join("firmware/bench.json"))?;
-    let site = Site { module: base64(live::MODULE), tables, findings, measured, models, bench, predicted };
+    let site = Site { module: base64(live::MODULE), tables, findings, models, bench, predicted };
     for (name, text) in FILES.into_iter().chain([("player.js", live::SCRIPTS[1])]) {
         files::save(&out.join(name), text)?;
     }
@@ -122,11 +123,9 @@ fn read_studies(
     folder: &Path,
     tables: &mut BTreeMap<String, Columns>,
     found: &mut BTreeMap<String, Finding>,
-    measured: &mut Vec<String>,
 ) -> Result<()> {
     let page = folder.join("STUDIES.md");
     let text = files::read_text(&page)?;
-    measured.extend(text.lines().find(|line| line.starts_with("Measured by")).map(str::to_owned));
     let named = findings(&text).with_context(|| page.display().to_string())?;
     found.extend(named.into_iter().map(|(name, finding)| (format!("{prefix}{name}"), finding)));
     for path in entries(&folder.join("studies"))? {
@@ -156,13 +155,19 @@ fn findings(text: &str) -> Result<BTreeMap<String, Finding>> {
             let (held, verdict) = judged(rest)?;
             Some(Again { seed: seed.parse().ok()?, held, verdict })
         });
-        Some((name.to_owned(), Finding { claim: claim.to_owned(), held, verdict, again }))
+        let (claim, measured) =
+            (claim.to_owned(), body.lines().find(|line| line.starts_with("Measured by "))?.to_owned());
+        Some((name.to_owned(), Finding { claim, held, verdict, measured, again }))
     };
     let sections = text.split("\n## ").skip(1);
     sections
         .map(|part| {
-            section(part)
-                .with_context(|| format!("`{}`: no claim, or no verdict", part.lines().next().unwrap_or_default()))
+            section(part).with_context(|| {
+                format!(
+                    "`{}`: no claim, no verdict, or not by what it was measured",
+                    part.lines().next().unwrap_or_default()
+                )
+            })
         })
         .collect()
 }
@@ -255,14 +260,16 @@ mod tests {
 
     #[test]
     fn claims_are_read_with_their_verdicts() {
-        let text = "# Title\n\n## one\n\n> A claim.\n\n**The claim did not hold.** Because 1 < 2.\n\n| a |\n";
-        let finding =
-            |again| Finding { claim: "A claim.".into(), held: false, verdict: "Because 1 < 2.".into(), again };
-        assert_eq!(findings(text).unwrap(), BTreeMap::from([("one".to_owned(), finding(None))]));
-        let text = text.replace("\n| a |", "\nFrom seed 7: **The claim held.** Because 2 > 1.\n");
+        let text = "# Title\n\n## one\n\n> A claim.\n\n**The claim did not hold.** Because 1 < 2.\n\nMeasured by it.\n\n| a |\n";
+        let finding = |again| {
+            let [claim, verdict, measured] = ["A claim.", "Because 1 < 2.", "Measured by it."].map(str::to_owned);
+            BTreeMap::from([("one".to_owned(), Finding { claim, held: false, verdict, measured, again })])
+        };
+        assert_eq!(findings(text).unwrap(), finding(None));
+        let text = text.replace("\nMeasured", "\nFrom seed 7: **The claim held.** Because 2 > 1.\n\nMeasured");
         let again = Again { seed: 7, held: true, verdict: "Because 2 > 1.".into() };
-        assert_eq!(findings(&text).unwrap(), BTreeMap::from([("one".to_owned(), finding(Some(again)))]));
+        assert_eq!(findings(&text).unwrap(), finding(Some(again)));
         let error = findings("## it\n\n\n## two\n\n> A claim.\n").unwrap_err();
-        assert!(error.to_string().contains("`two`: no claim, or no verdict"), "{error}");
+        assert!(error.to_string().contains("`two`: no claim, no verdict"), "{error}");
     }
 }

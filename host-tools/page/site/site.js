@@ -64,6 +64,7 @@ for (const place of document.querySelectorAll('[data-claim]')) {
   const isOpen = finding.again && finding.again.held !== finding.held;
   place.className = finding.held && !isOpen ? 'claim' : 'claim not';
   place.append(element('p', {}, finding.claim), element('p', { class: 'verdict' }, verdict(finding)), element('p', {}, finding.verdict));
+  place.append(element('p', { class: 'soft' }, ...finding.measured.split('`').map((part, index) => (index % 2 ? element('code', {}, part) : part))));
   if (finding.again) {
     place.append(element('details', {}, element('summary', {}, `From seed ${finding.again.seed}`), element('p', {}, finding.again.verdict)));
   }
@@ -376,8 +377,6 @@ if (SITE.tables['lesion-one']) {
     },
   });
 }
-
-for (const line of SITE.measured) document.getElementById('measured').append(element('li', {}, ...line.split('`').map((part, index) => (index % 2 ? element('code', {}, part) : part))));
 
 {
   const models = values(SITE.bench, 'model'), model = choice('Model', models);

@@ -14,6 +14,9 @@ use crate::study::{Effort, Finding, STUDIES, Setting, Study};
 /// Of tables and pictures, beside the page.
 const FOLDER: &str = "studies";
 
+/// Of the page.
+const TITLE: &str = "# Why residual networks and Inception modules work";
+
 /// Options of `kinglet study`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -35,7 +38,7 @@ pub struct Args {
     /// Counts executed instructions on this emulated board, too.
     #[arg(long, value_name = "BOARD", num_args = 0..=1, default_missing_value = "mps2-an386")]
     board: Option<String>,
-    /// Where `STUDIES.md` and the folder `studies` with tables (CSV) and pictures (SVG) go.
+    /// Where `STUDIES.md` and the folder `studies` with tables (CSV) and pictures (SVG) go; of a page that is there, the sections of other studies stay.
     #[arg(short, long, value_name = "DIR", default_value = "target/kinglet")]
     out: PathBuf,
 }
@@ -64,16 +67,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let effort = if args.quick { Effort::Quick } else { Effort::Full };
     let data = effort.images(&source.load()?);
     let setting = Setting { effort, data: &data, source: &source, seed: args.seed, board };
-    let mut page = format!(
-        "# Why residual networks and Inception modules work\n\nMeasured by `kinglet study{}{}{}{}` on {} ({} images to train on, {} held out).\n",
-        if args.quick { " --quick" } else { "" },
-        if args.seed == 1 { String::new() } else { format!(" --seed {}", args.seed) },
-        args.again.map_or(String::new(), |seed| format!(" --again {seed}")),
-        board.map_or(String::new(), |board| format!(" --board {}", board.name)),
-        data.name,
-        data.train.len(),
-        data.test.len()
-    );
+    let page = args.out.join("STUDIES.md");
+    let mut known: Vec<(String, String)> = if page.exists() { sections(&files::read_text(&page)?) } else { Vec::new() };
     for study in chosen {
         let finding = study.run(&setting)?;
         println!("{}: {}\n{}\n{}\n", study.name, study.claim, held(&finding), finding.verdict);
@@ -81,42 +76,94 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         let mut again = String::new();
         if let Some(seed) = args.again {
             let finding = study.run(&Setting { seed, ..setting })?;
-            again = format!("From seed {seed}: {} {}\n", held(&finding), finding.verdict);
+            again = format!("\nFrom seed {seed}: **{}** {}\n", held(&finding), finding.verdict);
             println!("{again}");
         }
-        write(&args.out.join(FOLDER), &study, &finding, &again, &mut page)?;
+        let text =
+            write(&args.out.join(FOLDER), &study, &finding, &format!("{again}\n{}", command(&study, args, &setting)))?;
+        known.retain(|(name, _)| name != study.name);
+        known.push((study.name.to_owned(), text));
+        known.sort_by_key(|(name, _)| STUDIES.iter().position(|study| study.name == name));
+        // After each study, so that what a night has measured is kept.
+        let all: String = known.iter().map(|(name, text)| format!("\n## {name}\n{text}")).collect();
+        files::save(&page, format!("{TITLE}\n{all}"))?;
     }
-    files::save(&args.out.join("STUDIES.md"), &page)?;
-    println!("{} shows it all", args.out.join("STUDIES.md").display());
+    println!("{} shows it all", page.display());
     Ok(ExitCode::SUCCESS)
+}
+
+/// The sections of a page, by their names.
+fn sections(page: &str) -> Vec<(String, String)> {
+    let section = |section: &str| {
+        section.split_once('\n').map(|(name, text)| (name.to_owned(), text.trim_end().to_owned() + "\n"))
+    };
+    page.split("\n## ").skip(1).filter_map(section).collect()
+}
+
+/// By what a study's section is made anew.
+fn command(study: &Study, args: &Args, setting: &Setting<'_>) -> String {
+    let mut options = String::new();
+    if args.quick {
+        options += " --quick";
+    }
+    if let Some(name) = args.data.as_ref().and_then(|path| path.file_name()) {
+        options += &format!(" --data {}", name.display());
+    }
+    if args.seed != 1 {
+        options += &format!(" --seed {}", args.seed);
+    }
+    if let Some(seed) = args.again {
+        options += &format!(" --again {seed}");
+    }
+    if let Some(board) = setting.board {
+        options += &format!(" --board {}", board.name);
+    }
+    let data = setting.data;
+    format!(
+        "Measured by `kinglet study {}{options}` on {} ({} images to train on, {} held out).\n",
+        study.name,
+        data.name,
+        data.train.len(),
+        data.test.len()
+    )
 }
 
 const fn held(finding: &Finding) -> &'static str {
     if finding.held { "The claim held." } else { "The claim did not hold." }
 }
 
-/// Writes a study's files and its section of the page.
-fn write(folder: &Path, study: &Study, finding: &Finding, again: &str, page: &mut String) -> Result<()> {
+/// Writes a study's files; the text of its section, with `more` behind the verdict.
+fn write(folder: &Path, study: &Study, finding: &Finding, more: &str) -> Result<String> {
     let Study { name, claim, .. } = study;
-    write!(page, "\n## {name}\n\n> {claim}\n\n**{}** {}\n", held(finding), finding.verdict)?;
-    if !again.is_empty() {
-        write!(page, "\n{again}")?;
-    }
+    let mut text = format!("\n> {claim}\n\n**{}** {}\n{more}", held(finding), finding.verdict);
     for (picture, svg) in &finding.pictures {
         let file = format!("{picture}.svg");
         files::save(&folder.join(&file), svg)?;
-        write!(page, "\n![{name}: {picture}]({FOLDER}/{file})\n")?;
+        write!(text, "\n![{name}: {picture}]({FOLDER}/{file})\n")?;
     }
     for (index, (table, rows)) in finding.tables.iter().enumerate() {
         let file = format!("{name}-{table}.csv");
         files::save(&folder.join(&file), rows.to_csv())?;
         if index == 0 {
-            write!(page, "\n{}", rows.to_markdown())?;
+            write!(text, "\n{}", rows.to_markdown())?;
         }
-        write!(page, "\n[{file}]({FOLDER}/{file})\n")?;
+        write!(text, "\n[{file}]({FOLDER}/{file})\n")?;
     }
     for (name, bytes) in &finding.models {
         files::save(&folder.join(format!("{name}.kgl")), bytes)?;
     }
-    Ok(())
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_taken_apart_as_it_is_put_together() {
+        let page = format!("{TITLE}\n\n## depth\n\n> A claim.\n\n## blocks\n\n> Another one.\n");
+        let found = sections(&page);
+        let all: String = found.iter().map(|(name, text)| format!("\n## {name}\n{text}")).collect();
+        assert_eq!((found.len(), format!("{TITLE}\n{all}")), (2, page));
+    }
 }
