@@ -97,23 +97,22 @@ function legend(series) {
   }));
 }
 
-/** Bars from left to right: `rows` are { name, value, deviation, text, marked }. */
+/** Bars from left to right: `rows` are { name, value, deviation, text, marked }. Where names leave no room they stand above. */
 function bars({ title, rows, from = 0 }) {
   const widest = (of) => 7.6 * Math.max(...rows.map((row) => String(of(row)).length));
-  const [width, row, left, right] = [room(), 30, 24 + widest(({ name }) => name), 20 + widest(({ value, text }) => text ?? short(value))];
+  const width = room(), before = 24 + widest(({ name }) => name), right = 20 + widest(({ value, text }) => text ?? short(value));
+  const isAbove = before + right + 80 > width, left = isAbove ? 4 : before, above = isAbove ? 20 : 0, row = 30 + above;
   const height = rows.length * row + 6;
   const most = Math.max(...rows.map(({ value, deviation = 0 }) => value + deviation));
   const sx = scale(from, most, left, width - right);
   const picture = svg('svg', { viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': title, class: 'chart' });
   rows.forEach(({ name, value, deviation = 0, text, marked }, index) => {
-    const y = index * row + 4;
+    const top = index * row + 4, y = top + above, middle = y + 10;
     picture.append(
-      svg('text', { x: left - 10, y: y + 16, 'text-anchor': 'end', class: marked ? 'strong' : '' }, name),
-      svg('rect', { x: left, y, width: Math.max(1, sx(value) - left), height: row - 10, rx: 3,
-        fill: marked ? SERIES[1] : SERIES[0] }));
+      svg('text', isAbove ? { x: left, y: top + 14, class: marked ? 'strong' : '' } : { x: left - 10, y: y + 16, 'text-anchor': 'end', class: marked ? 'strong' : '' }, name),
+      svg('rect', { x: left, y, width: Math.max(1, sx(value) - left), height: 20, rx: 3, fill: marked ? SERIES[1] : SERIES[0] }));
     if (deviation) {
-      picture.append(svg('line', { x1: sx(Math.max(from, value - deviation)), x2: sx(value + deviation), y1: y + (row - 10) / 2,
-        y2: y + (row - 10) / 2, class: 'whisker' }));
+      picture.append(svg('line', { x1: sx(Math.max(from, value - deviation)), x2: sx(value + deviation), y1: middle, y2: middle, class: 'whisker' }));
     }
     picture.append(svg('text', { x: sx(value + deviation) + 8, y: y + 16 }, text ?? short(value)));
   });
