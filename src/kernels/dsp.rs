@@ -1,10 +1,12 @@
 //! The DSP instructions of Armv7E-M (Cortex-M4, M7) and Armv8-M with the extension (M33).
 
+use core::ops::Range;
+
 use super::blocks::Transform;
 use super::{Backend, Portable};
 use crate::quant::{Channel, OutputStage, Rounding};
 use crate::sys::arm::dsp;
-use crate::sys::shapes::{Columns, Pair, Patch, PlaneRow, Planes, Products, Strip, TapGrid, Tiles};
+use crate::sys::shapes::{Columns, Lines, Pair, Patch, Products, Strip, TapGrid, Tiles};
 
 /// 16-bit products by twos: `SMLAD` and its like.
 #[derive(Clone, Copy, Debug)]
@@ -34,10 +36,15 @@ impl Backend for Dsp {
 
     #[inline(always)]
     fn dense(x: &[i8], w: &[i8], channels: &[[u8; Channel::BYTES]], stage: &OutputStage, out: &mut [i8]) -> usize {
-        match stage.rounding {
-            Rounding::Double => dsp::dense(x, w, channels, stage.zero_point, [stage.clamp.min, stage.clamp.max], out),
-            _ => 0,
+        if stage.rounding != Rounding::Double {
+            return 0;
         }
+        let units = dsp::dense(x, w, channels, stage.zero_point, out);
+        let (least, greatest) = (stage.clamp.min as i8, stage.clamp.max as i8);
+        if [least, greatest] != [i8::MIN, i8::MAX] {
+            Self::clamp(out.get_mut(..units).unwrap_or_default(), least, greatest);
+        }
+        units
     }
 
     #[inline(always)]
@@ -106,13 +113,16 @@ impl Backend for Dsp {
     }
 
     #[inline(always)]
-    fn planes(dst: &mut [u32], src: &[i8], planes: &Planes) {
-        dsp::planes(dst, src, planes);
-    }
-
-    #[inline(always)]
-    fn depthwise_row(x: &[u32], w: &[u32; 24], records: &[u32; 16], out: &mut [i8], row: &PlaneRow) {
-        dsp::depthwise_row(x, w, records, out, row);
+    fn depthwise_lines(
+        x: &mut [u32],
+        input: &[i8],
+        w: &[u32; 24],
+        records: &[u32; 16],
+        out: &mut [i8],
+        shape: &Lines,
+        lines: Range<usize>,
+    ) {
+        dsp::depthwise_lines(x, input, w, records, out, shape, lines);
     }
 
     #[inline(always)]

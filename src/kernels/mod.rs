@@ -22,6 +22,8 @@ mod portable;
 #[cfg(kinglet_sse2)]
 mod sse2;
 
+use core::ops::Range;
+
 pub use blocks::add::AddTerms;
 use blocks::{Transform, float16::Layer};
 #[cfg(kinglet_active = "dsp")]
@@ -36,7 +38,7 @@ pub use portable::Portable as Active;
 pub use sse2::Sse2 as Active;
 
 use crate::quant::{Channel, OutputStage};
-use crate::sys::shapes::{Columns, Pair, Patch, Pixels, PlaneRow, Planes, Products, Strip, TapGrid, Tiles};
+use crate::sys::shapes::{Columns, Lines, Pair, Patch, Pixels, Products, Strip, TapGrid, Tiles};
 
 /// Channels that the primitives over channels take at a time, at most.
 pub const BLOCK: usize = 16;
@@ -179,16 +181,18 @@ pub trait Backend: Sized {
         Self::Base::depthwise(src, taps, pair, w, records, out);
     }
 
-    /// Takes pixels of four channels apart: [`blocks::planes::planes`].
+    /// Depthwise 3x3, lines of four channels, requantized, with `x` for scratch: [`blocks::planes::depthwise_lines`].
     #[inline(always)]
-    fn planes(dst: &mut [u32], src: &[i8], planes: &Planes) {
-        Self::Base::planes(dst, src, planes);
-    }
-
-    /// A row of four channels, each by itself, requantized: [`blocks::planes::depthwise_row`].
-    #[inline(always)]
-    fn depthwise_row(x: &[u32], w: &[u32; 24], records: &[u32; 16], out: &mut [i8], row: &PlaneRow) {
-        Self::Base::depthwise_row(x, w, records, out, row);
+    fn depthwise_lines(
+        x: &mut [u32],
+        input: &[i8],
+        w: &[u32; 24],
+        records: &[u32; 16],
+        out: &mut [i8],
+        shape: &Lines,
+        lines: Range<usize>,
+    ) {
+        Self::Base::depthwise_lines(x, input, w, records, out, shape, lines);
     }
 
     /// A rescaled sum by its definition, into the first: [`blocks::add::add_rescaled`].

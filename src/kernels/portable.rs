@@ -1,12 +1,14 @@
 //! Plain Rust on any processor: the definitions.
 
+use core::ops::Range;
+
 use super::blocks::{
     Transform, add, depthwise, dot, elementwise, float16, gemm, gemm_bytes, planes, winograd, winograd2,
 };
 use super::float16::f16;
 use super::{AddTerms, Backend};
 use crate::quant::{Channel, OutputStage};
-use crate::sys::shapes::{Columns, Pair, Patch, Pixels, PlaneRow, Planes, Products, Strip, TapGrid, Tiles};
+use crate::sys::shapes::{Columns, Lines, Pair, Patch, Pixels, Products, Strip, TapGrid, Tiles};
 
 /// The definitions, which every other backend equals.
 #[derive(Clone, Copy, Debug)]
@@ -125,13 +127,16 @@ impl Backend for Portable {
     }
 
     #[inline(always)]
-    fn planes(dst: &mut [u32], src: &[i8], planes: &Planes) {
-        planes::planes(dst, src, planes);
-    }
-
-    #[inline(always)]
-    fn depthwise_row(x: &[u32], w: &[u32; 24], records: &[u32; 16], out: &mut [i8], row: &PlaneRow) {
-        planes::depthwise_row(x, w, records, out, row);
+    fn depthwise_lines(
+        x: &mut [u32],
+        input: &[i8],
+        w: &[u32; 24],
+        records: &[u32; 16],
+        out: &mut [i8],
+        shape: &Lines,
+        lines: Range<usize>,
+    ) {
+        planes::depthwise_lines(x, input, w, records, out, shape, lines);
     }
 
     #[inline(always)]

@@ -204,55 +204,89 @@ impl Pair {
     }
 }
 
-/// Pixels of four channels that are taken apart.
+/// A map as lines of pixels: its rows, or its columns.
 #[derive(Clone, Copy, Debug)]
-pub struct Planes {
+pub struct Grid {
+    /// Lines.
+    pub lines: usize,
+    /// Lines in memory: fewer in a line buffer.
+    pub ring: usize,
+    /// Bytes from line to line.
+    pub line: usize,
+    /// Pixels of a line.
+    pub pixels: usize,
     /// Bytes from pixel to pixel.
     pub pixel: usize,
-    /// Pairs of pixels.
-    pub pairs: usize,
-    /// Words from a channel's plane to the next.
-    pub plane: usize,
 }
 
-impl Planes {
-    /// Whether the pixels lie within `src` bytes, and a row of four planes within `dst` words.
-    #[inline(always)]
-    pub const fn fit(&self, dst: usize, src: usize) -> bool {
-        let last = self.pairs.saturating_sub(1);
-        self.pairs > 0
-            && last.saturating_mul(2).saturating_add(1).saturating_mul(self.pixel).saturating_add(4) <= src
-            && self.plane.saturating_mul(3).saturating_add(last.saturating_mul(3)).saturating_add(1) <= dst
+impl Grid {
+    /// Where a line starts.
+    pub const fn start(&self, line: usize) -> usize {
+        let line = if line < self.ring || self.ring == 0 { line } else { line % self.ring };
+        line.wrapping_mul(self.line)
+    }
+
+    /// Whether four channels of all pixels lie within `len` bytes.
+    const fn fits(&self, len: usize) -> bool {
+        let lines = if self.lines < self.ring { self.lines } else { self.ring };
+        let [lines, pixels] = [lines.saturating_sub(1), self.pixels.saturating_sub(1)];
+        let last = lines.saturating_mul(self.line).saturating_add(pixels.saturating_mul(self.pixel));
+        self.ring > 0 && (self.lines == 0 || self.pixels == 0 || last.saturating_add(4) <= len)
     }
 }
 
-/// A row of outputs of four channels.
+/// A depthwise 3x3 convolution by lines.
 #[derive(Clone, Copy, Debug)]
-pub struct PlaneRow {
-    /// Columns from an output's window to the next: 1 or 2.
-    pub stride: usize,
-    /// Words from a channel's plane to the next.
-    pub plane: usize,
-    /// Bytes from output to output.
-    pub pixel: usize,
-    /// Outputs of a channel.
-    pub count: usize,
-    /// The kernel row of each of the three rows of a plane.
-    pub rows: [usize; 3],
+pub struct Lines {
+    /// The input.
+    pub input: Grid,
+    /// The output.
+    pub output: Grid,
+    /// Across the lines, and along them: 1 or 2.
+    pub stride: [usize; 2],
+    /// Padding before the first line, and before the first pixel of a line.
+    pub before: [usize; 2],
+    /// What padding is.
+    pub zero: i8,
 }
 
-impl PlaneRow {
-    /// Whether the planes lie within `x` words and the outputs within `out` bytes.
+/// Pairs of pixels of a line of the input that `outputs` outputs of a 3x3 kernel read.
+pub const fn line_pairs(outputs: usize, stride: usize) -> usize {
+    outputs.div_ceil(2).saturating_mul(stride).saturating_add(1)
+}
+
+impl Lines {
+    /// Whether lines `from..to` of the output, of four channels, can be computed of `input` bytes, in `x` words, into `out` bytes.
     #[inline(always)]
-    pub const fn fits(&self, x: usize, out: usize) -> bool {
-        let pairs = self.count.div_ceil(2).saturating_mul(self.stride).saturating_add(1);
-        self.count > 0
-            && (self.stride == 1 || self.stride == 2)
-            && self.rows[0] < 3
-            && self.rows[1] < 3
-            && self.rows[2] < 3
-            && self.plane.saturating_mul(3).saturating_add(pairs.saturating_mul(3)) <= x
-            && (self.count - 1).saturating_mul(self.pixel).saturating_add(4) <= out
+    pub const fn fit(&self, x: usize, input: usize, out: usize, from: usize, to: usize) -> bool {
+        let [across, along] = self.stride;
+        across > 0
+            && (along == 1 || along == 2)
+            && from <= to
+            && to <= self.output.lines
+            && self.input.fits(input)
+            && self.output.fits(out)
+            && line_pairs(self.output.pixels, along).saturating_mul(12) <= x
+    }
+
+    /// The pairs of a line of the input in order: of padding, padding and a pixel (one or none), of pixels, a pixel and padding, of
+    /// padding.
+    pub const fn pairs(&self) -> [usize; 5] {
+        const fn least(a: usize, b: usize) -> usize {
+            if a < b { a } else { b }
+        }
+        let (all, before) = (line_pairs(self.output.pixels, self.stride[1]), self.before[1]);
+        let padding = least(before / 2, all);
+        let pixels = least(self.input.pixels, all.saturating_mul(2).saturating_sub(before));
+        let left = least(before % 2, pixels);
+        let (whole, right) = (pixels.wrapping_sub(left) / 2, pixels.wrapping_sub(left) % 2);
+        [
+            padding,
+            left,
+            whole,
+            right,
+            all.wrapping_sub(padding).wrapping_sub(left).wrapping_sub(whole).wrapping_sub(right),
+        ]
     }
 }
 

@@ -6,7 +6,7 @@ use kinglet::kernels::float16::{Bounds, narrow, widen};
 use kinglet::kernels::{Active, AddTerms, Backend, Portable};
 use kinglet::quant::OutputStage;
 use kinglet::sys::cast::{as_f16_mut, as_u8, words_as_i8, words_as_i8_mut, words_as_i32_mut};
-use kinglet::sys::shapes::{Columns, Pair, Patch, Pixels, PlaneRow, Planes, Products, Strip, TapGrid, Tiles};
+use kinglet::sys::shapes::{Columns, Grid, Lines, Pair, Patch, Pixels, Products, Strip, TapGrid, Tiles};
 use kinglet::{Activation, Clamp, DType, Multiplier, QuantParams, Rounding, f16};
 
 use super::{Buffers, Random};
@@ -256,6 +256,38 @@ fn winograd<T: Transform<N>, const N: usize>(round: &mut Round) {
     both!(round, "filter", 16 * groups * 8, |out, Set| Set::filter(&a[..9 * groups], out, lane, groups * 8));
 }
 
+/// Maps of a few lines, whole or in line buffers, some of their pixels padding.
+fn depthwise_lines(round: &mut Round) {
+    let (w, records, bytes_a) = (round.w, round.records, round.bytes_a);
+    let mut below = |n: usize| round.random.below(n as u32);
+    let (stride, before) = ([1 + below(3), 1 + below(2)], [below(3), below(4)]);
+    let mut grid = |lines: usize, pixels: usize| {
+        let (ring, pixel) = (1 + below(lines), 4 + below(5));
+        Grid { lines, ring, line: pixels * pixel + below(5), pixels, pixel }
+    };
+    let shape = Lines {
+        input: grid(1 + stride[0] * 3, 1 + stride[1] * 5),
+        output: grid(4, 5 + before[1]),
+        stride,
+        before,
+        zero: -7,
+    };
+    let first = below(4);
+    let lines = first..first + 1 + below(4 - first);
+    both!(round, "depthwise_lines", 100, |out, Set| {
+        let mut x = [0; 12 * (2 * 5 + 1)];
+        Set::depthwise_lines(
+            &mut x,
+            bytes_a,
+            w.first_chunk().unwrap(),
+            records.first_chunk().unwrap(),
+            words_as_i8_mut(out),
+            &shape,
+            lines.clone(),
+        )
+    });
+}
+
 /// Rows of bytes, sums, and depthwise products.
 fn bytes(round: &mut Round) {
     let (a, w, records, bytes_a) = (round.a, round.w, round.records, round.bytes_a);
@@ -338,18 +370,7 @@ fn bytes(round: &mut Round) {
         &records[..16 * groups],
         words_as_i8_mut(out)
     ));
-    let (pixel, plane) = (4 + round.random.below(20), 3 * (1 + count) + round.random.below(9));
-    both!(round, "planes", 500, |out, Set| Set::planes(out, bytes_a, &Planes { pixel, pairs: count, plane }));
-    let stride = 1 + number % 2;
-    let rows = [0, 1, 2].map(|row| (row + count) % 3);
-    let row = PlaneRow { stride, plane: 200, pixel, count, rows };
-    both!(round, "depthwise_row", 300, |out, Set| Set::depthwise_row(
-        a,
-        w.first_chunk().unwrap(),
-        records.first_chunk().unwrap(),
-        words_as_i8_mut(out),
-        &row
-    ));
+    depthwise_lines(round);
     // Units by their definition, and as many of them as there is a loop for.
     let (inputs, units) = (4 * (1 + round.random.below(20)), 1 + round.random.below(20));
     let mut table = [[0u8; 12]; 20];

@@ -438,7 +438,7 @@ impl Lowering<'_> {
             return Some((DepthwiseAlgorithm::Packed, Encoding::Nibbles, narrow));
         }
         // Short lines are not worth taking apart.
-        let long = layer.output.w.max(layer.output.h) >= 12;
+        let long = layer.output.w.max(layer.output.h) >= 6;
         let (algorithm, words) = if self.core == Core::M4 && long && depthwise_rows::supports(&layer) {
             (DepthwiseAlgorithm::Rows, depthwise_rows::pack(&layer, weights, &channels)?)
         } else {

@@ -14,8 +14,8 @@ use core::ops::Range;
 use super::conv_gemm::clamp_row;
 use super::{Layer, Map, Packed, block_start};
 use crate::kernels::Backend;
-use crate::kernels::blocks::pairs::{bytes4, high, low, pair};
-use crate::sys::shapes::{PlaneRow, Planes};
+use crate::kernels::blocks::pairs::{high, low, pair};
+use crate::sys::shapes::{Grid, Lines, line_pairs};
 
 /// Whether the algorithm can compute a layer.
 pub const fn supports(layer: &Layer) -> bool {
@@ -34,59 +34,22 @@ const fn is_high(layer: &Layer) -> bool {
     layer.output.h > layer.output.w && matches!(layer.stride()[0], 1 | 2)
 }
 
-/// Pairs of pixels of a line of the input that `outputs` outputs read.
-const fn pairs(outputs: usize, stride: usize) -> usize {
-    outputs.div_ceil(2).saturating_mul(stride).saturating_add(1)
-}
-
 /// Words of scratch.
 pub const fn scratch_words(layer: &Layer) -> usize {
     let [down, right] = layer.stride();
-    let (rows, columns) = (pairs(layer.output.w, right), pairs(layer.output.h, down));
+    let (rows, columns) = (line_pairs(layer.output.w, right), line_pairs(layer.output.h, down));
     let pairs = if is_high(layer) && rows < columns { columns } else { rows };
     pairs.saturating_mul(4 * 3)
 }
 
-/// A map as lines of pixels: its rows, or its columns.
-#[derive(Clone, Copy)]
-struct Grid {
-    lines: usize,
-    /// Lines in memory, as in a [`Map`].
-    ring: usize,
-    /// Bytes from line to line.
-    line: usize,
-    pixels: usize,
-    /// Bytes from pixel to pixel.
-    pixel: usize,
+/// The rows of a map.
+const fn rows_of(map: &Map) -> Grid {
+    Grid { lines: map.h, ring: map.ring, line: map.row_bytes(), pixels: map.w, pixel: map.pitch }
 }
 
-impl Grid {
-    const fn rows(map: &Map) -> Self {
-        Self { lines: map.h, ring: map.ring, line: map.row_bytes(), pixels: map.w, pixel: map.pitch }
-    }
-
-    /// The columns of `rows` rows that follow each other.
-    const fn columns(map: &Map, rows: usize) -> Self {
-        Self { lines: map.w, ring: map.w, line: map.pitch, pixels: rows, pixel: map.row_bytes() }
-    }
-
-    const fn start(&self, line: usize) -> usize {
-        let line = if line < self.ring || self.ring == 0 { line } else { line % self.ring };
-        line.wrapping_mul(self.line)
-    }
-}
-
-/// A convolution by lines.
-struct Lines {
-    input: Grid,
-    output: Grid,
-    /// Across the lines and along them.
-    stride: [usize; 2],
-    /// Likewise.
-    before: [usize; 2],
-    zero: i8,
-    /// Whether lines are columns.
-    turned: bool,
+/// The columns of `rows` rows of a map that follow each other.
+const fn columns_of(map: &Map, rows: usize) -> Grid {
+    Grid { lines: map.w, ring: map.w, line: map.pitch, pixels: rows, pixel: map.row_bytes() }
 }
 
 /// Computes output rows `rows`.
@@ -106,103 +69,42 @@ pub fn run<B: Backend>(
     let reach = rows.len().wrapping_mul(layer.stride()[0]).wrapping_add(2).wrapping_sub(padded);
     let there = reach.min(layer.input.h.saturating_sub(first));
     let follow = layer.input.contiguous(first, there) && map.contiguous(rows.start, rows.len());
-    let zero = layer.zero_in;
+    let ([down, right], [above, left], zero) = (layer.stride(), layer.before(), layer.zero_in);
     if is_high(layer) && rows.len() > map.w && follow {
-        let ([down, right], [_, left]) = (layer.stride(), layer.before());
-        let lines = Lines {
-            input: Grid::columns(&layer.input, there),
-            output: Grid::columns(map, rows.len()),
-            stride: [right, down],
-            before: [left, padded],
-            zero,
-            turned: true,
-        };
+        let (from, to) = (columns_of(&layer.input, there), columns_of(map, rows.len()));
+        let shape = Lines { input: from, output: to, stride: [right, down], before: [left, padded], zero };
         let input = input.get(layer.input.row(first)..).unwrap_or_default();
         let output = output.get_mut(map.row(rows.start)..).unwrap_or_default();
-        lines.run::<B>(&packed, map.c, input, output, scratch, 0..map.w);
+        groups::<B>(&shape, &packed, true, map.c, input, output, scratch, 0..map.w);
     } else {
-        let (stride, before) = (layer.stride(), layer.before());
-        let lines =
-            Lines { input: Grid::rows(&layer.input), output: Grid::rows(map), stride, before, zero, turned: false };
-        lines.run::<B>(&packed, map.c, input, output, scratch, rows.clone());
+        let (from, to) = (rows_of(&layer.input), rows_of(map));
+        let shape = Lines { input: from, output: to, stride: [down, right], before: [above, left], zero };
+        groups::<B>(&shape, &packed, false, map.c, input, output, scratch, rows.clone());
     }
     for y in rows {
         clamp_row::<B>(layer, output.get_mut(map.row(y)..).unwrap_or_default());
     }
 }
 
-impl Lines {
-    /// Pairs of pixels of a line of the input.
-    const fn pairs(&self) -> usize {
-        pairs(self.output.pixels, self.stride[1])
-    }
-
-    /// Computes some lines of all `channels` channels.
-    fn run<B: Backend>(
-        &self,
-        packed: &Packed<'_>,
-        channels: usize,
-        input: &[i8],
-        output: &mut [i8],
-        scratch: &mut [u32],
-        lines: Range<usize>,
-    ) {
-        let plane = self.pairs().wrapping_mul(3);
-        let groups = packed.records.as_chunks::<16>().0.iter().zip(packed.weights.as_chunks::<24>().0);
-        for (group, (records, weights)) in groups.enumerate() {
-            let weights = &if self.turned { transposed(weights) } else { *weights };
-            let channel = block_start(group, channels);
-            let mut last: Option<i32> = None;
-            for y in lines.clone() {
-                let first = (y.wrapping_mul(self.stride[0]) as i32).wrapping_sub(self.before[0] as i32);
-                // The places of the three lines, and which line is in each place.
-                let (slots, order) = match first.rem_euclid(3) {
-                    0 => ([0, 1, 2], [0, 1, 2]),
-                    1 => ([1, 2, 0], [2, 0, 1]),
-                    _ => ([2, 0, 1], [1, 2, 0]),
-                };
-                for (line, slot) in (first..first.wrapping_add(3)).zip(slots) {
-                    // Lines that the one before had are there.
-                    if last.is_none_or(|last| line >= last.wrapping_add(3)) {
-                        self.fill::<B>(input, line, channel, scratch.get_mut(slot..).unwrap_or_default());
-                    }
-                }
-                last = Some(first);
-                let (pixel, count) = (self.output.pixel, self.output.pixels);
-                let row = PlaneRow { stride: self.stride[1], plane, pixel, count, rows: order };
-                let out = output.get_mut(self.output.start(y).wrapping_add(channel)..).unwrap_or_default();
-                B::depthwise_row(scratch, weights, records, out, &row);
-            }
-        }
-    }
-
-    /// Takes line `y` of the input, or padding, apart: four channels from `channel` on.
-    fn fill<B: Backend>(&self, input: &[i8], y: i32, channel: usize, x: &mut [u32]) {
-        let (grid, pairs, before) = (&self.input, self.pairs(), self.before[1]);
-        let line = usize::try_from(y).ok().filter(|&y| y < grid.lines);
-        let line = line.and_then(|y| input.get(grid.start(y).wrapping_add(channel)..));
-        // Pairs of which both pixels are there.
-        let inside = match line {
-            Some(_) => before.div_ceil(2).min(pairs)..(grid.pixels.wrapping_add(before) / 2).min(pairs),
-            None => 0..0,
-        };
-        let plane = pairs.wrapping_mul(3);
-        let pixel = |at: usize| {
-            let at = at.checked_sub(before).filter(|&at| at < grid.pixels)?;
-            bytes4(line?, at.wrapping_mul(grid.pixel))
-        };
-        for p in (0..inside.start).chain(inside.end..pairs) {
-            let at = p.wrapping_mul(2);
-            let two = [at, at.wrapping_add(1)].map(|at| pixel(at).unwrap_or([self.zero; 4]));
-            let to = x.get_mut(p.wrapping_mul(3)..).unwrap_or_default();
-            B::planes(to, two.as_flattened(), &Planes { pixel: 4, pairs: 1, plane });
-        }
-        if let Some(line) = line.filter(|_| !inside.is_empty()) {
-            let from = inside.start.wrapping_mul(2).wrapping_sub(before).wrapping_mul(grid.pixel);
-            let planes = Planes { pixel: grid.pixel, pairs: inside.len(), plane };
-            let to = x.get_mut(inside.start.wrapping_mul(3)..).unwrap_or_default();
-            B::planes(to, line.get(from..).unwrap_or_default(), &planes);
-        }
+/// Computes some lines of all `channels` channels; of columns if they are `turned`.
+#[expect(clippy::too_many_arguments)]
+fn groups<B: Backend>(
+    shape: &Lines,
+    packed: &Packed<'_>,
+    turned: bool,
+    channels: usize,
+    input: &[i8],
+    output: &mut [i8],
+    scratch: &mut [u32],
+    lines: Range<usize>,
+) {
+    let groups = packed.records.as_chunks::<16>().0.iter().zip(packed.weights.as_chunks::<24>().0);
+    for (group, (records, weights)) in groups.enumerate() {
+        let weights = if turned { &transposed(weights) } else { weights };
+        let channel = block_start(group, channels);
+        let input = input.get(channel..).unwrap_or_default();
+        let output = output.get_mut(channel..).unwrap_or_default();
+        B::depthwise_lines(scratch, input, weights, records, output, shape, lines.clone());
     }
 }
 

@@ -1,53 +1,58 @@
-//! Depthwise 3x3 by rows: four channels apart, two columns of a row to a word.
+//! Depthwise 3x3 by lines, four channels at a time.
 //!
-//! A plane has the words of a channel, `x[3 * pair of columns + row]`, three rows next to each other. The weights of a channel are
-//! `w[2 * kernel row..][..2]`, those of columns 0 and 1, and of 1 and 2.
+//! The weights of a channel are `w[2 * kernel row..][..2]`, those of columns 0 and 1, and of 1 and 2: a core that multiplies halves of
+//! words keeps three lines of the input with their channels apart and two pixels to a word, and starts windows at either.
 
-use super::pairs::{bytes4, high, low, pair};
-use super::requantize::with_record;
-use crate::sys::shapes::{PlaneRow, Planes, proven};
+use core::ops::Range;
 
-/// Takes pixels of four channels apart, into a row of their planes.
-pub fn planes(dst: &mut [u32], src: &[i8], planes: &Planes) {
-    if !proven(planes.fit(dst.len(), src.len())) {
+use super::pairs::{add, bytes4, high, low};
+use super::requantize::fast;
+use crate::sys::shapes::{Lines, proven};
+
+/// Lines `lines` of the output, requantized. Weights are doubled, in 16 bits, as the requantization doubles sums.
+pub fn depthwise_lines(
+    x: &[u32],
+    input: &[i8],
+    w: &[u32; 24],
+    records: &[u32; 16],
+    out: &mut [i8],
+    shape: &Lines,
+    lines: Range<usize>,
+) {
+    if !proven(shape.fit(x.len(), input.len(), out.len(), lines.start, lines.end)) {
         return;
     }
-    for p in 0..planes.pairs {
-        let at = p.wrapping_mul(2).wrapping_mul(planes.pixel);
-        let [a, b] = [at, at.wrapping_add(planes.pixel)].map(|at| bytes4(src, at).unwrap_or_default());
-        for (channel, (a, b)) in a.into_iter().zip(b).enumerate() {
-            if let Some(to) = dst.get_mut(channel.wrapping_mul(planes.plane).wrapping_add(p.wrapping_mul(3))) {
-                *to = pair(a.into(), b.into());
+    let Lines { input: from, output: to, stride, before, zero } = *shape;
+    // Of outputs whose windows start at the first and at the second pixel of a pair.
+    let mut weights = [[[[0i32; 3]; 3]; 4]; 2];
+    for (start, channels) in weights.iter_mut().enumerate() {
+        for (rows, w) in channels.iter_mut().zip(w.as_chunks::<6>().0) {
+            for (row, w) in rows.iter_mut().zip(w.as_chunks::<2>().0) {
+                let [a, b] = w.map(|w| add(w, w));
+                *row = [low(a), if start == 0 { high(a) } else { low(b) }, high(b)];
             }
         }
     }
-}
-
-/// `out[row.pixel * i + channel]`, requantized, of the planes of four channels from `x` on.
-pub fn depthwise_row(x: &[u32], w: &[u32; 24], records: &[u32; 16], out: &mut [i8], row: &PlaneRow) {
-    if !proven(row.fits(x.len(), out.len())) {
-        return;
-    }
-    for (channel, (w, record)) in w.as_chunks::<6>().0.iter().zip(records.as_chunks::<4>().0).enumerate() {
-        let plane = x.get(channel.wrapping_mul(row.plane)..).unwrap_or_default();
-        for i in 0..row.count {
-            let mut acc = 0i32;
-            for (slot, &offset) in row.rows.iter().enumerate() {
-                let word =
-                    |pair: usize| plane.get(pair.wrapping_mul(3).wrapping_add(slot)).copied().unwrap_or_default();
-                let weight =
-                    |word: usize| w.get(offset.wrapping_mul(2).wrapping_add(word)).copied().unwrap_or_default();
-                let (first, a, b) = (i.wrapping_mul(row.stride), weight(0), weight(1));
-                let (now, next) = (word(first / 2), word((first / 2).wrapping_add(1)));
-                let products = if first.is_multiple_of(2) {
-                    [low(now).wrapping_mul(low(a)), high(now).wrapping_mul(high(a)), low(next).wrapping_mul(high(b))]
-                } else {
-                    [high(now).wrapping_mul(low(a)), low(next).wrapping_mul(low(b)), high(next).wrapping_mul(high(b))]
-                };
-                acc = products.into_iter().fold(acc, i32::wrapping_add);
+    for y in lines {
+        for i in 0..to.pixels {
+            let weights = if i.wrapping_mul(stride[1]).is_multiple_of(2) { &weights[0] } else { &weights[1] };
+            let mut sums = [0i32; 4];
+            for row in 0..3 {
+                let line = y.wrapping_mul(stride[0]).wrapping_add(row).wrapping_sub(before[0]);
+                let line = if line < from.lines { input.get(from.start(line)..) } else { None };
+                for column in 0..3 {
+                    let pixel = i.wrapping_mul(stride[1]).wrapping_add(column).wrapping_sub(before[1]);
+                    let line = if pixel < from.pixels { line } else { None };
+                    let pixel = line.and_then(|line| bytes4(line, pixel.wrapping_mul(from.pixel)));
+                    for ((sum, x), w) in sums.iter_mut().zip(pixel.unwrap_or([zero; 4])).zip(weights) {
+                        let w = w.get(row).and_then(|row| row.get(column)).copied().unwrap_or_default();
+                        *sum = sum.wrapping_add(w.wrapping_mul(x.into()));
+                    }
+                }
             }
-            if let Some(out) = out.get_mut(i.wrapping_mul(row.pixel).wrapping_add(channel)) {
-                *out = with_record(acc, record);
+            let out = out.get_mut(to.start(y).wrapping_add(i.wrapping_mul(to.pixel))..).unwrap_or_default();
+            for ((out, sum), &[bias2, m, c, s]) in out.iter_mut().zip(sums).zip(records.as_chunks::<4>().0) {
+                *out = fast((bias2 as i32).wrapping_add(sum), m as i32, c as i32, s);
             }
         }
     }

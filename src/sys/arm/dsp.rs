@@ -1,7 +1,9 @@
 //! The DSP instructions of Armv7E-M (Cortex-M4, M7) and of Armv8-M with the extension (M33).
 
+use core::ops::Range;
+
 use super::*;
-use crate::sys::shapes::{Patch, PlaneRow, Planes, Products, STRIDE2_SLOTS, Strip};
+use crate::sys::shapes::{Grid, Lines, Patch, Products, STRIDE2_SLOTS, Strip, line_pairs};
 
 /// Two patches, widened.
 #[repr(C)]
@@ -40,23 +42,57 @@ struct DenseArguments {
     words: usize,
     groups: usize,
     zero_point: i32,
-    /// Least and greatest output.
-    clamp: [i32; 2],
 }
 
-/// A row of outputs of four channels.
+/// Lines of outputs of four channels; the blocks count in it.
 #[repr(C)]
-struct RowArguments {
-    x: *const u32,
-    w: *const u32,
-    records: *const u32,
-    out: *mut i8,
-    /// Bytes.
-    plane: usize,
+struct LinesArguments {
+    input: Walk<*const i8>,
+    output: Walk<*mut i8>,
+    /// Bytes from pixel to pixel of the input.
     pixel: usize,
-    count: usize,
-    /// Bytes from the weights of a channel to those of each row.
-    rows: [usize; 3],
+    /// Lines of padding before the input, and lines of the input, that are to be read.
+    above: usize,
+    inside: usize,
+    /// Four bytes of padding.
+    zero: u32,
+    x: *mut u32,
+    /// Bytes of a plane.
+    plane: usize,
+    /// Bytes to the next line's place in the planes.
+    slot: usize,
+    /// As in [`Lines::pairs`], and all of them.
+    pairs: [usize; 5],
+    all: usize,
+    /// Bytes from output to output, and of all pairs of them.
+    out_pixel: usize,
+    bytes: usize,
+    /// Whether there is one output more than pairs have.
+    odd: usize,
+    stride: usize,
+    lines: usize,
+    /// The constants of each channel, which the blocks put there: its record and its weights, doubled, of which the first rows follow the
+    /// last again, for lines in any order.
+    channels: [[u32; 14]; 4],
+}
+
+/// From line to line of a grid.
+#[repr(C)]
+struct Walk<P> {
+    at: P,
+    line: usize,
+    /// Lines until it goes back to the first in memory, of so many, so many bytes back.
+    left: usize,
+    ring: usize,
+    back: usize,
+}
+
+impl<P> Walk<P> {
+    const fn of(grid: &Grid, at: P, first: usize) -> Self {
+        let Grid { line, ring, .. } = *grid;
+        let place = if first < ring || ring == 0 { first } else { first % ring };
+        Self { at, line, left: ring.wrapping_sub(place), ring, back: ring.wrapping_mul(line) }
+    }
 }
 
 /// The products of a pair of tiles by a table of channel pairs and positions.
@@ -119,9 +155,8 @@ unsafe extern "C" {
     fn kinglet_w2_weights(src: *const u32, u: *mut u32, position: usize, groups: usize);
     fn kinglet_depthwise(src: *const i8, arguments: *mut Depthwise);
     fn kinglet_depthwise3(src: *const i8, arguments: *mut Depthwise);
-    fn kinglet_planes(dst: *mut u32, src: *const i8, pixel: usize, pairs: usize, plane: usize);
-    fn kinglet_depthwise_row(arguments: RowArguments);
-    fn kinglet_depthwise_row2(arguments: RowArguments);
+    fn kinglet_depthwise_lines(arguments: *mut LinesArguments, w: &[u32; 24], records: &[u32; 16]);
+    fn kinglet_depthwise_lines2(arguments: *mut LinesArguments, w: &[u32; 24], records: &[u32; 16]);
     fn kinglet_dense(arguments: DenseArguments);
     fn kinglet_dot4(x: *const i8, w: *const *const i8, words: usize, sums: *mut i32);
     fn kinglet_add_linear(a: *mut i8, b: *const i8, constants: *const i32, n: usize);
@@ -147,9 +182,10 @@ pub fn dot_1x4(patch: &[i8], weights: [&[i8]; 4]) -> ([i32; 4], usize) {
     (sums, whole)
 }
 
-/// The first units of a fully connected layer, as many as groups of four of them and words of inputs hold, rounded twice; how many.
+/// The first units of a fully connected layer, as many as groups of four of them and words of inputs hold, rounded twice and
+/// saturated; how many.
 #[inline(always)]
-pub fn dense(x: &[i8], w: &[i8], table: &[[u8; 12]], zero_point: i32, clamp: [i32; 2], out: &mut [i8]) -> usize {
+pub fn dense(x: &[i8], w: &[i8], table: &[[u8; 12]], zero_point: i32, out: &mut [i8]) -> usize {
     let (words, groups) = (x.len() / 4, out.len().min(table.len()) / 4);
     let fits = groups.saturating_mul(4).saturating_mul(x.len()) <= w.len();
     if !x.len().is_multiple_of(4) || words == 0 || groups == 0 || !proven(fits) {
@@ -157,7 +193,7 @@ pub fn dense(x: &[i8], w: &[i8], table: &[[u8; 12]], zero_point: i32, clamp: [i3
     }
     let (x, w, table, out) = (x.as_ptr(), w.as_ptr(), table.as_ptr(), out.as_mut_ptr());
     // SAFETY: `words` words of inputs, and weights, entries and outputs of `groups` groups of four units, neither 0, lie within the slices.
-    unsafe { kinglet_dense(DenseArguments { x, w, table, out, words, groups, zero_point, clamp }) }
+    unsafe { kinglet_dense(DenseArguments { x, w, table, out, words, groups, zero_point }) }
     groups.wrapping_mul(4)
 }
 
@@ -309,27 +345,49 @@ pub fn depthwise(src: &[i8], taps: &TapGrid, pair: Pair, w: &[u32], records: &[u
     super::depthwise([kinglet_depthwise, kinglet_depthwise3], src, taps, pair, w, records, out);
 }
 
-/// Takes pixels of four channels apart.
-#[inline(always)]
-pub fn planes(dst: &mut [u32], src: &[i8], planes: &Planes) {
-    if proven(planes.fit(dst.len(), src.len())) {
-        let &Planes { pixel, pairs, plane } = planes;
-        // SAFETY: `pairs` pairs of pixels, not 0, lie within `src`, and a row of four planes within `dst`.
-        unsafe { kinglet_planes(dst.as_mut_ptr(), src.as_ptr(), pixel, pairs, plane.wrapping_mul(4)) }
+/// Lines of four channels.
+#[inline(never)]
+pub fn depthwise_lines(
+    x: &mut [u32],
+    input: &[i8],
+    w: &[u32; 24],
+    records: &[u32; 16],
+    out: &mut [i8],
+    shape: &Lines,
+    lines: Range<usize>,
+) {
+    if !proven(shape.fit(x.len(), input.len(), out.len(), lines.start, lines.end)) || lines.is_empty() {
+        return;
     }
-}
-
-/// A row of four channels.
-#[inline(always)]
-pub fn depthwise_row(x: &[u32], w: &[u32; 24], records: &[u32; 16], out: &mut [i8], row: &PlaneRow) {
-    if proven(row.fits(x.len(), out.len())) {
-        let &PlaneRow { stride, plane, pixel, count, rows } = row;
-        let (x, w, records, out) = (x.as_ptr(), w.as_ptr(), records.as_ptr(), out.as_mut_ptr());
-        let (plane, rows) = (plane.wrapping_mul(4), rows.map(|row| row.wrapping_mul(8)));
-        let arguments = RowArguments { x, w, records, out, plane, pixel, count, rows };
-        // SAFETY: the planes and `count` outputs, not 0, of four channels lie within the slices; the rows' offsets are those of three rows.
-        unsafe { if stride == 1 { kinglet_depthwise_row(arguments) } else { kinglet_depthwise_row2(arguments) } }
-    }
+    let (top, above) = (lines.start.saturating_mul(shape.stride[0]), shape.before[0]);
+    let first = top.saturating_sub(above);
+    let inside = shape.input.lines.saturating_sub(first);
+    let (count, along) = (shape.output.pixels, shape.stride[1]);
+    let all = line_pairs(count, along);
+    let from = if inside > 0 { shape.input.start(first) } else { 0 };
+    let mut arguments = LinesArguments {
+        input: Walk::of(&shape.input, input.as_ptr().wrapping_add(from), first),
+        output: Walk::of(&shape.output, out.as_mut_ptr().wrapping_add(shape.output.start(lines.start)), lines.start),
+        pixel: shape.input.pixel,
+        above: above.saturating_sub(top),
+        inside,
+        zero: u32::from(shape.zero as u8).wrapping_mul(0x0101_0101),
+        x: x.as_mut_ptr(),
+        plane: all.wrapping_mul(12),
+        slot: 0,
+        pairs: shape.pairs(),
+        all,
+        out_pixel: shape.output.pixel,
+        bytes: (count & !1).wrapping_mul(shape.output.pixel),
+        odd: count & 1,
+        stride: shape.stride[0],
+        lines: lines.len(),
+        channels: [[0; 14]; 4],
+    };
+    let kernel = if along == 1 { kinglet_depthwise_lines } else { kinglet_depthwise_lines2 };
+    // SAFETY: `shape` fits: `inside` lines of the input from the first that is read on, with as many pixels as `pairs` says, lie within
+    // `input`, the planes of three lines within `x`, and `lines`, not 0, of the output within `out`.
+    unsafe { kernel(&raw mut arguments, w, records) }
 }
 
 /// Linear sums of the first elements, a multiple of 8; how many.
