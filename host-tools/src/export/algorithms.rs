@@ -4,6 +4,8 @@
 //! byte saves most. RAM is the planner's: where its plan does not fit, the convolutions whose scratch it finds too large
 //! have to make do with less.
 
+use std::cmp::Reverse;
+
 use kinglet::kernels::algorithms::{Candidate, ConvAlgorithm, Core, Layer, candidates, choose};
 use kinglet::ops::{Encoding, Op};
 use kinglet::{Channel, DType, Rounding};
@@ -12,7 +14,7 @@ use super::Options;
 use crate::cycles::Predictor;
 use crate::lower::{Lowered, Program};
 use crate::network::Network;
-use crate::plan::Demand;
+use crate::plan::{Demand, Plan};
 
 /// Nodes for each convolution that one round of planning limits: rounds stay few in large networks.
 const SMALL: usize = 64;
@@ -133,6 +135,43 @@ impl<'n> Choice<'n> {
             self.limits[node] = self.limits[node].min(scratch - 1);
         }
         !found.is_empty()
+    }
+
+    /// Gives back what `tighten` took for plans that were not to be: from the convolution that gains most on, each the most scratch with
+    /// which the program still `fits`. The plan, if one has more than before.
+    pub(super) fn loosen(&mut self, nodes: &mut [Lowered], fits: impl Fn(&[Lowered]) -> Option<Plan>) -> Option<Plan> {
+        let mut better: Vec<_> = (0..nodes.len()).map(|node| (self.better(node), node)).collect();
+        better.sort_by_key(|((gain, _), _)| Reverse(*gain));
+        let mut best = None;
+        for ((_, scratch), node) in better {
+            let mut untried = 0..scratch.len();
+            while !untried.is_empty() {
+                let middle = usize::midpoint(untried.start, untried.end);
+                let before = std::mem::replace(&mut self.limits[node], scratch[middle]);
+                self.apply(nodes);
+                if let Some(plan) = fits(nodes) {
+                    (best, untried.start) = (Some(plan), middle + 1);
+                } else {
+                    (self.limits[node], untried.end) = (before, middle);
+                }
+            }
+        }
+        self.apply(nodes);
+        best
+    }
+
+    /// The bytes of scratch beyond a node's limit with which it has faster algorithms, from the least on, and what the fastest gains.
+    fn better(&self, node: usize) -> (u64, Vec<usize>) {
+        let (Some((_, list)), Some(chosen)) = (&self.layers[node], self.chosen[node]) else { return (0, Vec::new()) };
+        let mut list: Vec<_> = list.iter().filter(|candidate| !self.allows(node, candidate)).collect();
+        list.sort_by_key(|candidate| candidate.scratch);
+        let mut cost = chosen.cost;
+        list.retain(|candidate| {
+            let is_faster = candidate.cost < cost;
+            cost = cost.min(candidate.cost);
+            is_faster
+        });
+        (chosen.cost - cost, list.iter().map(|candidate| candidate.scratch).collect())
     }
 
     /// Limits every convolution to the least scratch that an algorithm in the core's own instructions takes: the portable

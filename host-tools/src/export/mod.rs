@@ -160,13 +160,17 @@ fn with_weights(network: &Network, options: &Options, weights: Option<u32>) -> R
         choice.settle();
     }
     choice.lift();
+    let fits = |nodes: &[Lowered]| Plan::within(&Program::new(network, nodes), &options.plan, ram).ok();
     let mut rounds = 0;
     loop {
         rounds += 1;
         choice.apply(&mut nodes);
         let program = Program::new(network, &nodes);
         match Plan::within(&program, &options.plan, ram) {
-            Ok(plan) => return write(network, &program, plan, start, rounds),
+            Ok(plan) => {
+                let plan = choice.loosen(&mut nodes, fits).unwrap_or(plan);
+                return write(network, &Program::new(network, &nodes), plan, start, rounds);
+            }
             // Each time some convolution loses an algorithm, and none gets one back.
             Err(demands) if choice.tighten(&program, &demands) => {}
             Err(_) => break,
@@ -175,11 +179,12 @@ fn with_weights(network: &Network, options: &Options, weights: Option<u32>) -> R
     let tight = smallest(&nodes);
     choice.least();
     choice.apply(&mut nodes);
-    let program = Program::new(network, &nodes);
     if least.slow_len() <= ram {
-        let plan = Plan::within(&program, &options.plan, ram).unwrap_or(least);
-        return write(network, &program, plan, start, rounds);
+        let plan = fits(&nodes).unwrap_or(least);
+        let plan = choice.loosen(&mut nodes, fits).unwrap_or(plan);
+        return write(network, &Program::new(network, &nodes), plan, start, rounds);
     }
+    let program = Program::new(network, &nodes);
     if options.plan.ram.is_some() {
         // Other algorithms may happen to pack better: what is found without a budget may meet it.
         let plan = plan::Options { ram: None, ..options.plan };

@@ -106,19 +106,21 @@ impl Plan {
         let options = Options { ram: Some(ram), ..*options };
         let attempts = Attempts::new(program, &options);
         let budget = ram.saturating_add(options.fast.unwrap_or(0));
-        if attempts.both().all(|attempt| attempt.cuts.least() > budget) {
-            let attempt = attempts.both().min_by_key(|attempt| attempt.cuts.least());
-            return Err(attempt.map_or(Vec::new(), |attempt| attempt.demands(budget)));
-        }
         let fitting = attempts.both().filter_map(|attempt| attempt.fastest_within(ram));
         if let Some((_, plan)) = fitting.min_by_key(|&(calls, _)| calls) {
             return Ok(plan);
         }
+        // Cuts know nothing of outputs that lie over inputs.
         let plan = attempts.both().map(Attempt::smallest).min_by_key(Self::size);
-        match plan {
-            Some(plan) if plan.slow_len() <= ram => Ok(plan),
-            plan => Err(plan.map_or(Vec::new(), |plan| plan.fullest())),
-        }
+        let fullest = match plan {
+            Some(plan) if plan.slow_len() <= ram => return Ok(plan),
+            plan => plan.map_or(Vec::new(), |plan| plan.fullest()),
+        };
+        let attempt = attempts.both().min_by_key(|attempt| attempt.cuts.least());
+        Err(match attempt {
+            Some(attempt) if attempt.cuts.least() > budget => attempt.demands(budget),
+            _ => fullest,
+        })
     }
 
     /// Packing may need more bytes than are ever in use: then each of the fullest time slots is to do with a little less.
