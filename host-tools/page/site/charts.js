@@ -135,7 +135,8 @@ function table({ columns, rows }) {
 
 /** A table that is made when it is opened. */
 function folded(name, of) {
-  const details = element('details', {}, element('summary', {}, `The measurements: ${name}.csv`));
+  // What is of a study has its file's name; the rest is put together of others.
+  const details = element('details', {}, element('summary', {}, name.includes('-') ? `The measurements: ${name}.csv` : 'All figures'));
   details.addEventListener('toggle', () => { if (details.children.length === 1) details.append(table(of())); });
   return details;
 }

@@ -4,10 +4,10 @@
 const kinglet = WebAssembly.compile(unbase64(SITE.module));
 const number = (text) => Number(text.replaceAll(',', ''));
 
-/** Rows of a study's table, as objects. */
+/** Rows of a study's table, as objects; of columns of one name, the first. */
 function rows(name) {
   const { columns, rows } = SITE.tables[name];
-  return rows.map((row) => Object.fromEntries(columns.map((column, index) => [column, row[index]])));
+  return rows.map((row) => Object.fromEntries(columns.map((column, index) => [column, row[index]]).reverse()));
 }
 
 const values = (all, column) => [...new Set(all.map((row) => row[column]))];
@@ -320,7 +320,7 @@ if (SITE.tables['landscape-points']) {
       const shown = both.map(([name, heights]) => element('figure', {}, surface({ title: `The loss of the ${name} network as a surface`, heights, low, high, yaw: yaw.chosen(), pitch: pitch.chosen(), width }),
         element('figcaption', {}, `${name}: loss ${short(10 ** Math.min(...heights))} to ${short(10 ** Math.max(...heights))}`)));
       const said = rows('landscape-convexity').filter((row) => row.layers === depth.chosen())
-        .map((row) => `${row.network} ${row['not convex %']} % ± ${row.deviation}`);
+        .map((row) => `${row.network} ${row['not convex %']} % ± ${row.deviation} (training error ${row['training error %']} %)`);
       return [[element('div', { class: 'surfaces' }, ...shown)], `Not convex, of the plane: ${said.join(', ')}. The height is logarithmic, on one scale for both.`];
     },
   });
