@@ -63,10 +63,10 @@ for (const place of document.querySelectorAll('[data-claim]')) {
   if (!finding) { place.remove(); continue; }
   const isOpen = finding.again && finding.again.held !== finding.held;
   place.className = finding.held && !isOpen ? 'claim' : 'claim not';
-  place.append(element('p', {}, finding.claim), element('p', { class: 'verdict' }, verdict(finding)), element('p', {}, finding.verdict));
+  place.append(element('p', {}, finding.claim), element('p', { class: 'verdict' }, verdict(finding)), element('p', {}, finding.verdict.replaceAll('+-', '±')));
   place.append(element('p', { class: 'soft' }, ...finding.measured.split('`').map((part, index) => (index % 2 ? element('code', {}, part) : part))));
   if (finding.again) {
-    place.append(element('details', {}, element('summary', {}, `From seed ${finding.again.seed}`), element('p', {}, finding.again.verdict)));
+    place.append(element('details', {}, element('summary', {}, `From seed ${finding.again.seed}`), element('p', {}, finding.again.verdict.replaceAll('+-', '±'))));
   }
 }
 
