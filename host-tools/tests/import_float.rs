@@ -51,7 +51,7 @@ fn agreement(network: &Network, inputs: &Array4<f32>, expected: &Array2<f32>) ->
 fn onnx_float_computes_the_same_and_quantizes_well() {
     let Some(folder) = needs::shared("reference") else { return };
     let model = float(&folder.join("torch_resnet8_float.onnx"));
-    let inputs = calibration::load(&folder.join("torch_resnet8_float.input.npy"), &model, None).unwrap();
+    let inputs = calibration::load(&[folder.join("torch_resnet8_float.input.npy")], &model, None).unwrap();
     let expected = rows(&folder.join("torch_resnet8_float.output.npy"));
     let values = layers::forward(&model.graph, &model.params, &inputs.view()).unwrap();
     for (got, expected) in values.last().unwrap().iter().zip(&expected) {
@@ -66,7 +66,7 @@ fn onnx_float_computes_the_same_and_quantizes_well() {
 fn onnx_with_its_own_scales_keeps_classes() {
     let Some(folder) = needs::shared("reference") else { return };
     let model = float(&folder.join("torch_resnet8_qdq.onnx"));
-    let inputs = calibration::load(&folder.join("torch_resnet8_float.input.npy"), &model, None).unwrap();
+    let inputs = calibration::load(&[folder.join("torch_resnet8_float.input.npy")], &model, None).unwrap();
     let network = given::quantize(&model).unwrap();
     let expected = rows(&folder.join("torch_resnet8_qdq.output.npy"));
     assert!(agreement(&network, &inputs, &expected) >= 62);
@@ -123,7 +123,7 @@ fn exported_networks_compute_the_same_and_quantize_well() {
         }
         let name = path.file_stem().unwrap().to_str().unwrap();
         let model = float(&path);
-        let inputs = calibration::load(&path.with_extension("input.npy"), &model, None).unwrap();
+        let inputs = calibration::load(&[path.with_extension("input.npy")], &model, None).unwrap();
         let mut expected = rows(&path.with_extension("output.npy"));
         if model.notes.iter().any(|note| note.contains("probabilities")) {
             expected.mapv_inplace(f32::exp);

@@ -59,7 +59,7 @@ fn networks_with_scales_are_near_onnx_runtime() {
         let (from, _) = name.rsplit_once('_').unwrap();
         let own = folder.join(format!("{from}.input.npy"));
         let inputs = if own.exists() { own } else { folder.join(format!("../exported/{from}.input.npy")) };
-        let inputs = calibration::load(&inputs, &model, None).unwrap();
+        let inputs = calibration::load(&[inputs], &model, None).unwrap();
         let mut expected: ArrayD<f32> = ndarray_npy::read_npy(path.with_extension("output.npy")).unwrap();
         if model.notes.iter().any(|note| note.contains("probabilities")) {
             expected.mapv_inplace(f32::exp);
@@ -98,6 +98,7 @@ fn sums_without_a_scale_need_images() {
     let quant = |scale| QuantParams { scale, zero_point: 0 };
     let quants = [("input", 1.0 / 127.0), ("second", 0.05), ("pool", 0.02)].map(|(n, s)| (n.to_owned(), quant(s)));
     let model = ImportedFloat {
+        inputs: vec!["input".to_owned()],
         graph,
         params,
         quants: quants.into(),

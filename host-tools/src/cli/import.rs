@@ -48,9 +48,9 @@ pub struct Args {
     name: Option<String>,
     /// Images to quantize a float model with: a folder of PNG or JPEG pictures, or an array (.npy) of the model's float32
     /// inputs or of uint8 pixels. A model that has scales (ONNX with QuantizeLinear and DequantizeLinear) keeps them, and
-    /// the images give those that it lacks.
-    #[arg(long)]
-    calibration: Option<PathBuf>,
+    /// the images give those that it lacks. Of a model with several inputs an array for each, in the model's order or as NAME=FILE.
+    #[arg(long, value_name = "[NAME=]FILE")]
+    calibration: Vec<PathBuf>,
     /// The order of dimensions of a calibration array whose sizes do not tell it.
     #[arg(long, value_enum)]
     layout: Option<Layout>,
@@ -131,14 +131,14 @@ fn quantized(mut model: ImportedFloat, args: &Args) -> Result<Imported> {
         if !missing.is_empty() {
             let (count, first) = (missing.len(), missing[..missing.len().min(4)].join(", "));
             let from =
-                if args.calibration.is_some() { "the calibration images" } else { "what they are computed from" };
+                if args.calibration.is_empty() { "what they are computed from" } else { "the calibration images" };
             model.notes.push(format!("the file gives no scale for {count} values ({first}): theirs come from {from}"));
         }
     }
-    let mut network = match &args.calibration {
-        calibration if args.dtype == Dtype::F16 => {
-            if let Some(path) = calibration {
-                let images = calibration::load(path, &model, args.layout)?;
+    let mut network = match &args.calibration[..] {
+        paths if args.dtype == Dtype::F16 => {
+            if !paths.is_empty() {
+                let images = calibration::load(paths, &model, args.layout)?;
                 let infinite = import::calibration::infinite(&model, images.view())?;
                 if let [first, ..] = &infinite[..] {
                     let count = infinite.len();
@@ -150,10 +150,10 @@ fn quantized(mut model: ImportedFloat, args: &Args) -> Result<Imported> {
             }
             deploy::float16(&model.graph, &model.params)?
         }
-        None if has_scales => import::given::quantize(&model)?,
-        None => return Err(ImportError::Float.into()),
-        Some(path) => {
-            let images = calibration::load(path, &model, args.layout)?;
+        [] if has_scales => import::given::quantize(&model)?,
+        [] => return Err(ImportError::Float.into()),
+        paths => {
+            let images = calibration::load(paths, &model, args.layout)?;
             if !is_told && let Some(note) = calibration::doubt(images.view(), &model) {
                 model.notes.push(note);
             }
@@ -170,7 +170,7 @@ fn quantized(mut model: ImportedFloat, args: &Args) -> Result<Imported> {
         network.nodes.iter_mut().for_each(|node| node.rounding = mode.of(&node.op));
         network.rounding = mode.source();
     }
-    model.name_outputs(&mut network);
+    model.name_ends(&mut network);
     if model.channels_first {
         model
             .notes

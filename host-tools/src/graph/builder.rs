@@ -53,6 +53,19 @@ impl Builder {
         Ok(Self { graph, names: HashSet::from(["input".to_string()]), branched: false })
     }
 
+    /// Adds another input.
+    ///
+    /// # Errors
+    /// When the name is taken.
+    pub fn add_input(&mut self, name: &str, shape: Shape) -> Result<NodeId, GraphError> {
+        if !self.names.insert(name.to_owned()) {
+            return Err(GraphError::DuplicateName(name.to_owned()));
+        }
+        let (name, activation) = (name.to_owned(), Activation::None);
+        self.graph.nodes.push(Node { name, op: Op::Input, activation, inputs: Vec::new(), shape });
+        Ok(NodeId(self.graph.nodes.len() - 1))
+    }
+
     /// The input node.
     pub fn input(&self) -> NodeId {
         NodeId(0)

@@ -63,9 +63,9 @@ pub struct Node<W: Constants = Spec> {
 pub struct Graph<W: Constants = Spec> {
     /// The network's name.
     pub name: String,
-    /// `H x W x C` of one input image.
+    /// `H x W x C` of one image of the first input.
     pub input: Shape,
-    /// Node 0 is the input; every node reads only earlier ones.
+    /// Node 0 is the input, or the first of several; every node reads only earlier ones.
     pub nodes: Vec<Node<W>>,
     /// The nodes whose values are the network's outputs: one or more. Of a network that is trained it is the last node.
     pub outputs: Vec<NodeId>,
@@ -87,6 +87,19 @@ impl<W: Constants> Graph<W> {
     /// The ids of all nodes, in order.
     pub fn ids(&self) -> impl DoubleEndedIterator<Item = NodeId> + use<W> {
         (0..self.nodes.len()).map(NodeId)
+    }
+
+    /// The nodes that the caller gives, in order.
+    pub fn inputs(&self) -> Vec<NodeId> {
+        self.ids().filter(|&id| self.node(id).op == Op::Input).collect()
+    }
+
+    /// `H x W x C` of what one inference takes: the input, or the elements of all inputs one after the other as a vector.
+    pub fn image(&self) -> Shape {
+        match &self.inputs()[..] {
+            [_] => self.input,
+            inputs => Shape::vector(inputs.iter().map(|&id| self.node(id).shape.len()).sum()),
+        }
     }
 
     /// The node whose value is the network's first output.

@@ -1,10 +1,10 @@
 //! Calibration images for a float model: an array of numbers, or a folder of pictures.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use kinglet::Shape;
-use ndarray::{Array4, ArrayD, ArrayView4};
+use ndarray::{Array4, ArrayD, ArrayView4, Axis};
 
 use super::ImportedFloat;
 use crate::data::picture::{self, Fit};
@@ -18,11 +18,51 @@ const MAX_PICTURES: usize = 512;
 
 /// Reads calibration images: a `.npy` file of float32 (the model's own inputs) or uint8
 /// pixels, in the order of dimensions that `layout` says or that the sizes tell, or a folder with PNG and JPEG pictures at any depth, which are scaled to the model's size. Pixels go through
-/// the graph's preprocessing.
+/// the graph's preprocessing. Of a model with several inputs there is one file of float32 for each, in their order or as `NAME=FILE`; the
+/// result has for each inference the elements of all.
 ///
 /// # Errors
 /// Names the file, and what does not fit.
-pub fn load(path: &Path, model: &ImportedFloat, layout: Option<Layout>) -> Result<Array4<f32>> {
+pub fn load(paths: &[PathBuf], model: &ImportedFloat, layout: Option<Layout>) -> Result<Array4<f32>> {
+    match (paths, &model.inputs[..]) {
+        ([path], [_]) => one(path, model, layout),
+        ([_, ..], [_, _, ..]) => several(paths, model, layout),
+        _ => anyhow::bail!("{} files of calibration images for one input", paths.len()),
+    }
+}
+
+fn several(paths: &[PathBuf], model: &ImportedFloat, layout: Option<Layout>) -> Result<Array4<f32>> {
+    let names = &model.inputs;
+    ensure!(
+        paths.len() == names.len(),
+        "{} files of calibration numbers for {} inputs: give --calibration NAME=FILE for each of {}",
+        paths.len(),
+        names.len(),
+        names.join(", ")
+    );
+    let mut parts: Vec<Option<Array4<f32>>> = vec![None; names.len()];
+    for (at, given) in paths.iter().enumerate() {
+        let text = given.to_string_lossy();
+        let named = names.iter().position(|name| text.starts_with(&format!("{name}=")));
+        let (input, path) = match named {
+            Some(input) => (input, Path::new(&text[names[input].len() + 1..])),
+            None => (at, given.as_path()),
+        };
+        let name = || format!("`{}`", path.display());
+        let reals = files::reals(&files::read(path)?).with_context(|| format!("{}: float32 is needed", name()))?;
+        let shape = model.graph.node(model.graph.inputs()[input]).shape;
+        let own = if model.channels_first { Layout::Nchw } else { Layout::Nhwc };
+        let images = Layout::channels_last(reals, shape, layout, Some(own)).with_context(name)?;
+        ensure!(parts[input].is_none(), "`{}` is given twice", names[input]);
+        let count = images.dim().0;
+        parts[input] = Some(images.into_shape_with_order((count, 1, 1, shape.len() as usize))?);
+    }
+    let parts: Vec<_> = parts.iter().flatten().map(|part| part.view()).collect();
+    ndarray::concatenate(Axis(3), &parts).context("the files have different numbers of inferences")
+}
+
+/// The images of the only input.
+fn one(path: &Path, model: &ImportedFloat, layout: Option<Layout>) -> Result<Array4<f32>> {
     if path.is_dir() {
         let pixels = pictures(path, model.graph.input)?;
         return Ok(quantize::reals(&model.graph.preprocess, pixels.view())?);
@@ -91,7 +131,7 @@ pub fn divides_pixels(model: &ImportedFloat) -> bool {
 /// What is to be said of a model of images whose pixels nobody described: whether its calibration inputs can be pixels at all.
 pub fn doubt(inputs: ArrayView4<'_, f32>, model: &ImportedFloat) -> Option<String> {
     let (input, preprocess) = (model.graph.input, &model.graph.preprocess);
-    if input.h == 1 || input.w == 1 || ![1, 3].contains(&input.c) {
+    if model.inputs.len() > 1 || input.h == 1 || input.w == 1 || ![1, 3].contains(&input.c) {
         return None;
     }
     let (low, high) = inputs.iter().fold((f32::MAX, f32::MIN), |(low, high), x| (low.min(*x), high.max(*x)));
@@ -111,7 +151,7 @@ pub fn doubt(inputs: ArrayView4<'_, f32>, model: &ImportedFloat) -> Option<Strin
 
 /// Batches of calibration images, so that no copy of all of them is needed.
 pub fn batches(images: ArrayView4<'_, f32>) -> impl Iterator<Item = Array4<f32>> {
-    images.axis_chunks_iter(ndarray::Axis(0), 32).map(|batch| batch.to_owned()).collect::<Vec<_>>().into_iter()
+    images.axis_chunks_iter(Axis(0), 32).map(|batch| batch.to_owned()).collect::<Vec<_>>().into_iter()
 }
 
 /// The layers whose outputs float16 cannot hold for some of `images`, N x H x W x C.

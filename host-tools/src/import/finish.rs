@@ -26,6 +26,8 @@ pub struct ImportedFloat {
     pub quants: BTreeMap<String, QuantParams>,
     /// Scales of the integers that the file has for the weights of nodes (by name), one for each output channel.
     pub weight_scales: BTreeMap<String, Vec<f32>>,
+    /// What the file calls the inputs.
+    pub inputs: Vec<String>,
     /// What the file calls the outputs.
     pub outputs: Vec<String>,
     /// Whether the file's tensors are channels-first: its inputs and calibration data then are too.
@@ -44,8 +46,13 @@ pub(super) struct Ends {
 }
 
 impl ImportedFloat {
-    /// Gives the outputs of a network that was made of it the names that they have in the file.
-    pub fn name_outputs(&self, network: &mut Network) {
+    /// Gives the outputs of a network that was made of it, and several inputs, the names that they have in the file.
+    pub fn name_ends(&self, network: &mut Network) {
+        if self.inputs.len() > 1 {
+            for (&input, name) in network.inputs.iter().zip(&self.inputs) {
+                name.clone_into(&mut network.tensors[input].name);
+            }
+        }
         for (&output, name) in network.outputs.iter().zip(&self.outputs) {
             name.clone_into(&mut network.tensors[output].name);
         }
@@ -108,10 +115,10 @@ impl Draft {
 
     /// The float graph.
     pub(super) fn into_floats(self, ends: &Ends, channels_first: bool) -> Result<ImportedFloat, Refusal> {
-        let (&[input], []) = (&ends.inputs[..], &ends.states[..]) else {
+        let (&[input, ..], []) = (&ends.inputs[..], &ends.states[..]) else {
             return refuse(
                 format!("a network of floats with {} inputs and {} states", ends.inputs.len(), ends.states.len()),
-                "it may have several outputs, but one input: quantize the model before it is imported",
+                "states are for quantized models: quantize the model before it is imported",
             );
         };
         let wanted = self.wanted(ends);
@@ -119,8 +126,12 @@ impl Draft {
         let (mut params, mut quants, mut weight_scales) = (Params::new(), BTreeMap::new(), BTreeMap::new());
         let mut names = Names { given: HashSet::from(["input".to_owned()]), counts: HashMap::new() };
         let mut nodes = vec![build.input(); wanted.len()];
+        for other in &ends.inputs[1..] {
+            nodes[other.0] =
+                build.add_input(&names.unique(&self.values[other.0].name), self.shape(*other)).map_err(refusal)?;
+        }
         for (at, value) in self.values.iter().enumerate() {
-            if !wanted[at] || at == input.0 {
+            if !wanted[at] || value.node.op == Op::Input {
                 continue;
             }
             let name = names.unique(&value.node.name);
@@ -145,7 +156,8 @@ impl Draft {
             }
         }
         let outputs: Vec<NodeId> = ends.outputs.iter().map(|output| nodes[output.0]).collect();
-        let names = ends.outputs.iter().map(|output| self.values[output.0].name.clone()).collect();
+        let name = |id: &NodeId| self.values[id.0].name.clone();
+        let (inputs, names) = (ends.inputs.iter().map(name).collect(), ends.outputs.iter().map(name).collect());
         let mut graph = simplify(Graph { outputs, ..whole }, &mut params);
         let mut kept = Params::new();
         for spec in graph.param_specs() {
@@ -154,7 +166,7 @@ impl Draft {
         kept.check(&graph).map_err(refusal)?;
         graph.labels.clone_from(&self.options.labels);
         let notes = self.notes;
-        Ok(ImportedFloat { graph, params: kept, quants, weight_scales, outputs: names, channels_first, notes })
+        Ok(ImportedFloat { graph, params: kept, quants, weight_scales, inputs, outputs: names, channels_first, notes })
     }
 }
 

@@ -17,8 +17,7 @@ pub(super) fn simplify(mut graph: Graph, params: &mut Params) -> Graph {
 
 /// Drops all that the outputs do not depend on.
 fn prune(graph: &mut Graph) {
-    let mut wanted = vec![false; graph.nodes.len()];
-    wanted[0] = true;
+    let mut wanted: Vec<bool> = graph.nodes.iter().map(|node| node.op == Op::Input).collect();
     graph.outputs.iter().for_each(|output| wanted[output.0] = true);
     for (index, node) in graph.nodes.iter().enumerate().rev() {
         if wanted[index] {

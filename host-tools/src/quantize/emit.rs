@@ -115,7 +115,7 @@ impl<'q> Emission<'q> {
             name: float.name.clone(),
             tensors: float.nodes.iter().zip(quants).map(tensor).collect(),
             nodes: Vec::new(),
-            inputs: vec![0],
+            inputs: float.inputs().into_iter().map(|input| input.0).collect(),
             outputs: float.outputs.iter().map(|output| output.0).collect(),
             states: Vec::new(),
             labels: float.labels.clone(),
@@ -123,7 +123,9 @@ impl<'q> Emission<'q> {
             rounding: if dtype == DType::F16 { RoundingSource::Unknown } else { RoundingSource::Tflm },
         };
         let mut emission = Self { float, quants, forms: HashMap::new(), network };
-        emission.set_dtype(0, dtype);
+        for input in emission.network.inputs.clone() {
+            emission.set_dtype(input, dtype);
+        }
         emission
     }
 
@@ -135,7 +137,10 @@ impl<'q> Emission<'q> {
         form: impl Fn(&str) -> (DType, u32),
     ) -> Result<Network, QuantizeError> {
         self.network.pixels = Some(self.pixels()?);
-        for (output, (node, corrected)) in self.float.nodes.iter().zip(&corrected.nodes).enumerate().skip(1) {
+        for (output, (node, corrected)) in self.float.nodes.iter().zip(&corrected.nodes).enumerate() {
+            if node.op == Op::Input {
+                continue;
+            }
             let (dtype, bits) = form(&node.name);
             let inputs: Vec<TensorId> = node.inputs.iter().map(|input| self.form(input.0, dtype)).collect();
             self.set_dtype(output, dtype);

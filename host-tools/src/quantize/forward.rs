@@ -13,12 +13,19 @@ use crate::layers::{Corners, corners, spread};
 pub type Values = Vec<Vec<f32>>;
 
 impl Graph<Real> {
-    /// All values for one image, `H x W x C`.
+    /// All values for one image, `H x W x C`; of several inputs the elements of all.
     pub fn forward(&self, image: &[f32]) -> Values {
         let mut values: Values = Vec::with_capacity(self.nodes.len());
-        values.push(image.to_vec());
-        for node in self.nodes.iter().skip(1) {
-            let output = self.output_of(node, &values);
+        let mut rest = image;
+        for node in &self.nodes {
+            let output = match node.op {
+                Op::Input => {
+                    let (own, others) = rest.split_at(node.shape.len() as usize);
+                    rest = others;
+                    own.to_vec()
+                }
+                _ => self.output_of(node, &values),
+            };
             values.push(output);
         }
         values

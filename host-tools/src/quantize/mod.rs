@@ -223,9 +223,11 @@ impl Prepared {
         }
         let kept = kept.finish();
         let mut histograms: Vec<Histogram> = seen.histograms()?.to_vec();
-        // The input's range does not depend on which images happened to be seen.
-        let (min, max) = scales::input_range(&folded);
-        histograms[0].add(&[min, max]);
+        // The range of pixels does not depend on which images happened to be seen. Several inputs are no images.
+        if let [input] = folded.inputs()[..] {
+            let (min, max) = scales::input_range(&folded);
+            histograms[input.0].add(&[min, max]);
+        }
         let quants = scales::choose(&folded, &histograms, options.calibration, &kept, given)?;
         let mut corrected = folded.clone();
         if options.correct_bias {

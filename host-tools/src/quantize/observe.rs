@@ -103,7 +103,7 @@ impl Observations {
     /// When the images have the wrong shape or are not finite, or when a value overflows.
     pub fn add(&mut self, network: &Graph<Real>, batch: ArrayView4<'_, f32>) -> Result<(), QuantizeError> {
         let (count, h, w, c) = batch.dim();
-        let shape = network.input;
+        let shape = network.image();
         if (h, w, c) != (shape.h as usize, shape.w as usize, shape.c as usize) {
             return Err(QuantizeError::Shape { found: [h, w, c], expected: [shape.h, shape.w, shape.c] });
         }

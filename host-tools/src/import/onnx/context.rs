@@ -84,6 +84,7 @@ pub(super) struct Context<'m> {
     pub(super) values: HashMap<&'m str, Value>,
     /// The integers that constants were made real of, and their scales, by the names of the real ones.
     pub(super) integers: HashMap<&'m str, [std::rc::Rc<Constant>; 2]>,
+    inputs: Vec<NodeId>,
     /// How many nodes read a value, the caller included.
     pub(super) readers: HashMap<&'m str, usize>,
     /// The nodes that the output depends on, with their places in the file.
@@ -119,14 +120,6 @@ impl<'m> Context<'m> {
         if !OPSETS.contains(&opset) {
             let hint = format!("export the model with an operator set between 11 and {}", OPSETS.end());
             note("the graph", "model", (format!("operator set {opset}"), hint));
-        }
-        let constants: HashSet<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
-        let given = graph.input.iter().filter(|end| !constants.contains(end.name.as_str()));
-        let names: Vec<String> = given.map(|end| short(&end.name)).collect();
-        if names.len() > 1 {
-            let hint = "networks of floats have one input here: export the model with the one you need";
-            let shown = names[..names.len().min(8)].join(", ");
-            note("the graph", "model", (format!("{} inputs: {shown}", names.len()), hint.into()));
         }
         if let Some(input) = options.inputs.first() {
             note(
@@ -186,35 +179,45 @@ impl<'m> Context<'m> {
 
     fn new(graph: &'m GraphProto, outputs: &[&'m str], opset: i64, options: &Options) -> Result<Self, Refusal> {
         let constants: HashSet<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
-        let mut inputs = graph.input.iter().filter(|input| !constants.contains(input.name.as_str()));
-        let Some(input) = inputs.next() else { return refuse("no input", "") };
-        let mut values: HashMap<&str, Value> = inputs.map(|other| (other.name.as_str(), Value::Unknown)).collect();
+        let mut inputs: Vec<&ValueInfoProto> =
+            graph.input.iter().filter(|input| !constants.contains(input.name.as_str())).collect();
         let nodes = needed(graph, outputs);
         let mut readers: HashMap<&str, usize> = HashMap::new();
         let reads = nodes.iter().flat_map(|(_, node)| reads(node));
         for name in reads.chain(outputs.iter().copied()) {
             *readers.entry(name).or_default() += 1;
         }
-        let mut readers_of_input =
-            nodes.iter().map(|&(_, node)| node).filter(|n| n.input.contains(&input.name)).peekable();
-        let channels_last =
-            readers_of_input.peek().is_some() && readers_of_input.all(|node| takes_channels_last(graph, node));
-        let dims = dimensions(input);
-        let shape = shape(&dims, channels_last)?;
-        let mut draft = Draft::new(options, numbers(graph));
-        let first = Activation { node: draft.input(shape, None), dims, flattened: None, channels_last };
-        values.insert(&input.name, Value::Activation(first));
-        Ok(Self {
-            draft,
-            values,
+        let mut context = Self {
+            draft: Draft::new(options, numbers(graph)),
+            values: HashMap::new(),
             integers: HashMap::new(),
+            inputs: Vec::new(),
             readers,
             nodes,
             opset,
             taken: HashSet::new(),
             at: 0,
-            channels_last,
-        })
+            channels_last: false,
+        };
+        let is_only = inputs.len() == 1;
+        inputs.retain(|input| is_only || context.readers.contains_key(input.name.as_str()));
+        for input in inputs {
+            let reads_it = |node: &&NodeProto| node.input.contains(&input.name);
+            let mut readers = context.nodes.iter().map(|&(_, node)| node).filter(reads_it).peekable();
+            let channels_last = readers.peek().is_some() && readers.all(|node| takes_channels_last(graph, node));
+            let dims = dimensions(input);
+            let shape = shape(&dims, channels_last)?;
+            context.draft.begin(short(&input.name), short(&input.name));
+            let node = context.draft.input(shape, None);
+            let first = Activation { node, dims, flattened: None, channels_last };
+            context.values.insert(&input.name, Value::Activation(first));
+            context.channels_last |= channels_last && context.inputs.is_empty();
+            context.inputs.push(node);
+        }
+        if context.inputs.is_empty() {
+            return refuse("no input", "");
+        }
+        Ok(context)
     }
 
     fn finish(mut self, names: &[&str]) -> Result<ImportedFloat, Refusal> {
@@ -238,7 +241,7 @@ impl<'m> Context<'m> {
         for (output, name) in outputs.iter().zip(names) {
             self.draft.values[output.0].name = short(name);
         }
-        let ends = Ends { inputs: vec![NodeId(0)], outputs, states: Vec::new() };
+        let ends = Ends { inputs: self.inputs.clone(), outputs, states: Vec::new() };
         self.draft.into_floats(&ends, !self.channels_last)
     }
 
