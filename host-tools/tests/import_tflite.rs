@@ -2,9 +2,11 @@
 
 use kinglet::Model;
 use kinglet_tools::export;
+use kinglet_tools::graph::Op;
 use kinglet_tools::import::flat_write::Value;
 use kinglet_tools::import::tflite::file::{File, FileOperator, FileTensor, element};
 use kinglet_tools::import::{ImportError, Imported, Options, Relu6, RoundingMode, import};
+use kinglet_tools::network::Node;
 use kinglet_tools::simulate::{self, Images};
 use ndarray::Array4;
 
@@ -13,6 +15,7 @@ const CONV_2D: i32 = 3;
 const DEQUANTIZE: i32 = 6;
 const FULLY_CONNECTED: i32 = 9;
 const RELU6: i32 = 21;
+const RESHAPE: i32 = 22;
 const RESIZE_BILINEAR: i32 = 23;
 const PAD: i32 = 34;
 const GATHER: i32 = 36;
@@ -243,7 +246,7 @@ fn a_uint8_output_of_another_scale_is_rescaled() {
     assert!(notes.iter().any(|note| note.contains("add 128")), "{notes:?}");
     // The usual one, 128 more than the int8 elements, is left to the caller.
     let usual = read(&function(QUANTIZE, (element::UINT8, SCALE, ZERO + 128)), Relu6::Rescale).unwrap();
-    assert!(usual.network.nodes.is_empty());
+    assert!(matches!(usual.network.nodes[..], [Node { op: Op::Reshape(_), .. }]));
 }
 
 #[test]
@@ -334,7 +337,7 @@ fn the_place_of_the_greatest_is_left_to_its_scores() {
         net.end(output)
     };
     let imported = read(&net(3), Relu6::Rescale).unwrap();
-    assert!(imported.network.nodes.is_empty());
+    assert!(matches!(imported.network.nodes[..], [Node { op: Op::Reshape(_), .. }]));
     assert!(imported.notes.iter().any(|note| note.contains("scores")), "{:?}", imported.notes);
     assert!(read(&net(1), Relu6::Rescale).unwrap_err().to_string().contains("only an output can be the greatest"));
 }
@@ -357,4 +360,32 @@ fn single_rows_lose_their_dimension() {
     };
     let last: Vec<i16> = (28..35).map(|at: i16| i16::from(at.wrapping_mul(41) as i8)).collect();
     assert_eq!((net(true), net(false)), (last.clone(), last));
+}
+
+/// A model of several images at once is one of one image.
+#[test]
+fn a_batch_is_one_image() {
+    let net = |count: i32| {
+        let mut net = Build(File::default());
+        let input = net.map(&[count, 5, 4, 2]);
+        net.0.inputs.push(input);
+        let (weights, output) = (net.weights(&[4, 3, 3, 2], numbers(72)), net.map(&[count, 3, 2, 4]));
+        net.operator(CONV_2D, &[input, weights], output, valid(1));
+        net.end(output)
+    };
+    let (outputs, notes) = run(&net(3), Relu6::Rescale);
+    assert!(notes.iter().any(|note| note.contains("3 images at once")), "{notes:?}");
+    assert_eq!(outputs, run(&net(1), Relu6::Rescale).0);
+}
+
+/// Rows of a batch that appear in the middle are no rows of a map for a convolution.
+#[test]
+fn a_batch_in_the_middle_is_no_map() {
+    let mut net = Build::new(&[1, 6, 4, 2]);
+    let (shape, rows) = (net.integers(&[4], &[6, 1, 4, 2]), net.map(&[6, 1, 4, 2]));
+    net.operator(RESHAPE, &[0, shape], rows, vec![]);
+    let (weights, output) = (net.weights(&[4, 1, 1, 2], numbers(8)), net.map(&[6, 1, 4, 4]));
+    net.operator(CONV_2D, &[rows, weights], output, valid(1));
+    let error = read(&net.end(output), Relu6::Rescale).unwrap_err().to_string();
+    assert!(error.contains("the first dimension is the batch"), "{error}");
 }

@@ -4,9 +4,10 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::process::Command;
 
 use kinglet::kernels::Active;
-use kinglet::{Model, Tensor};
+use kinglet::{Model, Shape, Tensor};
 use kinglet_tools::files::{self, IntArray};
 use kinglet_tools::layout::Layout;
 use kinglet_tools::simulate::{self, Images};
@@ -16,25 +17,28 @@ use zip::ZipArchive;
 
 mod needs;
 
-/// An array of the archive without its batch of one, if there is such an array.
+/// An array of the archive, if there is such an array.
 fn array(archive: &mut ZipArchive<File>, name: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     archive.by_name(&format!("{name}.npy")).ok()?.read_to_end(&mut bytes).unwrap();
     Some(bytes)
 }
 
-fn without_batch<T>(array: ArrayD<T>) -> ArrayD<T> {
-    array.index_axis_move(Axis(1), 0)
+/// Height, width and channels are the last of an array's dimensions.
+fn maps<T: Clone>(array: ArrayD<T>, input: &Tensor) -> ArrayD<T> {
+    let Shape { h, w, c } = input.shape;
+    let dims = [array.len_of(Axis(0)), h as usize, w as usize, c as usize];
+    array.into_shape_with_order(IxDyn(&dims)).unwrap()
 }
 
 fn images(bytes: &[u8], input: &Tensor) -> Images {
     if let Some(reals) = files::reals(bytes) {
-        return Images::quantize(without_batch(reals), input, Some(Layout::Nhwc)).unwrap();
+        return Images::quantize(maps(reals, input), input, Some(Layout::Nhwc)).unwrap();
     }
     let array = match IntArray::parse(bytes).unwrap() {
-        IntArray::Signed(array) => IntArray::Signed(without_batch(array)),
-        IntArray::Unsigned(array) => IntArray::Unsigned(without_batch(array)),
-        IntArray::Wide(array) => IntArray::Wide(without_batch(array)),
+        IntArray::Signed(array) => IntArray::Signed(maps(array, input)),
+        IntArray::Unsigned(array) => IntArray::Unsigned(maps(array, input)),
+        IntArray::Wide(array) => IntArray::Wide(maps(array, input)),
     };
     Images::new(array, input, None).unwrap()
 }
@@ -154,6 +158,56 @@ fn models_are_cut_by_name() {
     export::to_bytes(&rest, &export::Options::default()).unwrap();
     let error = cut(&[], &["no such"]).unwrap_err().to_string();
     assert!(error.contains("the model has no tensor `no such`: it has "), "{error}");
+}
+
+/// What no small network needs, or has no exact composition.
+const REFUSED: [&str; 14] = [
+    "ABS: it is not supported for int16",
+    "ADD_N",
+    "BATCH_MATMUL",
+    "CUMSUM",
+    "DIV",
+    "L2_NORMALIZATION",
+    "LOG_SOFTMAX",
+    "MAXIMUM: a constant",
+    "MAXIMUM: operands that are not int8",
+    "MINIMUM: a constant",
+    "MINIMUM: operands that are not int8",
+    "REVERSE_V2",
+    "SQUARED_DIFFERENCE",
+    "STRIDED_SLICE: a part that is empty",
+];
+
+/// Every form of every quantized operator that TensorFlow Lite Micro runs is exact, or refused by its name.
+#[test]
+fn operators_are_exact() {
+    let Some(python) = needs::onnx() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/tflite_operators.py");
+    assert!(Command::new(python).arg(script).arg(folder.path()).status().unwrap().success());
+    let (mut exact, mut faults) = (0, Vec::new());
+    for entry in std::fs::read_dir(folder.path()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "tflite") {
+            continue;
+        }
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        match import::import(&std::fs::read(&path).unwrap(), &import::Options::default()) {
+            Ok(_) if std::panic::catch_unwind(|| compare(&path)).is_ok() => exact += 1,
+            Ok(_) => faults.push(format!("{name} differs")),
+            Err(import::ImportError::Unsupported(problems)) => {
+                for (problem, _) in problems.kinds() {
+                    let reason = format!("{}: {}", problem.operator, problem.reason);
+                    if !REFUSED.iter().any(|known| reason.starts_with(known)) {
+                        faults.push(format!("{name}: {reason}"));
+                    }
+                }
+            }
+            Err(error) => faults.push(format!("{name}: {error}")),
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    assert!(exact > 200, "{exact}");
 }
 
 /// `KINGLET_MODELS=FOLDER cargo test -p kinglet-tools --test public_models -- --nocapture folder` judges every model of a folder

@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use super::encoding::encoding;
 use super::members::without;
-use super::{Io, Operands, elementwise, rules};
+use super::{Add, Io, Operands, elementwise, rules};
 use crate::bytes::attempt;
 use crate::error::Fault;
 use crate::kernels::{AddTerms, Backend};
@@ -17,8 +17,7 @@ use crate::uses::Linked;
 
 /// The difference `a - b` of two tensors, each with its own scale, and an activation.
 ///
-/// Not an addition with a negative factor: rounding is not symmetric around zero. And unlike that of ADD, TensorFlow
-/// Lite computes the factors of SUB in single precision.
+/// Not an addition with a negative factor: rounding is not symmetric around zero.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sub {
     /// How scaled terms are rounded.
@@ -40,8 +39,24 @@ encoding!(Sub {
 
 impl Sub {
     /// The difference of tensors of type `dtype` quantized with `a` and `b` into one quantized with `output`, with the multipliers that
-    /// TensorFlow Lite computes. `None` when a ratio of scales is not a valid factor.
+    /// TensorFlow Lite Micro computes. `None` when a ratio of scales is not a valid factor.
     pub const fn new(
+        a: QuantParams,
+        b: QuantParams,
+        output: QuantParams,
+        dtype: DType,
+        rounding: Rounding,
+        clamp: Clamp,
+    ) -> Option<Self> {
+        match Add::new(a, b, output, dtype, rounding, clamp) {
+            Some(Add { factors, output_factor, .. }) => Some(Self { rounding, factors, output_factor, clamp }),
+            None => None,
+        }
+    }
+
+    /// As [`Sub::new`], with multipliers in single precision: TensorFlow Lite, and until October 2026 TensorFlow Lite Micro, which
+    /// compute those of ADD in double precision.
+    pub const fn in_single(
         a: QuantParams,
         b: QuantParams,
         output: QuantParams,

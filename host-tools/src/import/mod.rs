@@ -37,7 +37,7 @@ pub enum RoundingMode {
     #[default]
     #[value(alias = "double")]
     Tflm,
-    /// Twice everywhere, multipliers of FULLY_CONNECTED with one weight scale and of int16 LEAKY_RELU from products in
+    /// Twice everywhere, multipliers of FULLY_CONNECTED with one weight scale, of SUB and of LEAKY_RELU from products in
     /// single precision: TensorFlow Lite Micro before.
     #[value(name = "tflm-2025")]
     Tflm2025,
@@ -64,6 +64,11 @@ impl RoundingMode {
             RoundingMode::Reference => RoundingSource::Reference,
             RoundingMode::Single => RoundingSource::Single,
         }
+    }
+
+    /// Whether all multipliers come from products in double precision.
+    fn is_double(self) -> bool {
+        self == RoundingMode::Tflm
     }
 
     /// Whether everything is rounded twice, as TensorFlow Lite Micro does.

@@ -170,6 +170,7 @@ pub(super) enum Curve {
     Tanh,
     HardSwish,
     Elu,
+    Abs,
     Gelu {
         approximate: bool,
     },
@@ -189,6 +190,7 @@ impl Curve {
             Curve::Tanh => Function::X.then(Unary::Tanh),
             Curve::HardSwish => Function::hard_swish(),
             Curve::Elu => Function::elu(1.0),
+            Curve::Abs => Function::X.then(Unary::Abs),
             Curve::Gelu { approximate } => Function::gelu(*approximate),
             Curve::Other(function) => function.clone(),
         }
@@ -212,6 +214,7 @@ pub(super) enum Reduction {
     Mean,
     Sum,
     Max,
+    Min,
 }
 
 /// What a pool computes of the numbers under its window.

@@ -17,6 +17,7 @@ use super::curves;
 use crate::elements;
 use crate::graph::{Channels as _, ConstantFunction, Op, Pieces, StoredConstant, StoredFunction, StoredWeights};
 use crate::network::{Network, Node, TensorInfo};
+use crate::quantize::lookup;
 
 /// An operator of the runtime, and its weights and tables.
 #[derive(Clone, Debug)]
@@ -211,7 +212,7 @@ impl Lowering<'_> {
                 plain(ops::Op::Add(if int8 { add.linearized(a, b, output.quant) } else { add }))
             }
             Op::Sub => {
-                let sub = Sub::new(input.quant, self.second()?.quant, output.quant, output.dtype, rounding, clamp);
+                let sub = self.difference(input.quant, self.second()?.quant, clamp);
                 plain(ops::Op::Sub(sub.ok_or_else(|| self.ratio("a ratio of the difference's scales"))?))
             }
             Op::Mul => {
@@ -291,13 +292,7 @@ impl Lowering<'_> {
                 Lowered { op: ops::Op::Sigmoid(op), flash: [curves::logistic().to_vec(), Vec::new()] }
             }
             StoredFunction::Slope(slope) => {
-                let factors = if self.double {
-                    let [from, to, slope] = [from, to, *slope].map(f64::from);
-                    [from / to, from * slope / to]
-                } else {
-                    [f64::from(from / to), f64::from(from * slope / to)]
-                };
-                self.rescale(factors, self.clamp(Activation::None))?
+                self.rescale(lookup::slopes(from, to, *slope, self.double), self.clamp(Activation::None))?
             }
             StoredFunction::Pieces(Pieces { starts, polynomials }) => {
                 let starts = starts.iter().flat_map(|start| start.to_le_bytes()).collect();
@@ -331,6 +326,11 @@ impl Lowering<'_> {
         Ok(Lowered { op: ops::Op::Rescale(op), flash: Default::default() })
     }
 
+    fn difference(&self, a: QuantParams, b: QuantParams, clamp: Clamp) -> Option<Sub> {
+        let new = if self.double { Sub::new } else { Sub::in_single };
+        new(a, b, self.output.quant, self.output.dtype, self.node.rounding, clamp)
+    }
+
     /// Arithmetic with a constant quantized with `quant`; `None` when a ratio of scales is out of range.
     fn with_constant(&self, function: ConstantFunction, quant: QuantParams, clamp: Clamp) -> Option<ops::Function> {
         let (rounding, dtype) = (self.node.rounding, self.output.dtype);
@@ -338,10 +338,8 @@ impl Lowering<'_> {
         match function {
             ConstantFunction::Mul => Mul::new(input, quant, output, rounding, clamp).map(ops::Function::Mul),
             ConstantFunction::Add => Add::new(input, quant, output, dtype, rounding, clamp).map(ops::Function::Add),
-            ConstantFunction::Sub => Sub::new(input, quant, output, dtype, rounding, clamp).map(ops::Function::Sub),
-            ConstantFunction::SubFrom => {
-                Sub::new(quant, input, output, dtype, rounding, clamp).map(ops::Function::SubFrom)
-            }
+            ConstantFunction::Sub => self.difference(input, quant, clamp).map(ops::Function::Sub),
+            ConstantFunction::SubFrom => self.difference(quant, input, clamp).map(ops::Function::SubFrom),
             // An operator of its own.
             ConstantFunction::Prelu => None,
         }

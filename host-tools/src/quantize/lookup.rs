@@ -56,14 +56,37 @@ pub fn micro_relu6(input: QuantParams) -> Table {
     table(FULL, |x| x.max(input.zero_point).min(six))
 }
 
-/// LEAKY_RELU.
-pub fn leaky_relu(input: QuantParams, output: QuantParams, alpha: f32, rounding: Rounding) -> Result<Table, Refusal> {
-    // Single precision, as the kernel computes them.
-    let slope = factor(f64::from(input.scale * alpha / output.scale))?;
-    let identity = factor(f64::from(input.scale / output.scale))?;
+/// The factors of LEAKY_RELU from `input` to `output`, above and below zero; from products in double precision, or in single.
+pub fn slopes(input: f32, output: f32, alpha: f32, double: bool) -> [f64; 2] {
+    if double {
+        let [input, output, alpha] = [input, output, alpha].map(f64::from);
+        [input / output, input * alpha / output]
+    } else {
+        [f64::from(input / output), f64::from(input * alpha / output)]
+    }
+}
+
+/// LEAKY_RELU, with these factors above and below zero.
+pub fn leaky_relu(
+    input: QuantParams,
+    output: QuantParams,
+    [above, below]: [f64; 2],
+    rounding: Rounding,
+) -> Result<Table, Refusal> {
+    let (above, below) = (factor(above)?, factor(below)?);
     Ok(table(FULL, |x| {
         let x = x - input.zero_point;
-        requantize(x, if x >= 0 { identity } else { slope }, rounding).wrapping_add(output.zero_point)
+        requantize(x, if x >= 0 { above } else { below }, rounding).wrapping_add(output.zero_point)
+    }))
+}
+
+/// ABS, which rescales by `ratio` only between different scales.
+pub fn abs(input: QuantParams, output: QuantParams, ratio: f64, rounding: Rounding) -> Result<Table, Refusal> {
+    let factor = factor(ratio)?;
+    Ok(table(FULL, |x| {
+        let x = (x - input.zero_point).abs();
+        let scaled = if input.scale == output.scale { x } else { requantize(x, factor, rounding) };
+        scaled.wrapping_add(output.zero_point)
     }))
 }
 
@@ -219,13 +242,14 @@ pub fn from_pixels(scale: f32, zero_point: i32, to: QuantParams, rounding: Round
     Ok((0..256).map(|pixel| FULL.apply(scaled(pixel)) as i8).collect())
 }
 
-/// ADD, SUB and MUL with a single constant `value`; `quants` are those of input, constant and output.
+/// ADD, SUB and MUL with a single constant `value`; `quants` are those of input, constant and output, `double` is whether SUB
+/// has its factors in double precision.
 pub fn with_constant(
     function: ConstantFunction,
     quants: [QuantParams; 3],
     value: i8,
     activation: Activation,
-    rounding: Rounding,
+    (rounding, double): (Rounding, bool),
 ) -> Result<Table, Refusal> {
     let [input, constant, output] = quants;
     let clamp = Clamp::activation(activation, output, DType::I8);
@@ -244,7 +268,8 @@ pub fn with_constant(
             (add.factors, add.output_factor)
         }
         ConstantFunction::Sub | ConstantFunction::SubFrom => {
-            let sub = Sub::new(input, constant, output, DType::I8, rounding, clamp).ok_or_else(bad)?;
+            let new = if double { Sub::new } else { Sub::in_single };
+            let sub = new(input, constant, output, DType::I8, rounding, clamp).ok_or_else(bad)?;
             (sub.factors, sub.output_factor)
         }
         ConstantFunction::Prelu => return prelu(input, output, (value + constant.zero_point, constant), rounding),

@@ -91,21 +91,21 @@ impl Draft {
         if shapes[0] != shapes[1] {
             return refuse(format!("shapes {shapes:?}"), "both maps have one shape, or one operand is a number");
         }
-        let opposite = Elements { quant: QuantParams { zero_point: -1 - to.quant.zero_point, ..to.quant }, ..to };
+        let opposite = opposite(to)?;
         let (within, operands) = if greater {
-            (to, operands)
+            (Some(to), operands)
         } else {
-            let mut mirrored = |id| self.table(lookup::mirrored(), id, Some(opposite).into());
+            let mut mirrored = |id| self.table(lookup::mirrored(), id, opposite.into());
             (opposite, [mirrored(operands[0])?, mirrored(operands[1])?])
         };
-        let joint = self.push(Op::Concat, &operands, Some(within))?;
+        let joint = self.push(Op::Concat, &operands, within)?;
         let pixels = self.read_as(joint, Shape::new(h, 2 * w, c))?;
         let window = Window { kernel: [1, 2], stride: [1, 2], before: [0; 2], after: [0; 2] };
         let pool = Op::MaxPool(window);
         if greater {
             return self.push(pool, &[pixels], output);
         }
-        let least = self.push(pool, &[pixels], Some(within))?;
+        let least = self.push(pool, &[pixels], within)?;
         self.table(lookup::mirrored(), least, output)
     }
 
@@ -145,7 +145,7 @@ impl Draft {
         match data[..] {
             [value] if from.dtype == DType::I8 => {
                 let (quants, value) = ([from.quant, constant.quant, to.quant], value as i8);
-                let rounding = self.rounding(false);
+                let rounding = (self.rounding(false), self.mode().is_double());
                 let table = lookup::with_constant(function, quants, value, output.activation, rounding);
                 return self.table(table.map_err(unexplained)?, input, output);
             }
@@ -203,7 +203,10 @@ impl Draft {
                 let op = if binary == Binary::Max { Op::Add } else { Op::Sub };
                 self.push(op, &[a, above], None)
             }
-            Binary::Div => refuse("division by an activation", DIVISION),
+            Binary::Div => {
+                let reciprocal = self.real(b, Function::Constant(1.0) / Function::X)?;
+                self.push(Op::Mul, &[a, reciprocal], None)
+            }
         }
     }
 
@@ -264,6 +267,14 @@ impl Draft {
 }
 
 const DIVISION: &str = "multiply by its reciprocal, or normalize with constants";
+
+/// What int8 elements stand for in the opposite order.
+pub(super) fn opposite(of: Elements) -> Result<Option<Elements>, Refusal> {
+    if of.dtype != DType::I8 {
+        return refuse("operands that are not int8", "TensorFlow Lite Micro has it for int8 only");
+    }
+    Ok(Some(Elements { quant: QuantParams { zero_point: -1 - of.quant.zero_point, ..of.quant }, ..of }))
+}
 
 /// Demands int8 elements of one scale, since TensorFlow Lite compares integers as they are.
 fn demand_one_scale(operands: &[Elements], to: Elements) -> Result<(), Refusal> {

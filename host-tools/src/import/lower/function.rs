@@ -45,8 +45,15 @@ impl Draft {
             Curve::Tanh => lookup::tanh(x, y, rounding),
             Curve::HardSwish => lookup::hard_swish(x, y),
             Curve::Elu => Ok(lookup::elu(x, y)),
+            Curve::Abs => {
+                let [ratio, _] = lookup::slopes(x.scale, y.scale, 1.0, self.mode().is_double());
+                lookup::abs(x, y, ratio, rounding)
+            }
             Curve::Gelu { approximate } => Ok(lookup::gelu(x, y, *approximate)),
-            Curve::LeakyRelu(slope) => lookup::leaky_relu(x, y, *slope, rounding),
+            Curve::LeakyRelu(slope) => {
+                let factors = lookup::slopes(x.scale, y.scale, *slope, self.mode().is_double());
+                lookup::leaky_relu(x, y, factors, rounding)
+            }
             Curve::Other(_) => {
                 return refuse(
                     "a function of int8 that is computed in integers there",
@@ -84,7 +91,7 @@ impl Draft {
             }
             Curve::Logistic => stored(StoredFunction::Curve(ops::Curve::Logistic)),
             Curve::Tanh => stored(StoredFunction::Curve(ops::Curve::Tanh)),
-            Curve::Same | Curve::HardSwish | Curve::Elu | Curve::Gelu { .. } | Curve::Other(_) => {
+            Curve::Same | Curve::HardSwish | Curve::Elu | Curve::Abs | Curve::Gelu { .. } | Curve::Other(_) => {
                 refuse("it is not supported for int16", "TensorFlow Lite Micro has it for int8 only: convert to int8")
             }
         }

@@ -6,7 +6,9 @@ use super::super::RoundingMode;
 use super::super::draft::Draft;
 use super::super::problem::{Refusal, refuse};
 use super::super::source::{Bias, Filter, Numbers, Output, Pool, Reduction};
-use crate::graph::{NodeId, Op, Rearrange, Strided};
+use super::arithmetic::opposite;
+use crate::graph::{Function, NodeId, Op, Rearrange, Strided};
+use crate::quantize::lookup;
 
 impl Draft {
     pub(super) fn pool(
@@ -42,6 +44,9 @@ impl Draft {
         axes @ [tall, wide, deep]: [bool; 3],
         output: Output,
     ) -> Result<NodeId, Refusal> {
+        if reduction == Reduction::Min {
+            return self.least(input, axes, output);
+        }
         let Shape { h, w, .. } = self.shape(input);
         let kernel = [if tall { h } else { 1 }, if wide { w } else { 1 }];
         // Rows and columns of which there is one are reduced anyway.
@@ -57,7 +62,7 @@ impl Draft {
         }
         let is_real = self.elements(input).is_none();
         match reduction {
-            Reduction::Max => self.pool(input, Pool::Max, window, output),
+            Reduction::Max | Reduction::Min => self.pool(input, Pool::Max, window, output),
             Reduction::Mean if all => self.push(Op::Mean, &[input], output),
             Reduction::Sum if all && is_real => {
                 let mean = self.push(Op::Mean, &[input], None)?;
@@ -70,6 +75,20 @@ impl Draft {
             }
             Reduction::Sum => self.summed(input, window, output),
         }
+    }
+
+    /// The least is the greatest in the opposite order.
+    fn least(&mut self, input: NodeId, axes: [bool; 3], output: Output) -> Result<NodeId, Refusal> {
+        self.demand_alike(input, output)?;
+        let Some(to) = output.elements else {
+            let negated = self.real(input, Function::negated())?;
+            let greatest = self.reduce(negated, Reduction::Max, axes, output)?;
+            return self.real(greatest, Function::negated());
+        };
+        let opposite = opposite(to)?;
+        let mirrored = self.table(lookup::mirrored(), input, opposite.into())?;
+        let greatest = self.reduce(mirrored, Reduction::Max, axes, opposite.into())?;
+        self.table(lookup::mirrored(), greatest, output)
     }
 
     /// Sums of integers, rescaled once: a depthwise convolution whose weights are all 1.

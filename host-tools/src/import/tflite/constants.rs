@@ -81,10 +81,10 @@ impl<'b> Reader<'_, 'b> {
 
     /// The numbers of a constant operand, spread over activation `beside`: one, one for each channel, or one for each
     /// element.
-    pub(super) fn list(&mut self, o: &Operator<'_>, input: usize, beside: usize) -> Result<List, Refusal> {
+    pub(super) fn list(&mut self, o: &Operator<'_>, input: usize, beside: Option<usize>) -> Result<List, Refusal> {
         let (index, data) = self.constant(o, input, "constant")?;
         let tensor = &self.model.tensors[index];
-        let Some(beside) = o.input(beside) else { return refuse("an input is missing", "") };
+        let Some(beside) = beside else { return refuse("an input or its output is missing", "") };
         let extents = |dims: &[i32]| dims.iter().map(|&d| d.unsigned_abs() as usize).collect::<Vec<_>>();
         let (dims, to) = (extents(&tensor.dims), extents(&self.model.tensors[beside].dims));
         if self.is_float {

@@ -1,7 +1,8 @@
 //! Arithmetic, functions of one element, and what sums up many: reductions, softmax, fully connected layers.
 
-use kinglet::Activation;
+use kinglet::{Activation, Shape};
 
+use super::dims::place;
 use super::names as op;
 use super::operators::{activation, damaged, unsupported};
 use super::read::{Reader, State};
@@ -20,10 +21,15 @@ impl Reader<'_, '_> {
             _ => Activation::None,
         };
         let mut inputs = Vec::new();
+        let constant = [0, 1].map(|at| o.input(at).is_some_and(|index| self.model.is_constant(index)));
         for at in 0..2 {
-            let constant = o.input(at).is_some_and(|index| self.model.is_constant(index));
-            inputs.push(match constant {
-                true => Operand::Constant(self.list(o, at, 1 - at)?),
+            inputs.push(match constant[at] {
+                true => Operand::Constant(self.list(o, at, o.output(0))?),
+                // A constant may be the larger operand; and bounds are of maps of one size.
+                false if constant[1 - at] || matches!(binary, Binary::Max | Binary::Min) => {
+                    let (id, to) = (self.operand(o, at)?, self.shape(o)?);
+                    Operand::Value(self.widened(id, to)?)
+                }
                 false => Operand::Value(self.operand(o, at)?),
             });
         }
@@ -90,22 +96,30 @@ impl Reader<'_, '_> {
         self.lower_node(o, FileNode::new(Neutral::Dense { inputs, filter }, &[input], output))
     }
 
-    /// MEAN, SUM and REDUCE_MAX over height and width.
+    /// MEAN, SUM, REDUCE_MAX and REDUCE_MIN.
     pub(super) fn reduce(&mut self, o: &Operator<'_>, reduction: Reduction) -> Result<(), Refusal> {
         let (input, output) = (self.operand(o, 0)?, self.output(o, Activation::None)?);
         let dims = o.input(0).map_or(&[][..], |i| &self.model.tensors[i].dims);
         let Some(axes) = o.input(1).and_then(|i| self.model.tensors[i].integers(8)) else {
             return refuse("its axes are not constant", "");
         };
-        let rank = dims.len() as i64;
-        let listed = |at: i64| axes.iter().any(|&axis| axis == at || axis + rank == at);
-        // Height, width and channels are the last of the dimensions.
-        let own = |ours: i64| Some(ours + rank - 3).filter(|at| (1..rank).contains(at));
-        let reduced = |ours| own(ours).is_none_or(|at| listed(at) || dims[at as usize] == 1);
-        if !(2..=4).contains(&rank) || axes.iter().any(|axis| !(-rank..rank).contains(axis)) {
-            return refuse(format!("{} over axes {axes:?} of {dims:?}", o.kind), "only one image's can be reduced");
+        let mut reduced = [false; 3];
+        for &axis in &axes {
+            match place(dims, axis) {
+                Some(own) => reduced[own] = true,
+                // A batch of one is reduced anyway.
+                None if axis == 0 && matches!(dims.first(), Some(1 | -1)) => {}
+                None => {
+                    return refuse(
+                        format!("{} over axes {axes:?} of {dims:?}", o.kind),
+                        "only one image's can be reduced",
+                    );
+                }
+            }
         }
-        let axes = [reduced(0), reduced(1), listed(rank - 1) && dims[rank as usize - 1] != 1];
+        let Shape { h, w, c } = self.draft.shape(input);
+        // What has one element is reduced anyway; channels are never for nothing.
+        let axes = [reduced[0] || h == 1, reduced[1] || w == 1, reduced[2] && c != 1];
         let id = self.draft.lower(FileNode::new(Neutral::Reduce { reduction, axes }, &[input], output))?;
         let to = self.shape(o)?;
         let id = if self.draft.shape(id).len() == to.len() { self.draft.read_as(id, to)? } else { id };
@@ -119,7 +133,7 @@ pub(super) fn function(o: &Operator<'_>) -> Result<Option<Curve>, Refusal> {
     let other = |function| Curve::Other(function);
     let number = |default: f32| o.options.map_or(Ok(default), |options| options.f32(0, 0.0)).map_err(damaged);
     Ok(Some(match o.code {
-        op::ABS => other(x().then(Unary::Abs)),
+        op::ABS => Curve::Abs,
         op::ELU => Curve::Elu,
         op::EXP => other(x().then(Unary::Exp)),
         op::GELU => {

@@ -2,8 +2,9 @@
 
 use kinglet::{ChannelOrder, DType, QuantParams, Rounding};
 
+use super::dims::shape;
 use super::elementwise::function;
-use super::read::{Reader, State, shape};
+use super::read::{Reader, State};
 use super::schema::{Operator, Type};
 use crate::graph::{Function, NodeId};
 use crate::import::lower::MAX_SIZE;
@@ -28,16 +29,25 @@ impl Reader<'_, '_> {
         }
         let table =
             lookup::from_pixels(scale, zero_point, elements.quant, Rounding::Double).map_err(|e| (e, String::new()))?;
-        if self.model.activation_inputs().next() != Some(from) {
-            return refuse(
-                "an input of uint8 that is not the first",
-                "pixels are for the first input: make this one int8",
-            );
-        }
         self.draft.note("the uint8 input is taken as pixels; int8 elements are pixels less 128 where scales agree");
         let order = if self.draft.shape(id).c == 3 { ChannelOrder::Rgb } else { ChannelOrder::Grey };
         self.pixels = Some(Pixels { order, tables: table.into_iter().map(i16::from).collect() });
         Ok(())
+    }
+
+    /// Takes a uint8 input that is no pixels as int8 elements, which are 128 less.
+    fn less_128(&mut self, o: &Operator<'_>, from: usize, to: Elements) -> Result<(), Refusal> {
+        let source = &self.model.tensors[from];
+        let (Some(scale), zero @ 0..=255, DType::I8) = (source.scale(), source.zero_point(), to.dtype) else {
+            return refuse("its uint8 input has no scale and zero point, or becomes int16", "");
+        };
+        let elements = Elements { dtype: DType::I8, quant: QuantParams { scale, zero_point: zero as i32 - 128 } };
+        let id = self.draft.input(shape(source)?, Some(elements));
+        let input = self.end("input", from);
+        self.draft.note(&format!("{input} is int8: 128 less than the model's uint8"));
+        self.states[from] = State::Value(id);
+        let id = self.draft.rescaled(id, to)?;
+        self.set(o, 0, id)
     }
 
     pub(super) fn quantize(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
@@ -58,6 +68,9 @@ impl Reader<'_, '_> {
         }
         if matches!(self.states[from], State::Raw) && self.readers[from] == 1 {
             let Some(elements) = self.elements(to)? else { return refuse("an output in floats", "") };
+            if source.dtype == Type::UInt8 && self.model.activation_inputs().next() != Some(from) {
+                return self.less_128(o, from, elements);
+            }
             let id = self.draft.input(shape(target)?, Some(elements));
             if source.dtype == Type::UInt8 {
                 self.take_pixels(from, id, elements)?;

@@ -1,6 +1,7 @@
 //! TensorFlow Lite files (`.tflite`): flatbuffers of schema version 3.
 
 mod constants;
+mod dims;
 mod elementwise;
 mod ends;
 mod extras;
@@ -31,9 +32,10 @@ pub(super) fn import(bytes: &[u8], options: &Options) -> Result<super::Model, Im
         name,
         names: model.tensors.iter().filter(|tensor| tensor.data.is_none()).map(|tensor| tensor.name.clone()).collect(),
     })?;
+    let count = model.one_image();
     let folded = fold::constants(&model, 64 * bytes.len() + (1 << 20));
     for (&tensor, data) in &folded {
         model.tensors[tensor].data = Some(data);
     }
-    read::import(&model, options, bytes.len())
+    read::import(&model, options, bytes.len(), count)
 }

@@ -3,14 +3,18 @@
 use kinglet::ops::{ResizeBilinear, ResizeNearest};
 use kinglet::{Activation, Shape};
 
+use super::dims::{place, shape};
 use super::names as op;
 use super::operators::{activation, damaged};
-use super::read::{Reader, State, shape};
+use super::read::{Reader, State};
 use super::schema::{Model, Operator};
-use crate::graph::{Rearrange, Strided};
+use crate::graph::{NodeId, Rearrange, Strided};
 use crate::import::mirror::Mirror;
 use crate::import::problem::{Refusal, refuse};
 use crate::import::source::{FileNode, List, Operator as Neutral, Part};
+
+/// Most rows or columns that GATHER picks one by one: each takes an operator.
+const MAX_PICKED: usize = 32;
 
 impl Reader<'_, '_> {
     pub(super) fn concat(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
@@ -20,13 +24,12 @@ impl Reader<'_, '_> {
             return refuse("a fused activation", "TensorFlow Lite Micro refuses it too");
         }
         let axis = options.i32(0, 0).map_err(damaged)?;
-        let rank = o.output(0).map_or(0, |t| self.model.tensors[t].dims.len()) as i32;
-        let axis = if axis < 0 { axis.saturating_add(rank) } else { axis };
-        let (1.., from_last @ 0..=2) = (axis, rank.saturating_sub(axis).saturating_sub(1)) else {
-            return refuse(format!("concatenation along axis {axis} of {rank}"), "the first dimension is the batch");
+        let dims = o.output(0).map_or(&[][..], |t| &self.model.tensors[t].dims);
+        let Some(along) = place(dims, axis.into()) else {
+            return refuse(format!("concatenation along axis {axis} of {dims:?}"), "the first dimension is the batch");
         };
         let parts = (0..o.input_count()).map(|index| self.operand(o, index)).collect::<Result<Vec<_>, _>>()?;
-        self.lower(o, Neutral::Concat(2 - from_last as usize), &parts)
+        self.lower(o, Neutral::Concat(along), &parts)
     }
 
     pub(super) fn reshape(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
@@ -104,26 +107,19 @@ impl Reader<'_, '_> {
             self.draft.note("the input is height x width x channels here, and channels x height x width in the model: --layout nchw for such arrays");
             return self.set(o, 0, id);
         }
-        // Height, width and channels are the last of the dimensions.
-        let (rank, mut axes) = (dims.len(), [0, 1, 2]);
-        let mut sorted = permutation.clone();
-        sorted.sort_unstable();
-        if !(3..=4).contains(&rank) || permutation.first() != Some(&0) || !sorted.iter().copied().eq(0..rank as i64) {
+        let Some(axes) = turned(dims, &self.model.tensors[to].dims, &permutation) else {
             return refuse(
                 format!("a permutation {permutation:?} of {dims:?}"),
-                "only one image at a time is supported",
+                "only height, width and channels of one image may change places",
             );
-        }
-        for (to, &from) in permutation.iter().enumerate().skip(1) {
-            axes[to + 3 - rank] = (from as usize + 3 - rank) as u32;
-        }
+        };
         let input = self.operand(o, 0)?;
         self.lower(o, Neutral::Rearrange(Rearrange::Strided(Strided::Transpose(axes))), &[input])
     }
 
     /// RESIZE_NEAREST_NEIGHBOR and RESIZE_BILINEAR.
     pub(super) fn resize(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
-        let (input, Some(options)) = (self.operand(o, 0)?, o.options) else {
+        let (input, Some(options)) = (self.map(o, 0)?, o.options) else {
             return refuse("its options are missing", "");
         };
         let size = o.input(1).and_then(|i| self.model.tensors[i].integers(2)).unwrap_or_default();
@@ -153,15 +149,13 @@ impl Reader<'_, '_> {
             return self.lower(o, Neutral::Reshape(to), &[input]);
         }
         let from = self.draft.shape(input);
-        let rank = o.input(value).map_or(0, |i| self.model.tensors[i].dims.len()) as i64;
+        let dims = o.input(value).map_or(&[][..], |i| &self.model.tensors[i].dims);
         let Some(&[axis]) = o.input(axis).and_then(|i| self.model.tensors[i].integers(1)).as_deref() else {
             return refuse("its axis is not constant", "");
         };
-        let from_last = (rank - 1 - if axis < 0 { axis + rank } else { axis }) as usize;
-        if from_last >= 3 || rank < 2 || from_last as i64 == rank - 1 {
-            return refuse(format!("a split along axis {axis} of {rank}"), "");
-        }
-        let along = 2 - from_last;
+        let Some(along) = place(dims, axis) else {
+            return refuse(format!("a split along axis {axis} of {dims:?}"), "the first dimension is the batch");
+        };
         let mut start = 0;
         for (index, output) in o.outputs().enumerate() {
             let Shape { h, w, c } = shape(&self.model.tensors[output])?;
@@ -176,36 +170,116 @@ impl Reader<'_, '_> {
         Ok(())
     }
 
+    /// PACK: the inputs along an axis of their own.
+    pub(super) fn pack(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
+        let (Some(options), Some(to)) = (o.options, o.output(0)) else { return refuse("its options are missing", "") };
+        if o.input_count() == 1 {
+            return self.reshape(o);
+        }
+        let (axis, dims) = (options.i32(1, 0).map_err(damaged)?, &self.model.tensors[to].dims);
+        let Some(along) = place(dims, axis.into()) else {
+            return refuse(
+                format!("parts that are packed along axis {axis} of {dims:?}"),
+                "the first dimension is the batch",
+            );
+        };
+        let part = single(self.shape(o)?, along);
+        let mut parts = Vec::with_capacity(o.input_count());
+        for at in 0..o.input_count() {
+            parts.push(self.draft.read_as(self.operand(o, at)?, part)?);
+        }
+        self.lower(o, Neutral::Concat(along), &parts)
+    }
+
+    /// UNPACK: each of the operator's outputs is one row, column or channel of its input.
+    pub(super) fn unpack(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
+        let (input, Some(options)) = (self.operand(o, 0)?, o.options) else {
+            return refuse("its options are missing", "");
+        };
+        if o.outputs().count() == 1 {
+            return self.reshape(o);
+        }
+        let dims = o.input(0).map_or(&[][..], |i| &self.model.tensors[i].dims);
+        let axis = options.i32(1, 0).map_err(damaged)?;
+        let Some(along) = place(dims, axis.into()) else {
+            return refuse(format!("axis {axis} of {dims:?} that is unpacked"), "the first dimension is the batch");
+        };
+        let Shape { h, w, c } = single(self.draft.shape(input), along);
+        for (index, output) in o.outputs().enumerate() {
+            let mut first = [0; 3];
+            first[along] = index as u32;
+            let node =
+                FileNode::new(Neutral::Part([first, [h, w, c], [1; 3]]), &[input], self.elements(output)?.into());
+            let part = self.draft.lower(node)?;
+            let id = self.draft.read_as(part, shape(&self.model.tensors[output])?)?;
+            self.set(o, index, id)?;
+        }
+        Ok(())
+    }
+
+    /// BROADCAST_TO, and TILE of what has one element along an axis.
+    pub(super) fn broadcast(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
+        let (input, to) = (self.operand(o, 0)?, self.shape(o)?);
+        let id = self.widened(input, to)?;
+        self.lower(o, Neutral::Reshape(to), &[id])
+    }
+
+    /// A map spread over axes where it has one element: rows and columns by the nearest neighbor, channels by their number.
+    pub(super) fn widened(&mut self, input: NodeId, to: Shape) -> Result<NodeId, Refusal> {
+        let from = self.draft.shape(input);
+        let spreads = |from: u32, to: u32| from == 1 || from == to;
+        if !(spreads(from.h, to.h) && spreads(from.w, to.w) && spreads(from.c, to.c)) {
+            return refuse("a map that is repeated as a whole", "only a single row, column or channel is repeated");
+        }
+        let (mut id, elements) = (input, self.draft.elements(input));
+        if from.c != to.c {
+            id = self.draft.channels(id, &vec![Some(0); to.c as usize])?;
+        }
+        if [from.h, from.w] != [to.h, to.w] {
+            let size = [to.h, to.w];
+            let resize = ResizeNearest { size, align_corners: false, half_pixel_centers: false };
+            let spread = Neutral::Rearrange(Rearrange::ResizeNearest(resize));
+            id = self.draft.lower(FileNode::new(spread, &[id], elements.into()))?;
+        }
+        Ok(id)
+    }
+
     /// GATHER of channels by their numbers, or of rows or columns at even distances.
     pub(super) fn gather(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
         let input = self.operand(o, 0)?;
-        let rank = o.input(0).map_or(0, |i| self.model.tensors[i].dims.len());
+        let dims = o.input(0).map_or(&[][..], |i| &self.model.tensors[i].dims);
         let option = |at| o.options.map_or(Ok(0), |options| options.i32(at, 0)).map_err(damaged);
         let Some(indices) = o.input(1).and_then(|i| self.model.tensors[i].integers(Shape::MAX_DIM as usize)) else {
             return refuse("its indices are not constant", "only constant indices are supported");
         };
-        let axis = if option(0)? < 0 { option(0)? + rank as i32 } else { option(0)? };
-        let place = usize::try_from(axis)
-            .ok()
-            .filter(|&axis| axis > 0 && axis < rank)
-            .and_then(|at| (at + 3).checked_sub(rank));
+        let axis = option(0)?;
         let Shape { h, w, c } = self.draft.shape(input);
-        let (Some(place), 0) = (place, option(1)?) else {
-            return refuse(format!("parts along axis {axis} of {rank}"), "");
+        let (Some(place), 0) = (place(dims, axis.into()), option(1)?) else {
+            return refuse(format!("parts along axis {axis} of {dims:?}"), "");
         };
         let picked: Option<Vec<u32>> = indices.iter().map(|&index| u32::try_from(index).ok()).collect();
         let (Some(picked), [first, rest @ ..]) = (picked, &indices[..]) else {
             return refuse("negative or no indices", "");
         };
         let step = rest.first().map_or(1, |second| second - first);
+        let part = |first: u32, count: usize, step: i64| {
+            let mut part = [[0, 0, 0], [h, w, c], [1; 3]];
+            [part[0][place], part[1][place], part[2][place]] = [first, count as u32, step as u32];
+            Neutral::Part(part)
+        };
         let operator = if place == 2 {
             Neutral::Channels(picked.into_iter().map(Some).collect())
         } else if step > 0 && indices.windows(2).all(|pair| pair[1] - pair[0] == step) {
-            let mut part = [[0, 0, 0], [h, w, c], [1; 3]];
-            [part[0][place], part[1][place], part[2][place]] = [picked[0], picked.len() as u32, step as u32];
-            Neutral::Part(part)
+            part(picked[0], picked.len(), step)
+        } else if picked.len() <= MAX_PICKED {
+            let elements = self.draft.elements(input);
+            let mut parts = Vec::with_capacity(picked.len());
+            for first in picked {
+                parts.push(self.draft.lower(FileNode::new(part(first, 1, 1), &[input], elements.into()))?);
+            }
+            return self.lower(o, Neutral::Concat(place), &parts);
         } else {
-            return refuse("rows or columns that are not at even distances", "slice instead");
+            return refuse(format!("more than {MAX_PICKED} rows or columns, not at even distances"), "slice instead");
         };
         self.lower_viewed(o, operator, input)
     }
@@ -227,7 +301,7 @@ impl Reader<'_, '_> {
         }
         let value = match o.input(2).filter(|_| o.code == op::PADV2) {
             None => 0.0,
-            Some(_) => match self.list(o, 2, 0)? {
+            Some(_) => match self.list(o, 2, o.input(0))? {
                 List::Reals(reals) if reals.len() == 1 => reals[0],
                 // An element of the input's type, which is what counts.
                 List::Integers(elements, of) if elements.len() == 1 => match self.draft.elements(input) {
@@ -241,26 +315,52 @@ impl Reader<'_, '_> {
     }
 }
 
+/// One row, column or channel of a map.
+fn single(Shape { h, w, c }: Shape, along: usize) -> Shape {
+    let mut extents = [h, w, c];
+    extents[along] = 1;
+    let [h, w, c] = extents;
+    Shape::new(h, w, c)
+}
+
+/// Which of height, width and channels of a map each of these is of the map with its dimensions permuted.
+fn turned(before: &[i32], after: &[i32], permutation: &[i64]) -> Option<[u32; 3]> {
+    let mut axes = [None; 3];
+    let (mut sorted, mut free) = (permutation.to_vec(), vec![0, 1, 2]);
+    sorted.sort_unstable();
+    if !sorted.into_iter().eq(0..before.len() as i64) || after.len() != before.len() {
+        return None;
+    }
+    for (to, &from) in permutation.iter().enumerate() {
+        if ![1, -1].contains(&before[from as usize]) {
+            let own = place(before, from)?;
+            axes[place(after, to as i64)?] = Some(own as u32);
+            free.retain(|&axis| axis != own as u32);
+        }
+    }
+    // What has one element has a place wherever one is left.
+    let mut free = free.into_iter();
+    let [h, w, c] = axes.map(|axis| axis.or_else(|| free.next()));
+    Some([h?, w?, c?])
+}
+
 /// What is added before and after height, width and channels.
 fn pad_amounts(model: &Model<'_>, o: &Operator<'_>) -> Result<([u32; 3], [u32; 3]), Refusal> {
     let (Some(from), Some(amounts)) = (o.input(0), o.input(1).and_then(|i| model.tensors[i].integers(16))) else {
         return refuse("its amounts are not constant", "");
     };
-    let rank = model.tensors[from].dims.len();
+    let dims = &model.tensors[from].dims;
     let amounts: Option<Vec<u32>> =
         amounts.iter().map(|&a| u32::try_from(a).ok().filter(|&a| a < Shape::MAX_DIM)).collect();
-    let Some(amounts) = amounts.filter(|a| a.len() == 2 * rank && (2..=4).contains(&rank)) else {
+    let Some(amounts) = amounts.filter(|a| a.len() == 2 * dims.len()) else {
         return refuse("negative, huge or malformed amounts", "");
     };
-    if amounts[0] != 0 || amounts[1] != 0 {
-        return refuse("padding of the batch", "");
+    let mut sides = [[0; 3]; 2];
+    for (axis, pair) in amounts.chunks_exact(2).enumerate().filter(|(_, pair)| *pair != [0, 0]) {
+        let Some(along) = place(dims, axis as i64) else { return refuse("padding of the batch", "") };
+        (sides[0][along], sides[1][along]) = (pair[0], pair[1]);
     }
-    // Height, width, channels from the back; missing ones are not padded.
-    let of = |from_last: usize, side: usize| {
-        if from_last + 1 < rank { amounts[2 * (rank - 1 - from_last) + side] } else { 0 }
-    };
-    let side = |side| [of(2, side), of(1, side), of(0, side)];
-    Ok((side(0), side(1)))
+    Ok(sides.into())
 }
 
 /// The part of its input that a SLICE or STRIDED_SLICE gives.
@@ -302,23 +402,21 @@ pub(super) fn slice_part(model: &Model<'_>, o: &Operator<'_>) -> Result<Part, Re
             step.push(stride);
         }
     }
-    Ok([spatial(&first, 0)?, spatial(&count, 1)?, spatial(&step, 1)?])
+    Ok([spatial(&dims, &first, 0)?, spatial(&dims, &count, 1)?, spatial(&dims, &step, 1)?])
 }
 
-/// Height, width and channels of a list for all dimensions, of which the first, the batch, is whole; `neutral` for those
-/// that are missing.
-fn spatial(list: &[i64], neutral: u32) -> Result<[u32; 3], Refusal> {
+/// Height, width and channels of a list for all dimensions; `neutral` for those that have one element.
+fn spatial(dims: &[i32], list: &[i64], neutral: u32) -> Result<[u32; 3], Refusal> {
     let mut found = [neutral; 3];
-    for (at, &value) in list.iter().skip(1).rev().enumerate() {
-        match (u32::try_from(value).ok().filter(|&v| v <= Shape::MAX_DIM), 2usize.checked_sub(at)) {
-            (Some(value), Some(axis)) => found[axis] = value,
-            _ => return refuse(format!("a bound of {value}"), ""),
+    for (axis, &value) in list.iter().enumerate() {
+        match (u32::try_from(value).ok().filter(|&v| v <= Shape::MAX_DIM), place(dims, axis as i64)) {
+            (Some(value), Some(along)) => found[along] = value,
+            (Some(0 | 1), None) => {}
+            (Some(_), None) => return refuse("a slice of the batch", "the first dimension is the batch"),
+            (None, _) => return refuse(format!("a bound of {value}"), ""),
         }
     }
-    match list.first() {
-        Some(0 | 1) if list.len() >= 2 => Ok(found),
-        _ => refuse("a slice of the batch", "the first dimension is the batch"),
-    }
+    Ok(found)
 }
 
 /// Whether an operator's output has the shape of its input.

@@ -40,6 +40,7 @@ impl Reader<'_, '_> {
             op::MEAN => self.reduce(o, Reduction::Mean),
             op::SUM => self.reduce(o, Reduction::Sum),
             op::REDUCE_MAX => self.reduce(o, Reduction::Max),
+            op::REDUCE_MIN => self.reduce(o, Reduction::Min),
             op::ADD => self.arithmetic(o, Binary::Add),
             op::SUB => self.arithmetic(o, Binary::Sub),
             op::MUL => self.arithmetic(o, Binary::Mul),
@@ -47,7 +48,7 @@ impl Reader<'_, '_> {
             op::MAXIMUM => self.arithmetic(o, Binary::Max),
             op::MINIMUM => self.arithmetic(o, Binary::Min),
             op::PRELU => {
-                let (input, slopes) = (self.operand(o, 0)?, self.list(o, 1, 0)?);
+                let (input, slopes) = (self.operand(o, 0)?, self.list(o, 1, o.input(0))?);
                 self.lower(o, Neutral::Prelu(slopes), &[input])
             }
             // What it does is taken for the variables' first elements.
@@ -68,18 +69,21 @@ impl Reader<'_, '_> {
                 self.lower_viewed(o, Neutral::Part(part), input)
             }
             op::GATHER => self.gather(o),
+            op::PACK => self.pack(o),
+            op::UNPACK => self.unpack(o),
+            op::BROADCAST_TO | op::TILE => self.broadcast(o),
             op::SPLIT => self.split(o, 1, 0),
             op::SPLIT_V => self.split(o, 0, 2),
             op::PAD | op::PADV2 | op::MIRROR_PAD => self.pad(o),
             op::SPACE_TO_BATCH_ND => {
-                let (input, blocks) = (self.operand(o, 0)?, blocks(self.model, o)?);
+                let (input, blocks) = (self.map(o, 0)?, blocks(self.model, o)?);
                 let Some(output) = o.output(0) else { return refuse("it has no output", "") };
                 self.states[output] = State::Blocks(input, blocks);
                 Ok(())
             }
             op::BATCH_TO_SPACE_ND => self.batch_to_space(o),
             op::DEPTH_TO_SPACE | op::SPACE_TO_DEPTH => {
-                let (input, Some(options)) = (self.operand(o, 0)?, o.options) else {
+                let (input, Some(options)) = (self.map(o, 0)?, o.options) else {
                     return refuse("its options are missing", "");
                 };
                 let block = extent(options.i32(0, 0).map_err(damaged)?, "a block")?;
@@ -143,7 +147,14 @@ fn is_shape_arithmetic(model: &Model<'_>, o: &Operator<'_>) -> bool {
         | op::EXPAND_DIMS
         | op::RESHAPE
         | op::MAXIMUM
-        | op::MINIMUM => o.outputs().all(integers) && o.inputs().all(integers),
+        | op::MINIMUM
+        | op::FLOOR_DIV
+        | op::FLOOR_MOD
+        | op::FILL
+        | op::RANGE
+        | op::SLICE
+        | op::UNPACK
+        | op::BROADCAST_ARGS => o.outputs().all(integers) && o.inputs().all(integers),
         _ => false,
     }
 }
@@ -175,7 +186,7 @@ pub(super) fn hint(code: i32) -> &'static str {
     match code {
         79 | 48 => "take it out of the model and use kinglet's top-k on the output",
         op::SPACE_TO_BATCH_ND | op::BATCH_TO_SPACE_ND => "only around a convolution, which they make a dilated one",
-        op::LOG_SOFTMAX => "take it out of the model: the order of classes stays the same",
+        op::LOG_SOFTMAX => "end the network before it (--output NAME): the order of classes stays the same",
         code => beyond(&op::name(code)).unwrap_or(
             "rebuild the model without it: kinglet supports the operators of residual, Inception and MobileNet-style classifiers (README.md)",
         ),

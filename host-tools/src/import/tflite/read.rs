@@ -5,13 +5,14 @@
 
 use kinglet::{Activation, DType, QuantParams, Shape};
 
+use super::dims::{is_map, shape};
 use super::extras::Extras;
 use super::names as op;
 use super::operators::hint;
 use super::schema::{Model, Operator, Tensor, Type};
 use super::state::Variables;
 use super::windows::Blocks;
-use crate::graph::{Function, NodeId};
+use crate::graph::{Function, NodeId, Op};
 use crate::import::draft::Draft;
 use crate::import::finish::Ends;
 use crate::import::problem::{Problem, Problems, Refusal, UNKNOWN, refuse};
@@ -68,8 +69,13 @@ fn is_float(model: &Model<'_>) -> bool {
     model.inputs.iter().all(float) && !model.operators.iter().any(quantized)
 }
 
-/// Imports a model.
-pub(super) fn import(model: &Model<'_>, options: &Options, len: usize) -> Result<import::Model, ImportError> {
+/// Imports a model of `count` images at once, if there are several, as a model of one.
+pub(super) fn import(
+    model: &Model<'_>,
+    options: &Options,
+    len: usize,
+    count: Option<i32>,
+) -> Result<import::Model, ImportError> {
     let mut readers = vec![0; model.tensors.len()];
     let read = model.operators.iter().flat_map(Operator::inputs).chain(model.outputs.iter().copied());
     read.for_each(|index| readers[index] += 1);
@@ -83,6 +89,9 @@ pub(super) fn import(model: &Model<'_>, options: &Options, len: usize) -> Result
         variables: Variables::of(model)?,
         problems: Problems::default(),
     };
+    if let Some(count) = count {
+        reader.draft.note(&format!("the model infers {count} images at once, here one"));
+    }
     reader.ends();
     for (index, operator) in model.operators.iter().enumerate().filter(|(_, o)| !is_folded(model, o)) {
         let name = operator.output(0).map_or_else(String::new, |output| model.tensors[output].short_name());
@@ -175,6 +184,17 @@ impl<'m, 'b> Reader<'m, 'b> {
         }
     }
 
+    /// The same where it has to be a map, not rows of a batch.
+    pub(super) fn map(&self, o: &Operator<'_>, input: usize) -> Result<NodeId, Refusal> {
+        match o.input(input).map(|index| &self.model.tensors[index].dims) {
+            Some(dims) if !is_map(dims) => refuse(
+                format!("shape {dims:?}: the first dimension is not 1"),
+                "the first dimension is the batch: export the model with a batch size of 1",
+            ),
+            _ => self.operand(o, input),
+        }
+    }
+
     pub(super) fn value(&self, index: usize) -> Result<NodeId, Refusal> {
         let tensor = &self.model.tensors[index];
         match &self.states[index] {
@@ -264,7 +284,14 @@ impl<'m, 'b> Reader<'m, 'b> {
                 _ => self.value(index),
             };
             match found {
-                Ok(id) => {
+                Ok(mut id) => {
+                    if end == "output" && self.draft.node(id).op == Op::Input {
+                        // What is an input too is written by a node of its own.
+                        match self.draft.push(Op::Reshape(self.draft.shape(id)), &[id], self.draft.elements(id)) {
+                            Ok(copy) => id = copy,
+                            Err(refusal) => self.model_problem(refusal),
+                        }
+                    }
                     if end == "input" { &mut ends.inputs } else { &mut ends.outputs }.push(id);
                     // The caller knows it by the name that the file's end has.
                     self.draft.values[id.0].name = name;
@@ -304,42 +331,6 @@ impl<'m, 'b> Reader<'m, 'b> {
 /// What to do about activations of other types.
 const QUANTIZE: &str =
     "convert the model with full integer quantization (int8, or int16 activations), inputs and outputs included";
-
-/// A tensor's shape as height, width and channels, its batch of 1 dropped.
-pub(super) fn shape(tensor: &Tensor<'_>) -> Result<Shape, Refusal> {
-    let dims = &tensor.dims[..];
-    // A batch size that is left open is that of one inference.
-    let (batch, rest) = match dims {
-        [] => (1, &[1][..]),
-        [c] => (1, std::slice::from_ref(c)),
-        [batch, rest @ ..] => (if *batch == -1 { 1 } else { *batch }, rest),
-    };
-    if batch != 1 {
-        return refuse(
-            format!("shape {dims:?}: the first dimension is not 1"),
-            "the first dimension is the batch: export the model with a batch size of 1",
-        );
-    }
-    let unsigned = |d: i32| u32::try_from(d).unwrap_or(0);
-    let shape = match *rest {
-        [c] => Shape::vector(unsigned(c)),
-        [w, c] => Shape::new(1, unsigned(w), unsigned(c)),
-        [h, w, c] => Shape::new(unsigned(h), unsigned(w), unsigned(c)),
-        _ => {
-            return refuse(
-                format!("shape {dims:?}: more than four dimensions"),
-                "only 2-D images and vectors are supported",
-            );
-        }
-    };
-    if !shape.is_valid() {
-        return refuse(
-            format!("shape {dims:?}: a dimension is unknown, zero or too large"),
-            "export the model with a fixed input size",
-        );
-    }
-    Ok(shape)
-}
 
 /// A quantized activation's elements, or a constant's of the same types.
 pub(super) fn elements(tensor: &Tensor<'_>) -> Result<Elements, Refusal> {

@@ -24,7 +24,7 @@ impl Reader<'_, '_> {
             Some(State::Blocks(id, into)) if stride == [1; 2] && dilation == [1; 2] && padding == Padding::Valid => {
                 (*id, Some(*into))
             }
-            _ => (self.operand(o, 0)?, None),
+            _ => (self.map(o, 0)?, None),
         };
         let dilation = into.map_or(dilation, |into| into.size);
         let from = self.draft.shape(input);
@@ -62,7 +62,7 @@ impl Reader<'_, '_> {
         let activation = activation(options.i8(3, 0).map_err(damaged)?)?;
         let Some(filter) = o.input(1) else { return refuse("its filter is missing", "") };
         let [channels, kh, kw, inner] = four(&self.model.tensors[filter])?;
-        let (input, to) = (self.operand(o, 2)?, self.shape(o)?);
+        let (input, to) = (self.map(o, 2)?, self.shape(o)?);
         let from = self.draft.shape(input);
         if inner != from.c || channels != to.c {
             return refuse(format!("a filter of {channels} x {inner} channels"), "the file contradicts itself");
@@ -116,7 +116,7 @@ impl Reader<'_, '_> {
         let padding = padding(options.i8(0, 0).map_err(damaged)?)?;
         let stride = [extent(field(2)?, "vertical stride")?, extent(field(1)?, "horizontal stride")?];
         let kernel = [extent(field(4)?, "filter height")?, extent(field(3)?, "filter width")?];
-        let input = self.operand(o, 0)?;
+        let input = self.map(o, 0)?;
         let Shape { h, w, .. } = self.draft.shape(input);
         let window = Window::new(kernel, stride, padding, [h, w]);
         let output = self.output(o, activation)?;

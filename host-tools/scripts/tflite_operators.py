@@ -1,0 +1,251 @@
+#!/usr/bin/env python3
+"""Writes a TensorFlow Lite file for each form of the quantized operators that TensorFlow Lite Micro runs, and its outputs.
+
+    tflite_operators.py FOLDER
+
+Needs tflite-micro, flatbuffers and numpy. `NAME.tflite` lies beside `NAME.io.npz`: in0, in1, ... and out0, out1, ..., a row for
+each inference. Scales and zero points are random, so that multipliers are those of no power of two.
+"""
+
+import pathlib
+import sys
+
+import flatbuffers
+import numpy as np
+from tflite_micro import runtime
+from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as schema
+
+OPS, TYPE = schema.BuiltinOperator, schema.TensorType
+INFERENCES = 5
+DTYPES = {TYPE.INT8: np.int8, TYPE.INT16: np.int16}
+MAP = (1, 6, 4, 6)
+
+
+class Net:
+    """One operator in a file of its own."""
+
+    def __init__(self, kind, seed=0):
+        self.kind, self.model, self.graph = kind, schema.ModelT(), schema.SubGraphT()
+        self.random = np.random.default_rng(seed)
+        self.model.version, self.model.operatorCodes, self.model.subgraphs = 3, [], [self.graph]
+        self.model.buffers = [schema.BufferT()]
+        self.graph.tensors, self.graph.operators, self.graph.inputs, self.graph.outputs = [], [], [], []
+
+    def quant(self, low=0.02, high=0.2):
+        """A scale and a zero point."""
+        scale = float(np.float32(self.random.uniform(low, high)))
+        return (scale / 256, 0) if self.kind == TYPE.INT16 else (scale, int(self.random.integers(-100, 100)))
+
+    def tensor(self, shape, quant=None, data=None, kind=None, axis=0):
+        t = schema.TensorT()
+        t.name, t.shape, t.buffer = f"t{len(self.graph.tensors)}".encode(), [int(d) for d in shape], 0
+        t.type = self.kind if kind is None else kind
+        if data is not None:
+            t.buffer, buffer = len(self.model.buffers), schema.BufferT()
+            buffer.data = np.frombuffer(np.ascontiguousarray(data).tobytes(), dtype=np.uint8)
+            self.model.buffers.append(buffer)
+        if quant is not None:
+            scales = np.atleast_1d(np.asarray(quant[0], np.float32))
+            t.quantization = schema.QuantizationParametersT()
+            t.quantization.scale, t.quantization.zeroPoint = scales, [quant[1]] * len(scales)
+            t.quantization.quantizedDimension = axis
+        self.graph.tensors.append(t)
+        return len(self.graph.tensors) - 1
+
+    def input(self, shape, quant):
+        self.graph.inputs.append(self.tensor(shape, quant))
+        return self.graph.inputs[-1]
+
+    def constant(self, shape, quant):
+        limits = np.iinfo(DTYPES[self.kind])
+        data = self.random.integers(limits.min, limits.max + 1, shape)
+        return self.tensor(shape, quant, data=np.asarray(data, DTYPES[self.kind]))
+
+    def integers(self, values):
+        values = np.array(values, np.int32)
+        return self.tensor(values.shape, data=values, kind=TYPE.INT32)
+
+    def op(self, name, inputs, shapes, quants, table=None, version=2, **fields):
+        code, operator = schema.OperatorCodeT(), schema.OperatorT()
+        code.builtinCode = getattr(OPS, name)
+        code.deprecatedBuiltinCode, code.version = min(code.builtinCode, 127), version
+        self.model.operatorCodes.append(code)
+        outputs = [self.tensor(shape, quant) for shape, quant in zip(shapes, quants)]
+        operator.opcodeIndex, operator.inputs, operator.outputs = 0, list(inputs), outputs
+        if table:
+            options = getattr(schema, table + "T")()
+            for field, value in fields.items():
+                setattr(options, field, value)
+            operator.builtinOptions, operator.builtinOptionsType = options, getattr(schema.BuiltinOptions, table)
+        self.graph.operators.append(operator)
+        self.graph.outputs = outputs
+        return self
+
+    def data(self):
+        builder = flatbuffers.Builder(1 << 14)
+        builder.Finish(self.model.Pack(builder), b"TFL3")
+        return bytes(builder.Output())
+
+
+def functions(nets, kind, tag):
+    wide = kind == TYPE.INT16
+    unit, probability = ((1 / 32768, 0), (1 / 32768, 0)) if wide else ((1 / 128, 0), (1 / 256, -128))
+    for seed in range(3):
+        for name, output, options in [
+            ("RELU", None, {}), ("LOGISTIC", probability, {}), ("TANH", unit, {}), ("QUANTIZE", None, {}),
+            ("SOFTMAX", probability, dict(table="SoftmaxOptions", beta=1.0)),
+            ("LEAKY_RELU", None, dict(table="LeakyReluOptions", alpha=float(np.float32(0.03 + seed / 5)))),
+            ("ABS", None, {}), ("ELU", None, {}), ("HARD_SWISH", None, {}),
+            ("L2_NORMALIZATION", unit, dict(table="L2NormOptions")), ("LOG_SOFTMAX", (1 / 16, 127), {}),
+        ]:
+            if wide and name in ("ELU", "HARD_SWISH", "L2_NORMALIZATION", "LOG_SOFTMAX"):
+                continue
+            n = Net(kind, seed)
+            x = n.input(MAP, n.quant())
+            nets[f"{name.lower()}_{seed}_{tag}"] = n.op(name, [x], [MAP], [output or n.quant()], **options)
+
+
+def arithmetic(nets, kind, tag):
+    forms = [("", MAP, MAP, None), ("channels", MAP, (1, 1, 1, 6), None), ("first", (1, 6, 4, 1), MAP, None),
+             ("both", (1, 6, 1, 6), (1, 1, 4, 6), None), ("constant", MAP, MAP, 1), ("left", MAP, MAP, 0),
+             ("vector", MAP, (6,), 1), ("number", MAP, (), 1), ("larger", (1, 1, 1, 6), MAP, 1)]
+    for seed, (form, a, b, constant) in enumerate(forms):
+        for name in ("ADD", "SUB", "MUL", "DIV", "SQUARED_DIFFERENCE", "MAXIMUM", "MINIMUM"):
+            if name == "DIV" and (kind == TYPE.INT16 or constant is not None):
+                continue
+            n = Net(kind, seed)
+            bounds = name in ("MAXIMUM", "MINIMUM")
+            quants = [n.quant()] * 3 if bounds else [n.quant(), n.quant(), n.quant(0.1, 0.5)]
+            inputs = [n.constant(shape, quant) if at == constant else n.input(shape, quant)
+                      for at, (shape, quant) in enumerate(zip((a, b), quants))]
+            words = {"SQUARED_DIFFERENCE": "SquaredDifference"}.get(name, name.capitalize())
+            table = "MaximumMinimumOptions" if bounds else words + "Options"
+            nets[f"{name.lower()}_{form}_{tag}"] = n.op(name, inputs, [np.broadcast_shapes(a, b)], quants[2:], table)
+
+
+def reductions(nets, kind, tag):
+    for seed, axes in enumerate([(1, 2), (3,), (1,), (2, 3), (1, 3), (-1,), (0, 1, 2, 3)]):
+        for name in ("MEAN", "SUM") if kind == TYPE.INT16 else ("MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN"):
+            n, reduced = Net(kind, seed), {axis % 4 for axis in axes}
+            given, keep = n.quant(), seed % 2 == 0
+            x = n.input(MAP, given)
+            shape = [1 if axis in reduced else d for axis, d in enumerate(MAP) if keep or axis not in reduced]
+            quant = n.quant(0.1, 0.3) if name in ("MEAN", "SUM") else given
+            made = n.op(name, [x, n.integers(axes)], [shape], [quant], "ReducerOptions", keepDims=keep)
+            nets[f"{name.lower()}_{seed}_{tag}"] = made
+
+
+def moves(nets, kind, tag):
+    def move(name, op, shapes, inputs=(None,), shape=MAP, **options):
+        n = Net(kind)
+        quant = n.quant()
+        # Nothing stands for an activation.
+        inputs = [n.input(shape, quant) if given is None else n.integers(given) for given in inputs]
+        nets[f"{name}_{tag}"] = n.op(op, inputs, shapes, [quant] * len(shapes), **options)
+
+    for axis, shape, count in [(3, (1, 6, 4, 2), 3), (1, (1, 3, 4, 6), 2), (-2, (1, 6, 2, 6), 2)]:
+        move(f"split_{axis}", "SPLIT", [shape] * count, (axis, None), table="SplitOptions", numSplits=count)
+    move("split_v", "SPLIT_V", [(1, 1, 4, 6), (1, 5, 4, 6)], (None, [1, 5], 1), table="SplitVOptions", numSplits=2)
+    for axis, shape, count in [(1, (1, 4, 6), 6), (2, (1, 6, 6), 4), (-1, (1, 6, 4), 6), (0, (6, 4, 6), 1)]:
+        move(f"unpack_{axis}", "UNPACK", [shape] * count, table="UnpackOptions", num=count, axis=axis)
+    for axis, shape in [(1, (1, 3, 4, 6)), (2, (1, 4, 3, 6)), (-1, (1, 4, 6, 3)), (0, (3, 1, 4, 6))]:
+        move(f"pack_{axis}", "PACK", [shape], [None] * 3, (1, 4, 6), table="PackOptions", valuesCount=3, axis=axis)
+    for axis, shape in [(1, (1, 18, 4, 6)), (2, (1, 6, 12, 6)), (-1, (1, 6, 4, 18))]:
+        move(f"concat_{axis}", "CONCATENATION", [shape], [None] * 3, table="ConcatenationOptions", axis=axis)
+    move("squeeze", "SQUEEZE", [(4, 6)], shape=(1, 1, 4, 6), table="SqueezeOptions", squeezeDims=[0, 1])
+    move("expand_dims", "EXPAND_DIMS", [(1, 6, 1, 4)], (None, 2), (1, 6, 4), table="ExpandDimsOptions")
+    move("reshape", "RESHAPE", [(24, 6)], (None, [24, 6]), table="ReshapeOptions")
+    move("reshape_5d", "RESHAPE", [(1, 2, 3, 4, 6)], (None, [1, 2, 3, 4, 6]), table="ReshapeOptions")
+    for order in [(0, 2, 1, 3), (0, 3, 1, 2), (0, 1, 3, 2), (0, 3, 2, 1), (1, 0, 2, 3), (2, 0, 1, 3)]:
+        shape = [MAP[axis] for axis in order]
+        move("transpose_" + "".join(map(str, order)), "TRANSPOSE", [shape], (None, order), table="TransposeOptions")
+    move("transpose_2d", "TRANSPOSE", [(6, 4)], (None, [1, 0]), (4, 6), table="TransposeOptions")
+    for name, begin, end, strides, masks, shape in [
+        ("rows", [0, 1, 0, 0], [1, 5, 4, 6], [1, 2, 1, 1], {}, (1, 2, 4, 6)),
+        ("channels", [0, 0, 0, 1], [0] * 3 + [6], [1, 1, 1, 2], dict(beginMask=7, endMask=7), (1, 6, 4, 3)),
+        ("single", [0, 0, 2, 0], [1, 6, 3, 6], [1] * 4, dict(shrinkAxisMask=4), (1, 6, 6)),
+        ("negative", [0, -3, 0, 0], [1, -1, 4, 6], [1] * 4, {}, (1, 2, 4, 6)),
+        ("batch", [0, 1, 0, 0], [1, 3, 4, 6], [1] * 4, dict(shrinkAxisMask=1), (2, 4, 6)),
+        ("reverse", [0, -1, 0, 0], [1, -7, 4, 6], [1, -1, 1, 1], {}, MAP),
+    ]:
+        lists = (None, begin, end, strides)
+        move(f"strided_slice_{name}", "STRIDED_SLICE", [shape], lists, table="StridedSliceOptions", **masks)
+    move("slice", "SLICE", [(1, 3, 4, 4)], (None, [0, 1, 0, 2], [1, 3, -1, 4]), table="SliceOptions")
+    move("broadcast", "BROADCAST_TO", [MAP], (None, MAP), (1, 1, 1, 6), table="BroadcastToOptions")
+    pads = [[0, 0], [1, 2], [2, 1], [1, 1]]
+    move("pad", "PAD", [(1, 9, 7, 8)], (None, pads), table="PadOptions")
+    move("reverse", "REVERSE_V2", [MAP], (None, [1]), table="ReverseV2Options")
+    move("resize", "RESIZE_NEAREST_NEIGHBOR", [(1, 13, 8, 6)], (None, [13, 8]), table="ResizeNearestNeighborOptions")
+    if kind == TYPE.INT16:
+        return
+    pads[3] = [0, 0]
+    move("mirror_pad", "MIRROR_PAD", [(1, 9, 7, 6)], (None, pads), table="MirrorPadOptions", mode=1)
+    for name, list_, axis, shape in [("channels", [5, 0, 3], 3, (1, 6, 4, 3)), ("rows", [5, 0, 3], 1, (1, 3, 4, 6)),
+                                     ("row", 2, 1, (1, 4, 6))]:
+        move(f"gather_{name}", "GATHER", [shape], (None, list_), table="GatherOptions", axis=axis)
+    for half in (False, True):
+        move(f"bilinear_{half}", "RESIZE_BILINEAR", [(1, 12, 9, 6)], (None, [12, 9]), table="ResizeBilinearOptions",
+             halfPixelCenters=half)
+    move("cumsum", "CUMSUM", [MAP], (None, 1), table="CumsumOptions")
+    move("add_n", "ADD_N", [MAP], [None] * 3, table="AddNOptions")
+    n = Net(kind)
+    quant = n.quant()
+    inputs = [n.input(shape, quant) for shape in ((1, 5, 4), (1, 4, 6))]
+    nets[f"batch_matmul_{tag}"] = n.op("BATCH_MATMUL", inputs, [(1, 5, 6)], [quant], "BatchMatMulOptions")
+
+
+def weighted(nets, kind, tag):
+    wide = kind == TYPE.INT16
+    steps = dict(strideH=1, strideW=1, dilationHFactor=1, dilationWFactor=1)
+    for seed, (name, dims, shape, table, fields) in enumerate([
+        ("CONV_2D", (8, 3, 3, 6), (1, 6, 4, 8), "Conv2DOptions", steps),
+        ("DEPTHWISE_CONV_2D", (1, 3, 3, 6), MAP, "DepthwiseConv2DOptions", dict(steps, depthMultiplier=1)),
+        ("FULLY_CONNECTED", (8, 144), (1, 8), "FullyConnectedOptions", {}),
+        ("TRANSPOSE_CONV", (8, 3, 3, 6), (1, 12, 8, 8), "TransposeConvOptions", dict(strideH=2, strideW=2)),
+    ]):
+        for each in (False, True):
+            n = Net(kind, seed + 10 * each)
+            axis = 3 if name.startswith("DEPTHWISE") else 0
+            source, count = n.quant(), dims[axis]
+            x = n.input((1, 144) if name == "FULLY_CONNECTED" else MAP, source)
+            scales = n.random.uniform(0.001, 0.02, count if each else 1).astype(np.float32)
+            weights = n.random.integers(-127, 128, dims).astype(np.int8)
+            w = n.tensor(dims, (scales, 0), weights, TYPE.INT8, axis)
+            bias = n.random.integers(-2000, 2000, count).astype(np.int64 if wide else np.int32)
+            b = n.tensor((count,), (scales * np.float32(source[0]), 0), bias, TYPE.INT64 if wide else TYPE.INT32)
+            inputs = [n.integers(shape), w, x, b] if name == "TRANSPOSE_CONV" else [x, w, b]
+            made = n.op(name, inputs, [shape], [n.quant(0.1, 0.5)], table, version=5, **fields)
+            nets[f"{name.lower()}_{each}_{tag}"] = made
+
+
+def write(folder, name, net):
+    """One file and what TensorFlow Lite Micro makes of some inputs."""
+    data, arrays = net.data(), {}
+    interpreter = runtime.Interpreter.from_bytes(data, arena_size=1 << 20)
+    limits = np.iinfo(DTYPES[net.kind])
+    for at in range(INFERENCES):
+        for which, tensor in enumerate(net.graph.inputs):
+            shape = net.graph.tensors[tensor].shape
+            spread = [limits.min, limits.max, *[net.random.integers(limits.min, limits.max + 1, shape)] * 3][at]
+            array = np.broadcast_to(spread, shape).astype(DTYPES[net.kind])
+            interpreter.set_input(array, which)
+            arrays.setdefault(f"in{which}", []).append(array)
+        interpreter.invoke()
+        for which in range(len(net.graph.outputs)):
+            arrays.setdefault(f"out{which}", []).append(interpreter.get_output(which).copy())
+    (folder / f"{name}.tflite").write_bytes(data)
+    np.savez(folder / f"{name}.io.npz", **{key: np.array(rows) for key, rows in arrays.items()})
+
+
+def main():
+    folder = pathlib.Path(sys.argv[1])
+    nets = {}
+    for kind, tag in ((TYPE.INT8, "int8"), (TYPE.INT16, "int16")):
+        for family in (functions, arithmetic, reductions, moves, weighted):
+            family(nets, kind, tag)
+    for name, net in nets.items():
+        write(folder, name, net)
+
+
+if __name__ == "__main__":
+    main()
