@@ -369,7 +369,7 @@ fn imported_float_models() {
         let options = import::Options { name: "net".into(), ..import::Options::default() };
         let import::Model::Float(model) = import::read(&bytes, &options).unwrap() else { panic!("{file} is float") };
         let inputs: Array4<f32> = match (real, folder.join(inputs)) {
-            (None, path) => import::calibration::load(&path, &model, None).unwrap(),
+            (None, path) => import::calibration::load(&[path], &model, None).unwrap(),
             (Some((scale, offset)), path) => {
                 let IntArray::Signed(elements) = IntArray::read(&path).unwrap() else { panic!("{inputs} is int8") };
                 elements.mapv(|q| (f32::from(q) + offset) * scale).into_dimensionality().unwrap()
