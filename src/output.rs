@@ -6,9 +6,9 @@ use micromath::F32Ext;
 use crate::float16::{self, f16};
 use crate::format::PortKind;
 use crate::input::Element;
+use crate::internal::internal;
 use crate::memory::View;
 use crate::model::Model;
-use crate::ops::OpKind;
 use crate::ports::Which;
 use crate::sys::cast;
 use crate::tensor::{DType, Tensor};
@@ -98,16 +98,20 @@ impl<'s, M: Linked> Output<'s, M> {
 
     /// The `K` classes with the highest scores, best first, equal ones in their order; fewer when there are fewer.
     pub fn top_k<const K: usize>(&self) -> Vec<Prediction<'s>, K> {
-        let probability = self.probabilities();
+        let prediction = self.prediction();
         let mut predictions = Vec::new();
-        for (class, ordinal) in highest::<K>(self.ordinals()) {
-            let (label, score, probability) =
-                (self.label(class), real::<M>(&self.tensor, ordinal), probability(ordinal));
-            let known = probability >= self.model.about().threshold;
+        for of_class in highest::<K>(self.ordinals()) {
             // There are as many places as classes.
-            let _ = predictions.push(Prediction { class, label, score, probability, known });
+            let _ = predictions.push(prediction(of_class));
         }
         predictions
+    }
+
+    internal! {
+        /// Every class, in the output's order.
+        fn predictions(&self) -> impl Iterator<Item = Prediction<'s>> + use<'s, M> {
+            self.ordinals().enumerate().map(self.prediction())
+        }
     }
 
     /// The probability of `class`, to show to people: the output itself when a softmax writes it, else the softmax of
@@ -134,16 +138,22 @@ impl<'s, M: Linked> Output<'s, M> {
         })
     }
 
+    /// From a class and its element to what there is to say of it.
+    fn prediction(&self) -> impl Fn((usize, i16)) -> Prediction<'s> + use<'s, M> {
+        let (output, probability, threshold) = (*self, self.probabilities(), self.model.about().threshold);
+        move |(class, ordinal)| {
+            let (score, probability) = (real::<M>(&output.tensor, ordinal), probability(ordinal));
+            Prediction { class, label: output.label(class), score, probability, known: probability >= threshold }
+        }
+    }
+
     /// From an element to its probability.
     fn probabilities(&self) -> impl Fn(i16) -> f32 + use<M> {
         let tensor = self.tensor;
         let best = real::<M>(&tensor, self.ordinals().max().unwrap_or(0));
         let scale = self.model.about().temperature.recip();
         let exp = move |ordinal| F32Ext::exp((real::<M>(&tensor, ordinal) - best) * scale);
-        let sum = match self.model.writer(self.number).map(|step| step.kind()) {
-            Some(OpKind::Softmax | OpKind::SoftmaxInt16 | OpKind::SoftmaxFloat16) => None,
-            _ => Some(self.ordinals().map(exp).sum::<f32>()),
-        };
+        let sum = (!self.model.gives_probabilities(self.number)).then(|| self.ordinals().map(exp).sum::<f32>());
         move |ordinal| match sum {
             Some(sum) => exp(ordinal) / sum,
             None => real::<M>(&tensor, ordinal),

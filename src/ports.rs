@@ -4,6 +4,7 @@ use crate::format::PortKind;
 use crate::internal::internal;
 use crate::memory::Memory;
 use crate::model::Model;
+use crate::ops::OpKind;
 use crate::step::Step;
 use crate::tensor::Tensor;
 use crate::uses::Linked;
@@ -117,6 +118,14 @@ impl<'m, L: Linked> Model<'m, L> {
         let tensor = self.file().port_index(PortKind::Output, output) as usize;
         let writes = |step: &usize| matches!(self.operands(*step), Some([_, _, Some(output)]) if output == tensor);
         (0..self.step_count()).rev().find(writes).and_then(|step| self.nameless_step(step))
+    }
+
+    internal! {
+        /// Whether the elements of an output are probabilities: a softmax writes it.
+        fn gives_probabilities(&self, output: u32) -> bool {
+            let kind = self.writer(output).map(|step| step.kind());
+            matches!(kind, Some(OpKind::Softmax | OpKind::SoftmaxInt16 | OpKind::SoftmaxFloat16))
+        }
     }
 
     /// The tensor of an input, an output or a state.

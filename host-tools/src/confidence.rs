@@ -6,13 +6,13 @@
 
 use anyhow::{Result, ensure};
 use kinglet::format::About;
-use kinglet::ops::OpKind;
+use kinglet::kernels::Active;
 use kinglet::write::encode;
-use kinglet::{Model, Pixels, Session};
-use ndarray::Axis;
+use kinglet::{Model, Pixels};
 use rayon::prelude::*;
 
 use crate::data::Split;
+use crate::simulate;
 
 /// The temperatures that are looked at: from scores that are taken ten times as far apart to a tenth of that.
 const TEMPERATURES: [f64; 2] = [0.1, 10.0];
@@ -55,15 +55,11 @@ impl std::fmt::Display for Confidence {
 /// When the file is no model, the images do not fit it, or no threshold does it.
 pub fn calibrate(file: &[u8], images: &Split, right: f64) -> Result<(Vec<u8>, Confidence)> {
     let model = Model::new(file)?;
-    let softmax = matches!(
-        model.steps().last().map(|step| step.kind()),
-        Some(OpKind::Softmax | OpKind::SoftmaxInt16 | OpKind::SoftmaxFloat16)
-    );
-    let temperature = if softmax { 1.0 } else { fit(&answers(&model, images)?, &images.labels) };
+    let temperature = if model.gives_probabilities(0) { 1.0 } else { fit(&answers(model, images)?, &images.labels) };
     let about = About { temperature, ..model.about() };
     let calibrated = encode(&model, about);
     // The probabilities of the runtime itself, whose exponential is approximate.
-    let given = answers(&Model::new(&calibrated)?, images)?;
+    let given = answers(Model::new(&calibrated)?, images)?;
     let confidence = choose(&given, &images.labels, right, temperature)?;
     Ok((encode(&model, About { threshold: confidence.threshold, ..about }), confidence))
 }
@@ -75,16 +71,12 @@ struct Answer {
     probability: f32,
 }
 
-fn answers(model: &Model<'_>, images: &Split) -> Result<Vec<Answer>> {
-    let memory = || vec![0u128; model.arena_len().div_ceil(16)];
-    let each = (0..images.len()).into_par_iter().map_init(memory, |memory, index| {
-        let mut session = Session::open(*model, bytemuck::cast_slice_mut(memory))?;
-        let pixels: Vec<u8> = images.images.index_axis(Axis(0), index).iter().copied().collect();
-        let output = session.infer(Pixels(&pixels))?;
+fn answers(model: Model<'_>, images: &Split) -> Result<Vec<Answer>> {
+    simulate::each::<Active, _, _>(model, (0..images.len()).into_par_iter(), |session, index| {
+        let output = session.infer(Pixels(images.image(index)))?;
         let (class, probability) = output.best().map_or((0, 0.0), |best| (best.class, best.probability));
         Ok(Answer { scores: output.scores().collect(), class, probability })
-    });
-    each.collect()
+    })
 }
 
 /// The temperature with the least mean negative logarithm of the labels' probabilities: convex in its inverse, so thirds close in on it.
@@ -137,6 +129,8 @@ fn choose(answers: &[Answer], labels: &[u8], right: f64, temperature: f32) -> Re
 
 #[cfg(test)]
 mod tests {
+    use kinglet::Session;
+
     use super::*;
     use crate::data::Dataset;
 
@@ -162,8 +156,7 @@ mod tests {
         let mut session = Session::open(model, bytemuck::cast_slice_mut(&mut memory)).unwrap();
         let mut known = 0;
         for (image, &label) in digits.labels.iter().enumerate() {
-            let pixels: Vec<u8> = digits.images.index_axis(Axis(0), image).iter().copied().collect();
-            let best = session.infer(Pixels(&pixels)).unwrap().best().unwrap();
+            let best = session.infer(Pixels(digits.image(image))).unwrap().best().unwrap();
             assert!(!best.known || best.class == usize::from(label), "image {image}");
             known += usize::from(best.known);
         }

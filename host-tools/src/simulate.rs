@@ -102,19 +102,30 @@ pub fn run_all<B: Backend>(model: Model<'_>, inputs: &[Images]) -> Result<Array2
     ensure!(inputs.iter().all(|images| images.len() == count), "not all inputs hold as many images");
     let row: usize = model.outputs().map(|port| port.tensor.shape.len() as usize).sum();
     let mut rows = Array2::zeros((count, row));
-    let arena = || vec![0u128; model.arena_len().div_ceil(16)];
     let elements = rows.as_slice_mut().context("rows are contiguous")?;
     if model.states().len() == 0 {
-        let each = elements.par_chunks_mut(row).enumerate();
-        each.try_for_each_init(arena, |arena, (image, row)| infer(&mut open::<B>(model, arena)?, inputs, image, row))?;
+        let images = elements.par_chunks_mut(row).enumerate();
+        each::<B, _, _>(model, images, |session, (image, row)| infer(session, inputs, image, row))?;
     } else {
-        let mut arena = arena();
+        let mut arena = arena(&model);
         let mut session = open::<B>(model, &mut arena)?;
         for (image, row) in elements.chunks_mut(row).enumerate() {
             infer(&mut session, inputs, image, row)?;
         }
     }
     Ok(rows)
+}
+
+/// What `run` makes of each item, in a session of its own, on all processors.
+///
+/// # Errors
+/// The first of `run`'s.
+pub(crate) fn each<B: Backend, I: IndexedParallelIterator, T: Send>(
+    model: Model<'_>,
+    items: I,
+    run: impl Fn(&mut Session<'_, Dynamic, B>, I::Item) -> Result<T> + Sync,
+) -> Result<Vec<T>> {
+    items.map_init(|| arena(&model), |arena, item| run(&mut open(model, arena)?, item)).collect()
 }
 
 /// The elements of each output, one row for each image, of rows that hold all of them.
@@ -126,6 +137,10 @@ pub fn outputs(model: &Model<'_>, rows: &Array2<i16>) -> Vec<Array2<i16>> {
         rows.slice(s![.., range]).to_owned()
     };
     model.outputs().map(output).collect()
+}
+
+fn arena(model: &Model<'_>) -> Vec<u128> {
+    vec![0; model.arena_len().div_ceil(16)]
 }
 
 fn open<'m, B: Backend>(model: Model<'m>, arena: &'m mut [u128]) -> Result<Session<'m, Dynamic, B>> {

@@ -98,7 +98,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         let prepared = deploy::prepare(&model.graph, &model.params, &data.train, quantization)?;
         Ok::<_, anyhow::Error>((opened, prepared))
     };
-    let (folder, network) = match args.dtype {
+    let (folder, opened, network) = match args.dtype {
         Dtype::Int8 => {
             let (opened, prepared) = prepared()?;
             let nibbles = nibbles(&args.bits, &prepared);
@@ -109,15 +109,15 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             } else {
                 network
             };
-            (opened.folder, network)
+            (opened.folder.clone(), Some(opened), network)
         }
         Dtype::Int16 => {
             let (opened, prepared) = prepared()?;
-            (opened.folder, prepared.int16()?)
+            (opened.folder.clone(), Some(opened), prepared.int16()?)
         }
         Dtype::F16 => {
             let (folder, model) = args.trained.weights()?;
-            (folder, deploy::float16(&model.graph, &model.params)?)
+            (folder, None, deploy::float16(&model.graph, &model.params)?)
         }
     };
     if args.format == Format::Tflite {
@@ -131,7 +131,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if let Some(percent) = args.unknown {
         let confidence;
         (exported.bytes, confidence) =
-            confidence::calibrate(&exported.bytes, &args.trained.judging()?, percent / 100.0)?;
+            confidence::calibrate(&exported.bytes, &args.trained.judging(opened)?, percent / 100.0)?;
         println!("{confidence}");
     }
     let path = args.output.clone().unwrap_or_else(|| folder.file("model.kgl"));

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use indicatif::ProgressBar;
-use kinglet::{Model, Pixels, Session};
+use kinglet::kernels::Active;
+use kinglet::{Model, Pixels, Prediction};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -13,7 +14,7 @@ use crate::data::DataError;
 use crate::data::picture::{self, Fit};
 use crate::progress::styled;
 use crate::report::table::Table;
-use crate::{files, train};
+use crate::{files, simulate, train};
 
 /// Options of `kinglet predict`.
 #[derive(Debug, clap::Args)]
@@ -77,6 +78,13 @@ struct Class {
     score: f32,
     /// Whether the probability reaches the model's threshold.
     known: bool,
+}
+
+impl Class {
+    fn of(prediction: Prediction<'_>) -> Self {
+        let Prediction { class: index, label, score, probability, known } = prediction;
+        Self { index, name: label.map_or_else(|| index.to_string(), str::to_owned), probability, score, known }
+    }
 }
 
 impl Seen {
@@ -150,28 +158,18 @@ fn see(args: &Args, model: &Model<'_>) -> Result<Vec<Seen>> {
     let takes = || format!("{} takes {} x {} x {}", args.model.display(), input.h, input.w, input.c);
     ensure!([1, 3].contains(&input.c), "{}: pictures have 1 or 3 channels; kinglet simulate takes arrays", takes());
     let bar = styled(ProgressBar::new(paths.len() as u64), "{bar:30} {pos} of {len} pictures | ready in {eta}");
-    let memory = || vec![0u128; model.arena_len().div_ceil(16)];
-    let seen = paths.par_iter().map_init(memory, |memory, path| {
+    let seen = simulate::each::<Active, _, _>(*model, paths.par_iter(), |session, path| {
         let opened = picture::open(path);
         bar.inc(1);
         let pixels = match opened {
             Ok(picture) => picture::pixels(&picture, [input.h, input.w], input.c == 1, args.fit),
             Err(error) => return Ok(Err(error)),
         };
-        let mut session = Session::open(*model, bytemuck::cast_slice_mut(memory))?;
         let output = session.infer(Pixels(&pixels)).with_context(takes)?;
-        let class = |(index, score): (usize, f32)| Class {
-            index,
-            name: output.label(index).map_or_else(|| index.to_string(), str::to_owned),
-            probability: output.probability(index).unwrap_or_default(),
-            score,
-            known: output.probability(index) >= Some(model.about().threshold),
-        };
-        let mut classes: Vec<Class> = output.scores().enumerate().map(class).collect();
+        let mut classes: Vec<Class> = output.predictions().map(Class::of).collect();
         classes.sort_by(|a, b| b.score.total_cmp(&a.score));
-        Ok(Ok(Seen { file: path.clone(), label: label(path, &classes), classes, pixels }))
-    });
-    let seen = seen.collect::<Result<Vec<Result<Seen, DataError>>>>()?;
+        Ok::<Result<Seen, DataError>, _>(Ok(Seen { file: path.clone(), label: label(path, &classes), classes, pixels }))
+    })?;
     bar.finish_and_clear();
     let mut kept = Vec::new();
     for seen in seen {

@@ -148,7 +148,7 @@ impl LiveModel {
                 },
                 pixels: true,
             },
-            outputs: model.outputs().map(|port| LiveOutput::of(model, &port)).collect(),
+            outputs: (0..).zip(model.outputs()).map(|(number, port)| LiveOutput::of(model, number, &port)).collect(),
             steps: steps.iter().map(|step| LiveStep::of(model, step, &tensors)).collect(),
             tensors: tensors
                 .iter()
@@ -174,10 +174,8 @@ impl Numbers {
 }
 
 impl LiveOutput {
-    fn of(model: &Model<'_>, port: &Port<'_>) -> Self {
-        let writes = |step: &Step<'_>| model.operands(step.index).is_some_and(|of| of[2] == Some(port.index));
-        let writer = model.steps().filter(writes).last().map(|step| step.kind());
-        let softmax = matches!(writer, Some(OpKind::Softmax | OpKind::SoftmaxInt16 | OpKind::SoftmaxFloat16));
+    fn of(model: &Model<'_>, number: u32, port: &Port<'_>) -> Self {
+        let softmax = model.gives_probabilities(number);
         Self { numbers: Numbers::of(&port.tensor), bytes: port.tensor.span(), softmax }
     }
 }

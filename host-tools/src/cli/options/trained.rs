@@ -54,12 +54,15 @@ impl Trained {
         Ok((folder, model))
     }
 
-    /// The images that judged the epochs: neither trained on nor held out.
+    /// The images that judged the epochs: neither trained on nor held out; of `read`, if all have been read.
     ///
     /// # Errors
     /// When the recipe kept none; names the file that is wrong.
-    pub fn judging(&self) -> Result<Split> {
-        let (recipe, data) = self.images()?;
+    pub fn judging(&self, read: Option<Opened>) -> Result<Split> {
+        let (recipe, data) = match read {
+            Some(Opened { recipe, data, .. }) => (recipe, data),
+            None => self.images()?,
+        };
         let percent = recipe.validation.with_context(|| {
             format!(
                 "`{}`: this run kept no images to judge by: train with `validation = 10` in the recipe",
