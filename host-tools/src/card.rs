@@ -5,6 +5,7 @@ use std::fmt;
 
 use anyhow::{Context, Result, ensure};
 use kinglet::Model;
+use serde::Serialize;
 
 use crate::data::{Dataset, Source};
 use crate::graph::FloatModel;
@@ -14,7 +15,7 @@ use crate::simulate::{self, Images};
 use crate::train::{self, Epoch, Recipe};
 
 /// What a card says.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Card {
     /// The model's name, and that of its files.
     pub name: String,
@@ -69,8 +70,9 @@ impl Card {
         let float_accuracy = match tuned {
             None => train::accuracy(&float.graph, &float.params, &data.test)?,
             Some(epochs) => {
-                let last = history.len().checked_sub(epochs + 1).and_then(|last| history.get(last));
-                last.with_context(|| format!("the metrics have no epoch before the {epochs} of `qat`"))?.test_accuracy
+                let float = history.len().checked_sub(epochs).and_then(|float| history.get(..float));
+                let kept = float.and_then(|float| train::kept(float, recipe.patience));
+                kept.with_context(|| format!("the metrics have no epoch before the {epochs} of `qat`"))?.test_accuracy
             }
         };
         Ok(Self {

@@ -69,7 +69,7 @@ impl<'a> Targets<'a> {
 }
 
 /// Logarithms of softmax's probabilities.
-fn log_softmax<T: Real>(logits: &[T], temperature: f64) -> Vec<f64> {
+pub(crate) fn log_softmax<T: Real>(logits: &[T], temperature: f64) -> Vec<f64> {
     let scaled: Vec<f64> = logits.iter().map(|z| z.wide() / temperature).collect();
     let top = scaled.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let sum: f64 = scaled.iter().map(|z| (z - top).exp()).sum();

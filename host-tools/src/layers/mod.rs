@@ -33,6 +33,7 @@ use crate::graph::{Activation, ConstantFunction, Constants, Function, Graph, Nod
 pub(crate) use elementwise::spread;
 pub use infer::{InferError, forward, greatest, logits, preprocess};
 pub(crate) use interpolate::{Corners, corners};
+pub(crate) use loss::log_softmax;
 pub use loss::{Loss, Targets, Taught};
 pub use net::{Mode, Net, Slot};
 pub use real::Real;

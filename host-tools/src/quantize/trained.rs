@@ -49,6 +49,13 @@ pub fn nibbles(network: &Graph<Real>) -> Vec<String> {
     trained.map(|node| node.name.clone()).collect()
 }
 
+/// What an element of the int8 value of that name stands for, beside its zero point, where its range is among the parameters.
+pub fn scale(params: &Params, value: &str) -> Option<f32> {
+    let range = params.get(&format!("{PREFIX}{value}"))?;
+    let (min, max) = range.iter().fold((0f32, 0f32), |(min, max), &end| (min.min(end), max.max(end)));
+    Some((max - min) / 255.0)
+}
+
 /// Whether there are ranges among the parameters.
 pub fn has_ranges(params: &Params) -> bool {
     params.iter().any(|(name, _)| name.starts_with(PREFIX))

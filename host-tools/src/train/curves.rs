@@ -5,8 +5,7 @@ use anyhow::Result;
 use super::Epoch;
 use crate::report::chart::{self, Line, Panel};
 
-/// Three charts above each other, as SVG: mean training loss, accuracy in percent on training and held-out images,
-/// learning rate.
+/// Three charts above each other, as SVG: mean loss and accuracy in percent on training and held-out images, learning rate.
 ///
 /// # Errors
 /// When the picture cannot be drawn, which only a defect would cause.
@@ -25,8 +24,12 @@ pub fn to_svg(history: &[Epoch]) -> Result<String> {
         line("training images, as varied", |epoch| 100.0 * epoch.train_accuracy),
         line("held-out images", |epoch| 100.0 * epoch.test_accuracy),
     ];
+    let losses = vec![
+        line("training loss", |epoch| epoch.loss),
+        line("held-out loss", |epoch| epoch.test_loss.unwrap_or(f64::NAN)),
+    ];
     chart::lines(&[
-        panel("Loss", "loss", vec![line("training loss", |epoch| epoch.loss)]),
+        panel("Loss", "loss", losses),
         panel("Accuracy", "accuracy (%)", accuracy),
         panel("Learning rate", "learning rate", vec![line("learning rate", |epoch| epoch.rate)]),
     ])
@@ -45,13 +48,14 @@ mod tests {
             train_accuracy: 0.5,
             test_accuracy: 0.25,
             seconds: 1.0,
+            test_loss: Some(loss),
         };
         for history in [vec![], vec![epoch(1, 2.0)], vec![epoch(1, 2.0), epoch(2, f64::NAN), epoch(3, 1.0)]] {
             let svg = to_svg(&history).unwrap();
-            for name in ["training loss", "held-out images", "learning rate", "epoch"] {
+            for name in ["training loss", "held-out loss", "held-out images", "learning rate", "epoch"] {
                 assert!(svg.contains(name), "{name}");
             }
-            assert_eq!(svg.matches("<circle").count(), 4 * history.len() - history.len() / 3);
+            assert_eq!(svg.matches("<circle").count(), 5 * history.len() - 2 * (history.len() / 3));
         }
     }
 }

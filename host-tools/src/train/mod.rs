@@ -28,7 +28,7 @@ pub use augment::Augment;
 pub use backdrop::subject;
 pub use distill::Distill;
 pub use error::TrainError;
-pub use history::Epoch;
+pub use history::{Epoch, kept};
 pub use manual::{document, manual};
 pub use optimizer::{Memory, Optimizer};
 pub use preview::{preview, sheet};
@@ -97,17 +97,22 @@ pub struct Untuned {
 }
 
 impl Trained {
-    /// Held-out accuracy, 0 to 1: after the last epoch, in int8 if there was quantization-aware training.
+    /// Held-out accuracy, 0 to 1: after the last epoch, or with patience the best one; in int8 if there was quantization-aware training.
     pub fn accuracy(&self) -> f64 {
         match &self.untuned {
             Some(untuned) if untuned.is_kept => untuned.accuracy,
-            _ => self.history.last().map_or(0.0, |epoch| epoch.test_accuracy),
+            // In integers there is no patience.
+            _ => {
+                let patience = self.recipe.patience.filter(|_| self.float_epochs.is_none());
+                history::kept(&self.history, patience).map_or(0.0, |epoch| epoch.test_accuracy)
+            }
         }
     }
 
     /// Held-out accuracy in float before quantization-aware training, 0 to 1; `None` when there was none.
     pub fn float_accuracy(&self) -> Option<f64> {
-        self.float_epochs?.checked_sub(1).and_then(|last| self.history.get(last)).map(|epoch| epoch.test_accuracy)
+        let float = self.history.get(..self.float_epochs?)?;
+        history::kept(float, self.recipe.patience).map(|epoch| epoch.test_accuracy)
     }
 
     /// Network and numbers, ready to be saved.

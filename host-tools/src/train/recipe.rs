@@ -51,7 +51,7 @@ pub struct Recipe {
     /// what judges when absent, and are seen at the end alone when not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation: Option<usize>,
-    /// Stops after so many epochs without a better accuracy; never when absent.
+    /// Stops after so many epochs without a better accuracy, and keeps the weights of the best one; never when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patience: Option<usize>,
     /// The network.

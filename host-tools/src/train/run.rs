@@ -22,6 +22,9 @@ const RUN: [&str; 2] = ["checkpoint.safetensors", "weights.safetensors"];
 /// Prefix of the averaged weights in a checkpoint.
 const AVERAGE: &str = "average/";
 
+/// What the names of the weights after the best epoch begin with.
+const BEST: &str = "best/";
+
 /// Prefix of the weights before quantization-aware training in a checkpoint, and in its metadata their accuracy in int8.
 const UNTUNED: &str = "untuned/";
 
@@ -75,8 +78,10 @@ impl RunFolder {
     pub(super) fn save(&self, trainer: &mut Trainer<'_>) -> Result<PathBuf, TrainError> {
         let mut params = trainer.net.params();
         trainer.memory.save(trainer.net.slots(), &mut params);
+        let average = trainer.average.as_ref().map(|average| (AVERAGE, average));
+        let best = trainer.best.as_ref().map(|best| (BEST, best));
         let untuned = trainer.untuned.as_ref().map(|untuned| (UNTUNED, &untuned.params));
-        for (prefix, kept) in trainer.average.as_ref().map(|average| (AVERAGE, average)).into_iter().chain(untuned) {
+        for (prefix, kept) in [average, best, untuned].into_iter().flatten() {
             kept.iter().for_each(|(name, array)| params.insert(format!("{prefix}{name}"), array.clone()));
         }
         let path = self.file("checkpoint.safetensors");
@@ -181,6 +186,11 @@ impl RunFolder {
             let average = params.under(AVERAGE);
             average.check(trainer.graph())?;
             trainer.average = Some(average);
+        }
+        let best = params.under(BEST);
+        if best.len() > 0 {
+            best.check(trainer.graph())?;
+            trainer.best = Some(best);
         }
         Ok(trainer)
     }

@@ -415,3 +415,40 @@ fn quantization_aware_training_mends_what_calibration_breaks() {
     let (float, mended) = (float.accuracy(), trainer.finish().accuracy());
     assert!(broken < float - 0.3 && mended > float - 0.02, "float {float}, int8 {broken}, trained {mended}");
 }
+
+/// Steps that are too large: accuracies go up and down.
+#[test]
+fn patience_keeps_the_best_weights_also_when_resumed() {
+    let (recipe, data) = tiny();
+    let run = |seed| {
+        let schedule = Schedule::Constant { rate: 0.1 };
+        let recipe = Recipe { epochs: 20, patience: Some(2), schedule, seed, ..recipe.clone() };
+        let whole = train(&recipe, &data);
+        let accuracies: Vec<f64> = whole.history.iter().map(|epoch| epoch.test_accuracy).collect();
+        (recipe, whole, accuracies)
+    };
+    // By some seeds the last epoch is as good as the best one.
+    let best = |accuracies: &[f64]| accuracies.iter().copied().fold(0.0, f64::max);
+    let is_telling = |accuracies: &[f64]| accuracies.len() < 20 && accuracies[accuracies.len() - 1] < best(accuracies);
+    let (recipe, whole, accuracies) = (1..9).map(run).find(|(.., accuracies)| is_telling(accuracies)).unwrap();
+    let best = best(&accuracies);
+    assert_eq!((whole.accuracy(), accuracy(&whole.graph, &whole.params, &data.test).unwrap()), (best, best));
+
+    let folder = tempfile::tempdir().unwrap();
+    let folder = RunFolder::new(folder.path());
+    let mut trainer = Trainer::new(&recipe, &data).unwrap();
+    stop_at(&mut trainer, &folder, accuracies.len());
+    let mut resumed = folder.resume(&data).unwrap();
+    resumed.train(Some(&folder), |_| ()).unwrap();
+    let resumed = resumed.finish();
+    assert_eq!((&resumed.params, resumed.accuracy()), (&whole.params, best));
+    // The loss is that of the probabilities.
+    let logits = crate::layers::logits(&whole.graph, &whole.params, &data.test.images.view()).unwrap();
+    let kept = history::kept(&whole.history, recipe.patience).unwrap();
+    let losses = logits.outer_iter().zip(&data.test.labels).map(|(row, &label)| {
+        let sum: f64 = row.iter().map(|logit| f64::from(*logit).exp()).sum();
+        sum.ln() - f64::from(row[usize::from(label)])
+    });
+    let mean = losses.sum::<f64>() / data.test.len() as f64;
+    assert!((kept.test_loss.unwrap() - mean).abs() < 1e-6 * mean, "{kept:?}, {mean}");
+}

@@ -9,6 +9,7 @@ use rand::seq::SliceRandom;
 use super::augment::random;
 use super::distill::Teacher;
 use super::engine::Engine;
+use super::history::kept;
 use super::optimizer::Memory;
 use super::{Epoch, Event, Recipe, RunFolder, Start, TrainError, Trained, Untuned};
 use crate::data::{Dataset, Split};
@@ -34,6 +35,8 @@ pub struct Trainer<'d> {
     pub(super) frozen: Params,
     /// Running average of the weights.
     pub(super) average: Option<Params>,
+    /// The weights after the best epoch, where the recipe's patience counts from it.
+    pub(super) best: Option<Params>,
     pub(super) history: Vec<Epoch>,
     /// The epochs that were trained in float, once quantization-aware training has begun.
     pub(super) float_epochs: Option<usize>,
@@ -69,8 +72,19 @@ impl<'d> Trainer<'d> {
         let average = recipe.average.map(|_| params);
         recipe.qat = recipe.qat.as_ref().map(|qat| qat.filled(&recipe));
         let (memory, frozen, history) = (Memory::default(), Params::default(), Vec::new());
-        let mut trainer =
-            Self { recipe, data, net, teacher, memory, frozen, average, history, float_epochs: None, untuned: None };
+        let mut trainer = Self {
+            recipe,
+            data,
+            net,
+            teacher,
+            memory,
+            frozen,
+            average,
+            best: None,
+            history,
+            float_epochs: None,
+            untuned: None,
+        };
         if let Some(model) = start {
             trainer.start_from(&model.params)?;
             trainer.frozen =
@@ -204,9 +218,16 @@ impl<'d> Trainer<'d> {
                 let epoch = self.epoch(checkpoint.as_ref(), &mut progress)?;
                 progress(Event::Epoch(&epoch));
                 self.history.push(epoch);
+                if self.best_epoch() == Some(self.history.len()) {
+                    self.best = Some(self.params());
+                }
                 if let Some(folder) = folder {
                     checkpoint = Some(folder.save(self)?);
                 }
+            }
+            if let Some(best) = self.best.take() {
+                self.net.load(&best)?;
+                self.average = self.average.take().map(|_| best);
             }
             if self.recipe.qat.is_none() || self.float_epochs.is_some() {
                 break;
@@ -223,10 +244,14 @@ impl<'d> Trainer<'d> {
 
     /// Whether the recipe's patience is at an end.
     fn is_exhausted(&self) -> bool {
-        let (Some(patience), None) = (self.recipe.patience, self.float_epochs) else { return false };
-        let best = self.history.iter().map(|epoch| epoch.test_accuracy).fold(f64::NEG_INFINITY, f64::max);
-        let first = self.history.iter().position(|epoch| epoch.test_accuracy == best);
-        first.is_some_and(|first| self.history.len() - 1 - first >= patience)
+        let best = self.recipe.patience.zip(self.best_epoch());
+        best.is_some_and(|(patience, best)| self.history.len() - best >= patience)
+    }
+
+    /// The epoch that the recipe's patience counts from, the first being 1; none in integers.
+    fn best_epoch(&self) -> Option<usize> {
+        let patience = self.recipe.patience.filter(|_| self.float_epochs.is_none())?;
+        kept(&self.history, Some(patience)).map(|epoch| epoch.epoch)
     }
 
     /// Starts from trained numbers: those of `params` that the network has under the same name and dimensions, the others as
@@ -292,7 +317,7 @@ impl<'d> Trainer<'d> {
             seen += batch.len();
             progress(Event::Step { images: batch.len(), loss: loss.mean });
         }
-        let test_accuracy = accuracy(self.graph(), &self.params(), &self.data.test)?;
+        let (test_accuracy, test_loss) = judge(self.graph(), &self.params(), &self.data.test)?;
         Ok(Epoch {
             epoch: index + 1,
             rate,
@@ -300,6 +325,7 @@ impl<'d> Trainer<'d> {
             train_accuracy: correct as f64 / seen as f64,
             test_accuracy,
             seconds: start.elapsed().as_secs_f64(),
+            test_loss: Some(test_loss),
         })
     }
 
@@ -406,9 +432,20 @@ fn measure(split: &Split) -> Preprocess {
 /// # Errors
 /// When parameters or images do not fit the graph.
 pub fn accuracy(graph: &Graph, params: &Params, split: &Split) -> Result<f64, TrainError> {
-    let found = predictions(graph, params, split)?;
-    let hits = found.iter().zip(&split.labels).filter(|(found, label)| **found == usize::from(**label)).count();
-    Ok(hits as f64 / split.len() as f64)
+    Ok(judge(graph, params, split)?.0)
+}
+
+/// The [`accuracy`], and the mean cross-entropy of the labels.
+fn judge(graph: &Graph, params: &Params, split: &Split) -> Result<(f64, f64), TrainError> {
+    let scale = trained::scale(params, &graph.node(graph.output()).name).unwrap_or(1.0);
+    let outputs = outputs(graph, params, split)?.mapv_into(|element| element * scale);
+    let (mut hits, mut loss) = (0, 0.0);
+    for (row, &label) in outputs.outer_iter().zip(&split.labels) {
+        let (row, label) = (row.to_vec(), usize::from(label));
+        hits += usize::from(layers::greatest(&row) == label);
+        loss -= layers::log_softmax(&row, 1.0)[label];
+    }
+    Ok((hits as f64 / split.len() as f64, loss / split.len() as f64))
 }
 
 /// The class with the greatest output, the first of equals, for each image: in float, or in the exported model's integers
