@@ -1,19 +1,26 @@
-//! Layer by layer comparison with another tool's intermediate results.
+//! Layer by layer comparison: of integers with another tool's intermediate results, of what they stand for with the network in float.
 
 use std::fmt;
 use std::fs::File;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use kinglet::{Model, Observer, Session, Shape, StepEvent};
+use kinglet::kernels::Active;
+use kinglet::{Model, Observer, Pixels, Session, Shape, Step, StepEvent};
+use ndarray::Axis;
+use rayon::prelude::*;
+use serde::Serialize;
 use zip::ZipArchive;
 
+use crate::data::Split;
 use crate::elements;
 use crate::files::{self, IntArray};
+use crate::graph::FloatModel;
+use crate::quantize::{self, fold};
 use crate::simulate::{self, Images};
 
 /// Where a step's output first differs from what was expected.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Difference {
     /// The step's place in the model.
     pub index: usize,
@@ -30,7 +37,7 @@ pub struct Difference {
 }
 
 /// The result of a comparison.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Comparison {
     /// Steps that were compared and equal in every element.
     pub equal: usize,
@@ -129,6 +136,40 @@ pub fn with_layers(model: Model<'_>, inputs: &[Images], npz: &Path) -> Result<Co
     Ok(comparison)
 }
 
+/// Signal to quantization noise of each step's output in decibels, all of it up to there, over `images`: against the layer of its name in
+/// the network as it was trained; `None` where there is none.
+///
+/// # Errors
+/// When the images do not fit model and network.
+pub fn noise(model: Model<'_>, trained: &FloatModel, images: &Split) -> Result<Vec<Option<f64>>> {
+    let network = fold::fold(&trained.graph, &trained.params)?;
+    let layer_of = |step: Step<'_>| network.nodes.iter().position(|node| node.name == step.name);
+    let layers: Vec<_> = model.steps().map(layer_of).collect();
+    let reals = quantize::reals(&trained.graph.preprocess, images.images.view())?;
+    let of_images = simulate::each::<Active, _, _>(model, (0..images.len()).into_par_iter(), |session, image| {
+        let mut outputs = Outputs::default();
+        session.start(Pixels(images.image(image)))?.observe(&mut outputs).finish()?;
+        let input: Vec<f32> = reals.index_axis(Axis(0), image).iter().copied().collect();
+        let values = network.forward(&input);
+        let mut sums = vec![[0.0; 2]; layers.len()];
+        for Layer { index, elements, .. } in outputs.0 {
+            let (Some(step), Some(layer)) = (model.step(index), layers[index]) else { continue };
+            let output = step.tensors.output;
+            for (&element, &wanted) in elements.iter().zip(&values[layer]) {
+                let (wanted, found) = (f64::from(wanted), f64::from(output.real(element)));
+                sums[index][0] += wanted * wanted;
+                sums[index][1] += (wanted - found).powi(2);
+            }
+        }
+        Ok(sums)
+    })?;
+    let decibels = |(index, layer): (usize, &Option<usize>)| {
+        let [signal, noise] = [0, 1].map(|which| of_images.iter().map(|sums| sums[index][which]).sum::<f64>());
+        layer.map(|_| 10.0 * (signal / noise).log10())
+    };
+    Ok(layers.iter().enumerate().map(decibels).collect())
+}
+
 /// The elements of an array in the archive.
 fn array(archive: &mut ZipArchive<File>, key: &str) -> Result<Vec<i16>> {
     let member = archive.by_name(key)?;
@@ -170,6 +211,22 @@ mod tests {
     use std::io::Write;
 
     use super::*;
+    use crate::data::Dataset;
+    use crate::graph;
+
+    /// 8 bits are worth some 50 decibels in each layer, less in what many layers have rounded.
+    #[test]
+    fn the_noise_of_a_shipped_model_is_that_of_eight_bits() {
+        let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../models/digits-resnet"));
+        let bytes = files::read(&folder.join("digits-resnet.kgl")).unwrap();
+        let trained = graph::load(&folder.join("weights.safetensors")).unwrap();
+        let digits = Dataset::digits().unwrap().test;
+        let some = digits.select(&digits.spaced(20));
+        let model = Model::new(&bytes).unwrap();
+        let found = noise(model, &trained, &some).unwrap();
+        assert_eq!(found.len(), model.step_count());
+        assert!(found.iter().all(|step| step.is_some_and(|decibels| (20.0..60.0).contains(&decibels))), "{found:?}");
+    }
 
     #[test]
     fn arrays_that_grow_without_measure_are_refused_with_the_bound() {

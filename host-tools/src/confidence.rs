@@ -10,6 +10,7 @@ use kinglet::kernels::Active;
 use kinglet::write::encode;
 use kinglet::{Model, Pixels};
 use rayon::prelude::*;
+use serde::Serialize;
 
 use crate::data::Split;
 use crate::simulate;
@@ -18,7 +19,7 @@ use crate::simulate;
 const TEMPERATURES: [f64; 2] = [0.1, 10.0];
 
 /// What was found.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Confidence {
     /// What scores are divided by.
     pub temperature: f32,

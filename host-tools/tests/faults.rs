@@ -74,7 +74,7 @@ fn writers<'a>(run: &'a str, tflite: &'a str, out: &'a str) -> [Vec<&'a str>; 4]
     [
         vec!["export", run, "-o", out],
         vec!["import", tflite, "-o", out],
-        vec!["quantize", run, "--images", "5", "--json", out],
+        vec!["quantize", run, "--images", "5", "-o", out],
         vec!["publish", run, "-o", out],
     ]
 }

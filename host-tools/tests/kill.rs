@@ -99,7 +99,7 @@ fn exports_and_imports_are_whole_or_not_there() {
     leaves_whole_files(&["import", text(&tflite), "-o", text(&imported)], &imported, 60);
     assert!(Model::<'_>::new(&std::fs::read(imported).unwrap()).is_ok());
     let json = place.path().join("q.json");
-    leaves_whole_files(&["quantize", text(&run), "--images", "5", "--json", text(&json)], &json, 40);
+    leaves_whole_files(&["quantize", text(&run), "--images", "5", "-o", text(&json)], &json, 40);
     let public = place.path().join("public");
     let words = ["publish", text(&run), "-o", text(&public)];
     leaves_whole_files(&words, &public.join("public.kgl"), 40);

@@ -24,11 +24,12 @@ use kinglet::device::frame;
 use kinglet::device::link::{self, Refusal, Server};
 use kinglet::device::load::{Loader, needed};
 use kinglet::slots::Slots;
-use kinglet::{Model, Session};
+use kinglet::{Model, Observer, Pixels, Session, StepEvent};
 use kinglet_tools::data::{Dataset, Split};
 use kinglet_tools::device::calibrate::calibrate;
 use kinglet_tools::device::client::{Client, evaluate};
 use kinglet_tools::device::emulated_boards;
+use kinglet_tools::device::steps::measure;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -167,6 +168,33 @@ fn device(bytes: Vec<u8>, rate: f64, reset: usize) -> HostEnd {
         Server::new(end, Steady(0, 5), session, &mut input, &mut sums, "a thread").serve();
     };
     device_that(run, rate, reset)
+}
+
+#[test]
+fn every_step_is_timed_also_over_a_bad_line() {
+    let bytes = std::fs::read(model_path()).unwrap();
+    let model = Model::new(&bytes).unwrap();
+    let mut counted = 0;
+    let times = measure(device(bytes.clone(), 0.0005, 20_000), model, || counted += 1).unwrap();
+    assert_eq!((times.steps.len(), counted), (model.step_count(), model.step_count()));
+    // The clock goes on by 5 from the beginning of a step to its end, as often as some of its rows are computed.
+    let mut calls = Calls(vec![0; model.step_count()]);
+    let mut memory = Vec::new();
+    let mut session = Session::open(model, arena(&mut memory, model.arena_len())).unwrap();
+    session.start(Pixels(&[0; 64])).unwrap().observe(&mut calls).finish().unwrap();
+    let ticks: Vec<u64> = times.steps.iter().map(|step| step.ticks).collect();
+    assert_eq!(ticks, calls.0.iter().map(|calls| 5 * calls).collect::<Vec<_>>());
+    assert!(calls.0.iter().any(|&calls| calls > 1) && times.predicted.is_none());
+    assert_eq!(times.table().cells().count(), 1 + model.step_count());
+}
+
+/// How often some rows of each step are computed.
+struct Calls(Vec<u64>);
+
+impl Observer for Calls {
+    fn end(&mut self, event: &StepEvent<'_>) {
+        self.0[event.index()] += 1;
+    }
 }
 
 /// A device with this much memory for models; reset, it holds none.

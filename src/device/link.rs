@@ -11,6 +11,7 @@
 //! | [`RUN`] | CRC-32 of the inputs | ticks of the inference (8 bytes), CRC-32 of the outputs |
 //! | [`OUTPUT`] | offset (4 bytes) | bytes of the outputs |
 //! | [`CHECKSUMS`] | step (4 bytes) | CRC-32 of that step's output and of those after it |
+//! | [`TIME`] | CRC-32 of the inputs, step (4 bytes) | ticks of that step (8 bytes) |
 //! | [`LOAD`] | bytes of a model file (4 bytes), their CRC-32 | |
 //! | [`PART`] | offset (4 bytes), bytes of the model file | |
 //! | [`START`] | CRC-32 of the model file | |
@@ -49,6 +50,8 @@ pub const LOAD: u8 = 6;
 pub const PART: u8 = 7;
 /// The model file is complete: run that model from now on.
 pub const START: u8 = 8;
+/// How long does a step take?
+pub const TIME: u8 = 9;
 /// Instead of the command: the question cannot be answered. A [`Refusal`] says why.
 pub const REFUSED: u8 = 0x80;
 
@@ -355,6 +358,11 @@ impl<L: Read + Write, C: Clock, P: OutputPin, M: Linked, B: Backend> Server<'_, 
                 }
                 Err(refusal) => Err(refusal),
             },
+            (TIME, Some((check, rest))) => match first_word(rest).map(|(step, _)| self.time(check, step)) {
+                Some(Ok(ticks)) => return frame::send(&mut self.line, &[&head, &ticks.to_le_bytes()]),
+                Some(Err(refusal)) => Err(refusal),
+                None => Err(Refusal::Unfit),
+            },
             (OUTPUT, Some((offset, _))) => {
                 match self.session.output().and_then(|output| part(&output, offset as usize)) {
                     Some(some) => return frame::send(&mut self.line, &[&head, some]),
@@ -398,10 +406,21 @@ impl<L: Read + Write, C: Clock, P: OutputPin, M: Linked, B: Backend> Server<'_, 
         }
     }
 
+    /// Runs the input if it is the one with this CRC-32: the ticks that a step took.
+    fn time(&mut self, check: u32, step: u32) -> Result<u64, Refusal> {
+        if step as usize >= self.session.model().step_count() {
+            return Err(Refusal::Unfit);
+        }
+        let input = given(self.input, self.session.model(), check)?;
+        self.session.reset();
+        let mut stopwatch = Stopwatch { clock: &mut self.clock, step: step as usize, begun: 0, ticks: 0 };
+        start(&mut self.session, input)?.observe(&mut stopwatch).finish()?;
+        Ok(stopwatch.ticks)
+    }
+
     /// Runs the input if it is the one with this CRC-32: the ticks that it took, and the CRC-32 of the output.
     fn run(&mut self, check: u32) -> Result<(u64, u32), Refusal> {
-        let input = self.input.get(..input_len(self.session.model()) as usize);
-        let input = input.filter(|input| crc32(0, input) == check).ok_or(Refusal::Lost)?;
+        let input = given(self.input, self.session.model(), check)?;
         // Once for the checksums, and once undisturbed; both from the same states.
         self.session.reset();
         start(&mut self.session, input)?.observe(Sums(self.sums)).finish()?;
@@ -422,6 +441,12 @@ pub(super) fn input_len<M: Linked>(model: &Model<'_, M>) -> u32 {
     if model.input_count() == 1 { model.input().shape.len() } else { model.input_bytes() as u32 }
 }
 
+/// The inputs, if they have this CRC-32.
+fn given<'i, M: Linked>(input: &'i [u8], model: &Model<'_, M>, check: u32) -> Result<&'i [u8], Refusal> {
+    let input = input.get(..input_len(model) as usize);
+    input.filter(|input| crc32(0, input) == check).ok_or(Refusal::Lost)
+}
+
 /// Begins an inference on inputs as they are sent.
 fn start<'s, M: Linked, B: Backend>(
     session: &'s mut Session<'_, M, B>,
@@ -440,6 +465,28 @@ fn part<'s, M: Linked>(output: &Output<'s, M>, mut offset: usize) -> Option<&'s 
         }
     };
     output.all().map(|output| output.bytes()).find_map(from)
+}
+
+/// The ticks of one step, of all its rows.
+struct Stopwatch<C> {
+    clock: C,
+    step: usize,
+    begun: u64,
+    ticks: u64,
+}
+
+impl<C: Clock> Observer for Stopwatch<C> {
+    fn begin(&mut self, step: usize) {
+        if step == self.step {
+            self.begun = self.clock.ticks();
+        }
+    }
+
+    fn end(&mut self, event: &StepEvent<'_>) {
+        if event.index() == self.step {
+            self.ticks = self.ticks.saturating_add(self.clock.ticks().saturating_sub(self.begun));
+        }
+    }
 }
 
 /// Keeps the CRC-32 of each step's output, of as many steps as there is room for.

@@ -7,6 +7,7 @@ use std::time::Instant;
 use anyhow::Result;
 use serde_json::json;
 
+use super::options::json::Json;
 use super::peer::{Peer, Reply};
 use crate::files;
 use crate::graph::{NetworkRecipe, Params, Preprocess};
@@ -34,9 +35,11 @@ pub struct Args {
     /// Runs the same networks in PyTorch too, by turns, with this Python.
     #[arg(long, value_name = "PYTHON", num_args = 0..=1, require_equals = true, default_missing_value = "python3")]
     peer: Option<PathBuf>,
-    /// Writes the rows to a JSON file too.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    #[command(flatten)]
+    json: Json,
+    /// Writes the figures to a file, as JSON.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
 }
 
 /// Measures forward, backward and update on made-up images, and prints images per second.
@@ -92,10 +95,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             "peer_images_per_second": other, "ratio": ratio,
         }));
     }
-    if let Some(path) = &args.json {
-        let text = serde_json::to_string_pretty(&rows)?;
-        files::save(path, &text)?;
+    if let Some(path) = &args.output {
+        files::save(path, serde_json::to_string_pretty(&rows)?)?;
     }
+    args.json.print(&rows)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -145,7 +148,8 @@ mod tests {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("rows.json");
         let network = vec!["digits-resnet".to_string()];
-        run(&Args { network, width: 0.25, batch: 8, threads: Some(1), steps: 1, peer, json: Some(path.clone()) })?;
+        let (json, output) = (Json::default(), Some(path.clone()));
+        run(&Args { network, width: 0.25, batch: 8, threads: Some(1), steps: 1, peer, json, output })?;
         Ok(serde_json::from_slice(&std::fs::read(path)?)?)
     }
 

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use serde_json::{Value, json};
 
+use super::options::json::Json;
 use crate::files;
 use crate::import::{self, ImportError, Model, Options};
 
@@ -23,11 +24,11 @@ struct Verdict {
 ///
 /// # Errors
 /// Those of the output.
-pub(super) fn run(models: &[PathBuf], as_json: bool) -> Result<ExitCode> {
+pub(super) fn run(models: &[PathBuf], json: Json) -> Result<ExitCode> {
     let verdicts: Vec<(&PathBuf, Verdict)> = models.iter().map(|path| (path, judge(path))).collect();
-    if as_json {
+    if json.is_asked() {
         let rows: Vec<Value> = verdicts.iter().map(|(path, verdict)| verdict.json(path)).collect();
-        println!("{}", serde_json::to_string_pretty(&rows)?);
+        json.print(&rows)?;
     } else {
         for (path, Verdict { kind, operators, missing }) in &verdicts {
             match missing.split_first() {

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
+use super::options::json::Json;
 use crate::device::Board;
 use crate::{demo, files};
 
@@ -17,6 +18,8 @@ pub struct Args {
     /// Where weights, models and `demo.json` go.
     #[arg(short, long, default_value = "target/kinglet")]
     out: PathBuf,
+    #[command(flatten)]
+    json: Json,
 }
 
 /// Runs the demo; exits with 1 when host and device differ in a byte.
@@ -35,6 +38,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let json = serde_json::to_string_pretty(&outcomes)?;
     files::save(&path, &json)?;
     println!("the same figures are in {}", path.display());
+    args.json.print(&outcomes)?;
     let equal = outcomes.iter().all(|outcome| outcome.equal_outputs_percent == 100.0);
     Ok(if equal { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }

@@ -11,13 +11,15 @@ use kinglet::Model;
 use kinglet::device::load::{needed, working};
 
 use super::options::held_out::HeldOut;
+use super::options::json::Json;
 use super::options::line::Line;
 use crate::boards;
 use crate::data::Split;
 use crate::device::bench::{self, Subject, Which};
 use crate::device::calibrate::calibrate;
 use crate::device::client::{self, Client, Evaluation};
-use crate::device::{self, Board, Elf, Measurements, Program, fit};
+use crate::device::fit::{self, Fit};
+use crate::device::{self, Board, Elf, Measurements, Program};
 use crate::files;
 use crate::progress::styled;
 use crate::report::table::Table;
@@ -34,9 +36,8 @@ pub struct Args {
 enum Command {
     /// List the boards that the firmware is built for.
     Boards {
-        /// Print the table as JSON.
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        json: Json,
     },
     /// Build programs for boards and show what they take of each memory; fails when one does not fit or would not start.
     Fit {
@@ -52,6 +53,8 @@ enum Command {
         /// Shows too which of the models in `models/` fit, in the program `infer`.
         #[arg(long)]
         shipped: bool,
+        #[command(flatten)]
+        json: Json,
     },
     /// Count the instructions of models and single kernels on every board, predict the cycles of real ones, and write `firmware/BENCH.md`
     /// and `firmware/bench.json`.
@@ -71,6 +74,8 @@ enum Command {
         /// the tables are written.
         #[arg(long, value_name = "REASON", conflicts_with = "model")]
         meant: Option<String>,
+        #[command(flatten)]
+        json: Json,
     },
     /// Run ResNet-8 and small models on a device, over its serial line, and compare the cycles with those that are predicted; the answer has
     /// what the board takes for a cycle and for reads of its flash.
@@ -80,6 +85,8 @@ enum Command {
     Calibrate {
         #[command(flatten)]
         line: Line,
+        #[command(flatten)]
+        json: Json,
     },
     /// Run images through a model on a device, over its serial line, and compare every output and step with the host.
     ///
@@ -95,9 +102,8 @@ enum Command {
         load: bool,
         #[command(flatten)]
         held_out: HeldOut,
-        /// Print the figures as JSON.
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        json: Json,
     },
     /// Send a model to a device over its serial line, without flashing its program anew, and run it from then on.
     ///
@@ -109,6 +115,8 @@ enum Command {
         model: PathBuf,
         #[command(flatten)]
         line: Line,
+        #[command(flatten)]
+        json: Json,
     },
     /// Run a firmware image and show its log; the exit code is the firmware's. What `cargo run` in firmware/ calls.
     ///
@@ -142,39 +150,45 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                     board.chip.map_or_else(in_qemu, |chip| format!("on the board, flashed by probe-rs as {chip}")),
                 ]);
             }
-            match json {
-                true => println!("{}", serde_json::to_string_pretty(&table.to_json())?),
+            match json.is_asked() {
+                true => json.print(&table.to_json())?,
                 false => print!("{table}"),
             }
             Ok(ExitCode::SUCCESS)
         }
-        Command::Fit { board, program, model, shipped } => fits(board, program, model.as_deref(), *shipped),
-        Command::Bench { model, board, shapes, meant } => measure(model, board, *shapes, meant.as_deref()),
+        Command::Fit { board, program, model, shipped, json } => {
+            let table = fit::to_table(&fits(board, program, model.as_deref(), *shipped)?);
+            print!("{}", table.to_markdown());
+            json.print(&table.to_json())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Bench { model, board, shapes, meant, json } => measure(model, board, *shapes, meant.as_deref(), *json),
         Command::Eval { model, line, load, held_out, json } => {
             let bytes = files::read(model)?;
             let parsed = Model::new(&bytes).with_context(|| model.display().to_string())?;
             let split = held_out.read(&parsed)?;
             let program = if *load { Program::Receive } else { Program::Serve };
             let found = evaluate(line.open(program, model)?, parsed, &split)?;
-            if *json {
-                println!("{}", serde_json::to_string_pretty(&figures(&found, line.is_emulated()))?);
-                return Ok(if found.difference.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
-            }
+            json.print(&figures(&found, line.is_emulated()))?;
             Ok(show(&found, line.is_emulated()))
         }
-        Command::Calibrate { line } => {
+        Command::Calibrate { line, json } => {
             let device = line.open(Program::Receive, Path::new(""))?;
             let found = calibrate(device, |model| eprintln!("{model}"))?;
             print!("{found}");
             if line.is_emulated() {
                 println!("QEMU counts instructions: these factors are none of a board");
             }
+            json.print(&serde_json::json!({
+                "board": found.device.board, "models": found.points, "passed_over": found.passed_over,
+                "factors": found.factors, "predicted": found.predicted,
+            }))?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Load { model, line } => {
+        Command::Load { model, line, json } => {
             let bytes = files::read(model)?;
             let parsed = Model::new(&bytes).with_context(|| model.display().to_string())?;
-            load(&mut Client::new(line.open(Program::Receive, model)?), parsed)?;
+            load(&mut Client::new(line.open(Program::Receive, model)?), parsed, *json)?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Run { elf, limit } => run_image(elf, Duration::from_secs(*limit)),
@@ -182,7 +196,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// Sends a model, and says what became of it.
-fn load(client: &mut Client<impl Read + Write>, model: Model<'_>) -> Result<()> {
+fn load(client: &mut Client<impl Read + Write>, model: Model<'_>, json: Json) -> Result<()> {
     let device = client.hello()?;
     let style = "{bar:30} {bytes} of {total_bytes} | {bytes_per_sec} | ready in {eta}";
     let bar = styled(ProgressBar::new(model.file_len() as u64), style);
@@ -205,7 +219,12 @@ fn load(client: &mut Client<impl Read + Write>, model: Model<'_>) -> Result<()> 
             println!("memory     {} of {room} bytes: arena and input", working(&model));
         }
     }
-    Ok(())
+    let is_kept = device.about.flash > 0;
+    json.print(&serde_json::json!({
+        "board": device.board, "model": device.model, "checksum": device.about.model, "bytes": model.file_len(),
+        "seconds": took.as_secs_f64(), "asked_again": client.retries(), "flash": is_kept.then_some(device.about.flash),
+        "memory": if is_kept { working(&model) } else { needed(&model) }, "room": room,
+    }))
 }
 
 fn evaluate(line: impl Read + Write, model: Model<'_>, images: &Split) -> Result<Evaluation> {
@@ -216,7 +235,7 @@ fn evaluate(line: impl Read + Write, model: Model<'_>, images: &Split) -> Result
     evaluation
 }
 
-/// What [`show`] prints, as JSON.
+/// What [`show`] prints, for programs.
 fn figures(found: &Evaluation, emulated: bool) -> serde_json::Value {
     serde_json::json!({
         "board": found.device.board,
@@ -253,7 +272,7 @@ fn show(found: &Evaluation, emulated: bool) -> ExitCode {
 }
 
 /// Builds programs, and shows what they take.
-fn fits(boards: &[String], programs: &[String], model: Option<&Path>, shipped: bool) -> Result<ExitCode> {
+fn fits(boards: &[String], programs: &[String], model: Option<&Path>, shipped: bool) -> Result<Vec<Fit>> {
     let boards: Vec<_> = match boards {
         [] => boards::drivers().collect(),
         some => some.iter().map(|name| Board::named(name)).collect::<Result<_>>()?,
@@ -277,36 +296,36 @@ fn fits(boards: &[String], programs: &[String], model: Option<&Path>, shipped: b
             }
         }
     }
-    print!("{}", fit::to_markdown(&all));
-    Ok(ExitCode::SUCCESS)
+    Ok(all)
 }
 
 /// Measures the models on the boards, or refreshes the tables.
-fn measure(models: &[PathBuf], boards: &[String], shapes: bool, meant: Option<&str>) -> Result<ExitCode> {
+fn measure(models: &[PathBuf], boards: &[String], shapes: bool, meant: Option<&str>, json: Json) -> Result<ExitCode> {
     let which = if shapes { Which::Shapes } else { Which::Usual };
     let names: Vec<&str> =
         if boards.is_empty() { bench::boards().collect() } else { boards.iter().map(String::as_str).collect() };
     if models.is_empty() {
         let firmware = sources::checkout().context("the tables are a checkout's: give a --model")?.join("firmware");
-        let [json, markdown] = ["bench.json", "BENCH.md"].map(|name| firmware.join(name));
-        let committed = bench::committed(&json)?;
-        let mut rows = if json.exists() { bench::read(&json)? } else { Vec::new() };
+        let [table, markdown] = ["bench.json", "BENCH.md"].map(|name| firmware.join(name));
+        let committed = bench::committed(&table)?;
+        let mut rows = if table.exists() { bench::read(&table)? } else { Vec::new() };
         let mut risen = Vec::new();
         // Board by board, so that what was measured is kept when another one fails.
         for name in names {
             let fresh = bench::all(name, which, |what| eprintln!("{what}"))?;
             risen.extend(bench::rises(&fresh, &committed));
             rows = bench::merged(rows, fresh);
-            for (path, text) in [(&json, bench::to_json(&rows)?), (&markdown, bench::to_markdown(&rows))] {
+            for (path, text) in [(&table, bench::to_json(&rows)?), (&markdown, bench::to_markdown(&rows))] {
                 files::save(path, &text)?;
             }
         }
-        println!("{}\n{}", json.display(), markdown.display());
+        println!("{}\n{}", table.display(), markdown.display());
         risen.iter().for_each(|row| eprintln!("{row}"));
         match meant {
             None => ensure!(risen.is_empty(), "more than is committed; if that is meant, `--meant` says why"),
             Some(_) => ensure!(!risen.is_empty(), "nothing has risen: leave out `--meant`"),
         }
+        json.print(&rows)?;
         return Ok(ExitCode::SUCCESS);
     }
     let subjects = models.iter().map(|path| Subject::read(path)).collect::<Result<Vec<_>>>()?;
@@ -325,6 +344,7 @@ fn measure(models: &[PathBuf], boards: &[String], shapes: bool, meant: Option<&s
         }
     }
     println!("{}", bench::to_markdown(&rows));
+    json.print(&rows)?;
     Ok(exit)
 }
 

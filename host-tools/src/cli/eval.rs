@@ -10,6 +10,7 @@ use kinglet::Model;
 use ndarray::{Array2, Axis, concatenate};
 
 use super::options::held_out::HeldOut;
+use super::options::json::Json;
 use crate::data::Split;
 use crate::files;
 use crate::progress::styled;
@@ -29,9 +30,8 @@ pub struct Args {
     models: Vec<PathBuf>,
     #[command(flatten)]
     held_out: HeldOut,
-    /// Print the table as JSON.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    json: Json,
 }
 
 /// Prints each model's accuracy, beside that of the network it was exported from when `--run` names it.
@@ -40,13 +40,7 @@ pub struct Args {
 /// Names the file that is broken, or does not fit the images.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let (count, table) = measure(args)?;
-    if args.json {
-        println!(
-            "{}",
-            serde_json::to_string_pretty(&serde_json::json!({ "images": count, "models": table.to_json() }))?
-        );
-        return Ok(ExitCode::SUCCESS);
-    }
+    args.json.print(&serde_json::json!({ "images": count, "models": table.to_json() }))?;
     println!("{} images, held out\n{table}", grouped(count as u64));
     Ok(ExitCode::SUCCESS)
 }

@@ -5,9 +5,11 @@ use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 use ndarray::Axis;
+use serde_json::json;
 
 use super::options::bits::Bits;
-use super::options::budgets::{Room, cost};
+use super::options::budgets::{Room, cost, figures};
+use super::options::json::Json;
 use super::options::quantization::Dtype;
 use super::options::trained::{Opened, Trained};
 use crate::export::{ExportError, Exported};
@@ -53,6 +55,8 @@ pub struct Args {
     plot: Option<PathBuf>,
     #[command(flatten)]
     room: Room,
+    #[command(flatten)]
+    json: Json,
 }
 
 /// The layers of 4 bits; what is said of one layer counts more than what is said of all.
@@ -125,19 +129,25 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         let bytes = tflite::to_bytes(&network)?;
         files::save(&path, &bytes)?;
         println!("{}: {} bytes", path.display(), grouped(bytes.len() as u64));
+        args.json.print(&json!({ "file": path, "file_bytes": bytes.len() }))?;
         return Ok(ExitCode::SUCCESS);
     }
     let (mut exported, left) = args.room.export(&network)?;
-    if let Some(percent) = args.unknown {
-        let confidence;
-        (exported.bytes, confidence) =
-            confidence::calibrate(&exported.bytes, &args.trained.judging(opened)?, percent / 100.0)?;
-        println!("{confidence}");
-    }
+    let confidence = match args.unknown {
+        Some(percent) => {
+            let judging = args.trained.judging(opened)?;
+            let (bytes, confidence) = confidence::calibrate(&exported.bytes, &judging, percent / 100.0)?;
+            exported.bytes = bytes;
+            println!("{confidence}");
+            Some(confidence)
+        }
+        None => None,
+    };
     let path = args.output.clone().unwrap_or_else(|| folder.file("model.kgl"));
     files::save(&path, &exported.bytes)?;
     println!("{}: {}", path.display(), cost(&exported));
-    left.into_iter().for_each(|left| println!("{left}"));
+    left.iter().for_each(|left| println!("{left}"));
+    args.json.print(&json!({ "file": path, "takes": figures(&exported), "board": left, "unknown": confidence }))?;
     Ok(ExitCode::SUCCESS)
 }
 

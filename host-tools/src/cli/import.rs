@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, ensure};
 
 use super::check;
-use super::options::budgets::{Room, cost};
+use super::options::budgets::{Room, cost, figures};
+use super::options::json::Json;
 use super::options::quantization::{Dtype, Quantization};
 use crate::graph::Preprocess;
 use crate::import::calibration;
@@ -33,9 +34,8 @@ pub struct Args {
     /// Only says which of the models can be imported, and what the others lack.
     #[arg(long, conflicts_with = "out")]
     check: bool,
-    /// The answers of `--check` as JSON.
-    #[arg(long, requires = "check")]
-    json: bool,
+    #[command(flatten)]
+    json: Json,
     /// How scaled sums are rounded: twice, as TensorFlow Lite Micro does since October 2026 or as it did before; as TensorFlow
     /// Lite's desktop reference kernels; or once. By default as the file says, else as TensorFlow Lite Micro.
     #[arg(long, value_enum)]
@@ -112,7 +112,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         eprintln!("note: {note}");
     }
     println!("{}: {} operators, {}", output.display(), network.nodes.len(), cost(&exported));
-    left.into_iter().for_each(|left| println!("{left}"));
+    left.iter().for_each(|left| println!("{left}"));
+    args.json.print(&serde_json::json!({
+        "file": output, "operators": network.nodes.len(), "notes": imported.notes,
+        "takes": figures(&exported), "board": left,
+    }))?;
     Ok(ExitCode::SUCCESS)
 }
 

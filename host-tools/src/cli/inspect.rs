@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
+use super::options::json::Json;
 use crate::boards::{self, Memory};
 use crate::cycles::Predictor;
 use crate::files;
@@ -18,9 +19,8 @@ use crate::words::bytes;
 pub struct Args {
     /// The model file (.kgl).
     model: PathBuf,
-    /// Print everything as JSON.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    json: Json,
     /// Draw the arena over time: offset against time slot, a box per tensor (.svg).
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
@@ -61,10 +61,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             Err(error) => eprintln!("{error:#}"),
         }
     }
-    if args.json {
-        println!("{}", serde_json::to_string_pretty(&inspection)?);
-    } else {
-        print!("{inspection}");
+    match args.json.is_asked() {
+        true => args.json.print(&inspection)?,
+        false => print!("{inspection}"),
     }
     let mut code = ExitCode::SUCCESS;
     let (ram, flash) = match board {
@@ -74,12 +73,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let board = [("arena", inspection.arena_bytes, ram), ("flash", inspection.file_bytes, flash)];
     for (what, needed, size) in board.into_iter().filter_map(|(what, needed, size)| Some((what, needed, size?))) {
         let (fit, words) = fits(what, needed, size);
-        // The JSON on stdout stays JSON.
-        if args.json {
-            eprintln!("{words}")
-        } else {
-            println!("{words}")
-        }
+        println!("{words}");
         if !fit {
             code = ExitCode::FAILURE;
         }

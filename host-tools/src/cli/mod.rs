@@ -33,7 +33,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use kinglet::Model;
 
 use crate::boards;
@@ -119,11 +119,22 @@ fn completions(shell: clap_complete::Shell) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Whether the command, or the one below it, was told `--json`.
+fn asks_json(matches: &ArgMatches) -> bool {
+    let own = matches.try_get_one::<bool>("json").ok().flatten();
+    own.copied().unwrap_or_default() || matches.subcommand().is_some_and(|(_, below)| asks_json(below))
+}
+
 /// Parses the arguments, runs the command, prints an error with its causes.
 ///
 /// The exit code is 0 on success, 1 when the command fails or its comparison finds differences, 2 for wrong usage.
 pub fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let matches = Cli::command().get_matches();
+    if asks_json(&matches) {
+        print::expect_document();
+    }
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let result = match cli.command {
         Command::Bench(args) => bench::run(&args),
         Command::Completions { shell } => completions(shell),
         Command::Demo(args) => demo::run(&args),
@@ -178,6 +189,29 @@ mod tests {
             }
         }
         assert!(count > 30, "{count} commands");
+    }
+
+    /// Those of the commands that have none below them, with their full names.
+    fn leaves(command: &clap::Command, name: &str) -> Vec<(String, clap::Command)> {
+        let below = command.get_subcommands().flat_map(|below| leaves(below, &format!("{name} {}", below.get_name())));
+        let below: Vec<_> = below.collect();
+        if below.is_empty() { vec![(name.trim().to_owned(), command.clone())] } else { below }
+    }
+
+    #[test]
+    fn every_command_that_prints_figures_prints_json() {
+        // These write files, print a text for another program, or show a firmware's log.
+        let others =
+            ["completions", "device run", "new", "recipe", "reencode", "report", "sign", "site"].map(str::to_owned);
+        let mut without = Vec::new();
+        for (name, command) in leaves(&Cli::command(), "") {
+            match command.get_arguments().find(|argument| argument.get_id() == "json") {
+                Some(json) => assert!(!json.get_action().takes_values(), "{name} --json takes no file"),
+                None => without.push(name),
+            }
+        }
+        without.sort();
+        assert_eq!(without, others);
     }
 
     #[test]

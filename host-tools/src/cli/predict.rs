@@ -10,11 +10,16 @@ use kinglet::{Model, Pixels, Prediction};
 use rayon::prelude::*;
 use serde::Serialize;
 
+use super::options::json::Json;
 use crate::data::DataError;
 use crate::data::picture::{self, Fit};
 use crate::progress::styled;
+use crate::report::answers::{self, Answer};
 use crate::report::table::Table;
 use crate::{files, simulate, train};
+
+/// The most pictures that are drawn.
+const DRAWN: usize = 6;
 
 /// Options of `kinglet predict`.
 #[derive(Debug, clap::Args)]
@@ -37,9 +42,11 @@ pub struct Args {
     /// Writes the pictures that are wrong by the most side by side, row by row from the top (.png).
     #[arg(long, value_name = "FILE")]
     worst: Option<PathBuf>,
-    /// Print all classes of each picture as JSON.
-    #[arg(long)]
-    json: bool,
+    /// Draws the first pictures as the model sees them, with the likeliest classes as bars (.svg).
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
+    #[command(flatten)]
+    json: Json,
 }
 
 /// What is printed as JSON.
@@ -123,9 +130,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         ensure!(labelled > 0, "--worst needs pictures in folders that are called like the model's classes");
         files::save(path, worst(&model, &pictures)?)?;
     }
-    if args.json {
-        let found = Predictions { model: model.name().to_owned(), pictures, labelled, right, unknown };
-        println!("{}", serde_json::to_string_pretty(&found)?);
+    if let Some(path) = &args.plot {
+        files::save(path, drawn(&model, &pictures, args.top)?)?;
+    }
+    if args.json.is_asked() {
+        args.json.print(&Predictions { model: model.name().to_owned(), pictures, labelled, right, unknown })?;
         return Ok(ExitCode::SUCCESS);
     }
     print!("{}", table(&pictures, args.top));
@@ -157,7 +166,8 @@ fn see(args: &Args, model: &Model<'_>) -> Result<Vec<Seen>> {
     let input = model.input().shape;
     let takes = || format!("{} takes {} x {} x {}", args.model.display(), input.h, input.w, input.c);
     ensure!([1, 3].contains(&input.c), "{}: pictures have 1 or 3 channels; kinglet simulate takes arrays", takes());
-    let bar = styled(ProgressBar::new(paths.len() as u64), "{bar:30} {pos} of {len} pictures | ready in {eta}");
+    let bar =
+        styled(ProgressBar::new(paths.len() as u64), "{bar:30} {pos} of {len} pictures | {per_sec} | ready in {eta}");
     let seen = simulate::each::<Active, _, _>(*model, paths.par_iter(), |session, path| {
         let opened = picture::open(path);
         bar.inc(1);
@@ -188,13 +198,27 @@ fn label(path: &Path, classes: &[Class]) -> Option<String> {
     classes.iter().find(|class| class.name == folder).map(|class| class.name.clone())
 }
 
+/// The first pictures with their likeliest classes.
+fn drawn(model: &Model<'_>, pictures: &[Seen], top: usize) -> Result<String> {
+    let mut answers = Vec::new();
+    for seen in pictures.iter().take(DRAWN) {
+        let classes = seen.classes.iter().take(top).map(|class| (class.name.as_str(), class.probability));
+        answers.push(Answer { pixels: &seen.pixels, classes: classes.collect() });
+    }
+    Ok(answers::to_svg(shape(model), &answers)?)
+}
+
+/// `[h, w, c]` of the model's input.
+fn shape(model: &Model<'_>) -> [usize; 3] {
+    let shape = model.input().shape;
+    [shape.h, shape.w, shape.c].map(|extent| extent as usize)
+}
+
 /// The sheet of the worst mistakes.
 fn worst(model: &Model<'_>, pictures: &[Seen]) -> Result<Vec<u8>> {
     let mut wrong: Vec<&Seen> = pictures.iter().filter(|seen| seen.is_right() == Some(false)).collect();
     wrong.sort_by(|a, b| b.error().total_cmp(&a.error()));
-    let shape = model.input().shape;
-    let shape = [shape.h, shape.w, shape.c].map(|extent| extent as usize);
-    Ok(train::sheet(shape, wrong.into_iter().map(|seen| seen.pixels.clone()))?)
+    Ok(train::sheet(shape(model), wrong.into_iter().map(|seen| seen.pixels.clone()))?)
 }
 
 /// A row for each picture.

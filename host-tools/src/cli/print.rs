@@ -6,6 +6,7 @@
 
 use std::fmt::Arguments;
 use std::io::{ErrorKind, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::report::printable;
 
@@ -22,9 +23,31 @@ macro_rules! eprintln {
     ($($argument:tt)*) => { std::eprintln!("{}", $crate::report::printable(&format!($($argument)*))) };
 }
 
-/// Prints; ends the program when that fails, but for a reader that has gone away.
+/// Whether standard output is for [`document`] alone.
+static FOR_DOCUMENT: AtomicBool = AtomicBool::new(false);
+
+/// From now on what is printed goes to standard error, but for the document.
+pub fn expect_document() {
+    FOR_DOCUMENT.store(true, Ordering::Relaxed);
+}
+
+/// Prints figures for programs.
+pub fn document(json: &str) {
+    write(&format!("{json}\n"));
+}
+
+/// Prints.
 pub fn to_stdout(what: Arguments<'_>) {
-    match std::io::stdout().write_all(printable(&what.to_string()).as_bytes()) {
+    let text = printable(&what.to_string());
+    match FOR_DOCUMENT.load(Ordering::Relaxed) {
+        true => std::eprint!("{text}"),
+        false => write(&text),
+    }
+}
+
+/// Ends the program when standard output cannot be written to, but for a reader that has gone away.
+fn write(text: &str) {
+    match std::io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             eprintln!("error: cannot write to standard output: {error}");
             std::process::exit(1);

@@ -10,6 +10,7 @@ use ndarray::s;
 
 use super::eval;
 use super::options::budgets::Budgets;
+use super::options::json::Json;
 use super::options::quantization::Dtype;
 use super::options::trained::{Opened, Trained};
 use crate::card::Card;
@@ -41,6 +42,8 @@ pub struct Args {
     board: Option<String>,
     #[command(flatten)]
     budgets: Budgets,
+    #[command(flatten)]
+    json: Json,
 }
 
 /// Exports, measures on all held-out images, and writes the files, each as a whole; the card comes last.
@@ -75,6 +78,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         files::save(&args.output.join(file), bytes)?;
     }
     println!("{card}");
+    args.json.print(&card)?;
     Ok(ExitCode::SUCCESS)
 }
 

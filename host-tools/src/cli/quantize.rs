@@ -8,6 +8,7 @@ use anyhow::{Result, ensure};
 use ndarray::Axis;
 use serde::Serialize;
 
+use super::options::json::Json;
 use super::options::quantization::Dtype;
 use super::options::trained::{Opened, Trained};
 use crate::quantize::report::{self, Report};
@@ -34,9 +35,11 @@ pub struct Args {
     /// What those layers are then.
     #[arg(long, value_enum, default_value_t = Dtype::F16, requires = "fix")]
     with: Dtype,
-    /// Writes the figures as JSON.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    #[command(flatten)]
+    json: Json,
+    /// Writes the figures to a file, as JSON.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
     /// Draws the signal to noise ratio of every layer as SVG, the worst ones marked.
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
@@ -76,9 +79,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if args.dtype == Dtype::Int8 {
         suggest(args, &report, &exported);
     }
-    if let Some(path) = &args.json {
-        files::save(path, serde_json::to_string_pretty(&Figures { report: &report, exported: &exported })?)?;
+    let figures = Figures { report: &report, exported: &exported };
+    if let Some(path) = &args.output {
+        files::save(path, serde_json::to_string_pretty(&figures)?)?;
     }
+    args.json.print(&figures)?;
     if let Some(path) = &args.plot {
         files::save(path, noise::picture(&model.graph.name, &report)?)?;
     }

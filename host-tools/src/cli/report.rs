@@ -7,8 +7,11 @@ use anyhow::Result;
 
 use super::options::held_out::HeldOut;
 use crate::report::confusion::Confusion;
-use crate::report::page::{self, Errors};
-use crate::{files, simulate, train};
+use crate::report::page::{self, Details, Errors};
+use crate::{compare, files, simulate, train};
+
+/// Images that the noise of quantization is measured on.
+const NOISE_IMAGES: usize = 50;
 
 /// Options of `kinglet report`.
 #[derive(Debug, clap::Args)]
@@ -25,18 +28,25 @@ pub struct Args {
     held_out: HeldOut,
 }
 
-/// Writes the page; with `--data` or `--run` also where the model errs.
+/// Writes the page; with `--data` or `--run` also where the model errs, with `--run` also what rounding does to each layer.
 ///
 /// # Errors
 /// Names the file that is broken, or does not fit the model.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let bytes = files::read(&args.model)?;
     let model = super::open_model(&args.model, &bytes)?;
-    let errors = match args.held_out.is_given() {
-        false => None,
-        true => {
-            let images = args.held_out.read(&model)?;
-            let outputs = super::eval::outputs(model, &images)?;
+    let predicted = super::predicted(args.board.as_deref(), &model)?;
+    let images = if args.held_out.is_given() { Some(args.held_out.read(&model)?) } else { None };
+    let noise = match (&images, args.held_out.float()?) {
+        (Some(images), Some(trained)) => {
+            Some(compare::noise(model, &trained, &images.select(&images.spaced(NOISE_IMAGES)))?)
+        }
+        _ => None,
+    };
+    let errors = match &images {
+        None => None,
+        Some(images) => {
+            let outputs = super::eval::outputs(model, images)?;
             let answers = simulate::classes(&outputs);
             let classes: Vec<String> = (0..model.output().shape.len() as usize)
                 .map(|class| model.label(class).map_or_else(|| class.to_string(), str::to_owned))
@@ -55,8 +65,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             })
         }
     };
-    let predicted = super::predicted(args.board.as_deref(), &model)?;
-    files::save(&args.output, page::page(&model, errors.as_ref(), predicted.as_ref())?)?;
+    files::save(&args.output, page::page(&model, &Details { errors, noise, predicted })?)?;
     println!("{}", args.output.display());
     Ok(ExitCode::SUCCESS)
 }

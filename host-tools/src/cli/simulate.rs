@@ -9,7 +9,9 @@ use kinglet::kernels::Active;
 use kinglet::{DType, Port, Tensor};
 use ndarray::{Array2, ArrayD};
 use ndarray_npy::WriteNpyExt;
+use serde_json::json;
 
+use super::options::json::Json;
 use crate::compare;
 use crate::device::{self, Board};
 use crate::files::{self, IntArray};
@@ -46,6 +48,8 @@ pub struct Args {
     /// Seconds that the board may take.
     #[arg(long, default_value_t = 600)]
     time_limit: u64,
+    #[command(flatten)]
+    json: Json,
 }
 
 /// Runs the command.
@@ -76,13 +80,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let wanted = files_of(&args.expect, model.outputs())?.into_iter().map(expect).collect::<Result<Vec<_>>>()?;
 
     let begin = Instant::now();
-    let (rows, whereabouts) = match &args.board {
-        None => (simulate::run_all::<Active>(model, &images)?, "the host".to_owned()),
+    let (rows, instructions, whereabouts) = match &args.board {
+        None => (simulate::run_all::<Active>(model, &images)?, None, "the host".to_owned()),
         Some(name) => {
             let limit = Duration::from_secs(args.time_limit);
             let report = device::evaluate(Board::named(name)?, &bytes, &images, limit)?;
             let instructions = report.measured.instructions;
-            (report.outputs, format!("{name}, {instructions} instructions per inference"))
+            (report.outputs, Some(instructions), format!("{name}, {instructions} instructions per inference"))
         }
     };
     let elapsed = begin.elapsed();
@@ -102,21 +106,20 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         .with_context(|| path.display().to_string())?;
         files::save(path, &file)?;
     }
-    let mut exit = ExitCode::SUCCESS;
-    if let Some(path) = &args.compare {
-        let comparison = compare::with_layers(model, &images, path)?;
+    let comparison = args.compare.as_deref().map(|path| compare::with_layers(model, &images, path)).transpose()?;
+    if let Some(comparison) = &comparison {
         println!("{comparison}");
-        if !comparison.different.is_empty() {
-            exit = ExitCode::FAILURE;
-        }
     }
+    let mut equal = Vec::new();
     for (port, wanted) in &wanted {
-        let Some(output) = output(*port) else { continue };
-        if !is_equal(output, wanted) {
-            exit = ExitCode::FAILURE;
-        }
+        equal.extend(output(*port).map(|output| count_equal(output, wanted)));
     }
-    Ok(exit)
+    args.json.print(&json!({
+        "model": model.name(), "board": args.board, "inferences": count, "seconds": elapsed.as_secs_f64(),
+        "instructions": instructions, "equal_outputs": equal, "steps": comparison,
+    }))?;
+    let as_expected = equal.iter().all(|&equal| equal == count) && comparison.is_none_or(|c| c.different.is_empty());
+    Ok(if as_expected { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The ports that files are for: that of the name before a `=`, else the one at the file's place.
@@ -141,15 +144,15 @@ fn names<'m>(ports: impl IntoIterator<Item = Port<'m>>) -> String {
     ports.into_iter().map(|port| format!("`{}`", port.name)).collect::<Vec<_>>().join(", ")
 }
 
-/// Whether an output is what it should be; tells how much of it is.
-fn is_equal(output: &Array2<i16>, wanted: &Expected) -> bool {
+/// How many images have the output that they should have; says so.
+fn count_equal(output: &Array2<i16>, wanted: &Expected) -> usize {
     let count = output.nrows();
     let wanted = match wanted {
         Expected::Elements(wanted) => wanted,
         Expected::Classes(classes) => {
             let equal = simulate::classes(output).iter().zip(classes).filter(|(a, b)| a == b).count();
             println!("{equal} of {count} classes are equal");
-            return equal == count;
+            return equal;
         }
     };
     let (equal, first) = simulate::equal_rows(output, wanted);
@@ -157,7 +160,7 @@ fn is_equal(output: &Array2<i16>, wanted: &Expected) -> bool {
     if let Some(row) = first {
         println!("first difference in image {row}:\n  expected {}\n  got      {}", wanted.row(row), output.row(row));
     }
-    first.is_none()
+    equal
 }
 
 /// What to compare outputs with.

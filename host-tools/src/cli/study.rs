@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
+use serde_json::{Map, json};
 
+use super::options::json::Json;
 use crate::data::Source;
 use crate::device::Board;
 use crate::files;
@@ -41,6 +43,8 @@ pub struct Args {
     /// Where `STUDIES.md` and the folder `studies` with tables (CSV) and pictures (SVG) go; of a page that is there, the sections of other studies stay.
     #[arg(short, long, value_name = "DIR", default_value = "target/kinglet")]
     out: PathBuf,
+    #[command(flatten)]
+    json: Json,
 }
 
 /// Runs studies, prints what they found, writes tables and pictures.
@@ -69,6 +73,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let setting = Setting { effort, data: &data, source: &source, seed: args.seed, board };
     let page = args.out.join("STUDIES.md");
     let mut known: Vec<(String, String)> = if page.exists() { sections(&files::read_text(&page)?) } else { Vec::new() };
+    let mut found = Vec::new();
     for study in chosen {
         let finding = study.run(&setting)?;
         println!("{}: {}\n{}\n{}\n", study.name, study.claim, held(&finding), finding.verdict);
@@ -87,8 +92,14 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         // After each study, so that what a night has measured is kept.
         let all: String = known.iter().map(|(name, text)| format!("\n## {name}\n{text}")).collect();
         files::save(&page, format!("{TITLE}\n{all}"))?;
+        let tables: Map<_, _> =
+            finding.tables.iter().map(|(table, rows)| ((*table).to_owned(), rows.to_json())).collect();
+        found.push(json!({
+            "study": study.name, "claim": study.claim, "held": finding.held, "verdict": finding.verdict, "tables": tables,
+        }));
     }
     println!("{} shows it all", page.display());
+    args.json.print(&found)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
+use serde_json::{Value, json};
 
 use super::options;
 use super::options::bits::Bits;
+use super::options::json::Json;
 use crate::data::{Dataset, Source};
 use crate::graph::{self, Graph, NetworkRecipe, Shape};
 use crate::report::table::grouped;
@@ -75,8 +77,10 @@ pub struct Args {
     #[arg(long)]
     skip_bad: bool,
     /// Writes a sheet of augmented training images as PNG, and does not train.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "json")]
     preview: Option<PathBuf>,
+    #[command(flatten)]
+    json: Json,
 }
 
 /// Trains, and writes recipe, weights and metrics.
@@ -183,8 +187,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     trainer.train(Some(&folder), bar(recipe.network.name()))?;
     let trained = trainer.finish();
     let path = folder.finish(&trained)?;
-    summarize(&trained, &folder, &data)?;
+    let figures = summarize(&trained, &folder, &data)?;
     println!("weights in {}", path.display());
+    args.json.print(&figures)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -234,8 +239,8 @@ fn unused(folder: &Path, force: bool) -> PathBuf {
     all.find(|folder| force || !RunFolder::new(folder).is_taken()).unwrap_or_default()
 }
 
-/// Says what came out, where it errs, and what the chip will need.
-fn summarize(trained: &Trained, folder: &RunFolder, data: &Dataset) -> Result<()> {
+/// Says what came out, where it errs, and what the chip will need; the same for programs.
+fn summarize(trained: &Trained, folder: &RunFolder, data: &Dataset) -> Result<Value> {
     let accuracy = 100.0 * trained.accuracy();
     if let (Some(float), Some(untuned)) = (trained.float_accuracy(), &trained.untuned) {
         let before = 100.0 * untuned.accuracy;
@@ -259,9 +264,15 @@ fn summarize(trained: &Trained, folder: &RunFolder, data: &Dataset) -> Result<()
     }
     let exported =
         deploy::deploy(graph, params, &data.train, &deploy::Options::default(), &export::Options::default())?;
-    let [flash, ram] = [exported.bytes.len() as u64, exported.plan.arena_len.into()].map(grouped);
+    let takes = [exported.bytes.len() as u64, exported.plan.arena_len.into()];
+    let [flash, ram] = takes.map(grouped);
     println!("as an int8 model {flash} bytes of flash and {ram} bytes of RAM: kinglet export, kinglet publish");
-    Ok(())
+    Ok(json!({
+        "run": folder.file(""), "network": graph.name, "parameters": graph.trainable_len(), "macs": graph.macs(),
+        "images": { "trained_on": data.train.len(), "held_out": data.test.len() }, "epochs": trained.history,
+        "held_out_percent": held_out, "judged_percent": trained.recipe.validation.map(|_| accuracy),
+        "classes": classes.to_json(), "file_bytes": takes[0], "arena_bytes": takes[1],
+    }))
 }
 
 #[cfg(test)]

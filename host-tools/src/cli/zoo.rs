@@ -7,6 +7,7 @@ use kinglet::Model;
 use rayon::prelude::*;
 
 use super::options::budgets::{Budgets, for_board};
+use super::options::json::Json;
 use crate::boards::{self, Board};
 use crate::cycles::Predictor;
 use crate::deploy;
@@ -32,9 +33,8 @@ pub struct Args {
     /// A board, by its name or its chip's: what each network takes there, as the fastest model that the board holds.
     #[arg(long, value_name = "NAME")]
     board: Option<String>,
-    /// Print the table as JSON.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    json: Json,
 }
 
 /// Prints a row for each network.
@@ -61,8 +61,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             table
         }
     };
-    if args.json {
-        println!("{}", serde_json::to_string_pretty(&table.to_json())?);
+    if args.json.is_asked() {
+        args.json.print(&table.to_json())?;
         return Ok(ExitCode::SUCCESS);
     }
     print!("{table}");

@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 
 use anyhow::{Context, Result, ensure};
 use kinglet::Model;
+use serde::Serialize;
 
 use super::bench::{self, Subject};
 use super::client::{self, Client, Introduction};
@@ -16,7 +17,7 @@ use crate::report::table::{Table, grouped};
 const RUNS: usize = 3;
 
 /// A model on the board, in cycles.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Point {
     /// The model.
     pub model: String,

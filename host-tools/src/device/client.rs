@@ -98,6 +98,44 @@ impl<L: Read + Write> Client<L> {
         Ok(Introduction { about, board, model })
     }
 
+    /// Has the device hold `model`, which is sent unless it does already: what it says of itself then.
+    ///
+    /// # Errors
+    /// When nobody answers, or the device holds another model and takes none.
+    pub fn hold(&mut self, model: Model<'_>) -> Result<Introduction> {
+        let device = self.hello()?;
+        if device.about.model != model.checksum() {
+            return load(self, &device, model, |_| {});
+        }
+        if device.about.room > 0 {
+            // Somebody else sent it.
+            self.sent = Some(model.as_bytes().to_vec());
+        }
+        Ok(device)
+    }
+
+    /// Ticks of a step, counted from 0, in an inference for it alone.
+    ///
+    /// # Errors
+    /// As [`Client::infer`], and when the device's program measures no steps.
+    pub fn time(&mut self, input: &[u8], output_len: usize, step: usize) -> Result<u64> {
+        let (check, number) = (crc32(0, input).to_le_bytes(), (step as u32).to_le_bytes());
+        for _ in attempts() {
+            match self.ask(link::TIME, &[&check, &number], INFERENCE)? {
+                Ok(answer) => {
+                    let ticks = answer.first_chunk().context("the answer with a step's time is short")?;
+                    return Ok(u64::from_le_bytes(*ticks));
+                }
+                Err(Refusal::Lost | Refusal::NoModel) => drop(self.infer(input, output_len)?),
+                Err(Refusal::Unfit) => {
+                    bail!("the device's program measures no steps: flash it anew with firmware of this version")
+                }
+                Err(refusal) => return Err(refused("a step's time", refusal)),
+            }
+        }
+        bail!("the device lost its input again and again");
+    }
+
     /// Runs the device's model on pixels, `H x W x C` bytes.
     ///
     /// # Errors
@@ -381,13 +419,7 @@ pub fn evaluate(
     mut each: impl FnMut(),
 ) -> Result<Evaluation> {
     let mut client = Client::new(line);
-    let mut device = client.hello()?;
-    if device.about.model != model.checksum() {
-        device = load(&mut client, &device, model, |_| {})?;
-    } else if device.about.room > 0 {
-        // Somebody else sent it.
-        client.sent = Some(model.as_bytes().to_vec());
-    }
+    let device = client.hold(model)?;
     let mut memory = vec![0u128; model.arena_len().div_ceil(16)];
     let mut session = Session::open(model, bytemuck::cast_slice_mut(&mut memory))?;
     let mut found = Evaluation { device, images: 0, correct: 0, equal: 0, difference: None, ticks: 0, retries: 0 };

@@ -1,13 +1,12 @@
 //! What the firmware's programs take of each board's memories, and whether they fit.
 
-use std::fmt::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 
 use super::firmware::TOO_LARGE;
 use super::{Board, Build, Elf, Memories, Program, Sizes};
-use crate::report::table::grouped;
+use crate::report::table::{Table, grouped};
 
 /// A program on a board.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,33 +70,27 @@ fn name(model: &Path) -> String {
     model.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// The lines of a Markdown table.
+/// A row for each.
 #[must_use]
-pub fn to_markdown(fits: &[Fit]) -> String {
-    let mut text = String::from(
-        "| board | program | model | flash | of | RAM | of which stack | of | second RAM | of |\n|---|---|---|---|---|---|---|---|---|---|\n",
-    );
+pub fn to_table(fits: &[Fit]) -> Table {
+    let heading =
+        ["board", "program", "model", "flash", "of", "RAM", "of which stack", "of RAM", "second RAM", "of it"];
+    let mut table = Table::new(heading);
     for Fit { board, program, model, taken } in fits {
-        let (program, model) = (program.name(), model.as_deref().unwrap_or(""));
-        // Writing into a string does not fail.
-        let _ = match taken {
+        let [board, program, model] = [*board, program.name(), model.as_deref().unwrap_or("")].map(str::to_owned);
+        let [flash, of_flash, ram, stack, of_ram, slow, of_slow] = match taken {
             Some((used, has)) => {
-                let ram = grouped(u64::from(used.statics + used.stack));
-                let [flash, stack] = [used.flash, used.stack].map(|bytes| grouped(bytes.into()));
-                let [has_flash, has_ram] = [has.flash, has.ram].map(|bytes| grouped(bytes.into()));
-                let [slow, has_slow] = match has.slow {
-                    0 => [String::new(), String::new()],
-                    slow => [used.slow, slow].map(|bytes| grouped(bytes.into())),
-                };
-                writeln!(
-                    text,
-                    "| {board} | {program} | {model} | {flash} | {has_flash} | {ram} | {stack} | {has_ram} | {slow} | {has_slow} |"
-                )
+                let ram = used.statics + used.stack;
+                let slow = if has.slow == 0 { [None; 2] } else { [Some(used.slow), Some(has.slow)] };
+                let [used_slow, has_slow] = slow;
+                [Some(used.flash), Some(has.flash), Some(ram), Some(used.stack), Some(has.ram), used_slow, has_slow]
+                    .map(|bytes| bytes.map_or_else(String::new, |bytes| grouped(bytes.into())))
             }
-            None => writeln!(text, "| {board} | {program} | {model} | does not fit | | | | | | |"),
+            None => ["does not fit", "", "", "", "", "", ""].map(str::to_owned),
         };
+        table.row([board, program, model, flash, of_flash, ram, stack, of_ram, slow, of_slow]);
     }
-    text
+    table
 }
 
 #[cfg(test)]
@@ -110,14 +103,14 @@ mod tests {
         let memories = Memories { flash: 524_288, ram: 131_072, slow: 0 };
         let fit = |model: &str, taken| Fit { board: "b", program: Program::Infer, model: Some(model.into()), taken };
         let two = Some((Sizes { slow: 300, ..sizes }, Memories { slow: 4096, ..memories }));
-        let table = to_markdown(&[fit("one", Some((sizes, memories))), fit("two", two), fit("three", None)]);
+        let table = to_table(&[fit("one", Some((sizes, memories))), fit("two", two), fit("three", None)]).to_markdown();
         let rows: Vec<_> = table.lines().skip(2).collect();
         assert_eq!(
             rows,
             [
                 "| b | infer | one | 70,000 | 524,288 | 10,000 | 1,000 | 131,072 |  |  |",
                 "| b | infer | two | 70,000 | 524,288 | 10,000 | 1,000 | 131,072 | 300 | 4,096 |",
-                "| b | infer | three | does not fit | | | | | | |",
+                "| b | infer | three | does not fit |  |  |  |  |  |  |",
             ]
         );
         assert!(table.lines().all(|line| line.matches('|').count() == 11), "{table}");

@@ -16,6 +16,7 @@ mod peer;
 mod probe;
 mod qemu;
 mod report;
+pub mod steps;
 pub mod trace;
 
 use std::ffi::OsString;

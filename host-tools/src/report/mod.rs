@@ -1,5 +1,7 @@
 //! Reports: what people read, and the same figures for programs.
 
+pub mod answers;
+mod boards;
 pub mod chart;
 pub mod confusion;
 pub mod inspection;
@@ -22,6 +24,11 @@ pub fn printable(text: &str) -> String {
         }
         shown
     })
+}
+
+/// Text as a page has it.
+fn escaped(text: &str) -> String {
+    printable(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 /// Bytes as a page has them in its text.

@@ -5,12 +5,25 @@ use std::fmt::Write;
 use anyhow::Result;
 use kinglet::Model;
 
+use super::boards;
 use super::confusion::Confusion;
+use super::escaped;
 use super::inspection::{Inspection, StepView};
 use super::live::{self, LiveModel};
 use super::plot;
 use super::table::{Table, grouped};
-use crate::cycles::Predicted;
+use crate::cycles::{Predicted, Prediction};
+
+/// What a page says of a model beside what is in its file.
+#[derive(Debug, Default)]
+pub struct Details {
+    /// Where it errs.
+    pub errors: Option<Errors>,
+    /// Signal to quantization noise of each step in decibels, where it is known.
+    pub noise: Option<Vec<Option<f64>>>,
+    /// What it takes on a board.
+    pub predicted: Option<Predicted>,
+}
 
 /// Where a model errs.
 #[derive(Debug)]
@@ -31,7 +44,8 @@ const BOX: [usize; 2] = [340, 30];
 ///
 /// # Errors
 /// When a picture cannot be drawn, which only a defect would cause.
-pub fn page(model: &Model<'_>, errors: Option<&Errors>, predicted: Option<&Predicted>) -> Result<String> {
+pub fn page(model: &Model<'_>, details: &Details) -> Result<String> {
+    let Details { errors, predicted, .. } = details;
     let inspection = Inspection::of(model);
     let mut body = format!(
         "<h1>{}</h1>\n<p>{} bytes of flash, of which {} weights; {} bytes of RAM; {} multiply-accumulates in {} steps.</p>\n",
@@ -64,7 +78,18 @@ pub fn page(model: &Model<'_>, errors: Option<&Errors>, predicted: Option<&Predi
             super::base64(worst),
         )?;
     }
-    write!(body, "<h2>Layers</h2>\n<div class=\"wide\">{}</div>\n", layers(&inspection.steps, predicted))?;
+    write!(body, "<h2>Layers</h2>\n<div class=\"wide\">{}</div>\n", layers(&inspection.steps, details))?;
+    if details.noise.is_some() {
+        body += "<p>dB: how far above the noise of rounding a layer's numbers are, all rounding up to it counted; 6 dB are a bit.</p>\n";
+    }
+    let [boards, each_layer] = boards::tables(model);
+    write!(
+        body,
+        "<h2>Boards</h2>\n<p>One inference, predicted; `kinglet inspect --board NAME` says how well that is known for each.</p>\n\
+         <div class=\"wide\">{}</div>\n<details><summary>Each layer, in ms</summary><div class=\"wide\">{}</div></details>\n",
+        table(&boards),
+        table(&each_layer),
+    )?;
     write!(
         body,
         "<h2>Memory</h2>\n<p>Offset against time slot, a box for each tensor.</p>\n<div class=\"paper\">{}</div>\n",
@@ -84,13 +109,17 @@ pub fn page(model: &Model<'_>, errors: Option<&Errors>, predicted: Option<&Predi
 }
 
 /// A row for each step, with bars of its part of the predicted cycles, or of the multiply-accumulates where there are none.
-fn layers(steps: &[StepView], predicted: Option<&Predicted>) -> String {
-    let cost = |step: &StepView| match predicted.and_then(|predicted| predicted.steps.get(step.index)) {
-        Some(of_step) => of_step.cycles,
-        None => step.macs,
-    };
+fn layers(steps: &[StepView], details: &Details) -> String {
+    let of_step = |step: &StepView| details.predicted.as_ref()?.steps.get(step.index);
+    let cost = |step: &StepView| of_step(step).map_or(step.macs, |predicted| predicted.cycles);
     let all = steps.iter().map(cost).sum::<u64>().max(1);
-    let heading = if predicted.is_some() { "<th>MACs</th><th>cycles</th>" } else { "<th>MACs</th>" };
+    let mut heading = "<th>MACs</th>".to_owned();
+    if details.predicted.is_some() {
+        heading += "<th>cycles</th><th>ms</th><th>\u{b5}J</th>";
+    }
+    if details.noise.is_some() {
+        heading += "<th>dB</th>";
+    }
     let mut html = format!(
         "<table><tr><th>step</th><th>operator</th><th>layer</th><th>output</th>{heading}<th></th><th>weights, \
                     bytes</th><th></th></tr>\n"
@@ -98,9 +127,14 @@ fn layers(steps: &[StepView], predicted: Option<&Predicted>) -> String {
     for step in steps {
         let [h, w, c] = step.output;
         let width = cost(step) * 120 / all;
-        let cycles = predicted.map_or(String::new(), |_| format!("<td class=\"n\">{}</td>", grouped(cost(step))));
+        let noise = details
+            .noise
+            .as_ref()
+            .map(|noise| noise[step.index].map_or_else(String::new, |decibels| format!("{decibels:.1}")));
+        let figures = of_step(step).map(Prediction::cells).into_iter().flatten().chain(noise);
+        let figures: String = figures.map(|cell| format!("<td class=\"n\">{cell}</td>")).collect();
         html += &format!(
-            "<tr><td class=\"n\">{}</td><td>{}</td><td>{}</td><td>{h} x {w} x {c}</td><td class=\"n\">{}</td>{cycles}<td><span class=\"share\" \
+            "<tr><td class=\"n\">{}</td><td>{}</td><td>{}</td><td>{h} x {w} x {c}</td><td class=\"n\">{}</td>{figures}<td><span class=\"share\" \
              style=\"width:{width}px\"></span></td><td class=\"n\">{}</td><td>{}</td></tr>\n",
             step.index,
             step.operator,
@@ -185,10 +219,6 @@ fn svg(picture: &str) -> &str {
     picture.find("<svg").map_or(picture, |start| &picture[start..])
 }
 
-fn escaped(text: &str) -> String {
-    super::printable(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -199,7 +229,12 @@ mod tests {
         let model = Model::new(file).unwrap();
         let confusion = Confusion::new(&["<a>".to_owned(), "b".to_owned()], &[0, 1], &[0, 0]);
         let errors = Errors { confusion, accuracy: 50.0, worst: b"PNG".to_vec() };
-        let page = page(&model, Some(&errors), None).unwrap();
+        let noise = Some(vec![Some(41.25); model.step_count()]);
+        let page = page(&model, &Details { errors: Some(errors), noise, predicted: None }).unwrap();
+        assert_eq!(page.matches("<td class=\"n\">41.2</td>").count(), model.step_count());
+        for board in crate::boards::all().iter().filter(|board| board.speed.is_some()) {
+            assert!(page.contains(board.name), "{}", board.name);
+        }
         for step in model.steps() {
             assert!(page.contains(&escaped(step.name)), "{}", step.name);
         }

@@ -16,17 +16,15 @@ pub struct Table {
 
 impl Table {
     /// A table with these columns.
-    pub fn new<const N: usize>(heading: [&str; N]) -> Self {
-        Self { heading: heading.map(String::from).to_vec(), rows: Vec::new() }
+    pub fn new<'h>(heading: impl IntoIterator<Item = &'h str>) -> Self {
+        Self { heading: heading.into_iter().map(String::from).collect(), rows: Vec::new() }
     }
 
     /// Appends a row.
-    pub fn row<const N: usize>(&mut self, cells: [String; N]) {
-        self.rows.push(cells.to_vec());
+    pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+        self.rows.push(cells.into_iter().collect());
     }
-}
 
-impl Table {
     /// All rows, the heading first.
     pub fn cells(&self) -> impl Iterator<Item = &Vec<String>> {
         std::iter::once(&self.heading).chain(&self.rows)

@@ -11,7 +11,7 @@ use crate::{command, repo, setup};
 const ROWS: &str = "target/kinglet/train.json";
 
 pub fn train(peer: Option<PathBuf>) -> Result<()> {
-    let mut arguments: Vec<OsString> = ["bench", "--json", ROWS].map(OsString::from).to_vec();
+    let mut arguments: Vec<OsString> = ["bench", "-o", ROWS].map(OsString::from).to_vec();
     if let Some(python) = peer {
         let mut argument = OsString::from("--peer=");
         argument.push(python);

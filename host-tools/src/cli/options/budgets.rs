@@ -1,11 +1,14 @@
 //! The options of every command that exports a model: what it may cost.
 
+use std::fmt;
+
 use anyhow::Result;
 use kinglet::Model;
 use kinglet::kernels::algorithms::{ConvAlgorithm, Core};
+use serde::Serialize;
 
 use crate::boards::{self, Board, STACK};
-use crate::cycles::Predictor;
+use crate::cycles::{Predicted, Predictor};
 use crate::export::{self, ExportError, Exported};
 use crate::network::Network;
 use crate::plan::{self, Streaming};
@@ -143,27 +146,59 @@ impl Room {
         })
     }
 
-    /// Exports a network within the budgets; gives the board's name and what the model leaves of it too, in words.
+    /// Exports a network within the budgets; tells what the model leaves of the board, too.
     ///
     /// # Errors
     /// As [`export::to_bytes`], and when there is no such board.
-    pub fn export(&self, network: &Network) -> Result<(Exported, Option<String>)> {
+    pub fn export(&self, network: &Network) -> Result<(Exported, Option<OnBoard>)> {
         let exported = self.exported(network)??;
         let Some(board) = self.board()? else { return Ok((exported, None)) };
         let fit = board.fit(exported.bytes.len(), exported.plan.arena_len as usize)?;
-        let mut left = format!(
-            "on {} that leaves {} bytes of flash beside {} for code, and {} bytes of {} beside {} for the stack",
-            board.name,
-            grouped(fit.flash_left.into()),
-            grouped(board.code_bytes().into()),
-            grouped(fit.ram_left.into()),
-            fit.ram.name,
-            grouped(STACK.into()),
-        );
-        if let (Ok(predictor), Ok(model)) = (Predictor::of(board), Model::new(&exported.bytes)) {
-            left += &format!("\n{}", predictor.model(&model).to_string().trim_end());
+        let predicted = match (Predictor::of(board), Model::new(&exported.bytes)) {
+            (Ok(predictor), Ok(model)) => Some(predictor.model(&model)),
+            _ => None,
+        };
+        let on = OnBoard {
+            name: board.name,
+            flash_left: fit.flash_left,
+            code: board.code_bytes(),
+            ram: &fit.ram.name,
+            ram_left: fit.ram_left,
+            stack: STACK,
+            predicted,
+        };
+        Ok((exported, Some(on)))
+    }
+}
+
+/// What a model leaves of a board in bytes, and takes there.
+#[derive(Clone, Debug, Serialize)]
+pub struct OnBoard {
+    name: &'static str,
+    flash_left: u32,
+    /// What is kept of the flash for code.
+    code: u32,
+    /// The memory that holds the arena.
+    ram: &'static str,
+    ram_left: u32,
+    /// What is kept of that memory for the stack.
+    stack: u32,
+    predicted: Option<Predicted>,
+}
+
+impl fmt::Display for OnBoard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [flash_left, code, ram_left, stack] =
+            [self.flash_left, self.code, self.ram_left, self.stack].map(|bytes| grouped(bytes.into()));
+        write!(
+            f,
+            "on {} that leaves {flash_left} bytes of flash beside {code} for code, and {ram_left} bytes of {} beside {stack} for the stack",
+            self.name, self.ram,
+        )?;
+        match &self.predicted {
+            Some(predicted) => write!(f, "\n{}", predicted.to_string().trim_end()),
+            None => Ok(()),
         }
-        Ok((exported, Some(left)))
     }
 }
 
@@ -201,7 +236,16 @@ fn fastest(network: &Network, board: &'static Board, options: &export::Options) 
     Ok(if cycles(&whole) < cycles(&streamed) { whole } else { streamed })
 }
 
-/// What an exported model costs, in words.
+/// What an exported model costs, for programs.
+pub fn figures(exported: &Exported) -> serde_json::Value {
+    let Exported { bytes, plan, time, .. } = exported;
+    serde_json::json!({
+        "file_bytes": bytes.len(), "arena_bytes": plan.arena_len, "arena_fast_bytes": plan.fast_len,
+        "arena_lower_bound": plan.lower_bound, "seconds": time.as_secs_f64(),
+    })
+}
+
+/// The same in words.
 pub fn cost(exported: &Exported) -> String {
     let Exported { bytes, plan, time, .. } = exported;
     let arena = match plan.fast_len {
@@ -235,7 +279,7 @@ mod tests {
     }
 
     /// The model file of an untrained ResNet-8 under these options, and what is said of the board.
-    fn resnet8(words: &[&str]) -> Result<(Exported, Option<String>)> {
+    fn resnet8(words: &[&str]) -> Result<(Exported, Option<OnBoard>)> {
         let labels: Vec<String> = (0..10).map(|label| label.to_string()).collect();
         let graph = NetworkRecipe::zoo("resnet8").build(&labels, &Preprocess::unit(3)).unwrap();
         let network = deploy::untrained_network(&graph).unwrap();
@@ -260,7 +304,7 @@ mod tests {
         let board = Board::named("nucleo-f446re").unwrap();
         assert!(exported.bytes.len() as u32 <= board.model_bytes());
         assert!(exported.plan.arena_len <= board.ram[0].arena_bytes());
-        let left = left.unwrap();
+        let left = left.unwrap().to_string();
         assert!(left.starts_with("on nucleo-f446re that leaves ") && left.contains("49,152 for code"), "{left}");
         let error = resnet8(&["--board", "nucleo-f446rx"]).unwrap_err().to_string();
         assert!(error.contains("did you mean nucleo-f446re?"), "{error}");

@@ -31,6 +31,11 @@ impl<L: Read + Write> Device for L {}
 const TICK: Duration = Duration::from_millis(10);
 
 impl Line {
+    /// A port.
+    pub fn at(port: String, baud: u32) -> Self {
+        Self { port: Some(port), baud, qemu: None }
+    }
+
     /// Opens the port, or builds `program`, with `model` in it if it holds one, and starts it in QEMU.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 pub mod bits;
 pub mod budgets;
 pub mod held_out;
+pub mod json;
 pub mod line;
 pub mod quantization;
 pub mod trained;
