@@ -248,6 +248,31 @@ fn a_project_of_rtic_builds() {
     cargo(&folder, &["build", "--release", "--quiet"]);
 }
 
+#[test]
+fn every_template_builds_for_every_board_that_it_is_for() {
+    if !needs::all_projects() {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let mut built = 0;
+    for template in ["bare", "embassy", "rtic"] {
+        for board in boards::all() {
+            let folder = place.path().join(format!("new-{template}-{}", board.name));
+            let output = kinglet_new(&folder, board.name, &digits(), &["--template", template]);
+            let says = String::from_utf8_lossy(&output.stderr);
+            eprintln!("{template} on {}: {}", board.name, if output.status.success() { "built" } else { &*says });
+            if output.status.success() {
+                cargo(&folder, &["build", "--release", "--quiet"]);
+                built += 1;
+            } else {
+                assert!(template == "rtic" && board.rtic.is_none(), "{template} on {}: {says}", board.name);
+                assert_eq!(says.trim().lines().count(), 1, "one clear sentence: {says}");
+            }
+        }
+    }
+    assert!(built > 10, "{built}");
+}
+
 /// Over the HALs: those of boards whose crates the firmware has are built here, where most of it is built already.
 #[test]
 fn real_boards_projects_build() {

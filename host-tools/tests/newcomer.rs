@@ -66,23 +66,34 @@ fn photos(folder: &Path) {
     fs::write(folder.join("sky/broken.jpg"), b"no picture").unwrap();
 }
 
+/// The commands that the README begins with, in their order.
+fn five() -> [String; 5] {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
+    let commands = readme.split("## Five commands").nth(1).unwrap().split("```").nth(1).unwrap();
+    let commands: Vec<String> =
+        commands.lines().filter_map(|line| line.strip_prefix("kinglet ")).map(str::to_owned).collect();
+    commands.try_into().unwrap()
+}
+
 #[test]
 fn from_a_folder_of_images_to_a_project() {
     let bare = Bare::new();
     photos(&bare.path("photos"));
+    let [train, export, predict, profile, new] = five();
+    // As many epochs as a test has time for.
+    let train = train.replace("--epochs 60", "--epochs 15");
     // The broken file is named, with what helps.
-    let refused = bare.output("train --network resnet8 --data photos --epochs 4 --out run");
+    let refused = bare.output(&train);
     let says = String::from_utf8(refused.stderr).unwrap();
     assert!(!refused.status.success() && says.contains("sky/broken.jpg"), "{says}");
 
-    let says =
-        bare.run("train --network resnet8 --data photos --epochs 15 --from cifar10-resnet8 --skip-bad --out run");
+    let says = bare.run(&format!("{train} --skip-bad"));
     assert!(says.contains("held-out accuracy") && says.contains("precision %") && says.contains("zebra"), "{says}");
-    let says = bare.run("export run --board nucleo-f446re --skip-bad -o model.kgl");
+    let says = bare.run(&format!("{export} --skip-bad"));
     assert!(says.contains("on nucleo-f446re that leaves"), "{says}");
     bare.run("inspect model.kgl --board nucleo-f446re");
 
-    let json = bare.run("predict photos --model model.kgl --skip-bad --worst worst.png --json");
+    let json = bare.run(&format!("{predict} --skip-bad --json"));
     let seen: serde_json::Value = serde_json::from_str(&json).unwrap();
     let [labelled, right] = ["labelled", "right"].map(|key| seen[key].as_u64().unwrap());
     assert_eq!(labelled, 120);
@@ -91,12 +102,16 @@ fn from_a_folder_of_images_to_a_project() {
     assert!(bare.path("worst.png").exists());
     assert!(bare.run("predict photos/sky/0.png --model model.kgl").contains("sky"));
 
+    ndarray_npy::write_npy(bare.path("images.npy"), &ndarray::Array4::<u8>::zeros((2, 32, 32, 3))).unwrap();
     bare.run("report model.kgl --run run --skip-bad -o report.html");
     assert!(fs::read_to_string(bare.path("report.html")).unwrap().contains("data:image/png"));
     let json = bare.run("eval model.kgl --run run --skip-bad --json");
     assert!(serde_json::from_str::<serde_json::Value>(&json).unwrap()["images"].as_u64().unwrap() > 20);
 
-    bare.run("new app --board nucleo-f446re --model model.kgl");
+    // It needs QEMU and the board's target, and says so; tests of firmware run it.
+    assert_eq!(profile, "profile model.kgl");
+    bare.run("simulate model.kgl --input images.npy");
+    bare.run(&new);
     assert!(bare.path("app/kinglet/src/lib.rs").exists());
     // Nothing of it names the checkout.
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_str().unwrap();

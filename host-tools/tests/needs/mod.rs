@@ -25,6 +25,15 @@ pub fn devices() -> bool {
     wanted
 }
 
+/// Time for every template on every board.
+pub fn all_projects() -> bool {
+    let wanted = env::var_os("KINGLET_ALL_PROJECTS").is_some_and(|value| value == "1");
+    if !wanted {
+        skipped("every template on every board takes long; `cargo xtask projects` builds them");
+    }
+    wanted
+}
+
 /// Says why a test does not run: past the test harness, which swallows what `eprintln!` says in a test that passes, and
 /// in one piece, because other tests speak too.
 fn skipped(why: &str) {

@@ -8,7 +8,7 @@ use crate::firmware::{self, Firmware};
 use crate::setup::{TARGETS, WASM};
 use crate::stages::Stages;
 use crate::tests::workspace;
-use crate::{boards, command, count, figures, layers, package, repo, setup, tests};
+use crate::{boards, book, command, count, figures, layers, licenses, package, repo, setup, tests};
 
 pub fn run(no_install: bool) -> Result<()> {
     let mut stages = Stages::default();
@@ -19,10 +19,19 @@ pub fn run(no_install: bool) -> Result<()> {
     stages.run("figures", || figures::run(true))?;
     stages.run("lints", lints)?;
     firmware::stage(&mut stages, "firmware lints", Firmware::lint)?;
-    stages.run("packages", package::run)?;
+    stages.run("packages", || package::run(false))?;
     stages.run("documentation", || {
         command::run(workspace().env("RUSTDOCFLAGS", "-D warnings").args(["doc", "--workspace", "--no-deps"]))
     })?;
+    stages.run("licences", licenses::run)?;
+    let mut made = false;
+    stages.run("book", || {
+        made = book::run(no_install)?;
+        Ok(())
+    })?;
+    if !made {
+        stages.skip("book as HTML", "mdbook is not installed");
+    }
     firmware::stage(&mut stages, "firmware for boards on the desk", |_| boards::check())?;
     tests::all(&mut stages)?;
     stages.summary();

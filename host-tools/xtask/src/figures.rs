@@ -6,13 +6,14 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::repo;
+use crate::tests::workspace;
+use crate::{command, repo};
 
 /// The board of the figures, as the cards call it.
 const BOARD: (&str, &str) = ("mps2-an386", "emulated Cortex-M4F");
 
 /// Pages with tables between the lines `<!-- figures: NAME -->` and `<!-- end -->`.
-const PAGES: [&str; 2] = ["README.md", "docs/src/figures.md"];
+const PAGES: [&str; 3] = ["README.md", "docs/src/figures.md", "docs/src/peers.md"];
 
 /// The board that the cycles are predicted for, as the table of boards calls it and in words, and the costs that predict them at once.
 const REAL: (&str, &str) = ("nucleo-l4r5zi", "ST's NUCLEO-L4R5ZI, Cortex-M4F (STM32L4R5)");
@@ -41,6 +42,12 @@ pub fn run(check: bool) -> Result<()> {
         let text = read(page)?;
         put(page.to_owned(), with_tables(&text, &totals).with_context(|| page.to_owned())?)?;
     }
+    // The pictures are the tool's, and its tests compare them.
+    if !check {
+        let mut tests = workspace();
+        tests.env("KINGLET_BLESS", "1").args(["test", "-p", "kinglet-tools", "--test", "readme", "the_pictures"]);
+        command::run(&mut tests)?;
+    }
     ensure!(stale.is_empty(), "other figures than firmware/bench.json: {}; `cargo xtask figures`", stale.join(", "));
     Ok(())
 }
@@ -49,15 +56,10 @@ fn read(path: &str) -> Result<String> {
     fs::read_to_string(repo::root().join(path)).with_context(|| path.to_owned())
 }
 
-/// The folders of shipped models, with the row of each.
+/// The shipped models, with the row of each.
 fn models<'r>(totals: &[&'r Value]) -> Result<Vec<(String, &'r Value)>> {
-    let mut folders: Vec<PathBuf> =
-        fs::read_dir(repo::root().join("models"))?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
-    folders.retain(|folder| folder.join("card.md").exists());
-    folders.sort();
     let mut found = Vec::new();
-    for folder in folders {
-        let name = folder.file_name().and_then(|name| name.to_str()).context("a folder's name")?.to_owned();
+    for name in folders()? {
         // A model may be called after its network alone.
         let is_its = |row: &&&Value| {
             row["model"].as_str().is_some_and(|model| name == model || name.ends_with(&format!("-{model}")))
@@ -66,6 +68,16 @@ fn models<'r>(totals: &[&'r Value]) -> Result<Vec<(String, &'r Value)>> {
         found.push((name, *row));
     }
     Ok(found)
+}
+
+/// The folders of shipped models.
+fn folders() -> Result<Vec<String>> {
+    let mut folders: Vec<PathBuf> =
+        fs::read_dir(repo::root().join("models"))?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    folders.retain(|folder| folder.join("card.md").exists());
+    folders.sort();
+    let name = |folder: &PathBuf| Some(folder.file_name()?.to_str()?.to_owned());
+    folders.iter().map(|folder| name(folder).context("a folder's name")).collect()
 }
 
 /// The card with these instructions.
@@ -84,6 +96,8 @@ fn with_tables(page: &str, totals: &[&Value]) -> Result<String> {
         let table = match name {
             "models" => shipped(totals)?,
             "resnet8" => resnet8(totals),
+            "types" => types()?,
+            "peers" => peers(totals)?,
             "error" => error(&read("firmware/BENCH.md")?, &serde_json::from_str(&read(COSTS)?)?)?,
             other => anyhow::bail!("no table `{other}`"),
         };
@@ -100,11 +114,8 @@ fn shipped(totals: &[&Value]) -> Result<String> {
     );
     for (folder, row) in models(totals)? {
         let card = read(&format!("models/{folder}/card.md"))?;
-        let accuracy = |of: &str| {
-            let line = card.lines().find_map(|line| line.strip_prefix(&format!("| accuracy, held out, {of} | ")));
-            line.map(|line| line.trim_end_matches(" |").to_owned()).with_context(|| format!("{folder}: no accuracy"))
-        };
-        let [float, int8] = [accuracy("float")?, accuracy("int8, the exported model in the runtime")?];
+        let accuracy = |of: &str| accuracy(&card, of).with_context(|| folder.clone());
+        let [float, int8] = [accuracy("accuracy, held out, float")?, accuracy(INT8)?];
         let numbers =
             ["macs", "instructions", "cycles", "weights", "arena", "code", "stack"].map(|key| grouped(&row[key]));
         table += &format!("| {folder} | {float} | {int8} | {} |\n", numbers.join(" | "));
@@ -122,6 +133,80 @@ fn resnet8(totals: &[&Value]) -> String {
         table += &format!("| {} | {} |\n", row["model"].as_str().unwrap_or_default(), numbers.join(" | "));
     }
     table
+}
+
+/// ResNet-8 as others run it: who, where it was measured, milliseconds, millions of cycles, RAM, flash, right answers.
+const PEERS: [[&str; 6]; 2] = [
+    [
+        "[X-CUBE-AI 9.0](https://github.com/mlcommons/tiny_results_v1.2)",
+        "165.1",
+        "19.8",
+        "62.5 KB of activations",
+        "113.0 KB",
+        "87 % of 200",
+    ],
+    [
+        "[TensorFlow Lite Micro with CMSIS-NN](https://arxiv.org/abs/2502.01700)",
+        "407.8",
+        "48.9",
+        "58.1 kB",
+        "228.0 kB",
+        "",
+    ],
+];
+
+/// Kinglet's, by their names in the bench, and in words.
+const OWN: [(&str, &str); 3] =
+    [("resnet8 any flash", "any flash"), ("resnet8", "weights as they are"), ("resnet8 least RAM", "least RAM")];
+
+/// ResNet-8 beside what others have measured, on the same board.
+fn peers(totals: &[&Value]) -> Result<String> {
+    let mut table =
+        String::from("| ResNet-8 | ms | million cycles | RAM | flash | right |\n|---|---|---|---|---|---|\n");
+    let card = read("models/cifar10-resnet8/card.md")?;
+    let right = accuracy(&card, INT8)?;
+    let boards: toml::Table = toml::from_str(&read("host-tools/boards.toml")?)?;
+    let boards = boards["board"].as_array().context("boards.toml is a list")?;
+    let mhz = boards.iter().find(|board| board.get("name").and_then(|name| name.as_str()) == Some(REAL.0));
+    let mhz = mhz.and_then(|board| board.get("speed")?.get("mhz")?.as_integer());
+    let mhz = mhz.with_context(|| format!("boards.toml has no speed of {}", REAL.0))? as f64;
+    for (name, words) in OWN {
+        let row = totals.iter().find(|row| row["model"] == name).with_context(|| format!("no row `{name}`"))?;
+        let number = |key: &str| row[key].as_f64().with_context(|| format!("`{name}` has no `{key}`"));
+        let cycles = number("cycles")? / 1e6;
+        let ms = 1e3 * cycles / mhz;
+        let kb = |keys: [&str; 2]| -> Result<f64> { Ok((number(keys[0])? + number(keys[1])?) / 1024.0) };
+        let [ram, flash] = [kb(["arena", "stack"])?, kb(["weights", "code"])?];
+        table += &format!(
+            "| Kinglet, {words} | {ms:.1}, predicted | {cycles:.1} | {ram:.1} KB | {flash:.1} KB | {right} |\n"
+        );
+    }
+    for row in PEERS {
+        table += &format!("| {} |\n", row.join(" | "));
+    }
+    Ok(table)
+}
+
+/// What the cards call the accuracy of int8.
+const INT8: &str = "accuracy, held out, int8, the exported model in the runtime";
+
+/// A percentage of a card.
+fn accuracy(card: &str, of: &str) -> Result<String> {
+    let begin = format!("| {of} | ");
+    let line = card.lines().find_map(|line| line.strip_prefix(&begin));
+    line.map(|line| line.trim_end_matches(" |").to_owned()).with_context(|| format!("no line `{begin}`"))
+}
+
+/// The shipped models in every type, as the cards have it.
+fn types() -> Result<String> {
+    let mut table = String::from("| network | float | int8 | 16x8 | float16 |\n|---|---|---|---|---|\n");
+    for folder in folders()? {
+        let card = read(&format!("models/{folder}/card.md"))?;
+        let rows = ["accuracy, held out, float", INT8, "the same with `--dtype 16x8`", "the same with `--dtype f16`"];
+        let rows = rows.map(|of| accuracy(&card, of)).into_iter().collect::<Result<Vec<_>>>();
+        table += &format!("| {folder} | {} |\n", rows.with_context(|| folder.clone())?.join(" | "));
+    }
+    Ok(table)
 }
 
 /// How well cycles are known: from a trace, as the bench says, and from a model's shapes, as the costs say.

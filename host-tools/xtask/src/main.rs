@@ -3,6 +3,7 @@
 mod bench;
 mod bits32;
 mod boards;
+mod book;
 mod checks;
 mod command;
 mod const_eval;
@@ -13,6 +14,7 @@ mod figures;
 mod firmware;
 mod fuzz;
 mod layers;
+mod licenses;
 mod miri;
 mod mutate;
 mod nightly;
@@ -128,8 +130,18 @@ enum Task {
         #[arg(default_value = "target/site", value_name = "DIR")]
         out: PathBuf,
     },
+    /// Make a book of the documentation, in `target/book/html`, and look where its links lead.
+    Book(Installing),
+    /// Whether every dependency may be used: its licence, as `deny.toml` says, and where it comes from.
+    Licenses,
+    /// Build what `kinglet new` makes, with every template for every board: before a release.
+    Projects,
     /// Pack the crates as they are published, the firmware's sources in the tool's.
-    Package,
+    Package {
+        /// Installs the tool from its package, outside the checkout and without a network, and tries it: before a release.
+        #[arg(long)]
+        install: bool,
+    },
     /// Whether the modules keep to the ladders of ARCHITECTURE.md.
     Layers,
     /// What CI runs: formatting, layers, lints, documentation, then `test`.
@@ -182,7 +194,14 @@ fn run(task: Task) -> Result<()> {
         Task::Figures { check } => figures::run(check),
         Task::Wasm => wasm::run(),
         Task::Site { out } => site::run(&out),
-        Task::Package => package::run(),
+        Task::Book(how) => book::run(how.no_install).map(|made| {
+            if !made {
+                eprintln!("mdbook is not installed")
+            }
+        }),
+        Task::Licenses => licenses::run(),
+        Task::Projects => package::projects(),
+        Task::Package { install } => package::run(install),
         Task::Layers => layers::run(),
         Task::Ci(how) => checks::run(how.no_install),
     }
