@@ -188,7 +188,7 @@ impl RunFolder {
             trainer.average = Some(average);
         }
         let best = params.under(BEST);
-        if best.len() > 0 {
+        if !best.is_empty() {
             best.check(trainer.graph())?;
             trainer.best = Some(best);
         }

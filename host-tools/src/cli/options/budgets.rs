@@ -162,7 +162,7 @@ impl Room {
             name: board.name,
             flash_left: fit.flash_left,
             code: board.code_bytes(),
-            ram: &fit.ram.name,
+            ram: fit.ram.name,
             ram_left: fit.ram_left,
             stack: STACK,
             predicted,
