@@ -118,7 +118,7 @@ fn report(name: &str, size: [u32; 2]) -> Option<Browser> {
 fn report_of(file: &[u8], size: [u32; 2]) -> Option<Browser> {
     let program = needs::browser()?;
     let written = tempfile::Builder::new().suffix(".html").tempfile().unwrap();
-    fs::write(written.path(), page::page(&Model::new(file).unwrap(), None, None).unwrap()).unwrap();
+    fs::write(written.path(), page::page(&Model::new(file).unwrap(), &page::Details::default()).unwrap()).unwrap();
     let mut browser = Browser::open(&program, written.path(), size);
     browser.eval("view.ready");
     Some(browser)
