@@ -13,7 +13,7 @@ use kinglet_tools::import::tflite::file::{File, FileOperator, FileTensor};
 use kinglet_tools::import::{ImportError, Options, RoundingMode, import, tflite};
 use kinglet_tools::network::Network;
 use kinglet_tools::simulate::{self, Images};
-use kinglet_tools::{compare, export, quantize};
+use kinglet_tools::{compare, export, plan, quantize};
 use ndarray::Array4;
 use proptest::prelude::*;
 
@@ -30,8 +30,12 @@ fn is_exact(folder: &Path, name: &str, rounding: RoundingMode) -> Network {
     let bytes = std::fs::read(file("tflite")).unwrap();
     let options = Options { name: name.into(), rounding: Some(rounding), ..Options::default() };
     let network = import(&bytes, &options).unwrap().network;
-    let exported = export::to_bytes(&network, &export::Options::default()).unwrap();
+    // Weights of 4 bits take RAM to be widened in.
+    let ram = name.ends_with("int4").then_some(16 << 10);
+    let plan = plan::Options { ram, ..plan::Options::default() };
+    let exported = export::to_bytes(&network, &export::Options { plan, ..export::Options::default() }).unwrap();
     let model = Model::new(&exported.bytes).unwrap();
+    assert!(ram.is_none() || model.uses().nibbles, "{name}");
     let images = Images::new(IntArray::read(&file("input.npy")).unwrap(), &model.input(), None).unwrap();
     let oracle = if rounding == RoundingMode::Tflm { "output_tflm.npy" } else { "output.npy" };
     let expected = match IntArray::read(&file(oracle)).unwrap() {
@@ -79,7 +83,8 @@ fn what_we_write_is_what_we_read() {
 }
 
 /// Small networks from TensorFlow's converter (see `converted/README.md`): activations by themselves, squeeze and excitation,
-/// constants, splits, 1-D and dilated convolutions, with int8 and with int16 activations.
+/// constants, splits, 1-D and dilated convolutions, with int8 and with int16 activations; weights of 4 bits, which the desktop's
+/// reference kernels do not run.
 #[test]
 fn converted_networks_are_exact() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/converted");
@@ -89,11 +94,13 @@ fn converted_networks_are_exact() {
         if path.extension().is_some_and(|extension| extension == "tflite") {
             let name = path.file_stem().unwrap().to_str().unwrap();
             is_exact(&folder, name, RoundingMode::Tflm);
-            is_exact(&folder, name, RoundingMode::Reference);
+            if !name.ends_with("int4") {
+                is_exact(&folder, name, RoundingMode::Reference);
+            }
             count += 1;
         }
     }
-    assert_eq!(count, 10);
+    assert_eq!(count, 11);
 }
 
 /// Operators, and forms of them, that TensorFlow's converter seldom writes (see `scripts/int8_models.py`). Neither of the two
