@@ -154,7 +154,9 @@ impl<'b> Bench<'b> {
         let kept = [kept, &more].concat();
         let network = |prepared: &Prepared| {
             let there = |name: &&String| prepared.float.nodes.iter().any(|node| node.name == **name);
-            emit::mixed(prepared, &those(kept.iter().filter(there).cloned().collect(), dtype))
+            let wider = those(kept.iter().filter(there).cloned().collect(), dtype);
+            let nibbles = prepared.nibbles.iter().filter(|name| !wider.float16.contains(name)).cloned().collect();
+            emit::mixed(prepared, &Kept { nibbles, ..wider })
         };
         self.measure(name, kept.clone(), network)
     }

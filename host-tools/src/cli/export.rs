@@ -59,11 +59,12 @@ pub struct Args {
     json: Json,
 }
 
-/// The layers of 4 bits; what is said of one layer counts more than what is said of all.
-fn nibbles(bits: &[Bits], prepared: &Prepared) -> Vec<String> {
+/// The layers of 4 bits; what is said of one layer counts more than what is said of all, and that more than how it was trained.
+fn nibbles(Args { bits, keep_f16, .. }: &Args, prepared: &Prepared) -> Vec<String> {
+    let trained = |name: &str| prepared.nibbles.iter().any(|n| n == name) && !keep_f16.iter().any(|n| n == name);
     let of = |name: &str| bits.iter().rev().find(|said| said.layer.as_deref() == Some(name));
     let all = bits.iter().rev().find(|said| said.layer.is_none());
-    let weighted = prepared.weighted().filter(|name| of(name).or(all).is_some_and(|said| said.bits == 4));
+    let weighted = prepared.weighted().filter(|name| of(name).or(all).map_or(trained(name), |said| said.bits == 4));
     // Names that are no layer's are found out when the network is made.
     let unknown =
         bits.iter().filter_map(|said| said.layer.as_deref()).filter(|name| !prepared.weighted().any(|n| n == *name));
@@ -105,7 +106,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let (folder, opened, network) = match args.dtype {
         Dtype::Int8 => {
             let (opened, prepared) = prepared()?;
-            let nibbles = nibbles(&args.bits, &prepared);
+            let nibbles = nibbles(args, &prepared);
             let kept = Kept { float16: args.keep_f16.clone(), int16: args.keep_16x8.clone(), nibbles };
             let network = emit::mixed(&prepared, &kept)?;
             let network = if args.bits.is_empty() && args.format == Format::Kgl {
@@ -184,11 +185,12 @@ fn narrowed(args: &Args, opened: &Opened, prepared: &Prepared, kept: &Kept, netw
     let some = data.train.select(&data.train.spaced(MEASURED_IMAGES));
     let reals = quantize::reals(&model.graph.preprocess, some.images.view())?;
     let images: Vec<Vec<f32>> = reals.axis_iter(Axis(0)).map(|image| image.iter().copied().collect()).collect();
-    let taken = |name: &&str| kept.float16.iter().chain(&prepared.nibbles).any(|other| other == name);
+    let taken = |name: &&str| kept.float16.iter().chain(&kept.nibbles).any(|other| other == name);
     let layers: Vec<String> = prepared.weighted().filter(|name| !taken(name)).map(str::to_owned).collect();
     let mut steps = Vec::new();
     for measured in Bench::new(prepared, &some, &images).narrowed(kept, &layers)? {
-        let network = emit::mixed(prepared, &Kept { nibbles: measured.kept.clone(), ..kept.clone() })?;
+        let nibbles = [kept.nibbles.as_slice(), &measured.kept].concat();
+        let network = emit::mixed(prepared, &Kept { nibbles, ..kept.clone() })?;
         let exported = args.room.exported(&network)?;
         steps.push(Narrowed { network, measured, exported });
     }

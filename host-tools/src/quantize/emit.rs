@@ -64,13 +64,12 @@ pub fn int16(Prepared { float, quants, .. }: &Prepared) -> Result<Network, Quant
     Emission::new(float, quants, DType::I16).finish(float, |_| (DType::I16, 8))
 }
 
-/// The int8 network but for the layers that are `kept`, and those that were trained with weights of 4 bits.
+/// The int8 network but for the layers that are `kept`; those that were trained with weights of 4 bits have 8 unless they are among them.
 ///
 /// # Errors
 /// When no layer has such a name, or one is named twice, and as [`float16()`].
 pub fn mixed(prepared: &Prepared, kept: &Kept) -> Result<Network, QuantizeError> {
-    let Prepared { float, corrected, quants, nibbles } = prepared;
-    let kept = Kept { nibbles: [kept.nibbles.as_slice(), nibbles].concat(), ..kept.clone() };
+    let Prepared { float, corrected, quants, .. } = prepared;
     for name in kept.float16.iter().chain(&kept.int16).chain(&kept.nibbles) {
         if !float.nodes[1..].iter().any(|node| node.name == *name) {
             let names = float.nodes.iter().skip(1).map(|node| node.name.as_str()).collect::<Vec<_>>().join(", ");

@@ -19,6 +19,9 @@ const PAGES: [&str; 3] = ["README.md", "docs/src/figures.md", "docs/src/peers.md
 const REAL: (&str, &str) = ("nucleo-l4r5zi", "ST's NUCLEO-L4R5ZI, Cortex-M4F (STM32L4R5)");
 const COSTS: &str = "host-tools/src/cycles/costs.json";
 
+/// What weights of 4 bits cost each shipped network and save it: measured by the commands that `docs/src/figures.md` tells.
+const FOUR_BITS: &str = "models/four-bits.csv";
+
 /// Writes the figures; with `check` only says which files have others.
 pub fn run(check: bool) -> Result<()> {
     let bench: Vec<Value> = serde_json::from_str(&read("firmware/bench.json")?)?;
@@ -98,6 +101,7 @@ fn with_tables(page: &str, totals: &[&Value]) -> Result<String> {
             "resnet8" => resnet8(totals),
             "types" => types()?,
             "peers" => peers(totals)?,
+            "four-bits" => four_bits(&read(FOUR_BITS)?, &folders()?)?,
             "error" => error(&read("firmware/BENCH.md")?, &serde_json::from_str(&read(COSTS)?)?)?,
             other => anyhow::bail!("no table `{other}`"),
         };
@@ -209,6 +213,24 @@ fn types() -> Result<String> {
     Ok(table)
 }
 
+/// The networks with weights of 4 bits: the file's lines, of which every model that is shipped has one.
+fn four_bits(csv: &str, models: &[String]) -> Result<String> {
+    let mut lines = csv.lines().map(|line| line.split(',').collect::<Vec<_>>());
+    let head = lines.next().with_context(|| format!("{FOUR_BITS} is empty"))?;
+    let rows: Vec<Vec<&str>> = lines.collect();
+    for name in models {
+        ensure!(rows.iter().any(|row| row[0] == name), "{FOUR_BITS} has no line of {name}");
+    }
+    let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+    let cell = |text: &&str| text.parse::<u64>().map_or_else(|_| (*text).to_owned(), |number| grouped(&number.into()));
+    let mut table = line(head.iter().map(|&name| name.to_owned()).collect()) + &"|---".repeat(head.len()) + "|\n";
+    for row in &rows {
+        ensure!(row.len() == head.len(), "{FOUR_BITS}: {} has {} cells, not {}", row[0], row.len(), head.len());
+        table += &line(row.iter().map(cell).collect());
+    }
+    Ok(table)
+}
+
 /// How well cycles are known: from a trace, as the bench says, and from a model's shapes, as the costs say.
 fn error(bench: &str, costs: &Value) -> Result<String> {
     let begin = format!("- {}: ", REAL.1);
@@ -254,6 +276,11 @@ mod tests {
             said.contains(": say 15 %.\n") && said.contains("1.3 % off the trace on average, 4.0 % at most"),
             "{said}"
         );
+        let models = ["a".to_owned()];
+        let table = four_bits("network,right,bytes\na,84.9 %,44136\n", &models).unwrap();
+        assert_eq!(table, "| network | right | bytes |\n|---|---|---|\n| a | 84.9 % | 44,136 |\n");
+        assert!(four_bits("network,bytes\nb,1\n", &models).unwrap_err().to_string().contains("no line of a"));
+        assert!(four_bits("network,bytes\na\n", &models).is_err());
         assert!(error("", &costs).is_err() && error(bench, &json!({})).is_err());
         let card = "| instructions per inference, emulated Cortex-M4F | 1 |\n";
         assert!(with_instructions(card, &json!(1_000)).unwrap().contains("| 1,000 |"));

@@ -5,7 +5,8 @@
 //! computed as ever, so that every instruction set has them: for a matrix product a slab of output channels, which goes over all
 //! rows that are asked for; for Winograd's algorithm the filters that are transformed next; for a depthwise convolution all.
 //!
-//! A matrix product of 16 bits is stored as that of 8.
+//! A matrix product of 16 bits is stored as that of 8. Tiles have no weights of 4 bits: what they save, widening those of 8 for many
+//! pixels at once, a slab does for all pixels.
 //!
 //! [`nibbles`]: crate::kernels::blocks::nibbles
 
