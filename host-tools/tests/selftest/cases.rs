@@ -202,12 +202,13 @@ pub fn networks() -> Vec<Network> {
     networks
 }
 
-/// What has weights of 8 bits, with the upper 4 of them. (Convolutions this small are exported with 8 bits: widening would take scratch.)
+/// What has weights of 8 bits, with the upper 4 of them, and a convolution that is large enough to be widened in two parts.
 fn four_bits(networks: &[Network]) -> Vec<Network> {
     const THESE: [&str; 3] = ["depthwise 3x3", "dense, per channel", "conv 3x3, 5 to 7 channels, int16"];
     let mut networks: Vec<_> =
         networks.iter().filter(|network| THESE.contains(&network.name.as_str())).cloned().collect();
     assert_eq!(networks.len(), THESE.len());
+    networks.push(built("conv 3x3, 8 to 48 channels", [4, 4, 8], |b| b.conv(0, 48, (3, 1, Padding::Same), true)));
     for network in &mut networks {
         network.name += ", 4 bits";
         for node in &mut network.nodes {
