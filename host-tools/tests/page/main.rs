@@ -20,7 +20,8 @@ use kinglet_tools::site;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-const SHIPPED: [&str; 6] = [
+const SHIPPED: [&str; 7] = [
+    "cifar10-googlenet",
     "cifar10-inception",
     "cifar10-resnet8",
     "digits-inception",
