@@ -1,5 +1,5 @@
 //! One lowering for each operator, from the description that all readers give to nodes over [`Given`](super::draft::Given)
-//! constants. The way back, to TensorFlow Lite files, is `tflite/write.rs`.
+//! constants. The way back, to TensorFlow Lite files, is in `tflite/`, beside the reading.
 //!
 //! To add an operator:
 //! 1. a variant of [`Operator`], with what it needs in Kinglet's terms; the compiler leads to [`Draft::lower`], which gets

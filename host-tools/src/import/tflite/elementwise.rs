@@ -1,15 +1,19 @@
 //! Arithmetic, functions of one element, and what sums up many: reductions, softmax, fully connected layers.
 
-use kinglet::{Activation, Shape};
+use kinglet::{Activation, DType, QuantParams, Shape};
 
 use super::dims::place;
 use super::names as op;
 use super::operators::{activation, damaged, unsupported};
 use super::read::{Reader, State};
 use super::schema::Operator;
-use crate::graph::{Binary, Function, Unary};
+use super::write::{Options, Writer, dims, fused};
+use crate::graph::{Binary, Channels, ConstantFunction, Function, StoredWeights, Unary};
+use crate::import::flat_write::Value;
 use crate::import::problem::{GREATEST, Refusal, refuse};
 use crate::import::source::{Curve, FileNode, Operand, Operator as Neutral, Reduction};
+use crate::network::{Node, TensorId, TensorInfo};
+use crate::quantize::lookup;
 
 impl Reader<'_, '_> {
     /// Arithmetic of two activations, or of an activation and a constant.
@@ -154,4 +158,129 @@ pub(super) fn function(o: &Operator<'_>) -> Result<Option<Curve>, Refusal> {
         op::TANH => Curve::Tanh,
         _ => return Ok(None),
     }))
+}
+
+impl Writer<'_> {
+    pub(super) fn write_dense(&mut self, node: &Node, first: TensorId, weights: &StoredWeights) -> Result<(), String> {
+        let (outputs, inputs) = (weights.channels() as i32, self.network.tensors[first].shape.len() as i32);
+        let filter = self.filter(node, vec![outputs, inputs], weights, 0)?;
+        let bias = self.bias(node, first, weights)?;
+        let (input, _) = self.operand(first);
+        let output = self.result(node, false);
+        self.operator(
+            op::FULLY_CONNECTED,
+            self.version(filter, 4, 10),
+            vec![input, filter, bias],
+            output,
+            (8, vec![(0, fused(node.activation))]),
+        );
+        Ok(())
+    }
+
+    pub(super) fn write_mean(&mut self, node: &Node, first: TensorId) {
+        let input = self.image(first);
+        let axes = self.integers(format!("{}/axes", node.name), vec![2], &[1, 2]);
+        let output = self.result(node, false);
+        self.operator(op::MEAN, 2, vec![input, axes], output, (27, vec![(0, Value::bool(false))]));
+    }
+
+    pub(super) fn write_prelu(
+        &mut self,
+        node: &Node,
+        first: TensorId,
+        data: &[i16],
+        quant: QuantParams,
+    ) -> Result<(), String> {
+        let (input, image) = self.operand(first);
+        let TensorInfo { shape, dtype, .. } = self.network.tensors[first];
+        if dtype != DType::I8 || node.activation != Activation::None {
+            return Err("slopes of int16, or with an activation".into());
+        }
+        let of = match dims(shape, image)[..] {
+            [_, _, _, c] if data.len() == c as usize => vec![1, 1, c],
+            [_, ref rest @ ..] => rest.to_vec(),
+            [] => vec![],
+        };
+        let slopes = self.quantized(format!("{}/slopes", node.name), of, data, (dtype, quant));
+        let output = self.result(node, image);
+        self.operator(op::PRELU, 1, vec![input, slopes], output, (0, vec![]));
+        Ok(())
+    }
+
+    pub(super) fn write_constant(
+        &mut self,
+        node: &Node,
+        first: TensorId,
+        function: ConstantFunction,
+        data: &[i16],
+        quant: QuantParams,
+    ) -> Result<(), String> {
+        let (input, image) = self.operand(first);
+        let shape = self.network.tensors[first].shape;
+        let of = if data.len() == shape.c as usize { vec![data.len() as i32] } else { dims(shape, image) };
+        let quant = (self.network.tensors[first].dtype, quant);
+        let constant = self.quantized(format!("{}/constant", node.name), of, data, quant);
+        let output = self.result(node, image);
+        let (code, options) = match function {
+            ConstantFunction::Mul => (op::MUL, 21),
+            ConstantFunction::Add => (op::ADD, 11),
+            ConstantFunction::Sub | ConstantFunction::SubFrom => (op::SUB, 28),
+            ConstantFunction::Prelu => return Err("slopes are written above".into()),
+        };
+        let mut inputs = vec![input, constant];
+        if function == ConstantFunction::SubFrom {
+            inputs.reverse();
+        }
+        self.operator(code, 2, inputs, output, (options, vec![(0, fused(node.activation))]));
+        Ok(())
+    }
+
+    pub(super) fn write_activation(
+        &mut self,
+        node: &Node,
+        first: TensorId,
+        activation: Activation,
+    ) -> Result<(), String> {
+        let same = self.network.tensors[first].quant.same(self.network.tensors[node.output].quant);
+        match activation {
+            Activation::None => self.function(node, first, (op::QUANTIZE, 2), (89, vec![])),
+            Activation::Relu => self.function(node, first, (op::RELU, 2), (0, vec![])),
+            Activation::Relu6 if same => self.function(node, first, (op::RELU6, 2), (0, vec![])),
+            _ => return Err("its activation is that of no operator there".into()),
+        }
+        Ok(())
+    }
+
+    pub(super) fn pair(&mut self, node: &Node, code: i32, options: u8) {
+        let (inputs, image) = self.together(node);
+        let output = self.result(node, image);
+        self.operator(code, 2, inputs, output, (options, vec![(0, fused(node.activation))]));
+    }
+
+    /// The function of theirs that a table is the table of.
+    pub(super) fn lookup(&mut self, node: &Node, input: TensorId, table: &[i8]) -> Result<(), String> {
+        let (from, to) = (self.network.tensors[input].quant, self.network.tensors[node.output].quant);
+        let rounding = node.rounding;
+        let functions = [
+            (op::QUANTIZE, 2, 89, lookup::requantized(from, to, rounding)),
+            (op::RELU, 2, 0, lookup::clamped(from, to, Activation::Relu, rounding)),
+            (op::RELU6, 2, 0, Ok(lookup::micro_relu6(from))),
+            (op::RELU_N1_TO_1, 1, 0, lookup::clamped(from, to, Activation::ReluN1To1, rounding)),
+            (op::LOGISTIC, 2, 0, lookup::logistic(from, to, rounding)),
+            (op::TANH, 2, 0, lookup::tanh(from, to, rounding)),
+            (op::HARD_SWISH, 1, 91, lookup::hard_swish(from, to)),
+        ];
+        let found = functions.into_iter().find(|(_, _, _, theirs)| theirs.as_ref().is_ok_and(|theirs| theirs == table));
+        let Some((code, version, options, _)) = found else {
+            return Err("its table is that of no operator there".into());
+        };
+        self.function(node, input, (code, version), (options, vec![]));
+        Ok(())
+    }
+
+    pub(super) fn function(&mut self, node: &Node, input: TensorId, (code, version): (i32, i32), options: Options) {
+        let (input, image) = self.operand(input);
+        let output = self.result(node, image);
+        self.operator(code, version, vec![input], output, options);
+    }
 }

@@ -3,8 +3,9 @@
 use kinglet::{Activation, Window};
 
 use super::elementwise::function;
-use super::moves::{changes_nothing, slice_part};
+use super::moves::changes_nothing;
 use super::names as op;
+use super::parts::slice_part;
 use super::read::{Reader, State};
 use super::schema::{Model, Operator, Type};
 use super::windows::blocks;

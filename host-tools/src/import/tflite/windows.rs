@@ -3,11 +3,16 @@
 use kinglet::{Activation, Padding, Shape, Window};
 
 use super::constants::four;
+use super::names as op;
 use super::operators::{activation, damaged, extent, hint};
 use super::read::{Reader, State};
 use super::schema::{Model, Operator};
+use super::write::{Writer, fused};
+use crate::graph::{Op, StoredWeights};
+use crate::import::flat_write::Value;
 use crate::import::problem::{Refusal, refuse};
 use crate::import::source::{FileNode, Operator as Neutral, Pool, Transposed};
+use crate::network::{Node, TensorId, TensorInfo};
 
 impl Reader<'_, '_> {
     /// CONV_2D and DEPTHWISE_CONV_2D; between SPACE_TO_BATCH_ND and BATCH_TO_SPACE_ND it is a dilated one.
@@ -161,5 +166,90 @@ pub(super) fn blocks(model: &Model<'_>, o: &Operator<'_>) -> Result<Blocks, Refu
         (Some(&[h]), Some(&[top, bottom]), 4) => Ok(Blocks { size: [h, 1], before: [top, 0], after: [bottom, 0] }),
         (Some(&[w]), Some(&[left, right]), 3) => Ok(Blocks { size: [1, w], before: [0, left], after: [0, right] }),
         _ => refuse("blocks that are not constant, or not of height and width", ""),
+    }
+}
+
+impl Writer<'_> {
+    pub(super) fn write_conv(
+        &mut self,
+        node: &Node,
+        first: TensorId,
+        window: &Window,
+        weights: &StoredWeights,
+    ) -> Result<(), String> {
+        let c = self.network.tensors[node.output].shape.c as i32;
+        let [kh, kw] = window.kernel.map(|k| k as i32);
+        let inputs = self.network.tensors[first].shape.c as i32;
+        let filter = self.filter(node, vec![c, kh, kw, inputs], weights, 0)?;
+        let bias = self.bias(node, first, weights)?;
+        let (input, padding) = self.padded(node, first, window)?;
+        let output = self.result(node, true);
+        let [sh, sw] = window.stride.map(|s| Value::I32(s as i32));
+        let options = vec![(0, padding), (1, sw), (2, sh), (3, fused(node.activation))];
+        self.operator(op::CONV_2D, self.version(filter, 3, 7), vec![input, filter, bias], output, (1, options));
+        Ok(())
+    }
+
+    pub(super) fn write_depthwise(
+        &mut self,
+        node: &Node,
+        first: TensorId,
+        window: &Window,
+        weights: &StoredWeights,
+    ) -> Result<(), String> {
+        let c = self.network.tensors[node.output].shape.c;
+        let [kh, kw] = window.kernel.map(|k| k as i32);
+        let multiplier = c / self.network.tensors[first].shape.c.max(1);
+        let filter = self.filter(node, vec![1, kh, kw, c as i32], weights, 3)?;
+        let bias = self.bias(node, first, weights)?;
+        let (input, padding) = self.padded(node, first, window)?;
+        let output = self.result(node, true);
+        let [sh, sw] = window.stride.map(|s| Value::I32(s as i32));
+        let multiplier = Value::I32(multiplier as i32);
+        let options = vec![(0, padding), (1, sw), (2, sh), (3, multiplier), (4, fused(node.activation))];
+        self.operator(
+            op::DEPTHWISE_CONV_2D,
+            self.version(filter, 3, 7),
+            vec![input, filter, bias],
+            output,
+            (2, options),
+        );
+        Ok(())
+    }
+
+    pub(super) fn pool(&mut self, node: &Node, input: TensorId, code: i32, window: &Window) -> Result<(), String> {
+        let (input, padding) = self.padded(node, input, window)?;
+        let output = self.result(node, true);
+        let [sh, sw] = window.stride.map(|s| Value::I32(s as i32));
+        let [kh, kw] = window.kernel.map(|k| Value::I32(k as i32));
+        let options = vec![(0, padding), (1, sw), (2, sh), (3, kw), (4, kh), (5, fused(node.activation))];
+        self.operator(code, 2, vec![input], output, (5, options));
+        Ok(())
+    }
+
+    /// The input of a window and its padding scheme; padding that is neither SAME nor VALID becomes a PAD before it,
+    /// which the importer folds back.
+    fn padded(&mut self, node: &Node, input: TensorId, window: &Window) -> Result<(i32, Value), String> {
+        const SAME: Value = Value::U8(0);
+        const VALID: Value = Value::U8(1);
+        let info = self.network.tensors[input].clone();
+        let index = self.image(input);
+        if !window.is_padded() {
+            return Ok((index, VALID));
+        }
+        if *window == Window::new(window.kernel, window.stride, Padding::Same, [info.shape.h, info.shape.w]) {
+            return Ok((index, SAME));
+        }
+        let value = match node.op {
+            Op::MaxPool(_) => info.dtype.min() as i16,
+            Op::AveragePool(_) => return Err("its padding is neither SAME nor VALID".into()),
+            _ => info.quant.zero_point as i16,
+        };
+        let [(top, bottom), (left, right)] = [0, 1].map(|axis| (window.before[axis], window.after[axis]));
+        let shape = Shape::new(info.shape.h + top + bottom, info.shape.w + left + right, info.shape.c);
+        let name = format!("{}/pad", node.name);
+        let padded = self.activation(&name, &TensorInfo { shape, ..info.clone() }, true);
+        self.pad(index, padded, [0, 0, top, bottom, left, right, 0, 0], value, (info.dtype, info.quant), &name);
+        Ok((padded, VALID))
     }
 }
