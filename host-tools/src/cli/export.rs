@@ -249,3 +249,40 @@ fn picture(name: &str, steps: &[Narrowed], chosen: Option<usize>) -> Result<Stri
         panel(String::new(), "signal to noise (dB)", |step| step.output_decibels),
     ])
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use kinglet::Model;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn four_bits_are_chosen_under_all_budgets() {
+        let place = tempfile::tempdir().unwrap();
+        let [file, plot] = ["four.kgl", "frontier.svg"].map(|name| place.path().join(name));
+        let export = |budgets: &[&str]| {
+            let run = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/digits-resnet");
+            let [file, plot] = [&file, &plot].map(|path| path.to_str().unwrap());
+            let words = ["export", run, "-o", file, "--plot", plot].into_iter().chain(budgets.iter().copied());
+            super::run(&Line::try_parse_from(words).unwrap().args)
+        };
+        let error = export(&["--ram", "8K"]).unwrap_err().to_string();
+        assert!(error.contains("--plot"), "{error}");
+        export(&["--ram", "8K", "--flash", "20K"]).unwrap();
+        let bytes = std::fs::read(&file).unwrap();
+        let model = Model::new(&bytes).unwrap();
+        assert!(bytes.len() <= 20 << 10 && model.arena_len() <= 8 << 10 && model.uses().nibbles);
+        // The chosen file is on the line that is drawn: a point of its own on that of each panel.
+        assert_eq!(std::fs::read_to_string(&plot).unwrap().matches("chosen").count(), 2);
+        // Weights that are widened take more RAM than this.
+        let error = export(&["--ram", "3008", "--flash", "16K"]).unwrap_err().to_string();
+        assert!(error.contains("16384 bytes of flash"), "{error}");
+    }
+}
