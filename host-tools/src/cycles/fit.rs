@@ -60,14 +60,24 @@ impl Sample {
 }
 
 fn of_kind(samples: &[Sample], kind: &str) -> Cost {
-    let of_kind = samples.iter().filter(|sample| sample.work.kind == kind);
-    least_squares(&of_kind.map(|sample| (sample.work.terms, sample.quantities())).collect::<Vec<_>>())
+    let of_kind: Vec<&Sample> = samples.iter().filter(|sample| sample.work.kind == kind).collect();
+    least_squares(&shared(&of_kind, |work| work.terms))
+}
+
+/// What is fitted to what, in parts such that a model of many steps counts little more than one of few: most of its steps are alike.
+fn shared(samples: &[&Sample], terms: impl Fn(&Work) -> Terms) -> Vec<(Terms, [f64; 3])> {
+    let row = |sample: &&Sample| {
+        let steps = samples.iter().filter(|other| other.model == sample.model).count();
+        let part = 1.0 / steps as f64;
+        (terms(&sample.work).map(|term| term * part), sample.quantities().map(|quantity| quantity * part))
+    };
+    samples.iter().map(row).collect()
 }
 
 /// The costs of any step.
 fn of_others(samples: &[Sample]) -> Cost {
-    let steps = samples.iter().filter(|sample| sample.work.kind != AROUND);
-    least_squares(&steps.map(|sample| (sample.work.plain, sample.quantities())).collect::<Vec<_>>())
+    let steps: Vec<&Sample> = samples.iter().filter(|sample| sample.work.kind != AROUND).collect();
+    least_squares(&shared(&steps, |work| work.plain))
 }
 
 /// Costs of at least 0 with the least squares of errors, of which a large step's counts for more than a small one's and for less than
