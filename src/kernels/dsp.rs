@@ -28,9 +28,13 @@ impl Backend for Dsp {
     #[inline]
     fn dot_1x4(patch: &[i8], weights: [&[i8]; 4]) -> [i32; 4] {
         let (mut sums, whole) = dsp::dot_1x4(patch, weights);
-        let rest = weights.map(|row| row.get(whole..).unwrap_or_default());
-        let more = Portable::dot_1x4(patch.get(whole..).unwrap_or_default(), rest);
-        sums.iter_mut().zip(more).for_each(|(sum, more)| *sum = sum.wrapping_add(more));
+        // Row by row, which takes less code: at most three elements are left.
+        let rest = patch.get(whole..).unwrap_or_default();
+        for (sum, row) in sums.iter_mut().zip(weights) {
+            for (&x, &w) in rest.iter().zip(row.get(whole..).unwrap_or_default()) {
+                *sum = sum.wrapping_add(i32::from(x).wrapping_mul(i32::from(w)));
+            }
+        }
         sums
     }
 
