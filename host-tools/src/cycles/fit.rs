@@ -64,11 +64,11 @@ fn of_kind(samples: &[Sample], kind: &str) -> Cost {
     least_squares(&shared(&of_kind, |work| work.terms))
 }
 
-/// What is fitted to what, in parts such that a model of many steps counts little more than one of few: most of its steps are alike.
+/// What is fitted to what, in parts such that each model counts alike, however many steps it has: most of them are alike.
 fn shared(samples: &[&Sample], terms: impl Fn(&Work) -> Terms) -> Vec<(Terms, [f64; 3])> {
     let row = |sample: &&Sample| {
         let steps = samples.iter().filter(|other| other.model == sample.model).count();
-        let part = 1.0 / steps as f64;
+        let part = (steps as f64).powf(-1.25);
         (terms(&sample.work).map(|term| term * part), sample.quantities().map(|quantity| quantity * part))
     };
     samples.iter().map(row).collect()
