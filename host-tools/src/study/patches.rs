@@ -1,7 +1,7 @@
 //! What does each branch of an Inception module answer to?
 
 use anyhow::{Context, Result};
-use ndarray::Axis;
+use ndarray::{Array4, Axis};
 
 use super::receptive::effective_width;
 use super::repeat::Spread;
@@ -31,19 +31,33 @@ struct Patch {
     pixels: Vec<f64>,
 }
 
+/// Images, and what a trained network makes of them.
+struct Probed<'a> {
+    trained: &'a Trained,
+    pixels: Array4<u8>,
+    images: Array4<f32>,
+    values: Vec<Array4<f32>>,
+}
+
+impl<'a> Probed<'a> {
+    fn new(setting: &Setting<'_>, trained: &'a Trained) -> Result<Self> {
+        let pixels = setting.data.test.select(&setting.data.test.spaced(IMAGES)).images;
+        let images = preprocess(&trained.graph.preprocess, &pixels.view());
+        let values = forward(&trained.graph, &trained.params, &images.view())?;
+        Ok(Self { trained, pixels, images, values })
+    }
+}
+
 /// The patches of a branch's channels; of those that never answer none.
-fn patches(setting: &Setting<'_>, trained: &Trained, node: NodeId, stride: usize, side: usize) -> Result<Vec<Patch>> {
-    let Trained { graph, params, .. } = trained;
-    let probes = setting.data.test.select(&setting.data.test.spaced(IMAGES));
-    let images = preprocess(&graph.preprocess, &probes.images.view());
-    let values = &forward(graph, params, &images.view())?[node.0];
+fn patches(probed: &Probed<'_>, node: NodeId, stride: usize, side: usize) -> Result<Vec<Patch>> {
+    let Probed { trained: Trained { graph, params, .. }, pixels, images, values } = probed;
     let mut found = Vec::new();
-    for (channel, map) in values.axis_iter(Axis(3)).enumerate() {
+    for (channel, map) in values[node.0].axis_iter(Axis(3)).enumerate() {
         let most = map.indexed_iter().max_by(|a, b| a.1.total_cmp(b.1));
         let Some(((image, y, x), &activation)) = most.filter(|(_, activation)| **activation > 0.0) else { continue };
         let seen = images.index_axis(Axis(0), image);
         let width = effective_width(graph, params, node, &seen, [y, x], channel..channel + 1)?;
-        let pixels = probes.images.index_axis(Axis(0), image);
+        let pixels = pixels.index_axis(Axis(0), image);
         let (h, w, c) = pixels.dim();
         let grey = |at: usize| {
             let place = |center: usize, at: usize| (center * stride + at).checked_sub(side / 2);
@@ -76,9 +90,10 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
     let sight = |window: usize| 3 + (window - 1) * stride;
     let found = setting.repeat("patches", [()], seeds, |(), index| {
         let trained = setting.train(&setting.recipe(name, blocks.clone(), epochs, setting.seed(index)))?;
+        let probed = Probed::new(setting, &trained)?;
         let of = |(_, end, window): (&str, &str, usize)| {
             let node = trained.graph.find(&format!("b{module}_{end}")).context("no such branch")?;
-            patches(setting, &trained, node, stride, sight(window))
+            patches(&probed, node, stride, sight(window))
         };
         BRANCHES.into_iter().map(of).collect::<Result<Vec<_>>>()
     })?;
