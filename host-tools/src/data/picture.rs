@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use image::imageops::FilterType;
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageReader, RgbImage};
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, RgbImage};
 use serde::{Deserialize, Serialize};
 
 use super::{DataError, read};
@@ -30,6 +30,27 @@ pub enum Fit {
     Pad,
     /// Width and height are scaled differently.
     Squash,
+}
+
+/// The picture of grey or RGB pixels, `h x w x c` bytes.
+///
+/// # Panics
+/// When there are fewer pixels.
+pub fn of([h, w, c]: [usize; 3], pixels: &[u8]) -> RgbImage {
+    RgbImage::from_fn(w as u32, h as u32, |x, y| {
+        let pixel = &pixels[(y as usize * w + x as usize) * c..][..c];
+        image::Rgb([0, 1, 2].map(|channel| pixel[channel.min(c - 1)]))
+    })
+}
+
+/// A picture as PNG.
+///
+/// # Errors
+/// When it cannot be encoded.
+pub fn png(picture: &RgbImage) -> Result<Vec<u8>, ImageError> {
+    let mut bytes = Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, ImageFormat::Png)?;
+    Ok(bytes.into_inner())
 }
 
 /// Whether a file's name says that it is a picture that can be read.

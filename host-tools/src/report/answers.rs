@@ -1,11 +1,11 @@
 //! Pictures with what a model takes them for, side by side.
 
 use std::fmt::Write;
-use std::io::Cursor;
 
-use image::{ImageError, ImageFormat, RgbImage};
+use image::ImageError;
 
 use super::{base64, escaped};
+use crate::data::picture;
 
 /// Pixels of a picture, of the room for a name, of a bar, and from a bar to the next.
 const PICTURE: usize = 96;
@@ -22,11 +22,11 @@ pub struct Answer<'a> {
     pub classes: Vec<(&'a str, f32)>,
 }
 
-/// The pictures, of `[h, w, c]`, as SVG.
+/// The pictures, of shape `[h, w, c]`, as SVG.
 ///
 /// # Errors
 /// When a picture cannot be packed, which only a defect would cause.
-pub fn to_svg([h, w, c]: [usize; 3], answers: &[Answer<'_>]) -> Result<String, ImageError> {
+pub fn to_svg(shape: [usize; 3], answers: &[Answer<'_>]) -> Result<String, ImageError> {
     let each = PICTURE + NAME + BAR + 72;
     let (width, height) = (each * answers.len(), PICTURE + 20);
     let mut svg = format!(
@@ -35,12 +35,7 @@ pub fn to_svg([h, w, c]: [usize; 3], answers: &[Answer<'_>]) -> Result<String, I
     );
     for (at, answer) in answers.iter().enumerate() {
         let left = at * each + 10;
-        let picture = RgbImage::from_fn(w as u32, h as u32, |x, y| {
-            let pixel = &answer.pixels[(y as usize * w + x as usize) * c..][..c];
-            image::Rgb([0, 1, 2].map(|channel| pixel[channel.min(c - 1)]))
-        });
-        let mut png = Vec::new();
-        picture.write_to(&mut Cursor::new(&mut png), ImageFormat::Png)?;
+        let png = picture::png(&picture::of(shape, answer.pixels))?;
         // Writing into a string does not fail.
         let _ = writeln!(
             svg,

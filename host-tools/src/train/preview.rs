@@ -1,12 +1,10 @@
 //! Sheets of images: augmented ones, to look at before hours go into them, and any others.
 
-use std::io::Cursor;
-
-use image::{ImageError, ImageFormat, RgbImage};
+use image::{ImageError, RgbImage, imageops};
 
 use super::augment::random;
 use super::recipe::Recipe;
-use crate::data::Dataset;
+use crate::data::{Dataset, picture};
 
 /// Columns and rows of a sheet.
 const SHEET: [usize; 2] = [12, 8];
@@ -34,17 +32,12 @@ pub fn preview(recipe: &Recipe, data: &Dataset) -> Result<Vec<u8>, ImageError> {
 ///
 /// # Errors
 /// When the sheet cannot be encoded.
-pub fn sheet([h, w, c]: [usize; 3], images: impl Iterator<Item = Vec<u8>>) -> Result<Vec<u8>, ImageError> {
-    let [columns, rows] = SHEET;
+pub fn sheet(shape: [usize; 3], images: impl Iterator<Item = Vec<u8>>) -> Result<Vec<u8>, ImageError> {
+    let ([h, w, _], [columns, rows]) = (shape, SHEET);
     let mut sheet = RgbImage::new((columns * w) as u32, (rows * h) as u32);
     for (at, pixels) in images.take(MOST).enumerate() {
         let (left, top) = (at % columns * w, at / columns * h);
-        for (at, pixel) in pixels.chunks_exact(c).enumerate() {
-            let color = [0, 1, 2].map(|channel| pixel[channel.min(c - 1)]);
-            sheet.put_pixel((left + at % w) as u32, (top + at / w) as u32, image::Rgb(color));
-        }
+        imageops::replace(&mut sheet, &picture::of(shape, &pixels), left as i64, top as i64);
     }
-    let mut png = Vec::new();
-    sheet.write_to(&mut Cursor::new(&mut png), ImageFormat::Png)?;
-    Ok(png)
+    picture::png(&sheet)
 }
