@@ -16,6 +16,7 @@ use crate::data::Split;
 use crate::elements;
 use crate::files::{self, IntArray};
 use crate::graph::FloatModel;
+use crate::quantize::forward::NetRunner;
 use crate::quantize::{self, fold};
 use crate::simulate::{self, Images};
 
@@ -146,11 +147,12 @@ pub fn noise(model: Model<'_>, trained: &FloatModel, images: &Split) -> Result<V
     let layer_of = |step: Step<'_>| network.nodes.iter().position(|node| node.name == step.name);
     let layers: Vec<_> = model.steps().map(layer_of).collect();
     let reals = quantize::reals(&trained.graph.preprocess, images.images.view())?;
+    let runner = NetRunner::new(&network);
     let of_images = simulate::each::<Active, _, _>(model, (0..images.len()).into_par_iter(), |session, image| {
         let mut outputs = Outputs::default();
         session.start(Pixels(images.image(image)))?.observe(&mut outputs).finish()?;
         let input: Vec<f32> = reals.index_axis(Axis(0), image).iter().copied().collect();
-        let values = network.forward(&input);
+        let values = runner.forward(&input);
         let mut sums = vec![[0.0; 2]; layers.len()];
         for Layer { index, elements, .. } in outputs.0 {
             let (Some(step), Some(layer)) = (model.step(index), layers[index]) else { continue };

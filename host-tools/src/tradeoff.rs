@@ -14,6 +14,7 @@ use crate::graph::{Node, NodeId, Op};
 use crate::network::Network;
 use crate::quantize::emit::{self, Kept};
 use crate::quantize::fake::Noise;
+use crate::quantize::forward::NetRunner;
 use crate::quantize::report::Report;
 use crate::quantize::{Prepared, QuantizeError};
 use crate::simulate::{self, Images};
@@ -73,7 +74,8 @@ impl<'b> Bench<'b> {
     pub fn new(prepared: &'b Prepared, images: &'b Split, reals: &[Vec<f32>]) -> Self {
         let scored = without_softmax(prepared);
         let float = &scored.as_ref().unwrap_or(prepared).float;
-        let scores = reals.iter().map(|image| float.forward(image).pop().unwrap_or_default()).collect();
+        let runner = NetRunner::new(float);
+        let scores = reals.iter().map(|image| runner.forward(image).pop().unwrap_or_default()).collect();
         Self { prepared, images, scored, scores }
     }
 

@@ -12,6 +12,7 @@ use kinglet_tools::import::{ImportError, ImportedFloat, Model, Options, calibrat
 use kinglet_tools::layers;
 use kinglet_tools::network::Network;
 use kinglet_tools::quantize::fold;
+use kinglet_tools::quantize::forward::NetRunner;
 use kinglet_tools::simulate::{self, Images};
 use kinglet_tools::{export, files::IntArray, quantize};
 use ndarray::{Array2, Array4, ArrayD, ArrayView1};
@@ -130,7 +131,8 @@ fn exported_networks_compute_the_same_and_quantize_well() {
         }
         let got = layers::forward(&model.graph, &model.params, &inputs.view()).unwrap().pop().unwrap();
         let folded = fold::fold(&model.graph, &model.params).unwrap();
-        let folded = inputs.outer_iter().flat_map(|image| folded.forward(image.as_slice().unwrap()).pop().unwrap());
+        let runner = NetRunner::new(&folded);
+        let folded = inputs.outer_iter().flat_map(|image| runner.forward(image.as_slice().unwrap()).pop().unwrap());
         assert_eq!(got.len(), expected.len(), "{name}");
         for ((got, folded), expected) in got.iter().zip(folded).zip(&expected) {
             assert!((got - expected).abs() < 1e-4, "{name}: {got} {expected}");

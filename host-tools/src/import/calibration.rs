@@ -11,6 +11,7 @@ use crate::data::picture::{self, Fit};
 use crate::files::{self, IntArray};
 use crate::graph::Op;
 use crate::layout::Layout;
+use crate::quantize::forward::NetRunner;
 use crate::quantize::{self, fold};
 
 /// Most pictures of a folder that are used: ranges do not change much after some hundreds.
@@ -163,9 +164,10 @@ pub fn infinite(model: &ImportedFloat, images: ArrayView4<'_, f32>) -> Result<Ve
     // What is halfway to the next power of two, and above, is rounded to infinity.
     let is_beyond = |value: &f32| value.is_nan() || value.abs() >= 65520.0;
     let mut beyond = vec![false; folded.nodes.len()];
+    let runner = NetRunner::new(&folded);
     for image in images.outer_iter() {
         let image: Vec<f32> = image.iter().copied().collect();
-        for (beyond, values) in beyond.iter_mut().zip(folded.forward(&image)) {
+        for (beyond, values) in beyond.iter_mut().zip(runner.forward(&image)) {
             *beyond |= values.iter().any(is_beyond);
         }
     }

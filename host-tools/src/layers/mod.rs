@@ -30,7 +30,6 @@ use ndarray::Array4;
 
 use crate::graph::{Activation, ConstantFunction, Constants, Function, Graph, NodeId, Op};
 
-pub(crate) use elementwise::spread;
 pub use infer::{InferError, forward, greatest, logits, preprocess};
 pub(crate) use interpolate::{Corners, corners};
 pub(crate) use loss::log_softmax;

@@ -14,6 +14,7 @@ use crate::layers::{Corners, Layer, corners, layer_of};
 use crate::lower::lower_node;
 use crate::network::Network;
 use crate::quantize::QuantizeError;
+use crate::quantize::forward::elementwise;
 
 /// Up to here f32 holds every integer.
 const EXACT: u64 = 1 << 24;
@@ -228,9 +229,8 @@ impl Step {
                 Stage::Add { operands: [operand(0), operand(1)], factor: add.output_factor }
             }
             Op::Function(StoredFunction::Table(table)) => {
-                let entry = |(q, &to): (i32, &i8)| {
-                    let x = input.dequantize(q);
-                    let real = folded.forward(&[(&[x], Shape::vector(1))])[0];
+                let inputs: Vec<f32> = elements().map(|q| input.dequantize(q)).collect();
+                let entry = |((x, real), &to): ((f32, f32), &i8)| {
                     let unbounded = quantize(real, output);
                     let derivative = match &folded.op {
                         Op::Function(function) => function.derivative(x.into()),
@@ -241,7 +241,10 @@ impl Step {
                     let slope = if inside { (derivative * ratio) as f32 } else { 0.0 };
                     Entry { value: (i32::from(to) - output.zero_point) as f32, unbounded, slope }
                 };
-                Stage::Table(elements().zip(table).map(entry).collect(), input.zero_point)
+                Stage::Table(
+                    inputs.iter().copied().zip(elementwise(folded, &inputs)).zip(table).map(entry).collect(),
+                    input.zero_point,
+                )
             }
             Op::AveragePool(window) => Stage::Average(*window, input.zero_point),
             Op::ResizeBilinear(resize) => Stage::Blended(corners(resize, self.shapes[0]), input.zero_point),

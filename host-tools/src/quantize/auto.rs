@@ -10,7 +10,7 @@ use kinglet::QuantParams;
 use rayon::prelude::*;
 
 use super::fake::{self, Noise};
-use super::forward::Values;
+use super::forward::{NetRunner, Values};
 use super::ranges::Method;
 use crate::graph::{Graph, Op, Real};
 use crate::progress::styled;
@@ -61,7 +61,7 @@ pub fn choose(network: &Graph<Real>, groups: &[Group], images: &[Vec<f32>]) -> V
     }
     let search = Search { network, groups, judged: judged(network) };
     let best = |choices: &[Vec<usize>], images: &[&Vec<f32>]| {
-        let float = search.float(images);
+        let float = outputs(network, images);
         let losses = choices.iter().map(|choice| search.loss(choice, images, &float));
         let least = losses.enumerate().min_by(|a, b| a.1.total_cmp(&b.1));
         choices[least.map_or(0, |(at, _)| at)].clone()
@@ -104,25 +104,21 @@ fn wrong(float: &[f32], rounded: &[f32]) -> f64 {
 
 /// The mean over `images` of how wrong the output is when values and weights are rounded as `quants` say, from 0 to 1.
 pub fn loss(network: &Graph<Real>, quants: &[QuantParams], images: &[&Vec<f32>]) -> f64 {
-    let float: Vec<_> = images.par_iter().map(|image| network.forward(image).swap_remove(judged(network))).collect();
-    loss_beside(network, quants, images, &float)
+    loss_beside(network, quants, images, &outputs(network, images))
+}
+
+/// The value that is compared, of each image in float.
+fn outputs(network: &Graph<Real>, images: &[&Vec<f32>]) -> Vec<Vec<f32>> {
+    let (runner, judged) = (NetRunner::new(network), judged(network));
+    images.par_iter().map(|image| runner.forward(image).swap_remove(judged)).collect()
 }
 
 /// The same with the outputs in float.
 fn loss_beside(network: &Graph<Real>, quants: &[QuantParams], images: &[&Vec<f32>], float: &[Vec<f32>]) -> f64 {
-    let (rounded, judged) = (fake::network(network, quants), judged(network));
-    let quants: Vec<_> = quants.iter().copied().map(Some).collect();
+    let (rounded, judged) = (NetRunner::new(&fake::network(network, quants)), judged(network));
     let wrong =
-        |(image, float): (&&Vec<f32>, &Vec<f32>)| wrong(float, &rounded_values(&rounded, image, &quants)[judged]);
+        |(image, float): (&&Vec<f32>, &Vec<f32>)| wrong(float, &rounded.rounded(image, fake::round(quants))[judged]);
     mean(&images.par_iter().zip(float).map(wrong).collect::<Vec<_>>())
-}
-
-/// All values of an image, rounded.
-fn rounded_values(network: &Graph<Real>, image: &[f32], quants: &[Option<QuantParams>]) -> Values {
-    let mut values = vec![Vec::new(); network.nodes.len()];
-    values[0] = image.to_vec();
-    network.recompute(&mut values, 0, quants);
-    values
 }
 
 /// Summed in the order of the images, so that threads change nothing.
@@ -144,11 +140,6 @@ impl Search<'_> {
             group.members.iter().for_each(|&member| quants[member] = group.proposals[at]);
         }
         quants
-    }
-
-    /// The output that is compared, of each image.
-    fn float(&self, images: &[&Vec<f32>]) -> Vec<Vec<f32>> {
-        images.par_iter().map(|image| self.network.forward(image).swap_remove(self.judged)).collect()
     }
 
     fn loss(&self, choice: &[usize], images: &[&Vec<f32>], float: &[Vec<f32>]) -> f64 {
@@ -179,12 +170,12 @@ impl Search<'_> {
 
     /// Changes one group's proposal after the other where that makes the output better, all others being as they are.
     fn refine(&self, mut choice: Vec<usize>, images: &[&Vec<f32>]) -> Vec<usize> {
-        let quants = self.quants(&choice);
+        let mut quants = self.quants(&choice);
         // Biases are rounded as at the start: their steps are so small that it makes no difference to this.
-        let rounded = fake::network(self.network, &quants);
-        let mut quants: Vec<_> = quants.into_iter().map(Some).collect();
-        let float = self.float(images);
-        let mut values: Vec<Values> = images.par_iter().map(|image| rounded_values(&rounded, image, &quants)).collect();
+        let rounded = NetRunner::new(&fake::network(self.network, &quants));
+        let float = outputs(self.network, images);
+        let mut values: Vec<Values> =
+            images.par_iter().map(|image| rounded.rounded(image, fake::round(&quants))).collect();
         let lost = |values: &[Values]| {
             let each = values.par_iter().zip(&float).map(|(values, float)| wrong(float, &values[self.judged]));
             mean(&each.collect::<Vec<_>>())
@@ -203,13 +194,13 @@ impl Search<'_> {
                 }
                 tried.push(proposal);
                 let mut others = quants.clone();
-                group.members.iter().for_each(|&member| others[member] = Some(proposal));
+                group.members.iter().for_each(|&member| others[member] = proposal);
                 let each: Vec<f64> = values
                     .par_iter()
                     .zip(&float)
                     .map(|(values, float)| {
                         let mut values = values.clone();
-                        rounded.recompute(&mut values, first, &others);
+                        rounded.recompute(&mut values, first..others.len(), fake::round(&others));
                         wrong(float, &values[self.judged])
                     })
                     .collect();
@@ -218,10 +209,11 @@ impl Search<'_> {
                     (least, *chosen) = (loss, at);
                 }
             }
-            let proposal = Some(group.proposals[*chosen]);
+            let proposal = group.proposals[*chosen];
             if quants[first] != proposal {
                 group.members.iter().for_each(|&member| quants[member] = proposal);
-                values.par_iter_mut().for_each(|values| rounded.recompute(values, first, &quants));
+                let again = |values: &mut Values| rounded.recompute(values, first..quants.len(), fake::round(&quants));
+                values.par_iter_mut().for_each(again);
             }
         }
         bar.finish_and_clear();

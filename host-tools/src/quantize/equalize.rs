@@ -4,7 +4,7 @@ use kinglet::{Activation, QuantParams};
 use rayon::prelude::*;
 
 use super::fake;
-use super::forward::Values;
+use super::forward::{NetRunner, Runner, Values};
 use crate::graph::{Graph, Node, NodeId, Op, Real, Weights};
 
 /// Passes of equalization: each pair moves its neighbours'.
@@ -97,11 +97,13 @@ fn scale_inputs(network: &mut Graph<Real>, node: usize, factors: &[f64]) {
 /// Bias correction (same paper, measured): what rounding of weights and inputs adds to the mean of each channel over
 /// the images is taken off its bias. Layer by layer, so that later ones see what the earlier ones became.
 pub fn correct_bias(network: &mut Graph<Real>, quants: &[QuantParams], images: &[Vec<f32>]) {
-    let float: Vec<Values> = images.par_iter().map(|image| network.forward(image)).collect();
+    let runner = NetRunner::new(network);
+    let float: Vec<Values> = images.par_iter().map(|image| runner.forward(image)).collect();
     let mut rounded = float.clone();
     let round = |values: &mut [f32], value: usize| values.iter_mut().for_each(|x| *x = fake::fake(*x, quants[value]));
     rounded.par_iter_mut().for_each(|values| round(&mut values[0], 0));
     for index in 1..network.nodes.len() {
+        let shapes = network.input_shapes(NodeId(index));
         if network.nodes[index].op.weights().is_some() {
             let sums = |values: &[Values], quantized: bool| {
                 let mut node = network.nodes[index].clone();
@@ -109,16 +111,13 @@ pub fn correct_bias(network: &mut Graph<Real>, quants: &[QuantParams], images: &
                 if quantized {
                     node = fake::node(&node, quants, index);
                 }
-                let channels = node.shape.c as usize;
+                let (channels, node) = (node.shape.c as usize, Runner::new(&node, &shapes));
                 let each: Vec<Vec<f64>> = values
                     .par_iter()
                     .map(|values| {
                         let mut sums = vec![0.0; channels];
-                        network
-                            .output_of(&node, values)
-                            .iter()
-                            .enumerate()
-                            .for_each(|(i, x)| sums[i % channels] += f64::from(*x));
+                        let output = node.output_of(values);
+                        output.iter().enumerate().for_each(|(i, x)| sums[i % channels] += f64::from(*x));
                         sums
                     })
                     .collect();
@@ -133,9 +132,9 @@ pub fn correct_bias(network: &mut Graph<Real>, quants: &[QuantParams], images: &
                 }
             }
         }
-        let node = fake::node(&network.nodes[index], quants, index);
+        let node = Runner::new(&fake::node(&network.nodes[index], quants, index), &shapes);
         rounded.par_iter_mut().for_each(|values| {
-            values[index] = network.output_of(&node, values);
+            values[index] = node.output_of(values);
             round(&mut values[index], index);
         });
     }

@@ -2,13 +2,17 @@
 
 use kinglet::{Clamp, QuantParams};
 
-use super::forward::Values;
 use super::int8;
 use crate::graph::{Graph, Node, Real};
 
 /// The number that `quant` makes of `x`.
 pub fn fake(x: f32, quant: QuantParams) -> f32 {
     quant.dequantize(Clamp::full(kinglet::DType::I8).apply(kinglet::quant::quantize(x, quant)))
+}
+
+/// Rounds the numbers of a value, by the node's number.
+pub fn round(quants: &[QuantParams]) -> impl Fn(usize, &mut [f32]) {
+    |value, numbers| numbers.iter_mut().for_each(|x| *x = fake(*x, quants[value]))
 }
 
 /// The node with the weights and the bias that int8 would have.
@@ -24,20 +28,6 @@ pub fn node(node: &Node<Real>, quants: &[QuantParams], output: usize) -> Node<Re
 pub fn network(network: &Graph<Real>, quants: &[QuantParams]) -> Graph<Real> {
     let nodes = network.nodes.iter().enumerate().map(|(output, each)| node(each, quants, output)).collect();
     Graph { nodes, ..network.clone() }
-}
-
-impl Graph<Real> {
-    /// Computes the values from `first` on anew; each is rounded to its quantization, if it has one.
-    pub fn recompute(&self, values: &mut Values, first: usize, quants: &[Option<QuantParams>]) {
-        for value in first..self.nodes.len() {
-            if value > 0 {
-                values[value] = self.output_of(&self.nodes[value], values);
-            }
-            if let Some(quant) = quants[value] {
-                values[value].iter_mut().for_each(|x| *x = fake(*x, quant));
-            }
-        }
-    }
 }
 
 /// Signal to quantization noise in decibels: of `float` against what became of it.

@@ -2,8 +2,9 @@
 
 use std::convert::Infallible;
 
-use kinglet::{DType, QuantParams, Rounding, Shape};
+use kinglet::{DType, QuantParams, Rounding};
 
+use super::forward::elementwise;
 use super::scales::affine;
 use super::{emit, lookup};
 use crate::elements;
@@ -66,11 +67,10 @@ fn table(node: &Node<Real>, input: QuantParams, output: QuantParams) -> Vec<i8> 
         () if is(Unary::Tanh) => lookup::tanh(input, output, Rounding::Double).ok(),
         () => None,
     };
-    let entry = |q: i32| {
-        let real = node.forward(&[(&[input.dequantize(q)], Shape::vector(1))])[0];
-        elements::of(real, output, DType::I8) as i8
-    };
-    theirs.unwrap_or_else(|| (DType::I8.min()..=DType::I8.max()).map(entry).collect())
+    theirs.unwrap_or_else(|| {
+        let inputs: Vec<f32> = (DType::I8.min()..=DType::I8.max()).map(|q| input.dequantize(q)).collect();
+        elementwise(node, &inputs).into_iter().map(|real| elements::of(real, output, DType::I8) as i8).collect()
+    })
 }
 
 /// The weights and the bias that a layer has after rounding, as real numbers.

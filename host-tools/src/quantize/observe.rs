@@ -4,6 +4,7 @@ use ndarray::ArrayView4;
 use rayon::prelude::*;
 
 use super::QuantizeError;
+use super::forward::NetRunner;
 use crate::graph::{Graph, Real};
 
 /// Bins of a histogram, half of them for negative numbers.
@@ -111,9 +112,10 @@ impl Observations {
         if let Some(at) = images.iter().position(|image| image.iter().any(|x| !x.is_finite())) {
             return Err(QuantizeError::NotFinite { image: self.images + at });
         }
+        let runner = NetRunner::new(network);
         // A few images at a time: their values are kept until they are counted.
         for some in images.chunks(32) {
-            let values: Vec<_> = some.par_iter().map(|image| network.forward(image)).collect();
+            let values: Vec<_> = some.par_iter().map(|image| runner.forward(image)).collect();
             self.histograms.par_iter_mut().enumerate().try_for_each(|(value, histogram)| {
                 for values in &values {
                     if values[value].iter().any(|x| !x.is_finite()) {

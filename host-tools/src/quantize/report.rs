@@ -7,10 +7,10 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::fake::{self, Noise};
-use super::forward::Values;
+use super::forward::{NetRunner, Values};
 use super::int16::Int16;
 use super::{Prepared, int16};
-use crate::graph::{Graph, Op, Real};
+use crate::graph::Op;
 use crate::layers;
 
 /// A value and the layer that computes it.
@@ -73,7 +73,7 @@ struct Rounding<'p> {
     dtype: DType,
     quants: &'p [QuantParams],
     /// The network with rounded weights.
-    network: Graph<Real>,
+    network: NetRunner,
 }
 
 impl<'p> Rounding<'p> {
@@ -94,7 +94,7 @@ impl<'p> Rounding<'p> {
                 _ => weights.weights.iter_mut().for_each(|weight| *weight = f16::from_f32(*weight).to_f32()),
             }
         }
-        Self { dtype, quants, network }
+        Self { dtype, quants, network: NetRunner::new(&network) }
     }
 
     /// The quantization of a value in integers.
@@ -127,25 +127,14 @@ impl<'p> Rounding<'p> {
 
     /// All values of an image, each rounded.
     fn forward(&self, image: &[f32]) -> Values {
-        let mut values = vec![image.to_vec()];
-        self.round(0, &mut values[0]);
-        for (value, node) in self.network.nodes.iter().enumerate().skip(1) {
-            let mut output = self.network.output_of(node, &values);
-            self.round(value, &mut output);
-            values.push(output);
-        }
-        values
+        self.network.rounded(image, |value, numbers| self.round(value, numbers))
     }
 
     /// Rounds the weights and the output of one layer of `network`, and computes all after it in float.
-    fn alone(&self, network: &Graph<Real>, values: &mut Values, value: usize) {
-        if value > 0 {
-            values[value] = network.output_of(&self.network.nodes[value], values);
-        }
-        self.round(value, &mut values[value]);
-        for after in value + 1..network.nodes.len() {
-            values[after] = network.output_of(&network.nodes[after], values);
-        }
+    fn alone(&self, network: &NetRunner, values: &mut Values, value: usize) {
+        let after = value + 1..values.len();
+        self.network.recompute(values, value..value + 1, |value, numbers| self.round(value, numbers));
+        network.recompute(values, after, |_, _| {});
     }
 }
 
@@ -176,20 +165,20 @@ impl Seen {
 /// Measures a network on images (H x W x C numbers) and their labels, with activations of type `dtype`.
 pub fn measure(prepared: &Prepared, dtype: DType, images: &[Vec<f32>], labels: &[u8]) -> Report {
     let network = &prepared.float;
-    let rounding = Rounding::new(prepared, dtype);
+    let (runner, rounding) = (NetRunner::new(network), Rounding::new(prepared, dtype));
     let last = network.output();
     let logits = match network.node(last).op {
         Op::Softmax { .. } => network.node(last).inputs[0].0,
         _ => last.0,
     };
     let one = |(image, &label): (&Vec<f32>, &u8)| {
-        let float = network.forward(image);
+        let float = runner.forward(image);
         let rounded = rounding.forward(image);
         let right = |values: &Values| usize::from(layers::greatest(&values[logits]) == usize::from(label));
         let layers: Vec<Seen> = (0..network.nodes.len())
             .map(|value| {
                 let mut alone = float.clone();
-                rounding.alone(network, &mut alone, value);
+                rounding.alone(&runner, &mut alone, value);
                 let mut seen = Seen { right: right(&alone), elements: float[value].len(), ..Seen::default() };
                 seen.noise.add(&float[value], &rounded[value]);
                 seen.output.add(&float[logits], &alone[logits]);

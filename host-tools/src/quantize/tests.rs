@@ -2,6 +2,7 @@ use kinglet::DType;
 use ndarray::{Array4, ArrayD, IxDyn, s};
 use proptest::prelude::*;
 
+use super::forward::NetRunner;
 use super::*;
 use crate::export;
 use crate::files::IntArray;
@@ -64,8 +65,9 @@ fn decibels(graph: &Graph, calibration: Calibration) -> f64 {
     let outputs = simulate::run(model, &Images::Pixels(pixels)).unwrap();
     let folded = fold::fold(graph, &params).unwrap();
     let (mut signal, mut noise) = (0.0, 0.0);
+    let runner = NetRunner::new(&folded);
     for (image, output) in reals.outer_iter().zip(outputs.rows()) {
-        let float = folded.forward(image.as_slice().unwrap()).pop().unwrap();
+        let float = runner.forward(image.as_slice().unwrap()).pop().unwrap();
         for (x, &q) in float.iter().zip(output) {
             signal += f64::from(*x).powi(2);
             noise += f64::from(x - model.output().quant.dequantize(q.into())).powi(2);
@@ -135,12 +137,12 @@ fn folding_is_the_formula_of_batch_normalization() {
     let graph = net.finish();
     let params = params(&graph);
     let image: Vec<f32> = (0..60).map(|i| (i as f32 * 0.7).sin()).collect();
-    let normalized = fold::fold(&graph, &params).unwrap().forward(&image).pop().unwrap();
+    let normalized = NetRunner::new(&fold::fold(&graph, &params).unwrap()).forward(&image).pop().unwrap();
 
     let mut alone = graph.clone();
     alone.nodes.truncate(conv.0 + 1);
     alone.outputs = vec![conv];
-    let convolved = fold::fold(&alone, &params).unwrap().forward(&image).pop().unwrap();
+    let convolved = NetRunner::new(&fold::fold(&alone, &params).unwrap()).forward(&image).pop().unwrap();
     let of = |name: &str, c: usize| f64::from(params.get(&format!("bn.{name}")).unwrap()[c]);
     for (i, (&x, &found)) in convolved.iter().zip(&normalized).enumerate() {
         let c = i % 4;
@@ -191,12 +193,10 @@ fn bad_calibration_data_is_refused() {
 
 /// The float network against one whose rounding is only pretended, at the output, in decibels.
 fn fake_decibels(folded: &Graph<Real>, quants: &[kinglet::QuantParams], images: &[Vec<f32>]) -> f64 {
-    let rounded = fake::network(folded, quants);
-    let quants: Vec<_> = quants.iter().copied().map(Some).collect();
+    let [float, rounded] = [folded, &fake::network(folded, quants)].map(NetRunner::new);
     let noise = images.iter().fold(fake::Noise::default(), |mut noise, image| {
-        let mut values = rounded.forward(image);
-        rounded.recompute(&mut values, 0, &quants);
-        noise.add(folded.forward(image).last().unwrap(), values.last().unwrap());
+        let values = rounded.rounded(image, fake::round(quants));
+        noise.add(float.forward(image).last().unwrap(), values.last().unwrap());
         noise
     });
     noise.decibels()
@@ -226,8 +226,9 @@ fn equalization_keeps_the_function_and_saves_uneven_layers() {
     assert_eq!(equalize::equalize(&mut equal), 2);
     let reals = reals(&graph.preprocess, pixels(32, graph.input).view()).unwrap();
     let images: Vec<Vec<f32>> = reals.outer_iter().map(|image| image.iter().copied().collect()).collect();
+    let runners = [&folded, &equal].map(NetRunner::new);
     for image in &images {
-        let (a, b) = (folded.forward(image).pop().unwrap(), equal.forward(image).pop().unwrap());
+        let [a, b] = runners.each_ref().map(|runner| runner.forward(image).pop().unwrap());
         assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() <= 1e-4 * (1.0 + a.abs())), "{a:?} {b:?}");
     }
     let decibels = |equalize: bool| {
@@ -260,13 +261,11 @@ fn bias_correction_takes_the_mean_error_away() {
     equalize::correct_bias(&mut corrected, &quants, &images);
     let logits = folded.nodes.iter().rposition(|node| node.op.weights().is_some()).unwrap();
     let mean_error = |network: &Graph<Real>| {
-        let rounded = fake::network(network, &quants);
-        let quants: Vec<_> = quants.iter().copied().map(Some).collect();
+        let [float, rounded] = [&folded, &fake::network(network, &quants)].map(NetRunner::new);
         let mut errors = [0.0; 10];
         for image in &images {
-            let mut values = rounded.forward(image);
-            rounded.recompute(&mut values, 0, &quants);
-            let float = &folded.forward(image)[logits];
+            let values = rounded.rounded(image, fake::round(&quants));
+            let float = &float.forward(image)[logits];
             errors.iter_mut().zip(float).zip(&values[logits]).for_each(|((e, x), y)| *e += f64::from(y - x) / 24.0);
         }
         errors.iter().map(|e| e.abs()).sum::<f64>()

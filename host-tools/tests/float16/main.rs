@@ -15,6 +15,7 @@ use kinglet_tools::layout::Layout;
 use kinglet_tools::network::{Network, Node, TensorInfo};
 use kinglet_tools::quantize::emit::Kept;
 use kinglet_tools::quantize::fake::Noise;
+use kinglet_tools::quantize::forward::NetRunner;
 use kinglet_tools::quantize::{Prepared, QuantizeError, fold, pieces};
 use kinglet_tools::simulate::{self, Images};
 use kinglet_tools::train::{Recipe, RunFolder};
@@ -378,9 +379,9 @@ fn networks_with_curves() {
         let inputs = Images::quantize(images.clone().into_dyn(), &model.input(), Some(Layout::Nhwc)).unwrap();
         let outputs = simulate::run_on::<Portable>(model, &inputs).unwrap();
         assert_eq!(outputs, simulate::run_on::<Active>(model, &inputs).unwrap());
-        let mut noise = Noise::default();
+        let (runner, mut noise) = (NetRunner::new(&prepared.float), Noise::default());
         for (image, outputs) in images.axis_iter(Axis(0)).zip(outputs.rows()) {
-            let values = prepared.float.forward(&image.iter().copied().collect::<Vec<_>>());
+            let values = runner.forward(&image.iter().copied().collect::<Vec<_>>());
             noise.add(values.last().unwrap(), &outputs.map(|&score| model.output().real(score)).to_vec());
         }
         noise.decibels()
@@ -425,11 +426,11 @@ fn shipped_networks_lose_nothing() {
         let model = Model::new(&exported.bytes).unwrap();
         let outputs = simulate::run(model, &Images::Pixels(test.images.clone())).unwrap();
 
-        let folded = fold::fold(&trained.graph, &trained.params).unwrap();
+        let runner = NetRunner::new(&fold::fold(&trained.graph, &trained.params).unwrap());
         let reals = quantize::reals(&trained.graph.preprocess, test.images.view()).unwrap();
         let mut right = 0;
         for ((image, outputs), &label) in reals.axis_iter(Axis(0)).zip(outputs.rows()).zip(&test.labels) {
-            let values = folded.forward(&image.iter().copied().collect::<Vec<_>>());
+            let values = runner.forward(&image.iter().copied().collect::<Vec<_>>());
             let scores = values.last().unwrap();
             let best = scores.iter().enumerate().fold(0, |best, (at, x)| if *x > scores[best] { at } else { best });
             right += usize::from(best == usize::from(label));
@@ -465,10 +466,11 @@ fn layers_stay_in_float16_within_an_int8_network() {
         (outputs.mapv(|score| model.output().real(score)), conversions)
     };
     let reals = quantize::reals(&trained.graph.preprocess, data.test.images.view()).unwrap();
+    let runner = NetRunner::new(&prepared.float);
     let float: Vec<f32> = reals
         .axis_iter(Axis(0))
         .flat_map(|image| {
-            let values = prepared.float.forward(&image.iter().copied().collect::<Vec<_>>());
+            let values = runner.forward(&image.iter().copied().collect::<Vec<_>>());
             values.last().unwrap().clone()
         })
         .collect();

@@ -19,6 +19,7 @@ use kinglet_tools::layout::Layout;
 use kinglet_tools::network::Network;
 use kinglet_tools::quantize::emit::Kept;
 use kinglet_tools::quantize::fake::Noise;
+use kinglet_tools::quantize::forward::NetRunner;
 use kinglet_tools::quantize::{self, Calibration, Method, Prepared, QuantizeError, emit, fold};
 use kinglet_tools::simulate::{self, Images};
 use kinglet_tools::train::{Recipe, RunFolder};
@@ -197,9 +198,9 @@ fn run_on<B: Backend>(network: &Network, images: &Array4<f32>) -> (Array2<i16>, 
 
 /// How near outputs are to those of a float network.
 fn decibels(float: &Graph<Real>, images: &Array4<f32>, outputs: &Array2<f32>) -> f64 {
-    let mut noise = Noise::default();
+    let (runner, mut noise) = (NetRunner::new(float), Noise::default());
     for (image, outputs) in images.axis_iter(Axis(0)).zip(outputs.rows()) {
-        let values = float.forward(&image.iter().copied().collect::<Vec<_>>());
+        let values = runner.forward(&image.iter().copied().collect::<Vec<_>>());
         noise.add(values.last().unwrap(), &outputs.to_vec());
     }
     noise.decibels()
@@ -385,8 +386,9 @@ fn imported_float_models() {
         let best = |scores: &[f32]| {
             scores.iter().enumerate().fold(0, |best, (at, x)| if *x > scores[best] { at } else { best })
         };
+        let runner = NetRunner::new(&prepared.float);
         let same = inputs.axis_iter(Axis(0)).zip(outputs.rows()).filter(|(image, outputs)| {
-            let values = prepared.float.forward(&image.iter().copied().collect::<Vec<_>>());
+            let values = runner.forward(&image.iter().copied().collect::<Vec<_>>());
             best(values.last().unwrap()) == best(&outputs.to_vec())
         });
         let same = same.count();
@@ -422,9 +424,10 @@ fn shipped_networks_keep_their_accuracy() {
         let accuracy = simulate::accuracy(&outputs, &labels);
 
         let folded = fold::fold(&trained.graph, &trained.params).unwrap();
+        let runner = NetRunner::new(&folded);
         let reals = quantize::reals(&trained.graph.preprocess, data.test.images.view()).unwrap();
         let scores = reals.axis_iter(Axis(0)).map(|image| {
-            let scores = folded.forward(&image.iter().copied().collect::<Vec<_>>()).pop().unwrap();
+            let scores = runner.forward(&image.iter().copied().collect::<Vec<_>>()).pop().unwrap();
             scores.iter().enumerate().fold(0, |best, (at, x)| if *x > scores[best] { at } else { best })
         });
         let right = scores.zip(&labels).filter(|(best, label)| best == *label).count();
