@@ -1,8 +1,11 @@
-//! A model that is replaced in flash, and runs from there: `cargo run --example update`.
+//! Updates in the field: a model in flash is replaced by a newer one that somebody signed, and runs from there; older ones, and others'
+//! are refused, and the one in use goes on. `cargo run --example update`.
 
+use ed25519_dalek::{Signer, SigningKey};
 use embedded_storage::nor_flash::{ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash};
-use kinglet::slots::{Mapped, Slots};
-use kinglet::{Arena, Model, Pixels, Session};
+use kinglet::format::About;
+use kinglet::slots::{Mapped, SlotError, Slots, Stored};
+use kinglet::{Arena, Model, Pixels, Session, signed, write};
 
 static ARENA: Arena<[u8; 16 * 1024]> = Arena::new();
 static DIGIT: &[u8; 8 * 8] = include_bytes!("../firmware/src/bin/digit.bin");
@@ -64,22 +67,65 @@ impl Mapped for Flash {
     }
 }
 
+/// What the application was built with: `kinglet sign` prints it.
+fn public_key() -> [u8; 32] {
+    signer().verifying_key().to_bytes()
+}
+
+/// The model in a slot, if it is signed, and of generation `least` or later.
+fn open<'f>(stored: &Stored, flash: &'f Flash, least: u32) -> Option<Model<'f>> {
+    signed::open_since(stored.slice(flash.mapped())?, &public_key(), least).ok()
+}
+
+/// Takes a file over the air, in chunks. Whenever the power goes, one whole model remains.
+fn update(slots: &mut Slots<Flash>, file: &[u8]) -> Result<Stored, SlotError<OutOfBounds>> {
+    // What is in use sets the least generation: nothing that was replaced comes back.
+    let active = slots.active()?.and_then(|stored| open(&stored, slots.flash(), 0));
+    let least = active.map_or(0, |model| model.about().generation);
+    let mut update = slots.begin(file.len() as u32)?;
+    file.chunks(512).try_for_each(|chunk| update.write(chunk))?;
+    // Only now, and only if the check agrees, does the new one count.
+    update.finish_if(|stored, flash| open(stored, flash, least).is_some())
+}
+
+/// Runs what a start finds: the newest model that is whole.
+fn run(slots: &mut Slots<Flash>, arena: &mut [u8]) -> Result<(), Box<dyn std::error::Error>> {
+    let stored = slots.active()?.ok_or("no model")?;
+    let model = open(&stored, slots.flash(), 0).ok_or("not signed")?;
+    let class = Session::open(model, arena)?.infer(Pixels(DIGIT))?.best().map(|best| best.class);
+    println!("{}, generation {}: class {class:?}", model.name(), model.about().generation);
+    Ok(())
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arena = ARENA.take().ok_or("the arena was taken before")?;
     let mut slots = Slots::new(Flash([0xFF; 2 * SLOT]), 0, SLOT as u32)?;
-    for path in ["models/digits-resnet/digits-resnet.kgl", "models/digits-inception/digits-inception.kgl"] {
-        // Over the air, in chunks; whenever the power goes, one whole model remains.
-        let file = std::fs::read(format!("{}/{path}", env!("CARGO_MANIFEST_DIR")))?;
-        let mut update = slots.begin(file.len() as u32)?;
-        file.chunks(512).try_for_each(|chunk| update.write(chunk))?;
-        update.finish()?;
-
-        // After a start: the newest model that is whole, in place.
-        let stored = slots.active()?.ok_or("no model")?;
-        let model: Model<'_> = Model::new(stored.slice(slots.flash().mapped()).ok_or("no model")?)?;
-        let mut session = Session::open(model, arena)?;
-        let class = session.infer(Pixels(DIGIT))?.best().map(|best| best.class);
-        println!("{}, generation {}: class {class:?}", model.name(), stored.generation);
+    let other = SigningKey::from_bytes(&[9; 32]);
+    for (name, generation, key) in [
+        ("digits-resnet", 1, &signer()),
+        ("digits-inception", 2, &signer()),
+        ("digits-resnet", 1, &signer()),
+        ("digits-resnet", 3, &other),
+    ] {
+        match update(&mut slots, &sign(name, generation, key)?) {
+            Ok(_) => println!("{name}, generation {generation}: taken"),
+            Err(error) => println!("{name}, generation {generation}: {error}"),
+        }
+        run(&mut slots, arena)?;
     }
     Ok(())
+}
+
+/// The key of whoever makes the models: on the desk, never on the device.
+fn signer() -> SigningKey {
+    SigningKey::from_bytes(&[7; 32])
+}
+
+/// What `kinglet sign MODEL --key FILE --generation N` writes.
+fn sign(name: &str, generation: u32, key: &SigningKey) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+    let file = std::fs::read(format!("{}/models/{name}/{name}.kgl", env!("CARGO_MANIFEST_DIR")))?;
+    let model: Model<'_> = Model::new(&file)?;
+    let mut file = write::encode(&model, About { generation, ..model.about() });
+    file.extend(key.sign(&file).to_bytes());
+    Ok(file)
 }

@@ -8,7 +8,7 @@
 //!
 //! It works on any flash behind [`NorFlash`], with write and read units of up to 64 bytes. Where flash is [`Mapped`] into
 //! memory, a model runs in place: `Model::new(stored.slice(slots.flash().mapped())?)`. With the feature `device`, `device::load`
-//! takes updates over a serial line.
+//! takes updates over a serial line. `examples/update.rs` is an update from end to end: signed, and never to an older model.
 
 use core::fmt;
 

@@ -23,7 +23,14 @@ const SAYS: [(&str, &[&str]); 9] = [
     ("streaming", &["[6.0, 0.0, -2.0]\n[1.0, 1.0, 1.0]\n"]),
     ("two_memories", &["bytes of fast memory, 0 of slow memory"]),
     ("two_models", &["Some("]),
-    ("update", &[]),
+    (
+        "update",
+        &[
+            "digits-inception, generation 2: taken\ndigits-inception, generation 2: class Some(",
+            "digits-resnet, generation 1: refused by the check\ndigits-inception, generation 2: class Some(",
+            "digits-resnet, generation 3: refused by the check\ndigits-inception, generation 2: class Some(",
+        ],
+    ),
 ];
 
 #[test]

@@ -41,10 +41,11 @@ fn committed() -> Vec<(String, Vec<u8>)> {
 #[test]
 fn the_corpus_gives_the_same_in_every_build() {
     let mut table = String::new();
-    for (name, bytes) in committed() {
-        if cfg!(miri) && bytes.len() > 700 {
-            continue;
-        }
+    let mut files = committed();
+    if cfg!(miri) {
+        files.retain(|(_, bytes)| bytes.len() < 700);
+    }
+    for (name, bytes) in files.into_iter().step_by(if cfg!(miri) { 9 } else { 1 }) {
         writeln!(table, "{name}: {:?}", model::check(&bytes)).expect("text");
     }
     let path = corpus().join("model.txt");
@@ -73,7 +74,7 @@ fn check(file: &[u8]) -> Verdict {
 fn changed_models_are_refused_or_run() {
     let rounds = random::rounds(if cfg!(miri) { 1 } else { 40 });
     let (mut faults, mut ran, mut refused) = (Vec::new(), 0, 0);
-    for index in (0..seeds::count()).step_by(if cfg!(miri) { 9 } else { 1 }) {
+    for index in (0..seeds::count()).step_by(if cfg!(miri) { 31 } else { 1 }) {
         let seed = seeds::model(index);
         assert!(matches!(model::check(seed), Verdict::Ran(_)), "model {index} of the selftest");
         let mut random = Random::new(index as u32);
