@@ -51,6 +51,12 @@ impl Codes {
         part.0 & !self.0 == 0
     }
 
+    /// Whether some member of `other` is in it.
+    #[inline(always)]
+    pub const fn meets(self, other: Self) -> bool {
+        other.0 & self.0 != 0
+    }
+
     /// Whether the member with `code` is in it.
     #[inline(always)]
     pub const fn has(self, code: u32) -> bool {
@@ -73,8 +79,8 @@ pub struct Set {
     pub exact: bool,
     /// Additions that no linear form is right for.
     pub scaled_add: bool,
-    /// Weights of 4 bits.
-    pub nibbles: bool,
+    /// How weights are stored: [`Encoding::code`](crate::ops::Encoding::code).
+    pub encodings: Codes,
     /// Fully connected layers whose input has gaps between its pixels.
     pub gather: bool,
     /// Outputs that lie over an input that their step still needs.
@@ -100,7 +106,7 @@ impl Set {
             dtypes: codes,
             exact: flag,
             scaled_add: flag,
-            nibbles: flag,
+            encodings: codes,
             gather: flag,
             overlays: flag,
             chains: flag,
@@ -117,7 +123,7 @@ impl Set {
             dtypes: self.dtypes.union(other.dtypes),
             exact: self.exact || other.exact,
             scaled_add: self.scaled_add || other.scaled_add,
-            nibbles: self.nibbles || other.nibbles,
+            encodings: self.encodings.union(other.encodings),
             gather: self.gather || other.gather,
             overlays: self.overlays || other.overlays,
             chains: self.chains || other.chains,
@@ -133,7 +139,7 @@ impl Set {
             && self.dtypes.contains(part.dtypes)
             && (self.exact || !part.exact)
             && (self.scaled_add || !part.scaled_add)
-            && (self.nibbles || !part.nibbles)
+            && self.encodings.contains(part.encodings)
             && (self.gather || !part.gather)
             && (self.overlays || !part.overlays)
             && (self.chains || !part.chains)

@@ -57,6 +57,9 @@ pub struct Measured {
     pub macs_int8: u64,
     /// Multiply-accumulates over int16 or float16 activations.
     pub macs_wider: u64,
+    /// The network itself.
+    #[serde(skip)]
+    pub network: Network,
 }
 
 /// Measures networks on the same images.
@@ -187,7 +190,8 @@ impl<'b> Bench<'b> {
         kept: Vec<String>,
         emit: impl Fn(&Prepared) -> Result<Network, QuantizeError>,
     ) -> Result<Measured> {
-        let measured = self.run(&emit(self.prepared)?, |model, outputs| {
+        let network = emit(self.prepared)?;
+        let measured = self.run(&network, |model, outputs| {
             let labels: Vec<usize> = self.images.labels.iter().map(|&label| label.into()).collect();
             let macs = |wider: bool| {
                 let steps = model.steps().filter(|step| (step.tensors.a.dtype != DType::I8) == wider);
@@ -202,6 +206,7 @@ impl<'b> Bench<'b> {
                 arena_bytes: model.arena_len(),
                 macs_int8: macs(false),
                 macs_wider: macs(true),
+                network: network.clone(),
             }
         })?;
         let Some(scored) = &self.scored else { return Ok(measured) };

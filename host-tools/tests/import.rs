@@ -7,6 +7,7 @@ use std::path::Path;
 
 use import_util::{small_network, widened};
 use kinglet::Model;
+use kinglet::ops::Encoding;
 use kinglet_tools::files::IntArray;
 use kinglet_tools::graph::{NetworkRecipe, Op, Params, Preprocess, StoredWeights};
 use kinglet_tools::import::tflite::file::{File, FileOperator, FileTensor};
@@ -35,7 +36,7 @@ fn is_exact(folder: &Path, name: &str, rounding: RoundingMode) -> Network {
     let plan = plan::Options { ram, ..plan::Options::default() };
     let exported = export::to_bytes(&network, &export::Options { plan, ..export::Options::default() }).unwrap();
     let model = Model::new(&exported.bytes).unwrap();
-    assert!(ram.is_none() || model.uses().nibbles, "{name}");
+    assert!(ram.is_none() || model.uses().encodings.has(Encoding::Nibbles.code()), "{name}");
     let images = Images::new(IntArray::read(&file("input.npy")).unwrap(), &model.input(), None).unwrap();
     let oracle = if rounding == RoundingMode::Tflm { "output_tflm.npy" } else { "output.npy" };
     let expected = match IntArray::read(&file(oracle)).unwrap() {

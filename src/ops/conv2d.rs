@@ -73,8 +73,8 @@ impl<'m> Conv2d<'m> {
         attempt!(rules::demand(packing.supports(&layer), Fault::Algorithm));
         let bytes = match self.weights.encoding {
             Encoding::Plain => packing.packed_bytes(&layer),
-            Encoding::Nibbles => match packing.nibbles(&layer) {
-                Some(nibbles) => nibbles.bytes(),
+            narrow => match packing.narrow(&layer, narrow) {
+                Some(size) => size.bytes(),
                 None => return Err(Fault::Algorithm),
             },
         };
@@ -86,8 +86,8 @@ impl<'m> Conv2d<'m> {
         let len = match self.algorithm.packing() {
             Some(packing) => {
                 let layer = self.layer(tensors);
-                let widened = match packing.nibbles(&layer) {
-                    Some(nibbles) if self.weights.is_nibbles() => nibbles.scratch_bytes(),
+                let widened = match packing.narrow(&layer, self.weights.encoding) {
+                    Some(size) if self.weights.is_narrow() => size.scratch_bytes(),
                     _ => 0,
                 };
                 packing.scratch_bytes(&layer).saturating_add(widened) as u64
@@ -119,8 +119,10 @@ impl<'m> Conv2d<'m> {
         /// Whether packed weights ask for the reference requantization.
         const fn is_exact(&self) -> bool {
             use ConvAlgorithm::{Gemm8, Gemm16, GemmBytes};
+            let palette = self.weights.encoding.palette_words() * 4;
             matches!(self.algorithm, Gemm8 | Gemm16 | GemmBytes)
-                && matches!(self.weights.bytes.first(), Some(&flags) if flags as u32 & conv_gemm::EXACT != 0)
+                && matches!(self.weights.bytes.split_at_checked(palette),
+                    Some((_, [flags, ..])) if *flags as u32 & conv_gemm::EXACT != 0)
         }
     }
 
@@ -145,27 +147,31 @@ impl<'m> Conv2d<'m> {
             None if matches!(N::DTYPE, DType::F16) && takes_lanes(&output) => {
                 lanes::run::<B>(self, io, rows);
             }
-            None if self.weights.are_linked::<N, L>() => self.run_direct::<N, B, true>(io, rows),
-            None => self.run_direct::<N, B, false>(io, rows),
+            None if self.weights.are_narrow::<N, L>() => self.run_direct::<N, B, L, true>(io, rows),
+            None => self.run_direct::<N, B, L, false>(io, rows),
             Some(packing) => {
                 let layer = self.layer(&io.tensors);
                 let rows = rows.start as usize..rows.end.min(output.shape.h) as usize;
                 let (input, output, scratch) = io.memory.read_write2(input.region(), output.region(), io.scratch);
                 let scratch = cast::i8_as_words_mut(scratch);
-                let words = self.weights.words();
-                if self.weights.are_linked::<N, L>() {
-                    packing.run_nibbles::<B, L>(&layer, words, self.channels, input, output, scratch, rows);
+                if self.weights.are_narrow::<N, L>() {
+                    let weights = self.weights.narrow();
+                    packing.run_narrow::<B, L>(&layer, weights, self.channels, input, output, scratch, rows);
                 } else {
-                    packing.run::<B, L>(&layer, words, input, output, scratch, rows);
+                    packing.run::<B, L>(&layer, self.weights.words(), input, output, scratch, rows);
                 }
             }
         }
     }
 
-    fn run_direct<N: Numbers, B: Backend, const NIBBLES: bool>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+    fn run_direct<N: Numbers, B: Backend, L: Linked, const NARROW: bool>(
+        &self,
+        io: &mut Io<'_, '_>,
+        rows: Range<u32>,
+    ) {
         let Operands { a: input, output, .. } = io.tensors;
         let stage = OutputStage { rounding: self.rounding, zero_point: output.quant.zero_point, clamp: self.clamp };
-        let weights = Matrix::<N, NIBBLES>::new(self.weights, self.channels, stage, self.patch_len(&input) as usize);
+        let weights = Matrix::<N, NARROW>::new(self.weights, self.channels, stage, self.patch_len(&input) as usize);
         let bytes = (self.patch_len(&input) as u32).wrapping_mul(input.dtype.size());
         let in_place = self.reads_in_place(&io.tensors);
         for y in rows.start..rows.end.min(output.shape.h) {
@@ -189,9 +195,9 @@ impl<'m> Conv2d<'m> {
                     let (out, next) = out.split_at_mut_checked(output.place.pitch as usize).unwrap_or_default();
                     let out = out.get_mut(..output.pixel_bytes() as usize).unwrap_or_default();
                     let outs = [N::Element::of_mut(out), N::Element::of_mut(next)];
-                    weights.two::<B>([patches, second].map(N::Element::of), outs);
+                    weights.two::<B, L>([patches, second].map(N::Element::of), outs);
                 } else {
-                    weights.one::<B>(N::Element::of(patches), N::Element::of_mut(out));
+                    weights.one::<B, L>(N::Element::of(patches), N::Element::of_mut(out));
                 }
                 x = x.wrapping_add(pixels);
             }

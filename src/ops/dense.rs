@@ -82,10 +82,10 @@ impl<'m> Dense<'m> {
         let k = input.shape.len() as usize;
         let (input, out) = io.memory.read_write(from, output.region());
         let (input, out) = (N::Element::of(input), N::Element::of_mut(out));
-        if self.weights.are_linked::<N, L>() {
-            Matrix::<N, true>::new(self.weights, self.channels, stage, k).one::<B>(input, out);
+        if self.weights.are_narrow::<N, L>() {
+            Matrix::<N, true>::new(self.weights, self.channels, stage, k).one::<B, L>(input, out);
         } else {
-            Matrix::<N, false>::new(self.weights, self.channels, stage, k).one::<B>(input, out);
+            Matrix::<N, false>::new(self.weights, self.channels, stage, k).one::<B, L>(input, out);
         }
     }
 }

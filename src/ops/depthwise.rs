@@ -8,8 +8,7 @@ use super::patch::gather;
 use super::{Encoding, Io, Operands, Weights, rules};
 use crate::bytes::attempt;
 use crate::error::Fault;
-use crate::kernels::algorithms::{Layer, depthwise as packed, depthwise_rows, nibbles};
-use crate::kernels::blocks::nibbles::widen;
+use crate::kernels::algorithms::{Layer, depthwise as packed, depthwise_rows, narrow};
 use crate::kernels::{BLOCK, Backend};
 use crate::memory::Element;
 use crate::numbers::Numbers;
@@ -109,9 +108,9 @@ impl<'m> DepthwiseConv2d<'m> {
             (DepthwiseAlgorithm::Rows, Encoding::Plain) => {
                 (depthwise_rows::supports(&layer), depthwise_rows::packed_words(&layer))
             }
-            (DepthwiseAlgorithm::Rows, Encoding::Nibbles) => return Err(Fault::Algorithm),
+            (DepthwiseAlgorithm::Rows, _) => return Err(Fault::Algorithm),
             (_, Encoding::Plain) => (packed::supports(&layer), packed::packed_words(&layer)),
-            (_, Encoding::Nibbles) => (packed::supports(&layer), nibbles::depthwise(&layer).words()),
+            (_, encoding) => (packed::supports(&layer), narrow::depthwise(&layer, encoding).words()),
         };
         attempt!(rules::demand(supported, Fault::Algorithm));
         rules::demand(self.weights.bytes.len() == words.saturating_mul(4), Fault::Weights)
@@ -120,9 +119,9 @@ impl<'m> DepthwiseConv2d<'m> {
     pub(super) const fn scratch_len(&self, tensors: &Operands) -> u32 {
         let taps = self.window.taps_len() as u64;
         let widened = match self.algorithm {
-            _ if !self.weights.is_nibbles() => 0,
+            _ if !self.weights.is_narrow() => 0,
             DepthwiseAlgorithm::Direct => taps * row_bytes(&tensors.output) as u64,
-            _ => nibbles::depthwise(&self.layer(tensors)).scratch_bytes() as u64,
+            _ => narrow::depthwise(&self.layer(tensors), self.weights.encoding).scratch_bytes() as u64,
         };
         let len = match self.algorithm {
             DepthwiseAlgorithm::Direct => tensors.a.pixel_bytes() as u64 * taps,
@@ -151,8 +150,8 @@ impl<'m> DepthwiseConv2d<'m> {
     pub(super) fn run<N: Numbers, B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         match self.algorithm {
             algorithm if !L::SET.depthwise.has(algorithm.code()) => io.broken(),
-            DepthwiseAlgorithm::Direct if self.weights.are_linked::<N, L>() => self.run_direct::<N, true>(io, rows),
-            DepthwiseAlgorithm::Direct => self.run_direct::<N, false>(io, rows),
+            DepthwiseAlgorithm::Direct if self.weights.are_narrow::<N, L>() => self.run_direct::<N, L, true>(io, rows),
+            DepthwiseAlgorithm::Direct => self.run_direct::<N, L, false>(io, rows),
             DepthwiseAlgorithm::Packed | DepthwiseAlgorithm::Rows => {
                 let Operands { a: input, output, .. } = io.tensors;
                 let layer = self.layer(&io.tensors);
@@ -160,8 +159,9 @@ impl<'m> DepthwiseConv2d<'m> {
                 let (input, output, scratch) = io.memory.read_write2(input.region(), output.region(), io.scratch);
                 let scratch = cast::i8_as_words_mut(scratch);
                 let weights = self.weights.words();
-                if self.weights.are_linked::<N, L>() {
-                    nibbles::run_depthwise::<B>(&layer, weights, self.channels, input, output, scratch, rows);
+                if self.weights.are_narrow::<N, L>() {
+                    let weights = self.weights.narrow();
+                    narrow::run_depthwise::<B, L>(&layer, weights, self.channels, input, output, scratch, rows);
                 } else if matches!(self.algorithm, DepthwiseAlgorithm::Rows) && L::SET.depthwise.has(DepthwiseAlgorithm::Rows.code()) {
                     depthwise_rows::run::<B>(&layer, weights, input, output, scratch, rows);
                 } else if L::SET.depthwise.has(DepthwiseAlgorithm::Packed.code()) {
@@ -171,16 +171,20 @@ impl<'m> DepthwiseConv2d<'m> {
         }
     }
 
-    fn run_direct<N: Numbers, const NIBBLES: bool>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+    fn run_direct<N: Numbers, L: Linked, const NARROW: bool>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         let Operands { a: input, output, .. } = io.tensors;
         let stage = OutputStage { rounding: self.rounding, zero_point: output.quant.zero_point, clamp: self.clamp };
         let stage = N::stage(stage, self.channels);
         let taps = self.window.taps_len();
-        let row = if NIBBLES { row_bytes(&output) } else { output.shape.c };
+        let row = if NARROW { row_bytes(&output) } else { output.shape.c };
         let pitches = [input.shape.c as usize, row as usize];
-        let widened = io.scratch.part(0, if NIBBLES { taps.saturating_mul(row) } else { 0 });
-        if NIBBLES {
-            widen(self.weights.words(), cast::i8_as_words_mut(io.memory.write(widened)));
+        let widened = io.scratch.part(0, if NARROW { taps.saturating_mul(row) } else { 0 });
+        if NARROW {
+            let (weights, words) = (self.weights.narrow(), self.weights.encoding.words(output.shape.c as usize));
+            let rows = io.memory.write(widened).chunks_mut(row.max(1) as usize);
+            for (tap, row) in rows.enumerate() {
+                weights.from(tap.wrapping_mul(words)).widen::<L>(cast::i8_as_words_mut(row));
+            }
         }
         let multiplier = multiplier(&io.tensors) as usize;
         // Channels side by side, or one by one when several share their input channel.
@@ -190,7 +194,7 @@ impl<'m> DepthwiseConv2d<'m> {
             for x in 0..output.shape.w {
                 gather(io.memory, &input, &self.window, input.quant.zero_point as i8, (y, x), patch);
                 let out = output.pixels(y, x, 1);
-                let (patch, out, weights) = if NIBBLES {
+                let (patch, out, weights) = if NARROW {
                     let (patch, out, widened) = io.memory.read_write2(patch, out, widened);
                     (patch, out, &*widened)
                 } else {
@@ -220,7 +224,7 @@ const fn multiplier(tensors: &Operands) -> u32 {
     }
 }
 
-/// Bytes of a row of weights that are widened from 4 bits.
+/// Bytes of a row of narrow weights that are widened.
 const fn row_bytes(output: &Tensor) -> u32 {
     output.shape.c.next_multiple_of(8)
 }

@@ -262,15 +262,15 @@ impl Op<'_> {
             Op::Conv2d(op) => {
                 set.convolutions = Codes::of(op.algorithm.id());
                 set.exact = op.is_exact();
-                set.nibbles = op.weights.is_nibbles();
+                set.encodings = Codes::of(op.weights.encoding.code());
             }
             Op::DepthwiseConv2d(op) => {
                 set.depthwise = Codes::of(op.algorithm.code());
-                set.nibbles = op.weights.is_nibbles();
+                set.encodings = Codes::of(op.weights.encoding.code());
             }
             Op::Dense(op) => {
                 set.gather = !a.is_contiguous();
-                set.nibbles = op.weights.is_nibbles();
+                set.encodings = Codes::of(op.weights.encoding.code());
             }
             Op::Add(op) => set.scaled_add = op.linear.is_none(),
             _ => {}

@@ -51,7 +51,7 @@ pub(super) const fn weighted(
         DType::I8 => attempt!(demand(!matches!(rounding, Rounding::Wide), Fault::Rounding)),
         DType::I16 => attempt!(demand(direct, Fault::Algorithm)),
         DType::F16 => {
-            attempt!(demand(direct && !weights.is_nibbles(), Fault::Algorithm));
+            attempt!(demand(direct && !weights.is_narrow(), Fault::Algorithm));
             attempt!(demand(float16::are_finite(weights.bytes), Fault::Weights));
             return demand(float16::are_biases(channels.bytes(), tensors.output.shape.c), Fault::Weights);
         }

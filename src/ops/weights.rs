@@ -1,6 +1,7 @@
 //! The weights of an operator, as they lie in a file.
 
-pub use crate::kernels::algorithms::nibbles::Encoding;
+pub use crate::kernels::blocks::narrow::Encoding;
+use crate::kernels::blocks::narrow::Narrow;
 use crate::numbers::Numbers;
 use crate::sys::cast;
 use crate::tensor::DType;
@@ -21,19 +22,14 @@ impl<'m> Weights<'m> {
         Self { bytes, encoding: Encoding::Plain }
     }
 
-    /// Weights of 4 bits.
-    pub const fn nibbles(bytes: &'m [i8]) -> Self {
-        Self { bytes, encoding: Encoding::Nibbles }
+    pub(crate) const fn is_narrow(&self) -> bool {
+        !matches!(self.encoding, Encoding::Plain)
     }
 
-    pub(crate) const fn is_nibbles(&self) -> bool {
-        matches!(self.encoding, Encoding::Nibbles)
-    }
-
-    /// Whether they are of 4 bits, in a program that has such weights.
+    /// Whether they are of fewer bits than eight, in a program that has such weights.
     #[inline(always)]
-    pub(super) const fn are_linked<N: Numbers, L: Linked>(&self) -> bool {
-        L::SET.nibbles && !matches!(N::DTYPE, DType::F16) && self.is_nibbles()
+    pub(super) const fn are_narrow<N: Numbers, L: Linked>(&self) -> bool {
+        !matches!(N::DTYPE, DType::F16) && self.encoding.is_narrow::<L>()
     }
 
     /// As words; none when they do not start at a multiple of 4 bytes.
@@ -41,14 +37,22 @@ impl<'m> Weights<'m> {
         cast::i8_as_words(self.bytes)
     }
 
+    /// Those of fewer bits than eight.
+    pub(super) fn narrow(&self) -> Narrow<'m> {
+        Narrow::new(self.encoding, self.words())
+    }
+
     /// Whether they are as many as `rows` rows of `len` weights, of an operator on elements of type `dtype`.
     pub(super) const fn has_rows(&self, rows: u64, len: u64, dtype: DType) -> bool {
         let row = match self.encoding {
-            Encoding::Nibbles => len.div_ceil(8).saturating_mul(4),
             Encoding::Plain if dtype.same(DType::F16) => len.saturating_mul(2),
             Encoding::Plain => len,
+            // More than that are not in a file.
+            _ if len > u32::MAX as u64 => return false,
+            narrow => (narrow.words(len as usize) as u64).saturating_mul(4),
         };
-        self.bytes.len() as u64 == rows.saturating_mul(row)
+        let palette = self.encoding.palette_words() as u64 * 4;
+        self.bytes.len() as u64 == rows.saturating_mul(row).saturating_add(palette)
     }
 }
 

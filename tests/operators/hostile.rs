@@ -5,8 +5,8 @@
 use kinglet::kernels::algorithms::{Layer, Map};
 use kinglet::ops::{
     Add, AveragePool2d, Concat, Constant, Conv2d, ConvAlgorithm, Convert, Curve, Dense, DepthwiseAlgorithm,
-    DepthwiseConv2d, Function, Lookup, MaxPool2d, Mean, Mul, Op, OpKind, Pad, Piecewise, Prelu, Rearrange, Rescale,
-    Reshape, ResizeBilinear, ResizeNearest, Sigmoid, Softmax, SoftmaxFloat16, SoftmaxInt16, Sub, Weights,
+    DepthwiseConv2d, Encoding, Function, Lookup, MaxPool2d, Mean, Mul, Op, OpKind, Pad, Piecewise, Prelu, Rearrange,
+    Rescale, Reshape, ResizeBilinear, ResizeNearest, Sigmoid, Softmax, SoftmaxFloat16, SoftmaxInt16, Sub, Weights,
 };
 use kinglet::{
     Channel, Channels, Clamp, DType, Model, Multiplier, Padding, QuantParams, Raw, Rounding, Session, Shape,
@@ -31,6 +31,14 @@ const BLOCKS: Rearrange<'_> = Rearrange {
 const RESIZE: ResizeNearest = ResizeNearest { size: [11, 3], align_corners: true, half_pixel_centers: true };
 const BETWEEN: ResizeBilinear =
     ResizeBilinear { size: [11, 3], step: [500_000, 2_000_000], origin: [-300_000, 400_000] };
+
+/// Encodings of fewer bits than eight: one of weights, one of a palette.
+const NARROW: [Encoding; 2] = [Encoding::Nibbles, Encoding::Palette { bits: 3 }];
+
+/// Rows of `len` weights each in an encoding, from whatever bytes.
+fn narrow(weights: &[i8], encoding: Encoding, rows: usize, len: usize) -> Weights<'_> {
+    Weights { bytes: &weights[..4 * (encoding.palette_words() + rows * encoding.words(len))], encoding }
+}
 
 /// One model for every operator, and for every algorithm of a convolution.
 fn models() -> Vec<(OpKind, Vec<u8>)> {
@@ -76,11 +84,11 @@ fn models() -> Vec<(OpKind, Vec<u8>)> {
             Op::Dense(Dense { rounding, clamp, weights: (&weights[..120 * 7]).into(), channels: channels(7) }),
             (Shape::vector(7), QUANT),
         ),
-        (
-            Op::Dense(Dense { rounding, clamp, weights: Weights::nibbles(&weights[..60 * 7]), channels: channels(7) }),
-            (Shape::vector(7), QUANT),
-        ),
     ];
+    steps.extend(NARROW.map(|encoding| {
+        let weights = narrow(&weights, encoding, 7, 120);
+        (Op::Dense(Dense { rounding, clamp, weights, channels: channels(7) }), (Shape::vector(7), QUANT))
+    }));
     for multiplier in [1, 3] {
         let outputs = 4 * multiplier;
         let (window, channels) = (window(3, 1), channels(outputs));
@@ -94,8 +102,10 @@ fn models() -> Vec<(OpKind, Vec<u8>)> {
         };
         let shape = DepthwiseConv2d::output_shape(SHAPE, &window, multiplier as u32).unwrap();
         steps.push((Op::DepthwiseConv2d(conv), (shape, QUANT)));
-        let narrow = Weights::nibbles(&weights[..9 * 4 * outputs.div_ceil(8)]);
-        steps.push((Op::DepthwiseConv2d(DepthwiseConv2d { weights: narrow, ..conv }), (shape, QUANT)));
+        steps.extend(NARROW.map(|encoding| {
+            let weights = narrow(&weights, encoding, 9, outputs);
+            (Op::DepthwiseConv2d(DepthwiseConv2d { weights, ..conv }), (shape, QUANT))
+        }));
     }
     let packed: Vec<_> = [0, 1, 2, 3, 4 | 2 << 8, 5, 6, 7, 8 | 2 << 8 | 1 << 16]
         .into_iter()
@@ -105,8 +115,8 @@ fn models() -> Vec<(OpKind, Vec<u8>)> {
         let (algorithm, window, channels) = (*algorithm, *window, channels(4));
         let conv = Conv2d { algorithm, window, rounding, clamp, weights: weights.into(), channels };
         steps.push((Op::Conv2d(conv), map(&window)));
-        if let Some(narrow) = narrow {
-            steps.push((Op::Conv2d(Conv2d { weights: Weights::nibbles(narrow), ..conv }), map(&window)));
+        for (bytes, encoding) in narrow {
+            steps.push((Op::Conv2d(Conv2d { weights: Weights { bytes, encoding: *encoding }, ..conv }), map(&window)));
         }
     }
     steps
@@ -153,16 +163,17 @@ fn int16_models() -> Vec<(OpKind, Vec<u8>)> {
     let dense = Dense { rounding: Rounding::Wide, clamp, weights: (&weights[..120 * 7]).into(), channels: channels(7) };
     let rescale = |clamp| Op::Rescale(Rescale { rounding, factor, negative_factor: factor, clamp });
     let mean = Mean::new(WIDE, WIDE, 30, rounding).unwrap();
+    let [nibbles, palette] = NARROW;
     let steps = [
         (Op::Conv2d(conv), same),
         (Op::DepthwiseConv2d(depthwise), (Shape::new(SHAPE.h, SHAPE.w, 12), WIDE)),
         (Op::Dense(dense), (Shape::vector(7), WIDE)),
-        (Op::Conv2d(Conv2d { weights: Weights::nibbles(&weights[..4 * 20]), ..conv }), same),
+        (Op::Conv2d(Conv2d { weights: narrow(&weights, palette, 4, 36), ..conv }), same),
         (
-            Op::DepthwiseConv2d(DepthwiseConv2d { weights: Weights::nibbles(&weights[..9 * 8]), ..depthwise }),
+            Op::DepthwiseConv2d(DepthwiseConv2d { weights: narrow(&weights, nibbles, 9, 12), ..depthwise }),
             (Shape::new(SHAPE.h, SHAPE.w, 12), WIDE),
         ),
-        (Op::Dense(Dense { weights: Weights::nibbles(&weights[..60 * 7]), ..dense }), (Shape::vector(7), WIDE)),
+        (Op::Dense(Dense { weights: narrow(&weights, palette, 7, 120), ..dense }), (Shape::vector(7), WIDE)),
         (Op::MaxPool2d(MaxPool2d { window, clamp }), same),
         (Op::AveragePool2d(AveragePool2d { window, clamp }), same),
         (Op::Mean(mean), (Shape::vector(4), WIDE)),
@@ -258,8 +269,11 @@ fn float16_models() -> Vec<(OpKind, Vec<u8>)> {
     models
 }
 
-/// A 3 x 3 convolution packed for the algorithm of this code, and with weights of 4 bits if it has those.
-fn pack(code: u32, weights: &[i8], entries: &[Channel]) -> (ConvAlgorithm, Window, Vec<i8>, Option<Vec<i8>>) {
+/// The same weights in narrow encodings.
+type Narrowed = Vec<(Vec<i8>, Encoding)>;
+
+/// A 3 x 3 convolution packed for the algorithm of this code, and with weights of fewer bits than eight if it has those.
+fn pack(code: u32, weights: &[i8], entries: &[Channel]) -> (ConvAlgorithm, Window, Vec<i8>, Narrowed) {
     let algorithm = ConvAlgorithm::from_code(code).unwrap();
     let stride = if algorithm == ConvAlgorithm::Stride2 { 2 } else { 1 };
     let window = Window::new([3; 2], [stride; 2], Padding::Same, [SHAPE.h, SHAPE.w]);
@@ -274,9 +288,13 @@ fn pack(code: u32, weights: &[i8], entries: &[Channel]) -> (ConvAlgorithm, Windo
         high: 120,
     };
     let packed = algorithm.pack(&layer, &weights[..144], &entries[..4]).unwrap();
-    let narrow: Vec<i8> = weights[..144].iter().map(|weight| weight >> 4).collect();
+    // Eight weights.
+    let few: Vec<i8> = weights[..144].iter().map(|weight| weight >> 5).collect();
     let signed = |bytes: Vec<u8>| bytes.into_iter().map(|byte| byte as i8).collect();
-    (algorithm, window, signed(packed), algorithm.pack_nibbles(&layer, &narrow, &entries[..4]).map(signed))
+    let narrow = NARROW.iter().filter_map(|&encoding| {
+        Some((signed(algorithm.pack_narrow(&layer, &few, &entries[..4], encoding)?), encoding))
+    });
+    (algorithm, window, signed(packed), narrow.collect())
 }
 
 /// Xorshift: enough to flip bits.

@@ -8,7 +8,6 @@ mod run;
 
 use kinglet::kernels::Portable;
 use kinglet::kernels::algorithms::{self as layer, Layer};
-use kinglet::kernels::blocks::nibbles;
 use kinglet::ops::{
     Add, AveragePool2d, Concat, Conv2d, ConvAlgorithm, Dense, DepthwiseAlgorithm, DepthwiseConv2d, Digit, Encoding,
     MaxPool2d, Mean, Mul, Op, Pad, Prelu, Rearrange, Reshape, ResizeBilinear, ResizeNearest, Softmax, Sub, Weights,
@@ -118,19 +117,26 @@ fn table(channels: &[(i32, Factor)], input: &Map, sum: impl Fn(usize) -> i32) ->
     channels.iter().enumerate().flat_map(entry).collect()
 }
 
-/// Weights that 4 bits hold, from any.
-fn narrowed(weights: &[i8]) -> Vec<i8> {
-    weights.iter().map(|weight| weight >> 4).collect()
+/// Every encoding of weights.
+fn encodings() -> impl Strategy<Value = Encoding> {
+    (0u32..=4).prop_map(|code| Encoding::from_code(code).unwrap())
 }
 
-/// Bytes as words, which start where weights of 4 bits must.
+/// Weights that an encoding holds, from any.
+fn held(encoding: Encoding, weights: &[i8]) -> Vec<i8> {
+    const COLORS: [i8; 16] = [0, -128, 127, 1, -7, 30, 90, -60, 8, -9, 2, 64, -100, 5, 17, -33];
+    let color = |weight: i8, bits: u8| COLORS[usize::from(weight as u8) % (1 << bits)];
+    let of = |&weight: &i8| match encoding {
+        Encoding::Nibbles => weight >> 4,
+        Encoding::Palette { bits } => color(weight, bits),
+        _ => weight,
+    };
+    weights.iter().map(of).collect()
+}
+
+/// Bytes as words, which start where narrow weights must.
 fn words(bytes: &[u8]) -> Vec<u32> {
     bytes.as_chunks().0.iter().map(|&word| u32::from_le_bytes(word)).collect()
-}
-
-/// Rows of `len` weights of 4 bits.
-fn nibble_rows(weights: &[i8], len: usize) -> Vec<u32> {
-    weights.chunks(len).flat_map(|row| words(&nibbles::pack(row).unwrap())).collect()
 }
 
 fn sum<'w>(weights: impl IntoIterator<Item = &'w i8>) -> i32 {
@@ -228,10 +234,10 @@ proptest! {
                     let len = outputs * taps.kernel[0] * taps.kernel[1] * input.shape[2];
                     (Just(input), Just(taps), elements(len), prop::collection::vec(channel(), outputs))
                 }),
-        mut output in output(), tile_rows in 1u32..4, narrow in any::<bool>(),
+        mut output in output(), tile_rows in 1u32..4, encoding in encodings(),
     ) {
         output.twice = true;
-        let weights = if narrow { narrowed(&weights) } else { weights };
+        let weights = held(encoding, &weights);
         let expected = oracle::conv(&input, &taps, &weights, &channels, &output);
         let k = weights.len() / channels.len();
         let table = table(&channels, &input, |c| sum(&weights[c * k..][..k]));
@@ -251,17 +257,15 @@ proptest! {
         let codes = [0, 1, 2, 3, 4 | tile_rows << 8, 5, 6, 7, 8 | tiles[0], 8 | tiles[1]];
         for algorithm in codes.into_iter().filter_map(ConvAlgorithm::from_code) {
             let entries: Vec<Channel> = channels.iter().collect();
-            let packed = if narrow {
-                algorithm.pack_nibbles(&layer, &weights, &entries)
-            } else {
-                algorithm.pack(&layer, &weights, &entries)
+            let packed = match encoding {
+                Encoding::Plain => algorithm.pack(&layer, &weights, &entries),
+                narrow => algorithm.pack_narrow(&layer, &weights, &entries, narrow),
             };
             let Some(packed) = packed else { continue };
             // Weights start at a multiple of 16 bytes, as in a file.
             let mut room = vec![0i8; packed.len() + 16];
             let start = room.as_ptr().align_offset(16);
             room[start..start + packed.len()].iter_mut().zip(&packed).for_each(|(to, &from)| *to = from as i8);
-            let encoding = if narrow { Encoding::Nibbles } else { Encoding::Plain };
             let op = Op::Conv2d(Conv2d {
                 algorithm,
                 window: window(&taps),
@@ -304,9 +308,9 @@ proptest! {
         run::check::<Portable>(&Op::DepthwiseConv2d(conv), &[&input], to, &expected);
     }
 
-    /// The direct algorithm, and that over packed weights, of weights of 4 bits.
+    /// The direct algorithm, and that over packed weights, of weights of fewer bits than eight.
     #[test]
-    fn depthwise_conv2d_of_nibbles(
+    fn depthwise_conv2d_of_narrow_weights(
         (input, taps, outputs, weights, channels) in (map(6, 21), taps(), 1usize..=3)
             .prop_filter("the window fits", |(input, taps, _)| taps.output(input).is_some())
             .prop_flat_map(|(input, taps, multiplier)| {
@@ -314,9 +318,10 @@ proptest! {
                 let len = taps.kernel[0] * taps.kernel[1] * outputs;
                 (Just(input), Just(taps), Just(outputs), elements(len), prop::collection::vec(channel(), outputs))
             }),
-        output in output(),
+        output in output(), encoding in encodings(),
     ) {
-        let weights = narrowed(&weights);
+        prop_assume!(encoding != Encoding::Plain);
+        let weights = held(encoding, &weights);
         let expected = oracle::depthwise(&input, &taps, &weights, &channels, &output);
         let table = table(&channels, &input, |c| sum(weights[c..].iter().step_by(outputs)));
         let channels = Channels::new(&table).unwrap();
@@ -332,10 +337,10 @@ proptest! {
         };
         let entries: Vec<Channel> = channels.iter().collect();
         let packed = (output.twice && layer::depthwise::supports(&layer))
-            .then(|| layer::nibbles::pack_depthwise(&layer, &weights, &entries))
+            .then(|| layer::narrow::pack_depthwise(&layer, &weights, &entries, encoding))
             .flatten();
         let stored = [
-            Some((DepthwiseAlgorithm::Direct, nibble_rows(&weights, outputs))),
+            encoding.pack_rows(&weights, outputs).map(|rows| (DepthwiseAlgorithm::Direct, words(&rows))),
             packed.map(|packed| (DepthwiseAlgorithm::Packed, words(&packed))),
         ];
         for (algorithm, stored) in stored.into_iter().flatten() {
@@ -344,7 +349,7 @@ proptest! {
                 window: window(&taps),
                 rounding: rounding(&output),
                 clamp: clamp(&output),
-                weights: Weights::nibbles(cast::words_as_i8(&stored)),
+                weights: Weights { bytes: cast::words_as_i8(&stored), encoding },
                 channels,
             });
             run::check::<Portable>(&op, &[&input], (run::shape([h, w, outputs]), quant(&output, 1.0)), &expected);
@@ -357,16 +362,16 @@ proptest! {
             let len = input.data.len() * units;
             (Just(input), elements(len), prop::collection::vec(channel(), units))
         }),
-        output in output(), narrow in any::<bool>(),
+        output in output(), encoding in encodings(),
     ) {
-        let weights = if narrow { narrowed(&weights) } else { weights };
+        let weights = held(encoding, &weights);
         let expected = oracle::dense(&input, &weights, &channels, &output);
         let k = input.data.len();
         let table = table(&channels, &input, |c| sum(&weights[c * k..][..k]));
         let channels = Channels::new(&table).unwrap();
-        let stored = if narrow { nibble_rows(&weights, k) } else { Vec::new() };
-        let weights =
-            if narrow { Weights::nibbles(cast::words_as_i8(&stored)) } else { Weights::plain(&weights) };
+        let stored = encoding.pack_rows(&weights, k).map(|rows| words(&rows));
+        let bytes = stored.as_ref().map_or(&weights[..], |stored| cast::words_as_i8(stored));
+        let weights = Weights { bytes, encoding };
         let op = Op::Dense(Dense { rounding: rounding(&output), clamp: clamp(&output), weights, channels });
         run::check::<Portable>(&op, &[&input], (Shape::vector(channels.len() as u32), quant(&output, 1.0)), &expected);
     }

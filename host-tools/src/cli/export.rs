@@ -12,7 +12,7 @@ use super::options::budgets::{Room, cost, figures};
 use super::options::json::Json;
 use super::options::quantization::Dtype;
 use super::options::trained::{Opened, Trained};
-use crate::export::{ExportError, Exported};
+use crate::export::{ExportError, Exported, StoredAs};
 use crate::import::tflite;
 use crate::network::Network;
 use crate::quantize::emit::{self, Kept};
@@ -47,7 +47,8 @@ pub struct Args {
     #[arg(long, value_name = "PERCENT")]
     unknown: Option<f64>,
     /// Layers whose weights have 4 bits, as LAYER=4 by the names that `kinglet quantize` lists; 4 alone for all that have weights.
-    /// Without it those get 4 bits that lose least, measured on the calibration images, where the file would not fit `--flash` in 8.
+    /// Without it those get 4 bits that lose least, measured on the calibration images, where the network would not keep to `--flash` and
+    /// `--cycles` in 8.
     #[arg(long, value_name = "LAYER=4", value_delimiter = ',')]
     bits: Vec<Bits>,
     /// Draws what is lost for the bytes that 4 bits save, where they are chosen, as SVG.
@@ -147,8 +148,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let path = args.output.clone().unwrap_or_else(|| folder.file("model.kgl"));
     files::save(&path, &exported.bytes)?;
     println!("{}: {}", path.display(), cost(&exported));
+    if !exported.stored.is_empty() {
+        println!("{}", choices(&args.room, &exported.stored));
+    }
     left.iter().for_each(|left| println!("{left}"));
-    args.json.print(&json!({ "file": path, "takes": figures(&exported), "board": left, "unknown": confidence }))?;
+    args.json.print(&json!({ "file": path, "takes": figures(&exported), "board": left, "unknown": confidence, "stored": exported.stored }))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -157,7 +161,6 @@ const MEASURED_IMAGES: usize = 200;
 
 /// A network with 4 bits in some layers, under the budgets.
 struct Narrowed {
-    network: Network,
     measured: Measured,
     /// What the file takes, or what is in its way.
     exported: Result<Exported, ExportError>,
@@ -174,10 +177,11 @@ impl Narrowed {
     }
 }
 
-/// `network`, or where it is too large for the budget of flash, the same with 4 bits in the layers that lose least by it.
+/// `network`, or where it is too large for the budget of flash, or too slow in it for that of cycles, the same with 4 bits in the layers
+/// that lose least by it: bytes that they save are spent on faster algorithms, too.
 fn narrowed(args: &Args, opened: &Opened, prepared: &Prepared, kept: &Kept, network: Network) -> Result<Network> {
     // What other budgets stand in the way of is told when the file is made.
-    let Err(error @ ExportError::Flash { .. }) = args.room.exported(&network)? else {
+    let Err(error @ (ExportError::Flash { .. } | ExportError::Cycles { .. })) = args.room.exported(&network)? else {
         ensure!(args.plot.is_none(), "--plot draws what 4 bits lose: the network fits with 8, or --flash is not given");
         return Ok(network);
     };
@@ -189,30 +193,34 @@ fn narrowed(args: &Args, opened: &Opened, prepared: &Prepared, kept: &Kept, netw
     let layers: Vec<String> = prepared.weighted().filter(|name| !taken(name)).map(str::to_owned).collect();
     let mut steps = Vec::new();
     for measured in Bench::new(prepared, &some, &images).narrowed(kept, &layers)? {
-        let nibbles = [kept.nibbles.as_slice(), &measured.kept].concat();
-        let network = emit::mixed(prepared, &Kept { nibbles, ..kept.clone() })?;
-        let exported = args.room.exported(&network)?;
-        steps.push(Narrowed { network, measured, exported });
+        let exported = args.room.exported(&measured.network)?;
+        steps.push(Narrowed { measured, exported });
     }
     let chosen = steps.iter().position(|step| step.exported.is_ok());
-    println!("8 bits are too many for the flash; with 4 in more and more layers, on {} images:", images.len());
-    println!("{}", frontier(&steps, chosen));
+    println!("{error}; with 4 bits in more and more layers, on {} images:", images.len());
+    println!("{}", frontier(&args.room, &steps, chosen));
     if let Some(path) = &args.plot {
         files::save(path, picture(&model.graph.name, &steps, chosen)?)?;
     }
     let Some(chosen) = chosen else {
         return Err(steps.pop().and_then(|all| all.exported.err()).unwrap_or(error).into());
     };
-    let Narrowed { network, measured: Measured { kept: nibbles, .. }, .. } = steps.swap_remove(chosen);
+    let Measured { kept: nibbles, network, .. } = steps.swap_remove(chosen).measured;
     println!("4 bits in {} of {} layers: {}", nibbles.len(), layers.len(), nibbles.join(", "));
     Ok(network)
 }
 
 /// What is lost for the bytes that are saved.
-fn frontier(steps: &[Narrowed], chosen: Option<usize>) -> Table {
-    let heads =
-        ["weights in 4 bits", "accuracy %", "dB at the output", "file, bytes", "arena, bytes", "within the budgets"];
-    let mut table = Table::new(heads);
+fn frontier(room: &Room, steps: &[Narrowed], chosen: Option<usize>) -> Table {
+    let mut table = Table::new([
+        "weights in 4 bits",
+        "accuracy %",
+        "dB at the output",
+        "file, bytes",
+        "arena, bytes",
+        "cycles, predicted",
+        "within the budgets",
+    ]);
     for (index, step) in steps.iter().enumerate() {
         let arena =
             step.exported.as_ref().map_or_else(|_| String::new(), |exported| grouped(exported.plan.arena_len.into()));
@@ -220,6 +228,7 @@ fn frontier(steps: &[Narrowed], chosen: Option<usize>) -> Table {
             Ok(_) if chosen == Some(index) => "yes: chosen",
             Ok(_) => "yes",
             Err(ExportError::Ram { .. }) => "no: RAM",
+            Err(ExportError::Cycles { .. }) => "no: cycles",
             Err(_) => "no: flash",
         };
         table.row([
@@ -228,6 +237,7 @@ fn frontier(steps: &[Narrowed], chosen: Option<usize>) -> Table {
             format!("{:.1}", step.measured.output_decibels),
             step.file_bytes().map_or_else(String::new, grouped),
             arena,
+            room.cycles(&step.exported).map_or_else(String::new, grouped),
             fits.to_owned(),
         ]);
     }
@@ -250,10 +260,29 @@ fn picture(name: &str, steps: &[Narrowed], chosen: Option<usize>) -> Result<Stri
     ])
 }
 
+/// What weights take in each way to store them, where there are several.
+fn choices(room: &Room, stored: &[StoredAs]) -> Table {
+    let cost = if room.has_board() { "cycles" } else { "instructions" };
+    let mut table = Table::new(["layer", "weights", "algorithm", "bytes", "scratch, bytes", cost, ""]);
+    for of in stored {
+        table.row([
+            of.layer.clone(),
+            of.weights.clone(),
+            of.algorithm.clone(),
+            grouped(of.bytes as u64),
+            grouped(of.scratch as u64),
+            grouped(of.cost),
+            (if of.is_chosen { "chosen" } else { "" }).to_owned(),
+        ]);
+    }
+    table
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;
     use kinglet::Model;
+    use kinglet::ops::Encoding;
 
     use super::*;
 
@@ -278,7 +307,11 @@ mod tests {
         export(&["--ram", "8K", "--flash", "20K"]).unwrap();
         let bytes = std::fs::read(&file).unwrap();
         let model = Model::new(&bytes).unwrap();
-        assert!(bytes.len() <= 20 << 10 && model.arena_len() <= 8 << 10 && model.uses().nibbles);
+        assert!(
+            bytes.len() <= 20 << 10
+                && model.arena_len() <= 8 << 10
+                && model.uses().encodings.has(Encoding::Nibbles.code())
+        );
         // The chosen file is on the line that is drawn: a point of its own on that of each panel.
         assert_eq!(std::fs::read_to_string(&plot).unwrap().matches("chosen").count(), 2);
         // Weights that are widened take more RAM than this.

@@ -23,7 +23,7 @@ pub struct Work {
     pub terms: Terms,
     /// The same as of any operator, for kinds whose costs are not known.
     pub plain: Terms,
-    /// Instructions that widen weights of 4 bits: none are slow, and so each is taken for a cycle of the core.
+    /// Instructions that widen weights of fewer bits than eight: none are slow, and so each is taken for a cycle of the core.
     pub widening: f64,
 }
 
@@ -51,17 +51,18 @@ fn calls_of(step: &Step<'_>, chained: bool) -> f64 {
     f64::from(if chained { rows.div_ceil(step.op.row_block().max(1)) } else { 1 })
 }
 
-/// What weights of 4 bits take more than those of 8.
+/// What weights of fewer bits take more than those of 8.
 fn widening(step: &Step<'_>, calls: usize, core: Core) -> f64 {
     let instructions = match &step.op {
-        Op::Conv2d(conv) if conv.weights.encoding == Encoding::Nibbles => match conv.algorithm.packing() {
-            Some(packing) => packing.widening(&conv.layer(&step.tensors), core, calls),
-            None => core.widening(step.macs() as usize),
+        Op::Conv2d(conv) => match conv.algorithm.packing() {
+            Some(packing) => packing.widening(&conv.layer(&step.tensors), core, calls, conv.weights.encoding),
+            None => core.widening(step.macs() as usize, conv.weights.encoding),
         },
-        Op::DepthwiseConv2d(conv) if conv.weights.encoding == Encoding::Nibbles => {
-            core.widening(calls * (conv.window.taps_len() * step.tensors.output.shape.c) as usize)
+        Op::DepthwiseConv2d(conv) => {
+            let weights = conv.window.taps_len() * step.tensors.output.shape.c;
+            core.widening(calls * weights as usize, conv.weights.encoding)
         }
-        Op::Dense(dense) if dense.weights.encoding == Encoding::Nibbles => core.widening(step.macs() as usize),
+        Op::Dense(dense) => core.widening(step.macs() as usize, dense.weights.encoding),
         _ => 0,
     };
     instructions as f64
@@ -137,8 +138,7 @@ fn convolution_kind(algorithm: ConvAlgorithm, dtype: DType, exact: bool) -> Stri
 #[must_use]
 pub fn of_candidate(candidate: &Candidate, layer: &Layer, core: Core, speed: &Speed) -> Work {
     let Candidate { algorithm, encoding, flash, .. } = *candidate;
-    let packing = algorithm.packing().filter(|_| encoding == Encoding::Nibbles);
-    let widening = packing.map_or(0, |packing| packing.widening(layer, core, 1)) as f64;
+    let widening = algorithm.packing().map_or(0, |packing| packing.widening(layer, core, 1, encoding)) as f64;
     let kind = convolution_kind(algorithm, DType::I8, false);
     Work { kind, widening, ..of_convolution(algorithm, encoding, layer, flash as f64, 1.0, speed) }
 }
@@ -179,9 +179,9 @@ fn of_convolution(
                 _ => number((rows * (len / 4) + (rows * (len % 4)).div_ceil(4)) * 2),
             };
             let block = pairs * blocks;
-            // Weights of 4 bits are read where they are widened, in each call.
-            let nibbles = encoding == Encoding::Nibbles;
-            let flash = again(if nibbles { calls } else { number(packing.passes(layer)) });
+            // Those of a slab are read where they are widened, in each call.
+            let slabs = encoding != Encoding::Plain && matches!(packing, Packing::Gemm(_));
+            let flash = again(if slabs { calls } else { number(packing.passes(layer)) });
             [1.0, calls, pairs, block, block * steps, gathered(pairs), line, flash]
         }
         Some(packing @ Packing::Winograd(scheme, _)) => {

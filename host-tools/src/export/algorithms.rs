@@ -9,6 +9,7 @@ use std::cmp::Reverse;
 use kinglet::kernels::algorithms::{Candidate, ConvAlgorithm, Core, Layer, candidates, choose};
 use kinglet::ops::{Encoding, Op};
 use kinglet::{Channel, DType, Rounding};
+use serde::Serialize;
 
 use super::Options;
 use crate::cycles::Predictor;
@@ -34,6 +35,25 @@ pub(super) struct Choice<'n> {
     chosen: Vec<Option<Candidate>>,
     /// Bytes of packed weights for all convolutions.
     flash: usize,
+}
+
+/// A way to store a convolution's weights, with the fastest algorithm over them.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StoredAs {
+    /// The convolution.
+    pub layer: String,
+    /// How weights are stored, in words.
+    pub weights: String,
+    /// The algorithm.
+    pub algorithm: String,
+    /// Bytes of packed weights.
+    pub bytes: usize,
+    /// Bytes of scratch.
+    pub scratch: usize,
+    /// Instructions of the core that algorithms are chosen for, or cycles of the board.
+    pub cost: u64,
+    /// Whether the model has it.
+    pub is_chosen: bool,
 }
 
 impl<'n> Choice<'n> {
@@ -189,9 +209,48 @@ impl<'n> Choice<'n> {
         self.floors.clone_from(&self.limits);
     }
 
+    /// What is chosen for each convolution whose weights fit fewer bits than eight, and the fastest that there is for each other encoding.
+    pub(super) fn stored(&self) -> Vec<StoredAs> {
+        let mut all = Vec::new();
+        for ((layer, chosen), node) in self.layers.iter().zip(&self.chosen).zip(&self.network.nodes) {
+            let (Some((_, list)), Some(chosen)) = (layer, chosen) else { continue };
+            let mut encodings: Vec<Encoding> = list.iter().map(|candidate| candidate.encoding).collect();
+            encodings.sort_by_key(|encoding| encoding.code());
+            encodings.dedup();
+            if encodings.len() < 2 {
+                continue;
+            }
+            all.extend(encodings.into_iter().filter_map(|encoding| {
+                let is_chosen = chosen.encoding == encoding;
+                let fastest = list.iter().filter(|candidate| candidate.encoding == encoding).min_by_key(|c| c.cost);
+                let Candidate { algorithm, flash, scratch, cost, .. } = if is_chosen { *chosen } else { *fastest? };
+                Some(StoredAs {
+                    layer: node.name.clone(),
+                    weights: weights_in_words(encoding),
+                    algorithm: format!("{algorithm:?}"),
+                    bytes: flash,
+                    scratch,
+                    cost,
+                    is_chosen,
+                })
+            }));
+        }
+        all
+    }
+
     /// Lifts all limits.
     pub(super) fn lift(&mut self) {
         self.limits.fill(usize::MAX);
+    }
+}
+
+/// How weights are stored, in words.
+#[must_use]
+pub fn weights_in_words(encoding: Encoding) -> String {
+    match encoding {
+        Encoding::Nibbles => "4-bit".to_owned(),
+        Encoding::Palette { bits } => format!("{bits}-bit palette"),
+        _ => "plain".to_owned(),
     }
 }
 

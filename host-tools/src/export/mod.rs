@@ -13,6 +13,7 @@ use kinglet::{Model, ModelError, PixelTables};
 use thiserror::Error;
 
 use algorithms::Choice;
+pub use algorithms::{StoredAs, weights_in_words};
 
 use crate::boards::Board;
 use crate::elements;
@@ -76,6 +77,21 @@ pub enum ExportError {
         /// Bytes of the smallest file.
         needed: u32,
     },
+    /// The fastest model that flash and RAM hold takes more cycles than the budget.
+    #[error(
+        "`{network}` takes {needed} cycles on {board} by prediction, {} more than the budget of {cycles}, with the flash and RAM that there are",
+        needed - cycles
+    )]
+    Cycles {
+        /// The network.
+        network: String,
+        /// The board.
+        board: &'static str,
+        /// Cycles that an inference may take.
+        cycles: u64,
+        /// Cycles that it takes.
+        needed: u64,
+    },
     /// The file could not be written.
     #[error("cannot write `{path}`: {error}")]
     Write {
@@ -97,6 +113,8 @@ pub struct Exported {
     pub time: Duration,
     /// How often algorithms were chosen anew.
     pub rounds: usize,
+    /// How the weights of each convolution that fit fewer bits than eight can be stored.
+    pub stored: Vec<StoredAs>,
 }
 
 /// What the exporter may spend.
@@ -169,7 +187,7 @@ fn with_weights(network: &Network, options: &Options, weights: Option<u32>) -> R
         match Plan::within(&program, &options.plan, ram) {
             Ok(plan) => {
                 let plan = choice.loosen(&mut nodes, fits).unwrap_or(plan);
-                return write(network, &Program::new(network, &nodes), plan, start, rounds);
+                return write(network, &nodes, &choice, plan, start, rounds);
             }
             // Each time some convolution loses an algorithm, and none gets one back.
             Err(demands) if choice.tighten(&program, &demands) => {}
@@ -182,7 +200,7 @@ fn with_weights(network: &Network, options: &Options, weights: Option<u32>) -> R
     if least.slow_len() <= ram {
         let plan = fits(&nodes).unwrap_or(least);
         let plan = choice.loosen(&mut nodes, fits).unwrap_or(plan);
-        return write(network, &Program::new(network, &nodes), plan, start, rounds);
+        return write(network, &nodes, &choice, plan, start, rounds);
     }
     let program = Program::new(network, &nodes);
     if options.plan.ram.is_some() {
@@ -211,11 +229,13 @@ fn too_large(network: &Network, program: &Program<'_>, plan: &Plan, ram: u32, fa
 /// Writes a planned program and has the runtime check it.
 fn write(
     network: &Network,
-    program: &Program<'_>,
+    nodes: &[Lowered],
+    choice: &Choice<'_>,
     plan: Plan,
     start: Instant,
     rounds: usize,
 ) -> Result<Exported, ExportError> {
+    let program = Program::new(network, nodes);
     let steps: Vec<_> = plan
         .steps
         .iter()
@@ -256,7 +276,7 @@ fn write(
     }
     .to_bytes();
     match Model::new(&bytes) {
-        Ok(_) => Ok(Exported { bytes, plan, time: start.elapsed(), rounds }),
+        Ok(_) => Ok(Exported { bytes, plan, time: start.elapsed(), rounds, stored: choice.stored() }),
         Err(error) => Err(ExportError::Refused { network: network.name.clone(), error }),
     }
 }

@@ -1,9 +1,8 @@
 //! One node as the runtime's operator, with what that keeps in flash.
 
 use kinglet::format::RoundingSource;
-use kinglet::kernels::algorithms::nibbles::pack_depthwise;
+use kinglet::kernels::algorithms::narrow::pack_depthwise;
 use kinglet::kernels::algorithms::{Core, Layer, Map, depthwise, depthwise_rows};
-use kinglet::kernels::blocks::nibbles;
 use kinglet::ops::{
     self, Add, AveragePool2d, Concat, Constant, Conv2d, ConvAlgorithm, Convert, Dense, DepthwiseAlgorithm,
     DepthwiseConv2d, Encoding, Lookup, MaxPool2d, Mean, Mul, Operands, Piecewise, Prelu, Rescale, Reshape, Sigmoid,
@@ -104,8 +103,8 @@ impl Lowered {
         let ops::Op::Conv2d(conv) = self.op() else { return None };
         let (weights, channels) = (conv.weights.bytes, conv.channels.iter().collect::<Vec<_>>());
         let packed = match encoding {
-            Encoding::Nibbles => algorithm.pack_nibbles(layer, weights, &channels)?,
-            _ => algorithm.pack(layer, weights, &channels)?,
+            Encoding::Plain => algorithm.pack(layer, weights, &channels)?,
+            narrow => algorithm.pack_narrow(layer, weights, &channels, narrow)?,
         };
         let ops::Op::Conv2d(op) = self.op else { return None };
         let op = Conv2d { algorithm, weights: Weights { encoding, ..NO_WEIGHTS }, ..op };
@@ -127,10 +126,20 @@ impl Lowered {
     }
 }
 
-/// Weights of 4 bits in rows of `len`, where none takes more.
-fn nibbles(weights: &StoredWeights, len: usize) -> Option<Vec<u8>> {
+/// The smallest of the encodings of `weights` that takes fewer bytes than `plain`, with what `pack` makes of it.
+fn narrowed(
+    weights: &StoredWeights,
+    plain: usize,
+    pack: impl Fn(&[i8], Encoding) -> Option<Vec<u8>>,
+) -> Option<(Vec<u8>, Encoding)> {
     let StoredWeights::Int8 { weights, .. } = weights else { return None };
-    Some(weights.chunks(len.max(1)).map(nibbles::pack).collect::<Option<Vec<_>>>()?.concat())
+    let packed = Encoding::narrower(weights).filter_map(|encoding| Some((pack(weights, encoding)?, encoding)));
+    packed.filter(|(bytes, _)| bytes.len() < plain).min_by_key(|(bytes, _)| bytes.len())
+}
+
+/// Rows of `len` weights in the smallest encoding that takes fewer bytes than one each.
+fn narrow_rows(weights: &StoredWeights, len: usize) -> Option<(Vec<u8>, Encoding)> {
+    narrowed(weights, weights.len(), |weights, encoding| encoding.pack_rows(weights, len))
 }
 
 /// All of a table of a fixed size.
@@ -163,9 +172,9 @@ impl Lowering<'_> {
                 let mut encoding = Encoding::Plain;
                 // Those of the other convolutions are packed with their algorithm.
                 if !self.has_algorithms()
-                    && let Some(narrow) = nibbles(weights, each)
+                    && let Some(narrow) = narrow_rows(weights, each)
                 {
-                    (flash, encoding) = (narrow, Encoding::Nibbles);
+                    (flash, encoding) = narrow;
                 }
                 let (algorithm, window) = (ConvAlgorithm::Direct, *window);
                 let weights = Weights { encoding, ..NO_WEIGHTS };
@@ -176,12 +185,10 @@ impl Lowering<'_> {
                 let (count, each) = (weights.channels(), weights.len() / weights.channels().max(1));
                 let (mut packed, channels) = self.weights(weights, |channel| (channel, count, each))?;
                 let (mut algorithm, mut encoding) = (DepthwiseAlgorithm::Direct, Encoding::Plain);
-                if let StoredWeights::Int8 { weights, .. } = weights
-                    && let Some((chosen, stored, bytes)) = self.pack_depthwise(*window, weights, &channels)
-                {
-                    (packed, algorithm, encoding) = (bytes, chosen, stored);
-                } else if let Some(narrow) = nibbles(weights, count) {
-                    (packed, encoding) = (narrow, Encoding::Nibbles);
+                if let Some((chosen, found)) = self.pack_depthwise(*window, weights, &channels) {
+                    (algorithm, (packed, encoding)) = (chosen, found);
+                } else if let Some(narrow) = narrow_rows(weights, count) {
+                    (packed, encoding) = narrow;
                 }
                 let (window, weights, channels_of) = (*window, Weights { encoding, ..NO_WEIGHTS }, NO_CHANNELS);
                 let op = DepthwiseConv2d { algorithm, window, rounding, clamp, weights, channels: channels_of };
@@ -191,8 +198,8 @@ impl Lowering<'_> {
                 let each = weights.len() / weights.channels().max(1);
                 let (mut flash, channels) = self.weights(weights, |channel| (channel * each, 1, each))?;
                 let mut encoding = Encoding::Plain;
-                if let Some(narrow) = nibbles(weights, each) {
-                    (flash, encoding) = (narrow, Encoding::Nibbles);
+                if let Some(narrow) = narrow_rows(weights, each) {
+                    (flash, encoding) = narrow;
                 }
                 let op = Dense { rounding, clamp, weights: Weights { encoding, ..NO_WEIGHTS }, channels: NO_CHANNELS };
                 Ok(Lowered { op: ops::Op::Dense(op), flash: [flash, channels] })
@@ -413,9 +420,10 @@ impl Lowering<'_> {
     fn pack_depthwise(
         &self,
         window: Window,
-        weights: &[i8],
+        stored: &StoredWeights,
         channels: &[u8],
-    ) -> Option<(DepthwiseAlgorithm, Encoding, Vec<u8>)> {
+    ) -> Option<(DepthwiseAlgorithm, (Vec<u8>, Encoding))> {
+        let StoredWeights::Int8 { weights, .. } = stored else { return None };
         let Self { node, input, output, .. } = self;
         let map = |info: &TensorInfo| Map::dense(info.shape.h as usize, info.shape.w as usize, info.shape.c as usize);
         let clamp = self.clamp(node.activation);
@@ -432,8 +440,10 @@ impl Lowering<'_> {
             return None;
         }
         let channels = Channels::new(channels)?.iter().collect::<Vec<_>>();
-        if let Some(narrow) = pack_depthwise(&layer, weights, &channels) {
-            return Some((DepthwiseAlgorithm::Packed, Encoding::Nibbles, narrow));
+        let plain = 4 * depthwise::packed_words(&layer);
+        let pack = |weights: &[i8], encoding| pack_depthwise(&layer, weights, &channels, encoding);
+        if let Some(narrow) = narrowed(stored, plain, pack) {
+            return Some((DepthwiseAlgorithm::Packed, narrow));
         }
         // Short lines are not worth taking apart.
         let long = layer.output.w.max(layer.output.h) >= 6;
@@ -442,7 +452,7 @@ impl Lowering<'_> {
         } else {
             (DepthwiseAlgorithm::Packed, depthwise::pack(&layer, weights, &channels)?)
         };
-        Some((algorithm, Encoding::Plain, words.into_iter().flat_map(u32::to_le_bytes).collect()))
+        Some((algorithm, (words.into_iter().flat_map(u32::to_le_bytes).collect(), Encoding::Plain)))
     }
 }
 

@@ -157,7 +157,7 @@ fn the_forward_pass_is_the_runtime_s_integer_for_integer() {
             let network = quantize::quantize(&graph, &params, unseen, &Options::default()).unwrap();
             let exported = export::to_bytes(&network, &export::Options::default()).unwrap();
             let model = Model::new(&exported.bytes).unwrap();
-            assert_eq!(Model::uses_of(&exported.bytes).nibbles, narrow);
+            assert_eq!(Model::uses_of(&exported.bytes).encodings.has(ops::Encoding::Nibbles.code()), narrow);
             let expected = simulate::run(model, &Images::Pixels(images)).unwrap();
             assert_eq!(found.mapv(i16::from), expected, "{seed}, ranges {width} times as wide");
             // Outputs that say something.

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::table::{Table, grouped};
 use crate::cycles::Predicted;
+use crate::export::weights_in_words;
 use crate::plan;
 
 /// A model, laid out for reading.
@@ -265,8 +266,8 @@ fn parameters(op: &Op<'_>, dtype: DType) -> String {
         }
     };
     let bits = |weights: &Weights<'_>| match weights.encoding {
-        Encoding::Nibbles => " 4-bit",
-        _ => "",
+        Encoding::Plain => String::new(),
+        narrow => format!(" {}", weights_in_words(narrow)),
     };
     match op {
         Op::Conv2d(conv) => {

@@ -197,32 +197,39 @@ pub fn networks() -> Vec<Network> {
     networks.extend(one_step());
     networks.extend(blocks());
     networks.extend(int16());
-    networks.extend(four_bits(&networks));
+    networks.extend(narrow_weights(&networks));
     networks.extend(float16());
     networks
 }
 
-/// What has weights of 8 bits, with the upper 4 of them, and a convolution that is large enough to be widened in two parts.
-fn four_bits(networks: &[Network]) -> Vec<Network> {
-    const THESE: [&str; 3] = ["depthwise 3x3", "dense, per channel", "conv 3x3, 5 to 7 channels, int16"];
-    let mut networks: Vec<_> =
-        networks.iter().filter(|network| THESE.contains(&network.name.as_str())).cloned().collect();
-    assert_eq!(networks.len(), THESE.len());
-    networks.push(built("conv 3x3, 8 to 48 channels", [4, 4, 8], |b| b.conv(0, 48, (3, 1, Padding::Same), true)));
-    for network in &mut networks {
-        network.name += ", 4 bits";
+/// What has weights of 8 bits, and a convolution that is large enough to be widened in two parts, with the upper 4 bits of them, and
+/// with palettes of 2 to 4 bits.
+fn narrow_weights(networks: &[Network]) -> Vec<Network> {
+    let large = built("conv 3x3, 8 to 48 channels", [4, 4, 8], |b| b.conv(0, 48, (3, 1, Padding::Same), true));
+    let named = |name: &str| networks.iter().chain([&large]).find(|network| network.name == name).cloned();
+    let of = |name: &str, suffix: &str, change: &dyn Fn(i8) -> i8, scale: f32| {
+        let mut network = named(name).expect("a case of that name");
+        network.name += suffix;
         for node in &mut network.nodes {
             let (Op::Conv2d { weights, .. } | Op::DepthwiseConv2d { weights, .. } | Op::Dense(weights)) = &mut node.op
             else {
                 continue;
             };
             let StoredWeights::Int8 { weights, scales, bias } = weights else { unreachable!("int8 networks") };
-            weights.iter_mut().for_each(|weight| *weight >>= 4);
-            scales.iter_mut().for_each(|scale| *scale *= 16.0);
-            bias.iter_mut().for_each(|bias| *bias >>= 4);
+            weights.iter_mut().for_each(|weight| *weight = change(*weight));
+            scales.iter_mut().for_each(|of| *of *= scale);
+            bias.iter_mut().for_each(|bias| *bias = (*bias as f64 / f64::from(scale)).floor() as i64);
         }
-    }
-    networks
+        network
+    };
+    const NIBBLES: [&str; 4] =
+        ["depthwise 3x3", "dense, per channel", "conv 3x3, 5 to 7 channels, int16", "conv 3x3, 8 to 48 channels"];
+    const PALETTES: [(&str, u32); 3] =
+        [("depthwise 3x3", 2), ("conv 3x3, 8 to 48 channels", 3), ("dense, per channel", 4)];
+    let nibbles = NIBBLES.map(|name| of(name, ", 4 bits", &|weight| weight >> 4, 16.0));
+    let upper = |bits: u32| move |weight: i8| weight >> (8 - bits) << (8 - bits);
+    let palettes = PALETTES.map(|(name, bits)| of(name, &format!(", palette of {bits} bits"), &upper(bits), 1.0));
+    nibbles.into_iter().chain(palettes).collect()
 }
 
 /// What int16 has as int8 has it: one of each, for small boards have little flash.

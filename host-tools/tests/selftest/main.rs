@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kinglet::kernels::Portable;
-use kinglet::ops::OpKind;
+use kinglet::ops::{Encoding, OpKind};
 use kinglet::{DType, Dynamic, Model, Raw, Session};
 use kinglet_tools::device::{self, Build, Program, emulated_boards};
 use kinglet_tools::network::Network;
@@ -35,7 +35,7 @@ fn firmware(path: &str) -> PathBuf {
 fn models() -> Vec<Vec<u8>> {
     let export = |network: Network| {
         // Widening takes scratch, which without a budget counts for more than flash.
-        let ram = network.name.ends_with("4 bits").then_some(ARENA_LEN as u32);
+        let ram = network.name.ends_with(" bits").then_some(ARENA_LEN as u32);
         let plan = plan::Options { ram, ..plan::Options::default() };
         export::to_bytes(&network, &export::Options { plan, ..export::Options::default() }).unwrap().bytes
     };
@@ -120,7 +120,12 @@ fn vectors_hold() {
     for (bytes, input, output) in cases(file) {
         let model = Model::new(bytes).unwrap_or_else(|error| panic!("{error}: run this test with KINGLET_BLESS=1"));
         assert_eq!(infer(model, input), output, "{}", model.name());
-        assert_eq!(model.uses().nibbles, model.name().ends_with("4 bits"), "{}", model.name());
+        let has = |encoding: Encoding| model.uses().encodings.has(encoding.code());
+        assert_eq!(has(Encoding::Nibbles), model.name().ends_with(", 4 bits"), "{}", model.name());
+        for bits in 2..=4 {
+            let is_named = model.name().ends_with(&format!("palette of {bits} bits"));
+            assert_eq!(has(Encoding::Palette { bits }), is_named, "{}", model.name());
+        }
         kinds.extend(model.steps().map(|step| step.kind()));
     }
     for kind in OpKind::ALL {

@@ -188,7 +188,7 @@ impl Packing {
                 conv_gemm::run::<B, L>(layer, width, packed, input, output, scratch, rows);
             }
             Packing::Tiled(tile) if const { linked::<L>(Tiled { rows: 1, parts: 1 }) } => {
-                conv_tiled::run::<B>(layer, tile, packed, input, output, scratch, rows);
+                conv_tiled::run::<B, L>(layer, tile, packed, input, output, scratch, rows);
             }
             Packing::Winograd(Scheme::F2, when @ When::Export) if const { linked::<L>(Winograd2) } => {
                 winograd::run::<F2, _, B, L, false>(layer, when, packed, input, output, scratch, rows);
@@ -217,8 +217,8 @@ pub use export::{Candidate, candidates, choose};
 mod export {
     use super::{ConvAlgorithm, Layer, Packing, conv_gemm};
     use crate::kernels::algorithms::cost::{self, Core};
-    use crate::kernels::algorithms::nibbles::Encoding;
     use crate::kernels::algorithms::pack_winograd;
+    use crate::kernels::blocks::narrow::Encoding;
     use crate::quant::Channel;
 
     impl ConvAlgorithm {
@@ -295,7 +295,7 @@ mod export {
             let rows = doubled(2).take_while(|&rows| rows < 2 * layer.output.h as u32);
             all.extend(rows.filter(|&rows| rows < 256).map(|rows| ConvAlgorithm::Tiled { rows, parts: 1 }));
         }
-        let narrow = weights.iter().all(|weight| (-8..8).contains(weight));
+        let narrower: Vec<Encoding> = Encoding::narrower(weights).collect();
         all.into_iter()
             .filter_map(|algorithm| Some((algorithm, algorithm.packing()?)))
             .filter(|(_, packing)| packing.is_exact(layer, weights, channels))
@@ -307,16 +307,18 @@ mod export {
                     flash: packing.packed_bytes(layer),
                     scratch: packing.scratch_bytes(layer),
                 };
-                let nibbles = packing.nibbles(layer).filter(|_| narrow).map(|size| Candidate {
-                    encoding: Encoding::Nibbles,
-                    cost: plain.cost + packing.widening(layer, core, 1),
-                    flash: size.bytes(),
-                    scratch: plain.scratch + size.scratch_bytes(),
-                    ..plain
+                let narrow = narrower.iter().filter_map(move |&encoding| {
+                    let size = packing.narrow(layer, encoding)?;
+                    Some(Candidate {
+                        encoding,
+                        cost: plain.cost + packing.widening(layer, core, 1, encoding),
+                        flash: size.bytes(),
+                        scratch: plain.scratch + size.scratch_bytes(),
+                        ..plain
+                    })
                 });
-                [Some(plain), nibbles]
+                std::iter::once(plain).chain(narrow)
             })
-            .flatten()
             .collect()
     }
 

@@ -7,10 +7,12 @@
 use core::ops::Range;
 
 use super::conv_gemm::{self, Source, Width, clamp_row, line_words, patch_words};
-use super::{Layer, Map, Packed, block_start};
+use super::{ConvAlgorithm, Layer, Map, Packed, block_start};
 use crate::kernels::Backend;
+use crate::kernels::blocks::narrow::Narrow;
 use crate::kernels::blocks::pieces::{pieces, pieces_mut};
 use crate::sys::shapes::{Patch, Strip};
+use crate::uses::Linked;
 
 /// The pixels that are computed together: some rows of the output, cut into parts of as many columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,10 +48,43 @@ pub const fn scratch_words(layer: &Layer, tile: Tile) -> usize {
 }
 
 /// Computes output rows `rows`.
-pub fn run<B: Backend>(
+pub fn run<B: Backend, L: Linked>(
     layer: &Layer,
     tile: Tile,
     packed: &[u32],
+    input: &[i8],
+    output: &mut [i8],
+    scratch: &mut [u32],
+    rows: Range<usize>,
+) {
+    let Some(packed) = Packed::new(packed, layer.output.c.div_ceil(4).wrapping_mul(16)) else { return };
+    compute::<B, L>(layer, tile, packed, None, input, output, scratch, rows);
+}
+
+/// The same of narrow weights and the records of all channels.
+#[allow(clippy::too_many_arguments)]
+pub(super) fn run_narrow<B: Backend, L: Linked>(
+    layer: &Layer,
+    tile: Tile,
+    packed: Packed<'_>,
+    narrow: Narrow<'_>,
+    input: &[i8],
+    output: &mut [i8],
+    scratch: &mut [u32],
+    rows: Range<usize>,
+) {
+    // Asked here as well, so that a program without the algorithm has none of this.
+    if L::SET.convolutions.has(ConvAlgorithm::Tiled { rows: 1, parts: 1 }.id()) {
+        compute::<B, L>(layer, tile, packed, Some(narrow), input, output, scratch, rows);
+    }
+}
+
+#[allow(clippy::too_many_arguments)]
+fn compute<B: Backend, L: Linked>(
+    layer: &Layer,
+    tile: Tile,
+    packed: Packed<'_>,
+    narrow: Option<Narrow<'_>>,
     input: &[i8],
     output: &mut [i8],
     scratch: &mut [u32],
@@ -60,10 +95,10 @@ pub fn run<B: Backend>(
         Some(flat) => {
             let input = input.get(layer.input.row(rows.start)..).unwrap_or_default();
             let output = output.get_mut(layer.output.row(rows.start)..).unwrap_or_default();
-            let work = Work { layer: &flat, rows: 1, columns: columns.wrapping_mul(tile_rows) };
-            work.run::<B>(packed, input, output, scratch, 0..1);
+            let work = Work { layer: &flat, packed, narrow, rows: 1, columns: columns.wrapping_mul(tile_rows) };
+            work.run::<B, L>(input, output, scratch, 0..1);
         }
-        None => Work { layer, rows: tile_rows, columns }.run::<B>(packed, input, output, scratch, rows),
+        None => Work { layer, packed, narrow, rows: tile_rows, columns }.run::<B, L>(input, output, scratch, rows),
     }
 }
 
@@ -79,22 +114,17 @@ fn flat(layer: &Layer, rows: &Range<usize>) -> Option<Layer> {
 /// A layer in tiles of `rows` rows and up to `columns` columns.
 struct Work<'a> {
     layer: &'a Layer,
+    packed: Packed<'a>,
+    /// The weights if they are narrow.
+    narrow: Option<Narrow<'a>>,
     rows: usize,
     columns: usize,
 }
 
 impl Work<'_> {
-    fn run<B: Backend>(
-        &self,
-        packed: &[u32],
-        input: &[i8],
-        output: &mut [i8],
-        scratch: &mut [u32],
-        rows: Range<usize>,
-    ) {
+    fn run<B: Backend, L: Linked>(&self, input: &[i8], output: &mut [i8], scratch: &mut [u32], rows: Range<usize>) {
         let layer = self.layer;
         let patch = patch_words(layer, Width::Bits8);
-        let Some(packed) = Packed::new(packed, layer.output.c.div_ceil(4).wrapping_mul(16)) else { return };
         let Some((slab, scratch)) = scratch.split_at_mut_checked(patch.wrapping_mul(4)) else { return };
         let strip = self.columns.wrapping_mul(patch);
         let Some((x, line)) = scratch.split_at_mut_checked(strip.wrapping_mul(self.rows)) else { return };
@@ -108,7 +138,7 @@ impl Work<'_> {
                 for (y, x) in tile.clone().zip(pieces_mut(x, strip)) {
                     self.widen::<B>(&mut source, input, y, columns.len(), x);
                 }
-                self.multiply::<B>(&packed, slab, x, tile.clone(), columns.clone(), output);
+                self.multiply::<B, L>(slab, x, tile.clone(), columns.clone(), output);
                 // Once, when the last of its pixels are there.
                 if columns.end == layer.output.w {
                     for y in tile.clone() {
@@ -140,9 +170,8 @@ impl Work<'_> {
 
     /// Multiplies the patches of a tile with all weights, four output channels at a time.
     #[inline(always)]
-    fn multiply<B: Backend>(
+    fn multiply<B: Backend, L: Linked>(
         &self,
-        packed: &Packed<'_>,
         slab: &mut [u32],
         x: &[u32],
         rows: Range<usize>,
@@ -153,9 +182,15 @@ impl Work<'_> {
         let (pairs, pitch) = (columns.len() / 2, map.pitch);
         let whole = Strip { pairs, second: pitch, next: pitch.wrapping_mul(2) };
         let odd = !columns.len().is_multiple_of(2);
-        let blocks = packed.records.as_chunks::<16>().0.iter().zip(pieces(packed.weights, patch.wrapping_mul(2)));
+        let narrow = self.narrow.filter(|narrow| narrow.encoding().is_narrow::<L>());
+        let per_block = patch.wrapping_mul(2);
+        let stored = narrow.map_or(per_block, |narrow| narrow.encoding().words(per_block.wrapping_mul(4)));
+        let blocks = self.packed.records.as_chunks::<16>().0.iter().zip(pieces(self.packed.weights, stored));
         for (block, (records, weights)) in blocks.enumerate() {
-            B::widen(slab, weights);
+            match narrow {
+                Some(narrow) => narrow.part(weights).widen_pairs::<L>(slab),
+                None => B::widen(slab, weights),
+            }
             let channel = block_start(block, map.c).wrapping_add(columns.start.wrapping_mul(pitch));
             for (y, x) in rows.clone().zip(pieces(x, self.columns.wrapping_mul(patch))) {
                 let out = output.get_mut(map.row(y).wrapping_add(channel)..).unwrap_or_default();

@@ -3,7 +3,8 @@
 
 use super::conv_gemm::Width;
 use super::winograd::{self, Scheme, When};
-use super::{ConvAlgorithm, Layer, Packing, nibbles};
+use super::{ConvAlgorithm, Layer, Packing, narrow};
+use crate::kernels::blocks::narrow::Encoding;
 
 /// The cores whose costs are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -38,13 +39,14 @@ impl Packing {
         }
     }
 
-    /// Executed instructions by which an inference in `calls` calls takes more with weights of 4 bits than of 8.
+    /// Executed instructions by which an inference in `calls` calls takes more with weights in this encoding than of 8 bits.
     #[must_use]
-    pub fn widening(self, layer: &Layer, core: Core, calls: usize) -> u64 {
+    pub fn widening(self, layer: &Layer, core: Core, calls: usize, encoding: Encoding) -> u64 {
         let costs = core.costs();
         let (times, again) = match self {
+            _ if encoding == Encoding::Plain => (0, 0.0),
             Packing::Gemm(width) => {
-                let slabs = layer.output.c.div_ceil(4).div_ceil(nibbles::slab_blocks(layer, width).max(1));
+                let slabs = layer.output.c.div_ceil(4).div_ceil(narrow::slab_blocks(layer, width).max(1));
                 let costs = match width {
                     Width::Bits8 => &costs.gemm8,
                     Width::Bits16 => &costs.gemm16,
@@ -53,17 +55,24 @@ impl Packing {
                 (calls, (slabs - 1) as f64 * patches(layer, costs))
             }
             Packing::Winograd(_, When::RunTime(rows)) => (layer.output.h.div_ceil(2).div_ceil(rows.max(1)), 0.0),
-            Packing::Winograd(..) | Packing::Tiled(_) => (0, 0.0),
+            // In place of the weights of 8 bits, which are widened as well.
+            Packing::Tiled(_) => (self.passes(layer), 0.0),
+            Packing::Winograd(..) => (0, 0.0),
         };
-        core.widening(times * layer.filter() * layer.output.c) + again as u64
+        core.widening(times * layer.filter() * layer.output.c, encoding) + again as u64
     }
 }
 
 impl Core {
-    /// Executed instructions that widen so many weights of 4 bits.
+    /// Executed instructions that widen so many weights.
     #[must_use]
-    pub fn widening(self, weights: usize) -> u64 {
-        (self.costs().widened * weights as f64) as u64
+    pub fn widening(self, weights: usize, encoding: Encoding) -> u64 {
+        let each = match encoding {
+            Encoding::Plain => 0.0,
+            Encoding::Nibbles => self.costs().widened,
+            Encoding::Palette { .. } => self.costs().looked_up,
+        };
+        (each * weights as f64) as u64
     }
 }
 
@@ -112,6 +121,8 @@ struct Costs {
     read: u64,
     /// Per weight that is widened from 4 bits.
     widened: f64,
+    /// Per weight that is looked up in a palette.
+    looked_up: f64,
 }
 
 /// The costs of a matrix product, 2 pixels x 4 channels at a time.
@@ -163,6 +174,7 @@ const M0: Costs = Costs {
     together: 0.0,
     read: 0,
     widened: 3.0,
+    looked_up: 8.0,
 };
 
 const M3: Costs = Costs {
@@ -180,6 +192,7 @@ const M3: Costs = Costs {
     together: 0.0,
     read: 0,
     widened: 2.0,
+    looked_up: 6.0,
 };
 
 const M4: Costs = Costs {
@@ -198,6 +211,7 @@ const M4: Costs = Costs {
     // 8.65 cycles on an STM32L4R5 at 5 wait states; an instruction of these loops takes 1.5.
     read: 6,
     widened: 2.0,
+    looked_up: 6.0,
 };
 
 const M55: Costs = Costs {

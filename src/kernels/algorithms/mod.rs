@@ -15,7 +15,7 @@ pub mod conv_tiled;
 mod cost;
 pub mod depthwise;
 pub mod depthwise_rows;
-pub mod nibbles;
+pub mod narrow;
 #[cfg(feature = "std")]
 mod pack_winograd;
 pub mod pool;

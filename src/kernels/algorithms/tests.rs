@@ -192,7 +192,7 @@ proptest! {
         let packed = algorithm.pack(&case.layer, &case.weights, &case.channels).expect("constants qualify");
         let packed: Vec<u32> = packed.as_chunks().0.iter().map(|&word| u32::from_le_bytes(word)).collect();
         let out = run_on_both!(&case, conv_tiled::scratch_words(&case.layer, tile), |B| |input, output, scratch, rows| {
-            conv_tiled::run::<B>(&case.layer, tile, &packed, input, output, scratch, rows);
+            conv_tiled::run::<B, Dynamic>(&case.layer, tile, &packed, input, output, scratch, rows);
         });
         let expected = oracle(&case);
         prop_assert_eq!(out, [expected.clone(), expected]);

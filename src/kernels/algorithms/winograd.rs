@@ -15,7 +15,7 @@ use super::conv_gemm::clamp_row;
 use super::{ConvAlgorithm, Layer, Map, Packed, block_start};
 use crate::kernels::Backend;
 use crate::kernels::blocks::elementwise::copy;
-use crate::kernels::blocks::nibbles::widen;
+use crate::kernels::blocks::narrow::Narrow;
 use crate::kernels::blocks::pairs::word;
 use crate::kernels::blocks::pieces::{every, pieces, pieces_mut};
 use crate::kernels::blocks::{F2, Transform, winograd};
@@ -153,15 +153,16 @@ pub fn run<T: Transform<N>, const N: usize, B: Backend, L: Linked, const RUN_TIM
 ) {
     let blocks = layer.output.c.div_ceil(4);
     let Some(packed) = Packed::new(packed, blocks.wrapping_mul(4 * T::SCHEME.record())) else { return };
-    compute::<T, N, B, L, RUN_TIME>(layer, when, packed, &mut [], input, output, scratch, rows);
+    compute::<T, N, B, L, RUN_TIME>(layer, when, packed, None, &mut [], input, output, scratch, rows);
 }
 
-/// The same of weights of 4 bits and the records of all channels: the filters that are transformed next are widened into `filters`.
+/// The same of narrow weights and the records of all channels: the filters that are transformed next are widened into `filters`.
 #[allow(clippy::too_many_arguments)]
-pub(super) fn run_nibbles<B: Backend, L: Linked>(
+pub(super) fn run_narrow<B: Backend, L: Linked>(
     layer: &Layer,
     when: When,
     packed: Packed<'_>,
+    narrow: Narrow<'_>,
     filters: &mut [u32],
     input: &[i8],
     output: &mut [i8],
@@ -170,7 +171,7 @@ pub(super) fn run_nibbles<B: Backend, L: Linked>(
 ) {
     // Asked here as well, so that a program without the algorithm has none of this.
     if L::SET.convolutions.has(ConvAlgorithm::Winograd2AtRunTime { tile_rows: 1 }.id()) {
-        compute::<F2, 4, B, L, true>(layer, when, packed, filters, input, output, scratch, rows);
+        compute::<F2, 4, B, L, true>(layer, when, packed, Some(narrow), filters, input, output, scratch, rows);
     }
 }
 
@@ -179,6 +180,7 @@ fn compute<T: Transform<N>, const N: usize, B: Backend, L: Linked, const RUN_TIM
     layer: &Layer,
     when: When,
     packed: Packed<'_>,
+    weights: Option<Narrow<'_>>,
     filters: &mut [u32],
     input: &[i8],
     output: &mut [i8],
@@ -192,7 +194,7 @@ fn compute<T: Transform<N>, const N: usize, B: Backend, L: Linked, const RUN_TIM
     let Some((narrow, v)) = rest.split_at_mut_checked(e.narrow) else { return };
     let fill = winograd::fill::<T, N>(layer.zero_in);
 
-    let work = Work { layer, e, packed, fill, rows };
+    let work = Work { layer, e, packed, weights, fill, rows };
     let end = work.rows.end.min(layer.output.h).div_ceil(tile);
     let mut first = work.rows.start / tile;
     while first < end {
@@ -215,6 +217,8 @@ struct Work<'a> {
     layer: &'a Layer,
     e: Extents,
     packed: Packed<'a>,
+    /// The weights if they are narrow.
+    weights: Option<Narrow<'a>>,
     fill: u32,
     rows: Range<usize>,
 }
@@ -286,16 +290,18 @@ impl Work<'_> {
         let when = if RUN_TIME { When::RunTime(1) } else { When::Export };
         let per_filter = groups.wrapping_mul(when.weights(scheme));
         let blocks = pieces(self.packed.records, 4 * scheme.record());
-        let nibbles = L::SET.nibbles && !filters.is_empty();
-        let weights = pieces(self.packed.weights, per_filter.wrapping_mul(if nibbles { 2 } else { 4 }));
+        let narrow = self.weights.filter(|narrow| narrow.encoding().is_narrow::<L>());
+        let per_block = per_filter.wrapping_mul(4);
+        let stored = narrow.map_or(per_block, |narrow| narrow.encoding().words(per_block.wrapping_mul(4)));
+        let weights = pieces(self.packed.weights, stored);
         let relu = self.packed.flags & Packed::RELU != 0;
         let tile_words = scheme.slots().wrapping_mul(self.slot());
         let map = &self.layer.output;
         let row_bytes = map.row_bytes();
         let products = Products::new(scheme, self.e.channel_pairs);
         for (block, (records, mut weights)) in blocks.zip(weights).enumerate() {
-            if nibbles {
-                widen(weights, filters);
+            if let Some(narrow) = narrow {
+                narrow.part(weights).widen::<L>(filters);
                 weights = filters;
             }
             if RUN_TIME {

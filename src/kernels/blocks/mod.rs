@@ -11,7 +11,7 @@ pub mod elementwise;
 pub mod float16;
 pub mod gemm;
 pub mod gemm_bytes;
-pub mod nibbles;
+pub mod narrow;
 pub mod pairs;
 pub mod pieces;
 pub mod planes;

@@ -126,6 +126,9 @@ pub struct Room {
     /// says what is left. `kinglet device boards` lists them.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["target", "fast"])]
     board: Option<String>,
+    /// Cycles that an inference may take on that board, by prediction.
+    #[arg(long, value_name = "COUNT", requires = "board")]
+    cycles: Option<u64>,
     #[command(flatten)]
     budgets: Budgets,
 }
@@ -135,13 +138,43 @@ impl Room {
         self.board.as_ref().map(|name| boards::find(name, boards::all().iter(), "there are")).transpose()
     }
 
+    /// Whether a board was named.
+    pub fn has_board(&self) -> bool {
+        self.board.is_some()
+    }
+
+    /// Cycles that an inference takes on the board, where they are known.
+    pub fn cycles(&self, exported: &Result<Exported, ExportError>) -> Option<u64> {
+        match exported {
+            Ok(exported) => Some(cycles_of(exported, &Predictor::of(self.board().ok()??).ok()?)),
+            Err(ExportError::Cycles { needed, .. }) => Some(*needed),
+            Err(_) => None,
+        }
+    }
+
     /// A network exported within the budgets; or what is in the way of it.
     ///
     /// # Errors
     /// When there is no such board.
     pub fn exported(&self, network: &Network) -> Result<Result<Exported, ExportError>> {
         Ok(match self.board()? {
-            Some(board) => for_board(network, board, &self.budgets),
+            Some(board) => {
+                // Where no cycles are known, none can be kept to.
+                let predictor = self.cycles.map(|cycles| Ok::<_, anyhow::Error>((cycles, Predictor::of(board)?)));
+                let exported = for_board(network, board, &self.budgets);
+                match (exported, predictor.transpose()?) {
+                    (Ok(exported), Some((cycles, predictor))) => {
+                        let needed = cycles_of(&exported, &predictor);
+                        let (network, board) = (network.name.clone(), board.name);
+                        if needed > cycles {
+                            Err(ExportError::Cycles { network, board, cycles, needed })
+                        } else {
+                            Ok(exported)
+                        }
+                    }
+                    (exported, _) => exported,
+                }
+            }
             None => export::to_bytes(network, &self.budgets.options()),
         })
     }
@@ -232,8 +265,13 @@ fn fastest(network: &Network, board: &'static Board, options: &export::Options) 
     else {
         return Ok(streamed);
     };
-    let cycles = |of: &Exported| Model::new(&of.bytes).map_or(u64::MAX, |model| predictor.model(&model).total.cycles);
-    Ok(if cycles(&whole) < cycles(&streamed) { whole } else { streamed })
+    let is_faster = cycles_of(&whole, &predictor) < cycles_of(&streamed, &predictor);
+    Ok(if is_faster { whole } else { streamed })
+}
+
+/// Predicted cycles of an inference.
+fn cycles_of(exported: &Exported, predictor: &Predictor) -> u64 {
+    Model::new(&exported.bytes).map_or(u64::MAX, |model| predictor.model(&model).total.cycles)
 }
 
 /// What an exported model costs, for programs.
@@ -267,10 +305,12 @@ pub fn cost(exported: &Exported) -> String {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use ndarray::Array4;
 
     use super::*;
     use crate::deploy;
-    use crate::graph::{NetworkRecipe, Preprocess};
+    use crate::graph::{NetworkRecipe, Op, Preprocess, StoredWeights};
+    use crate::simulate::{self, Images};
 
     #[derive(Debug, Parser)]
     struct Line {
@@ -278,12 +318,49 @@ mod tests {
         room: Room,
     }
 
-    /// The model file of an untrained ResNet-8 under these options, and what is said of the board.
-    fn resnet8(words: &[&str]) -> Result<(Exported, Option<OnBoard>)> {
+    /// An untrained ResNet-8.
+    fn network() -> Network {
         let labels: Vec<String> = (0..10).map(|label| label.to_string()).collect();
         let graph = NetworkRecipe::zoo("resnet8").build(&labels, &Preprocess::unit(3)).unwrap();
-        let network = deploy::untrained_network(&graph).unwrap();
-        Line::try_parse_from(["export"].iter().chain(words)).unwrap().room.export(&network)
+        deploy::untrained_network(&graph).unwrap()
+    }
+
+    /// The model file of a network under these options, and what is said of the board.
+    fn export(network: &Network, words: &[&str]) -> Result<(Exported, Option<OnBoard>)> {
+        Line::try_parse_from(["export"].iter().chain(words))?.room.export(network)
+    }
+
+    fn resnet8(words: &[&str]) -> Result<(Exported, Option<OnBoard>)> {
+        export(&network(), words)
+    }
+
+    #[test]
+    fn few_weights_take_few_bytes_and_change_nothing() {
+        let mut network = network();
+        for node in &mut network.nodes {
+            if let Op::Conv2d { weights: StoredWeights::Int8 { weights, .. }, .. } = &mut node.op {
+                weights.iter_mut().for_each(|weight| *weight = *weight / 64 * 50);
+            }
+        }
+        let [small, fast] = ["40K", "1M"].map(|flash| export(&network, &["--ram", "48K", "--flash", flash]).unwrap().0);
+        let palettes = |exported: &Exported| {
+            exported.stored.iter().filter(|of| of.is_chosen && of.weights == "2-bit palette").count()
+        };
+        assert!(palettes(&small) > 0 && palettes(&fast) == 0, "{:?}", small.stored);
+        let pixels = Array4::from_shape_fn((2, 32, 32, 3), |(n, y, x, c)| (n * 91 + y * x * 7 + c * 31 + x * 5) as u8);
+        let run = |exported: &Exported| {
+            simulate::run(Model::new(&exported.bytes).unwrap(), &Images::Pixels(pixels.clone())).unwrap()
+        };
+        assert_eq!(run(&small), run(&fast));
+    }
+
+    #[test]
+    fn cycles_are_a_budget_on_a_board() {
+        let error = resnet8(&["--board", "nucleo-l4r5zi", "--cycles", "9000000"]).unwrap_err().to_string();
+        assert!(error.contains("cycles on nucleo-l4r5zi by prediction"), "{error}");
+        assert!(resnet8(&["--board", "nucleo-l4r5zi", "--cycles", "20000000"]).is_ok());
+        let error = resnet8(&["--cycles", "20000000"]).unwrap_err().to_string();
+        assert!(error.contains("--board"), "{error}");
     }
 
     #[test]
