@@ -7,6 +7,7 @@
 pub mod arena;
 pub mod board;
 pub mod clock;
+mod codes;
 #[cfg(feature = "qemu")]
 pub mod crash;
 #[cfg(feature = "qemu")]

@@ -5,9 +5,13 @@ mod needs;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 use std::{env, fs};
 
-use defmt_decoder::Table;
+use kinglet_tools::device::watch;
+
+/// How long a core may take for all operators.
+const LIMIT: Duration = Duration::from_secs(600);
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
@@ -32,14 +36,9 @@ fn run(image: &Path) -> Vec<String> {
     let mut qemu = Command::new("qemu-system-riscv32");
     qemu.args(["-M", "virt", "-bios", "none", "-display", "none", "-monitor", "none", "-serial", "null"]);
     qemu.args(["-icount", "shift=0", "-semihosting-config", "enable=on,target=native", "-kernel"]);
-    let output = qemu.arg(image).output().expect("cargo xtask setup installs qemu-system-riscv32");
-    let table = Table::parse(&fs::read(image).unwrap()).unwrap().expect("defmt messages");
-    let mut decoder = table.new_stream_decoder();
-    decoder.received(&output.stdout);
-    let frames = std::iter::from_fn(|| decoder.decode().ok().map(|frame| frame.display_message().to_string()));
-    let log: Vec<String> = frames.collect();
-    assert!(output.status.success(), "{}: {log:#?}", output.status);
-    log
+    let run = watch(qemu.arg(image), &fs::read(image).unwrap(), LIMIT, |_| {}).unwrap();
+    run.success().unwrap();
+    run.log.into_iter().map(|line| line.text).collect()
 }
 
 #[test]

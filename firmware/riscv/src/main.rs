@@ -11,20 +11,11 @@ use defmt_semihosting as _;
 use riscv as _;
 
 mod clock;
+#[path = "../../src/codes.rs"]
+#[allow(dead_code, reason = "other programs have more ways to end")]
+mod fault;
 #[path = "../../src/selftest.rs"]
 mod selftest;
-
-/// Exit codes, those of the firmware for Arm.
-mod fault {
-    /// All is well.
-    pub const OK: i32 = 0;
-    /// What the program checks did not hold.
-    pub const FAILED: i32 = 1;
-    /// A panic.
-    pub const PANIC: i32 = 101;
-    /// An exception: an instruction that the core does not have, an address that nothing answers.
-    pub const EXCEPTION: i32 = 103;
-}
 
 /// What the log begins with.
 mod report {
@@ -65,5 +56,5 @@ fn exception(_: &riscv_rt::TrapFrame) -> ! {
         riscv::register::mcause::read().bits(),
         riscv::register::mepc::read()
     );
-    semihosting::process::exit(fault::EXCEPTION)
+    semihosting::process::exit(fault::UNEXPECTED_EXCEPTION)
 }

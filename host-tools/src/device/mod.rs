@@ -21,6 +21,7 @@ pub mod trace;
 
 use std::ffi::OsString;
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -32,7 +33,7 @@ pub use firmware::{Build, Program};
 pub use line::Emulated;
 pub use probe::flash;
 use qemu::run_under;
-pub use qemu::{LogLine, Run, run};
+pub use qemu::{LogLine, Run, run, watch};
 pub use report::{Measurements, StepReport};
 
 pub use crate::boards::{Board, emulated_boards};
@@ -161,6 +162,16 @@ fn evaluate_under(
         log: run.log,
         elapsed: run.elapsed,
     })
+}
+
+/// Runs an image of [`Program::Profile`] in QEMU: what it counted.
+///
+/// # Errors
+/// As [`evaluate`], but for building.
+pub fn count(elf: &Elf, limit: Duration) -> Result<Measurements> {
+    let run = run(elf, Path::new("."), limit, |_| {})?;
+    run.success()?;
+    Measurements::read(&run.log)
 }
 
 fn checked(model: &[u8]) -> Result<Model<'_>> {

@@ -68,14 +68,22 @@ pub(super) fn run_under(
     // Beside the folder's files, under a name that the firmware does not use.
     let image = tempfile::Builder::new().prefix("firmware-").suffix(".elf").tempfile()?;
     fs::write(image.path(), &elf.bytes)?;
-    let start = Instant::now();
     let mut command = command(elf.board)?;
     command.args(arguments).args(["-serial", "null", "-kernel"]).arg(image.path()).current_dir(folder);
+    watch(&mut command, &elf.bytes, limit, each)
+}
+
+/// Starts QEMU by a command, and reads the log of the image that it runs.
+///
+/// # Errors
+/// As [`run`].
+pub fn watch(command: &mut Command, image: &[u8], limit: Duration, each: impl FnMut(&LogLine) + Send) -> Result<Run> {
+    let start = Instant::now();
     let mut child = spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))?;
     let stdout = child.stdout.take().context("QEMU's output")?;
     let stderr = child.stderr.take().context("QEMU's messages")?;
     let (status, log, messages) = thread::scope(|scope| {
-        let log = scope.spawn(move || decode(elf, stdout, each));
+        let log = scope.spawn(move || decode(image, stdout, each));
         let messages = scope.spawn(move || {
             let mut text = Vec::new();
             let mut stderr = stderr;
@@ -107,11 +115,15 @@ pub(super) fn command(board: &Board) -> Result<Command> {
 
 /// Starts QEMU.
 pub(super) fn spawn(command: &mut Command) -> Result<Child> {
-    command.spawn().map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => anyhow::anyhow!(
-            "qemu-system-arm is not installed: `apt-get install qemu-system-arm`, or `brew install qemu`"
-        ),
-        _ => anyhow::Error::new(error).context("cannot start qemu-system-arm"),
+    let started = command.spawn();
+    started.map_err(|error| {
+        let name = command.get_program().display();
+        match error.kind() {
+            io::ErrorKind::NotFound => {
+                anyhow::anyhow!("{name} is not installed: `apt-get install qemu-system`, or `brew install qemu`")
+            }
+            _ => anyhow::Error::new(error).context(format!("cannot start {name}")),
+        }
     })
 }
 
@@ -131,9 +143,9 @@ fn wait(child: &mut Child, end: Instant) -> Result<Option<ExitStatus>> {
 }
 
 /// Decodes defmt frames until the stream ends.
-fn decode(elf: &Elf, mut stream: impl Read, mut each: impl FnMut(&LogLine)) -> Result<Vec<LogLine>> {
-    let table = Table::parse(&elf.bytes)?.context("the firmware has no defmt messages")?;
-    let locations = table.get_locations(&elf.bytes).unwrap_or_default();
+fn decode(image: &[u8], mut stream: impl Read, mut each: impl FnMut(&LogLine)) -> Result<Vec<LogLine>> {
+    let table = Table::parse(image)?.context("the firmware has no defmt messages")?;
+    let locations = table.get_locations(image).unwrap_or_default();
     let mut decoder = table.new_stream_decoder();
     let (mut log, mut buffer) = (Vec::new(), [0; 4096]);
     loop {
