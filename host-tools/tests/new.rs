@@ -203,7 +203,8 @@ fn a_stack_that_overflows_is_told() {
     let deep = "#[inline(never)]\nfn deep(n: u32) -> u32 {\n    let frame = core::hint::black_box([n; 64]);\n    \
         if n == 0 { 0 } else { deep(n - 1) + frame[1] }\n}\n\n#[cortex_m_rt::entry]";
     let program = program.replace("#[cortex_m_rt::entry]", deep);
-    fs::write(&path, program.replace("Board::start();", "Board::start();\n    log!(\"{}\", deep(1000));")).unwrap();
+    fs::write(&path, program.replace("Board::start(core);", "Board::start(core);\n    log!(\"{}\", deep(1000));"))
+        .unwrap();
     cargo(&folder, &["build", "--release", "--quiet"]);
     let image = root().join("target/firmware/thumbv7em-none-eabihf/release/new-overflow");
     let mut qemu = Command::new("qemu-system-arm");

@@ -104,7 +104,7 @@ impl Project<'_> {
     }
 
     /// The files that are made of templates.
-    fn texts(&self) -> [(&'static str, &'static str); 9] {
+    fn texts(&self) -> [(&'static str, &'static str); 10] {
         let program = match self.template {
             Template::Bare => include_str!("../../templates/firmware/bare.rs"),
             Template::Embassy => include_str!("../../templates/firmware/embassy.rs"),
@@ -119,6 +119,7 @@ impl Project<'_> {
             ("memory.x", include_str!("../../templates/firmware/memory.x")),
             ("src/main.rs", program),
             ("src/board.rs", boards::source(self.board)),
+            ("src/cycles.rs", include_str!("../../templates/firmware/cycles.rs")),
             ("src/fault.rs", include_str!("../../templates/firmware/fault.rs")),
         ]
     }

@@ -3,6 +3,7 @@
 #![no_main]
 
 mod board;
+mod cycles;
 mod fault;
 
 use board::{Board, log};
@@ -27,17 +28,24 @@ async fn other_work() {
 
 #[embassy_executor::main]
 async fn main(spawner: Spawner) {
-    let mut board = Board::start();
+    let mut core = cortex_m::Peripherals::take().unwrap();
+    cycles::start(&mut core);
+    let mut board = Board::start(core);
     spawner.spawn(other_work().unwrap());
     let mut session = Session::<Classifier>::new(ARENA.take().unwrap());
 
     let mut inference = session.start({{input}}(IMAGE)).unwrap();
     board.led(true);
+    let begin = cycles::now();
     while let Progress::More = inference.rows(1) {
         yield_now().await;
     }
     let output = inference.finish().unwrap();
+    let taken = cycles::now().wrapping_sub(begin);
     board.led(false);
+    if taken > 0 {
+        log!("{} cycles, other work included", taken);
+    }
 
     for best in &output.top_k::<3>() {
         let percent = (best.probability * 100.0 + 0.5) as u32;

@@ -3,6 +3,7 @@
 #![no_main]
 
 mod board;
+mod cycles;
 mod fault;
 
 use kinglet::Arena;
@@ -20,6 +21,7 @@ mod app {
 
     use super::{ARENA, Classifier, IMAGE};
     use crate::board::{self, Board, log};
+    use crate::cycles;
 
     #[shared]
     struct Shared {}
@@ -31,8 +33,10 @@ mod app {
     }
 
     #[init]
-    fn init(_: init::Context) -> (Shared, Local) {
-        let board = Board::start();
+    fn init(context: init::Context) -> (Shared, Local) {
+        let mut core = context.core;
+        cycles::start(&mut core);
+        let board = Board::start(core);
         let session = Session::<Classifier>::new(ARENA.take().unwrap());
         classify::spawn().unwrap();
         (Shared {}, Local { board, session })
@@ -43,7 +47,9 @@ mod app {
     async fn classify(context: classify::Context) {
         let classify::LocalResources { board, session, .. } = context.local;
         board.led(true);
+        let begin = cycles::now();
         let output = session.infer({{input}}(IMAGE)).unwrap();
+        log!("{} cycles", cycles::now().wrapping_sub(begin));
         board.led(false);
         for best in &output.top_k::<3>() {
             let percent = (best.probability * 100.0 + 0.5) as u32;

@@ -10,7 +10,7 @@ pub struct Board;
 
 impl Board {
     /// Starts clocks and pins: here the chip runs as it comes out of reset.
-    pub fn start() -> Self {
+    pub fn start(_core: cortex_m::Peripherals) -> Self {
         Self
     }
 

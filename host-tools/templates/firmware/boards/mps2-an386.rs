@@ -9,7 +9,7 @@ pub struct Board;
 
 impl Board {
     /// Nothing to do: QEMU starts with clocks running.
-    pub fn start() -> Self {
+    pub fn start(_core: cortex_m::Peripherals) -> Self {
         Self
     }
 

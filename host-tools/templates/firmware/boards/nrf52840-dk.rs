@@ -17,7 +17,7 @@ pub struct Board {
 
 impl Board {
     /// Starts clock, cache and pins.
-    pub fn start() -> Self {
+    pub fn start(_core: cortex_m::Peripherals) -> Self {
         let parts = pac::Peripherals::take().unwrap();
         let _ = Clocks::new(parts.CLOCK).enable_ext_hfosc();
         parts.NVMC.icachecnf.write(|w| w.cacheen().enabled());

@@ -16,7 +16,7 @@ pub struct Board {
 
 impl Board {
     /// Starts clocks and pins.
-    pub fn start() -> Self {
+    pub fn start(_core: cortex_m::Peripherals) -> Self {
         let parts = pac::Peripherals::take().unwrap();
         let mut rcc = parts.RCC.freeze(
             Config::hse(8.MHz())

@@ -16,9 +16,8 @@ pub struct Board {
 
 impl Board {
     /// Starts clocks, caches and pins.
-    pub fn start() -> Self {
+    pub fn start(mut core: cortex_m::Peripherals) -> Self {
         let parts = pac::Peripherals::take().unwrap();
-        let mut core = cortex_m::Peripherals::take().unwrap();
         let power = parts.PWR.constrain().freeze();
         let clocks = parts
             .RCC

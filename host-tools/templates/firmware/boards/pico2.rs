@@ -26,7 +26,7 @@ pub struct Board {
 
 impl Board {
     /// Starts clocks and pins.
-    pub fn start() -> Self {
+    pub fn start(_core: cortex_m::Peripherals) -> Self {
         let mut parts = pac::Peripherals::take().unwrap();
         // SAFETY: the core has just started, and runs no code of the coprocessors yet.
         unsafe { rp235x_hal::arch::enable_coprocessors() };
