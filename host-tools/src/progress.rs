@@ -1,10 +1,11 @@
 //! Progress bars; where there is no terminal, a line of the same words now and then.
 
+use std::fmt;
 use std::io::{self, IsTerminal};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle, TermLike};
 
 /// Between two lines.
 const EVERY: Duration = Duration::from_secs(10);
@@ -15,7 +16,19 @@ pub fn styled(bar: ProgressBar, template: &str) -> ProgressBar {
         let lines = Lines { state: Mutex::new((String::new(), Instant::now())), print: |line| eprintln!("{line}") };
         bar.set_draw_target(ProgressDrawTarget::term_like_with_hz(Box::new(lines), 1));
     }
-    bar.with_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()))
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    bar.with_style(style.with_key("average_eta", average_eta))
+}
+
+/// How long the rest takes at the average rate: of few long jobs, since the latest seconds, which `eta` goes by, say nothing of them.
+fn average_eta(state: &ProgressState, out: &mut dyn fmt::Write) {
+    let _ = match (state.pos(), state.len()) {
+        (1.., Some(len)) => {
+            let rest = len.saturating_sub(state.pos()) as f64 / state.pos() as f64;
+            write!(out, "{:#}", HumanDuration(state.elapsed().mul_f64(rest)))
+        }
+        _ => out.write_str("?"),
+    };
 }
 
 /// What stands in for a terminal: a file, or another program.

@@ -182,8 +182,8 @@ impl Search<'_> {
         };
         let mut least = lost(&values);
         let worth = self.worth(images.len());
-        let bar =
-            styled(ProgressBar::new(worth.len() as u64), "ranges {bar:30} {pos} of {len} | {per_sec} | ready in {eta}");
+        let style = "ranges {bar:30} {pos} of {len} | {per_sec} | ready in {average_eta}";
+        let bar = styled(ProgressBar::new(worth.len() as u64), style);
         for at in worth.into_iter().progress_with(bar.clone()) {
             let (group, chosen) = (&self.groups[at], &mut choice[at]);
             let first = group.members[0];

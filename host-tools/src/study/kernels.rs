@@ -1,9 +1,11 @@
 //! What do kernels cost, by arithmetic and on the chip?
 
 use anyhow::Result;
-use kinglet::Padding;
+use kinglet::{Model, Padding};
 
 use super::{Finding, Setting};
+use crate::boards;
+use crate::cycles::Predictor;
 use crate::deploy;
 use crate::graph::{Builder, Graph, Shape};
 use crate::report::chart::{self, Bars};
@@ -58,6 +60,9 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
         "of the 5x5 %",
         "predicted cycles",
     ]);
+    let known = boards::all().iter().filter_map(|board| Some((board.title, Predictor::of(board).ok()?)));
+    let predictors: Vec<(&str, Predictor)> = known.collect();
+    let mut times = Table::new(std::iter::once("layers, ms on").chain(predictors.iter().map(|(title, _)| *title)));
     let mut bars = Bars {
         title: format!("From {0}x{1}x{2} to {0}x{1}x{2}, relative to one 5x5 convolution", MAP.h, MAP.w, MAP.c),
         axis: "% of the 5x5".into(),
@@ -67,7 +72,11 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
     let mut found: Vec<(u64, Option<u64>)> = Vec::new();
     for (name, layers) in variants() {
         let graph = graph(name, &layers)?;
-        let total = setting.measure(name, || Ok(deploy::untrained(&graph)?.bytes))?;
+        let file = deploy::untrained(&graph)?.bytes;
+        let model = Model::new(&file).map_err(|error| anyhow::anyhow!("{name}: {error}"))?;
+        let ms = predictors.iter().map(|(_, board)| format!("{:.2}", board.model(&model).total.ms));
+        times.row(std::iter::once(name.to_owned()).chain(ms));
+        let total = setting.measure(name, || Ok(file))?;
         let instructions = total.as_ref().map(|row| row.instructions);
         found.push((graph.macs(), instructions));
         let share = |value: u64, whole: u64| 100.0 * value as f64 / whole as f64;
@@ -111,5 +120,5 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
     );
     let held = arithmetic && chip == [true; 2];
     let pictures = vec![("kernels", chart::bars(&bars)?)];
-    Ok(Finding { held, verdict, tables: vec![("kernels", table)], pictures, ..Finding::default() })
+    Ok(Finding { held, verdict, tables: vec![("kernels", table), ("boards", times)], pictures, ..Finding::default() })
 }

@@ -208,7 +208,7 @@ impl Setting<'_> {
         jobs: &[J],
         work: impl Fn(&J) -> Result<R> + Sync,
     ) -> Result<Vec<R>> {
-        let style = "{prefix} {bar:30} {pos} of {len} networks | {elapsed} | ready in {eta}";
+        let style = "{prefix} {bar:30} {pos} of {len} networks | {elapsed} | ready in {average_eta}";
         let bar = styled(ProgressBar::new(jobs.len() as u64), style);
         bar.set_prefix(name);
         bar.enable_steady_tick(Duration::from_millis(500));

@@ -109,9 +109,13 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
     let found = setting.repeat("shattered-gradients", kinds, seeds, |&(kind, depth), index| {
         kind.gradient(depth, setting.seed(index))
     })?;
+    let near = |kind: Kind, depth: usize| found.spread((kind, depth), |g| autocorrelation(g, LAG));
+    let mut summary = Table::new(["network", "layers", "correlation", "deviation"]);
     let mut table = Table::new(["network", "layers", "distance", "correlation", "deviation"]);
     let mut gradients = Table::new(["network", "layers", "gradient at each input from -2 to 2"]);
     for (&(kind, depth), all) in found.iter() {
+        let [mean, deviation] = near(kind, depth).cells(3);
+        summary.row([kind.name().into(), depth.to_string(), mean, deviation]);
         for &lag in &lags {
             let [mean, deviation] = Spread::of(all.iter().map(|g| autocorrelation(g, lag))).cells(3);
             table.row([kind.name().into(), depth.to_string(), lag.to_string(), mean, deviation]);
@@ -119,7 +123,6 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
         let values: Vec<String> = all[0].iter().map(|gradient| format!("{gradient:.1e}")).collect();
         gradients.row([kind.name().into(), depth.to_string(), values.join(" ")]);
     }
-    let near = |kind: Kind, depth: usize| found.spread((kind, depth), |g| autocorrelation(g, LAG));
     let deepest = depths.last().copied().unwrap_or(2);
     let lines = |point: &dyn Fn(Kind) -> Vec<[f64; 3]>| -> Vec<Line> {
         Kind::ALL.iter().map(|&kind| Line { name: kind.name().into(), points: point(kind) }).collect()
@@ -154,7 +157,7 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<Finding> {
     );
     let kept = |near: Spread| near.mean > NOISE && near.over(all[0]).is_more() && near.over(all[1]).is_more();
     let held = all[0].mean < NOISE && kept(all[2]) && kept(all[3]);
-    let tables = vec![("correlations", table), ("gradients", gradients)];
+    let tables = vec![("near", summary), ("correlations", table), ("gradients", gradients)];
     Ok(Finding { held, verdict, tables, pictures: vec![("shattered-gradients", picture)], ..Finding::default() })
 }
 
