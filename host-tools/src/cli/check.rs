@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::options::json::Json;
 use crate::files;
-use crate::import::{self, ImportError, Model, Options};
+use crate::import::{self, ImportError, Model, Options, foreign};
 
 /// What was found out about one file.
 struct Verdict {
@@ -47,6 +47,9 @@ pub(super) fn run(models: &[PathBuf], json: Json) -> Result<ExitCode> {
 fn judge(path: &Path) -> Verdict {
     let no = |missing| Verdict { kind: "no", operators: 0, missing };
     let yes = |kind, operators| Verdict { kind, operators, missing: Vec::new() };
+    if let Some(advice) = foreign::advice(path) {
+        return no(vec![(1, advice.lines().next().unwrap_or_default().to_owned())]);
+    }
     let folder = path.parent().map(Path::to_path_buf);
     let options = Options { name: import::name_of(path), folder, ..Options::default() };
     match files::read(path).map(|bytes| import::read(&bytes, &options)) {

@@ -3,15 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::check;
 use super::options::budgets::{Room, cost, figures};
 use super::options::json::Json;
 use super::options::quantization::{Dtype, Quantization};
 use crate::graph::Preprocess;
-use crate::import::calibration;
-use crate::import::{self, ImportError, Imported, ImportedFloat, Model, Options, Relu6, RoundingMode};
+use crate::import::{
+    self, ImportError, Imported, ImportedFloat, Model, Options, Relu6, RoundingMode, calibration, foreign,
+};
 use crate::layout::Layout;
 use crate::quantize::Prepared;
 use crate::{deploy, files};
@@ -81,6 +82,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         ensure!(args.check, "one model at a time is imported; --check judges any number of them");
         return check::run(&args.models, args.json);
     };
+    if let Some(advice) = foreign::advice(model) {
+        bail!("{advice}");
+    }
     let bytes = files::read(model)?;
     let labels = match &args.labels {
         Some(path) => labels(&files::read(path)?).with_context(|| format!("`{}`", path.display()))?,

@@ -9,6 +9,7 @@ mod draft;
 mod finish;
 pub mod flat;
 pub mod flat_write;
+pub mod foreign;
 pub mod given;
 mod lower;
 mod mirror;
