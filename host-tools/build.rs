@@ -1,4 +1,4 @@
-//! Lists the sources that travel inside the tool: the runtime, the firmware, the table of boards and one model.
+//! Lists the sources that travel inside the tool: the runtime, the firmware, the table of boards and the shipped models.
 //!
 //! They lie in the checkout around this package, or in `sources/`, where `cargo xtask package` copies them: a package holds
 //! nothing from outside its folder, and no folder with a `Cargo.toml` of its own, which is called `manifest.toml` there.

@@ -108,6 +108,11 @@ mod tests {
         for name in ["src/lib.rs", "src/sys/arm/asm/gemm.S", "firmware/Cargo.lock", "firmware/.cargo/config.toml"] {
             assert!(names.contains(&name), "{name}");
         }
+        let models = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../models")).unwrap();
+        for name in models.map(|entry| entry.unwrap().file_name().into_string().unwrap()) {
+            let model = format!("models/{name}/{name}.kgl");
+            assert_eq!(folder.join(&model).exists(), checkout().unwrap().join(&model).exists(), "{model}");
+        }
         let manifest: toml::Table = toml::from_str(&fs::read_to_string(folder.join("Cargo.toml")).unwrap()).unwrap();
         assert_eq!(manifest["package"]["version"].as_str(), Some(env!("CARGO_PKG_VERSION")));
         assert!(!manifest.contains_key("workspace") && manifest["features"].get("defmt").is_some());

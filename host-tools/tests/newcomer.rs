@@ -120,6 +120,50 @@ fn from_a_folder_of_images_to_a_project() {
     }
 }
 
+/// The commands of a chapter of the book, in their order.
+fn chapter(name: &str) -> Vec<String> {
+    let page =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../docs/src/{name}.md"))).unwrap();
+    page.lines().filter_map(|line| line.strip_prefix("kinglet ")).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_commands_of_the_book_run_one_after_the_other() {
+    let bare = Bare::new();
+    photos(&bare.path("photos"));
+    fs::remove_file(bare.path("photos/sky/broken.jpg")).unwrap();
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    for (from, to) in [
+        ("converted/se_int8.tflite", "model.tflite"),
+        ("converted/se_int8.input.npy", "x.npy"),
+        ("converted/se_int8.output_tflm.npy", "y.npy"),
+        ("exported/inception.onnx", "model.onnx"),
+    ] {
+        fs::copy(tests.join(from), bare.path(to)).unwrap();
+    }
+    for command in ["images", "model", "board"].into_iter().flat_map(chapter) {
+        // A device, or QEMU and a target: tests of firmware have them.
+        if ["--port", "--qemu", "profile", "device bench"].iter().any(|device| command.contains(device)) {
+            continue;
+        }
+        let command = command.split(" # ").next().unwrap().replace(" --epochs 60", "");
+        // As many epochs as a test has time for.
+        let trains = command.starts_with("train ") && !command.contains("--preview");
+        bare.run(&if trains { format!("{command} --epochs 1") } else { command });
+    }
+    for made in [
+        "noise.svg",
+        "sheet.png",
+        "careful.kgl",
+        "train.py",
+        "mine-qat/weights.safetensors",
+        "app-chip/memory.x",
+        "signed.kgl",
+    ] {
+        assert!(bare.path(made).exists(), "{made}");
+    }
+}
+
 #[test]
 fn from_models_of_ones_own() {
     let bare = Bare::new();

@@ -13,6 +13,7 @@ use kinglet::device::load::{needed, working};
 use super::options::held_out::HeldOut;
 use super::options::json::Json;
 use super::options::line::Line;
+use super::options::shipped;
 use crate::boards;
 use crate::data::Split;
 use crate::device::bench::{self, Subject, Which};
@@ -48,7 +49,7 @@ enum Command {
         #[arg(long, value_name = "NAME")]
         program: Vec<String>,
         /// The model that is built in, which must fit: digits-resnet unless given.
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", value_parser = shipped::model)]
         model: Option<PathBuf>,
         /// Shows too which of the models in `models/` fit, in the program `infer`.
         #[arg(long)]
@@ -60,7 +61,7 @@ enum Command {
     /// and `firmware/bench.json`.
     Bench {
         /// Measures this model file instead, and prints its table.
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", value_parser = shipped::model)]
         model: Vec<PathBuf>,
         /// The boards to measure on; all of the bench unless given. The tables keep the rows of other boards. With `--model`, any
         /// board whose speed is in the table of boards: QEMU runs its code, and its cycles are predicted.
@@ -93,7 +94,8 @@ enum Command {
     /// The device runs the firmware's program `serve` with this model, or `receive` or `keep`, to which it is sent; `--qemu` builds the program and
     /// starts the board in QEMU.
     Eval {
-        /// The model file.
+        /// The model file (.kgl), or a model that comes with Kinglet, like cifar10-resnet8.
+        #[arg(value_parser = shipped::model)]
         model: PathBuf,
         #[command(flatten)]
         line: Line,
@@ -111,7 +113,8 @@ enum Command {
     /// in use and runs it from every start on. `--qemu` builds `receive` and starts the board in QEMU, where the model is gone with the board at
     /// the end: `eval --qemu BOARD --load` goes on with it.
     Load {
-        /// The model file.
+        /// The model file (.kgl), or a model that comes with Kinglet, like cifar10-resnet8.
+        #[arg(value_parser = shipped::model)]
         model: PathBuf,
         #[command(flatten)]
         line: Line,

@@ -11,6 +11,7 @@ use ndarray::{Array2, Axis, concatenate};
 
 use super::options::held_out::HeldOut;
 use super::options::json::Json;
+use super::options::shipped;
 use crate::data::Split;
 use crate::files;
 use crate::progress::styled;
@@ -25,8 +26,8 @@ const BATCH: usize = 64;
 /// Options of `kinglet eval`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The model files (.kgl), all for the same images.
-    #[arg(required = true, value_name = "MODEL")]
+    /// The model files (.kgl), or models that come with Kinglet, like cifar10-resnet8, all for the same images.
+    #[arg(required = true, value_name = "MODEL", value_parser = shipped::model)]
     models: Vec<PathBuf>,
     #[command(flatten)]
     held_out: HeldOut,

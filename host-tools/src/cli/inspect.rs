@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use super::options::json::Json;
+use super::options::shipped;
 use crate::boards::{self, Memory};
 use crate::cycles::Predictor;
 use crate::files;
@@ -17,7 +18,8 @@ use crate::words::bytes;
 /// Options of `kinglet inspect`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The model file (.kgl).
+    /// The model file (.kgl), or a model that comes with Kinglet, like cifar10-resnet8.
+    #[arg(value_parser = shipped::model)]
     model: PathBuf,
     #[command(flatten)]
     json: Json,

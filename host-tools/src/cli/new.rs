@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
+use super::options::shipped;
 use crate::boards::Board;
 use crate::template::{Project, Runtime, Template, boards};
 
@@ -33,8 +34,8 @@ pub struct Args {
     /// The program that is made.
     #[arg(long, value_enum, default_value_t)]
     template: Template,
-    /// The model file; it is copied into the project.
-    #[arg(long, value_name = "FILE")]
+    /// The model file, or a model that comes with Kinglet, like digits-resnet; it is copied into the project.
+    #[arg(long, value_name = "FILE", value_parser = shipped::model)]
     model: PathBuf,
     /// The package's name; the folder's unless given.
     #[arg(long)]

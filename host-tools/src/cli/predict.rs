@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use indicatif::ProgressBar;
 use kinglet::kernels::Active;
 use kinglet::{Model, Pixels, Prediction};
@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::options::json::Json;
+use super::options::shipped;
 use crate::data::DataError;
 use crate::data::picture::{self, Fit};
 use crate::progress::styled;
@@ -27,8 +28,8 @@ pub struct Args {
     /// Pictures (PNG or JPEG), and folders of them; in folders that are called like classes they count as right or wrong.
     #[arg(required = true, value_name = "PICTURE")]
     pictures: Vec<PathBuf>,
-    /// The model file (.kgl).
-    #[arg(short, long, value_name = "FILE")]
+    /// The model file (.kgl), or a model that comes with Kinglet, like cifar10-resnet8.
+    #[arg(short, long, value_name = "FILE", value_parser = shipped::model)]
     model: PathBuf,
     /// How many classes are shown of each picture, the likeliest first.
     #[arg(long, value_name = "N", default_value_t = 3)]
@@ -182,11 +183,12 @@ fn see(args: &Args, model: &Model<'_>) -> Result<Vec<Seen>> {
     })?;
     bar.finish_and_clear();
     let mut kept = Vec::new();
-    for seen in seen {
+    for (path, seen) in paths.iter().zip(seen) {
         match seen {
             Ok(seen) => kept.push(seen),
+            Err(error) if !path.exists() => return Err(error.into()),
             Err(error) if args.skip_bad => eprintln!("{error}: left out"),
-            Err(error) => return Err(error).context("--skip-bad leaves out what is no picture"),
+            Err(error) => bail!("{error}; --skip-bad leaves out what is no picture"),
         }
     }
     Ok(kept)
@@ -304,9 +306,12 @@ mod tests {
         std::fs::write(place.path().join("broken.jpg"), b"no picture").unwrap();
         let folder = place.path().to_str().unwrap();
         let error = format!("{:#}", seen(&args(&[folder])).unwrap_err());
-        assert!(error.contains("--skip-bad") && error.contains("broken.jpg"), "{error}");
+        assert!(error.ends_with("--skip-bad leaves out what is no picture") && error.contains("broken.jpg"), "{error}");
         assert_eq!(seen(&args(&[folder, "--skip-bad"])).unwrap().len(), 2);
         assert_eq!(seen(&args(&[folder, "--skip-bad"])).unwrap()[0].label.as_deref().map(str::len), Some(1));
+        // What is not there is no broken picture.
+        let error = seen(&args(&["nothing.png", "--skip-bad"])).unwrap_err().to_string();
+        assert!(error.starts_with("`nothing.png`: No such file"), "{error}");
         let empty = tempfile::tempdir().unwrap();
         assert!(seen(&args(&[empty.path().to_str().unwrap()])).unwrap_err().to_string().contains("no PNG or JPEG"));
     }

@@ -1,6 +1,6 @@
 //! `kinglet profile`: what each layer of a model takes on a board.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -9,8 +9,9 @@ use indicatif::ProgressBar;
 
 use super::options::json::Json;
 use super::options::line::Line;
+use super::options::shipped;
 use crate::device::steps;
-use crate::device::{self, Board, Build, Measurements, Program};
+use crate::device::{self, Board, Build, Program};
 use crate::files;
 use crate::progress::styled;
 use crate::report::table::{Table, grouped};
@@ -18,7 +19,8 @@ use crate::report::table::{Table, grouped};
 /// Options of `kinglet profile`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The model file (.kgl).
+    /// The model file (.kgl), or a model that comes with Kinglet, like cifar10-resnet8.
+    #[arg(value_parser = shipped::model)]
     model: PathBuf,
     /// The board: in QEMU instructions are counted, on a board cycles, once probe-rs has flashed it. `kinglet device boards` lists them.
     #[arg(long, value_name = "NAME", default_value = "mps2-an386")]
@@ -59,9 +61,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         let status = device::flash(file.path(), chip)?;
         return Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
-    let run = device::run(&elf, Path::new("."), Duration::from_secs(args.limit), |_| {})?;
-    run.success()?;
-    let measured = Measurements::read(&run.log)?;
+    let measured = device::count(&elf, Duration::from_secs(args.limit))?;
     if args.json.is_asked() {
         let mut table = Table::new(["step", "operator", "layer", "instructions", "MACs"]);
         for step in &measured.steps {

@@ -1,11 +1,14 @@
 //! `kinglet report`: a model on one page.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 
 use super::options::held_out::HeldOut;
+use super::options::shipped;
+use crate::device::{self, Board, Build, Measurements, Program};
 use crate::report::confusion::Confusion;
 use crate::report::page::{self, Details, Errors};
 use crate::{compare, files, simulate, train};
@@ -13,10 +16,14 @@ use crate::{compare, files, simulate, train};
 /// Images that the noise of quantization is measured on.
 const NOISE_IMAGES: usize = 50;
 
+/// How long an emulated board may take to count.
+const LIMIT: Duration = Duration::from_secs(600);
+
 /// Options of `kinglet report`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The model file (.kgl).
+    /// The model file (.kgl), or a model that comes with Kinglet, like cifar10-resnet8.
+    #[arg(value_parser = shipped::model)]
     model: PathBuf,
     /// The page to write (.html).
     #[arg(short, long, value_name = "FILE")]
@@ -24,8 +31,20 @@ pub struct Args {
     /// A board, by its name or its chip's: what each layer takes there.
     #[arg(long, value_name = "NAME")]
     board: Option<String>,
+    /// An emulated board that counts each layer's instructions and the stack, in QEMU: mps2-an386 unless named.
+    #[arg(long, value_name = "BOARD", num_args = 0..=1, default_missing_value = "mps2-an386")]
+    qemu: Option<String>,
     #[command(flatten)]
     held_out: HeldOut,
+}
+
+/// Builds the firmware's program `profile` around the model, and runs it.
+fn count(board: &str, model: &Path) -> Result<Measurements> {
+    let board = Board::named(board)?;
+    board.in_qemu()?;
+    eprintln!("building the firmware for {}: slow the first time, then seconds", board.name);
+    let build = Build { board, program: Program::Profile, model: Some(model), images: None, small: false };
+    device::count(&build.run()?, LIMIT)
 }
 
 /// Writes the page; with `--data` or `--run` also where the model errs, with `--run` also what rounding does to each layer.
@@ -36,6 +55,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let bytes = files::read(&args.model)?;
     let model = super::open_model(&args.model, &bytes)?;
     let predicted = super::predicted(args.board.as_deref(), &model)?;
+    let counted = args.qemu.as_deref().map(|board| count(board, &args.model)).transpose()?;
     let images = if args.held_out.is_given() { Some(args.held_out.read(&model)?) } else { None };
     let noise = match (&images, args.held_out.float()?) {
         (Some(images), Some(trained)) => {
@@ -65,7 +85,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             })
         }
     };
-    files::save(&args.output, page::page(&model, &Details { errors, noise, predicted })?)?;
+    files::save(&args.output, page::page(&model, &Details { errors, noise, predicted, counted })?)?;
     println!("{}", args.output.display());
     Ok(ExitCode::SUCCESS)
 }

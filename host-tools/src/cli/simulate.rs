@@ -12,6 +12,7 @@ use ndarray_npy::WriteNpyExt;
 use serde_json::json;
 
 use super::options::json::Json;
+use super::options::shipped;
 use crate::compare;
 use crate::device::{self, Board};
 use crate::files::{self, IntArray};
@@ -21,7 +22,8 @@ use crate::simulate::{self, Images};
 /// Options of `kinglet simulate`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The model file (.kgl).
+    /// The model file (.kgl), or a model that comes with Kinglet, like cifar10-resnet8.
+    #[arg(value_parser = shipped::model)]
     model: PathBuf,
     /// Inputs, N x H x W x C (.npy): int8 or int16 elements, uint8 pixels, which go through the model's table, or float32 numbers,
     /// which are quantized, or rounded to float16 (also N x C x H x W). Of a model with several inputs once for each, in the model's order or

@@ -9,11 +9,12 @@ use serde_json::{Value, json};
 use super::options;
 use super::options::bits::Bits;
 use super::options::json::Json;
+use super::options::shipped;
 use crate::data::{Dataset, Source};
 use crate::graph::{self, Graph, NetworkRecipe, Shape};
 use crate::report::table::grouped;
 use crate::train::{self, Distill, Recipe, RunFolder, Schedule, Start, Trained, Trainer, bar, recipe_from};
-use crate::{deploy, export, files, sources, words};
+use crate::{deploy, export, files};
 
 /// Percent of ones own training images that judge the epochs.
 const VALIDATION: usize = 10;
@@ -35,8 +36,9 @@ pub struct Args {
     /// Height and width that images are resized to for `--network`, in pixels; the network's own unless given.
     #[arg(long, value_name = "PIXELS", requires = "data", conflicts_with_all = ["recipe", "qat", "resume"])]
     size: Option<u32>,
-    /// A trained network to start from, whose classifier alone is made anew: a run folder, or a shipped model like cifar10-resnet8.
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["qat", "resume"])]
+    /// A trained network to start from, whose classifier alone is made anew: a run folder, or a model that comes with
+    /// Kinglet, like cifar10-resnet8.
+    #[arg(long, value_name = "RUN", value_parser = shipped::run, conflicts_with_all = ["qat", "resume"])]
     from: Option<PathBuf>,
     /// With `--from`: so many of its first blocks keep their weights.
     #[arg(long, value_name = "BLOCKS", requires = "from", default_value_t = 0)]
@@ -44,8 +46,8 @@ pub struct Args {
     /// Stops after so many epochs without a better accuracy, instead of the recipe's number.
     #[arg(long, value_name = "EPOCHS", conflicts_with_all = ["qat", "resume"])]
     patience: Option<usize>,
-    /// A run folder, or a folder of `models/`, whose network is trained on in int8, as its recipe says under `qat`.
-    #[arg(long, value_name = "RUN")]
+    /// A run folder, or a model that comes with Kinglet, whose network is trained on in int8, as its recipe says under `qat`.
+    #[arg(long, value_name = "RUN", value_parser = shipped::run)]
     qat: Option<PathBuf>,
     /// A run folder whose training goes on from its last checkpoint.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "seed", "epochs"])]
@@ -61,7 +63,7 @@ pub struct Args {
     #[arg(long, value_name = "PATH", conflicts_with = "resume")]
     data: Option<PathBuf>,
     /// The run folder of a larger network to learn from, if it lies elsewhere than the recipe says, or it says nothing.
-    #[arg(long, value_name = "RUN", conflicts_with = "resume")]
+    #[arg(long, value_name = "RUN", value_parser = shipped::run, conflicts_with = "resume")]
     teacher: Option<PathBuf>,
     /// Start of all random numbers, instead of the recipe's.
     #[arg(long, conflicts_with = "qat")]
@@ -108,7 +110,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                 }
             }
             if let Some(run) = &args.from {
-                recipe.start = Some(Start { freeze: args.freeze, ..Start::from(&trained(run)?) });
+                recipe.start = Some(Start { freeze: args.freeze, ..Start::from(run) });
             }
             recipe.patience = args.patience.or(recipe.patience);
             if let Some(teacher) = &args.teacher {
@@ -208,30 +210,6 @@ fn suit(recipe: &mut Recipe, size: Option<u32>) -> Result<()> {
     Ok(())
 }
 
-/// The run folder, or the folder of a shipped model of that name.
-fn trained(run: &Path) -> Result<PathBuf> {
-    let weights = "weights.safetensors";
-    if run.join(weights).exists() {
-        return Ok(run.to_path_buf());
-    }
-    let models = sources::root()?.join("models");
-    let shipped = models.join(run);
-    let entries = std::fs::read_dir(&models)?.flatten().map(|entry| entry.path());
-    let names: Vec<String> = entries
-        .filter(|path| path.join(weights).exists())
-        .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
-        .collect();
-    let known = names.iter().map(String::as_str);
-    ensure!(
-        shipped.join(weights).exists(),
-        "`{}` holds no {weights}, and no shipped model is called so{}; there are {}",
-        run.display(),
-        words::hint(&run.to_string_lossy(), known),
-        names.join(", ")
-    );
-    Ok(shipped)
-}
-
 /// `folder`, or with the first number behind it that makes it one without a run.
 fn unused(folder: &Path, force: bool) -> PathBuf {
     let numbered = (2..).map(|number| PathBuf::from(format!("{}-{number}", folder.display())));
@@ -288,7 +266,7 @@ mod tests {
     }
 
     fn train(words: &[&str]) -> Result<ExitCode> {
-        run(&Line::try_parse_from(["train"].iter().chain(words)).unwrap().args)
+        run(&Line::try_parse_from(["train"].iter().chain(words))?.args)
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::live::{self, LiveModel};
 use super::plot;
 use super::table::{Table, grouped};
 use crate::cycles::{Predicted, Prediction};
+use crate::device::Measurements;
 
 /// What a page says of a model beside what is in its file.
 #[derive(Debug, Default)]
@@ -23,6 +24,8 @@ pub struct Details {
     pub noise: Option<Vec<Option<f64>>>,
     /// What it takes on a board.
     pub predicted: Option<Predicted>,
+    /// What an emulated board has counted.
+    pub counted: Option<Measurements>,
 }
 
 /// Where a model errs.
@@ -45,7 +48,7 @@ const BOX: [usize; 2] = [340, 30];
 /// # Errors
 /// When a picture cannot be drawn, which only a defect would cause.
 pub fn page(model: &Model<'_>, details: &Details) -> Result<String> {
-    let Details { errors, predicted, .. } = details;
+    let Details { errors, predicted, counted, .. } = details;
     let inspection = Inspection::of(model);
     let mut body = format!(
         "<h1>{}</h1>\n<p>{} bytes of flash, of which {} weights; {} bytes of RAM; {} multiply-accumulates in {} steps.</p>\n",
@@ -58,6 +61,14 @@ pub fn page(model: &Model<'_>, details: &Details) -> Result<String> {
     );
     if let Some(predicted) = predicted {
         body += &format!("<p>{}</p>\n", escaped(predicted.to_string().trim_end()).replace('\n', "<br>\n"));
+    }
+    if let Some(counted) = counted {
+        body += &format!(
+            "<p>{}, counted in QEMU: {} instructions of an inference, {} bytes of stack.</p>\n",
+            escaped(&counted.board),
+            grouped(counted.instructions),
+            grouped(counted.stack_bytes.into()),
+        );
     }
     let live = LiveModel::of(model);
     body += match live {
@@ -114,6 +125,9 @@ fn layers(steps: &[StepView], details: &Details) -> String {
     let cost = |step: &StepView| of_step(step).map_or(step.macs, |predicted| predicted.cycles);
     let all = steps.iter().map(cost).sum::<u64>().max(1);
     let mut heading = "<th>MACs</th>".to_owned();
+    if details.counted.is_some() {
+        heading += "<th>instructions</th>";
+    }
     if details.predicted.is_some() {
         heading += "<th>cycles</th><th>ms</th><th>\u{b5}J</th>";
     }
@@ -131,7 +145,11 @@ fn layers(steps: &[StepView], details: &Details) -> String {
             .noise
             .as_ref()
             .map(|noise| noise[step.index].map_or_else(String::new, |decibels| format!("{decibels:.1}")));
-        let figures = of_step(step).map(Prediction::cells).into_iter().flatten().chain(noise);
+        let counted = details.counted.as_ref().map(|counted| {
+            counted.steps.get(step.index).map_or_else(String::new, |counted| grouped(counted.instructions))
+        });
+        let predicted = of_step(step).map(Prediction::cells).into_iter().flatten();
+        let figures = counted.into_iter().chain(predicted).chain(noise);
         let figures: String = figures.map(|cell| format!("<td class=\"n\">{cell}</td>")).collect();
         html += &format!(
             "<tr><td class=\"n\">{}</td><td>{}</td><td>{}</td><td>{h} x {w} x {c}</td><td class=\"n\">{}</td>{figures}<td><span class=\"share\" \
@@ -222,6 +240,7 @@ fn svg(picture: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::device::StepReport;
 
     #[test]
     fn a_model_is_on_one_page_that_needs_no_other() {
@@ -230,7 +249,15 @@ mod tests {
         let confusion = Confusion::new(&["<a>".to_owned(), "b".to_owned()], &[0, 1], &[0, 0]);
         let errors = Errors { confusion, accuracy: 50.0, worst: b"PNG".to_vec() };
         let noise = Some(vec![Some(41.25); model.step_count()]);
-        let page = page(&model, &Details { errors: Some(errors), noise, predicted: None }).unwrap();
+        let steps = model.steps().map(|step| StepReport {
+            index: step.index,
+            instructions: 1_234_567,
+            ..StepReport::default()
+        });
+        let counted = Some(Measurements { stack_bytes: 2345, steps: steps.collect(), ..Measurements::default() });
+        let page = page(&model, &Details { errors: Some(errors), noise, predicted: None, counted }).unwrap();
+        assert_eq!(page.matches("<td class=\"n\">1,234,567</td>").count(), model.step_count());
+        assert!(page.contains("2,345 bytes of stack"));
         assert_eq!(page.matches("<td class=\"n\">41.2</td>").count(), model.step_count());
         for board in crate::boards::all().iter().filter(|board| board.speed.is_some()) {
             assert!(page.contains(board.name), "{}", board.name);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 use kinglet::Model;
 
+use super::shipped;
 use crate::data::{Source, Split};
 use crate::graph::{self, FloatModel};
 use crate::train::RunFolder;
@@ -16,9 +17,9 @@ pub struct HeldOut {
     /// the recipe of `--run` says, or else the embedded digits, unless given.
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
-    /// The run folder, or the folder of `models/`, that the model was exported from: its recipe says how the images are read, which
-    /// classes there are, and which images were held out.
-    #[arg(long, value_name = "RUN")]
+    /// The run folder that the model was exported from, or the name of a model that comes with Kinglet: its recipe says how the images
+    /// are read, which classes there are, and which images were held out.
+    #[arg(long, value_name = "RUN", value_parser = shipped::run)]
     run: Option<PathBuf>,
     /// At most so many images, evenly spaced.
     #[arg(long, value_name = "N")]

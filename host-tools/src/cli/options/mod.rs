@@ -6,6 +6,7 @@ pub mod held_out;
 pub mod json;
 pub mod line;
 pub mod quantization;
+pub mod shipped;
 pub mod trained;
 
 use anyhow::Result;

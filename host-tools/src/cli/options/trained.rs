@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::quantization::{Dtype, Quantization};
+use super::shipped;
 use crate::data::{Dataset, Split};
 use crate::deploy;
 use crate::graph::{self, FloatModel};
@@ -13,8 +14,9 @@ use crate::train::{Recipe, RunFolder};
 /// A trained network, and how it becomes int8.
 #[derive(Debug, clap::Args)]
 pub struct Trained {
-    /// The run folder that `kinglet train` wrote, or a folder of `models/`: its weights, and the recipe that names its
-    /// data.
+    /// The run folder that `kinglet train` wrote, or a model that comes with Kinglet, like cifar10-resnet8: its weights, and the recipe
+    /// that names its data.
+    #[arg(value_parser = shipped::run)]
     run: PathBuf,
     /// The images, if they lie elsewhere than the recipe says.
     #[arg(long, value_name = "PATH")]
