@@ -47,9 +47,10 @@ mod tests {
                 && says("cat.h5").unwrap().contains("import cat.tflite")
         );
         assert!(says("cat.pt").unwrap().contains("\"cat.onnx\")"));
-        for path in ["", "saved_model.pb"] {
-            let lines = says(path).unwrap();
-            assert!(lines.contains(&format!("from_saved_model(\"{}\")", place.path().display())), "{lines}");
+        let folder = place.path();
+        for path in [folder.to_path_buf(), folder.join("saved_model.pb")] {
+            let lines = advice(&path).unwrap();
+            assert!(lines.contains(&format!("from_saved_model(\"{}\")", folder.display())), "{lines}");
         }
         assert_eq!([says("cat.tflite"), says("cat.onnx"), says("no/such/folder")], [None, None, None]);
     }
