@@ -224,6 +224,7 @@ function barsOf(name, tableName, title, { label, value, spread = false }) {
   });
 }
 barsOf('kernels', 'kernels-kernels', 'From a map to a map of the same size', {});
+barsOf('kernels-boards', 'kernels-boards', 'An inference of these layers on a board, predicted', {});
 barsOf('nin', 'network-in-network-heads', 'Heads and 1x1 layers', { spread: true });
 
 /** A line for each kind of a table, and one for the column `also`; a slider chooses the x whose values are told. */
@@ -346,7 +347,9 @@ barsOf('merged', 'merged-branches-networks', 'Trained as branches, run as one', 
 barsOf('branches-cifar10', 'cifar10-branches-branches', 'Trained without a branch, on 32 x 32 pixels', { label: 'network', value: ['training loss', 'held-out error %'], spread: true });
 against('responses', 'responses-means', { title: 'Mean response of the convolutions', x: 'layers', y: 'mean response', kind: 'network', control: 'Layers', spread: 'deviation over seeds', others: ['responses-layers'] });
 against('receptive', 'receptive-field-widths', { title: 'What an output depends on', x: '3x3 layers', y: 'effective width', kind: 'network', control: 'Layers of 3x3', also: 'receptive field' });
-against('lesion-many', 'lesion-many', { title: 'Several blocks deleted, at random', x: 'deleted blocks', y: 'held-out error %', control: 'Deleted', others: ['lesion-order', 'lesion-chip'] });
+against('lesion-many', 'lesion-many', { title: 'Several blocks deleted, at random', x: 'deleted blocks', y: 'held-out error %', control: 'Deleted', others: ['lesion-order'] });
+
+barsOf('lesion-chip', 'lesion-chip', 'The residual network on the chip, a block less', { label: 'model' });
 
 if (SITE.tables['lesion-one']) {
   const all = rows('lesion-one'), kinds = values(all, 'network'), network = choice('Network', kinds);
