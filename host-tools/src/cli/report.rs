@@ -8,9 +8,9 @@ use anyhow::Result;
 
 use super::options::held_out::HeldOut;
 use super::options::shipped;
-use crate::device::{self, Board, Build, Measurements, Program};
+use crate::device::{self, Board, Build, Program};
 use crate::report::confusion::Confusion;
-use crate::report::page::{self, Details, Errors};
+use crate::report::page::{self, Counted, Details, Errors};
 use crate::{compare, files, simulate, train};
 
 /// Images that the noise of quantization is measured on.
@@ -39,12 +39,14 @@ pub struct Args {
 }
 
 /// Builds the firmware's program `profile` around the model, and runs it.
-fn count(board: &str, model: &Path) -> Result<Measurements> {
+fn count(board: &str, model: &Path) -> Result<Counted> {
     let board = Board::named(board)?;
     board.in_qemu()?;
     eprintln!("building the firmware for {}: slow the first time, then seconds", board.name);
     let build = Build { board, program: Program::Profile, model: Some(model), images: None, small: false };
-    device::count(&build.run()?, LIMIT)
+    let found = device::count(&build.run()?, LIMIT)?;
+    let steps = found.steps.iter().map(|step| step.instructions).collect();
+    Ok(Counted { board: found.board, instructions: (found.instructions, steps), stack: found.stack_bytes })
 }
 
 /// Writes the page; with `--data` or `--run` also where the model errs, with `--run` also what rounding does to each layer.

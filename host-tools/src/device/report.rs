@@ -8,7 +8,7 @@ use super::Board;
 use super::qemu::LogLine;
 
 /// A step as the device saw it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StepReport {
     /// Its place in the order of execution.
     pub index: usize,

@@ -13,7 +13,6 @@ use super::live::{self, LiveModel};
 use super::plot;
 use super::table::{Table, grouped};
 use crate::cycles::{Predicted, Prediction};
-use crate::device::Measurements;
 
 /// What a page says of a model beside what is in its file.
 #[derive(Debug, Default)]
@@ -25,7 +24,18 @@ pub struct Details {
     /// What it takes on a board.
     pub predicted: Option<Predicted>,
     /// What an emulated board has counted.
-    pub counted: Option<Measurements>,
+    pub counted: Option<Counted>,
+}
+
+/// What an emulated board has counted.
+#[derive(Debug)]
+pub struct Counted {
+    /// The board's name.
+    pub board: String,
+    /// Instructions of an inference, and of each step.
+    pub instructions: (u64, Vec<u64>),
+    /// Bytes of stack.
+    pub stack: u32,
 }
 
 /// Where a model errs.
@@ -66,8 +76,8 @@ pub fn page(model: &Model<'_>, details: &Details) -> Result<String> {
         body += &format!(
             "<p>{}, counted in QEMU: {} instructions of an inference, {} bytes of stack.</p>\n",
             escaped(&counted.board),
-            grouped(counted.instructions),
-            grouped(counted.stack_bytes.into()),
+            grouped(counted.instructions.0),
+            grouped(counted.stack.into()),
         );
     }
     let live = LiveModel::of(model);
@@ -146,7 +156,7 @@ fn layers(steps: &[StepView], details: &Details) -> String {
             .as_ref()
             .map(|noise| noise[step.index].map_or_else(String::new, |decibels| format!("{decibels:.1}")));
         let counted = details.counted.as_ref().map(|counted| {
-            counted.steps.get(step.index).map_or_else(String::new, |counted| grouped(counted.instructions))
+            counted.instructions.1.get(step.index).map_or_else(String::new, |&instructions| grouped(instructions))
         });
         let predicted = of_step(step).map(Prediction::cells).into_iter().flatten();
         let figures = counted.into_iter().chain(predicted).chain(noise);
@@ -240,7 +250,6 @@ fn svg(picture: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::device::StepReport;
 
     #[test]
     fn a_model_is_on_one_page_that_needs_no_other() {
@@ -249,12 +258,8 @@ mod tests {
         let confusion = Confusion::new(&["<a>".to_owned(), "b".to_owned()], &[0, 1], &[0, 0]);
         let errors = Errors { confusion, accuracy: 50.0, worst: b"PNG".to_vec() };
         let noise = Some(vec![Some(41.25); model.step_count()]);
-        let steps = model.steps().map(|step| StepReport {
-            index: step.index,
-            instructions: 1_234_567,
-            ..StepReport::default()
-        });
-        let counted = Some(Measurements { stack_bytes: 2345, steps: steps.collect(), ..Measurements::default() });
+        let steps = vec![1_234_567; model.step_count()];
+        let counted = Some(Counted { board: "a board".into(), instructions: (12_345_678, steps), stack: 2345 });
         let page = page(&model, &Details { errors: Some(errors), noise, predicted: None, counted }).unwrap();
         assert_eq!(page.matches("<td class=\"n\">1,234,567</td>").count(), model.step_count());
         assert!(page.contains("2,345 bytes of stack"));
