@@ -18,6 +18,9 @@ pub(crate) struct File<'m> {
     pub(super) version: u32,
     /// Where the tensor and step records start.
     pub(super) starts: [u32; 2],
+    /// Offset and length of the steps' parameters.
+    pub(super) params: [u32; 2],
+    pub(crate) weights: &'m [u8],
     /// How many inputs, outputs and states there are, see [`PortKind`](super::PortKind).
     pub(super) counts: [u32; 3],
 }
@@ -39,8 +42,18 @@ impl<'m> File<'m> {
     }
 
     const fn parse(bytes: &'m [u8], summed: bool) -> Result<Self, ModelError> {
-        let mut file =
-            Self { bytes, arena: 0, fast: 0, steps: 0, tensors: 0, version: 0, starts: [0; 2], counts: [1, 1, 0] };
+        let mut file = Self {
+            bytes,
+            arena: 0,
+            fast: 0,
+            steps: 0,
+            tensors: 0,
+            version: 0,
+            starts: [0; 2],
+            params: [0; 2],
+            weights: &[],
+            counts: [1, 1, 0],
+        };
         match slice(bytes, 0, layout::MAGIC.len()) {
             Some([b'K', b'N', b'G', b'L']) => {}
             Some(_) => return Err(ModelError::new(Fault::Magic, header::MAGIC)),
@@ -75,6 +88,9 @@ impl<'m> File<'m> {
         attempt!(file.check_count(header::STEPS, file.steps, Section::Steps, layout::step::SIZE));
         attempt!(file.check_count(header::TENSORS, file.tensors, Section::Tensors, layout::tensor::SIZE));
         file.starts = [file.section(Section::Tensors).0, file.section(Section::Steps).0];
+        let (params, params_len) = file.section(Section::Params);
+        file.params = [params, params_len];
+        file.weights = file.section_bytes(Section::Weights);
         if file.version == 1 {
             attempt!(file.check_tensor_at(header::INPUT, Fault::Operand));
             attempt!(file.check_tensor_at(header::OUTPUT, Fault::Operand));

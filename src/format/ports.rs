@@ -66,7 +66,7 @@ impl<'m> File<'m> {
     /// The first elements of the state whose record is at `at`.
     const fn initial(&self, at: u32) -> Result<&'m [u8], ModelError> {
         let (offset, len) = (attempt!(self.word(at + port::INITIAL)), attempt!(self.word(at + port::INITIAL + 4)));
-        match slice(self.section_bytes(Section::Weights), offset as usize, len as usize) {
+        match slice(self.weights, offset as usize, len as usize) {
             Some(bytes) => Ok(bytes),
             None => Err(ModelError::new(Fault::Weights, at + port::INITIAL)),
         }

@@ -1,7 +1,7 @@
 //! The records of tensors and steps in a model file.
 
 use super::file::File;
-use super::layout::{self, MAX_PITCH, NONE, Section};
+use super::layout::{self, MAX_PITCH, NONE};
 use crate::bytes::{Block, attempt};
 use crate::error::{Fault, ModelError};
 use crate::memory::Region;
@@ -69,53 +69,66 @@ impl<'m> File<'m> {
         root
     }
 
-    /// Decodes tensor record `index` and checks each field by itself.
+    /// Decodes tensor record `index`, and bounds the loops over it. [`File::check_tensor`] has judged all of them, once, for steps are
+    /// decoded before every run.
     pub(crate) const fn tensor(&self, index: u32) -> Result<Tensor, ModelError> {
-        use layout::tensor as record;
         let at = self.tensor_at(index);
         if index >= self.tensors {
             return Err(ModelError::new(Fault::Operand, at));
         }
-        let [h, w, c, code, scale, zero_point, offset, pitch, first, ready, last, parent, rows, reserved @ ..] =
-            attempt!(self.record::<{ record::WORDS }>(at));
+        let [h, w, c, code, scale, zero_point, offset, pitch, first, ready, last, parent, rows, ..] =
+            attempt!(self.record::<{ layout::tensor::WORDS }>(at));
         let shape = Shape::new(word(h), word(w), word(c));
         if !shape.is_valid() {
-            return Err(ModelError::new(Fault::Shape, at + record::SHAPE));
+            return Err(ModelError::new(Fault::Shape, at + layout::tensor::SHAPE));
         }
         let Some(dtype) = DType::from_code(word(code)) else {
-            return Err(ModelError::new(Fault::DType, at + record::DTYPE));
+            return Err(ModelError::new(Fault::DType, at + layout::tensor::DTYPE));
         };
-        let quant = QuantParams { scale: f32::from_bits(word(scale)), zero_point: word(zero_point) as i32 };
+        Ok(Tensor {
+            shape,
+            dtype,
+            quant: QuantParams { scale: f32::from_bits(word(scale)), zero_point: word(zero_point) as i32 },
+            place: Place { offset: word(offset), pitch: word(pitch), rows: word(rows) },
+            first: word(first),
+            ready: word(ready),
+            last: word(last),
+            parent: index_or_none(parent),
+        })
+    }
+
+    /// Checks every field of tensor record `index` by itself.
+    pub(crate) const fn check_tensor(&self, index: u32) -> Result<(), ModelError> {
+        use layout::tensor as record;
+        let at = self.tensor_at(index);
+        let tensor = attempt!(self.tensor(index));
+        let Tensor { shape, dtype, quant, place, .. } = tensor;
         if !dtype.has_scale(quant.scale) {
             return Err(ModelError::new(Fault::Scale, at + record::SCALE));
         }
         if !dtype.has_zero_point(quant.zero_point) {
             return Err(ModelError::new(Fault::ZeroPoint, at + record::ZERO_POINT));
         }
-        let place = Place { offset: word(offset), pitch: word(pitch), rows: word(rows) };
-        let parent = index_or_none(parent);
-        let tensor =
-            Tensor { shape, dtype, quant, place, first: word(first), ready: word(ready), last: word(last), parent };
-        let mut reserved: &[_] = reserved;
-        while let [first, rest @ ..] = reserved {
-            if word(first) != 0 {
-                return Err(ModelError::new(Fault::Reserved, at + record::SIZE - 4 * reserved.len() as u32));
+        let mut reserved = at + record::ROWS + 4;
+        while reserved < at + record::SIZE {
+            if attempt!(self.word(reserved)) != 0 {
+                return Err(ModelError::new(Fault::Reserved, reserved));
             }
-            reserved = rest;
+            reserved += 4;
         }
-        if tensor.place.rows == 0 || tensor.place.rows > shape.h {
+        if place.rows == 0 || place.rows > shape.h {
             return Err(ModelError::new(Fault::Shape, at + record::ROWS));
         }
-        if !tensor.place.offset.is_multiple_of(dtype.size()) || !tensor.place.pitch.is_multiple_of(dtype.size()) {
+        if !place.offset.is_multiple_of(dtype.size()) || !place.pitch.is_multiple_of(dtype.size()) {
             return Err(ModelError::new(Fault::Alignment, at + record::OFFSET));
         }
-        if tensor.place.pitch > MAX_PITCH {
+        if place.pitch > MAX_PITCH {
             return Err(ModelError::new(Fault::Arena, at + record::PITCH));
         }
-        if tensor.place.pitch < tensor.pixel_bytes() || !self.holds(tensor.region()) {
+        if place.pitch < tensor.pixel_bytes() || !self.holds(tensor.region()) {
             return Err(ModelError::new(Fault::Arena, at + record::OFFSET));
         }
-        Ok(tensor)
+        Ok(())
     }
 
     /// Whether a region lies in the arena, and in one of its two memories as a whole.
@@ -136,11 +149,10 @@ impl<'m> File<'m> {
             return Err(ModelError::new(Fault::Reserved, at + record::RESERVED));
         }
         let (params, params_len) = (word(params), word(params_len));
-        let (start, len) = self.section(Section::Params);
+        let [start, len] = self.params;
         if !params.is_multiple_of(4) || params > len || params_len > len - params {
             return Err(ModelError::new(Fault::Section, at + record::PARAMS));
         }
-        let weights = self.section_bytes(Section::Weights);
         Ok(StepRecord {
             at,
             op: word(op),
@@ -148,7 +160,7 @@ impl<'m> File<'m> {
             b: index_or_none(b),
             output: word(output),
             time_slot: word(time_slot),
-            params: attempt!(Block::new(self.bytes(), start + params, params_len, weights)),
+            params: attempt!(Block::new(self.bytes(), start + params, params_len, self.weights)),
             scratch: Region { offset: word(scratch), len: word(scratch_len) },
         })
     }

@@ -23,7 +23,7 @@ impl<'m, L: Linked> Model<'m, L> {
         let model = Self { file: attempt!(File::open(bytes)), linked: PhantomData };
         let mut index = 0;
         while index < model.file.tensors {
-            attempt!(model.file.tensor(index));
+            attempt!(model.file.check_tensor(index));
             index += 1;
         }
         attempt!(model.check_work());

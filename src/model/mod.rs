@@ -8,7 +8,6 @@ use core::marker::PhantomData;
 use crate::bytes::attempt;
 use crate::chain::Chain;
 use crate::error::ModelError;
-use crate::format::layout::Section;
 use crate::format::{About, File, PortKind, crc32};
 use crate::internal::internal;
 use crate::ops::{Op, Operands};
@@ -222,7 +221,7 @@ impl<'m, L: Linked> Model<'m, L> {
 
         /// Bytes of weights and tables in the file.
         const fn weight_bytes(&self) -> usize {
-            self.file.section_bytes(Section::Weights).len()
+            self.file.weights.len()
         }
 
         /// What the file says about the model beside its network: whose arithmetic it has, its generation.
