@@ -19,9 +19,8 @@
  strd r3,r5,[sp,#8]
  add r7,r0,r4,lsl #3
  str r7,[sp,#16]
- sub r4,r4,#2
+ rsb r4,r4,#1
  and r4,r4,#\unroll-1
- rsb r4,r4,#\unroll-1
  mov r5,#\size
  adr.w r6,2f
  mla r4,r4,r5,r6
@@ -108,9 +107,8 @@
  add r7,r0,r4
  str r7,[sp,#12]
  lsr r4,r4,#3
- sub r4,r4,#2
+ rsb r4,r4,#1
  and r4,r4,#7
- rsb r4,r4,#7
  mov r5,#44
  adr.w r6,2f
  mla r4,r4,r5,r6

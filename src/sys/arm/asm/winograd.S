@@ -21,9 +21,8 @@
  lsl r6,r4,#3
  add r7,r12,r6
  strd r7,r6,[sp,#12]
- sub r5,r4,#2
+ rsb r5,r4,#1
  and r5,r5,#7
- rsb r5,r5,#7
  mov r6,#44
  adr.w r7,3f
  mla r5,r5,r6,r7
@@ -77,10 +76,8 @@
  movhi r6,r4
  subs r5,r4,r6
  strd r5,r7,[sp,#28]
- sub r8,r6,#1
- sub r8,r8,r7
+ sub r8,r7,r6
  and r8,r8,#7
- rsb r8,r8,#7
  mov r9,#44
  adr.w r10,7f
  mla r8,r8,r9,r10
