@@ -210,7 +210,7 @@ impl Predictor {
     #[must_use]
     pub fn error(&self) -> String {
         let Costs { models, seen, unseen, .. } = self.costs;
-        let trace = Timing::of(self.board).map_or("", |timing| timing.evidence);
+        let trace = Timing::of(self.board).map_or(String::new(), |timing| timing.evidence(self.board));
         match self.stands_in {
             None => format!(
                 "off a trace of {models} models by {seen}; of models that the costs have not seen by {unseen}; the trace itself: {trace}"

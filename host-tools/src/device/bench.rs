@@ -33,13 +33,15 @@ pub const REFRESH: &str = "cargo xtask bench device";
 type Plan = (&'static str, &'static [Budget], bool);
 
 /// What is measured where, beside the shipped models that fit: one board for each core, and for Armv6-M code that does not fit the
-/// microbit the M3's machine. The lm3s6965evb has 256 KB of flash and no memory for the bench of single kernels.
-const PLANS: [Plan; 7] = [
+/// microbit the M3's machine. The lm3s6965evb has 256 KB of flash and no memory for the bench of single kernels. On a real board
+/// MLPerf Tiny's networks alone are traced: it differs from another by its flash.
+const PLANS: [Plan; 8] = [
     (
         "mps2-an386",
         &[Budget::Least, Budget::More, Budget::Any, Budget::Streamed, Budget::Small, Budget::Whole, Budget::Float16],
         true,
     ),
+    ("nucleo-l4r5zi-single", &[Budget::Least, Budget::More, Budget::Any, Budget::Streamed, Budget::Small], false),
     ("mps3-an547", &[Budget::Least, Budget::Float16], true),
     ("mps2-an385", &[Budget::Any], true),
     ("mps2-an500", &[Budget::Any, Budget::Float16], true),
@@ -363,21 +365,25 @@ pub enum Which {
 pub fn all(board: &str, which: Which, mut progress: impl FnMut(&str)) -> Result<Vec<Row>> {
     let plan = PLANS.iter().find(|plan| plan.0 == board);
     let (name, budgets, with_kernels) = plan.with_context(|| format!("no bench on `{board}`"))?;
-    let board = Board::named(name)?;
+    let board = boards::find(name, boards::all().iter(), "there are")?;
+    let (core, emulated) = (board.instruction_set(), board.is_emulated());
     let mut subjects = Vec::new();
     match which {
         Which::Usual => {
-            subjects.extend(shipped()?);
+            if emulated {
+                subjects.extend(shipped()?);
+            }
             for &budget in *budgets {
-                subjects.push(resnet8(budget, board.instruction_set())?);
+                subjects.push(resnet8(budget, core)?);
             }
         }
-        Which::Shapes => subjects.extend(others(board.instruction_set())?),
+        Which::Shapes if emulated => subjects.extend(others(core)?),
+        Which::Shapes => subjects.extend(networks::mlperf(core)?),
     }
     let mut rows = Vec::new();
     for subject in &subjects {
         progress(&format!("{name}: {}", subject.name));
-        match measure_it(board, subject, which == Which::Usual) {
+        match measure_it(board, subject, emulated && which == Which::Usual) {
             Ok(measured) => rows.extend(measured),
             // Not every model that is shipped is for every board.
             Err(error) if format!("{error:#}").contains(super::firmware::TOO_LARGE) => {

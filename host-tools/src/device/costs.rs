@@ -8,41 +8,44 @@ use super::bench::{self, Row, Subject};
 use crate::boards::{self, Board};
 use crate::cycles::{self, Predictor, Sample, Table};
 
-/// Fits the costs of all boards that rows of the bench have cycles of.
+/// Fits the costs of all boards that rows of the bench have cycles of. Real ones that were traced for themselves differ from the one that
+/// their core's costs are of by their flash, which the costs keep apart.
 ///
 /// # Errors
 /// When the rows are not those of the models that the bench makes.
 pub fn fitted(rows: &[Row]) -> Result<Table> {
     let mut table = Table::new();
-    each_board(rows, |emulated, real, subjects| {
-        let (samples, weights) = samples(rows, emulated, real, subjects)?;
-        table.insert(real.name.to_owned(), cycles::fit(&samples, weights));
+    each_board(rows, |traced, real, subjects| {
+        if traced.is_emulated() {
+            let (samples, weights) = samples(rows, traced, real, subjects)?;
+            table.insert(real.name.to_owned(), cycles::fit(&samples, weights));
+        }
         Ok(())
     })?;
     Ok(table)
 }
 
-/// How far the predicted cycles of each model are off the traced ones: emulated board, real board, model, percent.
+/// How far the predicted cycles of each model are off the traced ones: board of the rows, real board, model, percent.
 ///
 /// # Errors
 /// When a model cannot be made, or a board is not predicted.
 pub fn errors(rows: &[Row]) -> Result<Vec<(&'static str, &'static str, String, f64)>> {
     let mut errors = Vec::new();
-    each_board(rows, |emulated, real, subjects| {
+    each_board(rows, |traced, real, subjects| {
         let predictor = Predictor::of(real)?;
         for subject in subjects {
-            let total = |row: &&Row| row.board == emulated.name && row.model == subject.name && row.layer == "total";
+            let total = |row: &&Row| row.board == traced.name && row.model == subject.name && row.layer == "total";
             let Some(cycles) = rows.iter().find(total).and_then(|row| row.cycles) else { continue };
             let predicted = predictor.model(&model(subject)?).total.cycles;
             let error = 100.0 * (predicted as f64 / cycles as f64 - 1.0);
-            errors.push((emulated.name, real.name, subject.name.clone(), error));
+            errors.push((traced.name, real.name, subject.name.clone(), error));
         }
         Ok(())
     })?;
     Ok(errors)
 }
 
-/// Tells `visit` of each emulated board that was traced: the real one, and the models. They are made once for each core, for that takes long.
+/// Tells `visit` of each board that was traced: the real one, and the models. They are made once for each core, for that takes long.
 fn each_board(
     rows: &[Row],
     mut visit: impl FnMut(&'static Board, &'static Board, &[Subject]) -> Result<()>,
@@ -59,7 +62,7 @@ fn each_board(
     Ok(())
 }
 
-/// The emulated boards whose rows have cycles, and the real ones that those are of.
+/// The boards whose rows have cycles, and the real ones that those are of.
 fn traced(rows: &[Row]) -> impl Iterator<Item = (&'static Board, &'static Board)> {
     let has_cycles = |board: &Board| rows.iter().any(|row| row.board == board.name && row.cycles.is_some());
     boards::all()

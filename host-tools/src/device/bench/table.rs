@@ -196,7 +196,7 @@ fn predicted_for(rows: &[Row]) -> String {
         }
     }
     let lines = boards.iter().filter_map(|board| {
-        Some(format!("- {}, {}: {}.\n", board.title, board.core, Timing::of(board).ok()?.evidence))
+        Some(format!("- {}, {}: {}.\n", board.title, board.core, Timing::of(board).ok()?.evidence(board)))
     });
     lines.collect()
 }
