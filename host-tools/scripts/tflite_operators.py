@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Writes a TensorFlow Lite file for each form of the quantized operators that TensorFlow Lite Micro runs, and its outputs.
+"""Writes a TensorFlow Lite file for each form of the quantized operators that TensorFlow Lite Micro runs, and its outputs; and, where
+ai-edge-litert is installed, those of uint8 with the outputs of its reference kernels, since TensorFlow Lite Micro has none.
 
     tflite_operators.py FOLDER
 
@@ -15,9 +16,14 @@ import numpy as np
 from tflite_micro import runtime
 from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as schema
 
+try:
+    from ai_edge_litert import interpreter as litert
+except ImportError:
+    litert = None
+
 OPS, TYPE = schema.BuiltinOperator, schema.TensorType
 INFERENCES = 5
-DTYPES = {TYPE.INT8: np.int8, TYPE.INT16: np.int16}
+DTYPES = {TYPE.INT8: np.int8, TYPE.INT16: np.int16, TYPE.UINT8: np.uint8}
 MAP = (1, 6, 4, 6)
 
 
@@ -34,7 +40,9 @@ class Net:
     def quant(self, low=0.02, high=0.2):
         """A scale and a zero point."""
         scale = float(np.float32(self.random.uniform(low, high)))
-        return (scale / 256, 0) if self.kind == TYPE.INT16 else (scale, int(self.random.integers(-100, 100)))
+        if self.kind == TYPE.INT16:
+            return scale / 256, 0
+        return scale, int(self.random.integers(-100, 100)) + (128 if self.kind == TYPE.UINT8 else 0)
 
     def tensor(self, shape, quant=None, data=None, kind=None, axis=0):
         t = schema.TensorT()
@@ -68,7 +76,8 @@ class Net:
     def op(self, name, inputs, shapes, quants, table=None, version=2, **fields):
         code, operator = schema.OperatorCodeT(), schema.OperatorT()
         code.builtinCode = getattr(OPS, name)
-        code.deprecatedBuiltinCode, code.version = min(code.builtinCode, 127), version
+        code.deprecatedBuiltinCode = min(code.builtinCode, 127)
+        code.version = 1 if self.kind == TYPE.UINT8 and name != "BROADCAST_TO" else version
         self.model.operatorCodes.append(code)
         outputs = [self.tensor(shape, quant) for shape, quant in zip(shapes, quants)]
         operator.opcodeIndex, operator.inputs, operator.outputs = 0, list(inputs), outputs
@@ -89,19 +98,23 @@ class Net:
 
 def functions(nets, kind, tag):
     wide = kind == TYPE.INT16
-    unit, probability = ((1 / 32768, 0), (1 / 32768, 0)) if wide else ((1 / 128, 0), (1 / 256, -128))
+    zero = 128 if kind == TYPE.UINT8 else 0
+    unit, probability = ((1 / 32768, 0), (1 / 32768, 0)) if wide else ((1 / 128, zero), (1 / 256, zero - 128))
     for seed in range(3):
         for name, output, options in [
             ("RELU", None, {}), ("LOGISTIC", probability, {}), ("TANH", unit, {}), ("QUANTIZE", None, {}),
             ("SOFTMAX", probability, dict(table="SoftmaxOptions", beta=1.0)),
             ("LEAKY_RELU", None, dict(table="LeakyReluOptions", alpha=float(np.float32(0.03 + seed / 5)))),
-            ("ABS", None, {}), ("ELU", None, {}), ("HARD_SWISH", None, {}),
-            ("L2_NORMALIZATION", unit, dict(table="L2NormOptions")), ("LOG_SOFTMAX", (1 / 16, 127), {}),
+            ("ABS", None, {}), ("RSQRT", None, {}), ("ELU", None, {}), ("HARD_SWISH", None, {}),
+            ("L2_NORMALIZATION", unit, dict(table="L2NormOptions")), ("LOG_SOFTMAX", (1 / 16, zero + 127), {}),
         ]:
             if wide and name in ("ELU", "HARD_SWISH", "L2_NORMALIZATION", "LOG_SOFTMAX"):
                 continue
+            if (zero and name in ("ABS", "ELU")) or (kind != TYPE.INT8 and name == "RSQRT"):
+                continue
             n = Net(kind, seed)
-            x = n.input(MAP, n.quant())
+            quant = n.quant()
+            x = n.input(MAP, (quant[0], -128) if name == "RSQRT" else quant)
             nets[f"{name.lower()}_{seed}_{tag}"] = n.op(name, [x], [MAP], [output or n.quant()], **options)
 
 
@@ -111,7 +124,9 @@ def arithmetic(nets, kind, tag):
              ("vector", MAP, (6,), 1), ("number", MAP, (), 1), ("larger", (1, 1, 1, 6), MAP, 1)]
     for seed, (form, a, b, constant) in enumerate(forms):
         for name in ("ADD", "SUB", "MUL", "DIV", "SQUARED_DIFFERENCE", "MAXIMUM", "MINIMUM"):
-            if name == "DIV" and (kind == TYPE.INT16 or constant is not None):
+            if name == "DIV" and (kind != TYPE.INT8 or constant is not None):
+                continue
+            if name == "SQUARED_DIFFERENCE" and kind == TYPE.UINT8:
                 continue
             n = Net(kind, seed)
             bounds = name in ("MAXIMUM", "MINIMUM")
@@ -183,15 +198,32 @@ def moves(nets, kind, tag):
     for name, list_, axis, shape in [("channels", [5, 0, 3], 3, (1, 6, 4, 3)), ("rows", [5, 0, 3], 1, (1, 3, 4, 6)),
                                      ("row", 2, 1, (1, 4, 6))]:
         move(f"gather_{name}", "GATHER", [shape], (None, list_), table="GatherOptions", axis=axis)
-    for half in (False, True):
-        move(f"bilinear_{half}", "RESIZE_BILINEAR", [(1, 12, 9, 6)], (None, [12, 9]), table="ResizeBilinearOptions",
-             halfPixelCenters=half)
+    for half, width in ((False, 9), (True, 9), (False, 8), (True, 8)):
+        move(f"bilinear_{half}_{width}", "RESIZE_BILINEAR", [(1, 12, width, 6)], (None, [12, width]),
+             table="ResizeBilinearOptions", halfPixelCenters=half)
+    if kind == TYPE.UINT8:
+        # Only of uint8 the parts may have scales of their own.
+        n = Net(kind)
+        made = n.op("CONCATENATION", [n.input(MAP, n.quant()) for _ in range(3)], [(1, 6, 4, 18)], [n.quant()],
+                    "ConcatenationOptions", axis=3)
+        nets[f"concat_scales_{tag}"] = made
+        return
     move("cumsum", "CUMSUM", [MAP], (None, 1), table="CumsumOptions")
     move("add_n", "ADD_N", [MAP], [None] * 3, table="AddNOptions")
     n = Net(kind)
     quant = n.quant()
     inputs = [n.input(shape, quant) for shape in ((1, 5, 4), (1, 4, 6))]
     nets[f"batch_matmul_{tag}"] = n.op("BATCH_MATMUL", inputs, [(1, 5, 6)], [quant], "BatchMatMulOptions")
+
+
+def pools(nets, kind, tag):
+    for seed, (stride, size, padding, shape) in enumerate([(2, 2, 1, (1, 3, 2, 6)), (1, 3, 0, MAP), (2, 3, 0, (1, 3, 2, 6))]):
+        for name in ("MAX_POOL_2D", "AVERAGE_POOL_2D"):
+            n = Net(kind, seed)
+            quant = n.quant()
+            fields = dict(strideH=stride, strideW=stride, filterHeight=size, filterWidth=size, padding=padding)
+            made = n.op(name, [n.input(MAP, quant)], [shape], [quant], "Pool2DOptions", **fields)
+            nets[f"{name.lower()}_{seed}_{tag}"] = made
 
 
 def weighted(nets, kind, tag):
@@ -208,9 +240,13 @@ def weighted(nets, kind, tag):
             axis = 3 if name.startswith("DEPTHWISE") else 0
             source, count = n.quant(), dims[axis]
             x = n.input((1, 144) if name == "FULLY_CONNECTED" else MAP, source)
+            if each and kind == TYPE.UINT8:
+                continue
             scales = n.random.uniform(0.001, 0.02, count if each else 1).astype(np.float32)
             weights = n.random.integers(-127, 128, dims).astype(np.int8)
             w = n.tensor(dims, (scales, 0), weights, TYPE.INT8, axis)
+            if kind == TYPE.UINT8:
+                w = n.tensor(dims, (scales, 110), n.random.integers(0, 256, dims).astype(np.uint8))
             bias = n.random.integers(-2000, 2000, count).astype(np.int64 if wide else np.int32)
             b = n.tensor((count,), (scales * np.float32(source[0]), 0), bias, TYPE.INT64 if wide else TYPE.INT32)
             inputs = [n.integers(shape), w, x, b] if name == "TRANSPOSE_CONV" else [x, w, b]
@@ -218,21 +254,48 @@ def weighted(nets, kind, tag):
             nets[f"{name.lower()}_{each}_{tag}"] = made
 
 
+def micro(data, outputs):
+    """What TensorFlow Lite Micro makes of inputs."""
+    interpreter = runtime.Interpreter.from_bytes(data, arena_size=1 << 20)
+
+    def run(inputs):
+        for which, array in enumerate(inputs):
+            interpreter.set_input(array, which)
+        interpreter.invoke()
+        return [interpreter.get_output(which).copy() for which in range(outputs)]
+
+    return run
+
+
+def reference(data):
+    """What LiteRT's reference kernels make of inputs."""
+    kernels = litert.OpResolverType.BUILTIN_REF
+    interpreter = litert.Interpreter(model_content=data, experimental_op_resolver_type=kernels)
+    interpreter.allocate_tensors()
+
+    def run(inputs):
+        for given, array in zip(interpreter.get_input_details(), inputs):
+            interpreter.set_tensor(given["index"], array)
+        interpreter.invoke()
+        return [interpreter.get_tensor(made["index"]) for made in interpreter.get_output_details()]
+
+    return run
+
+
 def write(folder, name, net):
     """One file and what TensorFlow Lite Micro makes of some inputs."""
     data, arrays = net.data(), {}
-    interpreter = runtime.Interpreter.from_bytes(data, arena_size=1 << 20)
+    run = reference(data) if net.kind == TYPE.UINT8 else micro(data, len(net.graph.outputs))
     limits = np.iinfo(DTYPES[net.kind])
     for at in range(INFERENCES):
-        for which, tensor in enumerate(net.graph.inputs):
+        inputs = []
+        for tensor in net.graph.inputs:
             shape = net.graph.tensors[tensor].shape
             spread = [limits.min, limits.max, *[net.random.integers(limits.min, limits.max + 1, shape)] * 3][at]
-            array = np.broadcast_to(spread, shape).astype(DTYPES[net.kind])
-            interpreter.set_input(array, which)
-            arrays.setdefault(f"in{which}", []).append(array)
-        interpreter.invoke()
-        for which in range(len(net.graph.outputs)):
-            arrays.setdefault(f"out{which}", []).append(interpreter.get_output(which).copy())
+            inputs.append(np.broadcast_to(spread, shape).astype(DTYPES[net.kind]))
+        for end, values in (("in", inputs), ("out", run(inputs))):
+            for which, array in enumerate(values):
+                arrays.setdefault(f"{end}{which}", []).append(array)
     (folder / f"{name}.tflite").write_bytes(data)
     np.savez(folder / f"{name}.io.npz", **{key: np.array(rows) for key, rows in arrays.items()})
 
@@ -240,8 +303,8 @@ def write(folder, name, net):
 def main():
     folder = pathlib.Path(sys.argv[1])
     nets = {}
-    for kind, tag in ((TYPE.INT8, "int8"), (TYPE.INT16, "int16")):
-        for family in (functions, arithmetic, reductions, moves, weighted):
+    for kind, tag in ((TYPE.INT8, "int8"), (TYPE.INT16, "int16"), *([(TYPE.UINT8, "uint8")] if litert else [])):
+        for family in (functions, arithmetic, reductions, moves, pools, weighted):
             family(nets, kind, tag)
     for name, net in nets.items():
         write(folder, name, net)

@@ -202,6 +202,7 @@ def main():
     parser.add_argument("--torchvision", action="store_true")
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
+    torch.set_num_threads(1)
     torch.manual_seed(7)
     if args.torchvision:
         from torchvision import models

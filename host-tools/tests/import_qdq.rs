@@ -102,6 +102,7 @@ fn sums_without_a_scale_need_images() {
         graph,
         params,
         quants: quants.into(),
+        int16: false,
         weight_scales: Default::default(),
         outputs: Vec::new(),
         channels_first: true,

@@ -161,24 +161,22 @@ fn models_are_cut_by_name() {
 }
 
 /// What no small network needs, or has no exact composition.
-const REFUSED: [&str; 14] = [
-    "ABS: it is not supported for int16",
+const REFUSED: [&str; 10] = [
     "ADD_N",
     "BATCH_MATMUL",
     "CUMSUM",
     "DIV",
     "L2_NORMALIZATION",
     "LOG_SOFTMAX",
-    "MAXIMUM: a constant",
-    "MAXIMUM: operands that are not int8",
-    "MINIMUM: a constant",
-    "MINIMUM: operands that are not int8",
-    "REVERSE_V2",
+    "RESIZE_BILINEAR: steps between pixels that are no multiples of 1/1024",
     "SQUARED_DIFFERENCE",
     "STRIDED_SLICE: a part that is empty",
+    // Of uint8: the desktop's kernels give other sums.
+    "SUM",
 ];
 
-/// Every form of every quantized operator that TensorFlow Lite Micro runs is exact, or refused by its name.
+/// Every form of every quantized operator that TensorFlow Lite Micro runs is exact, or refused by its name; those of uint8, where
+/// LiteRT is installed, by its reference kernels.
 #[test]
 fn operators_are_exact() {
     let Some(python) = needs::onnx() else { return };
@@ -207,7 +205,7 @@ fn operators_are_exact() {
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
-    assert!(exact > 200, "{exact}");
+    assert!(exact > 270, "{exact}");
 }
 
 /// `KINGLET_MODELS=FOLDER cargo test -p kinglet-tools --test public_models -- --nocapture folder` judges every model of a folder

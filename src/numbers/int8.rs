@@ -1,20 +1,76 @@
 //! Int8: TensorFlow Lite's quantization of 8 bits, with zero points.
 
+use core::marker::PhantomData;
+
 use super::{Numbers, Scaled, bent, rescaled, rescaled_product, rounded_average};
 use crate::kernels::algorithms::{add, pool};
 use crate::kernels::blocks::requantize;
 use crate::kernels::{AddTerms, Backend};
+use crate::memory::Element;
 use crate::quant::{Channel, Channels, Clamp, Multiplier, OutputStage, Rounding};
 use crate::tensor::{DType, Tensor};
 
-pub(crate) enum Int8 {}
+/// int8 elements, and weights `W`.
+pub(crate) struct Bytes<W>(PhantomData<W>);
 
-impl Numbers for Int8 {
+/// Weights of one byte.
+pub(crate) type Int8 = Bytes<i8>;
+
+/// Weights of two bytes, of which 9 bits count.
+pub(crate) type Halfwords = Bytes<i16>;
+
+/// A weight of int8 elements, and the loops that there are for it.
+pub(crate) trait Weight: Element + Into<i32> {
+    /// A product with an element.
+    #[inline]
+    fn times(self, x: i8) -> i32 {
+        self.into() * i32::from(x)
+    }
+
+    /// The first channels of a dense layer, and how many that are.
+    #[inline]
+    fn dense<B: Backend>(_scaled: &Scaled<'_>, _patch: &[i8], _weights: &[Self], _out: &mut [i8]) -> usize {
+        0
+    }
+
+    /// Products of a patch with four channels' weights.
+    #[inline]
+    fn products<B: Backend>(patch: &[i8], weights: [&[Self]; 4]) -> [i32; 4] {
+        weights.map(|row| patch.iter().zip(row).fold(0, |sum: i32, (&x, w)| sum.wrapping_add(w.times(x))))
+    }
+
+    /// The same of two patches.
+    #[inline]
+    fn products_of_two<B: Backend>(patches: [&[i8]; 2], weights: [&[Self]; 4]) -> [[i32; 4]; 2] {
+        patches.map(|patch| Self::products::<B>(patch, weights))
+    }
+}
+
+impl Weight for i16 {}
+
+impl Weight for i8 {
+    #[inline]
+    fn dense<B: Backend>(scaled: &Scaled<'_>, patch: &[i8], weights: &[i8], out: &mut [i8]) -> usize {
+        B::dense(patch, weights, scaled.entries(0), &scaled.stage, out)
+    }
+
+    #[inline]
+    fn products<B: Backend>(patch: &[i8], weights: [&[i8]; 4]) -> [i32; 4] {
+        B::dot_1x4(patch, weights)
+    }
+
+    #[inline]
+    fn products_of_two<B: Backend>(patches: [&[i8]; 2], weights: [&[i8]; 4]) -> [[i32; 4]; 2] {
+        B::dot_2x4(patches, weights)
+    }
+}
+
+impl<W: Weight> Numbers for Bytes<W> {
     const DTYPE: DType = DType::I8;
     const PATCHES: u32 = 2;
 
     type Element = i8;
-    type Weight = i8;
+    type Weight = W;
     type Sum = i32;
     type Stage<'m> = Scaled<'m>;
 
@@ -24,8 +80,8 @@ impl Numbers for Int8 {
     }
 
     #[inline]
-    fn multiply_add(sum: i32, x: i8, w: i8) -> i32 {
-        sum.wrapping_add(i32::from(x) * i32::from(w))
+    fn multiply_add(sum: i32, x: i8, w: W) -> i32 {
+        sum.wrapping_add(w.times(x))
     }
 
     fn stage<'m>(stage: OutputStage, channels: Channels<'m>) -> Scaled<'m> {
@@ -91,19 +147,19 @@ impl Numbers for Int8 {
     }
 
     #[inline]
-    fn dense<B: Backend>(scaled: &Scaled<'_>, patch: &[i8], weights: &[i8], out: &mut [i8]) -> usize {
-        B::dense(patch, weights, scaled.entries(0), &scaled.stage, out)
+    fn dense<B: Backend>(scaled: &Scaled<'_>, patch: &[i8], weights: &[W], out: &mut [i8]) -> usize {
+        W::dense::<B>(scaled, patch, weights, out)
     }
 
     #[inline]
-    fn dot_1x4<B: Backend>(patch: &[i8], weights: [&[i8]; 4], sums: &mut [i32; 4]) {
-        let products = B::dot_1x4(patch, weights);
+    fn dot_1x4<B: Backend>(patch: &[i8], weights: [&[W]; 4], sums: &mut [i32; 4]) {
+        let products = W::products::<B>(patch, weights);
         sums.iter_mut().zip(products).for_each(|(sum, product)| *sum = sum.wrapping_add(product));
     }
 
     #[inline]
-    fn dot_2x4<B: Backend>(patches: [&[i8]; 2], weights: [&[i8]; 4], sums: &mut [[i32; 4]; 2]) {
-        let products = B::dot_2x4(patches, weights);
+    fn dot_2x4<B: Backend>(patches: [&[i8]; 2], weights: [&[W]; 4], sums: &mut [[i32; 4]; 2]) {
+        let products = W::products_of_two::<B>(patches, weights);
         let pairs = sums.as_flattened_mut().iter_mut().zip(products.as_flattened());
         pairs.for_each(|(sum, &product)| *sum = sum.wrapping_add(product));
     }

@@ -8,7 +8,7 @@ mod int16;
 mod int8;
 
 pub(crate) use float16::Float16;
-pub(crate) use int8::Int8;
+pub(crate) use int8::{Halfwords, Int8};
 pub(crate) use int16::Int16;
 
 use crate::kernels::algorithms::pool::Rectangle;

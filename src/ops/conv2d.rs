@@ -14,7 +14,7 @@ use crate::kernels::Backend;
 pub use crate::kernels::algorithms::ConvAlgorithm;
 use crate::kernels::algorithms::{Layer, conv_gemm};
 use crate::memory::{Element, Region};
-use crate::numbers::Numbers;
+use crate::numbers::{Halfwords, Numbers};
 use crate::quant::{Channels, Clamp, OutputStage, Rounding};
 use crate::sys::cast;
 use crate::tensor::{DType, Shape, Tensor};
@@ -73,6 +73,7 @@ impl<'m> Conv2d<'m> {
         attempt!(rules::demand(packing.supports(&layer), Fault::Algorithm));
         let bytes = match self.weights.encoding {
             Encoding::Plain => packing.packed_bytes(&layer),
+            Encoding::Halfwords => return Err(Fault::Algorithm),
             narrow => match packing.narrow(&layer, narrow) {
                 Some(size) => size.bytes(),
                 None => return Err(Fault::Algorithm),
@@ -147,6 +148,7 @@ impl<'m> Conv2d<'m> {
             None if matches!(N::DTYPE, DType::F16) && takes_lanes(&output) => {
                 lanes::run::<B>(self, io, rows);
             }
+            None if self.weights.are_halfwords::<N, L>() => self.run_direct::<Halfwords, B, L, false>(io, rows),
             None if self.weights.are_narrow::<N, L>() => self.run_direct::<N, B, L, true>(io, rows),
             None => self.run_direct::<N, B, L, false>(io, rows),
             Some(packing) => {

@@ -11,7 +11,7 @@ use crate::bytes::attempt;
 use crate::error::Fault;
 use crate::kernels::Backend;
 use crate::memory::Element;
-use crate::numbers::Numbers;
+use crate::numbers::{Halfwords, Numbers};
 use crate::quant::{Channels, Clamp, OutputStage, Rounding};
 use crate::sys::cast;
 use crate::tensor::Shape;
@@ -81,11 +81,23 @@ impl<'m> Dense<'m> {
         let stage = OutputStage { rounding: self.rounding, zero_point: output.quant.zero_point, clamp: self.clamp };
         let k = input.shape.len() as usize;
         let (input, out) = io.memory.read_write(from, output.region());
-        let (input, out) = (N::Element::of(input), N::Element::of_mut(out));
-        if self.weights.are_narrow::<N, L>() {
-            Matrix::<N, true>::new(self.weights, self.channels, stage, k).one::<B, L>(input, out);
+        if self.weights.are_halfwords::<N, L>() {
+            self.product::<Halfwords, B, L, false>(stage, k, input, out);
+        } else if self.weights.are_narrow::<N, L>() {
+            self.product::<N, B, L, true>(stage, k, input, out);
         } else {
-            Matrix::<N, false>::new(self.weights, self.channels, stage, k).one::<B, L>(input, out);
+            self.product::<N, B, L, false>(stage, k, input, out);
         }
+    }
+
+    fn product<N: Numbers, B: Backend, L: Linked, const NARROW: bool>(
+        &self,
+        stage: OutputStage,
+        k: usize,
+        input: &[i8],
+        out: &mut [i8],
+    ) {
+        let weights = Matrix::<N, NARROW>::new(self.weights, self.channels, stage, k);
+        weights.one::<B, L>(N::Element::of(input), N::Element::of_mut(out));
     }
 }

@@ -11,7 +11,7 @@ use crate::error::Fault;
 use crate::kernels::algorithms::{Layer, depthwise as packed, depthwise_rows, narrow};
 use crate::kernels::{BLOCK, Backend};
 use crate::memory::Element;
-use crate::numbers::Numbers;
+use crate::numbers::{Halfwords, Numbers};
 use crate::quant::{Channels, Clamp, OutputStage, Rounding};
 use crate::sys::cast;
 use crate::tensor::{Shape, Tensor};
@@ -108,7 +108,7 @@ impl<'m> DepthwiseConv2d<'m> {
             (DepthwiseAlgorithm::Rows, Encoding::Plain) => {
                 (depthwise_rows::supports(&layer), depthwise_rows::packed_words(&layer))
             }
-            (DepthwiseAlgorithm::Rows, _) => return Err(Fault::Algorithm),
+            (DepthwiseAlgorithm::Rows, _) | (_, Encoding::Halfwords) => return Err(Fault::Algorithm),
             (_, Encoding::Plain) => (packed::supports(&layer), packed::packed_words(&layer)),
             (_, encoding) => (packed::supports(&layer), narrow::depthwise(&layer, encoding).words()),
         };
@@ -150,6 +150,9 @@ impl<'m> DepthwiseConv2d<'m> {
     pub(super) fn run<N: Numbers, B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
         match self.algorithm {
             algorithm if !L::SET.depthwise.has(algorithm.code()) => io.broken(),
+            DepthwiseAlgorithm::Direct if self.weights.are_halfwords::<N, L>() => {
+                self.run_direct::<Halfwords, L, false>(io, rows);
+            }
             DepthwiseAlgorithm::Direct if self.weights.are_narrow::<N, L>() => self.run_direct::<N, L, true>(io, rows),
             DepthwiseAlgorithm::Direct => self.run_direct::<N, L, false>(io, rows),
             DepthwiseAlgorithm::Packed | DepthwiseAlgorithm::Rows => {

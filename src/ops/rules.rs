@@ -1,6 +1,6 @@
 //! Shape, type and quantization rules that several operators share.
 
-use super::{Operands, Weights};
+use super::{Encoding, Operands, Weights};
 use crate::bytes::attempt;
 use crate::error::Fault;
 use crate::float16;
@@ -48,10 +48,13 @@ pub(super) const fn weighted(
 ) -> Result<(), Fault> {
     attempt!(same_type(&tensors.a, &tensors.output));
     match tensors.a.dtype {
-        DType::I8 => attempt!(demand(!matches!(rounding, Rounding::Wide), Fault::Rounding)),
-        DType::I16 => attempt!(demand(direct, Fault::Algorithm)),
+        DType::I8 => {
+            attempt!(demand(direct || !weights.is_halfwords(), Fault::Algorithm));
+            attempt!(demand(!matches!(rounding, Rounding::Wide), Fault::Rounding));
+        }
+        DType::I16 => attempt!(demand(direct && !weights.is_halfwords(), Fault::Algorithm)),
         DType::F16 => {
-            attempt!(demand(direct && !weights.is_narrow(), Fault::Algorithm));
+            attempt!(demand(direct && matches!(weights.encoding, Encoding::Plain), Fault::Algorithm));
             attempt!(demand(float16::are_finite(weights.bytes), Fault::Weights));
             return demand(float16::are_biases(channels.bytes(), tensors.output.shape.c), Fault::Weights);
         }

@@ -23,7 +23,17 @@ impl<'m> Weights<'m> {
     }
 
     pub(crate) const fn is_narrow(&self) -> bool {
-        !matches!(self.encoding, Encoding::Plain)
+        !matches!(self.encoding, Encoding::Plain | Encoding::Halfwords)
+    }
+
+    pub(crate) const fn is_halfwords(&self) -> bool {
+        matches!(self.encoding, Encoding::Halfwords)
+    }
+
+    /// Whether they are of two bytes beside int8 elements, in a program that has such weights.
+    #[inline(always)]
+    pub(super) const fn are_halfwords<N: Numbers, L: Linked>(&self) -> bool {
+        L::SET.encodings.has(Encoding::Halfwords.code()) && matches!(N::DTYPE, DType::I8) && self.is_halfwords()
     }
 
     /// Whether they are of fewer bits than eight, in a program that has such weights.
@@ -46,6 +56,7 @@ impl<'m> Weights<'m> {
     pub(super) const fn has_rows(&self, rows: u64, len: u64, dtype: DType) -> bool {
         let row = match self.encoding {
             Encoding::Plain if dtype.same(DType::F16) => len.saturating_mul(2),
+            Encoding::Halfwords => len.saturating_mul(2),
             Encoding::Plain => len,
             // More than that are not in a file.
             _ if len > u32::MAX as u64 => return false,

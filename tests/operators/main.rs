@@ -139,8 +139,8 @@ fn words(bytes: &[u8]) -> Vec<u32> {
     bytes.as_chunks().0.iter().map(|&word| u32::from_le_bytes(word)).collect()
 }
 
-fn sum<'w>(weights: impl IntoIterator<Item = &'w i8>) -> i32 {
-    weights.into_iter().map(|&w| i32::from(w)).sum()
+fn sum<'w, W: Copy + Into<i32> + 'w>(weights: impl IntoIterator<Item = &'w W>) -> i32 {
+    weights.into_iter().map(|&w| w.into()).sum()
 }
 
 /// A convolution's input, window, weights for `outputs` channels.
@@ -374,6 +374,50 @@ proptest! {
         let weights = Weights { bytes, encoding };
         let op = Op::Dense(Dense { rounding: rounding(&output), clamp: clamp(&output), weights, channels });
         run::check::<Portable>(&op, &[&input], (Shape::vector(channels.len() as u32), quant(&output, 1.0)), &expected);
+    }
+
+    /// Weights of two bytes: those of a uint8 model less their zero point.
+    #[test]
+    fn weights_of_two_bytes(
+        (input, taps, weights, channels) in convolution(9), zero_point in 0i16..=255, output in output(),
+    ) {
+        let weights: Vec<i16> = weights.iter().map(|&weight| i16::from(weight) + 128 - zero_point).collect();
+        let [h, w] = taps.output(&input).unwrap();
+        let (window, rounding, clamp) = (window(&taps), rounding(&output), clamp(&output));
+        let check = |shape, weights: &[i16], table: &[u8], expected: &[i8], op: &dyn for<'w> Fn(Weights<'w>, Channels<'w>) -> Op<'w>| {
+            let bytes: Vec<u8> = weights.iter().flat_map(|weight| weight.to_le_bytes()).chain([0; 2]).collect();
+            let stored = words(&bytes);
+            let bytes = &cast::words_as_i8(&stored)[..2 * weights.len()];
+            let op = op(Weights { bytes, encoding: Encoding::Halfwords }, Channels::new(table).unwrap());
+            run::check::<Portable>(&op, &[&input], (shape, quant(&output, 1.0)), expected);
+        };
+
+        let k = weights.len() / channels.len();
+        let of_rows = table(&channels, &input, |c| sum(&weights[c * k..][..k]));
+        let expected = oracle::conv(&input, &taps, &weights, &channels, &output);
+        let algorithm = ConvAlgorithm::Direct;
+        check(run::shape([h, w, channels.len()]), &weights, &of_rows, &expected, &|weights, channels| {
+            Op::Conv2d(Conv2d { algorithm, window, rounding, clamp, weights, channels })
+        });
+
+        let k = input.data.len();
+        let others: Vec<i16> = weights.iter().copied().cycle().take(k * channels.len()).collect();
+        let of_rows = table(&channels, &input, |c| sum(&others[c * k..][..k]));
+        let expected = oracle::dense(&input, &others, &channels, &output);
+        check(Shape::vector(channels.len() as u32), &others, &of_rows, &expected, &|weights, channels| {
+            Op::Dense(Dense { rounding, clamp, weights, channels })
+        });
+
+        let outputs = input.shape[2] * 2;
+        let channels: Vec<(i32, Factor)> = channels.iter().copied().cycle().take(outputs).collect();
+        let taken = taps.kernel[0] * taps.kernel[1] * outputs;
+        let others: Vec<i16> = weights.iter().copied().cycle().take(taken).collect();
+        let of_columns = table(&channels, &input, |c| sum(others[c..].iter().step_by(outputs)));
+        let expected = oracle::depthwise(&input, &taps, &others, &channels, &output);
+        let algorithm = DepthwiseAlgorithm::Direct;
+        check(run::shape([h, w, outputs]), &others, &of_columns, &expected, &|weights, channels| {
+            Op::DepthwiseConv2d(DepthwiseConv2d { algorithm, window, rounding, clamp, weights, channels })
+        });
     }
 
     #[test]

@@ -127,7 +127,13 @@ impl Output {
 }
 
 /// CONV_2D; weights `[output channel][kernel row][kernel column][input channel]`.
-pub fn conv(input: &Map, taps: &Taps, weights: &[i8], channels: &[(i32, Factor)], output: &Output) -> Vec<i8> {
+pub fn conv<W: Copy + Into<i64>>(
+    input: &Map,
+    taps: &Taps,
+    weights: &[W],
+    channels: &[(i32, Factor)],
+    output: &Output,
+) -> Vec<i8> {
     let [h, w] = taps.output(input).unwrap();
     let inputs = input.shape[2];
     let mut out = Vec::new();
@@ -138,7 +144,7 @@ pub fn conv(input: &Map, taps: &Taps, weights: &[i8], channels: &[(i32, Factor)]
                 for ([i, j], [row, column]) in taps.inside(input, y, x) {
                     for c in 0..inputs {
                         let index = ((channel * taps.kernel[0] + i) * taps.kernel[1] + j) * inputs + c;
-                        sum += i64::from(weights[index]) * (input.at(row, column, c) - i64::from(input.zero_point));
+                        sum += weights[index].into() * (input.at(row, column, c) - i64::from(input.zero_point));
                     }
                 }
                 out.push(output.of(sum, factor));
@@ -149,7 +155,13 @@ pub fn conv(input: &Map, taps: &Taps, weights: &[i8], channels: &[(i32, Factor)]
 }
 
 /// DEPTHWISE_CONV_2D; weights `[kernel row][kernel column][output channel]`.
-pub fn depthwise(input: &Map, taps: &Taps, weights: &[i8], channels: &[(i32, Factor)], output: &Output) -> Vec<i8> {
+pub fn depthwise<W: Copy + Into<i64>>(
+    input: &Map,
+    taps: &Taps,
+    weights: &[W],
+    channels: &[(i32, Factor)],
+    output: &Output,
+) -> Vec<i8> {
     let [h, w] = taps.output(input).unwrap();
     let multiplier = channels.len() / input.shape[2];
     let mut out = Vec::new();
@@ -160,7 +172,7 @@ pub fn depthwise(input: &Map, taps: &Taps, weights: &[i8], channels: &[(i32, Fac
                 for ([i, j], [row, column]) in taps.inside(input, y, x) {
                     let weight = weights[(i * taps.kernel[1] + j) * channels.len() + channel];
                     let x = input.at(row, column, channel / multiplier) - i64::from(input.zero_point);
-                    sum += i64::from(weight) * x;
+                    sum += weight.into() * x;
                 }
                 out.push(output.of(sum, factor));
             }
@@ -170,11 +182,11 @@ pub fn depthwise(input: &Map, taps: &Taps, weights: &[i8], channels: &[(i32, Fac
 }
 
 /// FULLY_CONNECTED; weights `[unit][input element]`.
-pub fn dense(input: &Map, weights: &[i8], channels: &[(i32, Factor)], output: &Output) -> Vec<i8> {
+pub fn dense<W: Copy + Into<i64>>(input: &Map, weights: &[W], channels: &[(i32, Factor)], output: &Output) -> Vec<i8> {
     let unit = |(unit, &(bias, factor)): (usize, &(i32, Factor))| {
         let mut sum = i64::from(bias);
         for (i, &x) in input.data.iter().enumerate() {
-            sum += i64::from(weights[unit * input.data.len() + i]) * (i64::from(x) - i64::from(input.zero_point));
+            sum += weights[unit * input.data.len() + i].into() * (i64::from(x) - i64::from(input.zero_point));
         }
         output.of(sum, factor)
     };

@@ -131,9 +131,12 @@ fn quantized(mut model: ImportedFloat, args: &Args) -> Result<Imported> {
     model.graph.preprocess = preprocess(&mut model, args)?;
     let has_scales = !model.quants.is_empty();
     ensure!(
-        !(has_scales && args.dtype == Dtype::Int16),
+        model.int16 || !(has_scales && args.dtype == Dtype::Int16),
         "the model has scales for int8: --dtype 16x8 is for models without"
     );
+    if model.int16 && args.dtype == Dtype::Int8 {
+        model.notes.push("the file's activations have 16 bits: the network is 16x8".into());
+    }
     if has_scales && args.dtype == Dtype::Int8 {
         let missing = import::given::without_scale(&model)?;
         if !missing.is_empty() {

@@ -67,7 +67,8 @@ impl<'n> Choice<'n> {
                 let step = program.steps.iter().find(|step| step.output == node.output)?;
                 let tensors = program.operands(step);
                 // Packed weights are for int8, and hold constants for double rounding.
-                if tensors.a.dtype != DType::I8 || conv.rounding != Rounding::Double {
+                let packs = conv.weights.encoding != Encoding::Halfwords && conv.rounding == Rounding::Double;
+                if tensors.a.dtype != DType::I8 || !packs {
                     return None;
                 }
                 let layer = conv.layer(&tensors);
@@ -250,6 +251,7 @@ pub fn weights_in_words(encoding: Encoding) -> String {
     match encoding {
         Encoding::Nibbles => "4-bit".to_owned(),
         Encoding::Palette { bits } => format!("{bits}-bit palette"),
+        Encoding::Halfwords => "16-bit".to_owned(),
         _ => "plain".to_owned(),
     }
 }

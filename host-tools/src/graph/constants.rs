@@ -136,6 +136,16 @@ pub enum StoredWeights {
         /// One per output channel, in units of input scale times weight scale.
         bias: Vec<i64>,
     },
+    /// For int8 activations, of uint8 models of TensorFlow Lite.
+    Uint8 {
+        /// Weights less their zero point, in the operator's layout.
+        weights: Vec<i16>,
+        /// Scale of the weights. A convolution computes its multiplier from a product in single precision, as TensorFlow Lite
+        /// does there.
+        scale: f32,
+        /// One per output channel, in units of input scale times weight scale.
+        bias: Vec<i64>,
+    },
     /// For half-precision activations.
     F16 {
         /// Weights, in the operator's layout.
@@ -150,6 +160,7 @@ impl StoredWeights {
     pub fn len(&self) -> usize {
         match self {
             StoredWeights::Int8 { weights, .. } => weights.len(),
+            StoredWeights::Uint8 { weights, .. } => weights.len(),
             StoredWeights::F16 { weights, .. } => weights.len(),
         }
     }
@@ -163,7 +174,7 @@ impl StoredWeights {
 impl Channels for StoredWeights {
     fn channels(&self) -> usize {
         match self {
-            StoredWeights::Int8 { bias, .. } => bias.len(),
+            StoredWeights::Int8 { bias, .. } | StoredWeights::Uint8 { bias, .. } => bias.len(),
             StoredWeights::F16 { bias, .. } => bias.len(),
         }
     }

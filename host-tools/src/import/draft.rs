@@ -55,6 +55,10 @@ pub(super) struct Draft {
     pub(super) values: Vec<Value>,
     /// Quantization that the file gives for values that it computes in floats.
     pub(super) quants: BTreeMap<NodeId, kinglet::QuantParams>,
+    /// Whether that is of int16 elements.
+    pub(super) int16: bool,
+    /// Whether the file computes in uint8: elements are 128 less here.
+    pub(super) unsigned: bool,
     /// What the user should know.
     pub(super) notes: Vec<String>,
     /// The names of the nodes, and of the values, of the operator that is being lowered.
@@ -72,6 +76,8 @@ impl Draft {
             options: options.clone(),
             values: Vec::new(),
             quants: BTreeMap::new(),
+            int16: false,
+            unsigned: false,
             notes: Vec::new(),
             names: Default::default(),
             budget: len.saturating_mul(64).saturating_add(options.constants.unwrap_or(1 << 31)),

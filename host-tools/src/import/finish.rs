@@ -24,6 +24,8 @@ pub struct ImportedFloat {
     pub params: Params,
     /// Quantization that the file gives for the outputs of nodes (by name); empty for a model that has none.
     pub quants: BTreeMap<String, QuantParams>,
+    /// Whether those are of int16 activations.
+    pub int16: bool,
     /// Scales of the integers that the file has for the weights of nodes (by name), one for each output channel.
     pub weight_scales: BTreeMap<String, Vec<f32>>,
     /// What the file calls the inputs.
@@ -143,8 +145,10 @@ impl Draft {
             for (suffix, dims, numbers) in numbers(value, inputs.first().map(|&id| build.shape(id)))? {
                 params.insert(format!("{name}.{suffix}"), array(&dims, numbers)?);
             }
-            if let Some(Filter { weights: Numbers::Integers { scales, .. }, bias }) = value.node.op.weights() {
-                let scales = if let [one] = scales[..] { vec![one; bias.len()] } else { scales.clone() };
+            if let Some(Filter { weights, bias }) = value.node.op.weights()
+                && let Some(scales) = weights.scales()
+            {
+                let scales = if let [one] = scales[..] { vec![one; bias.len()] } else { scales.to_vec() };
                 weight_scales.insert(name.clone(), scales);
             }
             nodes[at] = build.add_node(&name, op, &inputs).map_err(refusal)?;
@@ -165,8 +169,8 @@ impl Draft {
         }
         kept.check(&graph).map_err(refusal)?;
         graph.labels.clone_from(&self.options.labels);
-        let notes = self.notes;
-        Ok(ImportedFloat { graph, params: kept, quants, weight_scales, inputs, outputs: names, channels_first, notes })
+        let (notes, int16, outputs) = (self.notes, self.int16, names);
+        Ok(ImportedFloat { graph, params: kept, quants, int16, weight_scales, inputs, outputs, channels_first, notes })
     }
 }
 
@@ -217,6 +221,7 @@ fn reals(weights: &Numbers, channels: usize, channels_last: bool) -> Vec<f32> {
             let scale = |at: usize| if let [one] = scales[..] { one } else { scales[channel(at)] };
             values.iter().enumerate().map(|(at, &value)| f32::from(value) * scale(at)).collect()
         }
+        Numbers::Unsigned { values, scale } => values.iter().map(|&value| f32::from(value) * scale).collect(),
     }
 }
 
@@ -290,10 +295,15 @@ impl Convert<Given, Stored> for Integers {
     type Error = Refusal;
 
     fn weights(&self, filter: &Filter) -> Result<StoredWeights, Refusal> {
-        let (Numbers::Integers { values, scales }, Bias::Integers(bias, _)) = (&filter.weights, &filter.bias) else {
-            return refuse("weights in floats", "convert the model with full integer quantization (int8)");
-        };
-        Ok(StoredWeights::Int8 { weights: values.clone(), scales: scales.clone(), bias: bias.clone() })
+        match (filter.weights.clone(), filter.bias.clone()) {
+            (Numbers::Integers { values, scales }, Bias::Integers(bias, _)) => {
+                Ok(StoredWeights::Int8 { weights: values, scales, bias })
+            }
+            (Numbers::Unsigned { values, scale }, Bias::Integers(bias, _)) => {
+                Ok(StoredWeights::Uint8 { weights: values, scale, bias })
+            }
+            _ => refuse("weights in floats", "convert the model with full integer quantization (int8)"),
+        }
     }
 
     fn constant(&self, constant: &List) -> Result<StoredConstant, Refusal> {

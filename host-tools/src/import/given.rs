@@ -13,7 +13,7 @@ use super::draft::quant_bounds;
 use crate::graph::{Graph, Node, NodeId, Op, Real, StoredWeights, Weights};
 use crate::network::Network;
 use crate::quantize::observe::Histogram;
-use crate::quantize::{Calibration, Method, Options, Prepared, QuantizeError, emit, fold, scales};
+use crate::quantize::{Calibration, Method, Options, Prepared, QuantizeError, fold, scales};
 
 /// Why the given scales do not make an int8 network.
 #[derive(Debug, Error)]
@@ -32,7 +32,7 @@ pub enum GivenError {
     Equalized,
 }
 
-/// The int8 network of a float network with given scales.
+/// The network of a float network with given scales: int8, or 16x8 where those are of int16 activations.
 ///
 /// Weights that the file has as integers are these, unless something was folded in that makes other numbers of them.
 ///
@@ -51,7 +51,8 @@ pub fn quantize(imported: &ImportedFloat) -> Result<Network, GivenError> {
         ranges.push((min, max));
     }
     let quants = scales::choose(&folded, &histograms, Calibration::Fixed(Method::MinMax), &[], &given)?;
-    Ok(with_integers(emit::int8(&folded, &quants, &[]), &folded, imported))
+    let prepared = Prepared { corrected: folded.clone(), float: folded, quants, nibbles: Vec::new() };
+    network(&prepared, imported)
 }
 
 /// As [`quantize`], with calibration images for what the file gives no scale for.
@@ -68,13 +69,18 @@ pub fn quantize_on(
     }
     let folded = fold::fold(&imported.graph, &imported.params)?;
     let given = given(imported, &folded);
-    let network = Prepared::with_given(folded.clone(), &given, batches, options)?.network();
-    Ok(with_integers(network, &folded, imported))
+    network(&Prepared::with_given(folded, &given, batches, options)?, imported)
+}
+
+fn network(prepared: &Prepared, imported: &ImportedFloat) -> Result<Network, GivenError> {
+    let network = if imported.int16 { prepared.int16()? } else { prepared.network() };
+    Ok(with_integers(network, &prepared.float, imported))
 }
 
 /// The network with the weights that the file has as integers, where those are still what its real weights stand for.
 fn with_integers(mut network: Network, folded: &Graph<Real>, imported: &ImportedFloat) -> Network {
     let Network { tensors, nodes, .. } = &mut network;
+    let most = if imported.int16 { WIDE_BIAS_MAX } else { BIAS_MAX };
     for node in nodes {
         let Some(given) = imported.weight_scales.get(&node.name) else { continue };
         let Some(from) = folded.nodes.iter().find(|from| from.name == node.name) else { continue };
@@ -91,7 +97,7 @@ fn with_integers(mut network: Network, folded: &Graph<Real>, imported: &Imported
         let input = f64::from(tensors[node.inputs[0]].quant.scale);
         let biases = real.bias.iter().zip(given).map(|(&bias, &scale)| {
             let units = (f64::from(bias) / (input * f64::from(scale))).round();
-            (units.abs() < BIAS_MAX).then_some(units as i64)
+            (units.abs() < most).then_some(units as i64)
         });
         if let (Some(integers), Some(bias)) = (integers, biases.collect()) {
             *weights = StoredWeights::Int8 { weights: integers, scales: given.clone(), bias };
@@ -102,6 +108,8 @@ fn with_integers(mut network: Network, folded: &Graph<Real>, imported: &Imported
 
 /// The largest bias that is taken: far enough from the accumulator's ends.
 const BIAS_MAX: f64 = (1 << 30) as f64;
+/// The same of one with 64 bits.
+const WIDE_BIAS_MAX: f64 = (1u64 << 40) as f64;
 
 /// The integer that a weight is in units of `scale`.
 fn integer(weight: f32, scale: f32) -> Option<i8> {

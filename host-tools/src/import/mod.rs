@@ -42,7 +42,8 @@ pub enum RoundingMode {
     /// single precision: TensorFlow Lite Micro before.
     #[value(name = "tflm-2025")]
     Tflm2025,
-    /// Once in FULLY_CONNECTED, twice elsewhere: the reference kernels of desktop TensorFlow Lite.
+    /// Once in FULLY_CONNECTED, twice elsewhere: the reference kernels of desktop TensorFlow Lite. Multipliers of SUB and of
+    /// LEAKY_RELU are from products in single precision, as are those of a uint8 model's convolutions.
     Reference,
     /// Once everywhere.
     Single,

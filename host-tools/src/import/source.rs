@@ -104,7 +104,15 @@ pub(super) struct Filter {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Numbers {
     Reals(Vec<f32>),
-    Integers { values: Vec<i8>, scales: Vec<f32> },
+    Integers {
+        values: Vec<i8>,
+        scales: Vec<f32>,
+    },
+    /// uint8 less its zero point.
+    Unsigned {
+        values: Vec<i16>,
+        scale: f32,
+    },
 }
 
 impl Numbers {
@@ -119,6 +127,16 @@ impl Numbers {
                 let scales = if scales.len() == 1 { scales } else { scales.repeat(groups) };
                 Numbers::Integers { values: picked(&values, places), scales }
             }
+            Numbers::Unsigned { values, scale } => Numbers::Unsigned { values: picked(&values, places), scale },
+        }
+    }
+
+    /// One scale, or one for each output channel; of real numbers none.
+    pub(super) fn scales(&self) -> Option<&[f32]> {
+        match self {
+            Numbers::Reals(_) => None,
+            Numbers::Integers { scales, .. } => Some(scales),
+            Numbers::Unsigned { scale, .. } => Some(std::slice::from_ref(scale)),
         }
     }
 
@@ -126,6 +144,7 @@ impl Numbers {
         match self {
             Numbers::Reals(reals) => reals.len(),
             Numbers::Integers { values, .. } => values.len(),
+            Numbers::Unsigned { values, .. } => values.len(),
         }
     }
 }
@@ -171,6 +190,7 @@ pub(super) enum Curve {
     HardSwish,
     Elu,
     Abs,
+    Rsqrt,
     Gelu {
         approximate: bool,
     },
@@ -191,6 +211,7 @@ impl Curve {
             Curve::HardSwish => Function::hard_swish(),
             Curve::Elu => Function::elu(1.0),
             Curve::Abs => Function::X.then(Unary::Abs),
+            Curve::Rsqrt => Function::Constant(1.0) / Function::X.then(Unary::Sqrt),
             Curve::Gelu { approximate } => Function::gelu(*approximate),
             Curve::Other(function) => function.clone(),
         }
@@ -261,6 +282,8 @@ pub(super) enum Operator {
     Reshape(Shape),
     /// Some of the elements.
     Part(Part),
+    /// Rows (0), columns (1) or channels (2) by their numbers.
+    Pick(usize, Vec<u32>),
     /// Channels by their numbers, zeros where there is none.
     Channels(Vec<Option<u32>>),
     /// Elements of the input in other places, as the runtime's operators move them.

@@ -41,7 +41,8 @@ impl Lowered {
         let inputs = node.inputs.iter().map(|&id| &network.tensors[id]).collect();
         let (input, output) = (&network.tensors[first], &network.tensors[node.output]);
         let double = network.rounding == RoundingSource::Tflm;
-        let lowered = Lowering { node, input, inputs, output, core, double };
+        let dense_in_single = !double && network.rounding != RoundingSource::Reference;
+        let lowered = Lowering { node, input, inputs, output, core, double, dense_in_single };
         let Lowering { inputs, output, .. } = &lowered;
         let found = lowered.lower()?;
         found.check(inputs, output).map_err(|fault| {
@@ -142,6 +143,11 @@ fn narrow_rows(weights: &StoredWeights, len: usize) -> Option<(Vec<u8>, Encoding
     narrowed(weights, weights.len(), |weights, encoding| encoding.pack_rows(weights, len))
 }
 
+/// How weights are stored: as their type is, else as was chosen.
+fn stored(weights: &StoredWeights, chosen: Encoding) -> Encoding {
+    if matches!(weights, StoredWeights::Uint8 { .. }) { Encoding::Halfwords } else { chosen }
+}
+
 /// All of a table of a fixed size.
 fn whole<T, const N: usize>(table: &[T]) -> &[T; N] {
     table.try_into().expect("lowering makes whole tables")
@@ -156,6 +162,8 @@ struct Lowering<'n> {
     core: Core,
     /// Whether all multipliers come from products in double precision.
     double: bool,
+    /// Whether that of a dense layer with one scale for all weights comes from one in single precision.
+    dense_in_single: bool,
 }
 
 impl Lowering<'_> {
@@ -177,7 +185,7 @@ impl Lowering<'_> {
                     (flash, encoding) = narrow;
                 }
                 let (algorithm, window) = (ConvAlgorithm::Direct, *window);
-                let weights = Weights { encoding, ..NO_WEIGHTS };
+                let weights = Weights { encoding: stored(weights, encoding), ..NO_WEIGHTS };
                 let op = Conv2d { algorithm, window, rounding, clamp, weights, channels: NO_CHANNELS };
                 Ok(Lowered { op: ops::Op::Conv2d(op), flash: [flash, channels] })
             }
@@ -190,7 +198,8 @@ impl Lowering<'_> {
                 } else if let Some(narrow) = narrow_rows(weights, count) {
                     (packed, encoding) = narrow;
                 }
-                let (window, weights, channels_of) = (*window, Weights { encoding, ..NO_WEIGHTS }, NO_CHANNELS);
+                let weights = Weights { encoding: stored(weights, encoding), ..NO_WEIGHTS };
+                let (window, channels_of) = (*window, NO_CHANNELS);
                 let op = DepthwiseConv2d { algorithm, window, rounding, clamp, weights, channels: channels_of };
                 Ok(Lowered { op: ops::Op::DepthwiseConv2d(op), flash: [packed, channels] })
             }
@@ -201,7 +210,8 @@ impl Lowering<'_> {
                 if let Some(narrow) = narrow_rows(weights, each) {
                     (flash, encoding) = narrow;
                 }
-                let op = Dense { rounding, clamp, weights: Weights { encoding, ..NO_WEIGHTS }, channels: NO_CHANNELS };
+                let weights = Weights { encoding: stored(weights, encoding), ..NO_WEIGHTS };
+                let op = Dense { rounding, clamp, weights, channels: NO_CHANNELS };
                 Ok(Lowered { op: ops::Op::Dense(op), flash: [flash, channels] })
             }
             Op::MaxPool(window) => plain(ops::Op::MaxPool2d(MaxPool2d { window: *window, clamp })),
@@ -365,7 +375,15 @@ impl Lowering<'_> {
                     let (first, step, count) = place(channel);
                     weights.iter().skip(first).step_by(step).take(count).map(|&w| i32::from(w)).sum()
                 };
-                Ok((bytemuck::cast_slice(weights).to_vec(), self.channels(scales, bias, sum)?))
+                Ok((bytemuck::cast_slice(weights).to_vec(), self.channels(scales, bias, false, sum)?))
+            }
+            StoredWeights::Uint8 { weights, scale, bias } => {
+                let sum = |channel: usize| {
+                    let (first, step, count) = place(channel);
+                    weights.iter().skip(first).step_by(step).take(count).map(|&w| i32::from(w)).sum()
+                };
+                let channels = self.channels(&[*scale], bias, true, sum)?;
+                Ok((weights.iter().flat_map(|w| w.to_le_bytes()).collect(), channels))
             }
             StoredWeights::F16 { weights, bias } => {
                 if !(weights.iter().all(|w| w.is_finite()) && bias.iter().all(|b| b.is_finite())) {
@@ -378,8 +396,14 @@ impl Lowering<'_> {
         }
     }
 
-    /// The per-channel table; `sum` is the sum of a channel's weights.
-    fn channels(&self, scales: &[f32], bias: &[i64], sum: impl Fn(usize) -> i32) -> Result<Vec<u8>, Reason> {
+    /// The per-channel table; `sum` is the sum of a channel's weights, of a uint8 model's if they are `unsigned`.
+    fn channels(
+        &self,
+        scales: &[f32],
+        bias: &[i64],
+        unsigned: bool,
+        sum: impl Fn(usize) -> i32,
+    ) -> Result<Vec<u8>, Reason> {
         let (input, output) = (self.input.quant, self.output.quant);
         if scales.len() != 1 && scales.len() != bias.len() {
             let (found, channels) = (scales.len(), bias.len());
@@ -388,13 +412,14 @@ impl Lowering<'_> {
         let mut table = Vec::with_capacity(bias.len() * Channel::BYTES);
         for (c, &bias) in bias.iter().enumerate() {
             let weight = scales[c % scales.len()];
-            // But for TensorFlow Lite Micro since October 2026, the scales of a fully connected layer are multiplied in single
-            // precision when it has one for all channels; everything else is in double precision.
-            let product = if matches!(self.node.op, Op::Dense(_)) && scales.len() == 1 && !self.double {
-                f64::from(input.scale * weight)
-            } else {
-                f64::from(input.scale) * f64::from(weight)
+            // The scales of a convolution of uint8 are multiplied in single precision, as were those of a fully connected layer
+            // with one for all channels in TensorFlow Lite Micro before October 2026. Everything else is in double precision.
+            let single = match self.node.op {
+                Op::Dense(_) => scales.len() == 1 && self.dense_in_single,
+                _ => unsigned,
             };
+            let product =
+                if single { f64::from(input.scale * weight) } else { f64::from(input.scale) * f64::from(weight) };
             let factor = Multiplier::from_real(product / f64::from(output.scale)).ok_or_else(|| {
                 let ratio = format!(
                     "input scale {} times weight scale {weight} over output scale {}",

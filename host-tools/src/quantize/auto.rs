@@ -28,8 +28,8 @@ pub const METHODS: [Method; 6] = [
 /// Bytes that the values of the images may take which the search sees.
 const MEMORY: usize = 1 << 30;
 
-/// Products of weights and elements that may be computed in all, on large networks: about a minute of one core.
-const WORK: u64 = 60_000_000_000;
+/// Products of weights and elements that may be computed in all, on large networks: less than a minute of one core.
+const WORK: u64 = 40_000_000_000;
 
 /// Values that share a quantization.
 pub struct Group {

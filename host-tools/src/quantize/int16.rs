@@ -29,6 +29,12 @@ pub fn quant(narrow: QuantParams) -> QuantParams {
     symmetric((f64::from(largest) + 0.5) * f64::from(narrow.scale))
 }
 
+/// The quantization in 8 bits of which [`quant`] makes one of scale `wide`.
+pub fn narrow(wide: f32) -> QuantParams {
+    let scale = f64::from(wide) * f64::from(DType::I16.max()) / (0.5 - f64::from(DType::I8.min()));
+    QuantParams { scale: scale as f32, zero_point: 0 }
+}
+
 /// The quantization of numbers of magnitudes up to `largest`.
 fn symmetric(largest: f64) -> QuantParams {
     let scale = (largest / f64::from(DType::I16.max())) as f32;

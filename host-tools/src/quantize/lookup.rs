@@ -33,6 +33,18 @@ pub fn identity() -> Table {
     table(FULL, |x| x)
 }
 
+/// The same integers within the range of an activation.
+pub fn identity_within(activation: Activation, quant: QuantParams) -> Table {
+    table(Clamp::activation(activation, quant, DType::I8), |x| x)
+}
+
+/// A part of a concatenation of uint8 with another scale, whose elements are 128 more.
+pub fn joined(input: QuantParams, output: QuantParams) -> Table {
+    let scale = input.scale / output.scale;
+    let bias = -((input.zero_point + 128) as f32) * scale;
+    table(FULL, |x| (((x + 128) as f32 * scale + bias).round() as i32).saturating_add(output.zero_point))
+}
+
 /// QUANTIZE from int8 to int8: another scale or zero point for the same number.
 pub fn requantized(input: QuantParams, output: QuantParams, rounding: Rounding) -> Result<Table, Refusal> {
     clamped(input, output, Activation::None, rounding)
@@ -87,6 +99,24 @@ pub fn abs(input: QuantParams, output: QuantParams, ratio: f64, rounding: Roundi
         let x = (x - input.zero_point).abs();
         let scaled = if input.scale == output.scale { x } else { requantize(x, factor, rounding) };
         scaled.wrapping_add(output.zero_point)
+    }))
+}
+
+/// RSQRT; of nothing it is the greatest there is. Elements below zero, which TensorFlow Lite refuses when it runs, count as nothing.
+pub fn rsqrt(input: QuantParams, output: QuantParams, rounding: Rounding) -> Result<Table, Refusal> {
+    const SHIFT: i32 = 20;
+    let Multiplier { multiplier, shift } = factor(1.0 / f64::from(input.scale.sqrt() * output.scale))?;
+    let factor = Multiplier { multiplier, shift: shift - SHIFT };
+    if !factor.is_valid() {
+        return Err(format!("scales {} and {} are out of its range", input.scale, output.scale));
+    }
+    Ok(table(FULL, |x| match x - input.zero_point {
+        ..=0 => i32::from(i8::MAX),
+        x => {
+            let Multiplier { multiplier, shift } = fixed_point::inverse_root(x);
+            let root = requantize(1, Multiplier { multiplier, shift: shift + SHIFT }, rounding);
+            requantize(root, factor, rounding).saturating_add(output.zero_point)
+        }
     }))
 }
 

@@ -310,7 +310,7 @@ fn weights_of_four_bits_are_exported_as_they_were_trained() {
     let network = prepared.network();
     let weights = network.nodes.iter().filter_map(|node| match node.op.weights()? {
         StoredWeights::Int8 { weights, .. } => Some(weights.iter().map(|weight| weight.abs()).max().unwrap()),
-        StoredWeights::F16 { .. } => None,
+        StoredWeights::F16 { .. } | StoredWeights::Uint8 { .. } => None,
     });
     let largest: Vec<i8> = weights.collect();
     let last = largest.len() - 1;

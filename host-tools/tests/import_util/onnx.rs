@@ -98,6 +98,11 @@ pub fn list(name: &str, values: &[i64]) -> Vec<u8> {
     tensor(name, &[values.len() as i64], 7, &values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>())
 }
 
+/// An integer of 16 bits.
+pub fn halfword(name: &str, value: i16) -> Vec<u8> {
+    tensor(name, &[], 5, &value.to_le_bytes())
+}
+
 /// A list of integers of 32 bits.
 pub fn words(name: &str, values: &[i32]) -> Vec<u8> {
     tensor(name, &[values.len() as i64], 6, &values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>())

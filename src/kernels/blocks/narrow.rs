@@ -22,6 +22,8 @@ pub enum Encoding {
         /// Bits of an index.
         bits: u8,
     },
+    /// Two bytes each, of int8 elements: those of TensorFlow Lite's uint8 models less their zero point. They are computed directly.
+    Halfwords,
 }
 
 impl Encoding {
@@ -34,7 +36,7 @@ impl Encoding {
     /// Whether weights are stored so, in a program that has such.
     #[inline(always)]
     pub(crate) const fn is_narrow<L: Linked>(self) -> bool {
-        Self::NARROW.meets(L::SET.encodings) && !matches!(self, Encoding::Plain)
+        Self::NARROW.meets(L::SET.encodings) && !matches!(self, Encoding::Plain | Encoding::Halfwords)
     }
 
     /// The code in a model file.
@@ -43,6 +45,7 @@ impl Encoding {
             Encoding::Plain => 0,
             Encoding::Nibbles => 1,
             Encoding::Palette { bits } => bits as u32,
+            Encoding::Halfwords => 5,
         }
     }
 
@@ -52,6 +55,7 @@ impl Encoding {
             0 => Some(Encoding::Plain),
             1 => Some(Encoding::Nibbles),
             2..=4 => Some(Encoding::Palette { bits: code as u8 }),
+            5 => Some(Encoding::Halfwords),
             _ => None,
         }
     }
@@ -62,6 +66,7 @@ impl Encoding {
             Encoding::Plain => 8,
             Encoding::Nibbles => 4,
             Encoding::Palette { bits } => bits as usize,
+            Encoding::Halfwords => 16,
         }
     }
 
@@ -74,7 +79,7 @@ impl Encoding {
     pub const fn palette_words(self) -> usize {
         match self {
             Encoding::Palette { bits } => 1 << (bits.saturating_sub(2) & 3),
-            Encoding::Plain | Encoding::Nibbles => 0,
+            Encoding::Plain | Encoding::Nibbles | Encoding::Halfwords => 0,
         }
     }
 }
@@ -236,7 +241,7 @@ mod export {
         /// or it does not narrow them.
         pub fn pack(self, palette: &[i8], weights: &[i8]) -> Option<Vec<u8>> {
             let index = |weight: i8| match self {
-                Encoding::Plain => None,
+                Encoding::Plain | Encoding::Halfwords => None,
                 Encoding::Nibbles => (-8..8).contains(&weight).then_some(weight as u64 & 15),
                 Encoding::Palette { .. } => palette.iter().position(|&color| color == weight).map(|index| index as u64),
             };

@@ -1,11 +1,11 @@
 //! Arithmetic with two operands.
 
 use kinglet::ops::{Add, Mul, Sub};
-use kinglet::{Activation, DType, QuantParams, Shape, Window};
+use kinglet::{Activation, DType, QuantParams, Rounding, Shape, Window};
 
 use super::super::draft::{Draft, GivenFunction};
 use super::super::problem::{Refusal, refuse};
-use super::super::source::{Elements, List, Norm, Operand, Output};
+use super::super::source::{Bias, Elements, Filter, List, Norm, Numbers, Operand, Output};
 use super::function::unexplained;
 use super::{Operands, constant_of};
 use crate::graph::{Binary, ConstantFunction, Function, NodeId, Op};
@@ -91,12 +91,10 @@ impl Draft {
         if shapes[0] != shapes[1] {
             return refuse(format!("shapes {shapes:?}"), "both maps have one shape, or one operand is a number");
         }
-        let opposite = opposite(to)?;
         let (within, operands) = if greater {
             (Some(to), operands)
         } else {
-            let mut mirrored = |id| self.table(lookup::mirrored(), id, opposite.into());
-            (opposite, [mirrored(operands[0])?, mirrored(operands[1])?])
+            (Some(opposite(to)), [self.mirrored_order(operands[0], to)?, self.mirrored_order(operands[1], to)?])
         };
         let joint = self.push(Op::Concat, &operands, within)?;
         let pixels = self.read_as(joint, Shape::new(h, 2 * w, c))?;
@@ -106,7 +104,34 @@ impl Draft {
             return self.push(pool, &[pixels], output);
         }
         let least = self.push(pool, &[pixels], within)?;
-        self.table(lookup::mirrored(), least, output)
+        self.mirrored_order(least, opposite(to))
+    }
+
+    /// All integers in the opposite order: `-1 - x`. Of elements `of` they stand for those of [`opposite`].
+    pub(super) fn mirrored_order(&mut self, input: NodeId, of: Elements) -> Result<NodeId, Refusal> {
+        let to = opposite(of);
+        if of.dtype == DType::I8 {
+            return self.table(lookup::mirrored(), input, Some(to).into());
+        }
+        let channels = self.shape(input).c as usize;
+        self.spend(2 * channels)?;
+        let data = List::Integers(vec![-1; channels], of);
+        self.push(Op::Constant { function: ConstantFunction::SubFrom, data }, &[input], Some(of))
+    }
+
+    /// A map like `input` that holds a constant: nothing of the input, and the constant added.
+    fn constant_map(&mut self, input: NodeId, mut data: Vec<i16>, of: Elements) -> Result<NodeId, Refusal> {
+        let channels = self.shape(input).c as usize;
+        if let [value] = data[..] {
+            data = vec![value; channels];
+        }
+        self.spend(4 * channels)?;
+        let weights = Numbers::Integers { values: vec![0; channels], scales: vec![1.0] };
+        let weights = Filter { weights, bias: Bias::Integers(vec![0; channels], false) };
+        let nothing = Op::DepthwiseConv2d { window: Window::global([1, 1]), weights };
+        let zeros = self.push_rounded(nothing, &[input], Some(of).into(), Rounding::Double)?;
+        let (function, data) = (ConstantFunction::Add, List::Integers(data, of));
+        self.push(Op::Constant { function, data }, &[zeros], Some(of))
     }
 
     /// Arithmetic of integers with a constant, which is on the left if `first`.
@@ -130,14 +155,12 @@ impl Draft {
             (Binary::Sub, false) => ConstantFunction::Sub,
             (Binary::Sub, true) => ConstantFunction::SubFrom,
             (Binary::Min | Binary::Max, _) => {
-                let [value] = data[..] else {
-                    return refuse(
-                        format!("a constant of {} numbers", data.len()),
-                        "a bound is one number for all elements",
-                    );
-                };
                 demand_one_scale(&[from, constant], to)?;
-                return self.table(lookup::extremum(value as i8, binary == Binary::Max), input, output);
+                if let ([value], DType::I8) = (&data[..], to.dtype) {
+                    return self.table(lookup::extremum(*value as i8, binary == Binary::Max), input, output);
+                }
+                let bounds = self.constant_map(input, data, to)?;
+                return self.extremum(binary == Binary::Max, [input, bounds], [from, constant, to], output);
             }
             (Binary::Div, _) => return refuse("the operator is not supported", DIVISION),
         };
@@ -268,21 +291,18 @@ impl Draft {
 
 const DIVISION: &str = "multiply by its reciprocal, or normalize with constants";
 
-/// What int8 elements stand for in the opposite order.
-pub(super) fn opposite(of: Elements) -> Result<Option<Elements>, Refusal> {
-    if of.dtype != DType::I8 {
-        return refuse("operands that are not int8", "TensorFlow Lite Micro has it for int8 only");
+/// What elements stand for in the opposite order; of int16, which have no zero point, it is another number.
+pub(super) fn opposite(of: Elements) -> Elements {
+    match of.dtype {
+        DType::I8 => Elements { quant: QuantParams { zero_point: -1 - of.quant.zero_point, ..of.quant }, ..of },
+        _ => of,
     }
-    Ok(Some(Elements { quant: QuantParams { zero_point: -1 - of.quant.zero_point, ..of.quant }, ..of }))
 }
 
-/// Demands int8 elements of one scale, since TensorFlow Lite compares integers as they are.
+/// Demands elements of one scale, since TensorFlow Lite compares integers as they are.
 fn demand_one_scale(operands: &[Elements], to: Elements) -> Result<(), Refusal> {
-    if to.dtype == DType::I8 && operands.iter().all(|from| from.same(to)) {
+    if operands.iter().all(|from| from.same(to)) {
         return Ok(());
     }
-    refuse(
-        "operands that are not int8 of one scale",
-        "TensorFlow Lite compares integers as they are: convert the model with full integer quantization (int8)",
-    )
+    refuse("operands of different scales", "TensorFlow Lite compares integers as they are: it demands one scale")
 }

@@ -18,8 +18,12 @@ impl Draft {
     ) -> Result<NodeId, Refusal> {
         let from = self.shape(input);
         // With one scale for all weights it may have a multiplier of its own, see `RoundingMode`.
-        let has_own = self.mode() != RoundingMode::Tflm;
-        let own = matches!(&filter.weights, Numbers::Integers { scales, .. } if scales.len() == 1 && has_own);
+        let has_own = !matches!(self.mode(), RoundingMode::Tflm | RoundingMode::Reference);
+        let own = match &filter.weights {
+            Numbers::Integers { scales, .. } => scales.len() == 1 && has_own,
+            Numbers::Unsigned { .. } => true,
+            Numbers::Reals(_) => false,
+        };
         if (filter.bias.len() as u64) * u64::from(inputs) != filter.weights.len() as u64 {
             return refuse(
                 format!("{} weights for {inputs} inputs", filter.weights.len()),

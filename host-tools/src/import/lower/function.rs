@@ -1,7 +1,7 @@
 //! Functions of one element: of integers as tables, or as the operators that the runtime has for int16.
 
 use kinglet::ops;
-use kinglet::{Activation, DType};
+use kinglet::{Activation, DType, QuantParams};
 
 use super::super::draft::{Draft, Given, GivenFunction};
 use super::super::problem::{Refusal, refuse};
@@ -23,7 +23,7 @@ impl Draft {
             };
         };
         if [from.dtype, to.dtype] != [DType::I8; 2] {
-            let op = self.int16_function(curve, from, to)?;
+            let op = self.int16_function(curve, from, to, self.shape(input).c as usize)?;
             return self.push(op, &[input], output);
         }
         let (rounding, desktop) = (self.rounding(false), self.mode() == RoundingMode::Reference);
@@ -49,6 +49,7 @@ impl Draft {
                 let [ratio, _] = lookup::slopes(x.scale, y.scale, 1.0, self.mode().is_double());
                 lookup::abs(x, y, ratio, rounding)
             }
+            Curve::Rsqrt => lookup::rsqrt(x, y, rounding),
             Curve::Gelu { approximate } => Ok(lookup::gelu(x, y, *approximate)),
             Curve::LeakyRelu(slope) => {
                 let factors = lookup::slopes(x.scale, y.scale, *slope, self.mode().is_double());
@@ -65,7 +66,13 @@ impl Draft {
     }
 
     /// The same of int16 elements, for which TensorFlow Lite Micro has fewer.
-    fn int16_function(&mut self, curve: &Curve, from: Elements, to: Elements) -> Result<Op<Given>, Refusal> {
+    fn int16_function(
+        &mut self,
+        curve: &Curve,
+        from: Elements,
+        to: Elements,
+        channels: usize,
+    ) -> Result<Op<Given>, Refusal> {
         if *curve == Curve::Same {
             return Ok(Op::Activate(Activation::None));
         }
@@ -91,7 +98,12 @@ impl Draft {
             }
             Curve::Logistic => stored(StoredFunction::Curve(ops::Curve::Logistic)),
             Curve::Tanh => stored(StoredFunction::Curve(ops::Curve::Tanh)),
-            Curve::Same | Curve::HardSwish | Curve::Elu | Curve::Abs | Curve::Gelu { .. } | Curve::Other(_) => {
+            // Below zero times -1.
+            Curve::Abs => {
+                let minus = Elements { quant: QuantParams { scale: 1.0, zero_point: 0 }, ..from };
+                Ok(Op::Constant { function: ConstantFunction::Prelu, data: List::Integers(vec![-1; channels], minus) })
+            }
+            Curve::Same | Curve::HardSwish | Curve::Elu | Curve::Rsqrt | Curve::Gelu { .. } | Curve::Other(_) => {
                 refuse("it is not supported for int16", "TensorFlow Lite Micro has it for int8 only: convert to int8")
             }
         }

@@ -55,11 +55,21 @@ impl Draft {
             Operator::Softmax { beta } => self.softmax(input, beta, output),
             Operator::Reshape(shape) => self.reshape(input, shape, output),
             Operator::Part(part) => self.part(input, part, output),
+            Operator::Pick(axis, picked) => self.pick(input, axis, &picked),
             Operator::Channels(picked) => self.channels(input, &picked),
             Operator::Rearrange(rearrange) => self.rearrange(input, rearrange, output),
             Operator::ResizeBilinear(resize) => {
                 self.demand_alike(input, output)?;
-                self.push(Op::ResizeBilinear(resize), &[input], output)
+                // There uint8 is interpolated in floats, which are the same numbers where ours are exact.
+                let is_exact =
+                    |axis: usize| resize.step[axis] % 1024 == 0 && resize.origin[axis].wrapping_sub(512) % 1024 == 0;
+                match self.unsigned {
+                    false => self.push(Op::ResizeBilinear(resize), &[input], output),
+                    true if [0, 1].into_iter().all(is_exact) => {
+                        self.mean_of_unsigned(input, Op::ResizeBilinear(resize), output)
+                    }
+                    true => refuse("steps between pixels that are no multiples of 1/1024", "resize by a power of two"),
+                }
             }
             Operator::Mirror { mirror, before, after } => self.mirrored(input, mirror, before, after, output),
         }

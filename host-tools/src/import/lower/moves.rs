@@ -9,11 +9,17 @@ use super::super::source::{Curve, Elements, Output, Part};
 use crate::graph::{NodeId, Op, Rearrange};
 use crate::quantize::lookup;
 
+/// Most rows or columns that are picked one by one.
+const MAX_PICKED: usize = 32;
+
 impl Draft {
     pub(super) fn concat(&mut self, parts: &[NodeId], axis: usize, output: Output) -> Result<NodeId, Refusal> {
         let mut inputs = Vec::with_capacity(parts.len());
         for &part in parts {
             let rescaled = match super::both(self.elements(part), output.elements)? {
+                Some([from, to]) if !from.same(to) && self.unsigned => {
+                    self.table(lookup::joined(from.quant, to.quant), part, output)?
+                }
                 Some([from, to]) if !from.same(to) => self.function(part, &Curve::Same, output.elements.into())?,
                 _ => part,
             };
@@ -93,6 +99,38 @@ impl Draft {
             at = self.taken(at, window, &[first[0] * kernel[1] + first[1]])?;
         }
         Ok(at)
+    }
+
+    /// Rows (0), columns (1) or channels (2) by their numbers.
+    pub(super) fn pick(&mut self, input: NodeId, axis: usize, picked: &[u32]) -> Result<NodeId, Refusal> {
+        let Shape { h, w, c } = self.shape(input);
+        let (extents, same) = ([h, w, c], self.elements(input).into());
+        if picked.is_empty() || picked.iter().any(|&at| at >= extents[axis]) {
+            return refuse("no elements, or some that there are none of", "the file contradicts itself");
+        }
+        if picked.iter().copied().eq(0..extents[axis]) {
+            return Ok(input);
+        }
+        let part = |first: u32, count: usize, step: u32| {
+            let mut part = [[0; 3], extents, [1; 3]];
+            [part[0][axis], part[1][axis], part[2][axis]] = [first, count as u32, step];
+            part
+        };
+        let step = picked.get(1).map_or(Some(1), |second| second.checked_sub(picked[0])).filter(|&step| step > 0);
+        let even = |step: u32| picked.iter().zip(0..).all(|(&at, number)| at == picked[0] + number * step);
+        match step {
+            Some(step) if even(step) => self.part(input, part(picked[0], picked.len(), step), same),
+            _ if axis == 2 => self.channels(input, &picked.iter().copied().map(Some).collect::<Vec<_>>()),
+            _ if picked.len() <= MAX_PICKED => {
+                let parts = picked.iter().map(|&at| self.part(input, part(at, 1, 1), same));
+                let parts = parts.collect::<Result<Vec<_>, _>>()?;
+                self.concat(&parts, axis, same)
+            }
+            _ => refuse(
+                format!("more than {MAX_PICKED} rows or columns, not at even distances"),
+                "each of them takes an operator",
+            ),
+        }
     }
 
     /// Elements in other places; padding with nothing is none.

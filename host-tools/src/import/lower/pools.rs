@@ -1,11 +1,11 @@
 //! Pools and reductions.
 
-use kinglet::{Shape, Window};
+use kinglet::{Activation, DType, QuantParams, Shape, Window};
 
 use super::super::RoundingMode;
-use super::super::draft::Draft;
+use super::super::draft::{Draft, Given};
 use super::super::problem::{Refusal, refuse};
-use super::super::source::{Bias, Filter, Numbers, Output, Pool, Reduction};
+use super::super::source::{Bias, Elements, Filter, Numbers, Output, Pool, Reduction};
 use super::arithmetic::opposite;
 use crate::graph::{Function, NodeId, Op, Rearrange, Strided};
 use crate::quantize::lookup;
@@ -31,9 +31,26 @@ impl Draft {
                 let (input, window) = self.padded(input, window, rounded)?;
                 (input, Op::AveragePool(window))
             }
+            Pool::Average if self.unsigned && (window.is_padded() || window.taps_len().is_multiple_of(2)) => {
+                return self.mean_of_unsigned(input, Op::AveragePool(window), output);
+            }
             Pool::Average | Pool::AverageWithPadding(_) => (input, Op::AveragePool(window)),
         };
         self.push(op, &[input], output)
+    }
+
+    /// A mean of uint8 elements, which rounds halves up, where int8 rounds them away from zero: of int16 elements, none of which is
+    /// below zero.
+    pub(super) fn mean_of_unsigned(&mut self, input: NodeId, op: Op<Given>, output: Output) -> Result<NodeId, Refusal> {
+        let Some(to) = output.elements else { return refuse("floats in a model of uint8", "") };
+        let quant = |zero_point| QuantParams { zero_point, ..to.quant };
+        let from_zero = Some(Elements { dtype: DType::I8, quant: quant(-128) });
+        let wide = Some(Elements { dtype: DType::I16, quant: quant(0) });
+        let bytes = self.table(lookup::identity(), input, from_zero.into())?;
+        let numbers = self.push(Op::Activate(Activation::None), &[bytes], wide)?;
+        let means = self.push(op, &[numbers], wide)?;
+        let bytes = self.push(Op::Activate(Activation::None), &[means], from_zero)?;
+        self.table(lookup::identity_within(output.activation, to.quant), bytes, output)
     }
 
     /// The mean, the sum or the maximum over some axes.
@@ -85,10 +102,9 @@ impl Draft {
             let greatest = self.reduce(negated, Reduction::Max, axes, output)?;
             return self.real(greatest, Function::negated());
         };
-        let opposite = opposite(to)?;
-        let mirrored = self.table(lookup::mirrored(), input, opposite.into())?;
-        let greatest = self.reduce(mirrored, Reduction::Max, axes, opposite.into())?;
-        self.table(lookup::mirrored(), greatest, output)
+        let (mirrored, opposite) = (self.mirrored_order(input, to)?, opposite(to));
+        let greatest = self.reduce(mirrored, Reduction::Max, axes, Some(opposite).into())?;
+        self.mirrored_order(greatest, opposite)
     }
 
     /// Sums of integers, rescaled once: a depthwise convolution whose weights are all 1.

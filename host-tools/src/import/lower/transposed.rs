@@ -72,6 +72,9 @@ impl Draft {
                 let scales = if scales.len() == 1 { scales } else { scales.repeat(blocks) };
                 Numbers::Integers { values: gathered(&values, &runs, c as usize), scales }
             }
+            Numbers::Unsigned { values, scale } => {
+                Numbers::Unsigned { values: gathered(&values, &runs, c as usize), scale }
+            }
         };
         let bias = match filter.bias {
             Bias::Reals(bias) => Bias::Reals(bias.repeat(blocks)),

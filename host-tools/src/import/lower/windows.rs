@@ -72,6 +72,7 @@ impl Draft {
         filter.weights = match filter.weights {
             Numbers::Reals(reals) => Numbers::Reals(taps.spread(&reals, len)),
             Numbers::Integers { values, scales } => Numbers::Integers { values: taps.spread(&values, len), scales },
+            Numbers::Unsigned { values, scale } => Numbers::Unsigned { values: taps.spread(&values, len), scale },
         };
         Ok(filter)
     }
@@ -88,7 +89,7 @@ impl Draft {
         let Some([from, to]) = super::both(self.elements(input), output.elements)? else {
             return self.push(op(filter), &[input], output);
         };
-        let (Numbers::Integers { scales, .. }, Bias::Integers(bias, long)) = (&filter.weights, &filter.bias) else {
+        let (Some(scales), Bias::Integers(bias, long)) = (filter.weights.scales(), &filter.bias) else {
             return refuse("weights in floats", "convert the model with full integer quantization (int8)");
         };
         // Sums of int16 activations have 64 bits, unless the bias has 32; but the desktop's fully connected layer rounds the

@@ -271,23 +271,9 @@ impl<'m> Context<'m> {
         };
         let Shape { h, w, c } = self.shape(&input);
         let extent = [h, w, c][place];
-        let picked: Vec<usize> = indices.integers()?.iter().map(|&i| from_end(i, extent as usize)).collect();
-        if picked.iter().any(|&index| index >= extent as usize) {
-            return refuse("an element that there is none of", "the file contradicts itself");
-        }
-        let id = if place == 2 {
-            let picked = picked.into_iter().map(|channel| Some(channel as u32)).collect::<Vec<_>>();
-            let all = picked.iter().copied().eq((0..c).map(Some));
-            if all { input.node } else { self.lower(Operator::Channels(picked), &[input.node])? }
-        } else {
-            let step = picked.get(1).map_or(1, |second| second.wrapping_sub(picked[0]));
-            if picked.windows(2).any(|pair| pair[1].wrapping_sub(pair[0]) != step) || step > extent as usize {
-                return refuse("rows or columns that are not at even distances", "slice instead");
-            }
-            let mut part = [[0, 0, 0], [h, w, c], [1; 3]];
-            [part[0][place], part[1][place], part[2][place]] = [picked[0], picked.len(), step].map(|x| x as u32);
-            self.lower(Operator::Part(part), &[input.node])?
-        };
+        let place_of = |&index: &i64| u32::try_from(from_end(index, extent as usize)).unwrap_or(u32::MAX);
+        let picked = indices.integers()?.iter().map(place_of).collect();
+        let id = self.lower(Operator::Pick(place, picked), &[input.node])?;
         if rank > 1 && !indices.dims.is_empty() {
             self.set_map(node, id, &input);
             return Ok(());

@@ -56,6 +56,16 @@ impl<'m> Context<'m> {
                 self.set(node, value);
                 Ok(())
             }
+            // Activations are floats, and so is what becomes like one.
+            "CastLike" => match self.value(node, 0)?.clone() {
+                Value::Constant(constant) if constant.floats().is_err() => {
+                    refuse("integers that become floats", "let the exporter fold constants")
+                }
+                value => {
+                    self.set(node, value);
+                    Ok(())
+                }
+            },
             "Cast" if matches!(int(node, "to", 0), 1 | 10 | 11) => {
                 let input = self.activation(node, 0)?;
                 self.set_activation(node, input);

@@ -4,7 +4,7 @@ use kinglet::QuantParams;
 
 use super::context::{Activation, Context, Value, int};
 use super::proto::NodeProto;
-use super::tensor::{Constant, Values, quant};
+use super::tensor::{Constant, Values, is_int16, quant};
 use crate::graph::NodeId;
 use crate::import::draft::quant_bounds;
 use crate::import::problem::{Refusal, UNKNOWN, refuse};
@@ -13,7 +13,11 @@ use crate::import::source::{Curve, Operator};
 impl<'m> Context<'m> {
     pub(super) fn quantize(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
         let (scale, zero) = (self.constant(node, 1)?, self.optional(node, 2)?);
+        let int16 = is_int16(zero.as_deref());
         if let Value::Constant(constant) = self.value(node, 0)?.clone() {
+            if int16 {
+                return refuse("a constant of floats that becomes int16", "have the quantizer store its integers");
+            }
             self.spend(constant.len())?;
             let integers = constant.quantized(&scale, zero.as_deref())?;
             self.set(node, Value::Constant(integers.into()));
@@ -26,6 +30,7 @@ impl<'m> Context<'m> {
         }
         let input = self.activation(node, 0)?;
         let quant = quant(&scale, zero.as_deref())?;
+        self.draft.int16 |= int16;
         // What cuts off has no other scale, so that it costs nothing.
         self.draft.quants.insert(input.node, quant);
         let input = self.cut_off(input, quant)?;

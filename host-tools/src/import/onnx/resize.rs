@@ -6,7 +6,7 @@ use kinglet::ops::{ResizeBilinear, ResizeNearest};
 use super::context::{Context, attribute, from_end, int, ints};
 use super::moves::text;
 use super::proto::NodeProto;
-use crate::graph::Rearrange;
+use crate::graph::{NodeId, Rearrange};
 use crate::import::problem::{Refusal, refuse};
 use crate::import::source::Operator;
 
@@ -71,14 +71,36 @@ impl<'m> Context<'m> {
             }
         }
         self.spend(axes[0].to.saturating_mul(axes[1].to) as usize)?;
-        let operator = match text(node, "mode", "nearest") {
-            "nearest" => nearest(node, axes)?,
-            "linear" | "bilinear" => linear(node, axes)?,
+        let id = match text(node, "mode", "nearest") {
+            "nearest" => self.nearest(node, axes, input.node)?,
+            "linear" | "bilinear" => self.lower(linear(node, axes)?, &[input.node])?,
             mode => return refuse(format!("the mode `{mode}`"), "resize by the nearest neighbor or linearly"),
         };
-        let id = self.lower(operator, &[input.node])?;
         self.set_map(node, id, &input);
         Ok(())
+    }
+
+    /// By the settings of TensorFlow Lite's operator that take the pixels that ONNX takes, else row by row and column by column.
+    fn nearest(&mut self, node: &NodeProto, axes: [Axis; 2], input: NodeId) -> Result<NodeId, Refusal> {
+        let [rows, columns] = [sources(node, axes[0])?, sources(node, axes[1])?];
+        let fits = |resize: &ResizeNearest| {
+            let same = |(number, sources): (usize, &Vec<u32>)| {
+                let taken = |at| resize.nearest(number).source(at, axes[number].from);
+                (0..).zip(sources).all(|(at, &source)| taken(at) == source)
+            };
+            [&rows, &columns].into_iter().enumerate().all(same)
+        };
+        let settings = [(false, false), (false, true), (true, false), (true, true)];
+        let mut resizes = settings.into_iter().map(|(align_corners, half_pixel_centers)| ResizeNearest {
+            size: axes.map(|axis| axis.to),
+            align_corners,
+            half_pixel_centers,
+        });
+        if let Some(resize) = resizes.find(fits) {
+            return self.lower(Operator::Rearrange(Rearrange::ResizeNearest(resize)), &[input]);
+        }
+        let picked = self.lower(Operator::Pick(0, rows), &[input])?;
+        self.lower(Operator::Pick(1, columns), &[picked])
     }
 }
 
@@ -104,39 +126,20 @@ fn place(node: &NodeProto, Axis { from, to, scale }: Axis, at: u32) -> Result<f6
     })
 }
 
-/// The settings of TensorFlow Lite's operator that take the pixels that ONNX takes.
-fn nearest(node: &NodeProto, axes: [Axis; 2]) -> Result<Operator, Refusal> {
-    let mut sources = Vec::new();
-    for axis in axes {
-        let source = |at| {
-            let place = place(node, axis, at)?;
-            let place = match text(node, "nearest_mode", if is_old(node) { "floor" } else { "round_prefer_floor" }) {
-                "floor" => place.floor(),
-                "ceil" => place.ceil(),
-                "round_prefer_floor" => (place - 0.5).ceil(),
-                "round_prefer_ceil" => (place + 0.5).floor(),
-                other => return refuse(format!("the rounding `{other}`"), ""),
-            };
-            Ok(place.clamp(0.0, f64::from(axis.from - 1)) as u32)
+/// The places in the input of all positions along an axis.
+fn sources(node: &NodeProto, axis: Axis) -> Result<Vec<u32>, Refusal> {
+    let source = |at| {
+        let place = place(node, axis, at)?;
+        let place = match text(node, "nearest_mode", if is_old(node) { "floor" } else { "round_prefer_floor" }) {
+            "floor" => place.floor(),
+            "ceil" => place.ceil(),
+            "round_prefer_floor" => (place - 0.5).ceil(),
+            "round_prefer_ceil" => (place + 0.5).floor(),
+            other => return refuse(format!("the rounding `{other}`"), ""),
         };
-        sources.push((0..axis.to).map(source).collect::<Result<Vec<_>, Refusal>>()?);
-    }
-    let fits = |resize: &ResizeNearest| {
-        let same = |(number, axis): (usize, &Axis)| {
-            (0..).zip(&sources[number]).all(|(at, &source)| resize.nearest(number).source(at, axis.from) == source)
-        };
-        axes.iter().enumerate().all(same)
+        Ok(place.clamp(0.0, f64::from(axis.from - 1)) as u32)
     };
-    let settings = [(false, false), (false, true), (true, false), (true, true)];
-    let mut resizes = settings.into_iter().map(|(align_corners, half_pixel_centers)| ResizeNearest {
-        size: axes.map(|axis| axis.to),
-        align_corners,
-        half_pixel_centers,
-    });
-    match resizes.find(fits) {
-        Some(resize) => Ok(Operator::Rearrange(Rearrange::ResizeNearest(resize))),
-        None => refuse("TensorFlow Lite has no settings that take the same pixels", "resize by a whole factor"),
-    }
+    (0..axis.to).map(source).collect()
 }
 
 /// Positions to the nearest 2^-20, and what lies between them to the nearest 2^-10.

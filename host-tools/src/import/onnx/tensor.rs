@@ -5,6 +5,7 @@ use kinglet::QuantParams;
 use super::arrays::size;
 use super::proto::TensorProto;
 use crate::import::problem::{Refusal, refuse};
+use crate::quantize::int16;
 
 /// A constant: dimensions and numbers.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,6 +61,7 @@ impl Constant {
             6 => Values::Integers(
                 raw.chunks_exact(4).map(|b| i32::from_le_bytes([b[0], b[1], b[2], b[3]]).into()).collect(),
             ),
+            5 => Values::Integers(halves().into_iter().map(|bits| i64::from(bits as i16)).collect()),
             kind @ (2 | 3) => {
                 let unsigned = kind == 2;
                 let byte = |v: i32| if unsigned { (v as u8 ^ 0x80) as i8 } else { v as i8 };
@@ -161,19 +163,30 @@ impl Constant {
     }
 }
 
-/// The quantization that a scale and a zero point say, for int8.
+/// Whether a zero point is of int16 elements.
+pub(super) fn is_int16(zero: Option<&Constant>) -> bool {
+    matches!(zero, Some(Constant { values: Values::Integers(_), .. }))
+}
+
+/// The quantization that a scale and a zero point say, for int8; of int16 elements that of as large numbers.
 pub(super) fn quant(scale: &Constant, zero: Option<&Constant>) -> Result<QuantParams, Refusal> {
     let scale = scale.scalar()?;
     let zero_point = match zero.map(|z| &z.values) {
         // Without a zero point the element type is uint8, whose 0 is -128 here.
         None => -128,
         Some(Values::Bytes { values, .. }) if values.len() == 1 => values[0].into(),
-        Some(_) => return refuse("activations of another type than int8 or uint8", "quantize the model to 8 bits"),
+        Some(Values::Integers(values)) if values[..] == [0] => 0,
+        Some(Values::Integers(_)) => {
+            return refuse("int16 activations with a zero point", "quantize with ActivationSymmetric=True");
+        }
+        Some(_) => {
+            return refuse("activations of another type than int8, uint8 or int16", "quantize the model to 8 bits");
+        }
     };
     if !(scale.is_finite() && scale > 0.0) {
         return refuse(format!("a scale of {scale}"), "");
     }
-    Ok(QuantParams { scale, zero_point })
+    Ok(if is_int16(zero) { int16::narrow(scale) } else { QuantParams { scale, zero_point } })
 }
 
 fn words(raw: &[u8]) -> impl Iterator<Item = [u8; 8]> {

@@ -94,6 +94,7 @@ impl<'b> Reader<'_, 'b> {
         let elements = elements(tensor)?;
         let numbers = match elements.dtype {
             DType::I16 => data.as_chunks().0.iter().map(|&b| i16::from_le_bytes(b)).collect(),
+            _ if tensor.dtype == Type::UInt8 => data.iter().map(|&b| i16::from(b) - 128).collect(),
             _ => data.iter().map(|&b| i16::from(b as i8)).collect(),
         };
         Ok(List::Integers(self.spread(numbers, &dims, &to)?, elements))
@@ -116,10 +117,10 @@ impl<'b> Reader<'_, 'b> {
     }
 }
 
-/// Weights as they are multiplied: int8 or int4, with their scales.
+/// Weights as they are multiplied: int8 or int4, with their scales, or uint8 less their zero point.
 fn integers(tensor: &Tensor<'_>, data: &[u8], channels: u32, axis: i32) -> Result<Numbers, Refusal> {
     let len = match tensor.dtype {
-        Type::Int8 => tensor.len(),
+        Type::Int8 | Type::UInt8 => tensor.len(),
         Type::Int4 => tensor.len().div_ceil(2),
         other => {
             return refuse(
@@ -130,6 +131,13 @@ fn integers(tensor: &Tensor<'_>, data: &[u8], channels: u32, axis: i32) -> Resul
     };
     if data.len() != len {
         return refuse("its filter is shorter or longer than its shape", "the file contradicts itself");
+    }
+    if tensor.dtype == Type::UInt8 {
+        let (Some(scale), 1, zero @ 0..=255) = (tensor.scale(), tensor.scale_count(), tensor.zero_point()) else {
+            return refuse("uint8 weights without one scale and one zero point of 0..=255", "");
+        };
+        let values = data.iter().map(|&b| i16::from(b) - zero as i16).collect();
+        return Ok(Numbers::Unsigned { values, scale });
     }
     if !tensor.is_symmetric() {
         return refuse(

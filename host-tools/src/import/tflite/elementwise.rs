@@ -152,7 +152,7 @@ pub(super) fn function(o: &Operator<'_>) -> Result<Option<Curve>, Refusal> {
         op::RELU_0_TO_1 => other(x().clip(0.0, 1.0)),
         op::RELU6 => Curve::Relu6,
         op::RELU_N1_TO_1 => Curve::ReluN1To1,
-        op::RSQRT => other(Function::Constant(1.0) / x().then(Unary::Sqrt)),
+        op::RSQRT => Curve::Rsqrt,
         op::SQRT => other(x().then(Unary::Sqrt)),
         op::SQUARE => other(x() * x()),
         op::TANH => Curve::Tanh,

@@ -35,6 +35,16 @@ impl Reader<'_, '_> {
         Ok(())
     }
 
+    /// Takes the input of a model that computes in uint8: pixels, if it is the first.
+    pub(super) fn take_unsigned(&mut self, from: usize, id: NodeId) {
+        let input = self.end("input", from);
+        self.draft.note(&format!("{input} is int8: 128 less than the model's uint8"));
+        if self.model.activation_inputs().next() == Some(from) {
+            let order = if self.draft.shape(id).c == 3 { ChannelOrder::Rgb } else { ChannelOrder::Grey };
+            self.pixels = Some(Pixels { order, tables: (-128..128).collect() });
+        }
+    }
+
     /// Takes a uint8 input that is no pixels as int8 elements, which are 128 less.
     fn less_128(&mut self, o: &Operator<'_>, from: usize, to: Elements) -> Result<(), Refusal> {
         let source = &self.model.tensors[from];
@@ -87,8 +97,6 @@ impl Reader<'_, '_> {
             let Some(scale) = target.scale() else { return refuse("its uint8 output has no scale", "") };
             let quant = QuantParams { scale, zero_point: target.zero_point().clamp(0, 255) as i32 - 128 };
             let id = self.draft.rescaled(id, Elements { dtype: DType::I8, quant })?;
-            let output = self.end("output", to);
-            self.draft.note(&format!("{output} is int8: add 128 for the model's uint8"));
             return self.set(o, 0, id);
         }
         self.lower(o, Neutral::Function(Curve::Same), &[id])
@@ -125,7 +133,7 @@ impl Reader<'_, '_> {
     }
 
     /// What notes call an input or an output: by its name, when there are several.
-    fn end(&self, end: &str, index: usize) -> String {
+    pub(super) fn end(&self, end: &str, index: usize) -> String {
         let count = if end == "output" { self.model.outputs.len() } else { self.model.activation_inputs().count() };
         if count == 1 {
             format!("the {end}")

@@ -55,6 +55,7 @@ pub(crate) const LOG: i32 = 73;
 pub(crate) const SUM: i32 = 74;
 pub(crate) const SQRT: i32 = 75;
 pub(crate) const RSQRT: i32 = 76;
+pub(crate) const REVERSE_V2: i32 = 105;
 pub(crate) const SHAPE: i32 = 77;
 pub(crate) const REDUCE_PROD: i32 = 81;
 pub(crate) const REDUCE_MAX: i32 = 82;

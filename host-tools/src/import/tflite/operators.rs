@@ -70,6 +70,7 @@ impl Reader<'_, '_> {
                 self.lower_viewed(o, Neutral::Part(part), input)
             }
             op::GATHER => self.gather(o),
+            op::REVERSE_V2 => self.reverse(o),
             op::PACK => self.pack(o),
             op::UNPACK => self.unpack(o),
             op::BROADCAST_TO | op::TILE => self.broadcast(o),

@@ -1,4 +1,4 @@
-//! Parts of maps: SPLIT, UNPACK, SLICE and GATHER; and PACK, which puts such parts together.
+//! Parts of maps: SPLIT, UNPACK, SLICE, GATHER and REVERSE_V2; and PACK, which puts such parts together.
 
 use kinglet::Shape;
 
@@ -9,9 +9,6 @@ use super::read::Reader;
 use super::schema::{Model, Operator};
 use crate::import::problem::{Refusal, refuse};
 use crate::import::source::{FileNode, Operator as Neutral, Part};
-
-/// Most rows or columns that GATHER picks one by one: each takes an operator.
-const MAX_PICKED: usize = 32;
 
 impl Reader<'_, '_> {
     /// SPLIT and SPLIT_V: each of the operator's outputs is a part of its input.
@@ -90,7 +87,7 @@ impl Reader<'_, '_> {
         Ok(())
     }
 
-    /// GATHER of channels by their numbers, or of rows or columns at even distances.
+    /// GATHER of rows, columns or channels by their numbers.
     pub(super) fn gather(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
         let input = self.operand(o, 0)?;
         let dims = o.input(0).map_or(&[][..], |i| &self.model.tensors[i].dims);
@@ -99,35 +96,26 @@ impl Reader<'_, '_> {
             return refuse("its indices are not constant", "only constant indices are supported");
         };
         let axis = option(0)?;
-        let Shape { h, w, c } = self.draft.shape(input);
         let (Some(place), 0) = (place(dims, axis.into()), option(1)?) else {
             return refuse(format!("parts along axis {axis} of {dims:?}"), "");
         };
         let picked: Option<Vec<u32>> = indices.iter().map(|&index| u32::try_from(index).ok()).collect();
-        let (Some(picked), [first, rest @ ..]) = (picked, &indices[..]) else {
-            return refuse("negative or no indices", "");
+        let Some(picked) = picked else { return refuse("negative indices", "") };
+        self.lower_viewed(o, Neutral::Pick(place, picked), input)
+    }
+
+    /// REVERSE_V2: rows, columns or channels in the opposite order.
+    pub(super) fn reverse(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
+        let input = self.operand(o, 0)?;
+        let dims = o.input(0).map_or(&[][..], |i| &self.model.tensors[i].dims);
+        let Some(&[axis]) = o.input(1).and_then(|i| self.model.tensors[i].integers(1)).as_deref() else {
+            return refuse("its axis is not constant, or there are several", "reverse one axis after the other");
         };
-        let step = rest.first().map_or(1, |second| second - first);
-        let part = |first: u32, count: usize, step: i64| {
-            let mut part = [[0, 0, 0], [h, w, c], [1; 3]];
-            [part[0][place], part[1][place], part[2][place]] = [first, count as u32, step as u32];
-            Neutral::Part(part)
+        let Some(place) = place(dims, axis) else {
+            return refuse(format!("axis {axis} of {dims:?}"), "the first dimension is the batch");
         };
-        let operator = if place == 2 {
-            Neutral::Channels(picked.into_iter().map(Some).collect())
-        } else if step > 0 && indices.windows(2).all(|pair| pair[1] - pair[0] == step) {
-            part(picked[0], picked.len(), step)
-        } else if picked.len() <= MAX_PICKED {
-            let elements = self.draft.elements(input);
-            let mut parts = Vec::with_capacity(picked.len());
-            for first in picked {
-                parts.push(self.draft.lower(FileNode::new(part(first, 1, 1), &[input], elements.into()))?);
-            }
-            return self.lower(o, Neutral::Concat(place), &parts);
-        } else {
-            return refuse(format!("more than {MAX_PICKED} rows or columns, not at even distances"), "slice instead");
-        };
-        self.lower_viewed(o, operator, input)
+        let Shape { h, w, c } = self.draft.shape(input);
+        self.lower_viewed(o, Neutral::Pick(place, (0..[h, w, c][place]).rev().collect()), input)
     }
 }
 

@@ -17,7 +17,7 @@ use crate::import::draft::Draft;
 use crate::import::finish::Ends;
 use crate::import::problem::{Problem, Problems, Refusal, UNKNOWN, refuse};
 use crate::import::source::{Elements, FileNode, Operator as Neutral, Output};
-use crate::import::{self, ImportError, Imported, Options};
+use crate::import::{self, ImportError, Imported, Options, RoundingMode};
 use crate::network::Pixels;
 
 /// What is known of a tensor of the file.
@@ -69,6 +69,12 @@ fn is_float(model: &Model<'_>) -> bool {
     model.inputs.iter().all(float) && !model.operators.iter().any(quantized)
 }
 
+/// Whether a model computes in uint8, which is more than to begin and end with it.
+fn is_unsigned(model: &Model<'_>) -> bool {
+    let made = |o: &Operator<'_>| o.outputs().any(|t| model.tensors[t].dtype == Type::UInt8);
+    model.operators.iter().any(|o| o.code != op::QUANTIZE && !is_folded(model, o) && made(o))
+}
+
 /// Imports a model of `count` images at once, if there are several, as a model of one.
 pub(super) fn import(
     model: &Model<'_>,
@@ -89,6 +95,13 @@ pub(super) fn import(
         variables: Variables::of(model)?,
         problems: Problems::default(),
     };
+    reader.draft.unsigned = is_unsigned(model);
+    if options.rounding.is_none() && reader.draft.unsigned {
+        reader.draft.options.rounding = Some(RoundingMode::Reference);
+        reader
+            .draft
+            .note("a uint8 model: it rounds as TensorFlow Lite's reference kernels, which TensorFlow Lite Micro lacks");
+    }
     if let Some(count) = count {
         reader.draft.note(&format!("the model infers {count} images at once, here one"));
     }
@@ -135,12 +148,19 @@ impl<'m, 'b> Reader<'m, 'b> {
         for input in model.activation_inputs() {
             let tensor = &model.tensors[input];
             self.states[input] = match (self.is_float, tensor.dtype) {
-                (false, Type::UInt8 | Type::Float32) => State::Raw,
+                (false, Type::Float32) => State::Raw,
+                (false, Type::UInt8) if self.is_quantized_first(input) => State::Raw,
                 _ => {
                     let name = tensor.short_name();
                     self.draft.begin(name.clone(), name);
                     match self.declared(input) {
-                        Ok((shape, elements)) => State::Value(self.draft.input(shape, elements)),
+                        Ok((shape, elements)) => {
+                            let id = self.draft.input(shape, elements);
+                            if tensor.dtype == Type::UInt8 {
+                                self.take_unsigned(input, id);
+                            }
+                            State::Value(id)
+                        }
                         Err(refusal) => {
                             self.model_problem(refusal);
                             State::Unknown
@@ -149,6 +169,12 @@ impl<'m, 'b> Reader<'m, 'b> {
                 }
             };
         }
+    }
+
+    /// Whether an input goes through QUANTIZE before anything else reads it.
+    fn is_quantized_first(&self, input: usize) -> bool {
+        let mut readers = self.model.operators.iter().filter(|o| o.inputs().any(|t| t == input));
+        readers.all(|o| o.code == op::QUANTIZE)
     }
 
     /// The shape and the elements that the file declares for a tensor.
@@ -285,6 +311,10 @@ impl<'m, 'b> Reader<'m, 'b> {
             };
             match found {
                 Ok(mut id) => {
+                    if end == "output" && model.tensors[index].dtype == Type::UInt8 {
+                        let output = self.end("output", index);
+                        self.draft.note(&format!("{output} is int8: add 128 for the model's uint8"));
+                    }
                     if end == "output" && self.draft.node(id).op == Op::Input {
                         // What is an input too is written by a node of its own.
                         match self.draft.push(Op::Reshape(self.draft.shape(id)), &[id], self.draft.elements(id)) {
@@ -336,6 +366,7 @@ const QUANTIZE: &str =
 pub(super) fn elements(tensor: &Tensor<'_>) -> Result<Elements, Refusal> {
     let (dtype, range) = match tensor.dtype {
         Type::Int8 => (DType::I8, "int8 zero points are in -128..=127"),
+        Type::UInt8 => (DType::I8, "uint8 zero points are in 0..=255"),
         Type::Int16 => (DType::I16, "the zero point of int16 activations is 0"),
         other => {
             let reason = format!("a tensor of {} elements, neither int8 nor int16", other.name());
@@ -344,7 +375,9 @@ pub(super) fn elements(tensor: &Tensor<'_>) -> Result<Elements, Refusal> {
     };
     let quant = match (tensor.scale_count(), tensor.scale()) {
         (1, Some(scale)) if scale.is_finite() && scale > 0.0 => {
-            match i32::try_from(tensor.zero_point()).ok().filter(|&z| dtype.has_zero_point(z)) {
+            // Elements of uint8 are 128 less here, and so is what stands for zero.
+            let less = if tensor.dtype == Type::UInt8 { 128 } else { 0 };
+            match i32::try_from(tensor.zero_point().saturating_sub(less)).ok().filter(|&z| dtype.has_zero_point(z)) {
                 Some(zero_point) => QuantParams { scale, zero_point },
                 None => {
                     return refuse(format!("`{}` has zero point {}", tensor.short_name(), tensor.zero_point()), range);
