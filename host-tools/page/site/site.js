@@ -349,7 +349,7 @@ against('responses', 'responses-means', { title: 'Mean response of the convoluti
 against('receptive', 'receptive-field-widths', { title: 'What an output depends on', x: '3x3 layers', y: 'effective width', kind: 'network', control: 'Layers of 3x3', also: 'receptive field' });
 against('lesion-many', 'lesion-many', { title: 'Several blocks deleted, at random', x: 'deleted blocks', y: 'held-out error %', control: 'Deleted', others: ['lesion-order'] });
 
-barsOf('lesion-chip', 'lesion-chip', 'The residual network on the chip, a block less', { label: 'model' });
+barsOf('lesion-chip', 'lesion-chip', 'As int8 model files, each a block less', { label: 'model' });
 
 if (SITE.tables['lesion-one']) {
   const all = rows('lesion-one'), kinds = values(all, 'network'), network = choice('Network', kinds);

@@ -72,7 +72,6 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let data = effort.images(&source.load()?);
     let setting = Setting { effort, data: &data, source: &source, seed: args.seed, board };
     let page = args.out.join("STUDIES.md");
-    let mut known: Vec<(String, String)> = if page.exists() { sections(&files::read_text(&page)?) } else { Vec::new() };
     let mut found = Vec::new();
     for study in chosen {
         let finding = study.run(&setting)?;
@@ -86,6 +85,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         }
         let text =
             write(&args.out.join(FOLDER), &study, &finding, &format!("{again}\n{}", command(&study, args, &setting)))?;
+        // As it is now: another study may have been written meanwhile.
+        let mut known = if page.exists() { sections(&files::read_text(&page)?) } else { Vec::new() };
         known.retain(|(name, _)| name != study.name);
         known.push((study.name.to_owned(), text));
         known.sort_by_key(|(name, _)| STUDIES.iter().position(|study| study.name == name));
