@@ -44,11 +44,18 @@ impl Backend for Dsp {
             return 0;
         }
         let units = dsp::dense(x, w, channels, stage.zero_point, out);
-        let (least, greatest) = (stage.clamp.min as i8, stage.clamp.max as i8);
-        if [least, greatest] != [i8::MIN, i8::MAX] {
-            Self::clamp(out.get_mut(..units).unwrap_or_default(), least, greatest);
-        }
+        clamp(out.get_mut(..units).unwrap_or_default(), stage);
         units
+    }
+
+    #[inline(always)]
+    fn dense_pairs(x: &[i8], w: &[u32], channels: &[[u8; Channel::BYTES]], stage: &OutputStage, out: &mut [i8]) {
+        if stage.rounding == Rounding::Double {
+            dsp::dense_pairs(x, w, channels, stage.zero_point, out);
+            clamp(out, stage);
+        } else {
+            Portable::dense_pairs(x, w, channels, stage, out);
+        }
     }
 
     #[inline(always)]
@@ -179,5 +186,13 @@ impl Backend for Dsp {
         for (block, acc) in acc.as_chunks_mut::<4>().0.iter_mut().enumerate() {
             dsp::sum4(src.get(block.wrapping_mul(4)..).unwrap_or_default(), step, pixels, acc);
         }
+    }
+}
+
+/// Clamps saturated outputs, where saturation is not all.
+fn clamp(out: &mut [i8], stage: &OutputStage) {
+    let (least, greatest) = (stage.clamp.min as i8, stage.clamp.max as i8);
+    if [least, greatest] != [i8::MIN, i8::MAX] {
+        Dsp::clamp(out, least, greatest);
     }
 }

@@ -79,6 +79,12 @@ pub trait Backend: Sized {
         Self::Base::dense(x, w, channels, stage, out)
     }
 
+    /// A fully connected layer with the weights of two units in each half of a word: [`blocks::dense::dense_pairs`].
+    #[inline(always)]
+    fn dense_pairs(x: &[i8], w: &[u32], channels: &[[u8; Channel::BYTES]], stage: &OutputStage, out: &mut [i8]) {
+        Self::Base::dense_pairs(x, w, channels, stage, out);
+    }
+
     /// Products of each channel by itself, for at most [`BLOCK`] channels: [`blocks::dot::multiply_taps`].
     #[inline(always)]
     fn multiply_taps(patch: &[i8], weights: &[i8], pitch: usize, sums: &mut [i32]) {

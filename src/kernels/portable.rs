@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use super::blocks::{
-    Transform, add, depthwise, dot, elementwise, float16, gemm, gemm_bytes, planes, winograd, winograd2,
+    Transform, add, dense, depthwise, dot, elementwise, float16, gemm, gemm_bytes, planes, winograd, winograd2,
 };
 use super::float16::f16;
 use super::{AddTerms, Backend};
@@ -39,6 +39,11 @@ impl Backend for Portable {
     #[inline(always)]
     fn dense(_: &[i8], _: &[i8], _: &[[u8; Channel::BYTES]], _: &OutputStage, _: &mut [i8]) -> usize {
         0
+    }
+
+    #[inline(always)]
+    fn dense_pairs(x: &[i8], w: &[u32], channels: &[[u8; Channel::BYTES]], stage: &OutputStage, out: &mut [i8]) {
+        dense::dense_pairs(x, w, channels, stage, out);
     }
 
     #[inline(always)]

@@ -152,6 +152,11 @@ impl<W: Weight> Numbers for Bytes<W> {
     }
 
     #[inline]
+    fn dense_pairs<B: Backend>(scaled: &Scaled<'_>, patch: &[i8], weights: &[u32], out: &mut [i8]) {
+        B::dense_pairs(patch, weights, scaled.entries(0), &scaled.stage, out);
+    }
+
+    #[inline]
     fn dot_1x4<B: Backend>(patch: &[i8], weights: [&[W]; 4], sums: &mut [i32; 4]) {
         let products = W::products::<B>(patch, weights);
         sums.iter_mut().zip(products).for_each(|(sum, product)| *sum = sum.wrapping_add(product));

@@ -91,6 +91,16 @@ pub(crate) trait Numbers: Sized {
         0
     }
 
+    /// All channels of a patch with the weights of two of them together, which int8 alone has.
+    #[inline]
+    fn dense_pairs<B: Backend>(
+        _stage: &Self::Stage<'_>,
+        _patch: &[Self::Element],
+        _weights: &[u32],
+        _out: &mut [Self::Element],
+    ) {
+    }
+
     /// Adds the products of a patch with four channels' weights to `sums`.
     #[inline]
     fn dot_1x4<B: Backend>(patch: &[Self::Element], weights: [&[Self::Weight]; 4], sums: &mut [Self::Sum; 4]) {

@@ -73,7 +73,7 @@ impl<'m> Conv2d<'m> {
         attempt!(rules::demand(packing.supports(&layer), Fault::Algorithm));
         let bytes = match self.weights.encoding {
             Encoding::Plain => packing.packed_bytes(&layer),
-            Encoding::Halfwords => return Err(Fault::Algorithm),
+            Encoding::Halfwords | Encoding::Paired => return Err(Fault::Algorithm),
             narrow => match packing.narrow(&layer, narrow) {
                 Some(size) => size.bytes(),
                 None => return Err(Fault::Algorithm),

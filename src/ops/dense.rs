@@ -6,7 +6,7 @@ use super::encoding::encoding;
 use super::matmul::Matrix;
 use super::members::without;
 use super::patch::contiguous;
-use super::{Io, Operands, Weights, rules};
+use super::{Encoding, Io, Operands, Weights, rules};
 use crate::bytes::attempt;
 use crate::error::Fault;
 use crate::kernels::Backend;
@@ -14,7 +14,8 @@ use crate::memory::Element;
 use crate::numbers::{Halfwords, Numbers};
 use crate::quant::{Channels, Clamp, OutputStage, Rounding};
 use crate::sys::cast;
-use crate::tensor::Shape;
+use crate::sys::shapes::paired_fit;
+use crate::tensor::{DType, Shape};
 use crate::uses::Linked;
 use crate::window::Reach;
 
@@ -50,6 +51,13 @@ impl<'m> Dense<'m> {
         attempt!(rules::demand(self.clamp.is_valid(output.dtype), Fault::Clamp));
         let units = rules::outputs(&self.channels, output);
         attempt!(rules::shape(Some(Self::output_shape(input.shape, units)), output));
+        if self.weights.is_paired() {
+            attempt!(rules::of_type(input, DType::I8));
+            attempt!(rules::demand(matches!(self.rounding, Rounding::Double), Fault::Rounding));
+            let (inputs, units, bytes) = (input.shape.len() as usize, units as usize, self.weights.bytes.len());
+            let fits = bytes.is_multiple_of(4) && paired_fit(inputs, bytes / 4, units, units);
+            return rules::demand(fits, Fault::Weights);
+        }
         rules::demand(self.weights.has_rows(units as u64, input.shape.len() as u64, input.dtype), Fault::Weights)
     }
 
@@ -81,7 +89,10 @@ impl<'m> Dense<'m> {
         let stage = OutputStage { rounding: self.rounding, zero_point: output.quant.zero_point, clamp: self.clamp };
         let k = input.shape.len() as usize;
         let (input, out) = io.memory.read_write(from, output.region());
-        if self.weights.are_halfwords::<N, L>() {
+        if L::SET.encodings.has(Encoding::Paired.code()) && self.weights.is_paired() {
+            let stage = N::stage(stage, self.channels);
+            N::dense_pairs::<B>(&stage, N::Element::of(input), self.weights.words(), N::Element::of_mut(out));
+        } else if self.weights.are_halfwords::<N, L>() {
             self.product::<Halfwords, B, L, false>(stage, k, input, out);
         } else if self.weights.are_narrow::<N, L>() {
             self.product::<N, B, L, true>(stage, k, input, out);

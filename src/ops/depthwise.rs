@@ -108,7 +108,7 @@ impl<'m> DepthwiseConv2d<'m> {
             (DepthwiseAlgorithm::Rows, Encoding::Plain) => {
                 (depthwise_rows::supports(&layer), depthwise_rows::packed_words(&layer))
             }
-            (DepthwiseAlgorithm::Rows, _) | (_, Encoding::Halfwords) => return Err(Fault::Algorithm),
+            (DepthwiseAlgorithm::Rows, _) | (_, Encoding::Halfwords | Encoding::Paired) => return Err(Fault::Algorithm),
             (_, Encoding::Plain) => (packed::supports(&layer), packed::packed_words(&layer)),
             (_, encoding) => (packed::supports(&layer), narrow::depthwise(&layer, encoding).words()),
         };

@@ -23,7 +23,7 @@ impl<'m> Weights<'m> {
     }
 
     pub(crate) const fn is_narrow(&self) -> bool {
-        !matches!(self.encoding, Encoding::Plain | Encoding::Halfwords)
+        !matches!(self.encoding, Encoding::Plain | Encoding::Halfwords | Encoding::Paired)
     }
 
     pub(crate) const fn is_halfwords(&self) -> bool {
@@ -34,6 +34,15 @@ impl<'m> Weights<'m> {
     #[inline(always)]
     pub(super) const fn are_halfwords<N: Numbers, L: Linked>(&self) -> bool {
         L::SET.encodings.has(Encoding::Halfwords.code()) && matches!(N::DTYPE, DType::I8) && self.is_halfwords()
+    }
+
+    /// Weights of two units of a fully connected layer together.
+    pub const fn paired(bytes: &'m [i8]) -> Self {
+        Self { bytes, encoding: Encoding::Paired }
+    }
+
+    pub(crate) const fn is_paired(&self) -> bool {
+        matches!(self.encoding, Encoding::Paired)
     }
 
     /// Whether they are of fewer bits than eight, in a program that has such weights.
@@ -58,6 +67,8 @@ impl<'m> Weights<'m> {
             Encoding::Plain if dtype.same(DType::F16) => len.saturating_mul(2),
             Encoding::Halfwords => len.saturating_mul(2),
             Encoding::Plain => len,
+            // Of two units at a time.
+            Encoding::Paired => return false,
             // More than that are not in a file.
             _ if len > u32::MAX as u64 => return false,
             narrow => (narrow.words(len as usize) as u64).saturating_mul(4),

@@ -131,6 +131,14 @@ pub const fn widened_fit(w: usize, slab: usize) -> bool {
     w >= 4 && w.is_multiple_of(4) && slab / 2 >= w
 }
 
+/// Whether `w` words of weights, of two units in a half, and `channels` entries of their table are those of `units` units, in eights, of
+/// `inputs` inputs, in fours.
+#[inline(always)]
+pub const fn paired_fit(inputs: usize, w: usize, channels: usize, units: usize) -> bool {
+    let whole = inputs > 0 && inputs.is_multiple_of(4) && units > 0 && units.is_multiple_of(8);
+    whole && units <= channels && (inputs / 4).saturating_mul(units) == w
+}
+
 /// Whether `blocks` blocks of 4 channels of two pixels fit into `out` bytes.
 #[inline(always)]
 pub const fn outputs_fit(blocks: usize, second: usize, out: usize) -> bool {

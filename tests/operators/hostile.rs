@@ -84,6 +84,10 @@ fn models() -> Vec<(OpKind, Vec<u8>)> {
             Op::Dense(Dense { rounding, clamp, weights: (&weights[..120 * 7]).into(), channels: channels(7) }),
             (Shape::vector(7), QUANT),
         ),
+        (
+            Op::Dense(Dense { rounding, clamp, weights: Weights::paired(&weights[..120 * 8]), channels: channels(8) }),
+            (Shape::vector(8), QUANT),
+        ),
     ];
     steps.extend(NARROW.map(|encoding| {
         let weights = narrow(&weights, encoding, 7, 120);

@@ -8,6 +8,7 @@ mod run;
 
 use kinglet::kernels::Portable;
 use kinglet::kernels::algorithms::{self as layer, Layer};
+use kinglet::kernels::blocks;
 use kinglet::ops::{
     Add, AveragePool2d, Concat, Conv2d, ConvAlgorithm, Dense, DepthwiseAlgorithm, DepthwiseConv2d, Digit, Encoding,
     MaxPool2d, Mean, Mul, Op, Pad, Prelu, Rearrange, Reshape, ResizeBilinear, ResizeNearest, Softmax, Sub, Weights,
@@ -418,6 +419,26 @@ proptest! {
         check(run::shape([h, w, outputs]), &others, &of_columns, &expected, &|weights, channels| {
             Op::DepthwiseConv2d(DepthwiseConv2d { algorithm, window, rounding, clamp, weights, channels })
         });
+    }
+
+    #[test]
+    fn dense_of_pairs(
+        (input, weights, channels) in (1usize..=9, 1usize..=2).prop_flat_map(|(fours, eights)| {
+            let (inputs, units) = (4 * fours, 8 * eights);
+            (filled([1, 1, inputs]), elements(inputs * units), prop::collection::vec(channel(), units))
+        }),
+        output in output(),
+    ) {
+        // The least weight has no place beside another.
+        let weights: Vec<i8> = weights.iter().map(|&weight| weight.max(-127)).collect();
+        let output = Output { twice: true, ..output };
+        let expected = oracle::dense(&input, &weights, &channels, &output);
+        let k = input.data.len();
+        let table = table(&channels, &input, |c| sum(&weights[c * k..][..k]));
+        let stored = words(&blocks::dense::pack(&weights, k).unwrap());
+        let (weights, channels) = (Weights::paired(cast::words_as_i8(&stored)), Channels::new(&table).unwrap());
+        let op = Op::Dense(Dense { rounding: Rounding::Double, clamp: clamp(&output), weights, channels });
+        run::check::<Portable>(&op, &[&input], (Shape::vector(channels.len() as u32), quant(&output, 1.0)), &expected);
     }
 
     #[test]

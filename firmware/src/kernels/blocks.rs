@@ -390,6 +390,14 @@ fn bytes(round: &mut Round) {
             round.differences += 1;
         }
     }
+    let eights = 8 * (1 + units % 2);
+    both!(round, "dense_pairs", 4, |out, Set| Set::dense_pairs(
+        x,
+        &w[..inputs / 4 * eights],
+        &table,
+        &stage,
+        &mut words_as_i8_mut(out)[..eights]
+    ));
     let rows = [0, 1, 2, 3].map(|_| {
         let start = round.random.below(1000);
         &bytes_w[start..start + n]

@@ -98,6 +98,7 @@ fn of_step(step: &Step<'_>, calls: f64, speed: &Speed) -> Work {
         op => {
             let form = match op {
                 Op::Add(add) if add.linear.is_some() => " linear",
+                Op::Dense(dense) if dense.weights.encoding == Encoding::Paired => " paired",
                 Op::Dense(_) if a.shape.h * a.shape.w > 1 => " of a map",
                 _ => "",
             };

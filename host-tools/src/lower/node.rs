@@ -3,6 +3,7 @@
 use kinglet::format::RoundingSource;
 use kinglet::kernels::algorithms::narrow::pack_depthwise;
 use kinglet::kernels::algorithms::{Core, Layer, Map, depthwise, depthwise_rows};
+use kinglet::kernels::blocks::dense;
 use kinglet::ops::{
     self, Add, AveragePool2d, Concat, Constant, Conv2d, ConvAlgorithm, Convert, Dense, DepthwiseAlgorithm,
     DepthwiseConv2d, Encoding, Lookup, MaxPool2d, Mean, Mul, Operands, Piecewise, Prelu, Rescale, Reshape, Sigmoid,
@@ -209,6 +210,13 @@ impl Lowering<'_> {
                 let mut encoding = Encoding::Plain;
                 if let Some(narrow) = narrow_rows(weights, each) {
                     (flash, encoding) = narrow;
+                } else if let StoredWeights::Int8 { weights, .. } = weights
+                    // Only the loops of the DSP extension gain by it.
+                    && self.core == Core::M4
+                    && self.has_algorithms()
+                    && let Some(paired) = dense::pack(weights, each)
+                {
+                    (flash, encoding) = (paired, Encoding::Paired);
                 }
                 let weights = Weights { encoding: stored(weights, encoding), ..NO_WEIGHTS };
                 let op = Dense { rounding, clamp, weights, channels: NO_CHANNELS };

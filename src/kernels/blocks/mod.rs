@@ -5,6 +5,7 @@
 //! a channel needs, see [`requantize`].
 
 pub mod add;
+pub mod dense;
 pub mod depthwise;
 pub mod dot;
 pub mod elementwise;

@@ -24,6 +24,8 @@ pub enum Encoding {
     },
     /// Two bytes each, of int8 elements: those of TensorFlow Lite's uint8 models less their zero point. They are computed directly.
     Halfwords,
+    /// Those of two units of a fully connected layer together: [`dense`](super::dense).
+    Paired,
 }
 
 impl Encoding {
@@ -36,7 +38,7 @@ impl Encoding {
     /// Whether weights are stored so, in a program that has such.
     #[inline(always)]
     pub(crate) const fn is_narrow<L: Linked>(self) -> bool {
-        Self::NARROW.meets(L::SET.encodings) && !matches!(self, Encoding::Plain | Encoding::Halfwords)
+        Self::NARROW.meets(L::SET.encodings) && !matches!(self, Encoding::Plain | Encoding::Halfwords | Encoding::Paired)
     }
 
     /// The code in a model file.
@@ -46,6 +48,7 @@ impl Encoding {
             Encoding::Nibbles => 1,
             Encoding::Palette { bits } => bits as u32,
             Encoding::Halfwords => 5,
+            Encoding::Paired => 6,
         }
     }
 
@@ -56,6 +59,7 @@ impl Encoding {
             1 => Some(Encoding::Nibbles),
             2..=4 => Some(Encoding::Palette { bits: code as u8 }),
             5 => Some(Encoding::Halfwords),
+            6 => Some(Encoding::Paired),
             _ => None,
         }
     }
@@ -63,7 +67,7 @@ impl Encoding {
     /// Bits of a weight.
     pub const fn bits(self) -> usize {
         match self {
-            Encoding::Plain => 8,
+            Encoding::Plain | Encoding::Paired => 8,
             Encoding::Nibbles => 4,
             Encoding::Palette { bits } => bits as usize,
             Encoding::Halfwords => 16,
@@ -79,7 +83,7 @@ impl Encoding {
     pub const fn palette_words(self) -> usize {
         match self {
             Encoding::Palette { bits } => 1 << (bits.saturating_sub(2) & 3),
-            Encoding::Plain | Encoding::Nibbles | Encoding::Halfwords => 0,
+            Encoding::Plain | Encoding::Nibbles | Encoding::Halfwords | Encoding::Paired => 0,
         }
     }
 }
@@ -241,7 +245,7 @@ mod export {
         /// or it does not narrow them.
         pub fn pack(self, palette: &[i8], weights: &[i8]) -> Option<Vec<u8>> {
             let index = |weight: i8| match self {
-                Encoding::Plain | Encoding::Halfwords => None,
+                Encoding::Plain | Encoding::Halfwords | Encoding::Paired => None,
                 Encoding::Nibbles => (-8..8).contains(&weight).then_some(weight as u64 & 15),
                 Encoding::Palette { .. } => palette.iter().position(|&color| color == weight).map(|index| index as u64),
             };

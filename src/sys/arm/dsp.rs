@@ -32,7 +32,7 @@ struct StripArguments {
     next: usize,
 }
 
-/// Groups of four units of a fully connected layer.
+/// Groups of four units of a fully connected layer, or of eight.
 #[repr(C)]
 struct DenseArguments {
     x: *const i8,
@@ -158,6 +158,7 @@ unsafe extern "C" {
     fn kinglet_depthwise_lines(arguments: *mut LinesArguments, w: &[u32; 24], records: &[u32; 16]);
     fn kinglet_depthwise_lines2(arguments: *mut LinesArguments, w: &[u32; 24], records: &[u32; 16]);
     fn kinglet_dense(arguments: DenseArguments);
+    fn kinglet_dense_pairs(arguments: DenseArguments);
     fn kinglet_dot4(x: *const i8, w: *const *const i8, words: usize, sums: *mut i32);
     fn kinglet_add_linear(a: *mut i8, b: *const i8, constants: *const i32, n: usize);
     fn kinglet_max3(out: *mut i8, a: *const i8, b: *const i8, c: *const i8, n: usize);
@@ -195,6 +196,17 @@ pub fn dense(x: &[i8], w: &[i8], table: &[[u8; 12]], zero_point: i32, out: &mut 
     // SAFETY: `words` words of inputs, and weights, entries and outputs of `groups` groups of four units, neither 0, lie within the slices.
     unsafe { kinglet_dense(DenseArguments { x, w, table, out, words, groups, zero_point }) }
     groups.wrapping_mul(4)
+}
+
+/// The units of a fully connected layer with the weights of two of them in each half of a word, rounded twice and saturated.
+#[inline(always)]
+pub fn dense_pairs(x: &[i8], w: &[u32], table: &[[u8; 12]], zero_point: i32, out: &mut [i8]) {
+    if proven(shapes::paired_fit(x.len(), w.len(), table.len(), out.len())) {
+        let (words, groups) = (x.len() / 4, out.len() / 8);
+        let (x, w, table, out) = (x.as_ptr(), w.as_ptr().cast(), table.as_ptr(), out.as_mut_ptr());
+        // SAFETY: `words` words of inputs, and weights, entries and outputs of `groups` groups of eight units, neither 0, lie within the slices.
+        unsafe { kinglet_dense_pairs(DenseArguments { x, w, table, out, words, groups, zero_point }) }
+    }
 }
 
 /// Widens two patches.

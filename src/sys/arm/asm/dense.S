@@ -33,33 +33,33 @@
  add r12,r12,#\n
  .endm
 
-@ Output \i of four: requantizes \sum with the entry at r0, in double rounding. Where twice the sum is a word and the shift goes right, that
+@ Output \i, called \name: requantizes \sum with the entry at r0, in double rounding. Where twice the sum is a word and the shift goes right, that
 @ is a multiplication and a division, both rounded; elsewhere kinglet_dense_any does it. r1 = out, r2 = zero point, lr = 1. Clobbers r4-r7.
- .macro k_dense_unit i sum
+ .macro k_dense_unit name i sum
  ldmia r0!,{r4,r5,r6}
  add \sum,\sum,r4
  adds r4,\sum,\sum
- bvs .Ldense_any_\i
+ bvs .Ldense_any_\name
  cmp r6,#0
- bge .Ldense_any_\i
+ bge .Ldense_any_\name
  smmulr r4,r4,r5
  rsbs r6,r6,#0
  lsl r7,lr,r6
  add r4,r4,r4,asr #31
  add r4,r4,r7,lsr #1
  asrs r4,r4,r6
-.Ldense_shifted_\i:
+.Ldense_shifted_\name:
  adds r4,r4,r2
  ssat r4,#8,r4
  strb r4,[r1,#\i]
  .endm
 
- .macro k_dense_other i sum
-.Ldense_any_\i:
+ .macro k_dense_other name sum
+.Ldense_any_\name:
  mov r4,\sum
  bl kinglet_dense_any
  mov lr,#1
- b .Ldense_shifted_\i
+ b .Ldense_shifted_\name
  .endm
 
 @ dense(x, w, table, out, words, groups, zero point): four units at a time, of `words` words each; an entry of the table is {bias,
@@ -108,10 +108,10 @@
 4: ldrd r0,r1,[sp,#8]
  ldr r2,[sp,#72]
  mov lr,#1
- k_dense_unit 0 r8
- k_dense_unit 1 r9
- k_dense_unit 2 r10
- k_dense_unit 3 r11
+ k_dense_unit 0 0 r8
+ k_dense_unit 1 1 r9
+ k_dense_unit 2 2 r10
+ k_dense_unit 3 3 r11
  adds r1,r1,#4
  strd r0,r1,[sp,#8]
  ldr r4,[sp,#68]
@@ -149,3 +149,86 @@
  addgt r4,r4,#1
  bx lr
  k_end kinglet_dense_any
+
+@ Adds the products of inputs r10 and r11 with the halves of r12 and lr, weights of two units, to \both, and those with the first unit's to
+@ \first.
+ .macro k_dense_pair both first
+ smlad \both,r10,r12,\both
+ sxtb16 r12,r12
+ smlad \first,r10,r12,\first
+ smlad \both,r11,lr,\both
+ sxtb16 lr,lr
+ smlad \first,r11,lr,\first
+ .endm
+
+@ dense_pairs(x, w, table, out, words, groups, zero point): as dense, eight units at a time, of two of which the weights share halves of words.
+ k_fn kinglet_dense_pairs
+ push {r4-r11,lr}
+ sub sp,sp,#60
+ @ sp: 0 x, 4 table, 8 out, 12 entry, 16 end of x, 20-51 sums of pairs, 52 w
+ ldr r4,[sp,#96]
+ add r5,r0,r4,lsl #2
+ str r0,[sp]
+ strd r2,r3,[sp,#4]
+ str r5,[sp,#16]
+ rsb r4,r4,#0
+ and r4,r4,#3
+ mov r5,#140
+ adr.w r6,2f
+ mla r4,r4,r5,r6
+ orr r4,r4,#1
+ str r4,[sp,#12]
+ sub r1,r1,#8
+1: ldr r0,[sp]
+ .irp r,r2,r3,r4,r5,r6,r7,r8,r9
+ mov \r,#0
+ .endr
+ ldr pc,[sp,#12]
+ .p2align 2
+2:
+ .rept 4
+ ldr r11,[r0],#4
+ ldr r12,[r1,#8]
+ ldr lr,[r1,#12]
+ sxtb16 r10,r11
+ sxtb16 r11,r11,ror #8
+ k_dense_pair r2 r3
+ ldr r12,[r1,#16]
+ ldr lr,[r1,#20]
+ k_dense_pair r4 r5
+ ldr r12,[r1,#24]
+ ldr lr,[r1,#28]
+ k_dense_pair r6 r7
+ ldr r12,[r1,#32]!
+ ldr lr,[r1,#4]
+ k_dense_pair r8 r9
+ .endr
+ ldr r12,[sp,#16]
+ cmp r0,r12
+ bne 2b
+ add r12,sp,#20
+ stmia r12,{r2-r9}
+ str r1,[sp,#52]
+ ldrd r0,r1,[sp,#4]
+ ldr r2,[sp,#104]
+ mov lr,#1
+3: ldmia r12!,{r8,r9}
+ sub r8,r8,r9
+ asr r8,r8,#8
+ k_dense_unit first 0 r9
+ k_dense_unit second 1 r8
+ add r1,r1,#2
+ add r3,sp,#52
+ cmp r12,r3
+ bne 3b
+ strd r0,r1,[sp,#4]
+ ldr r1,[sp,#52]
+ ldr r4,[sp,#100]
+ subs r4,r4,#1
+ str r4,[sp,#100]
+ bne 1b
+ add sp,sp,#60
+ pop {r4-r11,pc}
+ k_dense_other first r9
+ k_dense_other second r8
+ k_end kinglet_dense_pairs
