@@ -29,7 +29,7 @@ fn the_costs_are_those_that_the_traces_give() {
 #[test]
 fn every_model_is_predicted_within_its_boards_limit() {
     let errors = costs::errors(&bench()).unwrap();
-    for board in ["nucleo-l4r5zi", "apollo510-evb", "nucleo-h7a3zi-q", "nucleo-u575zi-q"] {
+    for board in ["nucleo-l4r5zi", "nucleo-l4r5zi-single", "apollo510-evb", "nucleo-h7a3zi-q", "nucleo-u575zi-q"] {
         let of_board = errors.iter().filter(|(_, real, ..)| *real == board);
         assert!(of_board.clone().count() >= 5, "{board}: too few models have been traced");
         for (_, _, model, error) in of_board {

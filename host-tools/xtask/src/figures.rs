@@ -17,6 +17,8 @@ const PAGES: [&str; 3] = ["README.md", "docs/src/figures.md", "docs/src/peers.md
 
 /// The board that the cycles are predicted for, as the table of boards calls it and in words, and the costs that predict them at once.
 const REAL: (&str, &str) = ("nucleo-l4r5zi", "ST's NUCLEO-L4R5ZI, Cortex-M4F (STM32L4R5)");
+/// The same with its flash in one bank.
+const SINGLE: &str = "nucleo-l4r5zi-single";
 const COSTS: &str = "host-tools/src/cycles/costs.json";
 
 /// What weights of 4 bits cost each shipped network and save it: measured by the commands that `docs/src/figures.md` tells.
@@ -25,7 +27,8 @@ const FOUR_BITS: &str = "models/four-bits.csv";
 /// Writes the figures; with `check` only says which files have others.
 pub fn run(check: bool) -> Result<()> {
     let bench: Vec<Value> = serde_json::from_str(&read("firmware/bench.json")?)?;
-    let totals: Vec<&Value> = bench.iter().filter(|row| row["board"] == BOARD.0 && row["layer"] == "total").collect();
+    let of = |board| bench.iter().filter(move |row| row["board"] == board && row["layer"] == "total").collect();
+    let (totals, single): (Vec<&Value>, Vec<&Value>) = (of(BOARD.0), of(SINGLE));
     let mut stale = Vec::new();
     let mut put = |path: String, text: String| -> Result<()> {
         if read(&path)? != text {
@@ -43,7 +46,7 @@ pub fn run(check: bool) -> Result<()> {
     }
     for page in PAGES {
         let text = read(page)?;
-        put(page.to_owned(), with_tables(&text, &totals).with_context(|| page.to_owned())?)?;
+        put(page.to_owned(), with_tables(&text, &totals, &single).with_context(|| page.to_owned())?)?;
     }
     // The pictures are the tool's, and its tests compare them.
     if !check {
@@ -91,7 +94,7 @@ fn with_instructions(card: &str, instructions: &Value) -> Result<String> {
 }
 
 /// The page with each of its tables made anew.
-fn with_tables(page: &str, totals: &[&Value]) -> Result<String> {
+fn with_tables(page: &str, totals: &[&Value], single: &[&Value]) -> Result<String> {
     let (mut text, mut rest) = (String::new(), page);
     while let Some((before, after)) = rest.split_once("<!-- figures: ") {
         let (name, after) = after.split_once(" -->\n").context("an open marker")?;
@@ -99,6 +102,7 @@ fn with_tables(page: &str, totals: &[&Value]) -> Result<String> {
         let table = match name {
             "models" => shipped(totals)?,
             "resnet8" => resnet8(totals),
+            "banks" => banks(totals, single)?,
             "types" => types()?,
             "peers" => peers(totals)?,
             "four-bits" => four_bits(&read(FOUR_BITS)?, &folders()?)?,
@@ -137,6 +141,20 @@ fn resnet8(totals: &[&Value]) -> String {
         table += &format!("| {} | {} |\n", row["model"].as_str().unwrap_or_default(), numbers.join(" | "));
     }
     table
+}
+
+/// What was traced with the flash in one bank, beside the same in two.
+fn banks(totals: &[&Value], single: &[&Value]) -> Result<String> {
+    let mut table = String::from(
+        "| network | instructions | cycles, two banks (validated) | one bank (extrapolated) |\n|---|---|---|---|\n",
+    );
+    for row in single {
+        let other = totals.iter().find(|other| other["model"] == row["model"]);
+        let other = other.with_context(|| format!("no row of {} on {}", row["model"], BOARD.0))?;
+        let cells = [&row["instructions"], &other["cycles"], &row["cycles"]].map(grouped);
+        table += &format!("| {} | {} |\n", row["model"].as_str().unwrap_or_default(), cells.join(" | "));
+    }
+    Ok(table)
 }
 
 /// ResNet-8 as others run it: who, where it was measured, milliseconds, millions of cycles, RAM, flash, right answers.
@@ -265,10 +283,13 @@ mod tests {
     fn what_lies_between_the_markers_is_made_anew() {
         let row = json!({ "model": "resnet8", "arena": 1234, "weights": 5, "code": 6, "stack": 7, "instructions": 8_000_000, "cycles": null });
         let page = "a\n<!-- figures: resnet8 -->\nold\n<!-- end -->\nb\n";
-        let text = with_tables(page, &[&row]).unwrap();
+        let text = with_tables(page, &[&row], &[]).unwrap();
         assert!(text.starts_with("a\n") && text.ends_with("<!-- end -->\nb\n") && !text.contains("old"), "{text}");
         assert!(text.contains("| resnet8 | 1,234 | 5 | 6 | 7 | 8,000,000 | - |"), "{text}");
-        assert!(with_tables("<!-- figures: resnet8 -->\n", &[&row]).is_err());
+        assert!(with_tables("<!-- figures: resnet8 -->\n", &[&row], &[]).is_err());
+        let single = json!({ "model": "resnet8", "instructions": 8_000_000, "cycles": 9 });
+        assert!(banks(&[&row], &[&single]).unwrap().ends_with("| resnet8 | 8,000,000 | - | 9 |\n"));
+        assert!(banks(&[], &[&single]).is_err());
         let bench = "- ST's NUCLEO-L4R5ZI, Cortex-M4F (STM32L4R5): say 15 %.\n";
         let costs = json!({ "nucleo-l4r5zi": { "seen": { "mean": 1.26, "worst": 4.0 }, "unseen": { "mean": 5, "worst": 16 } } });
         let said = error(bench, &costs).unwrap();
