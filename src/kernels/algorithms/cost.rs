@@ -68,7 +68,7 @@ impl Core {
     #[must_use]
     pub fn widening(self, weights: usize, encoding: Encoding) -> u64 {
         let each = match encoding {
-            Encoding::Plain | Encoding::Halfwords => 0.0,
+            Encoding::Plain | Encoding::Halfwords | Encoding::Paired => 0.0,
             Encoding::Nibbles => self.costs().widened,
             Encoding::Palette { .. } => self.costs().looked_up,
         };
