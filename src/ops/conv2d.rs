@@ -184,11 +184,11 @@ impl<'m> Conv2d<'m> {
                     self.patches_in(&input, y, x, pixels, bytes)
                 } else {
                     for pixel in 0..pixels {
-                        let patch = io.scratch.part(pixel.wrapping_mul(bytes), bytes);
+                        let patch = io.scratch(pixel.wrapping_mul(bytes), bytes);
                         let at = (y, x.wrapping_add(pixel));
                         gather(io.memory, &input, &self.window, input.quant.zero_point as i8, at, patch);
                     }
-                    (io.scratch.part(0, bytes.wrapping_mul(pixels)), bytes)
+                    (io.scratch(0, bytes.wrapping_mul(pixels)), bytes)
                 };
                 let (patches, out) = io.memory.read_write(patches, output.pixels(y, x, pixels));
                 if N::PATCHES == 2 && pixels == 2 {

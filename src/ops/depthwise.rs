@@ -181,7 +181,7 @@ impl<'m> DepthwiseConv2d<'m> {
         let taps = self.window.taps_len();
         let row = if NARROW { row_bytes(&output) } else { output.shape.c };
         let pitches = [input.shape.c as usize, row as usize];
-        let widened = io.scratch.part(0, if NARROW { taps.saturating_mul(row) } else { 0 });
+        let widened = io.scratch(0, if NARROW { taps.saturating_mul(row) } else { 0 });
         if NARROW {
             let (weights, words) = (self.weights.narrow(), self.weights.encoding.words(output.shape.c as usize));
             let rows = io.memory.write(widened).chunks_mut(row.max(1) as usize);
@@ -192,7 +192,7 @@ impl<'m> DepthwiseConv2d<'m> {
         let multiplier = multiplier(&io.tensors) as usize;
         // Channels side by side, or one by one when several share their input channel.
         let size = if multiplier == 1 { BLOCK } else { 1 };
-        let patch = io.scratch.part(widened.len, taps.saturating_mul(input.pixel_bytes()));
+        let patch = io.scratch(widened.len, taps.saturating_mul(input.pixel_bytes()));
         for y in rows.start..rows.end.min(output.shape.h) {
             for x in 0..output.shape.w {
                 gather(io.memory, &input, &self.window, input.quant.zero_point as i8, (y, x), patch);

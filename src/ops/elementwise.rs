@@ -82,10 +82,15 @@ pub(super) fn combine(io: &mut Io<'_, '_>, (left, right): (&Tensor, &Tensor), ro
 }
 
 /// `f(output, constants)` for each pixel of rows `rows`, where the output first holds the input and `data` is constants for each
-/// channel or for each element.
+/// channel or for each element: the step is broken when they are fewer.
 pub(super) fn combine_constants(io: &mut Io<'_, '_>, data: &[i8], rows: Range<u32>, f: &mut Combine<'_>) {
-    let len = io.tensors.output.pixel_bytes() as usize;
+    let output = &io.tensors.output;
+    let (len, whole) = (output.pixel_bytes(), output.shape.len().wrapping_mul(output.dtype.size()));
+    let (len, whole) = (len as usize, whole as usize);
     let each_pixel = data.len() > len;
+    if data.len() < if each_pixel { whole } else { len } {
+        return io.broken();
+    }
     let apply = &mut |out: &mut [i8], pixel: usize| {
         let start = if each_pixel { pixel.wrapping_mul(len) } else { 0 };
         f.apply(out, part(data, start, len));

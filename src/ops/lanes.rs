@@ -21,15 +21,15 @@ pub(super) fn run<B: Backend>(op: &Conv2d<'_>, io: &mut Io<'_, '_>, rows: Range<
     let Operands { a: input, output, .. } = io.tensors;
     let (biases, _) = op.channels.bytes().as_chunks();
     let (weights, k) = (f16::of(op.weights.bytes), op.patch_len(&input) as usize);
+    let scratch = io.scratch(0, (k as u32).wrapping_mul(BYTES as u32));
     let layer = Layer { weights, biases, k, bounds: Bounds::of(op.clamp) };
     let last = output.shape.w.wrapping_sub(1);
     let pitch = (output.place.pitch / 2) as usize;
     for y in rows.start..rows.end.min(output.shape.h) {
         for x in (0..output.shape.w).step_by(LANES) {
             let count = output.shape.w.wrapping_sub(x).min(LANES as u32);
-            let (elements, out, scratch) =
-                io.memory.read_write2(input.region(), output.pixels(y, x, count), io.scratch);
-            let lanes = cast::as_f32_mut(scratch);
+            let (elements, out, lanes) = io.memory.read_write2(input.region(), output.pixels(y, x, count), scratch);
+            let lanes = cast::as_f32_mut(lanes);
             if op.window.is_padded() {
                 lanes.fill(0.0);
             }

@@ -66,7 +66,8 @@ impl MaxPool2d {
         let pool = self.pool(&io.tensors);
         let Operands { a: input, output, .. } = io.tensors;
         let rows = rows.start as usize..rows.end.min(output.shape.h) as usize;
-        let (input, output, scratch) = io.memory.read_write2(input.region(), output.region(), io.scratch);
+        let scratch = io.scratch(0, pool.scratch_bytes() as u32);
+        let (input, output, scratch) = io.memory.read_write2(input.region(), output.region(), scratch);
         pool.run::<B>(input, output, scratch, rows);
     }
 }

@@ -83,9 +83,20 @@ impl Io<'_, '_> {
         })
     }
 
-    /// Notes that a step does not go with what was verified.
+    /// `len` bytes of scratch from byte `start` on.
+    fn scratch(&mut self, start: u32, len: u32) -> Region {
+        let part = self.scratch.part(start, len);
+        if part.len != len {
+            self.broken();
+        }
+        part
+    }
+
+    /// Notes that a step does not go with what was verified: debug builds stop, others end the inference in a fault.
+    #[cold]
     fn broken(&mut self) {
         debug_assert!(false, "a step that was never verified: {:?}", self.tensors);
+        self.memory.refuse();
     }
 }
 

@@ -85,7 +85,7 @@ pub(super) fn contiguous(io: &mut Io<'_, '_>, input: &Tensor) -> Region {
     if input.is_contiguous() {
         return input.region();
     }
-    let gathered = io.scratch.part(0, input.shape.len().saturating_mul(input.dtype.size()));
+    let gathered = io.scratch(0, input.shape.len().saturating_mul(input.dtype.size()));
     let whole = Window::global([input.shape.h, input.shape.w]);
     gather(io.memory, input, &whole, 0, (0, 0), gathered);
     gathered

@@ -81,6 +81,9 @@ impl<'m> Piecewise<'m> {
 
     #[inline(never)]
     pub(super) fn run<N: Numbers, B: Backend, L: Linked>(&self, io: &mut Io<'_, '_>, rows: Range<u32>) {
+        if self.starts.is_empty() || self.starts.len() / START > self.polynomials.len() / POLYNOMIAL {
+            return io.broken();
+        }
         elementwise::each_pixel::<f16>(io, rows, |pixel| {
             pixel.iter_mut().for_each(|element| *element = self.at(*element));
         });

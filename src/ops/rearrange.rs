@@ -140,6 +140,9 @@ impl<'m> Rearrange<'m> {
         let Operands { a: input, output, .. } = io.tensors;
         let [vertical, horizontal, deep] = self.counts;
         let before = vertical.wrapping_add(horizontal);
+        if self.digits.len() / Digit::BYTES < before.wrapping_add(deep) as usize {
+            return io.broken();
+        }
         // Channels that stay side by side.
         let innermost = deep.checked_sub(1).and_then(|last| Digit::read(self.digits, before.wrapping_add(last)));
         let run = match innermost {

@@ -50,7 +50,7 @@ impl Reshape {
             let (from, to) = (stretch(&a, at), stretch(&output, at));
             let len = from.len.min(to.len).min(end - at);
             if len == 0 {
-                return;
+                return io.broken();
             }
             let (from, to) = (from.part(0, len), to.part(0, len));
             // In place, the elements are there already.

@@ -1,12 +1,18 @@
-//! Models of one step, with their bits flipped and their checksum put right again: refused, or run without a panic.
+//! Models of one step, with their bits flipped and their checksum put right again: refused, or run without a panic. And steps that no
+//! verifier has seen, whose memory or constants are not there: they are never passed over.
 //!
 //! Tests have overflow checks and bounds checks on, so that whatever `Model::new` lets through by mistake shows.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use kinglet::kernels::Active;
 use kinglet::kernels::algorithms::{Layer, Map};
+use kinglet::memory::{Memory, Region};
 use kinglet::ops::{
     Add, AveragePool2d, Concat, Constant, Conv2d, ConvAlgorithm, Convert, Curve, Dense, DepthwiseAlgorithm,
-    DepthwiseConv2d, Encoding, Function, Lookup, MaxPool2d, Mean, Mul, Op, OpKind, Pad, Piecewise, Prelu, Rearrange,
-    Rescale, Reshape, ResizeBilinear, ResizeNearest, Sigmoid, Softmax, SoftmaxFloat16, SoftmaxInt16, Sub, Weights,
+    DepthwiseConv2d, Encoding, Function, Io, Lookup, MaxPool2d, Mean, Mul, Op, OpKind, Operands, Pad, Piecewise, Prelu,
+    Rearrange, Rescale, Reshape, ResizeBilinear, ResizeNearest, Sigmoid, Softmax, SoftmaxFloat16, SoftmaxInt16, Sub,
+    Weights,
 };
 use kinglet::{
     Channel, Channels, Clamp, DType, Model, Multiplier, Padding, QuantParams, Raw, Rounding, Session, Shape,
@@ -354,4 +360,68 @@ fn every_operator_is_refused_or_runs() {
         }
     }
     assert!(refused * 3 > 10 * ROUNDS && ran * 3 > 10 * ROUNDS, "{refused} refused, {ran} ran");
+}
+
+/// Runs an operator in `len` bytes of memory; the output, `None` when it is not to be had: builds with debug assertions stop, others refuse.
+fn run(op: &Op<'_>, tensors: Operands, scratch: Region, len: usize) -> Option<Vec<i8>> {
+    let mut room = Vec::new();
+    let memory = &mut Memory::new(aligned(&mut room, len));
+    let ran = catch_unwind(AssertUnwindSafe(|| {
+        op.run::<Active>(&mut Io { memory: &mut *memory, tensors, scratch }, 0..tensors.output.shape.h);
+    }));
+    assert!(!memory.has_refused() || !cfg!(debug_assertions));
+    (ran.is_ok() && !memory.has_refused()).then(|| memory.read(tensors.output.region()).to_vec())
+}
+
+/// The operator with the end of its constants cut off, of those that run asks for them.
+fn shortened<'m>(op: &Op<'m>) -> Vec<Op<'m>> {
+    match *op {
+        Op::Constant(op) => vec![Op::Constant(Constant { data: &op.data[1..], ..op })],
+        Op::Prelu(op) => vec![Op::Prelu(Prelu { slopes: &op.slopes[1..], ..op })],
+        Op::Rearrange(op) => vec![Op::Rearrange(Rearrange { digits: &op.digits[1..], ..op })],
+        Op::Piecewise(op) => {
+            let fewer = Piecewise { polynomials: &op.polynomials[1..], ..op };
+            vec![Op::Piecewise(fewer), Op::Piecewise(Piecewise { starts: &[], ..op })]
+        }
+        _ => vec![],
+    }
+}
+
+/// Whether an algorithm of the kernels computes it: that stops debug builds where its slices do not fit.
+fn is_packed(op: &Op<'_>) -> bool {
+    match op {
+        Op::Conv2d(op) => op.algorithm != ConvAlgorithm::Direct,
+        Op::DepthwiseConv2d(op) => op.algorithm != DepthwiseAlgorithm::Direct,
+        _ => false,
+    }
+}
+
+#[test]
+fn what_an_operator_cannot_reach_is_not_passed_over() {
+    let (mut short_of_scratch, mut short_of_constants) = (0, 0);
+    for (kind, file) in models().iter().step_by(if cfg!(miri) { 5 } else { 1 }) {
+        let model = Model::new(file).unwrap();
+        let step = model.step(0).unwrap();
+        let (tensors, scratch) = (step.tensors, step.scratch);
+        let len = [tensors.a.end(), tensors.b.map_or(0, |b| b.end()), tensors.output.end(), scratch.end()];
+        let len = len.into_iter().max().unwrap() as usize;
+        let good = run(&step.op, tensors, scratch, len);
+        assert!(good.is_some(), "{kind:?}");
+        for less in [len - 1, len / 2, 16, 0] {
+            assert_eq!(run(&step.op, tensors, scratch, less), None, "{kind:?} in {less} bytes of {len}");
+        }
+        if scratch.len > 0 && !is_packed(&step.op) {
+            assert_eq!(run(&step.op, tensors, Region { len: 0, ..scratch }, len), None, "{kind:?} without scratch");
+            // More is reserved than some take.
+            let half = run(&step.op, tensors, Region { len: scratch.len / 2, ..scratch }, len);
+            assert!(half.is_none() || half == good, "{kind:?} with half of its scratch");
+            short_of_scratch += 1;
+        }
+        for op in shortened(&step.op) {
+            assert_eq!(run(&op, tensors, scratch, len), None, "{op:?}");
+            short_of_constants += 1;
+        }
+    }
+    let both = [short_of_scratch, short_of_constants];
+    assert!(cfg!(miri) || (both[0] > 5 && both[1] > 10), "{both:?}");
 }
