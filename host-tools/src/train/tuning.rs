@@ -41,8 +41,8 @@ pub struct Qat {
     pub range_rate: f64,
     /// Gives up what was trained, and keeps the network before, if that gets more held-out images right once it is quantized.
     pub fallback: bool,
-    /// How large the steps are; half a cosine down from a 200th of the recipe's highest rate when absent, from an 8th with weights of
-    /// 4 bits.
+    /// How large the steps are; half a cosine down from a 200th of the recipe's highest rate when absent, with weights of 4 bits from an
+    /// 8th, which a teacher divides by its temperature.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule: Option<Schedule>,
 }
@@ -70,7 +70,10 @@ impl Qat {
 
     /// The learning rates, after `recipe`'s.
     pub fn schedule(&self, recipe: &Recipe) -> Schedule {
-        let part = if self.all_bits().any(|bits| bits == 4) { RATE_OF_NIBBLES } else { RATE };
+        // What a teacher says weighs as many times as much: no batch normalization follows its gradients any more, and weights that are
+        // rounded so far would run away.
+        let taught = recipe.distill.as_ref().map_or(1.0, |distill| distill.temperature.max(1.0));
+        let part = if self.all_bits().any(|bits| bits == 4) { RATE_OF_NIBBLES * taught } else { RATE };
         let after = || Schedule::Cosine { peak: recipe.schedule.peak() / part, warm_up: 0.0 };
         self.schedule.clone().unwrap_or_else(after)
     }
@@ -112,5 +115,21 @@ impl Qat {
             return Some("qat: range_rate must be in 0 to 1".to_string());
         }
         self.schedule.as_ref().and_then(Schedule::fault).map(|fault| format!("qat: {fault}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::Distill;
+
+    #[test]
+    fn a_teacher_slows_the_training_of_four_bits() {
+        let mut recipe = Recipe::for_network("resnet8");
+        let peak =
+            |recipe: &Recipe, bits| recipe.schedule.peak() / Qat { bits, ..Qat::default() }.schedule(recipe).peak();
+        assert_eq!([4, 8].map(|bits| peak(&recipe, bits).round()), [8.0, 200.0]);
+        recipe.distill = Some(Distill::from("teacher".as_ref()));
+        assert_eq!([4, 8].map(|bits| peak(&recipe, bits).round()), [32.0, 200.0]);
     }
 }
