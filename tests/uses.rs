@@ -1,6 +1,6 @@
 //! A program that links a part of the runtime runs what it says it runs, with the same bytes, and refuses the rest.
 
-use kinglet::ops::{ConvAlgorithm, OpKind};
+use kinglet::ops::{ConvAlgorithm, Encoding, OpKind};
 use kinglet::tensor::DType;
 use kinglet::uses::{Codes, Linked, Set};
 use kinglet::{Aligned, Fault, Model, Session};
@@ -28,6 +28,7 @@ const USED: Set = Set {
     convolutions: Codes::of(ConvAlgorithm::Direct.id()),
     dtypes: Codes::of(DType::I8.code()),
     scaled_add: true,
+    encodings: Codes::of(Encoding::Plain.code()),
     ..Set::NONE
 };
 
