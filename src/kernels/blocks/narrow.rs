@@ -38,7 +38,8 @@ impl Encoding {
     /// Whether weights are stored so, in a program that has such.
     #[inline(always)]
     pub(crate) const fn is_narrow<L: Linked>(self) -> bool {
-        Self::NARROW.meets(L::SET.encodings) && !matches!(self, Encoding::Plain | Encoding::Halfwords | Encoding::Paired)
+        Self::NARROW.meets(L::SET.encodings)
+            && !matches!(self, Encoding::Plain | Encoding::Halfwords | Encoding::Paired)
     }
 
     /// The code in a model file.
