@@ -88,7 +88,7 @@ impl<'m> Conv2d<'m> {
             Some(packing) => {
                 let layer = self.layer(tensors);
                 let widened = match packing.narrow(&layer, self.weights.encoding) {
-                    Some(size) if self.weights.is_narrow() => size.scratch_bytes(),
+                    Some(size) if self.weights.encoding.is_narrow() => size.scratch_bytes(),
                     _ => 0,
                 };
                 packing.scratch_bytes(&layer).saturating_add(widened) as u64
@@ -156,11 +156,14 @@ impl<'m> Conv2d<'m> {
                 let rows = rows.start as usize..rows.end.min(output.shape.h) as usize;
                 let (input, output, scratch) = io.memory.read_write2(input.region(), output.region(), io.scratch);
                 let scratch = cast::i8_as_words_mut(scratch);
-                if self.weights.are_narrow::<N, L>() {
+                let done = if self.weights.are_narrow::<N, L>() {
                     let weights = self.weights.narrow();
-                    packing.run_narrow::<B, L>(&layer, weights, self.channels, input, output, scratch, rows);
+                    packing.run_narrow::<B, L>(&layer, weights, self.channels, input, output, scratch, rows)
                 } else {
-                    packing.run::<B, L>(&layer, self.weights.words(), input, output, scratch, rows);
+                    packing.run::<B, L>(&layer, self.weights.words(), input, output, scratch, rows)
+                };
+                if done.is_none() {
+                    io.broken();
                 }
             }
         }

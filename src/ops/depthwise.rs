@@ -119,7 +119,7 @@ impl<'m> DepthwiseConv2d<'m> {
     pub(super) const fn scratch_len(&self, tensors: &Operands) -> u32 {
         let taps = self.window.taps_len() as u64;
         let widened = match self.algorithm {
-            _ if !self.weights.is_narrow() => 0,
+            _ if !self.weights.encoding.is_narrow() => 0,
             DepthwiseAlgorithm::Direct => taps * row_bytes(&tensors.output) as u64,
             _ => narrow::depthwise(&self.layer(tensors), self.weights.encoding).scratch_bytes() as u64,
         };
@@ -162,13 +162,18 @@ impl<'m> DepthwiseConv2d<'m> {
                 let (input, output, scratch) = io.memory.read_write2(input.region(), output.region(), io.scratch);
                 let scratch = cast::i8_as_words_mut(scratch);
                 let weights = self.weights.words();
-                if self.weights.are_narrow::<N, L>() {
+                let done = if self.weights.are_narrow::<N, L>() {
                     let weights = self.weights.narrow();
-                    narrow::run_depthwise::<B, L>(&layer, weights, self.channels, input, output, scratch, rows);
+                    narrow::run_depthwise::<B, L>(&layer, weights, self.channels, input, output, scratch, rows)
                 } else if matches!(self.algorithm, DepthwiseAlgorithm::Rows) && L::SET.depthwise.has(DepthwiseAlgorithm::Rows.code()) {
-                    depthwise_rows::run::<B>(&layer, weights, input, output, scratch, rows);
+                    depthwise_rows::run::<B>(&layer, weights, input, output, scratch, rows)
                 } else if L::SET.depthwise.has(DepthwiseAlgorithm::Packed.code()) {
-                    packed::run::<B>(&layer, weights, input, output, scratch, rows);
+                    packed::run::<B>(&layer, weights, input, output, scratch, rows)
+                } else {
+                    None
+                };
+                if done.is_none() {
+                    io.broken();
                 }
             }
         }

@@ -22,10 +22,6 @@ impl<'m> Weights<'m> {
         Self { bytes, encoding: Encoding::Plain }
     }
 
-    pub(crate) const fn is_narrow(&self) -> bool {
-        !matches!(self.encoding, Encoding::Plain | Encoding::Halfwords | Encoding::Paired)
-    }
-
     pub(crate) const fn is_halfwords(&self) -> bool {
         matches!(self.encoding, Encoding::Halfwords)
     }
@@ -48,7 +44,7 @@ impl<'m> Weights<'m> {
     /// Whether they are of fewer bits than eight, in a program that has such weights.
     #[inline(always)]
     pub(super) const fn are_narrow<N: Numbers, L: Linked>(&self) -> bool {
-        !matches!(N::DTYPE, DType::F16) && self.encoding.is_narrow::<L>()
+        !matches!(N::DTYPE, DType::F16) && self.encoding.is_linked_narrow::<L>()
     }
 
     /// As words; none when they do not start at a multiple of 4 bytes.

@@ -6,7 +6,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use kinglet::kernels::Active;
-use kinglet::kernels::algorithms::{Layer, Map};
+use kinglet::kernels::algorithms::{Layer, Map, depthwise, depthwise_rows, narrow};
 use kinglet::memory::{Memory, Region};
 use kinglet::ops::{
     Add, AveragePool2d, Concat, Constant, Conv2d, ConvAlgorithm, Convert, Curve, Dense, DepthwiseAlgorithm,
@@ -116,6 +116,13 @@ fn models() -> Vec<(OpKind, Vec<u8>)> {
             let weights = narrow(&weights, encoding, 9, outputs);
             (Op::DepthwiseConv2d(DepthwiseConv2d { weights, ..conv }), (shape, QUANT))
         }));
+    }
+    let across = window(3, 1);
+    let packed = pack_depthwise(across, &weights, &entries);
+    for (algorithm, bytes, encoding) in &packed {
+        let (algorithm, weights) = (*algorithm, Weights { bytes, encoding: *encoding });
+        let conv = DepthwiseConv2d { algorithm, window: across, rounding, clamp, weights, channels: channels(4) };
+        steps.push((Op::DepthwiseConv2d(conv), map(&across)));
     }
     let packed: Vec<_> = [0, 1, 2, 3, 4 | 2 << 8, 5, 6, 7, 8 | 2 << 8 | 1 << 16]
         .into_iter()
@@ -282,21 +289,36 @@ fn float16_models() -> Vec<(OpKind, Vec<u8>)> {
 /// The same weights in narrow encodings.
 type Narrowed = Vec<(Vec<i8>, Encoding)>;
 
+/// A layer of as many channels as it has inputs.
+fn layer(window: Window) -> Layer {
+    let [h, w] = window.output([SHAPE.h, SHAPE.w]).unwrap();
+    let map = |h: u32, w: u32| Map::dense(h as usize, w as usize, SHAPE.c as usize);
+    let [zero_in, zero_out] = [QUANT.zero_point as i8; 2];
+    Layer { input: map(SHAPE.h, SHAPE.w), output: map(h, w), window, zero_in, zero_out, low: -128, high: 120 }
+}
+
+/// Depthwise weights as the algorithms pack them.
+fn pack_depthwise(window: Window, weights: &[i8], entries: &[Channel]) -> Vec<(DepthwiseAlgorithm, Vec<i8>, Encoding)> {
+    let (layer, weights, entries) = (layer(window), &weights[..36], &entries[..4]);
+    let few: Vec<i8> = weights.iter().map(|weight| weight >> 5).collect();
+    let bytes = |words: Vec<u32>| words.into_iter().flat_map(u32::to_le_bytes).collect();
+    let narrow = NARROW.map(|encoding| (Packed, narrow::pack_depthwise(&layer, &few, entries, encoding), encoding));
+    use DepthwiseAlgorithm::{Packed, Rows};
+    let plain = [
+        (Packed, depthwise::pack(&layer, weights, entries).map(bytes), Encoding::Plain),
+        (Rows, depthwise_rows::pack(&layer, weights, entries).map(bytes), Encoding::Plain),
+    ];
+    let signed = |bytes: Vec<u8>| bytes.into_iter().map(|byte| byte as i8).collect();
+    let all = plain.into_iter().chain(narrow);
+    all.map(|(algorithm, bytes, encoding)| (algorithm, signed(bytes.unwrap()), encoding)).collect()
+}
+
 /// A 3 x 3 convolution packed for the algorithm of this code, and with weights of fewer bits than eight if it has those.
 fn pack(code: u32, weights: &[i8], entries: &[Channel]) -> (ConvAlgorithm, Window, Vec<i8>, Narrowed) {
     let algorithm = ConvAlgorithm::from_code(code).unwrap();
     let stride = if algorithm == ConvAlgorithm::Stride2 { 2 } else { 1 };
     let window = Window::new([3; 2], [stride; 2], Padding::Same, [SHAPE.h, SHAPE.w]);
-    let [h, w] = window.output([SHAPE.h, SHAPE.w]).unwrap();
-    let layer = Layer {
-        input: Map::dense(SHAPE.h as usize, SHAPE.w as usize, SHAPE.c as usize),
-        output: Map::dense(h as usize, w as usize, SHAPE.c as usize),
-        window,
-        zero_in: QUANT.zero_point as i8,
-        zero_out: QUANT.zero_point as i8,
-        low: -128,
-        high: 120,
-    };
+    let layer = layer(window);
     let packed = algorithm.pack(&layer, &weights[..144], &entries[..4]).unwrap();
     // Eight weights.
     let few: Vec<i8> = weights[..144].iter().map(|weight| weight >> 5).collect();
@@ -387,15 +409,6 @@ fn shortened<'m>(op: &Op<'m>) -> Vec<Op<'m>> {
     }
 }
 
-/// Whether an algorithm of the kernels computes it: that stops debug builds where its slices do not fit.
-fn is_packed(op: &Op<'_>) -> bool {
-    match op {
-        Op::Conv2d(op) => op.algorithm != ConvAlgorithm::Direct,
-        Op::DepthwiseConv2d(op) => op.algorithm != DepthwiseAlgorithm::Direct,
-        _ => false,
-    }
-}
-
 #[test]
 fn what_an_operator_cannot_reach_is_not_passed_over() {
     let (mut short_of_scratch, mut short_of_constants) = (0, 0);
@@ -410,7 +423,7 @@ fn what_an_operator_cannot_reach_is_not_passed_over() {
         for less in [len - 1, len / 2, 16, 0] {
             assert_eq!(run(&step.op, tensors, scratch, less), None, "{kind:?} in {less} bytes of {len}");
         }
-        if scratch.len > 0 && !is_packed(&step.op) {
+        if scratch.len > 0 {
             assert_eq!(run(&step.op, tensors, Region { len: 0, ..scratch }, len), None, "{kind:?} without scratch");
             // More is reserved than some take.
             let half = run(&step.op, tensors, Region { len: scratch.len / 2, ..scratch }, len);

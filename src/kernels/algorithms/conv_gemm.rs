@@ -157,19 +157,20 @@ pub fn run<B: Backend, L: Linked>(
     output: &mut [i8],
     scratch: &mut [u32],
     rows: Range<usize>,
-) {
+) -> Option<()> {
     let blocks = layer.output.c.div_ceil(4);
-    let Some(packed) = Packed::new(packed, blocks.wrapping_mul(16)) else { return };
-    let Some((x, line)) = scratch.split_at_mut_checked(patch_words(layer, width).wrapping_mul(2)) else { return };
+    let packed = Packed::new(packed, blocks.wrapping_mul(16))?;
+    let (x, line) = scratch.split_at_mut_checked(patch_words(layer, width).wrapping_mul(2))?;
     if matches!(width, Width::Bytes) && Width::Bytes.is_linked::<L>() {
         // Patches do not fill their last step. What lies behind them must not count, whatever weights a file has there.
         x.fill(0);
     }
     let per_block = block_words(layer, width);
-    let Some(parts) = packed.blocks(layer.output.c, per_block) else { return };
+    let parts = packed.blocks(layer.output.c, per_block)?;
     let ([kernel, kernel_w], [_, stride]) = (layer.kernel(), layer.stride());
     let patch_row = kernel_w.wrapping_mul(layer.input.c);
     let tile = tile_columns(layer);
+    let line = line.get_mut(..line_words(layer, tile))?;
     let mut start = 0;
     while start < layer.output.w {
         let end = start.wrapping_add(tile).min(layer.output.w);
@@ -202,6 +203,7 @@ pub fn run<B: Backend, L: Linked>(
         }
         start = end;
     }
+    Some(())
 }
 
 /// Clamps a row of the output, where saturation is not all.

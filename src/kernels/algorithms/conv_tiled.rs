@@ -56,9 +56,9 @@ pub fn run<B: Backend, L: Linked>(
     output: &mut [i8],
     scratch: &mut [u32],
     rows: Range<usize>,
-) {
-    let Some(packed) = Packed::new(packed, layer.output.c.div_ceil(4).wrapping_mul(16)) else { return };
-    compute::<B, L>(layer, tile, packed, None, input, output, scratch, rows);
+) -> Option<()> {
+    let packed = Packed::new(packed, layer.output.c.div_ceil(4).wrapping_mul(16))?;
+    compute::<B, L>(layer, tile, packed, None, input, output, scratch, rows)
 }
 
 /// The same of narrow weights and the records of all channels.
@@ -72,10 +72,12 @@ pub(super) fn run_narrow<B: Backend, L: Linked>(
     output: &mut [i8],
     scratch: &mut [u32],
     rows: Range<usize>,
-) {
+) -> Option<()> {
     // Asked here as well, so that a program without the algorithm has none of this.
     if L::SET.convolutions.has(ConvAlgorithm::Tiled { rows: 1, parts: 1 }.id()) {
-        compute::<B, L>(layer, tile, packed, Some(narrow), input, output, scratch, rows);
+        compute::<B, L>(layer, tile, packed, Some(narrow), input, output, scratch, rows)
+    } else {
+        None
     }
 }
 
@@ -89,14 +91,14 @@ fn compute<B: Backend, L: Linked>(
     output: &mut [i8],
     scratch: &mut [u32],
     rows: Range<usize>,
-) {
+) -> Option<()> {
     let (columns, tile_rows) = (columns(layer, tile), tile_rows(layer, tile));
     match flat(layer, &rows) {
         Some(flat) => {
             let input = input.get(layer.input.row(rows.start)..).unwrap_or_default();
             let output = output.get_mut(layer.output.row(rows.start)..).unwrap_or_default();
             let work = Work { layer: &flat, packed, narrow, rows: 1, columns: columns.wrapping_mul(tile_rows) };
-            work.run::<B, L>(input, output, scratch, 0..1);
+            work.run::<B, L>(input, output, scratch, 0..1)
         }
         None => Work { layer, packed, narrow, rows: tile_rows, columns }.run::<B, L>(input, output, scratch, rows),
     }
@@ -122,12 +124,19 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    fn run<B: Backend, L: Linked>(&self, input: &[i8], output: &mut [i8], scratch: &mut [u32], rows: Range<usize>) {
+    fn run<B: Backend, L: Linked>(
+        &self,
+        input: &[i8],
+        output: &mut [i8],
+        scratch: &mut [u32],
+        rows: Range<usize>,
+    ) -> Option<()> {
         let layer = self.layer;
         let patch = patch_words(layer, Width::Bits8);
-        let Some((slab, scratch)) = scratch.split_at_mut_checked(patch.wrapping_mul(4)) else { return };
+        let (slab, scratch) = scratch.split_at_mut_checked(patch.wrapping_mul(4))?;
         let strip = self.columns.wrapping_mul(patch);
-        let Some((x, line)) = scratch.split_at_mut_checked(strip.wrapping_mul(self.rows)) else { return };
+        let (x, line) = scratch.split_at_mut_checked(strip.wrapping_mul(self.rows))?;
+        let line = line.get_mut(..line_words(layer, self.columns))?;
         let mut start = 0;
         while start < layer.output.w {
             let columns = start..start.saturating_add(self.columns).min(layer.output.w);
@@ -149,6 +158,7 @@ impl Work<'_> {
             }
             start = columns.end;
         }
+        Some(())
     }
 
     /// Widens the patches of `columns` pixels of row `y`, by twos.
@@ -182,7 +192,7 @@ impl Work<'_> {
         let (pairs, pitch) = (columns.len() / 2, map.pitch);
         let whole = Strip { pairs, second: pitch, next: pitch.wrapping_mul(2) };
         let odd = !columns.len().is_multiple_of(2);
-        let narrow = self.narrow.filter(|narrow| narrow.encoding().is_narrow::<L>());
+        let narrow = self.narrow.filter(|narrow| narrow.encoding().is_linked_narrow::<L>());
         let per_block = patch.wrapping_mul(2);
         let stored = narrow.map_or(per_block, |narrow| narrow.encoding().words(per_block.wrapping_mul(4)));
         let blocks = self.packed.records.as_chunks::<16>().0.iter().zip(pieces(self.packed.weights, stored));

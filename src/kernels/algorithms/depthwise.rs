@@ -35,13 +35,14 @@ pub fn run<B: Backend>(
     output: &mut [i8],
     scratch: &mut [u32],
     rows: Range<usize>,
-) {
+) -> Option<()> {
     let channels = layer.output.c;
-    let Some(packed) = Packed::new(packed, channels.div_ceil(4).wrapping_mul(16)) else { return };
+    let packed = Packed::new(packed, channels.div_ceil(4).wrapping_mul(16))?;
     let (kernel, step) = (layer.kernel(), layer.stride()[1]);
     let taps = kernel[0].wrapping_mul(kernel[1]).wrapping_mul(2);
-    let Some([whole, last]) = packed.blocks(channels, taps) else { return };
+    let [whole, last] = packed.blocks(channels, taps)?;
     let tile = tile_columns(layer);
+    let scratch = scratch.get_mut(..line_words(layer, tile))?;
     let mut start = 0;
     while start < layer.output.w {
         let end = start.wrapping_add(tile).min(layer.output.w);
@@ -75,6 +76,7 @@ pub fn run<B: Backend>(
         }
         start = end;
     }
+    Some(())
 }
 
 /// Header and records of packed `weights`, or `None` when the fast requantization would not be exact.

@@ -60,9 +60,10 @@ pub fn run<B: Backend>(
     output: &mut [i8],
     scratch: &mut [u32],
     rows: Range<usize>,
-) {
+) -> Option<()> {
     let map = &layer.output;
-    let Some(packed) = Packed::new(packed, map.c.div_ceil(4).wrapping_mul(16)) else { return };
+    let packed = Packed::new(packed, map.c.div_ceil(4).wrapping_mul(16))?;
+    let scratch = scratch.get_mut(..scratch_words(layer))?;
     let origin = layer.window.origin(0, rows.start as u32);
     let (first, padded) = (origin.max(0) as usize, origin.wrapping_neg().max(0) as usize);
     // Rows of the input from the first that is read on, to the last, as far as they are there.
@@ -84,6 +85,7 @@ pub fn run<B: Backend>(
     for y in rows {
         clamp_row::<B>(layer, output.get_mut(map.row(y)..).unwrap_or_default());
     }
+    Some(())
 }
 
 /// Computes some lines of all `channels` channels; of columns if they are `turned`.

@@ -96,19 +96,19 @@ impl Packing {
         output: &mut [i8],
         scratch: &mut [u32],
         rows: Range<usize>,
-    ) {
-        let Some(stored) = Stored::new(layer, weights, channels, self.limit()) else { return };
+    ) -> Option<()> {
+        let stored = Stored::new(layer, weights, channels, self.limit())?;
         match self {
             Packing::Gemm(width) => stored.multiply::<B, L>(width, input, output, scratch, rows),
             Packing::Winograd(_, when) => {
-                let Some((packed, rest)) = stored.recorded(scratch) else { return };
-                let Some((filters, rest)) = rest.split_at_mut_checked(filter_words(layer)) else { return };
+                let (packed, rest) = stored.recorded(scratch)?;
+                let (filters, rest) = rest.split_at_mut_checked(filter_words(layer))?;
                 let weights = stored.weights;
-                winograd::run_narrow::<B, L>(layer, when, packed, weights, filters, input, output, rest, rows);
+                winograd::run_narrow::<B, L>(layer, when, packed, weights, filters, input, output, rest, rows)
             }
             Packing::Tiled(tile) => {
-                let Some((packed, rest)) = stored.recorded(scratch) else { return };
-                conv_tiled::run_narrow::<B, L>(layer, tile, packed, stored.weights, input, output, rest, rows);
+                let (packed, rest) = stored.recorded(scratch)?;
+                conv_tiled::run_narrow::<B, L>(layer, tile, packed, stored.weights, input, output, rest, rows)
             }
         }
     }
@@ -166,14 +166,14 @@ pub fn run_depthwise<B: Backend, L: Linked>(
     output: &mut [i8],
     scratch: &mut [u32],
     rows: Range<usize>,
-) {
-    let Some(stored) = Stored::new(layer, weights, channels, LIMIT) else { return };
+) -> Option<()> {
+    let stored = Stored::new(layer, weights, channels, LIMIT)?;
     let groups = layer.output.c.div_ceil(4);
-    let Some((wide, rest)) = stored.unpacked(0..groups, depthwise_pairs(layer), scratch) else { return };
+    let (wide, rest) = stored.unpacked(0..groups, depthwise_pairs(layer), scratch)?;
     let (_, pairs) =
         wide.split_at_mut_checked(Packed::HEADER.wrapping_add(groups.wrapping_mul(16))).unwrap_or_default();
     stored.weights.widen_pairs::<L>(pairs);
-    packed_depthwise::run::<B>(layer, wide, input, output, rest, rows);
+    packed_depthwise::run::<B>(layer, wide, input, output, rest, rows)
 }
 
 /// A convolution's narrow weights.
@@ -250,7 +250,7 @@ impl<'m> Stored<'m> {
         output: &mut [i8],
         scratch: &mut [u32],
         rows: Range<usize>,
-    ) {
+    ) -> Option<()> {
         let layer = self.layer;
         let (channels, words) = (layer.output.c, block_words(layer, width));
         let (blocks, at_once) = (channels.div_ceil(4), slab_blocks(layer, width).max(1));
@@ -259,9 +259,7 @@ impl<'m> Stored<'m> {
         let mut first = 0usize;
         while first < blocks {
             let slab = first..first.saturating_add(at_once).min(blocks);
-            let Some((wide, rest)) = self.unpacked(slab.clone(), slab.len().wrapping_mul(words), scratch) else {
-                return;
-            };
+            let (wide, rest) = self.unpacked(slab.clone(), slab.len().wrapping_mul(words), scratch)?;
             let body = wide.get_mut(Packed::HEADER.wrapping_add(slab.len().wrapping_mul(16))..).unwrap_or_default();
             for (block, body) in slab.clone().zip(pieces_mut(body, words)) {
                 let weights = self.weights.from(block.wrapping_mul(stored));
@@ -275,9 +273,10 @@ impl<'m> Stored<'m> {
             let count = slab.end.wrapping_mul(4).min(channels).wrapping_sub(start);
             let part = Layer { output: Map { c: count, ..layer.output }, ..*layer };
             let output = output.get_mut(start..).unwrap_or_default();
-            conv_gemm::run::<B, L>(&part, width, wide, input, output, rest, rows.clone());
+            conv_gemm::run::<B, L>(&part, width, wide, input, output, rest, rows.clone())?;
             first = slab.end;
         }
+        Some(())
     }
 }
 

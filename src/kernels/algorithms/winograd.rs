@@ -150,10 +150,10 @@ pub fn run<T: Transform<N>, const N: usize, B: Backend, L: Linked, const RUN_TIM
     output: &mut [i8],
     scratch: &mut [u32],
     rows: Range<usize>,
-) {
+) -> Option<()> {
     let blocks = layer.output.c.div_ceil(4);
-    let Some(packed) = Packed::new(packed, blocks.wrapping_mul(4 * T::SCHEME.record())) else { return };
-    compute::<T, N, B, L, RUN_TIME>(layer, when, packed, None, &mut [], input, output, scratch, rows);
+    let packed = Packed::new(packed, blocks.wrapping_mul(4 * T::SCHEME.record()))?;
+    compute::<T, N, B, L, RUN_TIME>(layer, when, packed, None, &mut [], input, output, scratch, rows)
 }
 
 /// The same of narrow weights and the records of all channels: the filters that are transformed next are widened into `filters`.
@@ -168,10 +168,12 @@ pub(super) fn run_narrow<B: Backend, L: Linked>(
     output: &mut [i8],
     scratch: &mut [u32],
     rows: Range<usize>,
-) {
+) -> Option<()> {
     // Asked here as well, so that a program without the algorithm has none of this.
     if L::SET.convolutions.has(ConvAlgorithm::Winograd2AtRunTime { tile_rows: 1 }.id()) {
-        compute::<F2, 4, B, L, true>(layer, when, packed, Some(narrow), filters, input, output, scratch, rows);
+        compute::<F2, 4, B, L, true>(layer, when, packed, Some(narrow), filters, input, output, scratch, rows)
+    } else {
+        None
     }
 }
 
@@ -186,12 +188,13 @@ fn compute<T: Transform<N>, const N: usize, B: Backend, L: Linked, const RUN_TIM
     output: &mut [i8],
     scratch: &mut [u32],
     rows: Range<usize>,
-) {
+) -> Option<()> {
     let (scheme, tile) = (T::SCHEME, T::SCHEME.tile());
     let e = extents(layer, scheme, RUN_TIME);
-    let Some((t, rest)) = scratch.split_at_mut_checked(e.t_or_m) else { return };
-    let Some((u, rest)) = rest.split_at_mut_checked(e.u) else { return };
-    let Some((narrow, v)) = rest.split_at_mut_checked(e.narrow) else { return };
+    let (t, rest) = scratch.split_at_mut_checked(e.t_or_m)?;
+    let (u, rest) = rest.split_at_mut_checked(e.u)?;
+    let (narrow, v) = rest.split_at_mut_checked(e.narrow)?;
+    let v = v.get_mut(..e.v.wrapping_mul(when.tile_rows()))?;
     let fill = winograd::fill::<T, N>(layer.zero_in);
 
     let work = Work { layer, e, packed, weights, fill, rows };
@@ -211,6 +214,7 @@ fn compute<T: Transform<N>, const N: usize, B: Backend, L: Linked, const RUN_TIM
         }
         first = tile_rows.end;
     }
+    Some(())
 }
 
 struct Work<'a> {
@@ -290,7 +294,7 @@ impl Work<'_> {
         let when = if RUN_TIME { When::RunTime(1) } else { When::Export };
         let per_filter = groups.wrapping_mul(when.weights(scheme));
         let blocks = pieces(self.packed.records, 4 * scheme.record());
-        let narrow = self.weights.filter(|narrow| narrow.encoding().is_narrow::<L>());
+        let narrow = self.weights.filter(|narrow| narrow.encoding().is_linked_narrow::<L>());
         let per_block = per_filter.wrapping_mul(4);
         let stored = narrow.map_or(per_block, |narrow| narrow.encoding().words(per_block.wrapping_mul(4)));
         let weights = pieces(self.packed.weights, stored);

@@ -35,11 +35,15 @@ impl Encoding {
     /// Those of fewer bits than eight.
     const NARROW: Codes = Self::PALETTES.union(Codes::of(Encoding::Nibbles.code()));
 
-    /// Whether weights are stored so, in a program that has such.
+    /// Whether weights have fewer bits than eight.
+    pub(crate) const fn is_narrow(self) -> bool {
+        matches!(self, Encoding::Nibbles | Encoding::Palette { .. })
+    }
+
+    /// The same, in a program that has such weights.
     #[inline(always)]
-    pub(crate) const fn is_narrow<L: Linked>(self) -> bool {
-        Self::NARROW.meets(L::SET.encodings)
-            && !matches!(self, Encoding::Plain | Encoding::Halfwords | Encoding::Paired)
+    pub(crate) const fn is_linked_narrow<L: Linked>(self) -> bool {
+        Self::NARROW.meets(L::SET.encodings) && self.is_narrow()
     }
 
     /// The code in a model file.
