@@ -71,6 +71,10 @@ pub struct Args {
     /// Passes over the training images, instead of the recipe's; with `--qat` those in int8.
     #[arg(long)]
     epochs: Option<usize>,
+    /// Keeps so many percent of the training images, at random, from training: they judge the epochs instead of the images that are
+    /// held out.
+    #[arg(long, value_name = "PERCENT", conflicts_with = "resume")]
+    validation: Option<usize>,
     /// With `--qat`: bits of the weights, 4 for all layers but the first and the last, or LAYER=4 and LAYER=8 by the names that
     /// `kinglet quantize` lists; what the recipe says unless given.
     #[arg(long, value_name = "LAYER=4", value_delimiter = ',', requires = "qat")]
@@ -117,6 +121,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                 recipe.distill.get_or_insert_with(|| Distill::from(teacher)).teacher.clone_from(teacher);
             }
             recipe.seed = args.seed.unwrap_or(recipe.seed);
+            recipe.validation = args.validation.or(recipe.validation);
             let mut name = recipe.network.name().to_owned();
             if args.qat.is_some() {
                 let qat = recipe.qat.get_or_insert_default();

@@ -5,6 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::costs::{Cost, Costs, OTHER, Off};
 use super::work::{AROUND, TERMS, Terms, Work};
 
+/// The part of a model's cycles that may be of kinds of which other models have fewer steps than there are terms.
+const STRANGE: f64 = 0.05;
+
 /// What was traced of a step, or of what a session does between the steps.
 #[derive(Clone, Debug)]
 pub struct Sample {
@@ -38,9 +41,12 @@ pub fn fit(samples: &[Sample], weights: [f64; 3]) -> Costs {
             100.0 * (predicted.sum::<f64>() / traced - 1.0).abs()
         };
         seen.push(error(&|kind| costs[kind]));
-        // A model that alone has some kind says nothing of how well others are predicted.
+        // A model says nothing of how well others are predicted if a good part of it is of kinds that those hardly have.
         let own: BTreeSet<&str> = its.iter().map(|sample| &*sample.work.kind).collect();
-        if own.iter().all(|kind| others.iter().any(|sample| sample.work.kind == *kind)) {
+        let steps = |kind: &str| others.iter().filter(|sample| sample.work.kind == kind).count();
+        let cycles = |sample: &Sample| sample.cycles(weights);
+        let strange = its.iter().filter(|sample| steps(&sample.work.kind) < TERMS).map(cycles).sum::<f64>();
+        if strange <= STRANGE * its.iter().map(cycles).sum::<f64>() && own.iter().all(|kind| steps(kind) > 0) {
             let without: BTreeMap<&str, Cost> = own.into_iter().map(|kind| (kind, of_kind(&others, kind))).collect();
             unseen.push(error(&|kind| without[kind]));
         }

@@ -16,7 +16,7 @@ pub fn bar(name: &str) -> impl FnMut(Event<'_>) + use<> {
     let bar = styled(ProgressBar::no_length(), style);
     bar.set_prefix(name.to_string());
     bar.enable_steady_tick(Duration::from_millis(500));
-    let (mut accuracy, mut batches, mut first) = (0.0, 0, Instant::now());
+    let (mut judged, mut batches, mut first) = (String::new(), 0, Instant::now());
     let (mut per_epoch, mut left) = (0, 0);
     move |event| match event {
         Event::Start { epochs, images, done } => {
@@ -28,19 +28,19 @@ pub fn bar(name: &str) -> impl FnMut(Event<'_>) + use<> {
         Event::Step { images, loss } => {
             bar.inc(images as u64);
             let rate = bar.per_sec();
-            bar.set_message(format!("loss {loss:.4}, held out {:.2} %, {rate:.0} images/s", 100.0 * accuracy));
+            bar.set_message(format!("loss {loss:.4}{judged}, {rate:.0} images/s"));
             if batches == 0 {
                 first = Instant::now();
             } else if batches == BATCHES {
                 let epoch = first.elapsed().mul_f64(per_epoch as f64 / (BATCHES * images) as f64);
                 let [one, all] = [epoch, epoch * left as u32].map(HumanDuration);
                 bar.suspend(|| {
-                    eprintln!("an epoch takes {one:#}, the {left} to go {all:#}, without the held-out images")
+                    eprintln!("an epoch takes {one:#}, the {left} to go {all:#}, without the images that judge them")
                 });
             }
             batches += 1;
         }
-        Event::Epoch(epoch) => accuracy = epoch.test_accuracy,
+        Event::Epoch(epoch) => judged = format!(", right {:.2} %", 100.0 * epoch.test_accuracy),
         Event::End => bar.finish(),
     }
 }
