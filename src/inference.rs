@@ -298,7 +298,10 @@ mod tests {
     #[test]
     fn a_step_that_could_not_be_computed_leaves_no_scores() {
         let needed = Model::new(&FILE.0).unwrap().arena_len();
-        assert_eq!(run(needed, false), Ok(10));
+        // A whole network takes an interpreter minutes.
+        if !cfg!(miri) {
+            assert_eq!(run(needed, false), Ok(10));
+        }
         assert_eq!(run(needed, true), Err(InferError::Fault { step: 0 }));
     }
 
