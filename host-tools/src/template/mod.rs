@@ -111,7 +111,8 @@ impl Project<'_> {
             Template::Rtic => include_str!("../../templates/firmware/rtic.rs"),
         };
         [
-            ("Cargo.toml", include_str!("../../templates/firmware/Cargo.toml")),
+            // A folder with a file of its name would not travel in the package.
+            ("Cargo.toml", include_str!("../../templates/firmware/manifest.toml")),
             (".cargo/config.toml", include_str!("../../templates/firmware/config.toml")),
             (".gitignore", include_str!("../../templates/firmware/gitignore")),
             ("README.md", include_str!("../../templates/firmware/README.md")),

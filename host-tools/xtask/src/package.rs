@@ -1,7 +1,7 @@
 //! `cargo xtask package`: the crates as they are published, with what has to travel inside the tool in it.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -91,7 +91,23 @@ fn pack(root: &Path, sources: &Path) -> Result<()> {
         let file = format!("sources/{file}");
         ensure!(listed.lines().any(|line| line == file), "`{file}` is not in the package of kinglet-tools");
     }
+    for folder in ["templates", "page"] {
+        for file in files(&root.join("host-tools").join(folder))? {
+            let file = file.strip_prefix(root.join("host-tools"))?.display().to_string();
+            ensure!(listed.lines().any(|line| line == file), "`{file}` is not in the package of kinglet-tools");
+        }
+    }
     Ok(())
+}
+
+/// The files in a folder and those in it.
+fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() { found.extend(files(&path)?) } else { found.push(path) }
+    }
+    Ok(found)
 }
 
 /// Copies a file or a folder, without what was built in it.
