@@ -4,6 +4,7 @@
 //! arithmetic here wraps, so that debug and release builds agree.
 
 use crate::float16::{self, f16};
+use crate::internal::internal;
 use crate::tensor::{DType, QuantParams};
 
 /// How a scaled accumulator is rounded to the output's integers.
@@ -141,6 +142,47 @@ pub const fn requantize(acc: i32, factor: Multiplier, rounding: Rounding) -> i32
             let total = 31i32.wrapping_sub(factor.shift) as u32;
             let half = 1i64.wrapping_shl(total.wrapping_sub(1));
             (acc as i64 * factor.multiplier as i64).wrapping_add(half).wrapping_shr(total) as i32
+        }
+    }
+}
+
+internal! {
+    /// `1 / sqrt(x)` as TensorFlow Lite computes it: five steps of Newton's method in Q3.28 for an `x` that is brought between 1/4 and 1
+    /// by a power of four. Of 0 it is that of 1.
+    const fn inverse_root(x: u64) -> Multiplier {
+        const HALF_ROOT_OF_TWO: i32 = 1_518_500_250;
+        const fn rescaled(x: i32, bits: u32) -> i32 {
+            let x = (x as i64).wrapping_shl(bits);
+            if x > i32::MAX as i64 { i32::MAX } else if x < i32::MIN as i64 { i32::MIN } else { x as i32 }
+        }
+        if x <= 1 {
+            return Multiplier { multiplier: i32::MAX, shift: 0 };
+        }
+        let (mut x, mut right) = (x, 11i32);
+        while x >= 1 << 29 {
+            x >>= 2;
+            right = right.wrapping_add(1);
+        }
+        // In 2^27..2^29 thereafter.
+        while x < 1 << 27 {
+            x = x.wrapping_shl(2);
+            right = right.wrapping_sub(1);
+        }
+        let input = (x >> 1) as i32;
+        let half = rounding_divide_by_pot(input, 1);
+        let (mut root, mut step) = (1i32 << 28, 0);
+        while step < 5 {
+            let square = rounding_doubling_high_mul(root, root);
+            let cube = rescaled(rounding_doubling_high_mul(square, root), 6);
+            let more = rounding_doubling_high_mul(3 << 27, root);
+            root = rescaled(more.wrapping_sub(rounding_doubling_high_mul(half, cube)), 3);
+            step += 1;
+        }
+        let root = rounding_doubling_high_mul(root, HALF_ROOT_OF_TWO);
+        if right < 0 {
+            Multiplier { multiplier: root.wrapping_shl(right.unsigned_abs()), shift: 0 }
+        } else {
+            Multiplier { multiplier: root, shift: right.wrapping_neg() }
         }
     }
 }

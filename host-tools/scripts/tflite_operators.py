@@ -3,9 +3,11 @@
 ai-edge-litert is installed, those of uint8 with the outputs of its reference kernels, since TensorFlow Lite Micro has none.
 
     tflite_operators.py FOLDER
+    tflite_operators.py --committed FOLDER      some of one input, as they lie in `tests/operators`
 
 Needs tflite-micro, flatbuffers and numpy. `NAME.tflite` lies beside `NAME.io.npz`: in0, in1, ... and out0, out1, ..., a row for
-each inference. Scales and zero points are random, so that multipliers are those of no power of two.
+each inference; of the committed ones beside `NAME.input.npy` and `NAME.output_tflm.npy`. Scales and zero points are random, so that
+multipliers are those of no power of two.
 """
 
 import pathlib
@@ -25,10 +27,12 @@ OPS, TYPE = schema.BuiltinOperator, schema.TensorType
 INFERENCES = 5
 DTYPES = {TYPE.INT8: np.int8, TYPE.INT16: np.int16, TYPE.UINT8: np.uint8}
 MAP = (1, 6, 4, 6)
+COMMITTED = ["l2_normalization_1", "div_number", "squared_difference_number", "cumsum_scales_1", "cumsum_3_False",
+             "add_n_once", "batch_matmul_right", "batch_matmul_turned", "strided_slice_backward_3"]
 
 
 class Net:
-    """One operator in a file of its own."""
+    """One operator in a file of its own, or some in a row."""
 
     def __init__(self, kind, seed=0):
         self.kind, self.model, self.graph = kind, schema.ModelT(), schema.SubGraphT()
@@ -65,8 +69,10 @@ class Net:
         return self.graph.inputs[-1]
 
     def constant(self, shape, quant):
+        """Any elements but what stands for zero, by which nothing can be divided."""
         limits = np.iinfo(DTYPES[self.kind])
-        data = self.random.integers(limits.min, limits.max + 1, shape)
+        data = self.random.integers(limits.min, limits.max, shape)
+        data = data + (data >= quant[1])
         return self.tensor(shape, quant, data=np.asarray(data, DTYPES[self.kind]))
 
     def integers(self, values):
@@ -80,7 +86,8 @@ class Net:
         code.version = 1 if self.kind == TYPE.UINT8 and name != "BROADCAST_TO" else version
         self.model.operatorCodes.append(code)
         outputs = [self.tensor(shape, quant) for shape, quant in zip(shapes, quants)]
-        operator.opcodeIndex, operator.inputs, operator.outputs = 0, list(inputs), outputs
+        operator.opcodeIndex = len(self.model.operatorCodes) - 1
+        operator.inputs, operator.outputs = list(inputs), outputs
         if table:
             options = getattr(schema, table + "T")()
             for field, value in fields.items():
@@ -124,7 +131,7 @@ def arithmetic(nets, kind, tag):
              ("vector", MAP, (6,), 1), ("number", MAP, (), 1), ("larger", (1, 1, 1, 6), MAP, 1)]
     for seed, (form, a, b, constant) in enumerate(forms):
         for name in ("ADD", "SUB", "MUL", "DIV", "SQUARED_DIFFERENCE", "MAXIMUM", "MINIMUM"):
-            if name == "DIV" and (kind != TYPE.INT8 or constant is not None):
+            if name == "DIV" and (kind != TYPE.INT8 or (constant is not None and b != ())):
                 continue
             if name == "SQUARED_DIFFERENCE" and kind == TYPE.UINT8:
                 continue
@@ -133,6 +140,9 @@ def arithmetic(nets, kind, tag):
             quants = [n.quant()] * 3 if bounds else [n.quant(), n.quant(), n.quant(0.1, 0.5)]
             inputs = [n.constant(shape, quant) if at == constant else n.input(shape, quant)
                       for at, (shape, quant) in enumerate(zip((a, b), quants))]
+            if name == "DIV" and constant is not None:
+                # Finer than that it shifts by more bits than a word has, on x86 to another end of the range.
+                quants[2] = n.quant(0.002, 0.004)
             words = {"SQUARED_DIFFERENCE": "SquaredDifference"}.get(name, name.capitalize())
             table = "MaximumMinimumOptions" if bounds else words + "Options"
             nets[f"{name.lower()}_{form}_{tag}"] = n.op(name, inputs, [np.broadcast_shapes(a, b)], quants[2:], table)
@@ -208,12 +218,65 @@ def moves(nets, kind, tag):
                     "ConcatenationOptions", axis=3)
         nets[f"concat_scales_{tag}"] = made
         return
-    move("cumsum", "CUMSUM", [MAP], (None, 1), table="CumsumOptions")
+    for axis, exclusive, reverse in [(1, False, False), (2, False, True), (3, True, False), (-1, True, True)]:
+        move(f"cumsum_{axis}_{reverse}", "CUMSUM", [MAP], (None, axis), table="CumsumOptions", exclusive=exclusive,
+             reverse=reverse)
+    for axis, begin, end, stride in [(2, -1, -5, -1), (3, 4, 0, -2), (1, 5, -7, -3)]:
+        lists = [[0] * 4, list(MAP), [1] * 4]
+        for list_, bound in zip(lists, (begin, end, stride)):
+            list_[axis] = bound
+        count = {2: 4, 3: 2, 1: 2}[axis]
+        shape = [count if at == axis else extent for at, extent in enumerate(MAP)]
+        move(f"strided_slice_backward_{axis}", "STRIDED_SLICE", [shape], (None, *lists), table="StridedSliceOptions")
     move("add_n", "ADD_N", [MAP], [None] * 3, table="AddNOptions")
+    sums(nets, kind, tag)
+
+
+def sums(nets, kind, tag):
+    """Sums with a scale of their own, and products of matrices."""
     n = Net(kind)
-    quant = n.quant()
-    inputs = [n.input(shape, quant) for shape in ((1, 5, 4), (1, 4, 6))]
-    nets[f"batch_matmul_{tag}"] = n.op("BATCH_MATMUL", inputs, [(1, 5, 6)], [quant], "BatchMatMulOptions")
+    inputs = [n.input(MAP, n.quant())] * 3
+    nets[f"add_n_once_{tag}"] = n.op("ADD_N", inputs, [MAP], [n.quant(0.05, 0.5)], "AddNOptions")
+    for seed in range(6):
+        n = Net(kind, seed)
+        quant = n.quant()
+        inputs = [n.input(MAP, quant) for _ in range(2 + seed)]
+        nets[f"add_n_{seed}_{tag}"] = n.op("ADD_N", inputs, [MAP], [n.quant(0.05, 0.5)], "AddNOptions")
+        n = Net(kind, seed)
+        inputs = [n.input(MAP, n.quant()), n.integers(1 + seed % 3)]
+        nets[f"cumsum_scales_{seed}_{tag}"] = n.op("CUMSUM", inputs, [MAP], [n.quant(0.05, 0.5)], "CumsumOptions")
+    for name, left, right, turned in [("values", (1, 5, 4), None, False), ("right", (1, 5, 4), (4, 6), False),
+                                      ("turned", (1, 3, 5, 4), (1, 1, 6, 4), True), ("row", (1, 4), (4, 6), False)]:
+        n = Net(kind)
+        quant = n.quant()
+        inputs = [n.input(left, quant)]
+        if right is None:
+            inputs.append(n.input((1, 4, 6), quant))
+        else:
+            inputs.append(n.constant(right, (n.quant()[0], 0)))
+        shape = (*left[:-1], 6)
+        nets[f"batch_matmul_{name}_{tag}"] = n.op("BATCH_MATMUL", inputs, [shape], [n.quant(0.5, 2.0)],
+                                                  "BatchMatMulOptions", adjY=turned)
+
+
+def choices(nets, kind, tag):
+    """What comparisons choose: the operator, its operands, and those of the choice."""
+    if kind != TYPE.INT8:
+        return
+    for seed, (name, compared, chosen) in enumerate([
+        ("GREATER", "xn", "xn"), ("LESS_EQUAL", "nx", "nx"), ("GREATER_EQUAL", "xn", "yx"), ("EQUAL", "xy", "xy"),
+        ("NOT_EQUAL", "xy", "cn"), ("LESS", "xy", "xc"), ("LESS", "xn", "nn"),
+    ]):
+        n = Net(kind, seed)
+        quant = n.quant()
+        x, y = n.input(MAP, quant), n.input(MAP, quant) if "y" in compared + chosen else None
+        operand = {"x": lambda: x, "y": lambda: y, "n": lambda: n.constant((), quant), "c": lambda: n.constant((6,), quant)}
+        table = "".join(word.capitalize() for word in name.split("_")) + "Options"
+        n.op(name, [operand[which]() for which in compared], [MAP], [None], table, version=1)
+        (truth,) = n.graph.outputs
+        n.graph.tensors[truth].type = TYPE.BOOL
+        inputs = [truth, *[operand[which]() for which in chosen]]
+        nets[f"choice_{name.lower()}_{chosen}_{tag}"] = n.op("SELECT_V2", inputs, [MAP], [quant], "SelectV2Options", version=1)
 
 
 def pools(nets, kind, tag):
@@ -282,7 +345,7 @@ def reference(data):
     return run
 
 
-def write(folder, name, net):
+def write(folder, name, net, committed):
     """One file and what TensorFlow Lite Micro makes of some inputs."""
     data, arrays = net.data(), {}
     run = reference(data) if net.kind == TYPE.UINT8 else micro(data, len(net.graph.outputs))
@@ -297,17 +360,24 @@ def write(folder, name, net):
             for which, array in enumerate(values):
                 arrays.setdefault(f"{end}{which}", []).append(array)
     (folder / f"{name}.tflite").write_bytes(data)
+    if committed:
+        # Maps in, vectors out.
+        shape = net.graph.tensors[net.graph.inputs[0]].shape
+        np.save(folder / f"{name}.input.npy", np.reshape(arrays["in0"], (INFERENCES, *[1] * (4 - len(shape)), *shape[1:])))
+        np.save(folder / f"{name}.output_tflm.npy", np.reshape(arrays["out0"], (INFERENCES, -1)))
+        return
     np.savez(folder / f"{name}.io.npz", **{key: np.array(rows) for key, rows in arrays.items()})
 
 
 def main():
-    folder = pathlib.Path(sys.argv[1])
-    nets = {}
+    committed, folder, nets = "--committed" in sys.argv, pathlib.Path(sys.argv[-1]), {}
     for kind, tag in ((TYPE.INT8, "int8"), (TYPE.INT16, "int16"), *([(TYPE.UINT8, "uint8")] if litert else [])):
-        for family in (functions, arithmetic, reductions, moves, pools, weighted):
+        for family in (functions, arithmetic, reductions, moves, choices, pools, weighted):
             family(nets, kind, tag)
+    if committed:
+        nets = {name: nets[f"{name}_int8"] for name in COMMITTED}
     for name, net in nets.items():
-        write(folder, name, net)
+        write(folder, name, net, committed)
 
 
 if __name__ == "__main__":

@@ -123,7 +123,7 @@ fn single_operators_are_exact() {
             }
         }
     }
-    assert_eq!(compared, [12, 13]);
+    assert_eq!(compared, [21, 13]);
 }
 
 /// Weights of 4 bits are read and written as such.

@@ -9,7 +9,7 @@ use std::process::Command;
 use agreement::difference;
 
 /// What is no form of an operator that the README lists, or one that no small network is left with.
-const REFUSED: [&str; 21] = [
+const REFUSED: [&str; 20] = [
     "AveragePool: dilation",
     "DFT",
     "DeformConv",
@@ -17,7 +17,6 @@ const REFUSED: [&str; 21] = [
     "GroupNormalization",
     "InstanceNormalization",
     "LpPool",
-    "MatMul: weights of dimensions",
     "MaxPool: dilation",
     "MaxUnpool",
     "RMSNormalization",
@@ -54,11 +53,13 @@ fn operators_agree_with_onnx() {
             Ok(difference) if difference < 4e-3 => agree += 1,
             Ok(_) if OTHERWISE.contains(&&*name) => {}
             Ok(difference) => faults.push(format!("{name} differs by {difference}")),
-            Err(reason) if REFUSED.iter().any(|known| reason.contains(known)) => {}
+            Err(reason) if REFUSED.iter().any(|known| reason.contains(known)) => {
+                println!("{name} is refused: {reason}")
+            }
             Err(reason) => faults.push(format!("{name} is refused: {reason}")),
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
     println!("{agree} tests agree");
-    assert!(agree >= 85, "{agree}");
+    assert!(agree >= 92, "{agree}");
 }

@@ -350,4 +350,6 @@ operators! {
     resize_bilinear::ResizeBilinear = 24, 1, "RESIZE_BILINEAR", [Int8, Int16, Float16];
     /// Rectification with several slopes below zero.
     prelu::Prelu<'m> = 25, 1, "PRELU", [Int8, Int16, Float16];
+    /// Every pixel over the length of the vector of its channels.
+    l2_norm::L2Norm = 26, 1, "L2_NORMALIZATION", [Int8, Int16, Float16];
 }

@@ -10,9 +10,9 @@ use kinglet::kernels::algorithms::{Layer, Map, depthwise, depthwise_rows, narrow
 use kinglet::memory::{Memory, Region};
 use kinglet::ops::{
     Add, AveragePool2d, Concat, Constant, Conv2d, ConvAlgorithm, Convert, Curve, Dense, DepthwiseAlgorithm,
-    DepthwiseConv2d, Encoding, Function, Io, Lookup, MaxPool2d, Mean, Mul, Op, OpKind, Operands, Pad, Piecewise, Prelu,
-    Rearrange, Rescale, Reshape, ResizeBilinear, ResizeNearest, Sigmoid, Softmax, SoftmaxFloat16, SoftmaxInt16, Sub,
-    Weights,
+    DepthwiseConv2d, Encoding, Function, Io, L2Norm, Lookup, MaxPool2d, Mean, Mul, Op, OpKind, Operands, Pad,
+    Piecewise, Prelu, Rearrange, Rescale, Reshape, ResizeBilinear, ResizeNearest, Sigmoid, Softmax, SoftmaxFloat16,
+    SoftmaxInt16, Sub, Weights,
 };
 use kinglet::{
     Channel, Channels, Clamp, DType, Model, Multiplier, Padding, QuantParams, Raw, Rounding, Session, Shape,
@@ -83,6 +83,7 @@ fn models() -> Vec<(OpKind, Vec<u8>)> {
         (Op::ResizeBilinear(BETWEEN), (BETWEEN.output_shape(SHAPE), QUANT)),
         (Op::Rearrange(BLOCKS), (Shape::new(2 * SHAPE.h, 2 * SHAPE.w, SHAPE.c / 4), QUANT)),
         (Op::Softmax(Softmax::new(QUANT, 1.0).unwrap()), (SHAPE, Softmax::OUTPUT)),
+        (Op::L2Norm(L2Norm { rounding }), (SHAPE, L2Norm::OUTPUT)),
         (Op::Mean(Mean::new(QUANT, QUANT, 30, rounding).unwrap()), (Shape::vector(4), QUANT)),
         (Op::MaxPool2d(MaxPool2d { window: window(3, 2), clamp }), map(&window(3, 2))),
         (Op::AveragePool2d(AveragePool2d { window: window(3, 1), clamp }), map(&window(3, 1))),
@@ -213,6 +214,7 @@ fn int16_models() -> Vec<(OpKind, Vec<u8>)> {
         ),
         (Op::Sigmoid(Sigmoid { curve: Curve::Tanh, scale: [3, 0], table: table.first_chunk().unwrap() }), same),
         (Op::SoftmaxInt16(SoftmaxInt16 { factor, exp: table, reciprocal: table }), same),
+        (Op::L2Norm(L2Norm { rounding }), (SHAPE, L2Norm::OUTPUT_INT16)),
     ];
     let mut models: Vec<_> =
         steps.iter().map(|(op, out)| (op.kind(), file_of(op, [DType::I16; 2], same, *out))).collect();
@@ -273,6 +275,7 @@ fn float16_models() -> Vec<(OpKind, Vec<u8>)> {
         (Op::ResizeBilinear(BETWEEN), (BETWEEN.output_shape(SHAPE), REAL)),
         (Op::Rearrange(BLOCKS), (Shape::new(2 * SHAPE.h, 2 * SHAPE.w, SHAPE.c / 4), REAL)),
         (Op::SoftmaxFloat16(SoftmaxFloat16 { beta: 1.5 }), same),
+        (Op::L2Norm(L2Norm { rounding }), same),
         (Op::Piecewise(Piecewise { starts: &starts, polynomials: &biases[..16 * PIECES.len()] }), same),
     ];
     let mut models: Vec<_> =

@@ -11,7 +11,8 @@ use kinglet::kernels::algorithms::{self as layer, Layer};
 use kinglet::kernels::blocks;
 use kinglet::ops::{
     Add, AveragePool2d, Concat, Conv2d, ConvAlgorithm, Dense, DepthwiseAlgorithm, DepthwiseConv2d, Digit, Encoding,
-    MaxPool2d, Mean, Mul, Op, Pad, Prelu, Rearrange, Reshape, ResizeBilinear, ResizeNearest, Softmax, Sub, Weights,
+    L2Norm, MaxPool2d, Mean, Mul, Op, Pad, Prelu, Rearrange, Reshape, ResizeBilinear, ResizeNearest, Softmax, Sub,
+    Weights,
 };
 use kinglet::quant::requantize;
 use kinglet::sys::cast;
@@ -537,6 +538,23 @@ proptest! {
             for (x, &found) in pixel.iter().zip(found) {
                 let ideal = (exp(x) / sum * 256.0 - 128.0).min(127.0);
                 prop_assert!((f64::from(found) - ideal).abs() <= 2.0, "{found} for {ideal}");
+            }
+        }
+    }
+
+    #[test]
+    fn l2_norm(input in map(3, 40), twice in any::<bool>()) {
+        let expected = oracle::l2_norm(&input, twice);
+        let norm = L2Norm { rounding: if twice { Rounding::Double } else { Rounding::Single } };
+        let output = (run::shape(input.shape), L2Norm::OUTPUT);
+        run::check::<Portable>(&Op::L2Norm(norm), &[&input], output, &expected);
+        // And it is a vector of length 1, within a unit.
+        for (pixel, found) in input.data.chunks(input.shape[2]).zip(expected.chunks(input.shape[2])) {
+            let real = |&x: &i8| f64::from(i32::from(x) - input.zero_point);
+            let length = pixel.iter().map(|x| real(x).powi(2)).sum::<f64>().sqrt().max(1.0);
+            for (x, &found) in pixel.iter().zip(found) {
+                let ideal = (real(x) / length * 128.0).min(127.0);
+                prop_assert!((f64::from(found) - ideal).abs() <= 1.0, "{found} for {ideal}");
             }
         }
     }

@@ -376,6 +376,40 @@ pub fn softmax(input: &Map, beta: f32) -> Vec<i8> {
     out
 }
 
+/// L2_NORMALIZATION, by `GetInvSqrtQuantizedMultiplierExp`.
+pub fn l2_norm(input: &Map, twice: bool) -> Vec<i8> {
+    let mut out = Vec::new();
+    for pixel in input.data.chunks(input.shape[2]) {
+        let units: Vec<i32> = pixel.iter().map(|&x| i32::from(x) - input.zero_point).collect();
+        let mut sum: i32 = units.iter().map(|x| x * x).sum();
+        let (mut root, mut shift) = (i32::MAX, 0);
+        if sum > 1 {
+            shift = 11;
+            while sum >= 1 << 29 {
+                sum /= 4;
+                shift += 1;
+            }
+            let pairs = (sum.leading_zeros() as i32 - 1) / 2 - 1;
+            shift -= pairs;
+            let x = Fixed::<3>((sum << (2 * pairs)) >> 1);
+            let half = Fixed::<3>(divide_by_pot(x.0, 1));
+            let mut y = Fixed::<3>::one();
+            for _ in 0..5 {
+                let cube: Fixed<3> = y.times::<3, 6>(y).times::<3, 9>(y).rescaled();
+                let (more, less): (Fixed<6>, Fixed<6>) = (Fixed::<3>(3 << 27).times(y), half.times(cube));
+                y = Fixed::<6>(more.0 - less.0).rescaled();
+            }
+            root = y.times::<0, 3>(Fixed::<0>(1518500250)).0;
+            if shift < 0 {
+                (root, shift) = (root << -shift, 0);
+            }
+        }
+        let normal = |&x: &i32| scaled(x, (root, 7 - shift), twice).clamp(-128, 127) as i8;
+        out.extend(units.iter().map(normal));
+    }
+    out
+}
+
 /// PAD in height, width and channels.
 pub fn pad(input: &Map, before: [usize; 3], after: [usize; 3], value: i8) -> Vec<i8> {
     let extent = |axis: usize| 0..before[axis] + input.shape[axis] + after[axis];

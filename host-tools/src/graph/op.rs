@@ -64,6 +64,8 @@ pub enum Op<W: Constants = Spec> {
         /// What the inputs are multiplied with.
         beta: f32,
     },
+    /// Every pixel over the length of the vector of its channels; of zeros zeros.
+    L2Norm,
     /// Elements of the input in other places.
     Rearrange(Rearrange),
     /// Another height and width, by linear interpolation.
@@ -131,6 +133,7 @@ impl<W: Constants> Op<W> {
             Op::Concat => "concat",
             Op::Reshape(_) => "reshape",
             Op::Softmax { .. } => "softmax",
+            Op::L2Norm => "l2_norm",
             Op::Rearrange(rearrange) => rearrange.kind(),
             Op::ResizeBilinear(_) => "resize_bilinear",
         }
@@ -141,7 +144,7 @@ impl<W: Constants> Op<W> {
         match self {
             Op::Conv2d { weights, .. } | Op::DepthwiseConv2d { weights, .. } | Op::Dense(weights) => Some(weights),
             Op::Input | Op::BatchNorm(_) | Op::Activate(_) | Op::Function(_) | Op::Constant { .. } => None,
-            Op::MaxPool(_) | Op::AveragePool(_) | Op::Mean | Op::Add | Op::Sub | Op::Mul => None,
+            Op::MaxPool(_) | Op::AveragePool(_) | Op::Mean | Op::Add | Op::Sub | Op::Mul | Op::L2Norm => None,
             Op::Concat | Op::Reshape(_) | Op::Softmax { .. } | Op::Rearrange(_) | Op::ResizeBilinear(_) => None,
         }
     }
@@ -151,7 +154,7 @@ impl<W: Constants> Op<W> {
         match self {
             Op::Conv2d { weights, .. } | Op::DepthwiseConv2d { weights, .. } | Op::Dense(weights) => Some(weights),
             Op::Input | Op::BatchNorm(_) | Op::Activate(_) | Op::Function(_) | Op::Constant { .. } => None,
-            Op::MaxPool(_) | Op::AveragePool(_) | Op::Mean | Op::Add | Op::Sub | Op::Mul => None,
+            Op::MaxPool(_) | Op::AveragePool(_) | Op::Mean | Op::Add | Op::Sub | Op::Mul | Op::L2Norm => None,
             Op::Concat | Op::Reshape(_) | Op::Softmax { .. } | Op::Rearrange(_) | Op::ResizeBilinear(_) => None,
         }
     }
@@ -163,7 +166,7 @@ impl<W: Constants> Op<W> {
             Op::Conv2d { .. } | Op::DepthwiseConv2d { .. } | Op::Dense(_) => true,
             Op::Add | Op::Sub | Op::Mul | Op::Constant { .. } => true,
             Op::Input | Op::BatchNorm(_) | Op::Activate(_) | Op::Function(_) => false,
-            Op::MaxPool(_) | Op::AveragePool(_) | Op::Mean | Op::Softmax { .. } => false,
+            Op::MaxPool(_) | Op::AveragePool(_) | Op::Mean | Op::Softmax { .. } | Op::L2Norm => false,
             Op::Concat | Op::Reshape(_) | Op::Rearrange(_) | Op::ResizeBilinear(_) => false,
         }
     }
@@ -174,7 +177,7 @@ impl<W: Constants> Op<W> {
             Op::MaxPool(_) | Op::AveragePool(_) | Op::ResizeBilinear(_) => true,
             Op::Concat | Op::Reshape(_) | Op::Rearrange(_) => true,
             Op::Conv2d { .. } | Op::DepthwiseConv2d { .. } | Op::Dense(_) | Op::BatchNorm(_) => false,
-            Op::Input | Op::Activate(_) | Op::Function(_) | Op::Mean | Op::Softmax { .. } => false,
+            Op::Input | Op::Activate(_) | Op::Function(_) | Op::Mean | Op::Softmax { .. } | Op::L2Norm => false,
             Op::Add | Op::Sub | Op::Mul | Op::Constant { .. } => false,
         }
     }
@@ -204,6 +207,7 @@ impl<W: Constants> Op<W> {
             Op::Concat => Op::Concat,
             Op::Reshape(shape) => Op::Reshape(*shape),
             Op::Softmax { beta } => Op::Softmax { beta: *beta },
+            Op::L2Norm => Op::L2Norm,
             Op::Rearrange(rearrange) => Op::Rearrange(*rearrange),
             Op::ResizeBilinear(resize) => Op::ResizeBilinear(*resize),
         })
@@ -254,7 +258,8 @@ impl<W: Constants> Op<W> {
             Op::Reshape(to) => *to,
             Op::Rearrange(rearrange) => rearrange.output(one()?),
             Op::ResizeBilinear(resize) => resize.output_shape(one()?),
-            Op::BatchNorm(_) | Op::Activate(_) | Op::Function(_) | Op::Constant { .. } | Op::Softmax { .. } => one()?,
+            Op::BatchNorm(_) | Op::Activate(_) | Op::Function(_) | Op::Constant { .. } => one()?,
+            Op::Softmax { .. } | Op::L2Norm => one()?,
         };
         let input = inputs[0];
         if output.is_valid() { Ok(output) } else { Err(GraphError::Extent { node: node.to_string(), input, output }) }
@@ -270,7 +275,7 @@ impl<W: Constants> Op<W> {
             Op::ResizeBilinear(_) => 4,
             Op::Input | Op::BatchNorm(_) | Op::Activate(_) | Op::Function(_) | Op::Constant { .. } => 0,
             Op::MaxPool(_) | Op::AveragePool(_) | Op::Mean | Op::Add | Op::Sub | Op::Mul => 0,
-            Op::Concat | Op::Reshape(_) | Op::Softmax { .. } | Op::Rearrange(_) => 0,
+            Op::Concat | Op::Reshape(_) | Op::Softmax { .. } | Op::L2Norm | Op::Rearrange(_) => 0,
         };
         per_output * u64::from(output.len())
     }

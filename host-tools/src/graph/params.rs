@@ -66,7 +66,7 @@ pub(crate) fn specs(graph: &Graph, id: NodeId) -> Vec<ParamSpec> {
         Op::Constant { .. } => vec![spec("constant", vec![h, w, c])],
         Op::Input | Op::Activate(_) | Op::Function(_) | Op::MaxPool(_) | Op::AveragePool(_) | Op::Mean => Vec::new(),
         Op::Add | Op::Sub | Op::Mul | Op::Concat | Op::Reshape(_) => Vec::new(),
-        Op::Softmax { .. } | Op::Rearrange(_) | Op::ResizeBilinear(_) => Vec::new(),
+        Op::Softmax { .. } | Op::L2Norm | Op::Rearrange(_) | Op::ResizeBilinear(_) => Vec::new(),
     }
 }
 

@@ -276,6 +276,7 @@ impl Draft {
                     rearrange.constant().map_or(joint, |c| (joint.0.min(c.into()), joint.1.max(c.into())))
                 }
                 Op::Softmax { .. } => (0.0, 1.0),
+                Op::L2Norm => (-1.0, 1.0),
                 // What is not negative stays so.
                 Op::Add | Op::Mul if joint.0 >= 0.0 => (0.0, f64::INFINITY),
                 Op::Add | Op::Mul | Op::Sub | Op::Constant { .. } | Op::BatchNorm(_) => all,

@@ -207,7 +207,7 @@ fn numbers(value: &Value, input: Option<Shape>) -> Result<Vec<Named>, Refusal> {
         Op::Constant { data: List::Integers(..), .. } => refuse("integers in a float network", ""),
         Op::Input | Op::Activate(_) | Op::Function(_) | Op::MaxPool(_) | Op::AveragePool(_) | Op::Mean => Ok(vec![]),
         Op::Add | Op::Sub | Op::Mul | Op::Concat | Op::Reshape(_) => Ok(vec![]),
-        Op::Softmax { .. } | Op::Rearrange(_) | Op::ResizeBilinear(_) => Ok(vec![]),
+        Op::Softmax { .. } | Op::L2Norm | Op::Rearrange(_) | Op::ResizeBilinear(_) => Ok(vec![]),
     }
 }
 

@@ -186,6 +186,7 @@ fn range(node: &Node<Real>, ranges: &[(f64, f64)]) -> Option<(f64, f64)> {
             around(&mut (0..=255).map(|step| function.at(all.0 + (all.1 - all.0) * f64::from(step) / 255.0)))
         }
         Op::Softmax { .. } => (0.0, 1.0),
+        Op::L2Norm => (-1.0, 1.0),
         Op::Rearrange(rearrange) => around(&mut rearrange.constant().map(f64::from).into_iter().chain(ends(all))),
         Op::MaxPool(_)
         | Op::AveragePool(_)

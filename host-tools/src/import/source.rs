@@ -238,6 +238,46 @@ pub(super) enum Reduction {
     Min,
 }
 
+/// What is asked of two numbers; the answer is 1 or 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Comparison {
+    Greater,
+    GreaterOrEqual,
+    Less,
+    LessOrEqual,
+    Equal,
+    NotEqual,
+}
+
+impl Comparison {
+    /// The answer, by the first number less the second.
+    pub(super) fn of_difference(self) -> Function {
+        let above = || Function::X.then(Unary::Step);
+        let below = || Function::negated().then(Unary::Step);
+        let not = |function| Function::Constant(1.0) - function;
+        match self {
+            Comparison::Greater => above(),
+            Comparison::GreaterOrEqual => not(below()),
+            Comparison::Less => below(),
+            Comparison::LessOrEqual => not(above()),
+            Comparison::Equal => not(above() + below()),
+            Comparison::NotEqual => above() + below(),
+        }
+    }
+
+    /// The answer for integers.
+    pub(super) fn holds(self, a: i32, b: i32) -> bool {
+        match self {
+            Comparison::Greater => a > b,
+            Comparison::GreaterOrEqual => a >= b,
+            Comparison::Less => a < b,
+            Comparison::LessOrEqual => a <= b,
+            Comparison::Equal => a == b,
+            Comparison::NotEqual => a != b,
+        }
+    }
+}
+
 /// What a pool computes of the numbers under its window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pool {
@@ -250,6 +290,25 @@ pub(super) enum Pool {
 
 /// First element, number of elements, and step along height, width and channels.
 pub(super) type Part = [[u32; 3]; 3];
+
+/// The elements along an axis of `extent` that a slice takes, from `start` on until before `end`, both counted from the end where they
+/// are negative and open where they are `None`: the first of them in the axis's order, their number, their distance, and whether they
+/// are taken in the opposite order. `None` where there are none.
+pub(super) fn sliced(extent: u32, start: Option<i64>, end: Option<i64>, step: i64) -> Option<([u32; 3], bool)> {
+    let (extent, backward) = (i64::from(extent), step < 0);
+    let (least, most) = if backward { (-1, extent - 1) } else { (0, extent) };
+    let place = |at: i64| (if at < 0 { at.saturating_add(extent) } else { at }).clamp(least, most);
+    let (from, to) = if backward { (most, least) } else { (least, most) };
+    let (start, end) = (start.map_or(from, place), end.map_or(to, place));
+    let (span, by) = (if backward { start - end } else { end - start }, step.unsigned_abs().min(extent as u64) as i64);
+    if by == 0 || span <= 0 {
+        return None;
+    }
+    let count = (span - 1) / by + 1;
+    let first = if backward { start - (count - 1) * by } else { start };
+    let by = if count == 1 { 1 } else { by };
+    Some(([first, count, by].map(|number| number as u32), backward))
+}
 
 /// An operator of a file. A variant is what both formats can say, in whatever words.
 #[derive(Clone, Debug)]
@@ -270,12 +329,24 @@ pub(super) enum Operator {
     Prelu(List),
     /// Arithmetic with two operands, which are broadcast.
     Arithmetic(Binary),
+    /// The difference of two operands, which are broadcast, times itself.
+    SquaredDifference,
+    /// 1 where it holds for two operands, else 0.
+    Comparison(Comparison),
+    /// The second operand where the first is 1, the third where it is 0.
+    Choice,
+    /// The sum of any number of maps of one shape, rounded once.
+    Sum,
+    /// Along an axis, the sum of all elements up to each one; without that one if `exclusive`, from the end if `reverse`.
+    CumulativeSum { axis: usize, exclusive: bool, reverse: bool },
     /// A pool.
     Pool(Pool, Window),
     /// Over some of height, width and channels.
     Reduce { reduction: Reduction, axes: [bool; 3] },
     /// Along the channels.
     Softmax { beta: f32 },
+    /// Every pixel over the length of the vector of its channels.
+    L2Norm,
     /// Along the height (0), the width (1) or the channels (2).
     Concat(usize),
     /// The same elements in the same order, with the output's scale if the file gives another.

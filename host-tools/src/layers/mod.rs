@@ -162,6 +162,7 @@ pub(crate) fn layer_of<T: Real, W: Constants<Function = Function>>(
         Op::Softmax { beta } => {
             Box::new(pointwise::Softmax { channels: output.c as usize, beta: T::of((*beta).into()) })
         }
+        Op::L2Norm => Box::new(pointwise::L2Norm { channels: output.c as usize }),
         Op::MaxPool(window) => Box::new(pool::MaxPool::new(*window, input, output)),
         Op::AveragePool(window) => Box::new(pool::AveragePool::new(*window, input, output)),
         Op::Mean => Box::new(pool::GlobalAverage { channels: input.c as usize }),

@@ -153,3 +153,48 @@ impl<T: Real> Layer<T> for Softmax<T> {
         });
     }
 }
+
+/// Every pixel over the length of the vector of its channels.
+#[derive(Debug)]
+pub struct L2Norm {
+    /// Channels.
+    pub channels: usize,
+}
+
+/// The reciprocal of a vector's length, 0 of zeros.
+fn inverse_length<T: Real>(x: &[T]) -> T {
+    let squares: T = x.iter().map(|x| *x * *x).sum();
+    if squares > T::zero() { T::one() / squares.sqrt() } else { T::zero() }
+}
+
+impl<T: Real> Layer<T> for L2Norm {
+    fn forward(&self, point: &Point<'_, T>, out: &mut [T], _scratch: &mut Scratch<T>) {
+        let pixels = point.input(0).chunks_exact(self.channels);
+        for (out, x) in out.chunks_exact_mut(self.channels).zip(pixels) {
+            let factor = inverse_length(x);
+            out.iter_mut().zip(x).for_each(|(out, x)| *out = *x * factor);
+        }
+    }
+
+    fn input_gradient(
+        &self,
+        _which: usize,
+        point: &Point<'_, T>,
+        output: Output<'_, T>,
+        target: &mut [T],
+        accumulate: bool,
+        _scratch: &mut Scratch<T>,
+    ) {
+        let c = self.channels;
+        let values = output.value.chunks_exact(c).zip(output.gradient.chunks_exact(c));
+        let pixels = point.input(0).chunks_exact(c).zip(values);
+        for (target, (x, (value, gradient))) in target.chunks_exact_mut(c).zip(pixels) {
+            let factor = inverse_length(x);
+            // What changes the length alone changes nothing.
+            let along: T = value.iter().zip(gradient).map(|(y, g)| *y * *g).sum();
+            for ((target, y), g) in target.iter_mut().zip(value).zip(gradient) {
+                store(target, (*g - *y * along) * factor, accumulate);
+            }
+        }
+    }
+}

@@ -149,6 +149,7 @@ fn elementwise_gradients() {
     check(&around(shape, |net, x| net.relu("relu", x)));
     check(&around(shape, |net, x| net.softmax("softmax", x)));
     check(&around(shape, |net, x| net.add_node("sharper", Op::Softmax { beta: 1.5 }, &[x])));
+    check(&around(shape, |net, x| net.add_node("unit", Op::L2Norm, &[x])));
     check(&around(shape, |net, x| net.add_node("bounded", Op::Activate(Activation::ReluN1To1), &[x])));
     check(&around(shape, |net, x| net.add("twice", x, x)));
     check(&around(shape, |net, x| {

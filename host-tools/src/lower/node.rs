@@ -6,8 +6,8 @@ use kinglet::kernels::algorithms::{Core, Layer, Map, depthwise, depthwise_rows};
 use kinglet::kernels::blocks::dense;
 use kinglet::ops::{
     self, Add, AveragePool2d, Concat, Constant, Conv2d, ConvAlgorithm, Convert, Dense, DepthwiseAlgorithm,
-    DepthwiseConv2d, Encoding, Lookup, MaxPool2d, Mean, Mul, Operands, Piecewise, Prelu, Rescale, Reshape, Sigmoid,
-    Softmax, SoftmaxFloat16, SoftmaxInt16, Sub, Weights,
+    DepthwiseConv2d, Encoding, L2Norm, Lookup, MaxPool2d, Mean, Mul, Operands, Piecewise, Prelu, Rescale, Reshape,
+    Sigmoid, Softmax, SoftmaxFloat16, SoftmaxInt16, Sub, Weights,
 };
 use kinglet::{
     Activation, Channel, Channels, Clamp, DType, Multiplier, QuantParams, Rounding, Shape, Tensor, WideChannel, Window,
@@ -258,6 +258,7 @@ impl Lowering<'_> {
             }
             Op::Concat => plain(ops::Op::Concat(Concat)),
             Op::Softmax { beta } => self.softmax(*beta),
+            Op::L2Norm => plain(ops::Op::L2Norm(L2Norm { rounding })),
             Op::Activate(activation) => {
                 let clamp = self.clamp(*activation);
                 match [input.dtype, output.dtype].map(|dtype| dtype == DType::F16) {

@@ -138,7 +138,10 @@ impl Step {
             // Elements are held less their zero points, so that only zeros are the same there.
             Op::Rearrange(rearrange) if rearrange.constant().unwrap_or_default() == 0.0 => true,
             Op::Function(_) | Op::Activate(_) => false,
-            Op::Input | Op::Add | Op::Sub | Op::Mul | Op::Constant { .. } | Op::Softmax { .. } | Op::Rearrange(_) => {
+            Op::Input | Op::Add | Op::Sub | Op::Mul | Op::Constant { .. } => {
+                return Err(QuantizeError::Untrainable(node.name.clone()));
+            }
+            Op::Softmax { .. } | Op::L2Norm | Op::Rearrange(_) => {
                 return Err(QuantizeError::Untrainable(node.name.clone()));
             }
             Op::BatchNorm(never) => match *never {},

@@ -245,7 +245,7 @@ impl<'q> Emission<'q> {
                 self.push(name, op, Activation::None, &[before.0], after.0);
                 self.convert(&after.1, after.0, output);
             }
-            None if matches!(op, Op::Softmax { .. }) => self.in_units(name, op, inputs, output),
+            None if matches!(op, Op::Softmax { .. } | Op::L2Norm) => self.in_units(name, op, inputs, output),
             Some(Form::Slope(_)) | None => self.push_node(node, op, inputs, output),
         }
     }

@@ -1,9 +1,7 @@
-//! The fixed-point logistic, tanh and inverse square root of TensorFlow Lite's int8 kernels, for tables computed on the host.
+//! The fixed-point logistic and tanh of TensorFlow Lite's int8 kernels, for tables computed on the host.
 //!
 //! A number `Q<n>` is an `i32` over `2^(31 - n)`, so that it covers `-2^n..2^n`. Products round half up, right shifts
 //! round half away from zero, left shifts saturate: the order of these roundings decides the last bit.
-
-use kinglet::Multiplier;
 
 /// `a * b` of numbers in `Q<n>` and `Q<m>`, in `Q<n + m>`.
 fn mul(a: i32, b: i32) -> i32 {
@@ -59,29 +57,6 @@ fn exp_of_negative(a: i32, bits: u32) -> i32 {
     result
 }
 
-/// `1 / sqrt(x)` of a positive number of at most 29 bits: five steps of Newton's method in `Q<3>` for `x` between 1/4 and 1, by a
-/// power of four.
-pub(crate) fn inverse_root(x: i32) -> Multiplier {
-    const HALF_ROOT_OF_TWO: i32 = 1_518_500_250;
-    if x <= 1 {
-        return Multiplier { multiplier: i32::MAX, shift: 0 };
-    }
-    let pairs = (x.leading_zeros() - 1) / 2 - 1;
-    let input = (x << (2 * pairs)) >> 1;
-    let half = divide_by_power(input, 1);
-    let mut root = 1 << 28;
-    for _ in 0..5 {
-        let cube = multiply_by_power(mul(mul(root, root), root), 6);
-        root = multiply_by_power(mul(3 << 27, root).wrapping_sub(mul(half, cube)), 3);
-    }
-    let (root, shift) = (mul(root, HALF_ROOT_OF_TWO), 11 - pairs as i32);
-    if shift < 0 {
-        Multiplier { multiplier: root << -shift, shift: 0 }
-    } else {
-        Multiplier { multiplier: root, shift: -shift }
-    }
-}
-
 /// `x` in `Q<2>` near `1 / d` for `d = (1 + a) / 2` in `Q<0>`, `a` in `0..1`: three steps of Newton's method.
 fn reciprocal_of_half_sum(a: i32) -> i32 {
     const C48_OVER_17: i32 = 1_515_870_810;
@@ -93,6 +68,14 @@ fn reciprocal_of_half_sum(a: i32) -> i32 {
         x = x.wrapping_add(multiply_by_power(mul(x, rest), 2));
     }
     x
+}
+
+/// `1 / x` of a positive number: a number of `Q<0>` between 1/2 and 1, and the bits that `x` has before its point when it is brought
+/// between 1 and 2.
+pub(crate) fn reciprocal(x: i32) -> (i32, i32) {
+    let zeros = x.leading_zeros();
+    let a = ((x as u32) << zeros).wrapping_sub(1 << 31) as i32;
+    (multiply_by_power(reciprocal_of_half_sum(a), 1), 31 - zeros as i32)
 }
 
 /// `1 / (1 + exp(-a))` in `Q<0>` of `a` in `Q<4>`.

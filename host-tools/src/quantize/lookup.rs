@@ -5,7 +5,7 @@
 
 use kinglet::kernels::AddTerms;
 use kinglet::ops::{Add, Mul, Sub};
-use kinglet::quant::{quantize, requantize};
+use kinglet::quant::{inverse_root, quantize, requantize};
 use kinglet::{Activation, Clamp, DType, Multiplier, QuantParams, Rounding};
 
 use super::fixed_point;
@@ -113,7 +113,7 @@ pub fn rsqrt(input: QuantParams, output: QuantParams, rounding: Rounding) -> Res
     Ok(table(FULL, |x| match x - input.zero_point {
         ..=0 => i32::from(i8::MAX),
         x => {
-            let Multiplier { multiplier, shift } = fixed_point::inverse_root(x);
+            let Multiplier { multiplier, shift } = inverse_root(x.unsigned_abs().into());
             let root = requantize(1, Multiplier { multiplier, shift: shift + SHIFT }, rounding);
             requantize(root, factor, rounding).saturating_add(output.zero_point)
         }
@@ -222,6 +222,58 @@ pub fn gelu(input: QuantParams, output: QuantParams, approximate: bool) -> Table
 pub fn extremum(value: i8, greater: bool) -> Table {
     let value = i32::from(value);
     table(FULL, |x| if greater { x.max(value) } else { x.min(value) })
+}
+
+/// DIV by a single constant `value`, or of that by the input if it comes `first`. What TensorFlow Lite does not
+/// define, it is the nearest to: by nothing the greatest or the least there is, and where its shifts are wider than a word nothing.
+pub fn quotient(
+    [input, constant, output]: [QuantParams; 3],
+    value: i8,
+    first: bool,
+    activation: Activation,
+    rounding: Rounding,
+) -> Result<Table, Refusal> {
+    let [dividend, divisor] = if first { [constant, input] } else { [input, constant] };
+    let factor = factor(f64::from(dividend.scale / (divisor.scale * output.scale)))?;
+    let value = i32::from(value) - constant.zero_point;
+    if value == 0 && !first {
+        return Err("a division by zero".into());
+    }
+    let clamp = Clamp::activation(activation, output, DType::I8);
+    Ok(table(clamp, |x| {
+        let x = x - input.zero_point;
+        let (a, b) = if first { (value, x) } else { (x, value) };
+        let a = if b < 0 { -a } else { a };
+        if b == 0 {
+            return if a == 0 { output.zero_point } else { a.signum().saturating_mul(i32::MAX) };
+        }
+        let (inverse, bits) = fixed_point::reciprocal(b.abs());
+        // As far to the left as its sign bit allows.
+        let headroom = (if a < 0 { !a } else { a }).leading_zeros() as i32 - 1;
+        let quotient = requantize(a, Multiplier { multiplier: inverse, shift: headroom }, rounding);
+        let factor = Multiplier { shift: factor.shift - bits - headroom, ..factor };
+        let scaled = if factor.is_valid() { requantize(quotient, factor, rounding) } else { 0 };
+        scaled.wrapping_add(output.zero_point)
+    }))
+}
+
+/// SQUARED_DIFFERENCE to a single constant `value`.
+pub fn squared_difference(
+    [input, constant, output]: [QuantParams; 3],
+    value: i8,
+    rounding: Rounding,
+) -> Result<Table, Refusal> {
+    const FINE: u32 = 7;
+    let unit = 2.0 * f64::from(input.scale.max(constant.scale));
+    let [ours, theirs] = [input, constant].map(|quant| factor(f64::from(quant.scale) / unit));
+    let (ours, theirs) = (ours?, theirs?);
+    let square = factor(unit * unit / f64::from((1u32 << (2 * FINE)) as f32 * output.scale))?;
+    let scaled = |x: i32, zero_point, factor| requantize((x - zero_point) << FINE, factor, rounding);
+    let constant = scaled(value.into(), constant.zero_point, theirs);
+    Ok(table(FULL, |x| {
+        let difference = scaled(x, input.zero_point, ours) - constant;
+        requantize(difference * difference, square, rounding).wrapping_add(output.zero_point)
+    }))
 }
 
 /// All integers in the opposite order: minus the number, when the zero point changes its place too.

@@ -121,11 +121,11 @@ pub enum QuantizeError {
     /// Numbers that halves cannot hold.
     #[error("the numbers of `{0}` are too large for float16")]
     TooLarge(String),
-    /// Softmax has a fixed scale, which what it is joined with cannot take.
-    #[error("the output of softmax `{softmax}` cannot share its scale with `{joined}`")]
-    Softmax {
-        /// The softmax.
-        softmax: String,
+    /// Softmax and L2 normalization have a fixed scale, which what they are joined with cannot take.
+    #[error("the output of `{own}`, whose scale is fixed, cannot share it with `{joined}`")]
+    Settled {
+        /// What has it.
+        own: String,
         /// What shares its quantization.
         joined: String,
     },

@@ -5,7 +5,7 @@
 
 use std::str::FromStr;
 
-use kinglet::ops::Softmax;
+use kinglet::ops::{L2Norm, Softmax};
 use kinglet::{DType, QuantParams};
 use serde::{Deserialize, Serialize};
 
@@ -126,14 +126,18 @@ fn settled(
     members: &[usize],
     given: &[Option<QuantParams>],
 ) -> Result<Option<QuantParams>, QuantizeError> {
-    let is_softmax = |&value: &usize| matches!(network.nodes[value].op, Op::Softmax { .. });
-    if let Some(&softmax) = members.iter().find(|value| is_softmax(value)) {
+    let settled = |&value: &usize| match network.nodes[value].op {
+        Op::Softmax { .. } => Some(Softmax::OUTPUT),
+        Op::L2Norm => Some(L2Norm::OUTPUT),
+        _ => None,
+    };
+    if let Some((&own, quant)) = members.iter().find_map(|value| Some((value, settled(value)?))) {
         let moves = |&value: &usize| network.nodes[value].keeps_quantization();
-        if let Some(&other) = members.iter().find(|value| !is_softmax(value) && !moves(value)) {
+        if let Some(&other) = members.iter().find(|value| settled(value) != Some(quant) && !moves(value)) {
             let name = |value: usize| network.nodes[value].name.clone();
-            return Err(QuantizeError::Softmax { softmax: name(softmax), joined: name(other) });
+            return Err(QuantizeError::Settled { own: name(own), joined: name(other) });
         }
-        return Ok(Some(Softmax::OUTPUT));
+        return Ok(Some(quant));
     }
     // TensorFlow Lite fixes the ranges of some curves too, where nothing else shares them.
     let curve = match members {

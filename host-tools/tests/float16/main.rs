@@ -259,6 +259,11 @@ proptest! {
     }
 
     #[test]
+    fn l2_norm(input in map(3, 40)) {
+        check(plain(Op::L2Norm), &input, input.shape, &oracle::l2_norm(&input));
+    }
+
+    #[test]
     fn moves(input in map(5, 7), before in prop::array::uniform3(0u32..3), after in prop::array::uniform3(0u32..3)) {
         let [h, w, c] = input.shape;
         let output = [0, 1, 2].map(|axis| input.shape[axis] + (before[axis] + after[axis]) as usize);

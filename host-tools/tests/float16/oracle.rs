@@ -143,6 +143,17 @@ pub fn average_pool(input: &Map, taps: &Taps) -> Vec<Real> {
     pooled(input, taps, |all| Real::sum(all).over(all.len().max(1)))
 }
 
+/// The reciprocal of a root is good to 2^-21.
+pub fn l2_norm(input: &Map) -> Vec<Real> {
+    let pixel = |x: &[f64]| {
+        let length = x.iter().map(|x| x * x).sum::<f64>().sqrt();
+        let error = (8.0 + x.len() as f64) * SINGLE;
+        let value = move |&x: &f64| if length > 0.0 { x / length } else { 0.0 };
+        x.iter().map(value).map(|value| Real { value, error: value.abs() * error }).collect::<Vec<_>>()
+    };
+    input.data.chunks(input.shape[2]).flat_map(pixel).collect()
+}
+
 /// Exponentials are good to 2^-22; what is 87 below the greatest counts as 0.
 pub fn softmax(input: &Map, beta: f64) -> Vec<Real> {
     let pixel = |logits: &[f64]| {

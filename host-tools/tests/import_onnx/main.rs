@@ -9,6 +9,7 @@ mod files;
 mod functions;
 mod moves;
 mod quantized;
+mod sums;
 mod windows;
 
 use import_util::noise;

@@ -417,6 +417,9 @@ fn one_step() -> Vec<Network> {
             let quant = QuantParams { scale: 1.0 / 256.0, zero_point: -128 };
             b.same_shape(Op::Softmax { beta: 1.0 }, &[0], quant)
         }),
+        built("l2 norm", [2, 1, 11], |b| {
+            b.same_shape(Op::L2Norm, &[0], QuantParams { scale: 1.0 / 128.0, zero_point: 0 })
+        }),
         built("reshape", [2, 3, 4], |b| {
             let map = b.conv(0, 4, (1, 1, Padding::Valid), false);
             let quant = b.network.tensors[map].quant;

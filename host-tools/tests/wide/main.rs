@@ -326,6 +326,24 @@ fn functions() {
     }
 }
 
+/// Unit vectors are in units of 2^-15, and rescaled where another scale is wanted.
+#[test]
+fn l2_norm() {
+    let mut builder = Builder::new("unit", Shape::new(5, 5, 3)).unwrap();
+    let window = Window::new([3; 2], [1; 2], Padding::Same, [5, 5]);
+    let op = Op::Conv2d { window, weights: Dims { channels: 7, bias: true } };
+    let input = builder.input();
+    let first = builder.add_node("first", op, &[input]).unwrap();
+    builder.add_node("unit", Op::L2Norm, &[first]).unwrap();
+    let graph = builder.finish();
+    let (params, images) = (params(&graph, 3), images(graph.input, 8, 4));
+    let prepared = Prepared::new(&graph, &params, [images.clone()], &options()).unwrap();
+    let network = prepared.int16().unwrap();
+    let (_, outputs) = run(&network, &images);
+    let rounded = decibels(&with_weights_of(&network, &prepared.float), &images, &outputs);
+    assert!(rounded > 60.0, "{rounded} dB");
+}
+
 /// Layers with int16 activations within an int8 network: nearer to the float network than int8 alone, from the first layer on.
 #[test]
 fn layers_of_an_int8_network() {

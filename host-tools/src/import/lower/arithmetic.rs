@@ -50,7 +50,13 @@ impl Draft {
         }
     }
 
-    fn of_integers(&mut self, binary: Binary, a: NodeId, b: NodeId, output: Output) -> Result<NodeId, Refusal> {
+    pub(super) fn of_integers(
+        &mut self,
+        binary: Binary,
+        a: NodeId,
+        b: NodeId,
+        output: Output,
+    ) -> Result<NodeId, Refusal> {
         let (Some(x), Some(y), Some(to)) = (self.elements(a), self.elements(b), output.elements) else {
             return refuse("operands of floats and of integers", "quantize all of the network");
         };
@@ -63,7 +69,7 @@ impl Draft {
             Binary::Sub => Sub::new(x.quant, y.quant, to.quant, to.dtype, rounding, clamp).is_some(),
             Binary::Mul => Mul::new(x.quant, y.quant, to.quant, rounding, clamp).is_some(),
             Binary::Min | Binary::Max => return self.extremum(binary == Binary::Max, [a, b], [x, y, to], output),
-            Binary::Div => return refuse("the operator is not supported", DIVISION),
+            Binary::Div => return refuse("a quotient of two activations", DIVISION),
         };
         if !valid {
             return refuse("scales whose ratio is out of range", "");
@@ -162,7 +168,14 @@ impl Draft {
                 let bounds = self.constant_map(input, data, to)?;
                 return self.extremum(binary == Binary::Max, [input, bounds], [from, constant, to], output);
             }
-            (Binary::Div, _) => return refuse("the operator is not supported", DIVISION),
+            (Binary::Div, first) => {
+                let (DType::I8, [value]) = (from.dtype, &data[..]) else {
+                    return refuse("a quotient of more than one number", DIVISION);
+                };
+                let (quants, value) = ([from.quant, constant.quant, to.quant], *value as i8);
+                let table = lookup::quotient(quants, value, first, output.activation, self.rounding(false));
+                return self.table(table.map_err(unexplained)?, input, output);
+            }
         };
         let shape = self.shape(input);
         match data[..] {
@@ -203,7 +216,7 @@ impl Draft {
     }
 
     /// Arithmetic with two values of floats.
-    fn of_reals(&mut self, binary: Binary, a: NodeId, b: NodeId) -> Result<NodeId, Refusal> {
+    pub(super) fn of_reals(&mut self, binary: Binary, a: NodeId, b: NodeId) -> Result<NodeId, Refusal> {
         if self.shape(a).same(self.shape(b)) {
             // Two functions of the same elements are one, as in `x * sigmoid(x)`.
             let others = self.origins(b);

@@ -12,14 +12,16 @@
 //! the runtime's operator is exact, or the lowering refuses.
 
 mod arithmetic;
+mod choice;
 mod dense;
 mod function;
 mod moves;
 mod pools;
+mod sums;
 mod transposed;
 mod windows;
 
-use kinglet::ops::{Softmax, SoftmaxInt16};
+use kinglet::ops::{L2Norm, Softmax, SoftmaxInt16};
 use kinglet::{DType, Rounding};
 
 use super::draft::Draft;
@@ -35,12 +37,22 @@ impl Draft {
         let output = node.output;
         match &node.operator {
             Operator::Arithmetic(binary) => return self.arithmetic(*binary, node.inputs, output),
+            Operator::SquaredDifference => return self.squared_difference(node.inputs, output),
+            Operator::Comparison(comparison) => return self.comparison(*comparison, node.inputs, output),
+            Operator::Choice => return self.choice(node.inputs, output),
             Operator::Concat(axis) => return self.concat(&node.values()?, *axis, output),
+            Operator::Sum => return self.sum(&node.values()?, output),
             _ => {}
         }
         let input = node.value(0)?;
         match node.operator {
-            Operator::Arithmetic(_) | Operator::Concat(_) => refuse("it has no input", ""),
+            Operator::Arithmetic(_) | Operator::SquaredDifference | Operator::Comparison(_) => {
+                refuse("it has no input", "")
+            }
+            Operator::Choice | Operator::Concat(_) | Operator::Sum => refuse("it has no input", ""),
+            Operator::CumulativeSum { axis, exclusive, reverse } => {
+                self.cumulative_sum(input, axis, exclusive, reverse, output)
+            }
             Operator::Conv { window, dilation, groups, filter } => {
                 self.conv(input, window, dilation, groups, filter, output)
             }
@@ -53,6 +65,7 @@ impl Draft {
             Operator::Pool(pool, window) => self.pool(input, pool, window, output),
             Operator::Reduce { reduction, axes } => self.reduce(input, reduction, axes, output),
             Operator::Softmax { beta } => self.softmax(input, beta, output),
+            Operator::L2Norm => self.l2_norm(input, output),
             Operator::Reshape(shape) => self.reshape(input, shape, output),
             Operator::Part(part) => self.part(input, part, output),
             Operator::Pick(axis, picked) => self.pick(input, axis, &picked),
@@ -82,6 +95,21 @@ impl Draft {
             (Some(from), Some(to)) if from.same(to) => Ok(()),
             _ => refuse("input and output have different scales", "TensorFlow Lite does not rescale here either"),
         }
+    }
+
+    fn l2_norm(&mut self, input: NodeId, output: Output) -> Result<NodeId, Refusal> {
+        if let Some([from, to]) = both(self.elements(input), output.elements)? {
+            if self.unsigned {
+                return refuse("it is not supported for uint8", "convert the model anew, to int8");
+            }
+            if [from.dtype, to.dtype] != [DType::I8; 2] {
+                return refuse("it is not supported for int16", "TensorFlow Lite Micro has it for int8 only");
+            }
+            if !to.quant.same(L2Norm::OUTPUT) {
+                return refuse("the output's scale is not 1/128 with zero point 0", "TensorFlow Lite demands it too");
+            }
+        }
+        self.push(Op::L2Norm, &[input], output)
     }
 
     fn softmax(&mut self, input: NodeId, beta: f32, output: Output) -> Result<NodeId, Refusal> {

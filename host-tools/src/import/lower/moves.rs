@@ -133,6 +133,16 @@ impl Draft {
         }
     }
 
+    /// Rows, columns and channels, those of them that are so marked, in the opposite order.
+    pub(in super::super) fn backward(&mut self, input: NodeId, axes: [bool; 3]) -> Result<NodeId, Refusal> {
+        let mut at = input;
+        for axis in (0..3).filter(|&axis| axes[axis]) {
+            let Shape { h, w, c } = self.shape(at);
+            at = self.pick(at, axis, &(0..[h, w, c][axis]).rev().collect::<Vec<_>>())?;
+        }
+        Ok(at)
+    }
+
     /// Elements in other places; padding with nothing is none.
     pub(super) fn rearrange(&mut self, input: NodeId, rearrange: Rearrange, output: Output) -> Result<NodeId, Refusal> {
         self.demand_alike(input, output)?;

@@ -5,7 +5,7 @@ use super::proto::NodeProto;
 use super::tensor::Constant;
 use crate::graph::{Binary, Function, Unary};
 use crate::import::problem::{Refusal, refuse};
-use crate::import::source::{Curve, FileNode, List, Norm, Operand, Operator, Output, broadcast};
+use crate::import::source::{Comparison, Curve, FileNode, List, Norm, Operand, Operator, Output, broadcast};
 
 /// The function of one element that a node computes by itself, if it is one.
 fn function(node: &NodeProto) -> Option<Function> {
@@ -132,15 +132,14 @@ impl<'m> Context<'m> {
     /// Greater, Less and their like: 1 or 0.
     pub(super) fn comparison(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
         let difference = self.combined(node, Binary::Sub)?;
-        let above = || Function::X.then(Unary::Step);
-        let below = || Function::negated().then(Unary::Step);
-        let function = match node.op_type.as_str() {
-            "Greater" => above(),
-            "Less" => below(),
-            "GreaterOrEqual" => Function::Constant(1.0) - below(),
-            _ => Function::Constant(1.0) - above(),
+        let comparison = match node.op_type.as_str() {
+            "Greater" => Comparison::Greater,
+            "Less" => Comparison::Less,
+            "GreaterOrEqual" => Comparison::GreaterOrEqual,
+            "Equal" => Comparison::Equal,
+            _ => Comparison::LessOrEqual,
         };
-        let id = self.lower(Operator::Function(Curve::Other(function)), &[difference.node])?;
+        let id = self.curve(comparison.of_difference(), difference.node)?;
         self.set_activation(node, Activation { node: id, ..difference });
         Ok(())
     }

@@ -6,9 +6,11 @@
 mod arrays;
 mod constants;
 mod context;
+mod dense;
 mod elementwise;
 mod external;
 mod moves;
+mod norms;
 mod ops;
 mod proto;
 mod qoperator;

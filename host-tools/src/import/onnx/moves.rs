@@ -7,7 +7,7 @@ use super::proto::NodeProto;
 use crate::graph::{NodeId, Rearrange, Strided};
 use crate::import::mirror::Mirror;
 use crate::import::problem::{Refusal, refuse};
-use crate::import::source::Operator;
+use crate::import::source::{Operator, sliced};
 
 impl<'m> Context<'m> {
     pub(super) fn concat(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
@@ -328,23 +328,19 @@ impl<'m> Context<'m> {
         }
         let Shape { h, w, c } = self.shape(&input);
         // First element, number of elements and step along height, width, channels.
-        let mut part = [[0, h, 1], [0, w, 1], [0, c, 1]];
+        let (mut part, mut backward) = ([[0, h, 1], [0, w, 1], [0, c, 1]], [false; 3]);
         for (((start, end), axis), step) in starts.iter().zip(&ends).zip(&axes).zip(&steps) {
             let Some(place) = input.axis(*axis).filter(|_| input.flattened.is_none()) else {
                 return refuse(format!("a slice along axis {axis} of {:?}", input.dims), "");
             };
-            let [first, count, by] = &mut part[place];
-            let extent = i64::from(*count);
-            let inside = |bound: i64| (if bound < 0 { bound.saturating_add(extent) } else { bound }).clamp(0, extent);
-            let (start, end) = (inside(*start), inside(*end));
-            let step = (*step).clamp(0, extent);
-            if step == 0 || end <= start {
-                return refuse("an empty or backward slice", "");
-            }
-            (*first, *count, *by) = (start as u32, ((end - start + step - 1) / step) as u32, step as u32);
+            let Some(taken) = sliced([h, w, c][place], Some(*start), Some(*end), *step) else {
+                return refuse("an empty slice", "");
+            };
+            (part[place], backward[place]) = taken;
         }
         let part = [0, 1, 2].map(|what| part.map(|axis| axis[what]));
         let id = self.lower(Operator::Part(part), &[input.node])?;
+        let id = self.draft.backward(id, backward)?;
         self.set_map(node, id, &input);
         Ok(())
     }

@@ -1,13 +1,12 @@
 //! ONNX's operators: which is imported by what, and those that belong nowhere else.
 
-use kinglet::{Shape, Window};
+use kinglet::Shape;
 
-use super::context::{Activation, Context, Value, float, from_end, int, ints, shape};
+use super::context::{Activation, Context, Value, from_end, int, ints, shape};
 use super::proto::NodeProto;
-use super::tensor::Values;
 use crate::graph::{Binary, NodeId};
 use crate::import::problem::{GREATEST, Refusal, beyond, refuse};
-use crate::import::source::{Bias, Filter, Numbers, Operator};
+use crate::import::source::Operator;
 
 impl<'m> Context<'m> {
     /// Imports one node.
@@ -38,14 +37,15 @@ impl<'m> Context<'m> {
             // Of truth values, which are 0 and 1.
             "And" => self.arithmetic(node, Binary::Mul),
             "Or" => self.arithmetic(node, Binary::Max),
-            "Greater" | "GreaterOrEqual" | "Less" | "LessOrEqual" => self.comparison(node),
+            "Greater" | "GreaterOrEqual" | "Less" | "LessOrEqual" | "Equal" => self.comparison(node),
             "Where" => self.chosen(node),
             "Concat" => self.concat(node),
             "Split" => self.split(node),
             "Slice" => self.slice(node),
             "Gather" => self.gather(node),
             "MaxPool" | "AveragePool" => self.pool(node),
-            "GlobalAveragePool" | "GlobalMaxPool" | "ReduceMean" | "ReduceMax" | "ReduceSum" => self.global(node),
+            "GlobalAveragePool" | "GlobalMaxPool" | "ReduceMean" | "ReduceMax" | "ReduceMin" | "ReduceSum"
+            | "ReduceL1" | "ReduceL2" | "ReduceSumSquare" => self.global(node),
             "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze" => self.reshape(node),
             "Softmax" | "LogSoftmax" => self.softmax(node),
             "Gemm" | "MatMul" => self.dense(node),
@@ -73,6 +73,8 @@ impl<'m> Context<'m> {
             }
             "ArgMax" => self.arg_max(node),
             "LRN" => self.response_norm(node),
+            "LpNormalization" => self.lp_norm(node),
+            "CumSum" => self.cumulative_sum(node),
             "If" => self.branch(node),
             "Expand" => self.expand(node),
             "Resize" | "Upsample" => self.resize(node),
@@ -166,80 +168,6 @@ impl<'m> Context<'m> {
         }
         self.draft.note(GREATEST);
         self.set_activation(node, input);
-        Ok(())
-    }
-
-    /// Gemm, and MatMul with the addition of a constant that may follow.
-    fn dense(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
-        let input = self.activation(node, 0)?;
-        let weights = self.constant(node, 1)?;
-        let [rows, columns] = weights.dims[..] else {
-            return refuse(format!("weights of dimensions {:?}", weights.dims), "");
-        };
-        let maps = input.channels_last && input.dims.len() > 2 && node.op_type == "MatMul";
-        if int(node, "transA", 0) != 0 || (input.dims.len() != 2 && !maps) {
-            return refuse(
-                format!("an input of dimensions {:?}", input.dims),
-                "only a dense layer over a vector, or over the channels of a map that is channels-last, is supported",
-            );
-        }
-        let transposed = node.op_type == "Gemm" && int(node, "transB", 0) != 0;
-        let (out, inner) = if transposed { (rows, columns) } else { (columns, rows) };
-        let from = self.shape(&input);
-        if inner != (if maps { from.c } else { from.len() }) as usize || out == 0 {
-            return refuse(format!("{inner} weights per output for {:?}", input.dims), "the file contradicts itself");
-        }
-        let (alpha, beta) =
-            if node.op_type == "Gemm" { (float(node, "alpha", 1.0), float(node, "beta", 1.0)) } else { (1.0, 1.0) };
-        // The input's elements in the file's order, by their places in ours.
-        let place = |at: usize| match input.flattened {
-            Some(Shape { h, w, c }) => at % c as usize * (h * w) as usize + at / c as usize,
-            None => at,
-        };
-        let from = |o: usize, i: usize| if transposed { o * inner + i } else { i * out + o };
-        self.spend(rows * columns)?;
-        let places: Vec<usize> =
-            (0..out).flat_map(|o| (0..inner).map(move |i| (o, i))).map(|(o, i)| from(o, place(i))).collect();
-        let mut weights = self.weights(node, out, |weights| Ok(weights.picked(&places)))?;
-        if alpha != 1.0 {
-            let values = self.constant(node, 1)?;
-            let picked = values.picked(&places);
-            weights = Numbers::Reals(picked.floats()?.iter().map(|weight| alpha * weight).collect());
-        }
-        let mut result = node;
-        let mut bias = match self.optional(node, 2)? {
-            Some(bias) if bias.len() == 1 => vec![bias.scalar()?; out],
-            _ => self.bias(node, 2, out)?,
-        };
-        bias.iter_mut().for_each(|b| *b *= beta);
-        if let Some((at, add)) = node
-            .output
-            .first()
-            .and_then(|o| self.only_reader(o))
-            .filter(|(_, n)| n.op_type == "Add" && node.op_type == "MatMul")
-        {
-            let other = add.input.iter().find(|i| Some(*i) != node.output.first());
-            if let Some(Value::Constant(constant)) = other.and_then(|other| self.values.get(other.as_str()))
-                && constant.len() == out
-                && let Values::Floats(values) = &constant.values
-            {
-                bias.clone_from(values);
-                self.taken.insert(at);
-                result = add;
-            }
-        }
-        let filter = Filter { weights, bias: Bias::Reals(bias) };
-        self.draft.begin(name(result).to_owned(), String::new());
-        if maps {
-            // Also of a map of one pixel its channels.
-            let operator = Operator::Conv { window: Window::global([1, 1]), dilation: [1, 1], groups: 1, filter };
-            let id = self.lower(operator, &[input.node])?;
-            self.set_map(result, id, &input);
-            return Ok(());
-        }
-        let id = self.lower(Operator::Dense { inputs: inner as u32, filter }, &[input.node])?;
-        let dims = vec![1, out as i64];
-        self.set_activation(result, Activation { node: id, dims, flattened: None, channels_last: false });
         Ok(())
     }
 }

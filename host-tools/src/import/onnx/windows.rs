@@ -2,13 +2,13 @@
 
 use kinglet::{Padding, Shape, Window};
 
-use super::context::{Activation, Context, attribute, float, from_end, int, ints};
+use super::context::{Activation, Context, attribute, from_end, int, ints};
 use super::moves::text;
 use super::ops::pair;
 use super::proto::NodeProto;
-use crate::graph::{Binary, Function, Unary};
+use crate::graph::{Function, Unary};
 use crate::import::problem::{Refusal, refuse};
-use crate::import::source::{Bias, Curve, Filter, Operator, Pool, Reduction, Transposed};
+use crate::import::source::{Bias, Filter, Operator, Pool, Reduction, Transposed};
 
 impl<'m> Context<'m> {
     pub(super) fn conv(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
@@ -205,31 +205,6 @@ impl<'m> Context<'m> {
         Ok(())
     }
 
-    /// LRN: each element over a power of the squares' mean over the channels around it, which is a pool over rows of channels.
-    pub(super) fn response_norm(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
-        let input = self.map(node, 0)?;
-        let Shape { h, w, c } = self.shape(&input);
-        let size = match u32::try_from(int(node, "size", 0)) {
-            Ok(size) if (1..=Window::MAX_EXTENT).contains(&size) => size,
-            _ => return refuse("a window over no channels", "the file contradicts itself"),
-        };
-        let number = |name, default| Function::Constant(f64::from(float(node, name, default)));
-        let [alpha, beta, bias] = [number("alpha", 1e-4), number("beta", 0.75), number("bias", 1.0)];
-        let curve = |function| Operator::Function(Curve::Other(function));
-        let squares = self.lower(curve(Function::X * Function::X), &[input.node])?;
-        let rows = self.lower(Operator::Reshape(Shape::new(h * w, c, 1)), &[squares])?;
-        let around = (size - 1) / 2;
-        let window = Window { kernel: [1, size], stride: [1; 2], before: [0, around], after: [0, size - 1 - around] };
-        let means = self.lower(Operator::Pool(Pool::AverageWithPadding([0; 2]), window), &[rows])?;
-        let means = self.lower(Operator::Reshape(Shape::new(h, w, c)), &[means])?;
-        // x^-beta.
-        let scale = (Function::X * alpha + bias).then(Unary::Log) * (Function::Constant(0.0) - beta);
-        let scale = self.lower(curve(scale.then(Unary::Exp)), &[means])?;
-        let id = self.lower(Operator::Arithmetic(Binary::Mul), &[input.node, scale])?;
-        self.set_map(node, id, &input);
-        Ok(())
-    }
-
     /// The mean or the maximum over height and width, or over one of them.
     pub(super) fn global(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
         let input = self.activation(node, 0)?;
@@ -256,12 +231,19 @@ impl<'m> Context<'m> {
         // Height and width, of which a map of rank 3 has the latter only.
         let at = |at: usize| all.get(at).is_some_and(|axis| axes.contains(axis));
         let [tall, wide] = if rank == 3 { [true, at(0)] } else { [at(0), at(1)] };
-        let reduction = match &*node.op_type {
-            "ReduceMax" | "GlobalMaxPool" => Reduction::Max,
-            "ReduceSum" => Reduction::Sum,
-            _ => Reduction::Mean,
+        let x = || Function::X;
+        let (before, reduction, after) = match &*node.op_type {
+            "ReduceMax" | "GlobalMaxPool" => (x(), Reduction::Max, x()),
+            "ReduceMin" => (x(), Reduction::Min, x()),
+            "ReduceSum" => (x(), Reduction::Sum, x()),
+            "ReduceL1" => (x().then(Unary::Abs), Reduction::Sum, x()),
+            "ReduceL2" => (x() * x(), Reduction::Sum, x().then(Unary::Sqrt)),
+            "ReduceSumSquare" => (x() * x(), Reduction::Sum, x()),
+            _ => (x(), Reduction::Mean, x()),
         };
-        let mut id = self.lower(Operator::Reduce { reduction, axes: [tall, wide, deep] }, &[input.node])?;
+        let mut id = self.curve(before, input.node)?;
+        id = self.lower(Operator::Reduce { reduction, axes: [tall, wide, deep] }, &[id])?;
+        id = self.curve(after, id)?;
         if keep {
             self.set_map(node, id, &input);
         } else if deep {

@@ -11,7 +11,7 @@ use super::write::{Options, Writer, dims, fused};
 use crate::graph::{Binary, Channels, ConstantFunction, Function, StoredWeights, Unary};
 use crate::import::flat_write::Value;
 use crate::import::problem::{GREATEST, Refusal, refuse};
-use crate::import::source::{Curve, FileNode, Operand, Operator as Neutral, Reduction};
+use crate::import::source::{Comparison, Curve, FileNode, Operand, Operator as Neutral, Output, Reduction};
 use crate::network::{Node, TensorId, TensorInfo};
 use crate::quantize::lookup;
 
@@ -24,21 +24,94 @@ impl Reader<'_, '_> {
             None if fuses => return refuse("its options are missing", ""),
             _ => Activation::None,
         };
+        let inputs = self.operands(o, matches!(binary, Binary::Max | Binary::Min))?;
+        let (operator, output) = (Neutral::Arithmetic(binary), self.output(o, activation)?);
+        self.lower_node(o, FileNode { operator, inputs, output })
+    }
+
+    /// Two operands, of which one may be a constant; `widened` to the output's shape, if so said.
+    pub(super) fn operands(&mut self, o: &Operator<'_>, widened: bool) -> Result<Vec<Operand>, Refusal> {
         let mut inputs = Vec::new();
         let constant = [0, 1].map(|at| o.input(at).is_some_and(|index| self.model.is_constant(index)));
         for at in 0..2 {
             inputs.push(match constant[at] {
                 true => Operand::Constant(self.list(o, at, o.output(0))?),
                 // A constant may be the larger operand; and bounds are of maps of one size.
-                false if constant[1 - at] || matches!(binary, Binary::Max | Binary::Min) => {
+                false if constant[1 - at] || widened => {
                     let (id, to) = (self.operand(o, at)?, self.shape(o)?);
                     Operand::Value(self.widened(id, to)?)
                 }
                 false => Operand::Value(self.operand(o, at)?),
             });
         }
-        let (operator, output) = (Neutral::Arithmetic(binary), self.output(o, activation)?);
-        self.lower_node(o, FileNode { operator, inputs, output })
+        Ok(inputs)
+    }
+
+    /// A comparison, whose answers are 1 and 0.
+    pub(super) fn comparison(&mut self, o: &Operator<'_>, comparison: Comparison) -> Result<(), Refusal> {
+        let (operator, inputs) = (Neutral::Comparison(comparison), self.operands(o, false)?);
+        self.lower_node(o, FileNode { operator, inputs, output: Output::default() })
+    }
+
+    /// SELECT and SELECT_V2.
+    pub(super) fn choice(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
+        let mut inputs = Vec::new();
+        for at in 0..3 {
+            inputs.push(match o.input(at).is_some_and(|index| self.model.is_constant(index)) {
+                true => Operand::Constant(self.list(o, at, o.output(0))?),
+                false => Operand::Value(self.operand(o, at)?),
+            });
+        }
+        let output = self.output(o, Activation::None)?;
+        self.lower_node(o, FileNode { operator: Neutral::Choice, inputs, output })
+    }
+
+    /// CUMSUM.
+    pub(super) fn cumulative_sum(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
+        let input = self.operand(o, 0)?;
+        let dims = o.input(0).map_or(&[][..], |i| &self.model.tensors[i].dims);
+        let option = |at| o.options.map_or(Ok(0), |options| options.i8(at, 0)).map_err(damaged);
+        let (exclusive, reverse) = (option(0)? != 0, option(1)? != 0);
+        let axis = o.input(1).and_then(|i| self.model.tensors[i].integers(1));
+        let Some(axis) = axis.as_deref().and_then(|axis| place(dims, *axis.first()?)) else {
+            return refuse(format!("sums along axis {axis:?} of {dims:?}"), "the first dimension is the batch");
+        };
+        self.lower(o, Neutral::CumulativeSum { axis, exclusive, reverse }, &[input])
+    }
+
+    /// BATCH_MATMUL with a constant on the right: a dense layer over each pixel's channels.
+    pub(super) fn product(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
+        let (Some(left), Some(right)) = (o.input(0), o.input(1)) else { return refuse("an input is missing", "") };
+        let is_turned = |at| o.options.map_or(Ok(0), |options| options.i8(at, 0)).map_err(damaged);
+        let (left_turned, right_turned) = (is_turned(0)? != 0, is_turned(1)? != 0);
+        let dims = &self.model.tensors[right].dims;
+        if !self.model.is_constant(right) {
+            return unsupported(o);
+        }
+        let [batch @ .., rows, columns] = &dims[..] else { return refuse(format!("weights of shape {dims:?}"), "") };
+        if left_turned || batch.iter().any(|&extent| extent != 1) {
+            return refuse(
+                format!("{:?} (transposed: {left_turned}) times {dims:?}", self.model.tensors[left].dims),
+                "only one matrix on the right, and nothing transposed on the left",
+            );
+        }
+        let (Ok(rows), Ok(columns)) = (u32::try_from(*rows), u32::try_from(*columns)) else {
+            return refuse("weights of a negative extent", "");
+        };
+        let (inputs, outputs) = if right_turned { (columns, rows) } else { (rows, columns) };
+        let (input, output) = (self.operand(o, 0)?, self.output(o, Activation::None)?);
+        let wide = self.draft.elements(input).is_some_and(|elements| elements.dtype == DType::I16);
+        let mut filter = self.filter(o, 2, outputs, 0, wide)?;
+        if !right_turned {
+            let (inputs, outputs) = (inputs as usize, outputs as usize);
+            if filter.weights.len() != inputs.saturating_mul(outputs) {
+                return refuse("its filter is shorter or longer than its shape", "the file contradicts itself");
+            }
+            // From `[in][out]`.
+            let places = (0..outputs).flat_map(|to| (0..inputs).map(move |from| Some(from * outputs + to)));
+            filter.weights = filter.weights.at(&places.collect::<Vec<_>>(), 1);
+        }
+        self.lower_node(o, FileNode::new(Neutral::Dense { inputs, filter }, &[input], output))
     }
 
     pub(super) fn softmax(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {

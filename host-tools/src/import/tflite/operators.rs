@@ -5,13 +5,12 @@ use kinglet::{Activation, Window};
 use super::elementwise::function;
 use super::moves::changes_nothing;
 use super::names as op;
-use super::parts::slice_part;
 use super::read::{Reader, State};
 use super::schema::{Model, Operator, Type};
 use super::windows::blocks;
 use crate::graph::{Binary, NodeId, Rearrange, Strided};
 use crate::import::problem::{Refusal, beyond, refuse};
-use crate::import::source::{FileNode, Operator as Neutral, Pool, Reduction};
+use crate::import::source::{Comparison, FileNode, Operator as Neutral, Pool, Reduction};
 
 impl Reader<'_, '_> {
     /// Reads one operator, and has it lowered.
@@ -46,6 +45,23 @@ impl Reader<'_, '_> {
             op::SUB => self.arithmetic(o, Binary::Sub),
             op::MUL => self.arithmetic(o, Binary::Mul),
             op::DIV => self.arithmetic(o, Binary::Div),
+            op::SQUARED_DIFFERENCE => {
+                let (inputs, output) = (self.operands(o, false)?, self.output(o, Activation::None)?);
+                self.lower_node(o, FileNode { operator: Neutral::SquaredDifference, inputs, output })
+            }
+            op::GREATER => self.comparison(o, Comparison::Greater),
+            op::GREATER_EQUAL => self.comparison(o, Comparison::GreaterOrEqual),
+            op::LESS => self.comparison(o, Comparison::Less),
+            op::LESS_EQUAL => self.comparison(o, Comparison::LessOrEqual),
+            op::EQUAL => self.comparison(o, Comparison::Equal),
+            op::NOT_EQUAL => self.comparison(o, Comparison::NotEqual),
+            op::SELECT | op::SELECT_V2 => self.choice(o),
+            op::ADD_N => {
+                let inputs = (0..o.input_count()).map(|at| self.operand(o, at)).collect::<Result<Vec<_>, _>>()?;
+                self.lower(o, Neutral::Sum, &inputs)
+            }
+            op::CUMSUM => self.cumulative_sum(o),
+            op::BATCH_MATMUL => self.product(o),
             op::MAXIMUM => self.arithmetic(o, Binary::Max),
             op::MINIMUM => self.arithmetic(o, Binary::Min),
             op::PRELU => {
@@ -59,16 +75,21 @@ impl Reader<'_, '_> {
             op::ASSIGN_VARIABLE => self.assign_variable(o),
             op::CONCATENATION => self.concat(o),
             op::SOFTMAX | op::LOG_SOFTMAX => self.softmax(o),
+            op::L2_NORMALIZATION => {
+                let activation = activation(o.options.map_or(Ok(0), |options| options.i8(0, 0)).map_err(damaged)?)?;
+                if activation != Activation::None {
+                    return refuse("a fused activation", "TensorFlow Lite Micro refuses it too");
+                }
+                let input = self.operand(o, 0)?;
+                self.lower(o, Neutral::L2Norm, &[input])
+            }
             op::ARG_MAX => self.arg_max(o),
             op::RESHAPE | op::SQUEEZE | op::EXPAND_DIMS => self.reshape(o),
             op::BROADCAST_TO | op::RESIZE_BILINEAR | op::RESIZE_NEAREST_NEIGHBOR if changes_nothing(self.model, o) => {
                 self.reshape(o)
             }
             op::TRANSPOSE => self.transpose(o),
-            op::SLICE | op::STRIDED_SLICE => {
-                let (input, part) = (self.operand(o, 0)?, slice_part(self.model, o)?);
-                self.lower_viewed(o, Neutral::Part(part), input)
-            }
+            op::SLICE | op::STRIDED_SLICE => self.slice(o),
             op::GATHER => self.gather(o),
             op::REVERSE_V2 => self.reverse(o),
             op::PACK => self.pack(o),
@@ -104,8 +125,14 @@ impl Reader<'_, '_> {
 
     /// Lowers an operator of one activation that may drop dimensions of 1.
     pub(super) fn lower_viewed(&mut self, o: &Operator<'_>, operator: Neutral, input: NodeId) -> Result<(), Refusal> {
-        let (to, output) = (self.shape(o)?, self.output(o, Activation::None)?);
+        let output = self.output(o, Activation::None)?;
         let id = self.draft.lower(FileNode::new(operator, &[input], output))?;
+        self.set_viewed(o, id)
+    }
+
+    /// Lets a value that may have dimensions of 1 that are dropped be an operator's output.
+    pub(super) fn set_viewed(&mut self, o: &Operator<'_>, id: NodeId) -> Result<(), Refusal> {
+        let to = self.shape(o)?;
         let id = if self.draft.shape(id).len() == to.len() { self.draft.read_as(id, to)? } else { id };
         self.set(o, 0, id)
     }
@@ -161,9 +188,9 @@ fn is_shape_arithmetic(model: &Model<'_>, o: &Operator<'_>) -> bool {
     }
 }
 
-/// Whether an operator is one of recurrent networks or of attention.
+/// Whether an operator is one of recurrent networks.
 const fn is_recurrent(code: i32) -> bool {
-    matches!(code, op::LSTM | op::RNN | op::SVDF | op::SEQUENCE_LSTM | op::BATCH_MATMUL)
+    matches!(code, op::LSTM | op::RNN | op::SVDF | op::SEQUENCE_LSTM)
 }
 
 /// A damaged table met while a node's options are read.

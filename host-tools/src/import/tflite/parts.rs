@@ -1,6 +1,6 @@
 //! Parts of maps: SPLIT, UNPACK, SLICE, GATHER and REVERSE_V2; and PACK, which puts such parts together.
 
-use kinglet::Shape;
+use kinglet::{Activation, Shape};
 
 use super::dims::{place, shape};
 use super::names as op;
@@ -8,7 +8,7 @@ use super::operators::damaged;
 use super::read::Reader;
 use super::schema::{Model, Operator};
 use crate::import::problem::{Refusal, refuse};
-use crate::import::source::{FileNode, Operator as Neutral, Part};
+use crate::import::source::{FileNode, Operator as Neutral, Part, sliced};
 
 impl Reader<'_, '_> {
     /// SPLIT and SPLIT_V: each of the operator's outputs is a part of its input.
@@ -104,6 +104,15 @@ impl Reader<'_, '_> {
         self.lower_viewed(o, Neutral::Pick(place, picked), input)
     }
 
+    /// SLICE and STRIDED_SLICE.
+    pub(super) fn slice(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
+        let (input, (part, backward)) = (self.operand(o, 0)?, slice_part(self.model, o)?);
+        let output = self.output(o, Activation::None)?;
+        let part = self.draft.lower(FileNode::new(Neutral::Part(part), &[input], output))?;
+        let id = self.draft.backward(part, backward)?;
+        self.set_viewed(o, id)
+    }
+
     /// REVERSE_V2: rows, columns or channels in the opposite order.
     pub(super) fn reverse(&mut self, o: &Operator<'_>) -> Result<(), Refusal> {
         let input = self.operand(o, 0)?;
@@ -114,8 +123,10 @@ impl Reader<'_, '_> {
         let Some(place) = place(dims, axis) else {
             return refuse(format!("axis {axis} of {dims:?}"), "the first dimension is the batch");
         };
-        let Shape { h, w, c } = self.draft.shape(input);
-        self.lower_viewed(o, Neutral::Pick(place, (0..[h, w, c][place]).rev().collect()), input)
+        let mut axes = [false; 3];
+        axes[place] = true;
+        let id = self.draft.backward(input, axes)?;
+        self.set_viewed(o, id)
     }
 }
 
@@ -127,8 +138,8 @@ fn single(Shape { h, w, c }: Shape, along: usize) -> Shape {
     Shape::new(h, w, c)
 }
 
-/// The part of its input that a SLICE or STRIDED_SLICE gives.
-pub(super) fn slice_part(model: &Model<'_>, o: &Operator<'_>) -> Result<Part, Refusal> {
+/// The part of its input that a SLICE or STRIDED_SLICE gives, and which axes it gives in the opposite order.
+fn slice_part(model: &Model<'_>, o: &Operator<'_>) -> Result<(Part, [bool; 3]), Refusal> {
     let list = |at| o.input(at).and_then(|i| model.tensors[i].integers(4));
     let dims = o.input(0).map_or_else(Vec::new, |i| model.tensors[i].dims.clone());
     let whole = |dim: i32| i64::from(dim.max(1));
@@ -138,7 +149,7 @@ pub(super) fn slice_part(model: &Model<'_>, o: &Operator<'_>) -> Result<Part, Re
     if begin.len() != dims.len() || second.len() != dims.len() {
         return refuse("its bounds are not as many as its input has dimensions", "the file contradicts itself");
     }
-    let (mut first, mut count, mut step) = (vec![], vec![], vec![]);
+    let (mut first, mut count, mut step, mut backward) = (vec![], vec![], vec![], [false; 3]);
     if o.code == op::SLICE {
         for ((&begin, &size), &dim) in begin.iter().zip(&second).zip(&dims) {
             first.push(begin);
@@ -155,18 +166,21 @@ pub(super) fn slice_part(model: &Model<'_>, o: &Operator<'_>) -> Result<Part, Re
             return refuse("it adds dimensions", "slice without new axes or ellipses");
         }
         for (axis, &dim) in dims.iter().enumerate() {
-            let from_end = |at: i64| if at < 0 { at + whole(dim) } else { at }.clamp(0, whole(dim));
-            let begin = if begins & 1 << axis != 0 { 0 } else { from_end(begin[axis]) };
-            let end = if ends & 1 << axis != 0 { whole(dim) } else { from_end(second[axis]) };
-            // A single index.
-            let end = if single & 1 << axis != 0 { begin + 1 } else { end };
-            let stride = strides[axis].max(0);
-            first.push(begin);
-            count.push(if stride == 0 { 0 } else { (end - begin + stride - 1) / stride });
-            step.push(stride);
+            let is = |mask: i32| mask & 1 << axis != 0;
+            let begin = Some(begin[axis]).filter(|_| !is(begins));
+            let end = Some(second[axis]).filter(|_| !is(ends));
+            // Of a single index the end does not count.
+            let (end, stride) = if is(single) { (None, Shape::MAX_DIM.into()) } else { (end, strides[axis]) };
+            let (taken, is_backward) = sliced(dim.max(1).unsigned_abs(), begin, end, stride).unwrap_or_default();
+            if let (true, Some(along)) = (is_backward, place(&dims, axis as i64)) {
+                backward[along] = true;
+            }
+            for (list, number) in [&mut first, &mut count, &mut step].into_iter().zip(taken) {
+                list.push(i64::from(number));
+            }
         }
     }
-    Ok([spatial(&dims, &first, 0)?, spatial(&dims, &count, 1)?, spatial(&dims, &step, 1)?])
+    Ok(([spatial(&dims, &first, 0)?, spatial(&dims, &count, 1)?, spatial(&dims, &step, 1)?], backward))
 }
 
 /// Height, width and channels of a list for all dimensions; `neutral` for those that have one element.

@@ -72,7 +72,7 @@ fn needs_image(op: &Op<Stored>) -> bool {
         Op::Conv2d { .. } | Op::DepthwiseConv2d { .. } | Op::MaxPool(_) | Op::AveragePool(_) | Op::Mean => true,
         Op::Add | Op::Sub | Op::Mul | Op::Concat | Op::Rearrange(_) | Op::ResizeBilinear(_) => true,
         Op::Input | Op::Dense(_) | Op::BatchNorm(_) | Op::Activate(_) | Op::Function(_) => false,
-        Op::Constant { .. } | Op::Reshape(_) | Op::Softmax { .. } => false,
+        Op::Constant { .. } | Op::Reshape(_) | Op::Softmax { .. } | Op::L2Norm => false,
     }
 }
 
@@ -183,6 +183,10 @@ impl Writer<'_> {
                 let output = self.result(node, image);
                 self.operator(op::SOFTMAX, 2, vec![input], output, (9, vec![(0, Value::F32(*beta))]));
             }
+            Op::L2Norm if self.network.tensors[first].dtype == DType::I8 => {
+                self.function(node, first, (op::L2_NORMALIZATION, 2), (37, vec![]));
+            }
+            Op::L2Norm => return Err("it normalizes elements that are not int8".into()),
             Op::Function(StoredFunction::Table(table)) => self.lookup(node, first, table)?,
             Op::Constant { function: ConstantFunction::Prelu, data: StoredConstant { data, quant } } => {
                 self.write_prelu(node, first, data, *quant)?;
