@@ -1,10 +1,9 @@
 //! Building the firmware for a board with a model in it.
 
 use std::env;
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
 use std::process::Command;
-use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 
@@ -141,8 +140,16 @@ pub struct Build<'a> {
 /// What the error says when an image is larger than a board's memories.
 pub(super) const TOO_LARGE: &str = "it does not fit the board's memory";
 
-/// Two builds would overwrite each other's output.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+/// Waits until no other build, of this command or another, has the folder: one would overwrite what the other reads.
+fn one_at_a_time(folder: &Path) -> Result<File> {
+    let path = folder.join("firmware.lock");
+    let lock = || {
+        fs::create_dir_all(folder)?;
+        let file = File::create(&path)?;
+        file.lock().map(|()| file)
+    };
+    lock().with_context(|| format!("cannot lock {}", path.display()))
+}
 
 impl Build<'_> {
     /// Compiles and links; slow the first time for a target, then seconds.
@@ -160,8 +167,8 @@ impl Build<'_> {
     /// # Errors
     /// As [`Build::run`], when one of them cannot be built.
     pub fn run_all(&self, programs: &[Program]) -> Result<Vec<Elf>> {
-        let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let root = sources::root()?;
+        let _lock = one_at_a_time(&root.join("target"))?;
         let firmware = root.join("firmware");
         let mut target_dir = root.join("target").join("firmware");
         // A directory of its own: build scripts, which probe for instructions, do not run again for other flags.
