@@ -10,6 +10,7 @@ mod demo;
 mod device;
 mod eval;
 mod export;
+mod flash;
 mod import;
 mod inspect;
 mod new;
@@ -64,6 +65,8 @@ enum Command {
     Export(export::Args),
     /// List boards; run firmware images on emulated ones.
     Device(device::Args),
+    /// Put a program of the firmware, with a model in it, onto a board on the desk.
+    Flash(flash::Args),
     /// Make a model file of a TensorFlow Lite or ONNX file.
     Import(import::Args),
     /// Print what a model file holds and costs.
@@ -141,6 +144,7 @@ pub fn main() -> ExitCode {
         Command::Eval(args) => eval::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Device(args) => device::run(&args),
+        Command::Flash(args) => flash::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::New(args) => new::run(&args),
@@ -201,8 +205,8 @@ mod tests {
     #[test]
     fn every_command_that_prints_figures_prints_json() {
         // These write files, print a text for another program, or show a firmware's log.
-        let others =
-            ["completions", "device run", "new", "recipe", "reencode", "report", "sign", "site"].map(str::to_owned);
+        let others = ["completions", "device run", "flash", "new", "recipe", "reencode", "report", "sign", "site"]
+            .map(str::to_owned);
         let mut without = Vec::new();
         for (name, command) in leaves(&Cli::command(), "") {
             match command.get_arguments().find(|argument| argument.get_id() == "json") {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use indicatif::ProgressBar;
 
+use super::flash;
 use super::options::json::Json;
 use super::options::line::Line;
 use super::options::shipped;
@@ -52,15 +53,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         !(args.json.is_asked() && board.chip.is_some()),
         "--json: over RTT a board logs text; `--port` gives figures"
     );
+    if let Some(chip) = board.chip {
+        return flash::onto(board, chip, Program::Profile, Some(&args.model));
+    }
     eprintln!("building the firmware for {}: slow the first time, then seconds", board.name);
     let (model, program) = (Some(&*args.model), Program::Profile);
     let elf = Build { board, program, model, images: None, small: false }.run()?;
-    if let Some(chip) = board.chip {
-        let file = tempfile::NamedTempFile::new()?;
-        std::fs::write(file.path(), &elf.bytes)?;
-        let status = device::flash(file.path(), chip)?;
-        return Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
-    }
     let measured = device::count(&elf, Duration::from_secs(args.limit))?;
     if args.json.is_asked() {
         let mut table = Table::new(["step", "operator", "layer", "instructions", "MACs"]);
