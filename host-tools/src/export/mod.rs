@@ -20,7 +20,7 @@ use crate::elements;
 use crate::files;
 use crate::lower::{self, LowerError, Lowered, Program};
 use crate::network::{Network, NetworkError, State, TensorId};
-use crate::plan::{self, Plan};
+use crate::plan::{self, Measured, Plan};
 
 /// Why a network could not be exported.
 #[derive(Debug, Error)]
@@ -168,7 +168,8 @@ fn with_weights(network: &Network, options: &Options, weights: Option<u32>) -> R
     let direct = lower::lower(network, options.core)?;
     let mut choice = Choice::new(network, &direct, options, weights);
     let mut nodes = direct.clone();
-    let smallest = |nodes: &[Lowered]| Plan::smallest(&Program::new(network, nodes), &options.plan);
+    let measured = Measured::default();
+    let smallest = |nodes: &[Lowered]| Plan::smallest(&Program::new(network, nodes), &options.plan, &measured);
     // The least scratch gives the least arena; the budget, or that, is then spent on faster algorithms.
     choice.least();
     choice.apply(&mut nodes);
@@ -178,13 +179,13 @@ fn with_weights(network: &Network, options: &Options, weights: Option<u32>) -> R
         choice.settle();
     }
     choice.lift();
-    let fits = |nodes: &[Lowered]| Plan::within(&Program::new(network, nodes), &options.plan, ram).ok();
+    let fits = |nodes: &[Lowered]| Plan::within(&Program::new(network, nodes), &options.plan, ram, &measured).ok();
     let mut rounds = 0;
     loop {
         rounds += 1;
         choice.apply(&mut nodes);
         let program = Program::new(network, &nodes);
-        match Plan::within(&program, &options.plan, ram) {
+        match Plan::within(&program, &options.plan, ram, &measured) {
             Ok(plan) => {
                 let plan = choice.loosen(&mut nodes, fits).unwrap_or(plan);
                 return write(network, &nodes, &choice, plan, start, rounds);

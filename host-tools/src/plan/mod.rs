@@ -18,8 +18,8 @@ use kinglet::{Place, Tensor};
 pub use bound::lower_bound;
 use place::{ALIGN, Buffer, Overlay};
 use regions::Sizes;
-pub use segments::Streaming;
 use segments::{Cuts, Order, Segment};
+pub use segments::{Measured, Streaming};
 pub use traffic::Traffic;
 
 use crate::lower::Program;
@@ -89,8 +89,8 @@ pub struct Demand {
 
 impl Plan {
     /// Plans a program in the least bytes.
-    pub fn smallest(program: &Program<'_>, options: &Options) -> Self {
-        let Attempts { least, other } = Attempts::new(program, options);
+    pub fn smallest(program: &Program<'_>, options: &Options, measured: &Measured) -> Self {
+        let Attempts { least, other } = Attempts::new(program, options, measured);
         let plan = least.smallest();
         match other.map(|other| other.smallest()) {
             Some(other) if other.size() < plan.size() => other,
@@ -102,9 +102,14 @@ impl Plan {
     ///
     /// # Errors
     /// Which steps take too much scratch, where there is no such plan; nothing, if no scratch is to blame.
-    pub fn within(program: &Program<'_>, options: &Options, ram: u32) -> Result<Self, Vec<Demand>> {
+    pub fn within(
+        program: &Program<'_>,
+        options: &Options,
+        ram: u32,
+        measured: &Measured,
+    ) -> Result<Self, Vec<Demand>> {
         let options = Options { ram: Some(ram), ..*options };
-        let attempts = Attempts::new(program, &options);
+        let attempts = Attempts::new(program, &options, measured);
         let budget = ram.saturating_add(options.fast.unwrap_or(0));
         let fitting = attempts.both().filter_map(|attempt| attempt.fastest_within(ram));
         if let Some((_, plan)) = fitting.min_by_key(|&(calls, _)| calls) {
@@ -157,13 +162,13 @@ struct Attempts<'p, 'n> {
 }
 
 impl<'p, 'n> Attempts<'p, 'n> {
-    fn new(program: &'p Program<'n>, options: &Options) -> Self {
+    fn new(program: &'p Program<'n>, options: &Options, measured: &Measured) -> Self {
         let values = program.values();
         let unordered = program.search_steps();
         let (given, kept) = (&program.given, &program.kept);
         let attempt = |order: Vec<usize>| {
             let steps: Vec<_> = order.iter().map(|&step| unordered[step].clone()).collect();
-            let cuts = Order { values: &values, steps: &steps, given, kept }.cuts(options.streaming);
+            let cuts = Order { values: &values, steps: &steps, given, kept }.cuts(options.streaming, measured);
             Attempt { program, order, cuts, options: *options }
         };
         let least = attempt(order::least_peak(&Order { values: &values, steps: &unordered, given, kept }));

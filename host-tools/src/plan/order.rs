@@ -32,7 +32,7 @@ fn weight(bytes: u64) -> f64 {
 struct Search<'p> {
     order: &'p Order<'p>,
     /// The steps that must have run before each step.
-    before: Vec<Vec<usize>>,
+    before: Vec<Done>,
     /// For each step, those without which nothing that needs it can run.
     companions: Vec<Vec<usize>>,
     /// For each root, the steps that write it and those that read it.
@@ -81,6 +81,12 @@ impl<'p> Search<'p> {
             }
         }
         let companions = companions.into_iter().map(Option::unwrap_or_default).collect();
+        let set = |steps: &Vec<usize>| {
+            let mut set: Done = vec![0; order.steps.len().div_ceil(64)].into();
+            steps.iter().for_each(|&step| set[step / 64] |= 1 << (step % 64));
+            set
+        };
+        let before = before.iter().map(set).collect();
         Self { order, before, companions, writers, readers, given, kept }
     }
 
@@ -129,7 +135,7 @@ impl<'p> Search<'p> {
     /// only opens a buffer, while what it reads stays alive in any case, can wait for those without which its output is of
     /// no use: so the copies into a concatenation do not start all over the network.
     fn next(&self, done: &Done, alive: u64) -> Vec<usize> {
-        let is_ready = |step: usize| self.before[step].iter().all(|&before| has(done, before));
+        let is_ready = |step: usize| self.before[step].iter().zip(done).all(|(before, done)| before & !done == 0);
         let is_ahead = |step: usize| !has(done, step) && !is_ready(step);
         let mut ready: Vec<usize> = (0..self.order.steps.len()).filter(|&s| !has(done, s) && is_ready(s)).collect();
         if let Some(&free) = ready.iter().find(|&&step| self.while_running(done, alive, step) == alive) {

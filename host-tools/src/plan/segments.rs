@@ -5,6 +5,8 @@
 //! the cuts finds the least peak, and among those the fewest calls. Rings and overlays are measured by running the
 //! chain's schedule, the very one that the runtime follows.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::ops::Range;
 
 use kinglet::Reach;
@@ -83,6 +85,45 @@ pub struct Order<'p> {
     pub kept: &'p [usize],
 }
 
+/// Schedules that have been measured: a network is planned again and again with other algorithms, and most segments stay what they
+/// were but for their scratch. By the tensors that a segment writes.
+#[derive(Debug, Default)]
+pub struct Measured(RefCell<HashMap<Vec<usize>, Vec<Schedule>>>);
+
+/// The schedule of a segment, and what it depends on: its steps, without their scratch, and for each of their operands whether it is
+/// there before the segment and whether it dies in it.
+#[derive(Debug)]
+struct Schedule {
+    steps: Vec<Step>,
+    lives: Vec<[bool; 2]>,
+    run: Run,
+}
+
+impl Measured {
+    /// The schedule that is known of a segment, or what `measure` finds.
+    fn of(&self, order: &Order<'_>, lives: &[Life], steps: &Range<usize>, measure: impl FnOnce() -> Run) -> Run {
+        let members = &order.steps[steps.clone()];
+        let life = |value: usize| {
+            let life = lives[value];
+            [life.first.is_none_or(|first| first < steps.start), steps.contains(&life.last)]
+        };
+        let operands = members.iter().flat_map(|step| step.inputs.iter().map(|input| input.0).chain([step.output]));
+        let lives: Vec<_> = operands.map(life).collect();
+        let outputs: Vec<usize> = members.iter().map(|step| step.output).collect();
+        let same = |known: &&Schedule| {
+            let alike = |(a, b): (&Step, &Step)| a.inputs == b.inputs && a.output == b.output && a.block == b.block;
+            known.lives == lives && known.steps.iter().zip(members).all(alike)
+        };
+        if let Some(known) = self.0.borrow().get(&outputs).and_then(|list| list.iter().find(same)) {
+            return known.run.clone();
+        }
+        let run = measure();
+        let known = Schedule { steps: members.to_vec(), lives, run: run.clone() };
+        self.0.borrow_mut().entry(outputs).or_default().push(known);
+        run
+    }
+}
+
 /// The life of a root, in step numbers: written first by `first` (`None`: the caller), read last by `last`.
 #[derive(Clone, Copy, Debug)]
 struct Life {
@@ -115,9 +156,9 @@ impl Order<'_> {
         (0..self.values.len()).map(|value| lives[root(value)]).collect()
     }
 
-    /// All ways to cut the steps into segments.
-    pub fn cuts(&self, streaming: Streaming) -> Cuts {
-        let candidates = self.candidates(&self.lives(), streaming);
+    /// All ways to cut the steps into segments, of which those that are `measured` need no other look.
+    pub fn cuts(&self, streaming: Streaming, measured: &Measured) -> Cuts {
+        let candidates = self.candidates(&self.lives(), streaming, measured);
         let mut peaks: Vec<u32> = candidates.iter().map(|s| s.peak).collect();
         peaks.sort_unstable();
         peaks.dedup();
@@ -129,12 +170,17 @@ impl Order<'_> {
     }
 
     /// Every segment that could be run, by first step.
-    fn candidates(&self, lives: &[Life], streaming: Streaming) -> Vec<Segment> {
+    fn candidates(&self, lives: &[Life], streaming: Streaming, measured: &Measured) -> Vec<Segment> {
         let mut found = Vec::new();
+        let across = Across::new(self, lives);
+        let segment = |steps: Range<usize>, overlaid| {
+            let run = measured.of(self, lives, &steps, || self.run(lives, &steps));
+            self.segment(&across, run, steps, overlaid)
+        };
         for start in 0..self.steps.len() {
-            found.push(self.segment(lives, start..start + 1, false));
+            found.push(segment(start..start + 1, false));
             if streaming == Streaming::Full {
-                found.push(self.segment(lives, start..start + 1, true));
+                found.push(segment(start..start + 1, true));
             }
             let longest = match streaming {
                 Streaming::Steps => 1,
@@ -146,7 +192,7 @@ impl Order<'_> {
                     break;
                 }
                 if streaming == Streaming::Full || self.is_epilogue(end - 1) {
-                    found.push(self.segment(lives, start..end, true));
+                    found.push(segment(start..end, true));
                 }
             }
         }
@@ -180,8 +226,7 @@ impl Order<'_> {
     }
 
     /// Measures a segment; `overlaid` lets outputs lie over inputs row by row, beyond plain in-place.
-    fn segment(&self, lives: &[Life], steps: Range<usize>, overlaid: bool) -> Segment {
-        let run = self.run(lives, &steps);
+    fn segment(&self, across: &Across, run: Run, steps: Range<usize>, overlaid: bool) -> Segment {
         let alone = steps.len() == 1;
         let overlays: Vec<Overlay> = run
             .overlays
@@ -190,25 +235,20 @@ impl Order<'_> {
             .filter(|o| o.in_place || o.reach > -i64::from(self.values[o.over].bytes))
             .collect();
         let calls = if alone && !overlaid { 0 } else { run.calls - steps.len() as u32 };
-        let peak = self.peak(lives, &steps, &run.kept, &overlays);
+        let peak = self.peak(across, &steps, &run.kept, &overlays);
         Segment { steps, kept: run.kept, overlays, peak, calls }
     }
 
     /// Bytes alive while a segment runs: everything that lives across it, what it writes, its scratch, less what
     /// overlays save.
-    fn peak(&self, lives: &[Life], steps: &Range<usize>, kept: &[(usize, u32)], overlays: &[Overlay]) -> u32 {
-        let aligned = |bytes: u32| u64::from(bytes.next_multiple_of(ALIGN));
-        let alive = |value: &usize| {
-            let life = lives[*value];
-            self.values[*value].root == *value
-                && life.first.is_none_or(|first| first < steps.end)
-                && life.last >= steps.start
-        };
+    fn peak(&self, across: &Across, steps: &Range<usize>, kept: &[(usize, u32)], overlays: &[Overlay]) -> u32 {
         let bytes = |value: usize| {
             let line = kept.iter().find(|&&(of, _)| of == value);
             line.map_or(self.values[value].bytes, |&(_, rows)| rows * self.values[value].row_bytes)
         };
-        let sum: u64 = (0..self.values.len()).filter(alive).map(|value| aligned(bytes(value))).sum();
+        // Line buffers are written here, and so alive as the whole of them would be.
+        let spared: u64 = kept.iter().map(|&(of, _)| aligned(self.values[of].bytes) - aligned(bytes(of))).sum();
+        let sum = across.alive(steps) - spared;
         let scratch = self.steps[steps.clone()].iter().map(|step| aligned(step.scratch)).max().unwrap_or(0);
         // Each tensor takes part in one overlay.
         let mut taken = Vec::new();
@@ -341,6 +381,41 @@ impl Order<'_> {
     }
 }
 
+fn aligned(bytes: u32) -> u64 {
+    bytes.next_multiple_of(ALIGN).into()
+}
+
+/// Bytes of whole tensors alive, for every range of steps at once.
+struct Across {
+    /// Of tensors that are there before each step, dead ones included, or come to be at the one before it.
+    begun: Vec<u64>,
+    /// Of tensors that have died before each step.
+    ended: Vec<u64>,
+}
+
+impl Across {
+    fn new(order: &Order<'_>, lives: &[Life]) -> Self {
+        let end = order.steps.len() + 2;
+        let (mut begun, mut ended) = (vec![0; end], vec![0; end]);
+        for (value, life) in lives.iter().enumerate().filter(|&(value, _)| order.values[value].root == value) {
+            let bytes = aligned(order.values[value].bytes);
+            let first = life.first.map_or(0, |first| first + 1);
+            // What is written after it is read last lives nowhere.
+            begun[first] += bytes;
+            ended[(life.last + 1).max(first)] += bytes;
+        }
+        for at in 1..end {
+            begun[at] += begun[at - 1];
+            ended[at] += ended[at - 1];
+        }
+        Self { begun, ended }
+    }
+
+    fn alive(&self, steps: &Range<usize>) -> u64 {
+        self.begun[steps.end] - self.ended[steps.start]
+    }
+}
+
 /// The rows that `value` keeps if it is a line buffer.
 fn rows_kept(kept: &[(usize, u32)], value: usize) -> Option<u32> {
     kept.iter().find(|&&(of, _)| of == value).map(|&(_, rows)| rows)
@@ -409,6 +484,7 @@ impl Cuts {
 }
 
 /// What a segment's schedule needs.
+#[derive(Clone, Debug)]
 struct Run {
     kept: Vec<(usize, u32)>,
     overlays: Vec<Overlay>,
