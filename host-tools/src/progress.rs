@@ -20,6 +20,14 @@ pub fn styled(bar: ProgressBar, template: &str) -> ProgressBar {
     bar.with_style(style.with_key("average_eta", average_eta))
 }
 
+/// What is waited for, without a measure of how far it is; and for how long already.
+pub fn waiting(what: String) -> ProgressBar {
+    let bar = styled(ProgressBar::new_spinner(), "{spinner} {msg} | {elapsed}");
+    bar.set_message(what);
+    bar.enable_steady_tick(Duration::from_millis(250));
+    bar
+}
+
 /// How long the rest takes at the average rate: of few long jobs, since the latest seconds, which `eta` goes by, say nothing of them.
 fn average_eta(state: &ProgressState, out: &mut dyn fmt::Write) {
     let _ = match (state.pos(), state.len()) {

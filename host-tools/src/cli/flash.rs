@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail, ensure};
 
 use super::options::shipped;
-use crate::device::{self, Board, Build, Program};
+use crate::device::{self, Board, Build, Elf, Program};
+use crate::progress::waiting;
 
 /// Options of `kinglet flash`.
 #[derive(Debug, clap::Args)]
@@ -45,12 +46,19 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 
 /// The same for a board of which all is known.
 pub(super) fn onto(board: &'static Board, chip: &str, program: Program, model: Option<&Path>) -> Result<ExitCode> {
-    eprintln!("building the firmware for {}: slow the first time, then seconds", board.name);
-    let elf = Build { board, program, model, images: None, small: false }.run()?;
+    let elf = build(board, program, model)?;
     let file = tempfile::NamedTempFile::new()?;
     std::fs::write(file.path(), &elf.bytes)?;
     let status = device::flash(file.path(), chip)?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Builds a program of the firmware; says so, for the first time takes long.
+pub(super) fn build(board: &'static Board, program: Program, model: Option<&Path>) -> Result<Elf> {
+    let bar = waiting(format!("building the firmware for {}: slow the first time, then seconds", board.name));
+    let elf = Build { board, program, model, images: None, small: false }.run();
+    bar.finish_and_clear();
+    elf
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! `kinglet profile`: what each layer of a model takes on a board.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use super::options::json::Json;
 use super::options::line::Line;
 use super::options::shipped;
 use crate::device::steps;
-use crate::device::{self, Board, Build, Program};
+use crate::device::{self, Board, Measurements, Program};
 use crate::files;
-use crate::progress::styled;
+use crate::progress::{styled, waiting};
 use crate::report::table::{Table, grouped};
 
 /// Options of `kinglet profile`.
@@ -56,10 +56,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if let Some(chip) = board.chip {
         return flash::onto(board, chip, Program::Profile, Some(&args.model));
     }
-    eprintln!("building the firmware for {}: slow the first time, then seconds", board.name);
-    let (model, program) = (Some(&*args.model), Program::Profile);
-    let elf = Build { board, program, model, images: None, small: false }.run()?;
-    let measured = device::count(&elf, Duration::from_secs(args.limit))?;
+    let measured = count(board, &args.model, Duration::from_secs(args.limit))?;
     if args.json.is_asked() {
         let mut table = Table::new(["step", "operator", "layer", "instructions", "MACs"]);
         for step in &measured.steps {
@@ -74,6 +71,15 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         println!("{measured}");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Counts the instructions of each layer in QEMU.
+pub(super) fn count(board: &'static Board, model: &Path, limit: Duration) -> Result<Measurements> {
+    let elf = flash::build(board, Program::Profile, Some(model))?;
+    let bar = waiting(format!("counting instructions on {} in QEMU", board.name));
+    let measured = device::count(&elf, limit);
+    bar.finish_and_clear();
+    measured
 }
 
 /// Asks the board at the other end of a serial line.

@@ -8,7 +8,8 @@ use anyhow::Result;
 
 use super::options::held_out::HeldOut;
 use super::options::shipped;
-use crate::device::{self, Board, Build, Program};
+use super::profile;
+use crate::device::Board;
 use crate::report::confusion::Confusion;
 use crate::report::page::{self, Counted, Details, Errors};
 use crate::{compare, files, simulate, train};
@@ -42,9 +43,7 @@ pub struct Args {
 fn count(board: &str, model: &Path) -> Result<Counted> {
     let board = Board::named(board)?;
     board.in_qemu()?;
-    eprintln!("building the firmware for {}: slow the first time, then seconds", board.name);
-    let build = Build { board, program: Program::Profile, model: Some(model), images: None, small: false };
-    let found = device::count(&build.run()?, LIMIT)?;
+    let found = profile::count(board, model, LIMIT)?;
     let steps = found.steps.iter().map(|step| step.instructions).collect();
     Ok(Counted { board: found.board, instructions: (found.instructions, steps), stack: found.stack_bytes })
 }
