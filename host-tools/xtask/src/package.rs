@@ -1,7 +1,7 @@
 //! `cargo xtask package`: the crates as they are published, with what has to travel inside the tool in it.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -81,33 +81,23 @@ fn pack(root: &Path, sources: &Path) -> Result<()> {
     command::run(workspace().args(package))?;
     let listed = workspace().args(["package", "--allow-dirty", "--list", "-p", "kinglet-tools"]).output()?;
     let listed = String::from_utf8(listed.stdout)?;
-    for file in [
+    let sources = [
         "src/lib.rs",
         "firmware/manifest.toml",
         "firmware/.cargo/config.toml",
         "host-tools/boards.toml",
         "manifest.toml",
-    ] {
-        let file = format!("sources/{file}");
-        ensure!(listed.lines().any(|line| line == file), "`{file}` is not in the package of kinglet-tools");
-    }
+    ];
+    let mut needed = sources.map(|file| format!("sources/{file}")).to_vec();
     for folder in ["templates", "page"] {
-        for file in files(&root.join("host-tools").join(folder))? {
-            let file = file.strip_prefix(root.join("host-tools"))?.display().to_string();
-            ensure!(listed.lines().any(|line| line == file), "`{file}` is not in the package of kinglet-tools");
+        for file in repo::all_files(Path::new("host-tools").join(folder))? {
+            needed.push(file.strip_prefix("host-tools")?.display().to_string());
         }
     }
-    Ok(())
-}
-
-/// The files in a folder and those in it.
-fn files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() { found.extend(files(&path)?) } else { found.push(path) }
+    for file in needed {
+        ensure!(listed.lines().any(|line| line == file), "`{file}` is not in the package of kinglet-tools");
     }
-    Ok(found)
+    Ok(())
 }
 
 /// Copies a file or a folder, without what was built in it.

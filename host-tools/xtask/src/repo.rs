@@ -14,23 +14,31 @@ pub fn root() -> PathBuf {
     package.ancestors().nth(2).map(Path::to_path_buf).unwrap_or(package)
 }
 
-/// The files below a folder of the repository (or one file) with one of these endings, by their paths in the repository, in order;
-/// without what was built.
-pub fn files(folder: impl AsRef<Path>, endings: &[&str]) -> std::io::Result<Vec<PathBuf>> {
+/// The files below a folder of the repository (or one file), by their paths in the repository, in order; without what was built.
+pub fn all_files(folder: impl AsRef<Path>) -> std::io::Result<Vec<PathBuf>> {
     if root().join(&folder).is_file() {
         return Ok(vec![folder.as_ref().to_path_buf()]);
     }
     let mut files = Vec::new();
     for entry in std::fs::read_dir(root().join(&folder))? {
         let (entry, path) = entry.map(|entry| (entry.file_type(), folder.as_ref().join(entry.file_name())))?;
-        let ending = path.extension().and_then(|ending| ending.to_str());
-        if entry?.is_dir() {
-            files.extend(if path.ends_with("target") { Vec::new() } else { self::files(&path, endings)? });
-        } else if ending.is_some_and(|ending| endings.contains(&ending)) {
+        if !entry?.is_dir() {
             files.push(path);
+        } else if !path.ends_with("target") {
+            files.extend(all_files(&path)?);
         }
     }
     files.sort();
+    Ok(files)
+}
+
+/// Those with one of these endings; one file whatever it ends with.
+pub fn files(folder: impl AsRef<Path>, endings: &[&str]) -> std::io::Result<Vec<PathBuf>> {
+    let mut files = all_files(&folder)?;
+    files.retain(|file| {
+        let ending = file.extension().and_then(|ending| ending.to_str());
+        file == folder.as_ref() || ending.is_some_and(|ending| endings.contains(&ending))
+    });
     Ok(files)
 }
 
