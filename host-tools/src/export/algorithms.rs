@@ -37,6 +37,9 @@ pub(super) struct Choice<'n> {
     flash: usize,
 }
 
+/// Sets the limits of nodes, and keeps them if the program still fits.
+type Trial<'t, 'n> = dyn FnMut(&mut Choice<'n>, &[(usize, usize)]) -> bool + 't;
+
 /// A way to store a convolution's weights, with the fastest algorithm over them.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct StoredAs {
@@ -162,23 +165,48 @@ impl<'n> Choice<'n> {
     /// which the program still `fits`. The plan, if one has more than before.
     pub(super) fn loosen(&mut self, nodes: &mut [Lowered], fits: impl Fn(&[Lowered]) -> Option<Plan>) -> Option<Plan> {
         let mut better: Vec<_> = (0..nodes.len()).map(|node| (self.better(node), node)).collect();
+        better.retain(|((_, scratch), _)| !scratch.is_empty());
         better.sort_by_key(|((gain, _), _)| Reverse(*gain));
         let mut best = None;
-        for ((_, scratch), node) in better {
-            let mut untried = 0..scratch.len();
-            while !untried.is_empty() {
-                let middle = usize::midpoint(untried.start, untried.end);
-                let before = std::mem::replace(&mut self.limits[node], scratch[middle]);
-                self.apply(nodes);
-                if let Some(plan) = fits(nodes) {
-                    (best, untried.start) = (Some(plan), middle + 1);
-                } else {
-                    (self.limits[node], untried.end) = (before, middle);
-                }
+        let better: Vec<(usize, Vec<usize>)> = better.into_iter().map(|((_, scratch), node)| (node, scratch)).collect();
+        self.loosen_all(&better, false, &mut |choice, limits| {
+            let before: Vec<_> = limits.iter().map(|&(node, _)| (node, choice.limits[node])).collect();
+            limits.iter().for_each(|&(node, limit)| choice.limits[node] = limit);
+            choice.apply(nodes);
+            let plan = fits(nodes);
+            if plan.is_none() {
+                before.into_iter().for_each(|(node, limit)| choice.limits[node] = limit);
             }
-        }
+            plan.map(|plan| best = Some(plan)).is_some()
+        });
         self.apply(nodes);
         best
+    }
+
+    /// Gives convolutions the most of their bytes of scratch that a `trial` keeps: all at once, since most of them fit, or by halves.
+    /// Whether all have the most; that is not tried where it is `too_much`.
+    fn loosen_all(&mut self, better: &[(usize, Vec<usize>)], too_much: bool, trial: &mut Trial<'_, 'n>) -> bool {
+        let most: Vec<_> = better.iter().filter_map(|(node, scratch)| Some((*node, *scratch.last()?))).collect();
+        if most.is_empty() || !too_much && trial(self, &most) {
+            return true;
+        }
+        if let [(node, scratch)] = better {
+            let mut untried = 0..scratch.len() - 1;
+            while !untried.is_empty() {
+                let middle = usize::midpoint(untried.start, untried.end);
+                if trial(self, &[(*node, scratch[middle])]) {
+                    untried.start = middle + 1;
+                } else {
+                    untried.end = middle;
+                }
+            }
+        } else {
+            let (first, second) = better.split_at(better.len() / 2);
+            // The second beside all of the first is what was too much.
+            let all = self.loosen_all(first, false, trial);
+            self.loosen_all(second, all, trial);
+        }
+        false
     }
 
     /// The bytes of scratch beyond a node's limit with which it has faster algorithms, from the least on, and what the fastest gains.

@@ -33,6 +33,8 @@ struct Search<'p> {
     order: &'p Order<'p>,
     /// The steps that must have run before each step.
     before: Vec<Done>,
+    /// The steps before which each step must have run.
+    after: Vec<Vec<usize>>,
     /// For each step, those without which nothing that needs it can run.
     companions: Vec<Vec<usize>>,
     /// For each root, the steps that write it and those that read it.
@@ -54,6 +56,8 @@ struct Reached {
     done: Done,
     /// Bytes alive.
     alive: u64,
+    /// The steps that can run, in their given order.
+    ready: Vec<usize>,
 }
 
 impl<'p> Search<'p> {
@@ -73,21 +77,23 @@ impl<'p> Search<'p> {
         let (given, kept) = (roots(order.given), roots(order.kept));
         let needs = |step: &Step| step.inputs.iter().flat_map(|&(input, ..)| order.writers_of(input)).collect();
         let before: Vec<Vec<usize>> = order.steps.iter().map(needs).collect();
-        let mut companions: Vec<Option<Vec<usize>>> = vec![None; order.steps.len()];
-        for needed in &before {
-            for &step in needed {
-                let common = companions[step].get_or_insert_with(|| needed.clone());
-                common.retain(|other| *other != step && needed.contains(other));
-            }
-        }
-        let companions = companions.into_iter().map(Option::unwrap_or_default).collect();
         let set = |steps: &Vec<usize>| {
             let mut set: Done = vec![0; order.steps.len().div_ceil(64)].into();
             steps.iter().for_each(|&step| set[step / 64] |= 1 << (step % 64));
             set
         };
-        let before = before.iter().map(set).collect();
-        Self { order, before, companions, writers, readers, given, kept }
+        let sets: Vec<Done> = before.iter().map(set).collect();
+        let mut after = vec![Vec::new(); order.steps.len()];
+        let mut companions: Vec<Option<Vec<usize>>> = vec![None; order.steps.len()];
+        for (index, (needed, set)) in before.iter().zip(&sets).enumerate() {
+            for &step in needed {
+                after[step].push(index);
+                let common = companions[step].get_or_insert_with(|| needed.clone());
+                common.retain(|&other| other != step && has(set, other));
+            }
+        }
+        let companions = companions.into_iter().map(Option::unwrap_or_default).collect();
+        Self { order, before: sets, after, companions, writers, readers, given, kept }
     }
 
     /// Best-first over the sets: the first time the full set is taken, its peak is the least. With `weighed`, sets of equal
@@ -97,13 +103,14 @@ impl<'p> Search<'p> {
         let empty: Done = vec![0; steps.div_ceil(64)].into();
         let alive = (0..self.order.values.len()).map(|root| self.alive(&empty, root)).sum();
         // The bits of floats that are not negative are in the order of the floats.
-        let first = Reached { cost: Reverse((alive, 0)), count: 0, sequence: Reverse(0), done: empty, alive };
+        let ready = (0..steps).filter(|&step| self.is_ready(&empty, step)).collect();
+        let first = Reached { cost: Reverse((alive, 0)), count: 0, sequence: Reverse(0), done: empty, alive, ready };
         let mut queue = BinaryHeap::from([first]);
         // For every set that was reached, its least cost so far and the step that led there.
         let mut reached: HashMap<Done, ((u64, u64), usize)> = HashMap::new();
         let mut settled: HashSet<Done> = HashSet::new();
         let mut sequence = 0;
-        while let Some(Reached { cost: Reverse((peak, weights)), count, done, alive, .. }) = queue.pop() {
+        while let Some(Reached { cost: Reverse((peak, weights)), count, done, alive, ready, .. }) = queue.pop() {
             if !settled.insert(done.clone()) {
                 continue;
             }
@@ -113,7 +120,7 @@ impl<'p> Search<'p> {
             if settled.len() > LIMIT {
                 return None;
             }
-            for step in self.next(&done, alive) {
+            for step in self.next(&done, alive, &ready) {
                 let mut next = done.clone();
                 next[step / 64] |= 1 << (step % 64);
                 let running = self.while_running(&done, alive, step);
@@ -123,8 +130,9 @@ impl<'p> Search<'p> {
                     reached.insert(next.clone(), (cost, step));
                     sequence += 1;
                     let alive = self.alive_after(&done, alive, step, &next);
+                    let ready = self.ready_after(&ready, step, &next);
                     let sequence = Reverse(sequence);
-                    queue.push(Reached { cost: Reverse(cost), count: count + 1, sequence, done: next, alive });
+                    queue.push(Reached { cost: Reverse(cost), count: count + 1, sequence, done: next, alive, ready });
                 }
             }
         }
@@ -134,10 +142,8 @@ impl<'p> Search<'p> {
     /// The steps that are worth trying next. One that takes no bytes beyond those alive may as well run at once. One that
     /// only opens a buffer, while what it reads stays alive in any case, can wait for those without which its output is of
     /// no use: so the copies into a concatenation do not start all over the network.
-    fn next(&self, done: &Done, alive: u64) -> Vec<usize> {
-        let is_ready = |step: usize| self.before[step].iter().zip(done).all(|(before, done)| before & !done == 0);
-        let is_ahead = |step: usize| !has(done, step) && !is_ready(step);
-        let mut ready: Vec<usize> = (0..self.order.steps.len()).filter(|&s| !has(done, s) && is_ready(s)).collect();
+    fn next(&self, done: &Done, alive: u64, ready: &[usize]) -> Vec<usize> {
+        let is_ahead = |step: usize| !has(done, step) && !self.is_ready(done, step);
         if let Some(&free) = ready.iter().find(|&&step| self.while_running(done, alive, step) == alive) {
             return vec![free];
         }
@@ -148,10 +154,22 @@ impl<'p> Search<'p> {
                 && self.companions[step].iter().any(|&other| is_ahead(other))
                 && inputs.iter().all(|&(input, ..)| stays(input))
         };
-        if !ready.iter().all(|&step| can_wait(step)) {
-            ready.retain(|&step| !can_wait(step));
-        }
-        ready
+        let first: Vec<usize> = ready.iter().copied().filter(|&step| !can_wait(step)).collect();
+        if first.is_empty() { ready.to_vec() } else { first }
+    }
+
+    /// Whether all that must have run before `step` has.
+    fn is_ready(&self, done: &Done, step: usize) -> bool {
+        self.before[step].iter().zip(done).all(|(before, done)| before & !done == 0)
+    }
+
+    /// The steps that can run when `step`, one of those that are `ready`, has run, too.
+    fn ready_after(&self, ready: &[usize], step: usize, next: &Done) -> Vec<usize> {
+        let mut after: Vec<usize> = ready.iter().copied().filter(|&other| other != step).collect();
+        after.extend(self.after[step].iter().filter(|&&other| self.is_ready(next, other)));
+        after.sort_unstable();
+        after.dedup();
+        after
     }
 
     /// Bytes of `root` that are alive between steps.

@@ -182,7 +182,7 @@ impl<'p> Search<'p> {
         self.offsets.fill(None);
         let mut len = 0;
         for &index in order {
-            let lowest = self.candidates(index).into_iter().find(|&at| self.fits(index, at));
+            let lowest = self.free(index).next();
             self.offsets[index] = lowest;
             len = len.max(lowest.unwrap_or(0) + self.buffers[index].size);
         }
@@ -250,6 +250,34 @@ impl<'p> Search<'p> {
         found
     }
 
+    /// Those of the candidates that keep off the placed neighbors: a sweep over what those take, since this is where planning
+    /// spends its time.
+    fn free(&self, index: usize) -> impl Iterator<Item = u32> {
+        let size = i64::from(self.buffers[index].size);
+        // Offsets between the two that neighbors take, and those of neighbors over which the buffer may lie exactly.
+        let (mut taken, mut exactly) = (Vec::new(), Vec::new());
+        for neighbor in &self.meets[index] {
+            let Some(offset) = self.offsets[neighbor.index] else { continue };
+            let at = i64::from(offset);
+            let low = neighbor.onto.map_or(i64::MIN, |o| at + o.reach);
+            let high = neighbor.under.map_or(i64::MAX, |o| at - o.reach);
+            taken.push(((at - size).max(low), (at + i64::from(self.buffers[neighbor.index].size)).min(high)));
+            if [neighbor.onto, neighbor.under].iter().flatten().any(|o| o.in_place) {
+                exactly.push(offset);
+            }
+        }
+        taken.sort_unstable();
+        let mut taken = taken.into_iter().peekable();
+        let mut end = i64::MIN;
+        self.candidates(index).into_iter().filter(move |&offset| {
+            let at = i64::from(offset);
+            while let Some((_, high)) = taken.next_if(|&(low, _)| low < at) {
+                end = end.max(high);
+            }
+            end <= at || exactly.contains(&offset) && self.fits(index, offset)
+        })
+    }
+
     /// Whether a buffer at `at` keeps off its placed neighbors.
     fn fits(&self, index: usize, at: u32) -> bool {
         self.meets[index].iter().all(|neighbor| {
@@ -277,12 +305,10 @@ impl<'p> Search<'p> {
             self.keep_if_better();
             return;
         };
-        for at in self.candidates(index) {
+        let free: Vec<u32> = self.free(index).collect();
+        for at in free {
             if at + self.buffers[index].size >= self.best.len {
                 break;
-            }
-            if !self.fits(index, at) {
-                continue;
             }
             self.offsets[index] = Some(at);
             self.descend(order, depth + 1, bound, left);
@@ -337,6 +363,27 @@ mod tests {
             greedy.try_order(&greedy_orders(&buffers)[0]);
             prop_assert!(placement.len <= greedy.best.len);
             prop_assert!(placement.len >= lower_bound(&buffers, &overlays));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_sweep_finds_what_the_rule_allows(
+            buffers in buffers(),
+            pairs in proptest::collection::vec((0usize..14, 0usize..14, -100i64..60, any::<bool>()), 0..8),
+            placed in proptest::collection::vec(proptest::option::of(0u32..60), 14),
+        ) {
+            let overlays: Vec<_> = pairs
+                .into_iter()
+                .filter(|&(a, b, ..)| a < buffers.len() && b < buffers.len() && a != b)
+                .map(|(under, over, reach, in_place)| Overlay { under, over, reach, in_place })
+                .collect();
+            let mut search = Search::new(&buffers, &overlays);
+            search.offsets = placed[..buffers.len()].iter().map(|at| at.map(|at| at * ALIGN)).collect();
+            for index in 0..buffers.len() {
+                let allowed: Vec<u32> = search.candidates(index).into_iter().filter(|&at| search.fits(index, at)).collect();
+                prop_assert_eq!(search.free(index).collect::<Vec<_>>(), allowed);
+            }
         }
     }
 
