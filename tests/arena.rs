@@ -14,6 +14,11 @@ static SLOW: Arena<Slow<Resnet>> = Arena::new();
 
 fn output<M: Linked>(mut session: Session<'_, M>, seed: usize) -> Vec<i8> {
     let pixels: Vec<u8> = (0..64).map(|at| (at * 37 + seed * 101) as u8).collect();
+    if cfg!(miri) {
+        // The whole network takes minutes there.
+        session.start(Pixels(&pixels)).unwrap().rows(3);
+        return Vec::new();
+    }
     session.infer(Pixels(&pixels)).unwrap().elements().unwrap().to_vec()
 }
 
@@ -30,7 +35,7 @@ fn models_take_turns_in_one_arena() {
     let arena = ARENA.take().unwrap();
     assert!(ARENA.take().is_none());
     assert_eq!(arena.len(), LEN);
-    for seed in 0..if cfg!(miri) { 1 } else { 6 } {
+    for seed in 0..6 {
         assert_eq!(output(Session::<Resnet>::new(arena), seed), alone::<Resnet>(seed), "{seed}");
         assert_eq!(output(Session::<Inception>::new(arena), seed), alone::<Inception>(seed), "{seed}");
     }

@@ -139,7 +139,8 @@ proptest! {
         let crop = Crop { x, y, width, height: 1 + extent[1].index((height - y) as usize) as u32 };
         let shape = Shape::new(out_h, out_w, if order == ChannelOrder::Grey { 1 } else { 3 });
         let file = model(shape, order);
-        let model = Model::new(&file).unwrap();
+        let mut aligned = Vec::new();
+        let model = Model::new(common::aligned(&file, &mut aligned)).unwrap();
         let mut memory = Vec::new();
         let mut session = Session::open(model, common::arena(&mut memory, model.arena_len())).unwrap();
         let mut lines = Lines::<{ 24 * 3 }, { 12 * 3 }>::new();
@@ -189,7 +190,8 @@ fn what_does_not_fit_is_refused() {
     let frame = Frame { width: 8, height: 4, format: PixelFormat::Rgb };
     let mut image = Image { frame, bytes: vec![9; 8 * 4 * 3], lines: 0 };
     let file = model(Shape::new(4, 4, 3), ChannelOrder::Rgb);
-    let model = Model::new(&file).unwrap();
+    let mut aligned = Vec::new();
+    let model = Model::new(common::aligned(&file, &mut aligned)).unwrap();
     let mut memory = Vec::new();
     let mut session = Session::open(model, common::arena(&mut memory, model.arena_len())).unwrap();
     let whole = Crop::whole(frame);
@@ -215,7 +217,8 @@ fn what_does_not_fit_is_refused() {
     rows.push(&[0; 12]).unwrap();
     assert_eq!(rows.start().unwrap_err(), InputError::Length { needed: 48, given: 12 });
     let four = common::small_model();
-    let model = Model::new(&four).unwrap();
+    let mut file = Vec::new();
+    let model = Model::new(common::aligned(&four, &mut file)).unwrap();
     let mut memory = Vec::new();
     let mut session = Session::open(model, common::arena(&mut memory, model.arena_len())).unwrap();
     let error = capture(&mut image, whole, &mut Lines::<24, 32>::new(), &mut session).unwrap_err();

@@ -116,7 +116,8 @@ fn wrong_lists_are_refused() {
 /// The bytes that the inference of `give` leaves in both outputs.
 fn both(give: impl FnOnce(&mut Session<'_>) -> Result<[Vec<u8>; 2], InferError>) -> Result<[Vec<u8>; 2], InferError> {
     let bytes = two_of_each(|_| {});
-    let model = Model::new(&bytes).unwrap();
+    let mut file = Vec::new();
+    let model = Model::new(common::aligned(&bytes, &mut file)).unwrap();
     let mut memory = Vec::new();
     give(&mut Session::open(model, common::arena(&mut memory, model.arena_len())).unwrap())
 }
@@ -198,7 +199,8 @@ fn sums(change: impl FnOnce(&mut [Tensor; 3], &mut StateSpec<'_>)) -> Vec<u8> {
 #[test]
 fn states_last_from_inference_to_inference() {
     let bytes = sums(|_, _| {});
-    let model = Model::new(&bytes).unwrap();
+    let mut file = Vec::new();
+    let model = Model::new(common::aligned(&bytes, &mut file)).unwrap();
     assert_eq!(model.states().map(|state| (state.port.name, state.next)).collect::<Vec<_>>(), [("sums", 2)]);
     let mut memory = Vec::new();
     let mut session = Session::open(model, common::arena(&mut memory, model.arena_len())).unwrap();
@@ -215,7 +217,8 @@ fn states_last_from_inference_to_inference() {
     // Without first elements it begins with zero points.
     let bytes = sums(|_, state| state.initial = &[]);
     let mut memory = Vec::new();
-    let model = Model::new(&bytes).unwrap();
+    let mut file = Vec::new();
+    let model = Model::new(common::aligned(&bytes, &mut file)).unwrap();
     let mut session = Session::open(model, common::arena(&mut memory, model.arena_len())).unwrap();
     assert_eq!(sum(&mut session), 2);
 }
@@ -249,7 +252,8 @@ fn stacked(second: Shape, offset: u32) -> Vec<u8> {
 #[test]
 fn parts_may_lie_one_below_the_other() {
     let bytes = stacked(Shape::new(2, 2, 3), 12);
-    let model = Model::new(&bytes).unwrap();
+    let mut file = Vec::new();
+    let model = Model::new(common::aligned(&bytes, &mut file)).unwrap();
     let mut memory = Vec::new();
     let mut session = Session::open(model, common::arena(&mut memory, model.arena_len())).unwrap();
     let input: Vec<u8> = (0..12).collect();

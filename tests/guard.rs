@@ -23,7 +23,8 @@ impl Observer for Count {
 
 /// The first damaged step of an inference with the model file `bytes`, and how many steps were seen through the guard.
 fn damaged(bytes: &[u8], sums: &[u32]) -> (Option<usize>, usize) {
-    let model = Model::new(bytes).expect("accepted");
+    let mut file = Vec::new();
+    let model = Model::new(common::aligned(bytes, &mut file)).expect("accepted");
     let mut memory = Vec::new();
     let mut session = Session::open(model, common::arena(&mut memory, model.arena_len())).expect("fits");
     let mut seen = Count::default();

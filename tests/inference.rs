@@ -137,7 +137,8 @@ proptest! {
         input in proptest::collection::vec(any::<i8>(), MAP as usize),
     ) {
         let bytes = [Block::apart, Block::in_place, Block::streamed][plan]().to_bytes();
-        let model = Model::new(&bytes).unwrap();
+        let mut file = Vec::new();
+        let model = Model::new(common::aligned(&bytes, &mut file)).unwrap();
         let (mut fresh, mut used) = (Vec::new(), Vec::new());
         let mut fresh = Session::open(model, common::arena(&mut fresh, model.arena_len())).unwrap();
         let expected = fresh.infer(&input[..]).unwrap().bytes().to_vec();

@@ -74,7 +74,8 @@ fn flips_behind_the_checksum_are_refused_or_run() {
             bytes[random(&mut state) % range] ^= 1 << (random(&mut state) % 8);
         }
         common::seal(&mut bytes);
-        let Ok(model) = Model::new(&bytes) else {
+        let mut file = Vec::new();
+        let Ok(model) = Model::new(common::aligned(&bytes, &mut file)) else {
             refused += 1;
             continue;
         };
@@ -94,7 +95,8 @@ fn flips_behind_the_checksum_are_refused_or_run() {
 #[test]
 fn sessions_refuse_memory_and_input_that_do_not_fit() {
     let bytes = common::small_model();
-    let model = Model::new(&bytes).unwrap();
+    let mut file = Vec::new();
+    let model = Model::new(common::aligned(&bytes, &mut file)).unwrap();
     let mut memory = Vec::new();
     let small = Session::open(model, common::arena(&mut memory, model.arena_len() - 1)).unwrap_err();
     assert!(small.to_string().contains("the model needs an arena of"), "{small}");

@@ -8,7 +8,8 @@ mod common;
 use common::{Block, FIRST, INPUT, MAP, MEAN, SECOND, SUM};
 
 fn run(bytes: &[u8], input: &[i8]) -> Vec<i8> {
-    let model = Model::new(bytes).unwrap();
+    let mut file = Vec::new();
+    let model = Model::new(common::aligned(bytes, &mut file)).unwrap();
     let mut memory = Vec::new();
     let mut session = Session::open(model, common::arena(&mut memory, model.arena_len())).unwrap();
     let once = session.infer(input).unwrap().elements().unwrap().to_vec();
@@ -81,7 +82,8 @@ fn sessions_refuse_memories_that_are_too_small() {
     let mut block = Block::apart();
     block.fast_len = 2 * MAP;
     let bytes = block.to_bytes();
-    let model = Model::new(&bytes).unwrap();
+    let mut file = Vec::new();
+    let model = Model::new(common::aligned(&bytes, &mut file)).unwrap();
     assert_eq!((model.fast_len(), model.slow_len()), (2 * MAP as usize, model.arena_len() - 2 * MAP as usize));
     let (mut fast, mut slow) = (Vec::new(), Vec::new());
     let mut error = |fast_short: usize, slow_short: usize| {
@@ -144,7 +146,8 @@ fn unsafe_plans_are_refused() {
 #[test]
 fn a_streamed_plan_is_smaller_and_stops_between_rows() {
     let bytes = Block::streamed().to_bytes();
-    let model = Model::new(&bytes).unwrap();
+    let mut file = Vec::new();
+    let model = Model::new(common::aligned(&bytes, &mut file)).unwrap();
     assert!(model.arena_len() < 2 * MAP as usize);
     let mut memory = Vec::new();
     let mut session = Session::open(model, common::arena(&mut memory, model.arena_len())).unwrap();
@@ -184,7 +187,8 @@ proptest! {
         input in proptest::collection::vec(any::<i8>(), MAP as usize),
     ) {
         let bytes = [Block::apart, Block::in_place, Block::streamed][plan]().to_bytes();
-        let model = Model::new(&bytes).unwrap();
+        let mut file = Vec::new();
+        let model = Model::new(common::aligned(&bytes, &mut file)).unwrap();
         let mut memory = Vec::new();
         let mut session = Session::open(model, common::arena(&mut memory, model.arena_len())).unwrap();
         let mut whole = Rows::default();

@@ -177,6 +177,13 @@ pub fn seal(bytes: &mut [u8]) {
     bytes[at..at + 4].copy_from_slice(&crc.to_le_bytes());
 }
 
+/// A model's bytes at an address that a session takes, which those of a `Vec<u8>` need not have.
+pub fn aligned<'m>(bytes: &[u8], memory: &'m mut Vec<u8>) -> &'m [u8] {
+    let place = arena(memory, bytes.len());
+    place.copy_from_slice(bytes);
+    place
+}
+
 /// An arena for a test: `len` bytes from a multiple of 16 on. Not zero, so that a test sees what was never written.
 pub fn arena(memory: &mut Vec<u8>, len: usize) -> &mut [u8] {
     memory.clear();

@@ -356,6 +356,8 @@ impl Layout {
                 let split = regions::place(&self.buffers, &self.overlays, &self.traffic, sizes, SPLIT_BUDGET);
                 (split.placement, split.fast_len)
             }
+            // Side by side is the only way to keep all apart.
+            None if options.apart => (place::place(&self.buffers, &self.overlays, 0), 0),
             None => (place::place(&self.buffers, &self.overlays, PLACE_BUDGET), 0),
         };
         let index = parts_first(program);
