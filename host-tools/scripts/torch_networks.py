@@ -162,6 +162,41 @@ def autoencoder():
     return nn.Sequential(*down, *up)
 
 
+class Anchors(nn.Module):
+    """Boxes for each of three anchors, in five dimensions, as detectors have them before they are decoded."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Sequential(norm(3, 8, stride=2), norm(8, 16, stride=2)), nn.Conv2d(16, 3 * 7, 1)
+
+    def forward(self, x):
+        y = self.head(self.body(x))
+        boxes = y.view(y.shape[0], 3, 7, y.shape[2], y.shape[3]).permute(0, 1, 3, 4, 2).contiguous()
+        return boxes, torch.sigmoid(boxes).view(y.shape[0], -1, 7)
+
+
+class Embedding(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body, self.fc = nn.Sequential(norm(3, 8, stride=2), nn.MaxPool2d(3, 1, 0, dilation=2)), nn.Linear(8, 6)
+
+    def forward(self, x):
+        return F.normalize(self.fc(self.body(x).mean((2, 3))))
+
+
+class SuperResolution(nn.Module):
+    """Pixels to channels and back, normalization by groups, and the picture itself, enlarged, below it."""
+
+    def __init__(self):
+        super().__init__()
+        layers = [nn.Conv2d(12, 16, 3, padding=1), nn.GroupNorm(4, 16), nn.ReLU(), nn.Conv2d(16, 16, 3, padding=1)]
+        self.body = nn.Sequential(*layers, nn.InstanceNorm2d(16, affine=True), nn.ReLU(), nn.Conv2d(16, 48, 1))
+
+    def forward(self, x):
+        fine = F.pixel_shuffle(self.body(F.pixel_unshuffle(x, 2)), 4)
+        return fine + F.interpolate(x, scale_factor=2, mode="bicubic")
+
+
 NETWORKS = {
     "resnet20": (resnet20, (3, 32, 32)),
     "se_resnet": (se_resnet, (3, 16, 16)),
@@ -173,6 +208,9 @@ NETWORKS = {
     "res8": (Res8, (49, 40)),
     "temporal": (Temporal, (5, 30)),
     "autoencoder": (autoencoder, (1, 28, 28)),
+    "anchors": (Anchors, (3, 16, 24)),
+    "embedding": (Embedding, (3, 20, 20)),
+    "super_resolution": (SuperResolution, (3, 12, 16)),
 }
 CLASSIFIERS = """alexnet vgg11 vgg11_bn resnet18 resnet50 resnext50_32x4d wide_resnet50_2 squeezenet1_0 squeezenet1_1 densenet121
 inception_v3 googlenet shufflenet_v2_x0_5 shufflenet_v2_x1_0 mobilenet_v2 mobilenet_v3_small mobilenet_v3_large mnasnet0_5 mnasnet1_0

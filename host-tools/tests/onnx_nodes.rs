@@ -8,32 +8,12 @@ use std::process::Command;
 
 use agreement::difference;
 
-/// What is no form of an operator that the README lists, or one that no small network is left with.
-const REFUSED: [&str; 20] = [
-    "AveragePool: dilation",
-    "DFT",
-    "DeformConv",
-    "GridSample",
-    "GroupNormalization",
-    "InstanceNormalization",
-    "LpPool",
-    "MaxPool: dilation",
-    "MaxUnpool",
-    "RMSNormalization",
-    "Reshape: an input of dimensions",
-    "Reshape: dimensions",
-    "Resize: an antialiasing filter",
-    "Resize: the coordinates `tf_crop_and_resize`",
-    "Resize: the mode `cubic`",
-    "TensorScatter",
-    "model: no node computes the output",
-    "AffineGrid",
-    "Attention",
-    "RotaryEmbedding",
-];
+/// Operators that no small network is left with, and that the documentation does not list.
+const REFUSED: [&str; 7] = ["AffineGrid", "Attention", "DFT", "DeformConv", "GridSample", "MaxUnpool", "TensorScatter"];
 
 /// Where onnxruntime and PyTorch, which we follow, take another extent than ONNX's text.
-const OTHERWISE: [&str; 1] = ["test_resize_downsample_scales_linear_align_corners"];
+const OTHERWISE: [&str; 2] =
+    ["test_resize_downsample_scales_linear_align_corners", "test_resize_downsample_scales_cubic_align_corners"];
 
 #[test]
 fn operators_agree_with_onnx() {
@@ -61,5 +41,5 @@ fn operators_agree_with_onnx() {
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
     println!("{agree} tests agree");
-    assert!(agree >= 92, "{agree}");
+    assert!(agree >= 136, "{agree}");
 }

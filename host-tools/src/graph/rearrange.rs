@@ -65,7 +65,7 @@ impl Rearrange {
         match *self {
             Rearrange::Pad { before, after, .. } => (before[2], after[2]) == (0, 0),
             Rearrange::ResizeNearest(_) => true,
-            Rearrange::Strided(strided) => matches!(strided, Strided::Transpose([_, _, 2])),
+            Rearrange::Strided(strided) => strided.keeps_channels(),
         }
     }
 

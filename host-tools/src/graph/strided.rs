@@ -20,15 +20,58 @@ pub enum Strided {
     },
     /// Axis `i` of the output is this one of the input, of height, width and channels.
     Transpose([u32; 3]),
+    /// Any other.
+    Digits {
+        /// How many digits height, width and channels of the output have.
+        counts: [usize; 3],
+        /// All of them, the most significant ones of each axis first.
+        digits: [Digit; Strided::MOST],
+    },
 }
 
 impl Strided {
+    /// Most digits of an order that has no name.
+    const MOST: usize = 8;
+
+    /// The order in which height, width and channels of the output have these digits, by its name if it has one; `None` when there are
+    /// too many.
+    pub fn of(axes: [Vec<Digit>; 3], input: Shape) -> Option<Self> {
+        let axes = axes.map(joined);
+        let [rows, columns] = [0, 1].map(|axis: usize| axes[axis].last().map_or(1, |digit| digit.extent));
+        let depth = axes[0].first().map_or(1, |digit| digit.stride);
+        let spread = |channels_first| Strided::DepthToSpace { block: [rows, columns], channels_first };
+        let named = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]].map(Strided::Transpose);
+        let named = named.into_iter().chain([spread(false), spread(true), Strided::SpaceToDepth { block: depth }]);
+        if let Some(named) = named.into_iter().find(|named| named.digits(input).map(joined) == axes) {
+            return Some(named);
+        }
+        let counts = axes.each_ref().map(Vec::len);
+        let mut digits = [Digit { extent: 1, axis: 0, stride: 0 }; Self::MOST];
+        for (at, digit) in axes.into_iter().flatten().enumerate() {
+            *digits.get_mut(at)? = digit;
+        }
+        Some(Strided::Digits { counts, digits })
+    }
+
+    /// Whether each channel of the output has elements of that channel of the input, and no others.
+    pub(super) fn keeps_channels(self) -> bool {
+        match self {
+            Strided::DepthToSpace { .. } | Strided::SpaceToDepth { .. } => false,
+            Strided::Transpose(axes) => axes[2] == 2,
+            Strided::Digits { counts: [rows, columns, channels], digits } => {
+                let (around, deep) = digits[..rows + columns + channels].split_at(rows + columns);
+                around.iter().all(|digit| digit.axis != 2) && matches!(deep, [Digit { axis: 2, stride: 1, .. }])
+            }
+        }
+    }
+
     /// The operator's name.
     pub(super) fn kind(self) -> &'static str {
         match self {
             Strided::DepthToSpace { .. } => "depth_to_space",
             Strided::SpaceToDepth { .. } => "space_to_depth",
             Strided::Transpose(_) => "transpose",
+            Strided::Digits { .. } => "rearrange",
         }
     }
 
@@ -52,6 +95,10 @@ impl Strided {
                 vec![digit(block, 0, 1), digit(block, 1, 1), digit(c, 2, 1)],
             ],
             Strided::Transpose(axes) => axes.map(|axis| vec![digit([h, w, c][axis as usize], axis, 1)]),
+            Strided::Digits { counts, digits } => {
+                let mut rest = digits.into_iter();
+                counts.map(|count| rest.by_ref().take(count).collect())
+            }
         }
     }
 
@@ -80,6 +127,20 @@ impl Strided {
         let flash = digits.into_iter().flatten().flat_map(Digit::to_bytes).collect();
         (ops::Op::Rearrange(ops::Rearrange { first: [0; 3], counts, digits: &[] }), flash)
     }
+}
+
+/// As few digits of the same positions as there can be.
+fn joined(digits: Vec<Digit>) -> Vec<Digit> {
+    let mut joined: Vec<Digit> = Vec::new();
+    for digit in digits.into_iter().filter(|digit| digit.extent != 1) {
+        match joined.last_mut() {
+            Some(last) if last.axis == digit.axis && last.stride == digit.stride.saturating_mul(digit.extent) => {
+                *last = Digit { extent: last.extent.saturating_mul(digit.extent), ..digit };
+            }
+            _ => joined.push(digit),
+        }
+    }
+    joined
 }
 
 /// A quotient, 0 when there is a rest.

@@ -1,8 +1,11 @@
 //! Operators that only move elements.
 
-use super::{INPUT, agree, conv, outputs, plain, refusal};
+use super::{INPUT, agree, conv, imported, outputs, plain, refusal};
 use crate::import_util::noise;
-use crate::import_util::onnx::{floats, given, initializer, int, ints, list, model, node, string};
+use crate::import_util::onnx::{float, floats, given, initializer, int, ints, list, model, node, string};
+use kinglet_tools::import::Options;
+use kinglet_tools::layers;
+use ndarray::Array4;
 
 #[test]
 fn what_changes_nothing_is_dropped() {
@@ -146,8 +149,8 @@ fn maps_are_resized_by_the_nearest_neighbor() {
     let corners = [(mode, "align_corners"), (rounding, "round_prefer_ceil")];
     let corners = resized("Resize", 13, [13.0 / 7.0, 11.0 / 6.0], &corners);
     assert_eq!(outputs(&corners), picked([13, 11], |at, _| at.div_ceil(2)));
-    assert!(refusal(&resized("Resize", 13, [2.0, 2.0], &[("mode", "cubic")])).contains("cubic"));
-    // What TensorFlow Lite has no settings for goes row by row.
+    assert!(refusal(&resized("Resize", 13, [2.0, 2.0], &[("mode", "lanczos")])).contains("lanczos"));
+    // What TensorFlow Lite has no settings for.
     let up = resized("Resize", 13, [2.0, 2.0], &[(rounding, "ceil")]);
     agree(&outputs(&up), &picked([14, 12], |at, axis| at.div_ceil(2).min(6 - axis)));
 }
@@ -259,4 +262,104 @@ fn rows_and_columns_are_gathered() {
     let expected: Vec<f32> =
         whole.chunks(16).flat_map(|image| [3, 0, 1].map(|at| column(image, at))).flatten().collect();
     agree(&net(gather(list("i", &[3, 0, 1]))), &expected);
+}
+
+/// PyTorch's `as_strided`: from a list, in the file's order, to any dimensions.
+#[test]
+fn elements_of_a_list_are_gathered() {
+    let whole = outputs(&plain());
+    let gathered = |places: &[i64], dims: &[i64]| {
+        let parts = [
+            node("Reshape", &["c", "all"], &["l"], &[]),
+            initializer(&list("all", &[-1])),
+            initializer(&list("places", places)),
+            initializer(&list("dims", dims)),
+            node("Reshape", &["places", "dims"], &["i"], &[]),
+            node("Gather", &["l", "i"], &["y"], &[]),
+        ];
+        outputs(&model(17, &INPUT, &[&conv("x", "c", &[])[..], &parts].concat()))
+    };
+    agree(&gathered(&(0..80).collect::<Vec<_>>(), &[1, 4, 5, 4]), &whole);
+    // The first pixel's four channels, of each image.
+    let first: Vec<f32> = whole.chunks(80).flat_map(|image| image[..4].to_vec()).collect();
+    agree(&gathered(&[0, 20, 40, 60], &[4]), &first);
+    agree(&gathered(&[0, 20, 40, 60], &[1, 4, 1, 1]), &first);
+}
+
+/// By the elements in the file's order, of two images of channels x height x width.
+#[test]
+fn what_is_reshaped_to_more_dimensions_becomes_a_map_again() {
+    let [c, h, w] = [8usize, 4, 6];
+    let x = noise(2 * c * h * w);
+    let spellings: [([i64; 6], [usize; 6], [i64; 4]); 6] = [
+        // Pixels to channels and back, in either order; channels in another order; and what has no name.
+        ([2, 2, 2, 1, 4, 6], [2, 3, 4, 0, 5, 1], [1, 2, 8, 12]),
+        ([2, 2, 2, 1, 4, 6], [0, 3, 4, 1, 5, 2], [1, 2, 8, 12]),
+        ([1, 8, 2, 2, 3, 2], [3, 5, 0, 1, 2, 4], [1, 32, 2, 3]),
+        ([1, 8, 2, 2, 3, 2], [0, 1, 3, 5, 2, 4], [1, 32, 2, 3]),
+        ([1, 2, 4, 1, 4, 6], [0, 3, 2, 1, 4, 5], [1, 8, 4, 6]),
+        ([2, 4, 2, 2, 3, 2], [4, 1, 3, 0, 5, 2], [1, 12, 4, 4]),
+    ];
+    for (dims, order, to) in spellings {
+        let apart = [&[1], &dims[..]].concat();
+        let turned: Vec<i64> = [0].into_iter().chain(order.iter().map(|&axis| axis as i64 + 1)).collect();
+        let parts = [
+            initializer(&list("apart", &apart)),
+            node("Reshape", &["x", "apart"], &["a"], &[]),
+            node("Relu", &["a"], &["r"], &[]),
+            node("Transpose", &["r"], &["t"], &[ints("perm", &turned)]),
+            initializer(&list("to", &to)),
+            node("Reshape", &["t", "to"], &["y"], &[]),
+        ];
+        let found = outputs(&model(13, &[1, c as i64, h as i64, w as i64], &parts));
+        // From a place in the file's order after all to that before.
+        let stride = |axis: usize| dims[axis + 1..].iter().product::<i64>() as usize;
+        let source = |mut at: usize| {
+            let mut from = 0;
+            for &axis in order.iter().rev() {
+                from += at % dims[axis] as usize * stride(axis);
+                at /= dims[axis] as usize;
+            }
+            from
+        };
+        let [_, channels, rows, columns] = to.map(|extent| extent as usize);
+        let expected = (0..2 * c * h * w).map(|at| {
+            let (image, at) = (at / (c * h * w), at % (c * h * w));
+            let from = source((at % channels) * rows * columns + at / channels);
+            x[((image * h + from / w % h) * w + from % w) * c + from / (h * w)].max(0.0)
+        });
+        assert_eq!(found, expected.collect::<Vec<_>>(), "{dims:?} {order:?}");
+    }
+}
+
+/// What ONNX's reference makes of 1, 2, 4, 3.
+#[test]
+fn maps_are_resized_by_other_filters() {
+    let resized = |scale: f32, attributes: &[Vec<u8>]| {
+        let parts = [
+            initializer(&given("s", &[4], &[1.0, 1.0, 1.0, scale])),
+            initializer(&given("r", &[8], &[0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.5])),
+            node("Resize", &["x", "r", "s"], &["y"], attributes),
+        ];
+        let model = imported(&model(19, &[1, 1, 1, 4], &parts), &Options::default()).unwrap();
+        let image = Array4::from_shape_vec((1, 1, 4, 1), vec![1.0, 2.0, 4.0, 3.0]).unwrap();
+        let values = layers::forward(&model.graph, &model.params, &image.view()).unwrap().pop().unwrap();
+        values.iter().copied().collect::<Vec<f32>>()
+    };
+    let cubic = string("mode", "cubic");
+    let expected = [0.89453125, 1.15625, 1.5625, 2.59375, 3.6875, 3.984375, 3.296875, 2.894_531_3];
+    agree(&resized(2.0, std::slice::from_ref(&cubic)), &expected);
+    let sharper = [cubic.clone(), int("exclude_outside", 1), float("cubic_coeff_a", -0.5)];
+    let expected = [0.9117647, 1.1459854, 1.6412214, 2.5, 3.6875, 3.9160306, 3.2335765, 2.9117646];
+    agree(&resized(2.0, &sharper), &expected);
+    let smooth = int("antialias", 1);
+    agree(&resized(0.5, &[string("mode", "linear"), smooth.clone()]), &[1.75, 3.25]);
+    agree(&resized(0.5, &[cubic, smooth]), &[1.6914062, 3.4492188]);
+    // From the first pixel to half a map beyond the last, which is read as 9.
+    let beyond = [
+        string("mode", "linear"),
+        string("coordinate_transformation_mode", "tf_crop_and_resize"),
+        float("extrapolation_value", 9.0),
+    ];
+    agree(&resized(1.0, &beyond), &[1.0, 3.0, 3.0, 9.0]);
 }

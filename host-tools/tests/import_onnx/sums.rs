@@ -1,8 +1,10 @@
 //! What is computed of several elements: lengths, sums along an axis, products of rows; and slices from the end.
 
-use super::{agree, outputs, refusal};
+use super::{agree, imported, outputs, outputs_of, refusal};
 use crate::import_util::noise;
-use crate::import_util::onnx::{given, initializer, int, ints, list, model, node};
+use crate::import_util::onnx::{float, given, initializer, int, ints, list, model, node};
+use kinglet_tools::graph::Op;
+use kinglet_tools::import::Options;
 
 /// Height, width and channels, which come first in the file.
 const SIZE: [usize; 3] = [4, 6, 5];
@@ -29,7 +31,7 @@ const FILE: [i64; 3] = [2, 3, 1];
 #[test]
 fn elements_over_the_length_of_their_row() {
     for axis in 0..3 {
-        for p in [1, 2] {
+        for p in 1..=4 {
             let found = outputs(&model(
                 13,
                 &DIMS,
@@ -43,8 +45,8 @@ fn elements_over_the_length_of_their_row() {
         }
     }
     let refused =
-        refusal(&model(13, &DIMS, &[node("LpNormalization", &["x"], &["y"], &[int("axis", 1), int("p", 3)])]));
-    assert!(refused.contains("a length by powers of 3"), "{refused}");
+        refusal(&model(13, &DIMS, &[node("LpNormalization", &["x"], &["y"], &[int("axis", 1), int("p", 9)])]));
+    assert!(refused.contains("a length by powers of 9"), "{refused}");
 }
 
 #[test]
@@ -137,4 +139,81 @@ fn rows_times_matrices() {
         }
         agree(&found, &all);
     }
+}
+
+/// Each element less the mean of some, if `centered`, over the root of their variance; `together` says of two places whether they are
+/// normalized together.
+fn normalized(centered: bool, epsilon: f32, together: impl Fn([usize; 3], [usize; 3]) -> bool) -> Vec<f32> {
+    let [h, w, c] = SIZE;
+    expected(|x, place| {
+        let places = (0..h * w * c).map(|at| [at / c / w, at / c % w, at % c]);
+        let others: Vec<f32> = places.filter(|&other| together(place, other)).map(x).collect();
+        let mean_of = |numbers: &mut dyn Iterator<Item = f32>| numbers.sum::<f32>() / others.len() as f32;
+        let mean = if centered { mean_of(&mut others.iter().copied()) } else { 0.0 };
+        let variance = mean_of(&mut others.iter().map(|x| (x - mean).powi(2)));
+        (x(place) - mean) / (variance + epsilon).sqrt()
+    })
+}
+
+#[test]
+fn normalization_by_the_image_itself() {
+    let numbers = [0.5f32, 2.0, -1.0, 0.25, 3.0];
+    let constants = [initializer(&given("s", &[5], &numbers)), initializer(&given("b", &[5], &numbers))];
+    let run = |operator: &str, inputs: &[&str], attributes: &[Vec<u8>]| {
+        let node = node(operator, inputs, &["y"], attributes);
+        outputs(&model(21, &DIMS, &[&constants[..], &[node]].concat()))
+    };
+    let scaled = |plain: Vec<f32>| -> Vec<f32> {
+        plain.iter().enumerate().map(|(at, x)| x * numbers[at % 5] + numbers[at % 5]).collect()
+    };
+    let found = run("InstanceNormalization", &["x", "s", "b"], &[float("epsilon", 0.01)]);
+    agree(&found, &scaled(normalized(true, 0.01, |a, b| a[2] == b[2])));
+    let found = run("GroupNormalization", &["x", "s", "b"], &[int("num_groups", 1)]);
+    agree(&found, &scaled(normalized(true, 1e-5, |_, _| true)));
+    // Over rows; the constants would be those of columns.
+    let one = [initializer(&given("o", &[1], &[1.5]))];
+    for (operator, centered) in [("LayerNormalization", true), ("RMSNormalization", false)] {
+        let net = |axis| node(operator, &["x", "o"], &["y"], &[int("axis", axis), float("epsilon", 0.01)]);
+        let found = |axis| outputs(&model(23, &DIMS, &[&one[..], &[net(axis)]].concat()));
+        let times = |plain: Vec<f32>| plain.iter().map(|x| 1.5 * x).collect::<Vec<f32>>();
+        agree(&found(-1), &times(normalized(centered, 0.01, |a, b| [a[0], a[2]] == [b[0], b[2]])));
+        agree(&found(2), &times(normalized(centered, 0.01, |a, b| a[2] == b[2])));
+    }
+}
+
+/// PyTorch's `normalize`: over a length that is kept from zero, and repeated.
+#[test]
+fn what_is_divided_by_its_length_is_normalized() {
+    let parts = |least: f32| {
+        model(
+            18,
+            &DIMS,
+            &[
+                initializer(&list("axis", &[1])),
+                node("ReduceL2", &["x", "axis"], &["l"], &[]),
+                initializer(&given("least", &[], &[least])),
+                node("Clip", &["l", "least"], &["c"], &[]),
+                initializer(&list("to", &DIMS)),
+                node("Expand", &["c", "to"], &["e"], &[]),
+                node("Div", &["x", "e"], &["y"], &[]),
+            ],
+        )
+    };
+    let length = |x: &dyn Fn([usize; 3]) -> f32, place| {
+        (0..5).map(|channel| x(along(place, 2, channel)).powi(2)).sum::<f32>().sqrt()
+    };
+    let normalized = imported(&parts(1e-12), &Options::default()).unwrap();
+    assert!(normalized.graph.nodes.iter().all(|node| matches!(node.op, Op::Input | Op::L2Norm)));
+    agree(&outputs_of(&normalized), &expected(|x, place| x(place) / length(x, place)));
+    // A length that is cut off for good is none.
+    agree(&outputs(&parts(0.9)), &expected(|x, place| x(place) / length(x, place).max(0.9)));
+    // Of a vector, which has no other dimensions.
+    let vector = [node("GlobalAveragePool", &["x"], &["p"], &[]), node("Flatten", &["p"], &["f"], &[])];
+    let whole = [initializer(&list("axis", &[1])), node("ReduceL2", &["f", "axis"], &["y"], &[int("keepdims", 0)])];
+    let found = outputs(&model(18, &DIMS, &[&vector[..], &whole].concat()));
+    let means = |x: &dyn Fn([usize; 3]) -> f32, channel: usize| {
+        (0..24).map(|at| x([at / 6, at % 6, channel])).sum::<f32>() / 24.0
+    };
+    let lengths = expected(|x, _| (0..5).map(|channel| means(x, channel).powi(2)).sum::<f32>().sqrt());
+    agree(&found, &[lengths[0], lengths[120]]);
 }

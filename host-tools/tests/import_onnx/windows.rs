@@ -157,3 +157,36 @@ fn any_axes_are_reduced() {
         agree(&found, &groups.iter().map(result).collect::<Vec<_>>());
     }
 }
+
+/// By what each window sees of an image of 3 channels x 7 x 6.
+#[test]
+fn windows_with_gaps_see_what_lies_between_them() {
+    let pool = |operator: &str, attributes: &[Vec<u8>]| {
+        let all = [&[ints("kernel_shape", &[3, 2]), ints("dilations", &[2, 3]), ints("strides", &[1, 2])], attributes];
+        model(22, &INPUT, &[node(operator, &["x"], &["y"], &all.concat())])
+    };
+    let x = noise(2 * 7 * 6 * 3);
+    let expected = |pad: usize, of: &dyn Fn(&[f32]) -> f32| {
+        let (h, w) = (3 + 2 * pad, (6 - 4 + 2 * pad) / 2 + 1);
+        let mut expected = Vec::new();
+        for at in 0..2 * h * w * 3 {
+            let [image, y, x_, c] = [at / (h * w * 3), at / (w * 3) % h, at / 3 % w, at % 3];
+            let taps = (0..6).map(|tap| [y + tap / 2 * 2, x_ * 2 + tap % 2 * 3]);
+            let inside = |[y, x]: [usize; 2]| (pad..7 + pad).contains(&y) && (pad..6 + pad).contains(&x);
+            let place = |[row, column]: [usize; 2]| ((image * 7 + row - pad) * 6 + column - pad) * 3 + c;
+            let seen: Vec<f32> = taps.map(|tap| if inside(tap) { x[place(tap)] } else { 0.0 }).collect();
+            expected.push(of(&seen));
+        }
+        expected
+    };
+    let greatest = |seen: &[f32]| seen.iter().copied().fold(f32::MIN, f32::max);
+    let mean = |seen: &[f32]| seen.iter().sum::<f32>() / 6.0;
+    let length = |seen: &[f32]| seen.iter().map(|x| x * x).sum::<f32>().sqrt();
+    let padded = [ints("pads", &[1; 4]), int("count_include_pad", 1)];
+    agree(&outputs(&pool("MaxPool", &[])), &expected(0, &greatest));
+    agree(&outputs(&pool("AveragePool", &[])), &expected(0, &mean));
+    agree(&outputs(&pool("AveragePool", &padded)), &expected(1, &mean));
+    agree(&outputs(&pool("LpPool", &padded[..1])), &expected(1, &length));
+    assert!(refusal(&pool("MaxPool", &padded[..1])).contains("dilation and padding"));
+    assert!(refusal(&pool("AveragePool", &padded[..1])).contains("dilation and padding"));
+}

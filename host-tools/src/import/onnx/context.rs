@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use kinglet::{QuantParams, Shape};
 
+use super::apart::Apart;
 use super::proto::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 use super::tensor::{Constant, Values};
 use crate::graph::NodeId;
@@ -73,8 +74,8 @@ pub(super) enum Value {
     Quantized(Activation, QuantParams),
     /// Repeated by Expand to dimensions that arithmetic would broadcast it to by itself.
     Expanded(Activation, Vec<i64>),
-    /// A map whose channels are in groups, in a fifth dimension, and the dimensions in the file.
-    Groups(Activation, Vec<i64>),
+    /// A map in more dimensions than one has.
+    Apart(Apart),
     /// What a node that is not supported would have computed.
     Unknown,
 }
@@ -84,6 +85,8 @@ pub(super) struct Context<'m> {
     pub(super) values: HashMap<&'m str, Value>,
     /// The integers that constants were made real of, and their scales, by the names of the real ones.
     pub(super) integers: HashMap<&'m str, [std::rc::Rc<Constant>; 2]>,
+    /// Of what the lengths are that are in nodes: of each pixel's channels.
+    pub(super) lengths: HashMap<NodeId, NodeId>,
     inputs: Vec<NodeId>,
     /// How many nodes read a value, the caller included.
     pub(super) readers: HashMap<&'m str, usize>,
@@ -191,6 +194,7 @@ impl<'m> Context<'m> {
             draft: Draft::new(options, numbers(graph)),
             values: HashMap::new(),
             integers: HashMap::new(),
+            lengths: HashMap::new(),
             inputs: Vec::new(),
             readers,
             nodes,
@@ -231,6 +235,10 @@ impl<'m> Context<'m> {
                 Some(Value::Quantized(a, quant)) => {
                     self.draft.quants.insert(a.node, quant);
                     outputs.push(a.node);
+                }
+                Some(Value::Apart(apart)) => {
+                    self.draft.begin(name.to_owned(), String::new());
+                    outputs.push(self.as_output(&apart)?);
                 }
                 _ => return refuse(format!("no node computes the output `{}`", short(name)), ""),
             }
@@ -291,9 +299,9 @@ impl<'m> Context<'m> {
                 format!("an input that Expand repeats to {dims:?}"),
                 "only arithmetic can take it, which broadcasts by itself",
             ),
-            Value::Groups(_, dims) => refuse(
-                format!("an input of dimensions {dims:?}"),
-                "groups of channels can be shuffled and become channels again, nothing else",
+            Value::Apart(apart) => refuse(
+                format!("an input of dimensions {:?}", apart.dims()),
+                "what has more dimensions than a map can be reshaped, transposed, and any function's argument, nothing else",
             ),
             Value::Unknown => refuse(UNKNOWN, ""),
         }

@@ -58,8 +58,21 @@ impl<'m> Context<'m> {
                 None => return Ok(false),
             },
         };
+        // Whatever the dimensions, it is a function of each element.
+        if let Value::Apart(mut apart) = self.value(node, 0)?.clone() {
+            apart.map.node = self.curve(function, apart.map.node)?;
+            self.set(node, Value::Apart(apart));
+            return Ok(true);
+        }
         let input = self.activation(node, 0)?;
-        let id = self.lower(Operator::Function(Curve::Other(function)), &[input.node])?;
+        let id = self.lower(Operator::Function(Curve::Other(function.clone())), &[input.node])?;
+        // A length that is kept from zero is a length, as PyTorch's `normalize` has it.
+        if let Some(&of) = self.lengths.get(&input.node)
+            && node.op_type == "Clip"
+            && [1e-6, 1e6].iter().all(|length| (function.at(*length) / length - 1.0).abs() < 1e-3)
+        {
+            self.lengths.insert(id, of);
+        }
         self.set_activation(node, Activation { node: id, ..input });
         Ok(true)
     }
@@ -219,12 +232,15 @@ impl<'m> Context<'m> {
         if a.dims.len() != b.dims.len() || a.flattened != b.flattened || !alike {
             return refuse(format!("dimensions {:?} and {:?}", a.dims, b.dims), "both inputs must have the same shape");
         }
-        let id = self.lower(Operator::Arithmetic(binary), &[a.node, b.node])?;
+        let id = match binary {
+            Binary::Div if self.lengths.get(&b.node) == Some(&a.node) => self.lower(Operator::L2Norm, &[a.node])?,
+            _ => self.lower(Operator::Arithmetic(binary), &[a.node, b.node])?,
+        };
         let dims = a.dims.iter().zip(&b.dims).map(|(&a, &b)| a.max(b)).collect();
         Ok(Activation { node: id, dims, ..a })
     }
 
-    fn with_constant(
+    pub(super) fn with_constant(
         &mut self,
         binary: Binary,
         input: Activation,

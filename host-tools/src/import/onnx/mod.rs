@@ -3,6 +3,7 @@
 //! ONNX is channels-first; everything here is channels-last. Maps change order as they are built; a vector that was
 //! flattened from a map keeps our order, and the dense layer that reads it gets its weights permuted.
 
+mod apart;
 mod arrays;
 mod constants;
 mod context;

@@ -90,15 +90,9 @@ impl<'m> Context<'m> {
 
     pub(super) fn transpose(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
         let permutation = ints(node, "perm").unwrap_or_default();
-        if let Value::Groups(input, dims) = self.value(node, 0)?.clone()
-            && let [batch, groups, each, h, w] = dims[..]
-            && permutation == [0, 2, 1, 3, 4]
-        {
-            // Channel shuffle.
-            let [g, n] = [groups, each].map(|count| count as usize);
-            let picked = (0..g * n).map(|at| Some((at % g * n + at / g) as u32)).collect();
-            let id = self.lower(Operator::Channels(picked), &[input.node])?;
-            self.set(node, Value::Groups(Activation { node: id, ..input }, vec![batch, each, groups, h, w]));
+        if let Value::Apart(apart) = self.value(node, 0)? {
+            let turned = apart.transposed(permutation)?;
+            self.set(node, Value::Apart(turned));
             return Ok(());
         }
         let input = self.activation(node, 0)?;
@@ -188,22 +182,25 @@ impl<'m> Context<'m> {
     /// Reshapes that flatten a map or undo it, those that keep the order of elements in our order too, and all others by way of
     /// the file's order.
     pub(super) fn reshape(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
-        if let Value::Groups(joined, dims) = self.value(node, 0)?.clone()
-            && self.reshaped(node, &dims)? == joined.dims
-        {
-            self.set_activation(node, joined);
-            return Ok(());
-        }
-        let input = self.activation(node, 0)?;
-        let dims = self.reshaped(node, &input.dims)?;
-        if let ([1, c, h, w], &[1, groups, each, y, x]) = (&input.dims[..], &dims[..])
-            && !input.channels_last
-            && groups > 0
-            && each > 0
-            && groups.checked_mul(each) == Some(*c)
-            && [*h, *w] == [y, x]
-        {
-            self.set(node, Value::Groups(input, dims));
+        let (input, dims) = match self.value(node, 0)?.clone() {
+            Value::Apart(apart) => {
+                let apart = self.regrouped(&apart, &self.reshaped(node, &apart.dims())?)?;
+                let value = match apart.dims().len() {
+                    0..=4 => Value::Activation(self.put_together(&apart)?),
+                    _ => Value::Apart(apart),
+                };
+                self.set(node, value);
+                return Ok(());
+            }
+            _ => {
+                let input = self.activation(node, 0)?;
+                let dims = self.reshaped(node, &input.dims)?;
+                (input, dims)
+            }
+        };
+        if dims.len() > 4 {
+            let apart = self.taken_apart(input, &dims)?;
+            self.set(node, Value::Apart(apart));
             return Ok(());
         }
         let (from, to) = (self.shape(&input), shape(&dims, input.channels_last)?);
@@ -262,9 +259,12 @@ impl<'m> Context<'m> {
 
     /// Channels by their numbers; rows or columns at even distances.
     pub(super) fn gather(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
-        let (input, indices) = (self.activation(node, 0)?, self.constant(node, 1)?);
+        let (mut input, indices) = (self.activation(node, 0)?, self.constant(node, 1)?);
         let axis = int(node, "axis", 0);
         let rank = input.dims.len();
+        if rank == 1 {
+            input = self.in_order(input)?;
+        }
         let place = if rank == 1 { Some(2) } else { input.axis(axis).filter(|_| input.flattened.is_none()) };
         let (Some(place), true) = (place, indices.len() > 0 && indices.dims.len() <= 1 || rank == 1) else {
             return refuse(format!("parts along axis {axis} of {:?}", input.dims), "");
@@ -283,6 +283,14 @@ impl<'m> Context<'m> {
         let gathered = indices.dims.iter().map(|&dim| dim as i64);
         let axis = from_end(axis, rank);
         dims.splice(axis..axis + 1, gathered);
+        if rank == 1 && dims.len() > 1 {
+            // Elements of a list, in the order of the file's dimensions: `as_strided` is exported so.
+            let list = Activation { node: id, dims: vec![indices.len() as i64], flattened: None, channels_last: false };
+            let apart = self.taken_apart(list, &dims)?;
+            let map = self.put_together(&apart)?;
+            self.set_activation(node, map);
+            return Ok(());
+        }
         let channels_last = input.channels_last || place == 2;
         let mut id = id;
         if rank > 1 {

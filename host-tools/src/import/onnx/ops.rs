@@ -43,7 +43,7 @@ impl<'m> Context<'m> {
             "Split" => self.split(node),
             "Slice" => self.slice(node),
             "Gather" => self.gather(node),
-            "MaxPool" | "AveragePool" => self.pool(node),
+            "MaxPool" | "AveragePool" | "LpPool" => self.pool(node),
             "GlobalAveragePool" | "GlobalMaxPool" | "ReduceMean" | "ReduceMax" | "ReduceMin" | "ReduceSum"
             | "ReduceL1" | "ReduceL2" | "ReduceSumSquare" => self.global(node),
             "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze" => self.reshape(node),
@@ -72,6 +72,8 @@ impl<'m> Context<'m> {
                 Ok(())
             }
             "ArgMax" => self.arg_max(node),
+            "InstanceNormalization" | "GroupNormalization" => self.group_norm(node),
+            "LayerNormalization" | "RMSNormalization" => self.layer_norm(node),
             "LRN" => self.response_norm(node),
             "LpNormalization" => self.lp_norm(node),
             "CumSum" => self.cumulative_sum(node),

@@ -23,9 +23,9 @@ impl<'m> Context<'m> {
             self.set(node, Value::Constant(integers.into()));
             return Ok(());
         }
-        if let groups @ Value::Groups(..) = self.value(node, 0)?.clone() {
+        if let apart @ Value::Apart(_) = self.value(node, 0)?.clone() {
             // The scale is that of the map before.
-            self.set(node, groups);
+            self.set(node, apart);
             return Ok(());
         }
         let input = self.activation(node, 0)?;
@@ -80,8 +80,8 @@ impl<'m> Context<'m> {
                 self.set(node, Value::Constant(real.into()));
                 Ok(())
             }
-            groups @ Value::Groups(..) => {
-                self.set(node, groups);
+            apart @ Value::Apart(_) => {
+                self.set(node, apart);
                 Ok(())
             }
             Value::Activation(_) | Value::Expanded(..) => refuse("its input is not quantized", ""),

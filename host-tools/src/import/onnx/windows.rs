@@ -1,12 +1,14 @@
 //! Operators with a window: convolutions and pools.
 
+use kinglet::ops::Digit;
 use kinglet::{Padding, Shape, Window};
 
 use super::context::{Activation, Context, attribute, from_end, int, ints};
 use super::moves::text;
+use super::norms::length;
 use super::ops::pair;
 use super::proto::NodeProto;
-use crate::graph::{Function, Unary};
+use crate::graph::{Function, NodeId, Rearrange, Strided, Unary};
 use crate::import::problem::{Refusal, refuse};
 use crate::import::source::{Bias, Filter, Operator, Pool, Reduction, Transposed};
 
@@ -187,25 +189,70 @@ impl<'m> Context<'m> {
     pub(super) fn pool(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
         let input = self.map(node, 0)?;
         let from = self.shape(&input);
-        if pair(node, "dilations")? != [1, 1] {
-            return refuse("dilation", "");
-        }
         if node.output.len() > 1 && node.output.get(1).is_some_and(|o| !o.is_empty()) {
             return refuse("indices as a second output", "");
         }
-        let kernel = pair(node, "kernel_shape")?;
+        let (taps, dilation) = (pair(node, "kernel_shape")?, pair(node, "dilations")?);
+        let kernel = [0, 1].map(|axis| (taps[axis] - 1).saturating_mul(dilation[axis]).saturating_add(1));
         let (window, rounded) = self.window(node, kernel, from)?;
-        let pool = match node.op_type.as_str() {
-            "MaxPool" => Pool::Max,
-            _ if int(node, "count_include_pad", 0) != 0 => Pool::AverageWithPadding(rounded),
-            _ => Pool::Average,
+        let x = || Function::X;
+        let counts_padding = int(node, "count_include_pad", 0) != 0;
+        let (before, pool, after) = match node.op_type.as_str() {
+            "MaxPool" => (x(), Pool::Max, x()),
+            // The mean of powers, padding with zeros included, times how many there are: their sum.
+            "LpPool" => {
+                let (power, root) = length(int(node, "p", 2))?;
+                let count = f64::from(taps[0].saturating_mul(taps[1]));
+                (power, Pool::AverageWithPadding([0; 2]), root.of(&(x() * Function::Constant(count))))
+            }
+            _ if counts_padding => (x(), Pool::AverageWithPadding(rounded), x()),
+            _ => (x(), Pool::Average, x()),
         };
-        let id = self.lower(Operator::Pool(pool, window), &[input.node])?;
+        let mut id = self.curve(before, input.node)?;
+        id = if dilation == [1, 1] {
+            self.lower(Operator::Pool(pool, window), &[id])?
+        } else {
+            self.dilated(id, pool, window, [taps, dilation])?
+        };
+        id = self.curve(after, id)?;
         self.set_map(node, id, &input);
         Ok(())
     }
 
-    /// The mean or the maximum over height and width, or over one of them.
+    /// A pool whose window has gaps: all that a window sees side by side, and windows that are as far apart as they are large.
+    fn dilated(
+        &mut self,
+        input: NodeId,
+        pool: Pool,
+        window: Window,
+        [taps, dilation]: [[u32; 2]; 2],
+    ) -> Result<NodeId, Refusal> {
+        let mut id = input;
+        if window.is_padded() {
+            // Zeros are what counts of padding, and no maximum of what is not negative.
+            let (least, _) = self.draft.bounds(input);
+            if !(pool == Pool::AverageWithPadding([0; 2]) || pool == Pool::Max && least >= 0.0) {
+                return refuse("dilation and padding", "put a Relu before it, or pad with zeros before");
+            }
+            let [before, after] = [window.before, window.after].map(|[h, w]| [h, w, 0]);
+            id = self.lower(Operator::Rearrange(Rearrange::Pad { before, after, value: 0.0 }), &[id])?;
+        }
+        let from = self.draft.shape(id);
+        let axes = [0, 1].map(|axis| {
+            let rest = [from.h, from.w][axis].checked_sub(window.kernel[axis])?;
+            let windows =
+                Digit { extent: rest / window.stride[axis] + 1, axis: axis as u32, stride: window.stride[axis] };
+            Some(vec![windows, Digit { extent: taps[axis], axis: axis as u32, stride: dilation[axis] }])
+        });
+        let [Some(rows), Some(columns)] = axes else { return refuse("a window that is larger than the map", "") };
+        let channels = vec![Digit { extent: from.c, axis: 2, stride: 1 }];
+        let Some(order) = Strided::of([rows, columns, channels], from) else { return refuse("dilation", "") };
+        id = self.lower(Operator::Rearrange(Rearrange::Strided(order)), &[id])?;
+        let window = Window { kernel: taps, stride: taps, before: [0; 2], after: [0; 2] };
+        self.lower(Operator::Pool(pool, window), &[id])
+    }
+
+    /// Reductions over height and width, over one of them, or over the channels.
     pub(super) fn global(&mut self, node: &'m NodeProto) -> Result<(), Refusal> {
         let input = self.activation(node, 0)?;
         let rank = input.dims.len();
@@ -221,7 +268,7 @@ impl<'m> Context<'m> {
         }
         let deep = axes.contains(&channels);
         let inside = axes.iter().all(|axis| all.contains(axis) || *axis == channels);
-        if !(3..=4).contains(&rank) || axes.is_empty() || !inside || (deep && axes.len() > 1 && !keep) {
+        if !(2..=4).contains(&rank) || axes.is_empty() || !inside || (deep && axes.len() > 1 && !keep) {
             return refuse(
                 format!("{} over axes {axes:?} of {:?}", node.op_type, input.dims),
                 "height and width or the channels can be reduced; all of them with keepdims",
@@ -244,8 +291,13 @@ impl<'m> Context<'m> {
         let mut id = self.curve(before, input.node)?;
         id = self.lower(Operator::Reduce { reduction, axes: [tall, wide, deep] }, &[id])?;
         id = self.curve(after, id)?;
+        if node.op_type == "ReduceL2" && axes == [channels] {
+            self.lengths.insert(id, input.node);
+        }
         if keep {
             self.set_map(node, id, &input);
+        } else if rank == 2 {
+            self.set_activation(node, Activation { node: id, dims: vec![1], flattened: None, channels_last: false });
         } else if deep {
             // Rows and columns are left, which are read as a row of channels.
             id = self.lower(Operator::Reshape(Shape::new(1, from.h, from.w)), &[id])?;

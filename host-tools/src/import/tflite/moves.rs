@@ -240,6 +240,7 @@ impl Writer<'_> {
             Strided::DepthToSpace { .. } => {
                 return Err("blocks that are not square, or in the order of ONNX".into());
             }
+            Strided::Digits { .. } => return Err("an order that TensorFlow Lite has no operator for".into()),
             Strided::Transpose([y, x, c]) => {
                 let axes = [0, y + 1, x + 1, c + 1].map(|axis| axis as i32);
                 let axes = self.integers(format!("{}/axes", node.name), vec![4], &axes);
