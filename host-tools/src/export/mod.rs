@@ -179,13 +179,13 @@ fn with_weights(network: &Network, options: &Options, weights: Option<u32>) -> R
         choice.settle();
     }
     choice.lift();
-    let fits = |nodes: &[Lowered]| Plan::within(&Program::new(network, nodes), &options.plan, ram, &measured).ok();
+    let fits = |nodes: &[Lowered]| Plan::within(&Program::new(network, nodes), &options.plan, ram, &measured);
     let mut rounds = 0;
     loop {
         rounds += 1;
         choice.apply(&mut nodes);
         let program = Program::new(network, &nodes);
-        match Plan::within(&program, &options.plan, ram, &measured) {
+        match Plan::within_or_demands(&program, &options.plan, ram, &measured) {
             Ok(plan) => {
                 let plan = choice.loosen(&mut nodes, fits).unwrap_or(plan);
                 return write(network, &nodes, &choice, plan, start, rounds);

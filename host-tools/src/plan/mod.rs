@@ -98,11 +98,16 @@ impl Plan {
         }
     }
 
-    /// The plan with the fewest calls that takes at most `ram` bytes beside the fast memory.
+    /// The plan with the fewest calls that takes at most `ram` bytes beside the fast memory, if there is one.
+    pub fn within(program: &Program<'_>, options: &Options, ram: u32, measured: &Measured) -> Option<Self> {
+        Attempts::new(program, &Options { ram: Some(ram), ..*options }, measured).within(ram)
+    }
+
+    /// As [`Plan::within`].
     ///
     /// # Errors
     /// Which steps take too much scratch, where there is no such plan; nothing, if no scratch is to blame.
-    pub fn within(
+    pub fn within_or_demands(
         program: &Program<'_>,
         options: &Options,
         ram: u32,
@@ -110,21 +115,16 @@ impl Plan {
     ) -> Result<Self, Vec<Demand>> {
         let options = Options { ram: Some(ram), ..*options };
         let attempts = Attempts::new(program, &options, measured);
-        let budget = ram.saturating_add(options.fast.unwrap_or(0));
-        let fitting = attempts.both().filter_map(|attempt| attempt.fastest_within(ram));
-        if let Some((_, plan)) = fitting.min_by_key(|&(calls, _)| calls) {
+        if let Some(plan) = attempts.within(ram) {
             return Ok(plan);
         }
-        // Cuts know nothing of outputs that lie over inputs.
-        let plan = attempts.both().map(Attempt::smallest).min_by_key(Self::size);
-        let fullest = match plan {
-            Some(plan) if plan.slow_len() <= ram => return Ok(plan),
-            plan => plan.map_or(Vec::new(), |plan| plan.fullest()),
-        };
+        let budget = ram.saturating_add(options.fast.unwrap_or(0));
         let attempt = attempts.both().min_by_key(|attempt| attempt.cuts.least());
         Err(match attempt {
             Some(attempt) if attempt.cuts.least() > budget => attempt.demands(budget),
-            _ => fullest,
+            _ => {
+                attempts.both().map(Attempt::smallest).min_by_key(Self::size).map_or(Vec::new(), |plan| plan.fullest())
+            }
         })
     }
 
@@ -180,6 +180,15 @@ impl<'p, 'n> Attempts<'p, 'n> {
     fn both(&self) -> impl Iterator<Item = &Attempt<'p, 'n>> {
         std::iter::once(&self.least).chain(&self.other)
     }
+
+    /// The plan with the fewest calls that takes at most `ram` bytes.
+    fn within(&self, ram: u32) -> Option<Plan> {
+        let fastest = self.both().filter_map(|attempt| attempt.fastest_within(ram)).min_by_key(|&(calls, _)| calls);
+        fastest.map(|(_, plan)| plan).or_else(|| {
+            // Cuts know nothing of outputs that lie over inputs.
+            self.both().filter_map(|attempt| attempt.smallest_within(ram)).min_by_key(Plan::size)
+        })
+    }
 }
 
 /// An order of execution and the ways to cut it into chains.
@@ -192,11 +201,27 @@ struct Attempt<'p, 'n> {
 
 impl Attempt<'_, '_> {
     fn place(&self, segments: &[Segment]) -> Plan {
+        self.layout(segments).place(self.program, &self.order, segments, &self.options)
+    }
+
+    /// The plan of a cut if it takes at most `ram` bytes, or how many it takes, at least: a search that cannot end well is
+    /// spared.
+    fn place_within(&self, segments: &[Segment], ram: u32) -> Result<Plan, u32> {
+        let layout = self.layout(segments);
+        let least = place::lower_bound(&layout.buffers, &layout.overlays);
+        if self.options.fast.is_none() && least > ram {
+            return Err(least);
+        }
+        let plan = layout.place(self.program, &self.order, segments, &self.options);
+        if plan.slow_len() <= ram { Ok(plan) } else { Err(plan.slow_len()) }
+    }
+
+    fn layout(&self, segments: &[Segment]) -> Layout {
         let mut layout = Layout::new(self.program, &self.order, segments);
         if self.options.apart {
             layout.keep_apart();
         }
-        layout.place(self.program, &self.order, segments, &self.options)
+        layout
     }
 
     /// What scratch would have to become for the cuts to stay within `budget` bytes alive.
@@ -220,18 +245,28 @@ impl Attempt<'_, '_> {
         let mut budget = ram.saturating_add(self.options.fast.unwrap_or(0));
         for _ in 0..CUTS {
             let segments = self.cuts.within(budget)?;
-            let plan = self.place(&segments);
-            if plan.slow_len() <= ram {
-                return Some((segments.iter().map(|segment| segment.calls).sum(), plan));
-            }
+            let len = match self.place_within(&segments, ram) {
+                Ok(plan) => return Some((segments.iter().map(|segment| segment.calls).sum(), plan)),
+                Err(len) => len,
+            };
             let peak = segments.iter().map(|segment| segment.peak).max()?;
-            budget = peak.min(budget).checked_sub(ALIGN.max((plan.slow_len() - ram) / 2))?;
+            budget = peak.min(budget).checked_sub(ALIGN.max((len - ram) / 2))?;
         }
         None
     }
 
     /// The smallest plan: of the cut with the least peak, or of one whose peak is not much higher and that packs better.
     fn smallest(&self) -> Plan {
+        self.best(|segments| Some(self.place(segments))).unwrap_or_else(|| self.place(&[]))
+    }
+
+    /// The smallest plan, if it takes at most `ram` bytes.
+    fn smallest_within(&self, ram: u32) -> Option<Plan> {
+        self.best(|segments| self.place_within(segments, ram).ok())
+    }
+
+    /// The smallest of what `place` makes of some cuts with low peaks.
+    fn best(&self, place: impl Fn(&[Segment]) -> Option<Plan>) -> Option<Plan> {
         let mut covers: Vec<Vec<Segment>> = Vec::new();
         let mut best: Option<Plan> = None;
         for &peak in &self.cuts.peaks {
@@ -242,13 +277,11 @@ impl Attempt<'_, '_> {
             if covers.contains(&segments) {
                 continue;
             }
-            let plan = self.place(&segments);
-            if best.as_ref().is_none_or(|best| plan.size() < best.size()) {
-                best = Some(plan);
-            }
+            let plan = place(&segments).filter(|plan| best.as_ref().is_none_or(|best| plan.size() < best.size()));
+            best = plan.or(best);
             covers.push(segments);
         }
-        best.unwrap_or_else(|| self.place(&[]))
+        best
     }
 }
 
