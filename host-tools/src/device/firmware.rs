@@ -143,12 +143,11 @@ pub(super) const TOO_LARGE: &str = "it does not fit the board's memory";
 /// Waits until no other build, of this command or another, has the folder: one would overwrite what the other reads.
 fn one_at_a_time(folder: &Path) -> Result<File> {
     let path = folder.join("firmware.lock");
-    let lock = || {
-        fs::create_dir_all(folder)?;
-        let file = File::create(&path)?;
-        file.lock().map(|()| file)
-    };
-    lock().with_context(|| format!("cannot lock {}", path.display()))
+    let file = fs::create_dir_all(folder).and_then(|()| File::create(&path));
+    let file = file.with_context(|| format!("cannot create {}", path.display()))?;
+    // Where files cannot be locked, two builds at one time may still get in each other's way.
+    drop(file.lock());
+    Ok(file)
 }
 
 impl Build<'_> {
