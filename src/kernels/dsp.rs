@@ -6,7 +6,7 @@ use super::blocks::Transform;
 use super::{Backend, Portable};
 use crate::quant::{Channel, OutputStage, Rounding};
 use crate::sys::arm::dsp;
-use crate::sys::shapes::{Columns, Lines, Pair, Patch, Products, Strip, TapGrid, Tiles};
+use crate::sys::shapes::{Columns, Lines, Pair, Patch, Products, Rows, Strip, TapGrid, Tiles};
 
 /// 16-bit products by twos: `SMLAD` and its like.
 #[derive(Clone, Copy, Debug)]
@@ -74,6 +74,11 @@ impl Backend for Dsp {
     }
 
     #[inline(always)]
+    fn gemm_paired(x: &[u32], w: &[u32], records: &[u32], out: &mut [i8], second: usize) {
+        dsp::gemm_paired(x, w, records, out, second);
+    }
+
+    #[inline(always)]
     fn gemm16_acc(x: &[u32], w: &[u32], acc: &mut [i32]) {
         dsp::gemm16_acc(x, w, acc);
     }
@@ -91,6 +96,11 @@ impl Backend for Dsp {
     #[inline(always)]
     fn gemm_strip(x: &[u32], w: &[u32], records: &[u32; 16], out: &mut [i8], strip: &Strip) {
         dsp::gemm_strip(x, w, records, out, strip);
+    }
+
+    #[inline(always)]
+    fn rows_paired(x: &[u32], slab: &mut [u32], w: &[u32], records: &[u32], out: &mut [i8], rows: &Rows) {
+        dsp::rows_paired(x, slab, w, records, out, rows);
     }
 
     #[inline(always)]

@@ -38,7 +38,7 @@ pub use portable::Portable as Active;
 pub use sse2::Sse2 as Active;
 
 use crate::quant::{Channel, OutputStage};
-use crate::sys::shapes::{Columns, Lines, Pair, Patch, Pixels, Products, Strip, TapGrid, Tiles};
+use crate::sys::shapes::{Columns, Lines, Pair, Patch, Pixels, Products, Rows, Strip, TapGrid, Tiles};
 
 /// Channels that the primitives over channels take at a time, at most.
 pub const BLOCK: usize = 16;
@@ -109,6 +109,12 @@ pub trait Backend: Sized {
         Self::Base::gemm8(x, w, records, out, second);
     }
 
+    /// 2 pixels times blocks of 4 channels, paired weights, requantized: [`blocks::gemm::gemm_paired`].
+    #[inline(always)]
+    fn gemm_paired(x: &[u32], w: &[u32], records: &[u32], out: &mut [i8], second: usize) {
+        Self::Base::gemm_paired(x, w, records, out, second);
+    }
+
     /// As [`Backend::gemm16`], the accumulators themselves: [`blocks::gemm::gemm16_acc`].
     #[inline(always)]
     fn gemm16_acc(x: &[u32], w: &[u32], acc: &mut [i32]) {
@@ -131,6 +137,12 @@ pub trait Backend: Sized {
     #[inline(always)]
     fn gemm_strip(x: &[u32], w: &[u32], records: &[u32; 16], out: &mut [i8], strip: &Strip) {
         Self::Base::gemm_strip(x, w, records, out, strip);
+    }
+
+    /// Rows of pixels times all channels, paired weights, requantized: [`blocks::gemm::rows_paired`].
+    #[inline(always)]
+    fn rows_paired(x: &[u32], slab: &mut [u32], w: &[u32], records: &[u32], out: &mut [i8], rows: &Rows) {
+        Self::Base::rows_paired(x, slab, w, records, out, rows);
     }
 
     /// Copies two patches, from the bytes `at` of `src` on: [`blocks::gemm_bytes::patch`].

@@ -8,7 +8,7 @@ use super::blocks::{
 use super::float16::f16;
 use super::{AddTerms, Backend};
 use crate::quant::{Channel, OutputStage};
-use crate::sys::shapes::{Columns, Lines, Pair, Patch, Pixels, Products, Strip, TapGrid, Tiles};
+use crate::sys::shapes::{Columns, Lines, Pair, Patch, Pixels, Products, Rows, Strip, TapGrid, Tiles};
 
 /// The definitions, which every other backend equals.
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +67,11 @@ impl Backend for Portable {
     }
 
     #[inline(always)]
+    fn gemm_paired(x: &[u32], w: &[u32], records: &[u32], out: &mut [i8], second: usize) {
+        gemm::gemm_paired(x, w, records, out, second);
+    }
+
+    #[inline(always)]
     fn gemm16_acc(x: &[u32], w: &[u32], acc: &mut [i32]) {
         gemm::gemm16_acc(x, w, acc);
     }
@@ -84,6 +89,11 @@ impl Backend for Portable {
     #[inline(always)]
     fn gemm_strip(x: &[u32], w: &[u32], records: &[u32; 16], out: &mut [i8], strip: &Strip) {
         gemm::gemm_strip(x, w, records, out, strip);
+    }
+
+    #[inline(always)]
+    fn rows_paired(x: &[u32], slab: &mut [u32], w: &[u32], records: &[u32], out: &mut [i8], rows: &Rows) {
+        gemm::rows_paired(x, slab, w, records, out, rows);
     }
 
     #[inline(always)]

@@ -2,7 +2,7 @@
 
 use super::blocks::{Transform, gemm, winograd};
 use super::{Backend, Portable};
-use crate::sys::shapes::{Patch, Products, Scheme, Strip, Tiles};
+use crate::sys::shapes::{Patch, Products, Rows, Scheme, Strip, Tiles};
 use crate::sys::sse2;
 
 /// 16-bit products by eights: `PMADDWD`.
@@ -35,6 +35,10 @@ impl Backend for Sse2 {
         });
     }
 
+    fn gemm_paired(x: &[u32], w: &[u32], records: &[u32], out: &mut [i8], second: usize) {
+        paired(x, x.len(), w, records, out, &Rows::pair(x.len(), second, records.len()));
+    }
+
     fn gemm16_acc(x: &[u32], w: &[u32], acc: &mut [i32]) {
         gemm::accumulated(x, w, 4, acc, sse2::block16);
     }
@@ -49,6 +53,10 @@ impl Backend for Sse2 {
         });
     }
 
+    fn rows_paired(x: &[u32], slab: &mut [u32], w: &[u32], records: &[u32], out: &mut [i8], rows: &Rows) {
+        paired(x, slab.len(), w, records, out, rows);
+    }
+
     fn products(v: &[u32], u: &[u32], m: &mut [i32], products: &Products, tiles: usize) {
         winograd::products_by(v, u, m, products, tiles, sse2::block16);
     }
@@ -58,6 +66,12 @@ impl Backend for Sse2 {
             Portable::output::<T, N>(m, records, relu, out, tiles);
         }
     }
+}
+
+fn paired(x: &[u32], words: usize, w: &[u32], records: &[u32], out: &mut [i8], rows: &Rows) {
+    gemm::rows_by(x, words, w, records, out, rows, |x, w, records, out, at| {
+        quantized(sse2::block_paired(x, w).map(gemm::apart), records, out, at);
+    });
 }
 
 #[inline(always)]
@@ -102,10 +116,11 @@ mod tests {
         for scheme in [Scheme::F2, Scheme::S2] {
             B::products(data, &data[blocks..], third, &Products::new(scheme, 2 * blocks.min(4)), 1);
         }
-        let mut out = vec![1; 16 * blocks];
-        let (wide, narrow) = out.split_at_mut(8 * blocks);
+        let mut out = vec![1; 24 * blocks];
+        let [wide, narrow, paired] = out.chunks_mut(8 * blocks).collect::<Vec<_>>().try_into().unwrap();
         B::gemm16(x, w, records, wide, 4 * blocks);
         B::gemm8(x, w, records, narrow, 4 * blocks);
+        B::gemm_paired(x, w, records, paired, 4 * blocks);
         let bytes = crate::sys::cast::words_as_i8(data);
         let shape = Patch::new(blocks, 4 * pairs, 4 * pairs + 1);
         let mut patches = vec![1; 2 * crate::sys::shapes::patch_pairs(blocks, 4 * pairs)];

@@ -27,6 +27,13 @@ pub fn block8(x: &[u32], w: &[u32]) -> Accumulators {
     unsafe { product8(x, w).map(|acc| words(acc)) }
 }
 
+/// The same of paired weights: for each pixel and pair of channels the sums of both and of the first.
+#[inline(always)]
+pub fn block_paired(x: &[u32], w: &[u32]) -> Accumulators {
+    // SAFETY: the target has SSE2.
+    unsafe { product_paired(x, w).map(|acc| words(acc)) }
+}
+
 /// Widens two patches of rows that are multiples of 8 bytes.
 pub fn patch(dst: &mut [u32], src: &[i8], at: [usize; 2], patch: &Patch) {
     if proven(patch.fit_widened(dst.len(), src.len(), at)) {
@@ -68,6 +75,24 @@ fn product8(x: &[u32], w: &[u32]) -> [__m128i; 2] {
         }
     }
     acc.map(|[even, odd]| _mm_add_epi32(_mm_unpacklo_epi32(even, odd), _mm_unpackhi_epi32(even, odd)))
+}
+
+/// The same with paired weights: products with the halves as they are, and with their lower bytes.
+#[inline]
+#[target_feature(enable = "sse2")]
+fn product_paired(x: &[u32], w: &[u32]) -> [__m128i; 2] {
+    let mut acc = [[_mm_setzero_si128(); 2]; 2];
+    for (x, w) in x.as_chunks::<4>().0.iter().zip(w.as_chunks::<4>().0) {
+        let (x, both) = (four(*x), four(*w));
+        let pixels = [_mm_shuffle_epi32::<0b10_10_00_00>(x), _mm_shuffle_epi32::<0b11_11_01_01>(x)];
+        let [first, _] = widen(both);
+        for (acc, x) in acc.iter_mut().zip(pixels) {
+            for (acc, w) in acc.iter_mut().zip([both, first]) {
+                *acc = _mm_add_epi32(*acc, _mm_madd_epi16(x, w));
+            }
+        }
+    }
+    acc.map(|[both, first]| _mm_add_epi32(_mm_unpacklo_epi32(both, first), _mm_unpackhi_epi32(both, first)))
 }
 
 #[target_feature(enable = "sse2")]

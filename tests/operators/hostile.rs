@@ -125,7 +125,8 @@ fn models() -> Vec<(OpKind, Vec<u8>)> {
         let conv = DepthwiseConv2d { algorithm, window: across, rounding, clamp, weights, channels: channels(4) };
         steps.push((Op::DepthwiseConv2d(conv), map(&across)));
     }
-    let packed: Vec<_> = [0, 1, 2, 3, 4 | 2 << 8, 5, 6, 7, 8 | 2 << 8 | 1 << 16]
+    let tile = 2 << 8 | 1 << 16;
+    let packed: Vec<_> = [0, 1, 2, 3, 4 | 2 << 8, 5, 6, 7, 8 | tile, 9, 10 | tile]
         .into_iter()
         .map(|code| pack(code, &weights, &entries))
         .collect();
@@ -340,14 +341,6 @@ fn random(state: &mut u64) -> usize {
     *state as usize
 }
 
-/// `len` bytes from a multiple of 16 on.
-fn aligned(memory: &mut Vec<u8>, len: usize) -> &mut [u8] {
-    memory.clear();
-    memory.resize(len + 16, 0x5a);
-    let start = memory.as_ptr().align_offset(16);
-    &mut memory[start..start + len]
-}
-
 /// How often each model is bent.
 const ROUNDS: usize = if cfg!(miri) { 4 } else { 1500 };
 
@@ -360,7 +353,7 @@ fn every_operator_is_refused_or_runs() {
     let (mut state, mut refused, mut ran) = (3, 0, 0);
     let (mut room, mut memory) = (Vec::new(), Vec::new());
     for (_, good) in &models {
-        let bytes = aligned(&mut room, good.len());
+        let bytes = common::arena(&mut room, good.len());
         for round in 0..ROUNDS {
             bytes.copy_from_slice(good);
             // The first round leaves the file as it is. Most flips go into the records, where they do most harm.
@@ -371,7 +364,7 @@ fn every_operator_is_refused_or_runs() {
             common::seal(bytes);
             match Model::new(bytes) {
                 Ok(model) if model.arena_len() < 1 << 20 && model.macs() < 1 << 24 => {
-                    let arena = aligned(&mut memory, model.arena_len());
+                    let arena = common::arena(&mut memory, model.arena_len());
                     let input = vec![0; model.input_bytes()];
                     Session::open(model, arena).unwrap().infer(Raw(&input)).unwrap();
                     ran += 1;
@@ -390,7 +383,7 @@ fn every_operator_is_refused_or_runs() {
 /// Runs an operator in `len` bytes of memory; the output, `None` when it is not to be had: builds with debug assertions stop, others refuse.
 fn run(op: &Op<'_>, tensors: Operands, scratch: Region, len: usize) -> Option<Vec<i8>> {
     let mut room = Vec::new();
-    let memory = &mut Memory::new(aligned(&mut room, len));
+    let memory = &mut Memory::new(common::arena(&mut room, len));
     let ran = catch_unwind(AssertUnwindSafe(|| {
         op.run::<Active>(&mut Io { memory: &mut *memory, tensors, scratch }, 0..tensors.output.shape.h);
     }));

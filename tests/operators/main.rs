@@ -256,7 +256,7 @@ proptest! {
             high: output.max as i8,
         };
         let tiles = [tile_rows << 8 | 1 << 16, 1 << 8 | tile_rows << 16];
-        let codes = [0, 1, 2, 3, 4 | tile_rows << 8, 5, 6, 7, 8 | tiles[0], 8 | tiles[1]];
+        let codes = [0, 1, 2, 3, 4 | tile_rows << 8, 5, 6, 7, 8 | tiles[0], 8 | tiles[1], 9, 10 | tiles[0], 10 | tiles[1]];
         for algorithm in codes.into_iter().filter_map(ConvAlgorithm::from_code) {
             let entries: Vec<Channel> = channels.iter().collect();
             let packed = match encoding {

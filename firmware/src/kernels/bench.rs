@@ -46,9 +46,11 @@ fn convolution(buffers: &mut Buffers, name: &str, layer: &Layer, algorithm: Conv
     }
     let label = match algorithm {
         ConvAlgorithm::Gemm8 => "gemm8",
+        ConvAlgorithm::GemmPaired => "gemm-paired",
         ConvAlgorithm::Gemm16 => "gemm16",
         ConvAlgorithm::GemmBytes => "gemm-bytes",
         ConvAlgorithm::Tiled { .. } => "tiled",
+        ConvAlgorithm::TiledPaired { .. } => "tiled-paired",
         ConvAlgorithm::Winograd2 => "winograd2",
         ConvAlgorithm::Winograd2AtRunTime { .. } => "winograd2-run-time",
         ConvAlgorithm::Winograd4 if relu => "winograd4-relu",
@@ -77,19 +79,22 @@ pub(super) fn all(buffers: &mut Buffers) {
     for (i, word) in buffers.weights.iter_mut().enumerate() {
         *word = if i < 4_000 { records[i % 4] } else { random.next() & 0x1f1f_1f1f };
     }
-    use ConvAlgorithm::{Gemm8, Gemm16, GemmBytes, Stride2, Tiled, Winograd2, Winograd2AtRunTime, Winograd4};
-    let tiled = Tiled { rows: 1, parts: 1 };
+    use ConvAlgorithm::{Gemm8, Gemm16, GemmBytes, GemmPaired, Stride2, Tiled, TiledPaired};
+    use ConvAlgorithm::{Winograd2, Winograd2AtRunTime, Winograd4};
+    let (tiled, paired) = (Tiled { rows: 1, parts: 1 }, TiledPaired { rows: 1, parts: 1 });
+    let products = [Gemm8, GemmPaired, Gemm16, GemmBytes, tiled, paired];
     let first = layer([32, 32, 3], 16, 3, 1);
     let (large, middle, small) =
         (layer([32, 32, 16], 16, 3, 1), layer([16, 16, 32], 32, 3, 1), layer([8, 8, 64], 64, 3, 1));
-    for algorithm in [Gemm8, Gemm16, GemmBytes, tiled, Winograd4] {
+    for algorithm in products.into_iter().chain([Winograd4]) {
         convolution(buffers, "conv 3x3 32x32x3->16", &first, algorithm, false);
     }
     convolution(buffers, "conv 3x3 32x32x3->16", &first, Winograd4, true);
     for (name, layer) in
         [("conv 3x3 32x32x16->16", &large), ("conv 3x3 16x16x32->32", &middle), ("conv 3x3 8x8x64->64", &small)]
     {
-        for algorithm in [Gemm8, Gemm16, GemmBytes, tiled, Winograd2, Winograd2AtRunTime { tile_rows: 2 }, Winograd4] {
+        let transformed = [Winograd2, Winograd2AtRunTime { tile_rows: 2 }, Winograd4];
+        for algorithm in products.into_iter().chain(transformed) {
             convolution(buffers, name, layer, algorithm, false);
         }
         convolution(buffers, name, layer, Winograd4, true);
@@ -98,7 +103,7 @@ pub(super) fn all(buffers: &mut Buffers) {
         ("conv 3x3/2 32x32x16->32", layer([32, 32, 16], 32, 3, 2)),
         ("conv 3x3/2 16x16x32->64", layer([16, 16, 32], 64, 3, 2)),
     ] {
-        for algorithm in [Gemm8, Gemm16, GemmBytes, tiled, Stride2] {
+        for algorithm in products.into_iter().chain([Stride2]) {
             convolution(buffers, name, &layer, algorithm, false);
         }
     }
@@ -109,7 +114,7 @@ pub(super) fn all(buffers: &mut Buffers) {
         ("conv 1x1 24x24x32->64", layer([24, 24, 32], 64, 1, 1)),
         ("conv 5x5 14x14x16->32", layer([14, 14, 16], 32, 5, 1)),
     ] {
-        for algorithm in [Gemm8, Gemm16, GemmBytes, tiled] {
+        for algorithm in products {
             convolution(buffers, name, &layer, algorithm, false);
         }
     }

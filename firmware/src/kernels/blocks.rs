@@ -6,7 +6,7 @@ use kinglet::kernels::float16::{Bounds, narrow, widen};
 use kinglet::kernels::{Active, AddTerms, Backend, Portable};
 use kinglet::quant::OutputStage;
 use kinglet::sys::cast::{as_f16_mut, as_u8, words_as_i8, words_as_i8_mut, words_as_i32_mut};
-use kinglet::sys::shapes::{Columns, Grid, Lines, Pair, Patch, Pixels, Products, Strip, TapGrid, Tiles};
+use kinglet::sys::shapes::{Columns, Grid, Lines, Pair, Patch, Pixels, Products, Rows, Strip, TapGrid, Tiles};
 use kinglet::{Activation, Clamp, DType, Multiplier, QuantParams, Rounding, f16};
 
 use super::{Buffers, Random};
@@ -176,6 +176,13 @@ fn products(round: &mut Round) {
         words_as_i8_mut(out),
         second + 4 * blocks
     ));
+    both!(round, "gemm_paired", 200, |out, Set| Set::gemm_paired(
+        &a[..2 * kp],
+        w,
+        &records[..16 * blocks],
+        words_as_i8_mut(out),
+        second + 4 * blocks
+    ));
     let blocks_of_words = 4 * (1 + round.random.below(30));
     both!(round, "widen", 240, |out, Set| Set::widen(&mut out[..2 * blocks_of_words], &w[..blocks_of_words]));
     let pairs = 1 + round.random.below(6);
@@ -188,6 +195,16 @@ fn products(round: &mut Round) {
         words_as_i8_mut(out),
         &strip
     ));
+    let [rows, columns, channels] = [3, 5, 9].map(|most| 1 + round.random.below(most));
+    let channels = channels + 3;
+    let words = columns.div_ceil(2) * 2 * kp + round.random.below(3);
+    let shape = Rows { rows, columns, words, row: 90, pixel: 13, channels };
+    both!(round, "rows_paired", 300, |out, Set| {
+        let (slab, out) = out.split_at_mut(2 * kp);
+        Set::rows_paired(a, slab, w, records, words_as_i8_mut(out), &shape);
+        // What lies there is the instruction set's own affair.
+        slab.fill(0);
+    });
     let (steps, rows, len) = (1 + round.random.below(9), 1 + round.random.below(4), 1 + round.random.below(36));
     let at = [round.random.below(200), round.random.below(200)];
     both!(round, "patch_bytes", 200, |out, Set| Set::patch_bytes(

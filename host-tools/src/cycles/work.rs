@@ -173,7 +173,7 @@ fn of_convolution(
     ];
     let terms = match algorithm.packing() {
         None => [1.0, calls, pixels, pixels * blocks, products, gathered(pixels / 2.0), h, again(pixels)],
-        Some(packing @ (Packing::Gemm(_) | Packing::Tiled(_))) => {
+        Some(packing @ (Packing::Gemm(_) | Packing::Tiled(..))) => {
             let pairs = h * number(output.w.div_ceil(2));
             let steps = match algorithm {
                 ConvAlgorithm::GemmBytes => number((rows * len).div_ceil(16)),

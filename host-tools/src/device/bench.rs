@@ -93,7 +93,7 @@ impl Subject {
     }
 }
 
-/// The models in the folders of `models/`.
+/// The shipped models.
 ///
 /// # Errors
 /// When one cannot be read.
@@ -101,22 +101,19 @@ pub fn shipped() -> Result<Vec<Subject>> {
     shipped_paths()?.iter().map(|path| Subject::read(path)).collect()
 }
 
-/// Their files.
+/// Their files, each named as its folder in `models/`: those of studies are not.
 ///
 /// # Errors
-/// When a folder cannot be read.
+/// When the folder cannot be read.
 pub fn shipped_paths() -> Result<Vec<PathBuf>> {
-    let root = sources::root()?;
     let mut paths = Vec::new();
-    for folder in fs::read_dir(root.join("models"))? {
-        let folder = folder?.path();
-        if folder.is_dir() {
-            for file in fs::read_dir(folder)? {
-                paths.push(file?.path());
-            }
-        }
+    for folder in fs::read_dir(sources::root()?.join("models"))? {
+        let folder = folder?;
+        let mut name = folder.file_name();
+        name.push(".kgl");
+        paths.push(folder.path().join(name));
     }
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "kgl"));
+    paths.retain(|path| path.is_file());
     paths.sort();
     Ok(paths)
 }

@@ -39,12 +39,14 @@ pub fn mlperf(core: Core) -> Result<Vec<Subject>> {
 /// # Errors
 /// When one cannot be exported.
 pub fn shapes(core: Core) -> Result<Vec<Subject>> {
-    use ConvAlgorithm::{Direct, Gemm8, Gemm16, GemmBytes, Stride2, Winograd2, Winograd2AtRunTime, Winograd4};
+    use ConvAlgorithm::{Direct, Gemm8, Gemm16, GemmBytes, GemmPaired, Stride2};
+    use ConvAlgorithm::{Winograd2, Winograd2AtRunTime, Winograd4};
     let graph = many_shapes()?;
     let at_run_time = Winograd2AtRunTime { tile_rows: 1 };
-    let all = [Direct, Gemm8, Gemm16, GemmBytes, Winograd2, at_run_time, Winograd4, Stride2];
+    let all = [Direct, Gemm8, GemmPaired, Gemm16, GemmBytes, Winograd2, at_run_time, Winograd4, Stride2];
     // What no exporter would take for this core is not worth tracing.
-    let algorithms = all.iter().filter(|&&algorithm| core != Core::M4 || algorithm != GemmBytes);
+    let others = if core == Core::M4 { GemmBytes } else { GemmPaired };
+    let algorithms = all.iter().filter(|&&algorithm| algorithm != others);
     let by_algorithm = algorithms.map(|&algorithm| {
         let name = format!("shapes by {algorithm:?}").split(" {").next().unwrap_or_default().to_owned();
         subject(&graph, &name, Elements::Int8, Some(algorithm), core, KIB)

@@ -85,14 +85,17 @@ fn apart(network: &Network, seed: u32) -> Vec<u8> {
 
 const MODES: [Streaming; 3] = [Streaming::Steps, Streaming::Off, Streaming::Full];
 
-const ALGORITHMS: [ConvAlgorithm; 12] = [
+const ALGORITHMS: [ConvAlgorithm; 15] = [
     ConvAlgorithm::Direct,
     ConvAlgorithm::Gemm8,
+    ConvAlgorithm::GemmPaired,
     ConvAlgorithm::Gemm16,
     ConvAlgorithm::GemmBytes,
     ConvAlgorithm::Tiled { rows: 1, parts: 1 },
     ConvAlgorithm::Tiled { rows: 1, parts: 3 },
     ConvAlgorithm::Tiled { rows: 3, parts: 1 },
+    ConvAlgorithm::TiledPaired { rows: 1, parts: 3 },
+    ConvAlgorithm::TiledPaired { rows: 3, parts: 1 },
     ConvAlgorithm::Winograd2,
     ConvAlgorithm::Winograd2AtRunTime { tile_rows: 1 },
     ConvAlgorithm::Winograd2AtRunTime { tile_rows: 2 },

@@ -205,7 +205,7 @@ pub fn networks() -> Vec<Network> {
 /// What has weights of 8 bits, and a convolution that is large enough to be widened in two parts, with the upper 4 bits of them, and
 /// with palettes of 2 to 4 bits.
 fn narrow_weights(networks: &[Network]) -> Vec<Network> {
-    let large = built("conv 3x3, 8 to 48 channels", [4, 4, 8], |b| b.conv(0, 48, (3, 1, Padding::Same), true));
+    let large = built("conv 3x3, 8 to 48 channels", [1, 3, 8], |b| b.conv(0, 48, (3, 1, Padding::Same), true));
     let named = |name: &str| networks.iter().chain([&large]).find(|network| network.name == name).cloned();
     let of = |name: &str, suffix: &str, change: &dyn Fn(i8) -> i8, scale: f32| {
         let mut network = named(name).expect("a case of that name");

@@ -3,9 +3,9 @@
 use core::ops::Range;
 
 use super::conv_gemm::Width;
-use super::conv_tiled::Tile;
+use super::conv_tiled::{Stored, Tile};
 use super::winograd::{Scheme, When};
-use super::{Layer, conv_gemm, conv_tiled, winograd};
+use super::{Layer, Packed, conv_gemm, conv_tiled, winograd};
 use crate::kernels::Backend;
 use crate::kernels::blocks::{F2, F4, S2};
 use crate::uses::{Codes, Linked};
@@ -21,6 +21,8 @@ pub enum ConvAlgorithm {
     Direct,
     /// A matrix product, 2 pixels x 4 channels at a time, with weights of 8 bits: [`conv_gemm`].
     Gemm8,
+    /// The same with weights of 8 bits that lie by twos in the halves of words: [`Width::Paired`].
+    GemmPaired,
     /// The same with weights of 16 bits.
     Gemm16,
     /// A matrix product with weights of 8 bits that are widened, and read, once for a tile of pixels: [`conv_tiled`].
@@ -30,7 +32,14 @@ pub enum ConvAlgorithm {
         /// In how many parts their columns are (1 to 255).
         parts: u32,
     },
-    /// The same with inputs of 8 bits too, for cores with byte dot products (Helium).
+    /// The same with weights by twos, which need not be widened.
+    TiledPaired {
+        /// Rows of the output that are computed together (1 to 255).
+        rows: u32,
+        /// In how many parts their columns are (1 to 255).
+        parts: u32,
+    },
+    /// A matrix product with inputs of 8 bits too, for cores with byte dot products (Helium).
     GemmBytes,
     /// 3x3 at stride 1: exact integer Winograd F(2x2, 3x3), [`winograd`].
     Winograd2,
@@ -48,8 +57,9 @@ pub enum ConvAlgorithm {
 const _: () = {
     use ConvAlgorithm::*;
     let (run_time, tiled) = (Winograd2AtRunTime { tile_rows: 1 }, Tiled { rows: 1, parts: 1 });
-    let all = [Direct, Gemm8, Gemm16, GemmBytes, tiled, Winograd2, run_time, Winograd4, Stride2];
-    let (mut ids, mut at) = ([0; 9], 0);
+    let paired = TiledPaired { rows: 1, parts: 1 };
+    let all = [Direct, Gemm8, GemmPaired, Gemm16, GemmBytes, tiled, paired, Winograd2, run_time, Winograd4, Stride2];
+    let (mut ids, mut at) = ([0; 11], 0);
     while at < ids.len() {
         ids[at] = all[at].id();
         at += 1;
@@ -70,6 +80,8 @@ impl ConvAlgorithm {
             ConvAlgorithm::Stride2 => 6,
             ConvAlgorithm::GemmBytes => 7,
             ConvAlgorithm::Tiled { rows, parts } => 8 | rows << 8 | parts << 16,
+            ConvAlgorithm::GemmPaired => 9,
+            ConvAlgorithm::TiledPaired { rows, parts } => 10 | rows << 8 | parts << 16,
         }
     }
 
@@ -89,8 +101,10 @@ impl ConvAlgorithm {
             (5, 0) => Some(ConvAlgorithm::Winograd4),
             (6, 0) => Some(ConvAlgorithm::Stride2),
             (7, 0) => Some(ConvAlgorithm::GemmBytes),
-            (8, tile) => match (tile & 0xff, tile >> 8) {
-                (rows @ 1..=255, parts @ 1..=255) => Some(ConvAlgorithm::Tiled { rows, parts }),
+            (9, 0) => Some(ConvAlgorithm::GemmPaired),
+            (id @ (8 | 10), tile) => match (tile & 0xff, tile >> 8) {
+                (rows @ 1..=255, parts @ 1..=255) if id == 8 => Some(ConvAlgorithm::Tiled { rows, parts }),
+                (rows @ 1..=255, parts @ 1..=255) => Some(ConvAlgorithm::TiledPaired { rows, parts }),
                 _ => None,
             },
             _ => None,
@@ -100,11 +114,15 @@ impl ConvAlgorithm {
     /// Output rows that are best computed together.
     pub const fn row_block(self) -> u32 {
         match self {
-            ConvAlgorithm::Direct | ConvAlgorithm::Gemm8 | ConvAlgorithm::Gemm16 | ConvAlgorithm::GemmBytes => 1,
+            ConvAlgorithm::Direct
+            | ConvAlgorithm::Gemm8
+            | ConvAlgorithm::GemmPaired
+            | ConvAlgorithm::Gemm16
+            | ConvAlgorithm::GemmBytes => 1,
             ConvAlgorithm::Winograd2 | ConvAlgorithm::Stride2 => 2,
             ConvAlgorithm::Winograd2AtRunTime { tile_rows } => tile_rows.saturating_mul(2),
             ConvAlgorithm::Winograd4 => 4,
-            ConvAlgorithm::Tiled { rows, .. } => rows,
+            ConvAlgorithm::Tiled { rows, .. } | ConvAlgorithm::TiledPaired { rows, .. } => rows,
         }
     }
 
@@ -114,9 +132,11 @@ impl ConvAlgorithm {
         Some(match self {
             ConvAlgorithm::Direct => return None,
             ConvAlgorithm::Gemm8 => Packing::Gemm(Width::Bits8),
+            ConvAlgorithm::GemmPaired => Packing::Gemm(Width::Paired),
             ConvAlgorithm::Gemm16 => Packing::Gemm(Width::Bits16),
             ConvAlgorithm::GemmBytes => Packing::Gemm(Width::Bytes),
-            ConvAlgorithm::Tiled { rows, parts } => Packing::Tiled(Tile { rows: rows as usize, parts: parts as usize }),
+            ConvAlgorithm::Tiled { rows, parts } => Packing::Tiled(Tile::new(rows, parts), Width::Bits8),
+            ConvAlgorithm::TiledPaired { rows, parts } => Packing::Tiled(Tile::new(rows, parts), Width::Paired),
             ConvAlgorithm::Winograd2 => Packing::Winograd(Scheme::F2, When::Export),
             ConvAlgorithm::Winograd2AtRunTime { tile_rows } => {
                 Packing::Winograd(Scheme::F2, When::RunTime(tile_rows as usize))
@@ -132,8 +152,8 @@ impl ConvAlgorithm {
 pub enum Packing {
     /// A matrix product: [`conv_gemm`].
     Gemm(Width),
-    /// A matrix product over tiles of pixels: [`conv_tiled`].
-    Tiled(Tile),
+    /// A matrix product over tiles of pixels, of weights of 8 bits or paired ones: [`conv_tiled`].
+    Tiled(Tile, Width),
     /// An exact Winograd convolution: [`winograd`].
     Winograd(Scheme, When),
 }
@@ -143,7 +163,7 @@ impl Packing {
     pub const fn supports(self, layer: &Layer) -> bool {
         match self {
             Packing::Gemm(width) => conv_gemm::supports(layer, width),
-            Packing::Tiled(_) => conv_tiled::supports(layer),
+            Packing::Tiled(..) => conv_tiled::supports(layer),
             Packing::Winograd(scheme, _) => winograd::supports(layer, scheme),
         }
     }
@@ -152,7 +172,7 @@ impl Packing {
     pub const fn packed_bytes(self, layer: &Layer) -> usize {
         let words = match self {
             Packing::Gemm(width) => conv_gemm::packed_words(layer, width),
-            Packing::Tiled(_) => conv_gemm::packed_words(layer, Width::Bits8),
+            Packing::Tiled(_, width) => conv_gemm::packed_words(layer, width),
             Packing::Winograd(scheme, when) => winograd::packed_words(layer, scheme, when),
         };
         words.saturating_mul(4)
@@ -162,7 +182,7 @@ impl Packing {
     pub const fn scratch_bytes(self, layer: &Layer) -> usize {
         let words = match self {
             Packing::Gemm(width) => conv_gemm::scratch_words(layer, width),
-            Packing::Tiled(tile) => conv_tiled::scratch_words(layer, tile),
+            Packing::Tiled(tile, width) => conv_tiled::scratch_words(layer, tile, width),
             Packing::Winograd(scheme, when) => winograd::scratch_words(layer, scheme, when),
         };
         words.saturating_mul(4)
@@ -181,13 +201,19 @@ impl Packing {
         const fn linked<L: Linked>(algorithm: ConvAlgorithm) -> bool {
             L::SET.convolutions.has(algorithm.id())
         }
-        use ConvAlgorithm::{Gemm8, Gemm16, GemmBytes, Stride2, Tiled, Winograd2, Winograd2AtRunTime, Winograd4};
+        use ConvAlgorithm::{Gemm8, Gemm16, GemmBytes, GemmPaired, Stride2, Winograd2, Winograd2AtRunTime, Winograd4};
         match self {
-            Packing::Gemm(width) if const { linked::<L>(Gemm8) || linked::<L>(Gemm16) || linked::<L>(GemmBytes) } => {
+            Packing::Gemm(width)
+                if const {
+                    linked::<L>(Gemm8) || linked::<L>(GemmPaired) || linked::<L>(Gemm16) || linked::<L>(GemmBytes)
+                } =>
+            {
                 conv_gemm::run::<B, L>(layer, width, packed, input, output, scratch, rows)
             }
-            Packing::Tiled(tile) if const { linked::<L>(Tiled { rows: 1, parts: 1 }) } => {
-                conv_tiled::run::<B, L>(layer, tile, packed, input, output, scratch, rows)
+            Packing::Tiled(tile, width) => {
+                let packed = Packed::new(packed, layer.output.c.div_ceil(4).wrapping_mul(16))?;
+                let stored = if matches!(width, Width::Paired) { Stored::Paired } else { Stored::Bytes };
+                conv_tiled::run::<B, L>(layer, tile, packed, stored, input, output, scratch, rows)
             }
             Packing::Winograd(Scheme::F2, when @ When::Export) if const { linked::<L>(Winograd2) } => {
                 winograd::run::<F2, _, B, L, false>(layer, when, packed, input, output, scratch, rows)
@@ -214,7 +240,7 @@ pub use export::{Candidate, candidates, choose};
 
 #[cfg(feature = "std")]
 mod export {
-    use super::{ConvAlgorithm, Layer, Packing, conv_gemm};
+    use super::{ConvAlgorithm, Layer, Packing, Width, conv_gemm};
     use crate::kernels::algorithms::cost::{self, Core};
     use crate::kernels::algorithms::pack_winograd;
     use crate::kernels::blocks::narrow::Encoding;
@@ -233,9 +259,10 @@ mod export {
         pub(in super::super) fn pack(self, layer: &Layer, weights: &[i8], channels: &[Channel]) -> Option<Vec<u32>> {
             match self {
                 _ if !self.supports(layer) => None,
-                Packing::Gemm(width) => Some(conv_gemm::pack(layer, width, weights, channels)),
-                Packing::Tiled(_) if !self.is_exact(layer, weights, channels) => None,
-                Packing::Tiled(_) => Some(conv_gemm::pack(layer, super::Width::Bits8, weights, channels)),
+                Packing::Gemm(_) | Packing::Tiled(..) if !self.is_exact(layer, weights, channels) => None,
+                Packing::Gemm(width) | Packing::Tiled(_, width) => {
+                    Some(conv_gemm::pack(layer, width, weights, channels))
+                }
                 Packing::Winograd(scheme, when) => pack_winograd::pack(layer, scheme, when, weights, channels),
             }
         }
@@ -244,8 +271,11 @@ mod export {
         fn is_exact(self, layer: &Layer, weights: &[i8], channels: &[Channel]) -> bool {
             self.supports(layer)
                 && match self {
+                    Packing::Gemm(Width::Paired) | Packing::Tiled(_, Width::Paired) => {
+                        conv_gemm::is_fast(layer, weights, channels) && conv_gemm::are_paired(layer, weights)
+                    }
                     Packing::Gemm(_) => true,
-                    Packing::Tiled(_) => conv_gemm::is_fast(layer, weights, channels),
+                    Packing::Tiled(..) => conv_gemm::is_fast(layer, weights, channels),
                     Packing::Winograd(scheme, _) => pack_winograd::is_exact(layer, scheme, weights, channels),
                 }
         }
@@ -285,14 +315,17 @@ mod export {
                 .filter(|rows| (rows - 1) == 0 || tile_rows.div_ceil(*rows) < tile_rows.div_ceil(rows - 1))
                 .map(|tile_rows| ConvAlgorithm::Winograd2AtRunTime { tile_rows }),
         );
-        // So do larger tiles, and save reading the weights. What widens them is the DSP extension's.
+        // So do larger tiles, and save reading the weights. What they gain is the DSP extension's, as what paired weights do.
         if core == Core::M4 {
             let doubled = |from: u32| (0..8).map(move |times| from << times);
             let pairs = layer.output.w.div_ceil(2) as u32;
             let parts = doubled(1).take_while(|&parts| parts == 1 || 2 * parts <= pairs);
-            all.extend(parts.map(|parts| ConvAlgorithm::Tiled { rows: 1, parts }));
-            let rows = doubled(2).take_while(|&rows| rows < 2 * layer.output.h as u32);
-            all.extend(rows.filter(|&rows| rows < 256).map(|rows| ConvAlgorithm::Tiled { rows, parts: 1 }));
+            let rows = doubled(2).take_while(|&rows| rows < 2 * layer.output.h as u32).filter(|&rows| rows < 256);
+            let tiles = parts.map(|parts| (1, parts)).chain(rows.map(|rows| (rows, 1)));
+            all.push(ConvAlgorithm::GemmPaired);
+            all.extend(tiles.flat_map(|(rows, parts)| {
+                [ConvAlgorithm::TiledPaired { rows, parts }, ConvAlgorithm::Tiled { rows, parts }]
+            }));
         }
         let narrower: Vec<Encoding> = Encoding::narrower(weights).collect();
         all.into_iter()

@@ -13,6 +13,8 @@ use core::ops::Range;
 
 use super::{ConvAlgorithm, Layer, Map, Packed, Part, block_start};
 use crate::kernels::Backend;
+#[cfg(feature = "std")]
+use crate::kernels::blocks::dense::{self, together};
 use crate::kernels::blocks::elementwise::copy;
 use crate::kernels::blocks::gemm_bytes;
 use crate::kernels::blocks::pieces::{every, pieces, pieces_mut};
@@ -31,6 +33,8 @@ pub enum Width {
     Bits16,
     /// 8 bits: half the flash.
     Bits8,
+    /// 8 bits, those of two channels in each half of a word: 256 times the second's plus the first's. So half of them need no widening.
+    Paired,
     /// 8 bits, and the inputs are not widened either: [`gemm_bytes`].
     Bytes,
 }
@@ -41,15 +45,16 @@ impl Width {
         let algorithm = match self {
             Width::Bits16 => ConvAlgorithm::Gemm16,
             Width::Bits8 => ConvAlgorithm::Gemm8,
+            Width::Paired => ConvAlgorithm::GemmPaired,
             Width::Bytes => ConvAlgorithm::GemmBytes,
         };
         L::SET.convolutions.has(algorithm.id())
     }
 
-    const fn words_per_pair(self) -> usize {
+    pub(super) const fn words_per_pair(self) -> usize {
         match self {
             Width::Bits16 => 4,
-            Width::Bits8 => 2,
+            Width::Bits8 | Width::Paired => 2,
             // Four times as many bytes as a pair of patches has, in its words.
             Width::Bytes => 4,
         }
@@ -60,7 +65,11 @@ impl Width {
     fn patch<B: Backend, L: Linked>(self, x: &mut [u32], src: &[i8], at: [usize; 2], patch: &Patch) {
         match self {
             Width::Bytes if Width::Bytes.is_linked::<L>() => B::patch_bytes(x, src, at, patch),
-            Width::Bits16 | Width::Bits8 if Width::Bits16.is_linked::<L>() || Width::Bits8.is_linked::<L>() => {
+            Width::Bits16 | Width::Bits8 | Width::Paired
+                if Width::Bits16.is_linked::<L>()
+                    || Width::Bits8.is_linked::<L>()
+                    || Width::Paired.is_linked::<L>() =>
+            {
                 B::patch(x, src, at, patch);
             }
             _ => {}
@@ -74,6 +83,7 @@ impl Width {
         match self {
             Width::Bits16 if Width::Bits16.is_linked::<L>() => B::gemm16(x, weights, records, out, second),
             Width::Bits8 if Width::Bits8.is_linked::<L>() => B::gemm8(x, weights, records, out, second),
+            Width::Paired if Width::Paired.is_linked::<L>() => B::gemm_paired(x, weights, records, out, second),
             Width::Bytes if Width::Bytes.is_linked::<L>() => B::gemm_bytes(x, weights, records, out, second),
             _ => {}
         }
@@ -90,7 +100,7 @@ pub const fn supports(layer: &Layer, width: Width) -> bool {
 pub(super) const fn patch_words(layer: &Layer, width: Width) -> usize {
     let (rows, len) = (layer.kernel()[0], layer.kernel()[1].saturating_mul(layer.input.c));
     match width {
-        Width::Bits16 | Width::Bits8 => patch_pairs(rows, len),
+        Width::Bits16 | Width::Bits8 | Width::Paired => patch_pairs(rows, len),
         Width::Bytes => gemm_bytes::patch_bytes(rows, len) / 4,
     }
 }
@@ -188,7 +198,7 @@ pub fn run<B: Backend, L: Linked>(
                 width.patch::<B, L>(x, src, at, &patch);
                 let out = out.get_mut(column.wrapping_mul(layer.output.pitch)..).unwrap_or_default();
                 let second = apart.wrapping_mul(layer.output.pitch);
-                if L::SET.exact && packed.flags & Packed::EXACT != 0 {
+                if L::SET.exact && !matches!(width, Width::Paired) && packed.flags & Packed::EXACT != 0 {
                     exact::<B, L>(layer, width, &packed, x, out, second);
                 } else {
                     fast::<B, L>(layer, width, &parts, x, out, second);
@@ -281,6 +291,7 @@ fn exact<B: Backend, L: Linked>(
             Width::Bits16 if Width::Bits16.is_linked::<L>() => B::gemm16_acc(x, weights, &mut acc),
             Width::Bits8 if Width::Bits8.is_linked::<L>() => B::gemm8_acc(x, weights, &mut acc),
             Width::Bytes if Width::Bytes.is_linked::<L>() => B::gemm_bytes_acc(x, weights, &mut acc),
+            // No paired weights have such records.
             _ => {}
         }
         let first = block_start(block, channels);
@@ -378,6 +389,18 @@ pub(super) fn is_fast(layer: &Layer, weights: &[i8], channels: &[crate::quant::C
     filters.zip(channels).all(|(filter, channel)| record(layer, filter, channel).is_some())
 }
 
+/// Whether the weights of two channels at a time fit a half of a word, and sums of products with them a word.
+#[cfg(feature = "std")]
+pub(super) fn are_paired(layer: &Layer, weights: &[i8]) -> bool {
+    let filter = |channel: usize| &weights[channel * layer.filter()..][..layer.filter()];
+    let halves_fit = |[first, second]: [&[i8]; 2]| {
+        dense::sums_fit(second) && first.iter().zip(second).all(|(&first, &second)| together([first, second]).is_some())
+    };
+    let firsts = (0..layer.output.c.div_ceil(4)).map(|block| block_start(block, layer.output.c));
+    let pairs = firsts.flat_map(|first| [first, first + 2]).filter(|first| first + 1 < layer.output.c);
+    pairs.map(|first| [filter(first), filter(first + 1)]).all(halves_fit)
+}
+
 /// The fast requantization's record of a channel.
 #[cfg(feature = "std")]
 fn record(layer: &Layer, filter: &[i8], constants: &crate::quant::Channel) -> Option<[u32; 4]> {
@@ -387,10 +410,11 @@ fn record(layer: &Layer, filter: &[i8], constants: &crate::quant::Channel) -> Op
 /// Packs OHWI `weights`.
 ///
 /// # Panics
-/// When the number of weights or channels does not fit the layer.
+/// When the number of weights or channels does not fit the layer, or weights are to be paired that are not.
 #[cfg(feature = "std")]
 pub fn pack(layer: &Layer, width: Width, weights: &[i8], channels: &[crate::quant::Channel]) -> Vec<u32> {
     use super::channel;
+    use crate::kernels::blocks::pairs::pair as word;
 
     let ([rows, columns], pairs) = (layer.kernel(), patch_words(layer, width));
     let (len, count) = (columns * layer.input.c, layer.output.c);
@@ -436,6 +460,11 @@ pub fn pack(layer: &Layer, width: Width, weights: &[i8], channels: &[crate::quan
             Width::Bits16 => {
                 out.extend(pairs.iter().map(|p| u32::from(i16::from(p[0]) as u16) | (i32::from(p[1]) << 16) as u32))
             }
+            Width::Paired => out.extend(pairs.chunks(2).map(|p| {
+                let [low, high] =
+                    [0, 1].map(|half| together([p[0][half], p[1][half]]).expect("weights that are paired"));
+                word(low.into(), high.into())
+            })),
             Width::Bits8 | Width::Bytes => out.extend(
                 pairs.chunks(2).map(|p| u32::from_le_bytes([p[0][0], p[1][0], p[0][1], p[1][1]].map(|v| v as u8))),
             ),

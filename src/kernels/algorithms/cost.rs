@@ -34,7 +34,7 @@ impl Packing {
         let [h, w] = [layer.output.h, layer.output.w];
         match self {
             Packing::Gemm(_) => h * w.div_ceil(2),
-            Packing::Tiled(tile) => h.div_ceil(tile.rows.max(1)) * tile.parts,
+            Packing::Tiled(tile, _) => h.div_ceil(tile.rows.max(1)) * tile.parts,
             Packing::Winograd(scheme, when) => winograd::passes(layer, scheme, when),
         }
     }
@@ -48,7 +48,7 @@ impl Packing {
             Packing::Gemm(width) => {
                 let slabs = layer.output.c.div_ceil(4).div_ceil(narrow::slab_blocks(layer, width).max(1));
                 let costs = match width {
-                    Width::Bits8 => &costs.gemm8,
+                    Width::Bits8 | Width::Paired => &costs.gemm8,
                     Width::Bits16 => &costs.gemm16,
                     Width::Bytes => &costs.gemm_bytes,
                 };
@@ -56,7 +56,7 @@ impl Packing {
             }
             Packing::Winograd(_, When::RunTime(rows)) => (layer.output.h.div_ceil(2).div_ceil(rows.max(1)), 0.0),
             // In place of the weights of 8 bits, which are widened as well.
-            Packing::Tiled(_) => (self.passes(layer), 0.0),
+            Packing::Tiled(..) => (self.passes(layer), 0.0),
             Packing::Winograd(..) => (0, 0.0),
         };
         core.widening(times * layer.filter() * layer.output.c, encoding) + again as u64
@@ -84,9 +84,11 @@ pub(super) fn instructions(algorithm: ConvAlgorithm, layer: &Layer, core: Core) 
             costs.direct * (layer.filter() * layer.output.h * layer.output.w * layer.output.c) as f64
         }
         ConvAlgorithm::Gemm8 => gemm(layer, &costs.gemm8, 2),
+        ConvAlgorithm::GemmPaired => gemm(layer, &costs.gemm_paired, 2),
         ConvAlgorithm::Gemm16 => gemm(layer, &costs.gemm16, 2),
         ConvAlgorithm::GemmBytes => gemm(layer, &costs.gemm_bytes, 16),
-        ConvAlgorithm::Tiled { rows, parts } => tiled(layer, costs, [rows, parts].map(|n| n as usize)),
+        ConvAlgorithm::Tiled { rows, parts } => tiled(layer, &costs.gemm16, costs.widen, [rows, parts]),
+        ConvAlgorithm::TiledPaired { rows, parts } => tiled(layer, &costs.gemm_paired, costs.copy, [rows, parts]),
         ConvAlgorithm::Winograd2 => transformed(layer, Scheme::F2, &costs.f2, costs, 0),
         ConvAlgorithm::Winograd2AtRunTime { tile_rows } => {
             transformed(layer, Scheme::F2, &costs.f2, costs, tile_rows as usize)
@@ -102,6 +104,7 @@ struct Costs {
     /// Per multiplication of the direct algorithm.
     direct: f64,
     gemm8: Gemm,
+    gemm_paired: Gemm,
     gemm16: Gemm,
     gemm_bytes: Gemm,
     /// Per product of two channel pairs of 2 tiles and 4 output channels.
@@ -115,6 +118,8 @@ struct Costs {
     weights: f64,
     /// Per step of a matrix product, of weights that are widened for a tile.
     widen: f64,
+    /// The same of paired weights, which are copied.
+    copy: f64,
     /// Per position and pair of tiles, where several pairs of tiles are multiplied together.
     together: f64,
     /// What waiting for 8 bytes of flash is worth, in instructions.
@@ -162,6 +167,7 @@ const fn transforms(position: f64, vertical: f64, horizontal: f64, output: f64) 
 const M0: Costs = Costs {
     direct: 8.0,
     gemm8: gemm_costs(102.6, 560.0, 900.0, 4.5, 40.0),
+    gemm_paired: gemm_costs(102.6, 560.0, 900.0, 4.5, 40.0),
     gemm16: gemm_costs(100.6, 570.0, 900.0, 4.5, 40.0),
     gemm_bytes: gemm_costs(817.0, 560.0, 900.0, 2.0, 40.0),
     product: 101.3,
@@ -171,6 +177,7 @@ const M0: Costs = Costs {
     s2: transforms(170.0, 178.0, 1_606.0, 2_850.0),
     weights: 2_346.0,
     widen: 24.0,
+    copy: 4.0,
     together: 0.0,
     read: 0,
     widened: 3.0,
@@ -180,6 +187,7 @@ const M0: Costs = Costs {
 const M3: Costs = Costs {
     direct: 6.0,
     gemm8: gemm_costs(59.8, 260.0, 400.0, 3.0, 40.0),
+    gemm_paired: gemm_costs(59.8, 260.0, 400.0, 3.0, 40.0),
     gemm16: gemm_costs(62.3, 260.0, 400.0, 3.0, 40.0),
     gemm_bytes: gemm_costs(537.0, 250.0, 400.0, 1.5, 40.0),
     product: 57.2,
@@ -189,6 +197,7 @@ const M3: Costs = Costs {
     s2: transforms(94.0, 94.0, 850.0, 1_600.0),
     weights: 1_257.0,
     widen: 16.0,
+    copy: 4.0,
     together: 0.0,
     read: 0,
     widened: 2.0,
@@ -198,15 +207,18 @@ const M3: Costs = Costs {
 const M4: Costs = Costs {
     direct: 6.0,
     gemm8: gemm_costs(15.375, 64.0, 80.0, 1.5, 22.0),
-    gemm16: gemm_costs(11.375, 64.0, 80.0, 1.5, 22.0),
+    // As many as those of 16 bits; but their loads take a cycle less.
+    gemm_paired: gemm_costs(13.9, 64.0, 80.0, 1.5, 22.0),
+    gemm16: gemm_costs(14.375, 64.0, 80.0, 1.5, 22.0),
     gemm_bytes: gemm_costs(442.0, 260.0, 200.0, 1.0, 30.0),
-    product: 11.0,
-    product_rest: 11.0,
-    f4: transforms(7.0, 70.0, 760.0, 2_720.0),
+    product: 14.0,
+    product_rest: 14.0,
+    f4: transforms(13.0, 70.0, 760.0, 2_720.0),
     f2: transforms(7.0, 36.0, 260.0, 620.0),
     s2: transforms(38.0, 40.0, 360.0, 590.0),
     weights: 137.0,
     widen: 6.5,
+    copy: 2.0,
     together: 24.0,
     // 8.65 cycles on an STM32L4R5 at 5 wait states; an instruction of these loops takes 1.5.
     read: 6,
@@ -217,6 +229,7 @@ const M4: Costs = Costs {
 const M55: Costs = Costs {
     direct: 3.0,
     gemm8: gemm_costs(4.5, 57.0, 114.0, 0.375, 10.0),
+    gemm_paired: gemm_costs(60.0, 57.0, 114.0, 0.375, 10.0),
     gemm16: gemm_costs(4.0, 57.0, 114.0, 0.375, 10.0),
     gemm_bytes: gemm_costs(16.0, 57.0, 100.0, 0.2, 20.0),
     product: 4.4,
@@ -261,14 +274,14 @@ fn patches(layer: &Layer, costs: &Gemm) -> f64 {
     pairs * patches + (60 * layer.output.h + line) as f64
 }
 
-/// The product of 16 bits, of weights that are widened for each tile of rows and parts of them.
-fn tiled(layer: &Layer, costs: &Costs, [rows, parts]: [usize; 2]) -> f64 {
+/// A product of weights that are loaded for each tile of rows and parts of them.
+fn tiled(layer: &Layer, costs: &Gemm, load: f64, [rows, parts]: [u32; 2]) -> f64 {
     let [kernel, columns] = layer.kernel();
     let len = columns * layer.input.c;
     let steps = ((kernel * (len / 4) + (kernel * (len % 4)).div_ceil(4)) * 2) as f64;
-    let tiles = (layer.output.h.div_ceil(rows) * parts) as f64;
+    let tiles = (layer.output.h.div_ceil(rows as usize) * parts as usize) as f64;
     let blocks = layer.output.c.div_ceil(4) as f64;
-    gemm(layer, &costs.gemm16, 2) + tiles * blocks * (costs.widen * steps + 110.0)
+    gemm(layer, costs, 2) + tiles * blocks * (load * steps + 110.0)
 }
 
 fn transformed(layer: &Layer, scheme: Scheme, costs: &Transforms, core: &Costs, run_time_rows: usize) -> f64 {
@@ -302,24 +315,24 @@ mod tests {
     /// Counts of `firmware/src/kernels/bench.rs` on the boards of each core: algorithm, `[size, channels, output channels,
     /// kernel, stride]`, instructions on M0, M3, M4, M55.
     const MEASURED: &[(ConvAlgorithm, [u32; 5], [u32; 4])] = &[
-        (Gemm8, [32, 16, 16, 3, 1], [18_066_296, 10_515_018, 2_738_322, 943_150]),
-        (Gemm16, [32, 16, 16, 3, 1], [17_796_425, 10_884_681, 2_146_961, 868_910]),
+        (Gemm8, [32, 16, 16, 3, 1], [18_066_296, 10_515_018, 2_764_280, 943_150]),
+        (Gemm16, [32, 16, 16, 3, 1], [17_796_425, 10_884_681, 2_617_336, 868_910]),
         (GemmBytes, [32, 16, 16, 3, 1], [16_744_770, 10_862_143, 9_084_036, 551_830]),
-        (Winograd2, [32, 16, 16, 3, 1], [10_747_036, 5_902_810, 1_492_118, 716_823]),
-        (Winograd2AtRunTime { tile_rows: 2 }, [32, 16, 16, 3, 1], [11_947_840, 6_546_416, 1_430_576, 830_663]),
-        (Winograd4, [32, 16, 16, 3, 1], [6_730_124, 3_667_298, 1_060_800, 517_940]),
-        (Gemm8, [8, 64, 64, 3, 1], [15_442_844, 8_975_398, 2_338_290, 727_170]),
-        (Gemm16, [8, 64, 64, 3, 1], [15_156_414, 9_344_485, 1_748_369, 653_410]),
+        (Winograd2, [32, 16, 16, 3, 1], [10_747_036, 5_902_810, 1_686_837, 716_823]),
+        (Winograd2AtRunTime { tile_rows: 2 }, [32, 16, 16, 3, 1], [11_947_840, 6_546_416, 1_739_079, 830_663]),
+        (Winograd4, [32, 16, 16, 3, 1], [6_730_124, 3_667_298, 1_171_098, 517_940]),
+        (Gemm8, [8, 64, 64, 3, 1], [15_442_844, 8_975_398, 2_379_778, 727_170]),
+        (Gemm16, [8, 64, 64, 3, 1], [15_156_414, 9_344_485, 2_232_354, 653_410]),
         (GemmBytes, [8, 64, 64, 3, 1], [15_360_390, 10_037_531, 8_288_100, 341_350]),
-        (Winograd2, [8, 64, 64, 3, 1], [7_666_160, 4_287_772, 906_596, 396_879]),
-        (Winograd4, [8, 64, 64, 3, 1], [4_484_486, 2_497_118, 562_886, 251_558]),
-        (Winograd4, [32, 3, 16, 3, 1], [2_989_543, 1_676_784, 544_011, 342_435]),
+        (Winograd2, [8, 64, 64, 3, 1], [7_666_160, 4_287_772, 1_136_501, 396_879]),
+        (Winograd4, [8, 64, 64, 3, 1], [4_484_486, 2_497_118, 692_521, 251_558]),
+        (Winograd4, [32, 3, 16, 3, 1], [2_989_543, 1_676_784, 636_282, 342_435]),
         (GemmBytes, [32, 3, 16, 3, 1], [4_955_674, 3_105_910, 2_725_243, 333_997]),
-        (Stride2, [32, 16, 32, 3, 2], [6_697_697, 3_764_721, 955_967, 473_300]),
-        (Stride2, [16, 32, 64, 3, 2], [5_944_975, 3_346_285, 720_524, 350_696]),
+        (Stride2, [32, 16, 32, 3, 2], [6_697_697, 3_764_721, 1_107_993, 473_300]),
+        (Stride2, [16, 32, 64, 3, 2], [5_944_975, 3_346_285, 889_045, 350_696]),
         (GemmBytes, [16, 32, 64, 3, 2], [7_847_381, 5_098_931, 4_222_581, 190_239]),
-        (Gemm16, [32, 16, 32, 1, 2], [1_551_492, 874_188, 195_946, 110_396]),
-        (Gemm8, [8, 64, 64, 1, 1], [2_000_023, 1_134_493, 295_619, 109_060]),
+        (Gemm16, [32, 16, 32, 1, 2], [1_551_492, 874_188, 216_483, 110_396]),
+        (Gemm8, [8, 64, 64, 1, 1], [2_000_023, 1_134_493, 298_507, 109_060]),
         (GemmBytes, [8, 64, 64, 1, 1], [1_976_353, 1_239_826, 1_047_061, 66_474]),
     ];
 

@@ -30,6 +30,7 @@ pub use choose::{ConvAlgorithm, Packing};
 pub use cost::Core;
 
 use crate::quant::Clamp;
+use crate::sys::shapes::block_start;
 use crate::tensor::Tensor;
 use crate::window::Window;
 
@@ -186,11 +187,4 @@ impl<'m> Packed<'m> {
 struct Part<'m> {
     records: &'m [u32],
     weights: &'m [u32],
-}
-
-/// The first channel of block `block` of four of `channels`: the last block overlaps the one before it.
-const fn block_start(block: usize, channels: usize) -> usize {
-    let start = block.wrapping_mul(4);
-    let last = channels.saturating_sub(4);
-    if start < last { start } else { last }
 }

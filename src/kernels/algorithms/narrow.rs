@@ -69,7 +69,7 @@ impl Packing {
                 slab.saturating_add(Packed::HEADER)
             }
             Packing::Winograd(..) => weights.div_ceil(4).saturating_add(records),
-            Packing::Tiled(_) => records,
+            Packing::Tiled(..) => records,
         };
         Some(Size::new(encoding, blocks, weights, widened))
     }
@@ -77,7 +77,9 @@ impl Packing {
     /// Weights of a block of four output channels, filled up as they are packed in 8 bits; `None` where they are transformed.
     const fn block_weights(self, layer: &Layer) -> Option<usize> {
         let words = match self {
-            Packing::Gemm(Width::Bits16) | Packing::Tiled(_) => block_words(layer, Width::Bits8),
+            // They are widened to halves of words, which is what weights are paired to avoid.
+            Packing::Gemm(Width::Paired) | Packing::Tiled(_, Width::Paired) => return None,
+            Packing::Gemm(Width::Bits16) | Packing::Tiled(..) => block_words(layer, Width::Bits8),
             Packing::Gemm(width) => block_words(layer, width),
             Packing::Winograd(Scheme::F2, When::RunTime(_)) => filter_words(layer),
             Packing::Winograd(..) => return None,
@@ -106,9 +108,10 @@ impl Packing {
                 let weights = stored.weights;
                 winograd::run_narrow::<B, L>(layer, when, packed, weights, filters, input, output, rest, rows)
             }
-            Packing::Tiled(tile) => {
+            Packing::Tiled(tile, _) => {
                 let (packed, rest) = stored.recorded(scratch)?;
-                conv_tiled::run_narrow::<B, L>(layer, tile, packed, stored.weights, input, output, rest, rows)
+                let narrow = conv_tiled::Stored::Narrow(stored.weights);
+                conv_tiled::run::<B, L>(layer, tile, packed, narrow, input, output, rest, rows)
             }
         }
     }
@@ -265,7 +268,7 @@ impl<'m> Stored<'m> {
                 let weights = self.weights.from(block.wrapping_mul(stored));
                 match width {
                     Width::Bits16 => weights.widen_pairs::<L>(body),
-                    Width::Bits8 | Width::Bytes => weights.widen::<L>(body),
+                    Width::Bits8 | Width::Paired | Width::Bytes => weights.widen::<L>(body),
                 }
             }
             // The last block may overlap the one before it.

@@ -3,7 +3,6 @@
 use proptest::prelude::*;
 
 use super::conv_gemm::Width;
-use super::conv_tiled::Tile;
 use super::winograd::{Scheme, When};
 use super::{ConvAlgorithm, Layer, Map, conv_gemm, conv_tiled, depthwise, depthwise_rows, pack_winograd, winograd};
 use crate::kernels::blocks::{F2, F4, S2};
@@ -100,7 +99,7 @@ fn bytes(n: usize) -> impl Strategy<Value = Vec<i8>> {
 }
 
 fn width() -> impl Strategy<Value = Width> {
-    prop_oneof![Just(Width::Bits16), Just(Width::Bits8), Just(Width::Bytes)]
+    prop_oneof![Just(Width::Bits16), Just(Width::Bits8), Just(Width::Paired), Just(Width::Bytes)]
 }
 
 fn channel(exact: bool) -> impl Strategy<Value = Channel> {
@@ -161,6 +160,7 @@ proptest! {
     #[test]
     fn gemm_is_the_convolution(case in case(1..6, 1..4, false, false), width in width()) {
         prop_assume!(conv_gemm::supports(&case.layer, width));
+        prop_assume!(width != Width::Paired || conv_gemm::are_paired(&case.layer, &case.weights));
         let packed = conv_gemm::pack(&case.layer, width, &case.weights, &case.channels);
         prop_assert_eq!(packed.len(), conv_gemm::packed_words(&case.layer, width));
         let out = run_on_both!(&case, conv_gemm::scratch_words(&case.layer, width), |B| |input, output, scratch, rows| {
@@ -172,7 +172,7 @@ proptest! {
 
     #[test]
     fn gemm_is_the_convolution_with_any_constants(case in case(1..4, 1..3, false, true), width in width()) {
-        prop_assume!(conv_gemm::supports(&case.layer, width));
+        prop_assume!(conv_gemm::supports(&case.layer, width) && width != Width::Paired);
         let packed = conv_gemm::pack(&case.layer, width, &case.weights, &case.channels);
         let out = run_on_both!(&case, conv_gemm::scratch_words(&case.layer, width), |B| |input, output, scratch, rows| {
             conv_gemm::run::<B, Dynamic>(&case.layer, width, &packed, input, output, scratch, rows);
@@ -184,15 +184,17 @@ proptest! {
     #[test]
     fn tiles_are_the_convolution(
         case in prop_oneof![case(1..6, 1..4, false, false), case(1..2, 1..2, false, false)],
-        tile in (1usize..5, 1usize..5),
+        (rows, parts) in (1u32..5, 1u32..5),
+        paired: bool,
     ) {
         prop_assume!(conv_tiled::supports(&case.layer));
-        let tile = Tile { rows: tile.0, parts: tile.1 };
-        let algorithm = ConvAlgorithm::Tiled { rows: 1, parts: 1 };
-        let packed = algorithm.pack(&case.layer, &case.weights, &case.channels).expect("constants qualify");
+        prop_assume!(!paired || conv_gemm::are_paired(&case.layer, &case.weights));
+        let tiled = if paired { ConvAlgorithm::TiledPaired { rows, parts } } else { ConvAlgorithm::Tiled { rows, parts } };
+        let packed = tiled.pack(&case.layer, &case.weights, &case.channels).expect("constants qualify");
         let packed: Vec<u32> = packed.as_chunks().0.iter().map(|&word| u32::from_le_bytes(word)).collect();
-        let out = run_on_both!(&case, conv_tiled::scratch_words(&case.layer, tile), |B| |input, output, scratch, rows| {
-            conv_tiled::run::<B, Dynamic>(&case.layer, tile, &packed, input, output, scratch, rows);
+        let packing = tiled.packing().unwrap();
+        let out = run_on_both!(&case, packing.scratch_bytes(&case.layer) / 4, |B| |input, output, scratch, rows| {
+            packing.run::<B, Dynamic>(&case.layer, &packed, input, output, scratch, rows);
         });
         let expected = oracle(&case);
         prop_assert_eq!(out, [expected.clone(), expected]);

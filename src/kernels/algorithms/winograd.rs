@@ -263,12 +263,17 @@ impl Work<'_> {
             copy_narrow(src, &mut columns, scheme.side(), (map.w, map.c), narrow);
             src = cast::words_as_i8_mut(narrow);
         }
+        // The products of the last rows were where the columns of padding are: no row of those is there.
+        let padding = Columns { step: 0, missing: !0, ..columns };
+        let right = before[1].wrapping_add(count);
+        for (first, end) in [(0, before[1]), (right, self.e.columns)] {
+            let columns = Columns { count: end.saturating_sub(first), ..padding };
+            let t = t.get_mut(first.wrapping_mul(scheme.column())..).unwrap_or_default();
+            if columns.count > 0 {
+                B::vertical::<T, N>(src, &columns, t);
+            }
+        }
         let interior = before[1].wrapping_mul(scheme.column());
-        let t = t.get_mut(..self.e.columns.wrapping_mul(scheme.column())).unwrap_or_default();
-        // The products of the last rows were here.
-        winograd::border::<T, N>(self.fill, t.get_mut(..interior).unwrap_or_default());
-        let right = interior.wrapping_add(count.wrapping_mul(scheme.column()));
-        winograd::border::<T, N>(self.fill, t.get_mut(right..).unwrap_or_default());
         let first_rows = columns.rows;
         for group in 0..map.c.div_ceil(4) {
             let start = block_start(group, map.c);

@@ -32,19 +32,26 @@ pub fn dense_pairs(x: &[i8], w: &[u32], channels: &[[u8; Channel::BYTES]], stage
     }
 }
 
+/// Whether 256 times every sum of products with these weights is a word, whatever the inputs.
+#[cfg(feature = "std")]
+pub fn sums_fit(weights: &[i8]) -> bool {
+    weights.iter().map(|&weight| u32::from(weight.unsigned_abs())).sum::<u32>() < 1 << 16
+}
+
+/// The weights of two units in a half of a word, if it holds them.
+#[cfg(feature = "std")]
+pub fn together([first, second]: [i8; 2]) -> Option<i16> {
+    i16::try_from(256 * i32::from(second) + i32::from(first)).ok()
+}
+
 /// Packs weights `[unit][input]`; `None` when there are no whole blocks, and when a half or a sum might not hold what it is to.
 #[cfg(feature = "std")]
 pub fn pack(weights: &[i8], inputs: usize) -> Option<Vec<u8>> {
     let whole = inputs > 0 && inputs.is_multiple_of(4) && weights.len().is_multiple_of(8 * inputs);
-    let sum = |row: &[i8]| row.iter().map(|&weight| u32::from(weight.unsigned_abs())).sum::<u32>();
-    // Sums times 256 are words, whatever the inputs.
-    if !whole || weights.is_empty() || !weights.chunks(inputs).all(|row| sum(row) < 1 << 16) {
+    if !whole || weights.is_empty() || !weights.chunks(inputs).all(sums_fit) {
         return None;
     }
-    let half = |unit: usize, input: usize| {
-        let [first, second] = [unit, unit + 1].map(|unit| i32::from(weights[unit * inputs + input]));
-        i16::try_from(256 * second + first).ok()
-    };
+    let half = |unit: usize, input: usize| together([unit, unit + 1].map(|unit| weights[unit * inputs + input]));
     let mut packed = Vec::with_capacity(weights.len());
     for (block, input) in
         (0..weights.len() / inputs).step_by(8).flat_map(|block| (0..inputs).step_by(4).map(move |input| (block, input)))

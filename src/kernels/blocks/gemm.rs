@@ -1,12 +1,13 @@
 //! 2 pixels x 4 channels over K: the block of every convolution that is a matrix product.
 //!
 //! Inputs are `x[pair][2 pixels]`. Weights of 16 bits are `w[block][pair][4 channels]`; of 8 bits, `w[block][pair][2]`,
-//! each word holding the pairs of two channels, bytes 0 and 2, and 1 and 3.
+//! each word holding the pairs of two channels, bytes 0 and 2, and 1 and 3; paired ones, too, each half of a word being 256 times the
+//! second channel's weight plus the first's, as in a fully connected layer ([`dense`](super::dense)).
 
 use super::pairs::{bytes4, even, mad, odd, word};
-use super::pieces::pieces;
+use super::pieces::{every, pieces};
 use super::requantize::with_record;
-use crate::sys::shapes::{MAX_REST, Patch, Strip, outputs_fit, product_fits, proven, widened_fit};
+use crate::sys::shapes::{MAX_REST, Patch, Rows, Strip, block_start, outputs_fit, product_fits, proven, widened_fit};
 
 /// Widens two patches, from the bytes `at` of `src` on, into `dst[pair][2]`.
 pub fn patch(dst: &mut [u32], src: &[i8], at: [usize; 2], patch: &Patch) {
@@ -67,6 +68,26 @@ fn block8(x: &[u32], w: &[u32]) -> Accumulators {
     acc
 }
 
+/// Accumulators `[pixel][channel]` of one block of paired weights.
+#[inline(always)]
+fn block_paired(x: &[u32], w: &[u32]) -> Accumulators {
+    let mut sums = [[0; 4]; 2];
+    for (x, w) in x.as_chunks::<2>().0.iter().zip(w.as_chunks::<2>().0) {
+        for (sums, &x) in sums.iter_mut().zip(x) {
+            for ([both, first], &w) in sums.as_chunks_mut::<2>().0.iter_mut().zip(w) {
+                (*both, *first) = (mad(*both, x, w), mad(*first, x, even(w)));
+            }
+        }
+    }
+    sums.map(apart)
+}
+
+/// The sums of four channels, from those of both channels of each pair and those of its first.
+#[inline(always)]
+pub(crate) const fn apart([ab, a, cd, c]: [i32; 4]) -> [i32; 4] {
+    [a, ab.wrapping_sub(a) >> 8, c, cd.wrapping_sub(c) >> 8]
+}
+
 /// Requantizes four channels of two pixels, and stores those of each from its byte of `at` on.
 #[inline(always)]
 pub(crate) fn quantized(acc: Accumulators, records: &[u32; 16], out: &mut [i8], at: [usize; 2]) {
@@ -91,6 +112,11 @@ pub fn gemm8(x: &[u32], w: &[u32], records: &[u32], out: &mut [i8], second: usiz
     requantized(x, w, 2, records, out, second, |x, w, records, out, at| {
         quantized(block8(x, w), records, out, at);
     });
+}
+
+/// As [`gemm16`], with paired weights.
+pub fn gemm_paired(x: &[u32], w: &[u32], records: &[u32], out: &mut [i8], second: usize) {
+    paired(x, x.len(), w, records, out, &Rows::pair(x.len(), second, records.len()));
 }
 
 /// `acc[block][pixel][channel]` = the product of `x` and `w`, a block per 8 words of `acc`.
@@ -136,6 +162,50 @@ pub(crate) fn strip_by(
     for (i, x) in pieces(x, w.len() / 2).take(strip.pairs).enumerate() {
         let at = i.wrapping_mul(strip.next);
         block(x, w, records, out, [at, at.wrapping_add(strip.second)]);
+    }
+}
+
+/// `out[rows.row * row + rows.pixel * pixel + channel]` = the requantized product of the pixels of `x` and `w`, the paired weights of all
+/// channels, of which `slab` has room for four.
+pub fn rows_paired(x: &[u32], slab: &mut [u32], w: &[u32], records: &[u32], out: &mut [i8], rows: &Rows) {
+    paired(x, slab.len(), w, records, out, rows);
+}
+
+/// The same, of blocks of `words` words of weights.
+#[inline(never)]
+fn paired(x: &[u32], words: usize, w: &[u32], records: &[u32], out: &mut [i8], rows: &Rows) {
+    rows_by(x, words, w, records, out, rows, |x, w, records, out, at| {
+        quantized(block_paired(x, w), records, out, at);
+    });
+}
+
+/// [`rows_paired`] or [`gemm_paired`] by an instruction set's own `block`, of blocks of `words` words of weights.
+#[inline(always)]
+pub(crate) fn rows_by(
+    x: &[u32],
+    words: usize,
+    w: &[u32],
+    records: &[u32],
+    out: &mut [i8],
+    rows: &Rows,
+    block: impl Fn(&[u32], &[u32], &[u32; 16], &mut [i8], [usize; 2]),
+) {
+    if !proven(rows.fit(x.len(), words, w.len(), records.len(), out.len())) {
+        return;
+    }
+    for (index, (records, w)) in
+        records.as_chunks::<16>().0.iter().zip(pieces(w, words)).take(rows.blocks()).enumerate()
+    {
+        let channel = block_start(index, rows.channels);
+        for (y, x) in every(x, rows.words).take(rows.rows).enumerate() {
+            let mut left = rows.columns;
+            let mut at = y.wrapping_mul(rows.row).wrapping_add(channel);
+            for x in pieces(x, words).take(rows.columns.div_ceil(2)) {
+                let second = if left > 1 { at.wrapping_add(rows.pixel) } else { at };
+                block(x, w, records, out, [at, second]);
+                (at, left) = (second.wrapping_add(rows.pixel), left.saturating_sub(2));
+            }
+        }
     }
 }
 

@@ -69,14 +69,6 @@ pub fn fill<T: Transform<N>, const N: usize>(zero: i8) -> u32 {
     u32::from(zero as u8).wrapping_mul(0x0101_0101) ^ T::FLIP
 }
 
-/// The columns that [`vertical`] makes of padding, `fill` in every row.
-pub fn border<T: Transform<N>, const N: usize>(fill: u32, t: &mut [u32]) {
-    let padding = column::<T, N>([fill; N]);
-    for t in pieces_mut(t, T::SCHEME.column()) {
-        t.iter_mut().zip(padding.as_flattened()).for_each(|(to, &from)| *to = from);
-    }
-}
-
 /// `v[pair][slot][position words]`: two channel pairs, from word `at`, of both tiles of every pair.
 #[inline(always)]
 pub fn horizontal<T: Transform<N>, const N: usize>(t: &[u32], v: &mut [u32], at: usize, position: usize, pairs: usize) {

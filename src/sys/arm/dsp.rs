@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use super::*;
-use crate::sys::shapes::{Grid, Lines, Patch, Products, STRIDE2_SLOTS, Strip, line_pairs};
+use crate::sys::shapes::{Grid, Lines, Patch, Products, Rows, STRIDE2_SLOTS, Strip, line_pairs};
 
 /// Two patches, widened.
 #[repr(C)]
@@ -30,6 +30,31 @@ struct StripArguments {
     pairs: usize,
     second: usize,
     next: usize,
+}
+
+/// Rows of pairs of pixels times blocks of four channels; the block counts in it.
+#[repr(C)]
+struct RowsArguments {
+    w: *const u32,
+    /// Room for the weights of four channels, of so many bytes, as many as `x` has of a pair of pixels.
+    slab: *mut u32,
+    bytes: usize,
+    records: *const u32,
+    x: *const u32,
+    /// Bytes from row to row.
+    x_row: usize,
+    out: *mut i8,
+    out_row: usize,
+    rows: usize,
+    pairs: usize,
+    /// Pixels left over: 0 or 1.
+    odd: usize,
+    /// Bytes to the second pixel of a pair, and to the next pair.
+    second: usize,
+    next: usize,
+    blocks: usize,
+    /// Bytes to the last block's outputs from those of the one before.
+    last: usize,
 }
 
 /// Groups of four units of a fully connected layer, or of eight.
@@ -64,11 +89,11 @@ struct LinesArguments {
     /// As in [`Lines::pairs`], and all of them.
     pairs: [usize; 5],
     all: usize,
-    /// Bytes from output to output, and of all pairs of them.
+    /// Bytes from output to output, and of all that the loop computes, four or two at a time.
     out_pixel: usize,
     bytes: usize,
-    /// Whether there is one output more than pairs have.
-    odd: usize,
+    /// Outputs left over.
+    rest: usize,
     stride: usize,
     lines: usize,
     /// The constants of each channel, which the blocks put there: its record and its weights, doubled, of which the first rows follow the
@@ -132,10 +157,12 @@ struct Vertical {
 unsafe extern "C" {
     fn kinglet_gemm16(arguments: Gemm);
     fn kinglet_gemm8(arguments: Gemm);
+    fn kinglet_gemm_paired(arguments: Gemm);
     fn kinglet_gemm16_acc(arguments: GemmAcc);
     fn kinglet_gemm8_acc(arguments: GemmAcc);
     fn kinglet_widen(slab: *mut u32, w: *const u32, words: usize);
     fn kinglet_gemm_strip(arguments: StripArguments);
+    fn kinglet_rows_paired(arguments: *mut RowsArguments);
     fn kinglet_patch(arguments: PatchArguments);
     fn kinglet_winograd_gemm(arguments: GemmTable);
     fn kinglet_winograd_products(arguments: ProductsArguments);
@@ -242,6 +269,12 @@ pub fn gemm8(x: &[u32], w: &[u32], records: &[u32], out: &mut [i8], second: usiz
     gemm(kinglet_gemm8, 2, x, w, records, out, second);
 }
 
+/// Paired weights.
+#[inline(always)]
+pub fn gemm_paired(x: &[u32], w: &[u32], records: &[u32], out: &mut [i8], second: usize) {
+    gemm(kinglet_gemm_paired, 2, x, w, records, out, second);
+}
+
 /// Weights of 16 bits, to accumulators.
 #[inline(always)]
 pub fn gemm16_acc(x: &[u32], w: &[u32], acc: &mut [i32]) {
@@ -273,6 +306,35 @@ pub fn gemm_strip(x: &[u32], w: &[u32], records: &[u32; 16], out: &mut [i8], str
         // SAFETY: the inputs of `pairs` pairs of pixels, not 0, of `bytes` bytes each, a multiple of 16 and not 0, the weights of four
         // channels, their records and their outputs lie within the slices.
         unsafe { kinglet_gemm_strip(StripArguments { x, w, records, out, bytes, pairs, second, next }) }
+    }
+}
+
+/// Rows of pixels times all channels.
+#[inline(always)]
+pub fn rows_paired(x: &[u32], slab: &mut [u32], w: &[u32], records: &[u32], out: &mut [i8], rows: &Rows) {
+    if proven(rows.fit(x.len(), slab.len(), w.len(), records.len(), out.len())) {
+        let blocks = rows.blocks();
+        let mut arguments = RowsArguments {
+            w: w.as_ptr(),
+            slab: slab.as_mut_ptr(),
+            bytes: slab.len().wrapping_mul(4),
+            records: records.as_ptr(),
+            x: x.as_ptr(),
+            x_row: rows.words.wrapping_mul(4),
+            out: out.as_mut_ptr(),
+            out_row: rows.row,
+            rows: rows.rows,
+            pairs: rows.columns / 2,
+            odd: rows.columns % 2,
+            second: rows.pixel,
+            next: rows.pixel.wrapping_mul(2),
+            blocks,
+            // The last block overlaps the one before it.
+            last: rows.channels.wrapping_sub(1) % 4 + 1,
+        };
+        // SAFETY: the rows, none of which is empty, lie within `x` and `out` with all their channels, `blocks` blocks of `bytes` bytes of
+        // weights, a multiple of 16 and not 0, and their records within `w` and `records`, and one block of weights in `slab`.
+        unsafe { kinglet_rows_paired(&raw mut arguments) }
     }
 }
 
@@ -375,7 +437,7 @@ pub fn depthwise_lines(
     let first = top.saturating_sub(above);
     let inside = shape.input.lines.saturating_sub(first);
     let (count, along) = (shape.output.pixels, shape.stride[1]);
-    let all = line_pairs(count, along);
+    let (all, rest) = (line_pairs(count, along), if along == 1 { count % 4 } else { count % 2 });
     let from = if inside > 0 { shape.input.start(first) } else { 0 };
     let mut arguments = LinesArguments {
         input: Walk::of(&shape.input, input.as_ptr().wrapping_add(from), first),
@@ -390,8 +452,8 @@ pub fn depthwise_lines(
         pairs: shape.pairs(),
         all,
         out_pixel: shape.output.pixel,
-        bytes: (count & !1).wrapping_mul(shape.output.pixel),
-        odd: count & 1,
+        bytes: count.wrapping_sub(rest).wrapping_mul(shape.output.pixel),
+        rest,
         stride: shape.stride[0],
         lines: lines.len(),
         channels: [[0; 14]; 4],

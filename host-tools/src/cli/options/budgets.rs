@@ -76,10 +76,14 @@ enum Algorithm {
     Direct,
     /// A matrix product with weights of 8 bits.
     Gemm8,
+    /// A matrix product with weights of 8 bits that lie by twos in the halves of words.
+    GemmPaired,
     /// A matrix product with weights of 16 bits.
     Gemm16,
     /// A matrix product with weights of 8 bits, widened for a row of pixels at a time.
     Tiled,
+    /// The same with weights by twos, which are copied.
+    TiledPaired,
     /// A matrix product in bytes, for Helium.
     GemmBytes,
     /// Winograd F(2x2, 3x3).
@@ -97,8 +101,10 @@ impl Algorithm {
         match self {
             Algorithm::Direct => ConvAlgorithm::Direct,
             Algorithm::Gemm8 => ConvAlgorithm::Gemm8,
+            Algorithm::GemmPaired => ConvAlgorithm::GemmPaired,
             Algorithm::Gemm16 => ConvAlgorithm::Gemm16,
             Algorithm::Tiled => ConvAlgorithm::Tiled { rows: 1, parts: 1 },
+            Algorithm::TiledPaired => ConvAlgorithm::TiledPaired { rows: 1, parts: 1 },
             Algorithm::GemmBytes => ConvAlgorithm::GemmBytes,
             Algorithm::Winograd2 => ConvAlgorithm::Winograd2,
             Algorithm::Winograd2AtRunTime => ConvAlgorithm::Winograd2AtRunTime { tile_rows: 1 },

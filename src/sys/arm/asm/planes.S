@@ -2,7 +2,7 @@
 @
 @ Arguments, in which the blocks count: input and output, each {0 at, 4 line, 8 lines left, 12 ring, 16 bytes back} from 0 and from 20 on,
 @ 40 pixel, 44 lines above, 48 lines inside, 52 padding, 56 x, 60 plane, 64 slot, pairs {68 of padding, 72 first half, 76 whole,
-@ 80 second half, 84 of padding, 88 all}, 92 output pixel, 96 bytes of pairs of outputs, 100 odd, 104 stride, 108 lines, then for each
+@ 80 second half, 84 of padding, 88 all}, 92 output pixel, 96 bytes of the outputs of the loop, 100 outputs left over, 104 stride, 108 lines, then for each
 @ channel 56 bytes: its record, and weights {0, 1}, {1, 2} of rows 0, 1, 2, 0, 1.
 
 @ Takes a pair of pixels, r7 and r8, apart into the planes from r0, r4, r5 and r6 on. Clobbers r7-r11.
@@ -142,18 +142,81 @@
  .endif
  .endm
 
+@ The same for four neighboring outputs, r6-r9. Clobbers r10, r11.
+ .macro k_plane_taps4 line a b
+ ldr r10,[r12,#4*\line]
+ ldr r11,[r12,#4*\line+12]
+ .if \line==0
+ ldr r9,[sp,#4]
+ smlad r6,r10,\a,r9
+ smlatb r7,r10,\a,r9
+ smlad r8,r11,\a,r9
+ smlatb r9,r11,\a,r9
+ .else
+ smlad r6,r10,\a,r6
+ smlatb r7,r10,\a,r7
+ smlad r8,r11,\a,r8
+ smlatb r9,r11,\a,r9
+ .endif
+ ldr r10,[r12,#4*\line+24]
+ smlabt r6,r11,\b,r6
+ smlad r7,r11,\b,r7
+ smlabt r8,r10,\b,r8
+ smlad r9,r10,\b,r9
+ .endm
+
+@ Scales r6-r9, and stores them as outputs. Clobbers r10, r11.
+ .macro k_plane_outputs4
+ str r12,[sp,#48]
+ ldr r10,[sp,#8]
+ ldr r11,[sp,#12]
+ .irp y,r6,r7,r8,r9
+ add r12,r11,\y,asr #31
+ smmlar \y,\y,r10,r12
+ .endr
+ ldr r10,[sp,#16]
+ ldr r11,[sp,#20]
+ ldr r12,[sp,#48]
+ .irp y,r6,r7,r8,r9
+ asr \y,\y,r10
+ ssat \y,#8,\y
+ strb \y,[lr]
+ add lr,lr,r11
+ .endr
+ .endm
+
+@ The same for r6 and r7. Clobbers r8-r11.
+ .macro k_plane_outputs2
+ ldr r8,[sp,#8]
+ ldr r9,[sp,#12]
+ ldr r10,[sp,#16]
+ add r11,r9,r6,asr #31
+ add r9,r9,r7,asr #31
+ smmlar r6,r6,r8,r11
+ smmlar r7,r7,r8,r9
+ ldr r8,[sp,#20]
+ asr r6,r6,r10
+ asr r7,r7,r10
+ ssat r6,#8,r6
+ ssat r7,#8,r7
+ strb r6,[lr]
+ add lr,lr,r8
+ strb r7,[lr]
+ add lr,lr,r8
+ .endm
+
  .macro k_plane_sums stride
  k_plane_taps 0 r0 r1 \stride r11 r11
  k_plane_taps 1 r2 r3 \stride r6 r7
  k_plane_taps 2 r4 r5 \stride r6 r7
  .endm
 
-@ depthwise_lines*(arguments, w, records): all lines, neighboring outputs \stride pixels apart.
+@ depthwise_lines*(arguments, w, records): all lines, neighboring outputs \stride pixels apart: four at a time at stride 1, two at 2.
  .macro k_depthwise_lines name stride
  k_fn \name
  push {r4-r11,lr}
- sub sp,sp,#48
- @ sp: 0 arguments, 4 record, 20 pixel, 24 end, 28 channel, 32 its weights, 36 x, 40 lines to read or channels left, 44 out
+ sub sp,sp,#52
+ @ sp: 0 arguments, 4 record, 20 pixel, 24 end, 28 channel, 32 its weights, 36 x, 40 lines to read or channels left, 44 out, 48 x saved
  str r0,[sp]
  bl kinglet_plane_constants
  mov r4,#3
@@ -201,30 +264,35 @@
  str r8,[sp,#24]
  cmp r8,lr
  beq 5f
-4: k_plane_sums \stride
+4:
+ .if \stride==1
+ k_plane_taps4 0 r0 r1
+ k_plane_taps4 1 r2 r3
+ k_plane_taps4 2 r4 r5
+ add r12,r12,#24
+ k_plane_outputs4
+ .else
+ k_plane_sums \stride
  add r12,r12,#12*\stride
- ldr r8,[sp,#8]
- ldr r9,[sp,#12]
- ldr r10,[sp,#16]
- add r11,r9,r6,asr #31
- add r9,r9,r7,asr #31
- smmlar r6,r6,r8,r11
- smmlar r7,r7,r8,r9
- ldr r8,[sp,#20]
+ k_plane_outputs2
+ .endif
  ldr r9,[sp,#24]
- asr r6,r6,r10
- asr r7,r7,r10
- ssat r6,#8,r6
- ssat r7,#8,r7
- strb r6,[lr]
- add lr,lr,r8
- strb r7,[lr]
- add lr,lr,r8
  cmp lr,r9
  bne 4b
-5: ldr r6,[sp]
+5:
+ .if \stride==1
+ ldr r6,[sp]
  ldr r7,[r6,#100]
- cmp r7,#0
+ tst r7,#2
+ beq 5f
+ k_plane_sums 1
+ add r12,r12,#12
+ k_plane_outputs2
+5:
+ .endif
+ ldr r6,[sp]
+ ldr r7,[r6,#100]
+ tst r7,#1
  beq 6f
  k_plane_sums 0
  ldr r8,[sp,#8]
@@ -255,7 +323,7 @@
  subs r3,r3,#1
  str r3,[r0,#108]
  bne 1b
- add sp,sp,#48
+ add sp,sp,#52
  pop {r4-r11,pc}
  k_end \name
  .endm

@@ -9,7 +9,7 @@
  @ sp: 0 m, 4 end of m, 8 entry, 12 end of v, 16 bytes of v per position, 20 table, 24 entries left
  ldr r4,[sp,#72]
  mov r12,r0
- mov lr,r1
+ sub lr,r1,#8
  str r2,[sp]
  strd r3,r4,[sp,#20]
 1: ldr r3,[sp,#20]
@@ -18,22 +18,22 @@
  str r3,[sp,#20]
  add r5,r2,r5,lsl #5
  str r5,[sp,#4]
- lsl r6,r4,#3
+ lsls r6,r4,#3
  add r7,r12,r6
  strd r7,r6,[sp,#12]
  rsb r5,r4,#1
  and r5,r5,#7
- mov r6,#44
+ movs r6,#56
  adr.w r7,3f
  mla r5,r5,r6,r7
  orr r5,r5,#1
  str r5,[sp,#8]
-2: k_step first
+2: k_step first 0
  ldr pc,[sp,#8]
  .p2align 2
 3:
  .rept 8
- k_step acc
+ k_step acc 0
  .endr
  ldrd r8,r9,[sp,#12]
  cmp r12,r8
@@ -59,9 +59,10 @@
  k_fn kinglet_winograd_products
  push {r4-r11,lr}
  sub sp,sp,#60
- @ sp: 0 u, 4 v, 8 m, 12 table, 16 channel pairs, 20 at a time, 24 positions left, 28 channel pairs left, 32 whether these are the
+ @ sp: 0 u - 8, 4 v, 8 m, 12 table, 16 channel pairs, 20 at a time, 24 positions left, 28 channel pairs left, 32 whether these are the
  @ first of their position, 36 entry, 40 bytes of v, 44 end of v, 48 m of the pair of tiles, 52 pairs of tiles left
  @ 96 entries left, 100 pairs of tiles, 104 and 108 bytes per pair of tiles
+ sub r1,r1,#8
  strd r1,r0,[sp]
  strd r2,r3,[sp,#8]
 1: ldr r3,[sp,#12]
@@ -70,7 +71,7 @@
  strd r4,r6,[sp,#16]
  str r5,[sp,#24]
 2: ldrd r4,r6,[sp,#16]
- mov r7,#1
+ movs r7,#1
 3: cmp r6,r4
  it hi
  movhi r6,r4
@@ -78,7 +79,7 @@
  strd r5,r7,[sp,#28]
  sub r8,r7,r6
  and r8,r8,#7
- mov r9,#44
+ mov r9,#56
  adr.w r10,7f
  mla r8,r8,r9,r10
  orr r8,r8,#1
@@ -93,7 +94,7 @@
 4: ldr lr,[sp]
  ldr r0,[sp,#32]
  cbz r0,5f
- k_step first
+ k_step first 0
  ldr pc,[sp,#36]
 5: ldr r8,[sp,#48]
  ldmia r8,{r0-r7}
@@ -101,7 +102,7 @@
  .p2align 2
 7:
  .rept 8
- k_step acc
+ k_step acc 0
  .endr
  ldr r8,[sp,#44]
  cmp r12,r8
@@ -126,7 +127,7 @@
  cbnz r4,9f
  ldr r2,[sp,#8]
  ldr r3,[sp,#24]
- add r2,r2,#32
+ adds r2,r2,#32
  str r2,[sp,#8]
  subs r3,r3,#1
  str r3,[sp,#24]
@@ -135,7 +136,7 @@
  bne 8b
  b 2b
 9: ldr r6,[sp,#20]
- mov r7,#0
+ movs r7,#0
  b 3b
 10:
  ldr r4,[sp,#96]
