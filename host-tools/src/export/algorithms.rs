@@ -37,6 +37,15 @@ pub(super) struct Choice<'n> {
     flash: usize,
 }
 
+/// What a node would do with more scratch than its limit.
+struct Better {
+    node: usize,
+    /// Bytes with which it has faster algorithms, from the least on.
+    scratch: Vec<usize>,
+    /// What the fastest gains.
+    gain: u64,
+}
+
 /// Sets the limits of nodes, and keeps them if the program still fits.
 type Trial<'t, 'n> = dyn FnMut(&mut Choice<'n>, &[(usize, usize)]) -> bool + 't;
 
@@ -164,11 +173,9 @@ impl<'n> Choice<'n> {
     /// Gives back what `tighten` took for plans that were not to be: from the convolution that gains most on, each the most scratch with
     /// which the program still `fits`. The plan, if one has more than before.
     pub(super) fn loosen(&mut self, nodes: &mut [Lowered], fits: impl Fn(&[Lowered]) -> Option<Plan>) -> Option<Plan> {
-        let mut better: Vec<_> = (0..nodes.len()).map(|node| (self.better(node), node)).collect();
-        better.retain(|((_, scratch), _)| !scratch.is_empty());
-        better.sort_by_key(|((gain, _), _)| Reverse(*gain));
+        let mut better: Vec<_> = (0..nodes.len()).filter_map(|node| self.better(node)).collect();
+        better.sort_by_key(|better| Reverse(better.gain));
         let mut best = None;
-        let better: Vec<(usize, Vec<usize>)> = better.into_iter().map(|((_, scratch), node)| (node, scratch)).collect();
         self.loosen_all(&better, false, &mut |choice, limits| {
             let before: Vec<_> = limits.iter().map(|&(node, _)| (node, choice.limits[node])).collect();
             limits.iter().for_each(|&(node, limit)| choice.limits[node] = limit);
@@ -185,12 +192,12 @@ impl<'n> Choice<'n> {
 
     /// Gives convolutions the most of their bytes of scratch that a `trial` keeps: all at once, since most of them fit, or by halves.
     /// Whether all have the most; that is not tried where it is `too_much`.
-    fn loosen_all(&mut self, better: &[(usize, Vec<usize>)], too_much: bool, trial: &mut Trial<'_, 'n>) -> bool {
-        let most: Vec<_> = better.iter().filter_map(|(node, scratch)| Some((*node, *scratch.last()?))).collect();
+    fn loosen_all(&mut self, better: &[Better], too_much: bool, trial: &mut Trial<'_, 'n>) -> bool {
+        let most: Vec<_> = better.iter().filter_map(|better| Some((better.node, *better.scratch.last()?))).collect();
         if most.is_empty() || !too_much && trial(self, &most) {
             return true;
         }
-        if let [(node, scratch)] = better {
+        if let [Better { node, scratch, .. }] = better {
             let mut untried = 0..scratch.len() - 1;
             while !untried.is_empty() {
                 let middle = usize::midpoint(untried.start, untried.end);
@@ -209,9 +216,9 @@ impl<'n> Choice<'n> {
         false
     }
 
-    /// The bytes of scratch beyond a node's limit with which it has faster algorithms, from the least on, and what the fastest gains.
-    fn better(&self, node: usize) -> (u64, Vec<usize>) {
-        let (Some((_, list)), Some(chosen)) = (&self.layers[node], self.chosen[node]) else { return (0, Vec::new()) };
+    /// The faster algorithms of a node beyond its limit, if there are any.
+    fn better(&self, node: usize) -> Option<Better> {
+        let ((_, list), chosen) = (self.layers[node].as_ref()?, self.chosen[node]?);
         let mut list: Vec<_> = list.iter().filter(|candidate| !self.allows(node, candidate)).collect();
         list.sort_by_key(|candidate| candidate.scratch);
         let mut cost = chosen.cost;
@@ -220,7 +227,8 @@ impl<'n> Choice<'n> {
             cost = cost.min(candidate.cost);
             is_faster
         });
-        (chosen.cost - cost, list.iter().map(|candidate| candidate.scratch).collect())
+        let scratch: Vec<usize> = list.iter().map(|candidate| candidate.scratch).collect();
+        (!scratch.is_empty()).then_some(Better { node, scratch, gain: chosen.cost - cost })
     }
 
     /// Limits every convolution to the least scratch that an algorithm in the core's own instructions takes: the portable

@@ -52,15 +52,12 @@ impl<'m> Context<'m> {
         let mut dims: Vec<(i64, f64)> = input.dims.iter().map(|&dim| (dim, 1.0)).collect();
         for (index, &axis) in listed.iter().enumerate() {
             let Some(dim) = dims.get_mut(axis) else { return refuse(format!("axis {axis} of {rank}"), "") };
-            *dim = match (sizes.get(index), scales.get(index)) {
-                (Some(_), _) if kept.is_some_and(|_| axis > 1) => {
-                    let scale = kept.unwrap_or(1.0);
-                    ((dim.0 as f64 * scale).round() as i64, scale)
-                }
-                (Some(&size), _) => (size, size as f64 / dim.0 as f64),
+            *dim = match (sizes.get(index), scales.get(index), kept.filter(|_| axis > 1)) {
+                (Some(_), _, Some(scale)) => ((dim.0 as f64 * scale).round() as i64, scale),
+                (Some(&size), _, None) => (size, size as f64 / dim.0 as f64),
                 // Rounded to single precision first, and only then cut off, as in onnxruntime.
-                (None, Some(&scale)) => ((dim.0 as f32 * scale) as i64, scale.into()),
-                (None, None) => return refuse("its scales or sizes are not those of height and width", ""),
+                (None, Some(&scale), _) => ((dim.0 as f32 * scale) as i64, scale.into()),
+                (None, None, _) => return refuse("its scales or sizes are not those of height and width", ""),
             };
         }
         let crops = text(node, "coordinate_transformation_mode", "") == CROP;
