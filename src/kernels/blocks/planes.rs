@@ -1,7 +1,8 @@
 //! Depthwise 3x3 by lines, four channels at a time.
 //!
 //! The weights of a channel are `w[2 * kernel row..][..2]`, those of columns 0 and 1, and of 1 and 2: a core that multiplies halves of
-//! words keeps three lines of the input with their channels apart and two pixels to a word, and starts windows at either.
+//! words keeps three lines of the input with their channels apart and two pixels to a word, and starts windows at either. Column 1 is
+//! there twice; that of the first word counts, so that no output depends on where a window starts.
 
 use core::ops::Range;
 
@@ -23,19 +24,15 @@ pub fn depthwise_lines(
         return;
     }
     let Lines { input: from, output: to, stride, before, zero } = *shape;
-    // Of outputs whose windows start at the first and at the second pixel of a pair.
-    let mut weights = [[[[0i32; 3]; 3]; 4]; 2];
-    for (start, channels) in weights.iter_mut().enumerate() {
-        for (rows, w) in channels.iter_mut().zip(w.as_chunks::<6>().0) {
-            for (row, w) in rows.iter_mut().zip(w.as_chunks::<2>().0) {
-                let [a, b] = w.map(|w| add(w, w));
-                *row = [low(a), if start == 0 { high(a) } else { low(b) }, high(b)];
-            }
+    let mut weights = [[[0i32; 3]; 3]; 4];
+    for (rows, w) in weights.iter_mut().zip(w.as_chunks::<6>().0) {
+        for (row, w) in rows.iter_mut().zip(w.as_chunks::<2>().0) {
+            let [a, b] = w.map(|w| add(w, w));
+            *row = [low(a), high(a), high(b)];
         }
     }
     for y in lines {
         for i in 0..to.pixels {
-            let weights = if i.wrapping_mul(stride[1]).is_multiple_of(2) { &weights[0] } else { &weights[1] };
             let mut sums = [0i32; 4];
             for row in 0..3 {
                 let line = y.wrapping_mul(stride[0]).wrapping_add(row).wrapping_sub(before[0]);
@@ -44,7 +41,7 @@ pub fn depthwise_lines(
                     let pixel = i.wrapping_mul(stride[1]).wrapping_add(column).wrapping_sub(before[1]);
                     let line = if pixel < from.pixels { line } else { None };
                     let pixel = line.and_then(|line| bytes4(line, pixel.wrapping_mul(from.pixel)));
-                    for ((sum, x), w) in sums.iter_mut().zip(pixel.unwrap_or([zero; 4])).zip(weights) {
+                    for ((sum, x), w) in sums.iter_mut().zip(pixel.unwrap_or([zero; 4])).zip(&weights) {
                         let w = w.get(row).and_then(|row| row.get(column)).copied().unwrap_or_default();
                         *sum = sum.wrapping_add(w.wrapping_mul(x.into()));
                     }

@@ -99,7 +99,7 @@
  pop {r4-r11,pc}
  k_end kinglet_plane_line
 
-@ plane_constants(arguments, w, records): records, and weights doubled, for each channel.
+@ plane_constants(arguments, w, records): records, and weights doubled, for each channel; the middle weights are those of columns 0 and 1.
  k_fn kinglet_plane_constants
  push {r4-r8,lr}
  add r0,r0,#112
@@ -107,6 +107,9 @@
 1: ldmia r2!,{r3-r6}
  stmia r0!,{r3-r6}
  ldmia r1!,{r3-r8}
+ pkhtb r4,r4,r3,asr #16
+ pkhtb r6,r6,r5,asr #16
+ pkhtb r8,r8,r7,asr #16
  .irp r,r3,r4,r5,r6,r7,r8
  sadd16 \r,\r,\r
  .endr
