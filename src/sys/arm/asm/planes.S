@@ -75,26 +75,30 @@
  ldr r2,[lr,#40]
  ldr r3,[lr,#68]
  k_plane_padding
- ldr r3,[lr,#72]
- cbz r3,3f
+ ldr r7,[lr,#72]
+ ldr r3,[lr,#76]
+ cbz r7,3f
+ adds r3,r3,#1
  mov r7,r12
  ldr r8,[r1]
  add r1,r1,r2
- k_plane_pair
-3: ldr r3,[lr,#76]
- cbz r3,5f
+ b 5f
+3: cbz r3,9f
 4: ldr r7,[r1]
  ldr r8,[r1,r2]
  add r1,r1,r2,lsl #1
- k_plane_pair
+5: k_plane_pair
  subs r3,r3,#1
  bne 4b
-5: ldr r3,[lr,#80]
- cbz r3,5f
+ @ No step from pixel to pixel: the second half was the last.
+9: cbz r2,9f
+ ldr r3,[lr,#80]
+ cbz r3,9f
  ldr r7,[r1]
  mov r8,r12
- k_plane_pair
-5: ldr r3,[lr,#84]
+ movs r2,#0
+ b 5b
+9: ldr r3,[lr,#84]
 6: k_plane_padding
  pop {r4-r11,pc}
  k_end kinglet_plane_line
@@ -188,8 +192,9 @@
  .endr
  .endm
 
-@ The same for r6 and r7. Clobbers r8-r11.
- .macro k_plane_outputs2
+@ The same for r6 and r7; where a \rest at 48 is left over, r6 is what is left behind them, with the flag Z, and one alone ends at 6. Clobbers
+@ r8-r11.
+ .macro k_plane_outputs2 rest
  ldr r8,[sp,#8]
  ldr r9,[sp,#12]
  ldr r10,[sp,#16]
@@ -204,6 +209,11 @@
  ssat r7,#8,r7
  strb r6,[lr]
  add lr,lr,r8
+ .if \rest
+ ldr r6,[sp,#48]
+ subs r6,r6,#2
+ blo 6f
+ .endif
  strb r7,[lr]
  add lr,lr,r8
  .endm
@@ -219,7 +229,7 @@
  k_fn \name
  push {r4-r11,lr}
  sub sp,sp,#52
- @ sp: 0 arguments, 4 record, 20 pixel, 24 end, 28 channel, 32 its weights, 36 x, 40 lines to read or channels left, 44 out, 48 x saved
+ @ sp: 0 arguments, 4 record, 20 pixel, 24 end, 28 channel, 32 its weights, 36 x, 40 lines to read or channels left, 44 out, 48 x, or outputs left over
  str r0,[sp]
  bl kinglet_plane_constants
  mov r4,#3
@@ -277,26 +287,24 @@
  .else
  k_plane_sums \stride
  add r12,r12,#12*\stride
- k_plane_outputs2
+ k_plane_outputs2 0
  .endif
  ldr r9,[sp,#24]
  cmp lr,r9
  bne 4b
-5:
- .if \stride==1
- ldr r6,[sp]
+5: ldr r6,[sp]
  ldr r7,[r6,#100]
- tst r7,#2
- beq 5f
+ cmp r7,#0
+ beq 6f
+ .if \stride==1
+ @ By twos, of which the second may be one too many.
+7: str r7,[sp,#48]
  k_plane_sums 1
  add r12,r12,#12
- k_plane_outputs2
-5:
- .endif
- ldr r6,[sp]
- ldr r7,[r6,#100]
- tst r7,#1
- beq 6f
+ k_plane_outputs2 1
+ mov r7,r6
+ bne 7b
+ .else
  k_plane_sums 0
  ldr r8,[sp,#8]
  ldr r9,[sp,#12]
@@ -306,6 +314,7 @@
  asr r6,r6,r10
  ssat r6,#8,r6
  strb r6,[lr]
+ .endif
 6: ldr r4,[sp,#40]
  subs r4,r4,#1
  bne 3b
