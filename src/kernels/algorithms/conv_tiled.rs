@@ -2,8 +2,8 @@
 //! scratch once for the tile, or copied if they are paired. So slow flash is read once for many pixels, and no product has to widen them
 //! again.
 //!
-//! Patches and packing are those of [`conv_gemm`] with [`Width::Bits8`] or [`Width::Paired`]. Where a kernel sees one pixel, the rows of a tile are one row:
-//! their pixels follow each other.
+//! Patches and packing are those of [`conv_gemm`] with [`Width::Bits8`] or [`Width::Paired`]. Where a kernel sees one pixel, the rows of a
+//! tile are one row: their pixels follow each other.
 
 use core::ops::Range;
 
