@@ -240,6 +240,8 @@ pub use export::{Candidate, candidates, choose};
 
 #[cfg(feature = "std")]
 mod export {
+    use std::collections::BTreeMap;
+
     use super::{ConvAlgorithm, Layer, Packing, Width, conv_gemm};
     use crate::kernels::algorithms::cost::{self, Core};
     use crate::kernels::algorithms::pack_winograd;
@@ -328,9 +330,14 @@ mod export {
             }));
         }
         let narrower: Vec<Encoding> = Encoding::narrower(weights).collect();
+        // Whatever the parameters: each answer goes through all weights.
+        let mut known = BTreeMap::new();
         all.into_iter()
             .filter_map(|algorithm| Some((algorithm, algorithm.packing()?)))
-            .filter(|(_, packing)| packing.is_exact(layer, weights, channels))
+            .filter(|(algorithm, packing)| {
+                let exact = || packing.is_exact(layer, weights, channels);
+                *known.entry(algorithm.id()).or_insert_with(exact)
+            })
             .flat_map(|(algorithm, packing)| {
                 let plain = Candidate {
                     algorithm,
