@@ -13,18 +13,6 @@
  ssat \b,#8,\b
  .endm
 
-@ Stores r4-r7 at the first and r8-r11 at the second output, r0 and r1.
- .macro k_dw_store
- strb r4,[r0]
- strb r5,[r0,#1]
- strb r6,[r0,#2]
- strb r7,[r0,#3]
- strb r8,[r1]
- strb r9,[r1,#1]
- strb r10,[r1,#2]
- strb r11,[r1,#3]
- .endm
-
  .macro k_dw_zero
  .irp r,r4,r5,r6,r7,r8,r9,r10,r11
  mov \r,#0
@@ -93,7 +81,8 @@
  ldr r2,[sp]
  str r0,[r2,#16]
  ldrd r0,r1,[r2,#20]
- k_dw_store
+ k_store4 r0 r4 r5 r6 r7
+ k_store4 r1 r8 r9 r10 r11
  add r0,r0,#4
  add r1,r1,#4
  strd r0,r1,[r2,#20]
@@ -180,7 +169,8 @@
  ldr r2,[sp]
  str r0,[r2,#16]
  ldrd r0,r1,[r2,#20]
- k_dw_store
+ k_store4 r0 r4 r5 r6 r7
+ k_store4 r1 r8 r9 r10 r11
  add r0,r0,#4
  add r1,r1,#4
  strd r0,r1,[r2,#20]

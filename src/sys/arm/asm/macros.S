@@ -159,25 +159,21 @@
  .endif
  .endm
 
-@ Stores the four channels of both pixels, from r8 and from \second on.
+@ Stores four channels of a pixel from \at on.
+ .macro k_store4 at a b c d
+ strb \a,[\at]
+ strb \b,[\at,#1]
+ strb \c,[\at,#2]
+ strb \d,[\at,#3]
+ .endm
+
+@ Stores what k_requantize8 leaves of both pixels, from r8 and from \second on.
  .macro k_store8 second paired
  .if \paired
- strb r1,[r8]
- strb r0,[r8,#1]
- strb r3,[r8,#2]
- strb r2,[r8,#3]
- strb r5,[\second]
- strb r4,[\second,#1]
- strb r7,[\second,#2]
- strb r6,[\second,#3]
+ k_store4 r8 r1 r0 r3 r2
+ k_store4 \second r5 r4 r7 r6
  .else
- strb r0,[r8]
- strb r1,[r8,#1]
- strb r2,[r8,#2]
- strb r3,[r8,#3]
- strb r4,[\second]
- strb r5,[\second,#1]
- strb r6,[\second,#2]
- strb r7,[\second,#3]
+ k_store4 r8 r0 r1 r2 r3
+ k_store4 \second r4 r5 r6 r7
  .endif
  .endm
