@@ -4,6 +4,8 @@
 //! kernel, stride and padding map output positions to input positions. The rules are TensorFlow's:
 //! output extent = floor((input + padding before + padding after - kernel) / stride) + 1.
 
+use core::ops::Range;
+
 /// A 2-D sliding window: kernel, stride, explicit padding. Pairs are `[vertical, horizontal]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -129,6 +131,14 @@ impl Window {
     pub const fn origin(&self, axis: usize, at: u32) -> i32 {
         let axis = axis & 1;
         at.wrapping_mul(self.stride[axis]).wrapping_sub(self.before[axis]) as i32
+    }
+
+    /// The output positions along `axis` whose taps all lie inside an input of extent `size`.
+    pub(crate) fn whole(&self, axis: usize, size: u32) -> Range<u32> {
+        let axis = axis & 1;
+        let (before, stride) = (self.before[axis], self.stride[axis].max(1));
+        let last = size.saturating_add(before).checked_sub(self.kernel[axis]);
+        before.div_ceil(stride)..last.map_or(0, |last| (last / stride).saturating_add(1))
     }
 
     /// The taps of output position `at` along `axis` that lie inside an input of extent `size`.
@@ -336,6 +346,13 @@ mod tests {
                 prop_assert!(before.0 <= start && before.1 <= end && start < end && end <= input && end - start <= 2);
                 before = (start, end);
             }
+        }
+
+        #[test]
+        fn whole_windows_have_all_their_taps(size in 1u32..20, k in 1u32..8, s in 1u32..5, before in 0u32..7, y in 0u32..30) {
+            let before = [before.min(k - 1); 2];
+            let w = Window { kernel: [k; 2], stride: [s; 2], before, after: [0; 2] };
+            prop_assert_eq!(w.whole(0, size).contains(&y), w.taps(0, y, size).len == k);
         }
 
         #[test]

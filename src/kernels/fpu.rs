@@ -1,10 +1,17 @@
 //! Half precision in the instructions of the floating-point unit of Cortex-M.
 
-use super::blocks::float16::{LANES, Layer};
-use super::float16::{f16, widen};
+use super::blocks::float16::Layer;
+use super::float16::f16;
 use super::{Backend, Portable};
-use crate::sys::arm::float16;
-use crate::sys::shapes::Pixels;
+use crate::sys::arm::float16::{self, Product};
+use crate::sys::shapes::{Pixels, Spread};
+
+/// What the kernels take.
+#[inline(always)]
+pub(super) fn product<'a>(x: &'a [f32], layer: &Layer<'a>) -> Product<'a> {
+    let &Layer { weights, biases, k, bounds } = layer;
+    Product { x, weights, biases, k, range: [bounds.low, bounds.high] }
+}
 
 /// [`Portable`] and the floating-point unit.
 #[derive(Clone, Copy, Debug)]
@@ -15,16 +22,12 @@ impl Backend for Fpu {
 
     const NAME: &'static str = "fpu";
 
-    fn f16_spread(from: &[f16], x: &mut [f32]) {
-        let even = float16::spread(from, x);
-        if let (Some(&last), Some(to)) = (from.get(even), x.get_mut(LANES * even)) {
-            *to = widen(last);
-        }
+    fn f16_spread(from: &[f16], spread: &Spread, x: &mut [f32]) {
+        float16::spread(from, spread, x);
     }
 
     fn f16_gemm(x: &[f32], layer: &Layer<'_>, out: &mut [f16], pixels: Pixels) {
-        let &Layer { weights, biases, k, bounds } = layer;
-        if !float16::gemm(x, weights, biases, k, [bounds.low, bounds.high], out, pixels) {
+        if !product(x, layer).run(float16::FPU, out, pixels) {
             Portable::f16_gemm(x, layer, out, pixels);
         }
     }

@@ -1,11 +1,21 @@
 //! The vector instructions of Armv8.1-M: Helium, of Cortex-M55 and M85.
 
 use super::blocks::Transform;
+#[cfg(kinglet_fpu)]
+use super::blocks::float16::Layer;
 use super::dsp::Dsp;
+#[cfg(kinglet_fpu)]
+use super::float16::{Bounds, f16};
+#[cfg(kinglet_fpu)]
+use super::fpu::product;
 use super::{AddTerms, Backend, Portable};
 use crate::quant::{Channel, OutputStage, Rounding};
+#[cfg(kinglet_fpu)]
+use crate::sys::arm::float16;
 use crate::sys::arm::helium;
 use crate::sys::shapes::{Pair, Patch, Products, TapGrid, Tiles};
+#[cfg(kinglet_fpu)]
+use crate::sys::shapes::{Pixels, Spread};
 
 /// Vectors of 16 bytes.
 #[derive(Clone, Copy, Debug)]
@@ -134,5 +144,24 @@ impl Backend for Helium {
     #[inline(always)]
     fn sum16(src: &[i8], step: usize, pixels: usize, acc: &mut [i32; 16]) {
         helium::sum16(src, step, pixels, acc);
+    }
+
+    #[cfg(kinglet_fpu)]
+    #[inline(always)]
+    fn f16_spread(from: &[f16], spread: &Spread, x: &mut [f32]) {
+        float16::spread4(from, spread, x);
+    }
+
+    #[cfg(kinglet_fpu)]
+    fn f16_gemm(x: &[f32], layer: &Layer<'_>, out: &mut [f16], pixels: Pixels) {
+        if !product(x, layer).run(float16::HELIUM, out, pixels) {
+            Portable::f16_gemm(x, layer, out, pixels);
+        }
+    }
+
+    #[cfg(kinglet_fpu)]
+    #[inline(always)]
+    fn f16_add(left: &mut [f16], right: &[f16], bounds: &Bounds) {
+        float16::add(left, right, [bounds.low, bounds.high]);
     }
 }

@@ -28,7 +28,7 @@ pub use blocks::add::AddTerms;
 use blocks::{Transform, float16::Layer};
 #[cfg(kinglet_active = "dsp")]
 pub use dsp::Dsp as Active;
-use float16::f16;
+use float16::{Bounds, f16};
 #[cfg(kinglet_active = "helium")]
 pub use helium::Helium as Active;
 pub use portable::Portable;
@@ -38,7 +38,7 @@ pub use portable::Portable as Active;
 pub use sse2::Sse2 as Active;
 
 use crate::quant::{Channel, OutputStage};
-use crate::sys::shapes::{Columns, Lines, Pair, Patch, Pixels, Products, Rows, Strip, TapGrid, Tiles};
+use crate::sys::shapes::{Columns, Lines, Pair, Patch, Pixels, Products, Rows, Spread, Strip, TapGrid, Tiles};
 
 /// Channels that the primitives over channels take at a time, at most.
 pub const BLOCK: usize = 16;
@@ -267,16 +267,22 @@ pub trait Backend: Sized {
         Self::Base::sum16(src, step, pixels, acc);
     }
 
-    /// Half precision into a lane of single precision: [`blocks::float16::spread`].
+    /// Half precision into lanes of single precision: [`blocks::float16::spread`].
     #[inline(always)]
-    fn f16_spread(from: &[f16], x: &mut [f32]) {
-        Self::Base::f16_spread(from, x);
+    fn f16_spread(from: &[f16], spread: &Spread, x: &mut [f32]) {
+        Self::Base::f16_spread(from, spread, x);
     }
 
     /// Four lanes times all channels in half precision: [`blocks::float16::gemm`].
     #[inline(always)]
     fn f16_gemm(x: &[f32], layer: &Layer<'_>, out: &mut [f16], pixels: Pixels) {
         Self::Base::f16_gemm(x, layer, out, pixels);
+    }
+
+    /// Sums in half precision: [`blocks::float16::add`].
+    #[inline(always)]
+    fn f16_add(left: &mut [f16], right: &[f16], bounds: &Bounds) {
+        Self::Base::f16_add(left, right, bounds);
     }
 
     /// Dot products in half precision: [`blocks::float16::dot_1x4`].

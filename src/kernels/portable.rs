@@ -5,10 +5,10 @@ use core::ops::Range;
 use super::blocks::{
     Transform, add, dense, depthwise, dot, elementwise, float16, gemm, gemm_bytes, planes, winograd, winograd2,
 };
-use super::float16::f16;
+use super::float16::{Bounds, f16};
 use super::{AddTerms, Backend};
 use crate::quant::{Channel, OutputStage};
-use crate::sys::shapes::{Columns, Lines, Pair, Patch, Pixels, Products, Rows, Strip, TapGrid, Tiles};
+use crate::sys::shapes::{Columns, Lines, Pair, Patch, Pixels, Products, Rows, Spread, Strip, TapGrid, Tiles};
 
 /// The definitions, which every other backend equals.
 #[derive(Clone, Copy, Debug)]
@@ -200,13 +200,18 @@ impl Backend for Portable {
     }
 
     #[inline(always)]
-    fn f16_spread(from: &[f16], x: &mut [f32]) {
-        float16::spread(from, x);
+    fn f16_spread(from: &[f16], spread: &Spread, x: &mut [f32]) {
+        float16::spread(from, spread, x);
     }
 
     #[inline(always)]
     fn f16_gemm(x: &[f32], layer: &float16::Layer<'_>, out: &mut [f16], pixels: Pixels) {
         float16::gemm(x, layer, out, pixels);
+    }
+
+    #[inline(always)]
+    fn f16_add(left: &mut [f16], right: &[f16], bounds: &Bounds) {
+        float16::add(left, right, bounds);
     }
 
     #[inline(always)]

@@ -2,7 +2,7 @@
 //!
 //! Rounding modes, factors and zero points mean nothing here. An operator's table holds biases in single precision.
 
-use super::{Numbers, combine};
+use super::Numbers;
 use crate::kernels::float16::{Bounds, f16, widen};
 use crate::kernels::{AddTerms, Backend};
 use crate::quant::{Channels, Clamp, Multiplier, OutputStage};
@@ -62,8 +62,7 @@ impl Numbers for Float16 {
     }
 
     fn sum<B: Backend>(left: &mut [f16], right: &[f16], terms: &AddTerms) {
-        let bounds = Bounds::of(terms.stage.clamp);
-        combine(left, right, |left, right| bounds.half(widen(left) + widen(right)));
+        B::f16_add(left, right, &Bounds::of(terms.stage.clamp));
     }
 
     fn difference(terms: &AddTerms) -> impl Fn(f16, f16) -> f16 {

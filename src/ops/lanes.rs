@@ -2,16 +2,15 @@
 
 use core::ops::Range;
 
-use super::patch::{Inside, Map};
 use super::{Conv2d, Io, Operands};
 use crate::float16::f16;
 use crate::kernels::Backend;
-use crate::kernels::blocks::float16::{LANES, Layer, Pixels};
+use crate::kernels::blocks::float16::{LANES, Layer, Pixels, Spread};
 use crate::kernels::float16::Bounds;
 use crate::memory::Element;
 use crate::sys::cast;
-use crate::tensor::Tensor;
-use crate::window::Window;
+use crate::tensor::{Shape, Tensor};
+use crate::window::{Taps, Window};
 
 /// Bytes of scratch for each element under the window: a number in single precision in each lane.
 pub(super) const BYTES: u64 = 4 * LANES as u64;
@@ -23,39 +22,95 @@ pub(super) fn run<B: Backend>(op: &Conv2d<'_>, io: &mut Io<'_, '_>, rows: Range<
     let (weights, k) = (f16::of(op.weights.bytes), op.patch_len(&input) as usize);
     let scratch = io.scratch(0, (k as u32).wrapping_mul(BYTES as u32));
     let layer = Layer { weights, biases, k, bounds: Bounds::of(op.clamp) };
-    let last = output.shape.w.wrapping_sub(1);
-    let pitch = (output.place.pitch / 2) as usize;
+    let (channels, pitch) = (output.shape.c as usize, (output.place.pitch / 2) as usize);
+    let whole = op.window.whole(1, input.shape.w);
     for y in rows.start..rows.end.min(output.shape.h) {
-        for x in (0..output.shape.w).step_by(LANES) {
+        let pixels = output.pixels(y, 0, output.shape.w);
+        let (elements, out, lanes) = io.memory.read_write2(input.region(), pixels, scratch);
+        let (elements, lanes) = (f16::of(elements), cast::as_f32_mut(lanes));
+        let taps = op.window.taps(0, y, input.shape.h);
+        let row = Row { input: &input, elements, window: &op.window, taps, whole: whole.clone() };
+        for (group, out) in f16::of_mut(out).chunks_mut(pitch.saturating_mul(LANES).max(1)).enumerate() {
+            let x = (group as u32).wrapping_mul(LANES as u32);
             let count = output.shape.w.wrapping_sub(x).min(LANES as u32);
-            let (elements, out, lanes) = io.memory.read_write2(input.region(), output.pixels(y, x, count), scratch);
-            let lanes = cast::as_f32_mut(lanes);
-            if op.window.is_padded() {
-                lanes.fill(0.0);
-            }
-            // A lane that is not there is the last pixel again.
-            for lane in 0..LANES {
-                let at = (y, x.wrapping_add(lane as u32).min(last));
-                spread::<B>(elements, &input, &op.window, at, lanes.get_mut(lane..).unwrap_or_default());
-            }
-            let pixels = Pixels { channels: output.shape.c as usize, pitch, count: count as usize };
-            B::f16_gemm(lanes, &layer, f16::of_mut(out), pixels);
+            row.widen::<B>(x..x.wrapping_add(count), lanes);
+            B::f16_gemm(lanes, &layer, out, Pixels { channels, pitch, count: count as usize });
         }
     }
 }
 
-/// Widens the elements under the window at output position `(y, x)` into the first lane of `lanes`. What lies outside the input
-/// stays as it is.
-fn spread<B: Backend>(elements: &[i8], input: &Tensor, window: &Window, (y, x): (u32, u32), lanes: &mut [f32]) {
-    let map = Map::new(input, elements);
-    let Inside { rows, columns } = Inside::of(window, input, y, x);
-    for row in 0..rows.len {
-        let tap = rows.tap.wrapping_add(row).wrapping_mul(window.kernel[1]).wrapping_add(columns.tap) as usize;
-        let mut at = tap.wrapping_mul(input.shape.c as usize).wrapping_mul(LANES);
-        for run in map.runs(rows.start.wrapping_add(row), columns.start, columns.len) {
-            let from = f16::of(run);
-            B::f16_spread(from, lanes.get_mut(at..).unwrap_or_default());
-            at = at.wrapping_add(from.len().wrapping_mul(LANES));
+/// The windows of an output row's pixels.
+struct Row<'a> {
+    input: &'a Tensor,
+    /// Those of the input.
+    elements: &'a [f16],
+    window: &'a Window,
+    /// Along the height, inside the input.
+    taps: Taps,
+    /// The pixels whose windows lie inside the input along the width.
+    whole: Range<u32>,
+}
+
+impl Row<'_> {
+    /// Widens what is under the windows of the pixels `xs` into their lanes; zeros for what lies outside the input.
+    fn widen<B: Backend>(&self, xs: Range<u32>, lanes: &mut [f32]) {
+        let whole = xs.start >= self.whole.start && xs.end <= self.whole.end;
+        if !whole || self.taps.len != self.window.kernel[0] {
+            self.clear(&xs, lanes);
+        }
+        let mut x = xs.start;
+        while x < xs.end {
+            let end = if self.whole.contains(&x) { self.whole.end.min(xs.end) } else { x.wrapping_add(1) };
+            let lane = x.wrapping_sub(xs.start) as usize;
+            self.spread::<B>(x..end, lanes.get_mut(lane..).unwrap_or_default());
+            x = end;
+        }
+    }
+
+    /// The taps of the pixel in column `x`.
+    fn columns(&self, x: u32) -> Taps {
+        self.window.taps(1, x, self.input.shape.w)
+    }
+
+    /// Numbers of one tap in the lanes.
+    fn tap_len(&self) -> usize {
+        (self.input.shape.c as usize).wrapping_mul(LANES)
+    }
+
+    /// Zeros for the taps of which a pixel's lies outside the input.
+    fn clear(&self, xs: &Range<u32>, lanes: &mut [f32]) {
+        let (first, last) = (self.columns(xs.start), self.columns(xs.end.wrapping_sub(1)));
+        let (left, right) = (first.tap as usize, last.tap.wrapping_add(last.len) as usize);
+        let line = (self.window.kernel[1] as usize).wrapping_mul(self.tap_len());
+        for (row, line) in lanes.chunks_mut(line.max(1)).enumerate() {
+            if (row as u32).wrapping_sub(self.taps.tap) >= self.taps.len {
+                line.fill(0.0);
+            } else {
+                line.iter_mut().take(left.wrapping_mul(self.tap_len())).for_each(|x| *x = 0.0);
+                line.iter_mut().skip(right.wrapping_mul(self.tap_len())).for_each(|x| *x = 0.0);
+            }
+        }
+    }
+
+    /// Widens what is under neighboring windows with equal taps.
+    fn spread<B: Backend>(&self, xs: Range<u32>, lanes: &mut [f32]) {
+        let (columns, Shape { w, c, .. }, pitch) =
+            (self.columns(xs.start), self.input.shape, self.input.place.pitch / 2);
+        let (runs, pixels) =
+            if self.input.has_dense_rows() { (columns.len.min(1), columns.len) } else { (columns.len, 1) };
+        let step = pitch.wrapping_mul(self.window.stride[1]) as usize;
+        let spread = Spread { len: pixels.wrapping_mul(c) as usize, step, count: xs.len() };
+        for row in 0..self.taps.len {
+            let pixel = self.input.slot(self.taps.start.wrapping_add(row)).wrapping_mul(w).wrapping_add(columns.start);
+            let line = self.taps.tap.wrapping_add(row).wrapping_mul(self.window.kernel[1]);
+            for run in 0..runs {
+                let from = pixel.wrapping_add(run).wrapping_mul(pitch) as usize;
+                let tap = line.wrapping_add(columns.tap).wrapping_add(run) as usize;
+                let to = tap.wrapping_mul(self.tap_len());
+                if let (Some(from), Some(to)) = (self.elements.get(from..), lanes.get_mut(to..)) {
+                    B::f16_spread(from, &spread, to);
+                }
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use kinglet::kernels::float16::{Bounds, narrow, widen};
 use kinglet::kernels::{Active, AddTerms, Backend, Portable};
 use kinglet::quant::OutputStage;
 use kinglet::sys::cast::{as_f16_mut, as_u8, words_as_i8, words_as_i8_mut, words_as_i32_mut};
-use kinglet::sys::shapes::{Columns, Grid, Lines, Pair, Patch, Pixels, Products, Rows, Strip, TapGrid, Tiles};
+use kinglet::sys::shapes::{Columns, Grid, Lines, Pair, Patch, Pixels, Products, Rows, Spread, Strip, TapGrid, Tiles};
 use kinglet::{Activation, Clamp, DType, Multiplier, QuantParams, Rounding, f16};
 
 use super::{Buffers, Random};
@@ -121,25 +121,30 @@ fn conversions(random: &mut Random) -> u32 {
     differences
 }
 
-/// Products in half precision of numbers below 2, at multiples of 4 bytes and of 2.
+/// Products in half precision of numbers below 2, now and then of zeros, at multiples of 4 bytes and of 2.
 fn half_precision(round: &mut Round) {
     let mut numbers = [f16::ZERO; 8 * 41];
     for x in &mut numbers {
         *x = f16::from_bits(round.random.next() as u16 & !0x4000);
     }
+    if round.number % 8 == 7 {
+        // Sums are biases then, the least of which is no normal number.
+        numbers.fill(f16::ZERO);
+    }
     let len = 1 + round.random.below(41);
     let row = |index: usize| &numbers[index * len..][..len];
     let (patches, weights) = ([0, 1, 2, 3].map(row), [4, 5, 6, 7].map(row));
+    let spread = Spread { len, step: round.random.below(81), count: 1 + round.random.below(4) };
     both!(round, "f16_spread", 4 * 41, |out, Set| {
         let mut lanes = [0.0; 4 * 41];
-        Set::f16_spread(&numbers[len % 3..][..len], &mut lanes[1..4 * len]);
+        Set::f16_spread(&numbers[len % 3..], &spread, &mut lanes[..4 * (len - 1) + spread.count]);
         out.iter_mut().zip(lanes).for_each(|(out, x)| *out = x.to_bits());
     });
     let mut lanes = [0.0; 4 * 41];
-    patches.iter().enumerate().for_each(|(lane, patch)| Portable::f16_spread(patch, &mut lanes[lane..]));
+    Portable::f16_spread(&numbers, &Spread { len, step: len, count: 4 }, &mut lanes);
     // Three to seven channels, weights at multiples of 4 or 2 bytes, and bounds that some sums meet.
     let (channels, count) = (3 + round.random.below(5), 1 + round.random.below(4));
-    let biases = [0.5f32, -0.25, 3.0, 0.0, -9.0, 1e-9, -1e-9].map(f32::to_bits);
+    let biases = [-1e-40f32, -0.25, 1e-40, -0.0, -9.0, 1e-9, -1e-9].map(f32::to_bits);
     let (biases, _) = as_u8(words_as_i8(&biases)).as_chunks();
     let clamp = Clamp::activation(Activation::Relu6, QuantParams::REAL, DType::F16);
     let clamp = if len.is_multiple_of(2) { clamp } else { Clamp::full(DType::F16) };
@@ -148,6 +153,12 @@ fn half_precision(round: &mut Round) {
     both!(round, "f16_gemm", 30, |out, Set| {
         let out = &mut as_f16_mut(words_as_i8_mut(out))[..60];
         Set::f16_gemm(&lanes[..4 * len], &layer, out, pixels);
+    });
+    both!(round, "f16_add", 30, |out, Set| {
+        let out = &mut as_f16_mut(words_as_i8_mut(out))[1..];
+        let left = &numbers[len % 5..][..len];
+        out[..len].copy_from_slice(left);
+        Set::f16_add(&mut out[..len], &numbers[100..], &layer.bounds);
     });
     both!(round, "dot_f16_1x4", 4, |out, Set| {
         let mut sums = [0.5, -0.25, 3.0, 0.0];

@@ -1,7 +1,8 @@
 //! Products of half precision, four pixels at a time, summed in single precision.
 
 use crate::kernels::float16::{Bounds, f16, widen};
-pub use crate::sys::shapes::{LANES, Pixels};
+use crate::sys::shapes::proven;
+pub use crate::sys::shapes::{LANES, Pixels, Spread};
 
 /// The channels of a layer in half precision.
 #[derive(Clone, Copy, Debug)]
@@ -31,9 +32,14 @@ impl<'m> Layer<'m> {
     }
 }
 
-/// Widens `from` into a lane: the first of `x`.
-pub fn spread(from: &[f16], x: &mut [f32]) {
-    x.iter_mut().step_by(LANES).zip(from).for_each(|(to, &from)| *to = widen(from));
+/// Widens elements into the first lanes of `x`.
+pub fn spread(from: &[f16], spread: &Spread, x: &mut [f32]) {
+    if proven(spread.fits(from.len(), x.len())) {
+        for lane in 0..spread.count {
+            let from = from.iter().skip(lane.wrapping_mul(spread.step)).take(spread.len);
+            x.iter_mut().skip(lane).step_by(LANES).zip(from).for_each(|(to, &from)| *to = widen(from));
+        }
+    }
 }
 
 /// All channels of the pixels in the lanes of `x`: each bias and then the products, one element after the other, each operation
@@ -52,6 +58,11 @@ pub fn gemm(x: &[f32], layer: &Layer<'_>, out: &mut [f16], pixels: Pixels) {
             }
         }
     }
+}
+
+/// Each element of `left` and that of `right` added in single precision, and rounded to a half within the bounds.
+pub fn add(left: &mut [f16], right: &[f16], bounds: &Bounds) {
+    left.iter_mut().zip(right).for_each(|(left, &right)| *left = bounds.half(widen(*left) + widen(right)));
 }
 
 /// The products of a patch with four channels' weights, added to `sums` one element after the other; each product and each

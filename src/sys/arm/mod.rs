@@ -36,6 +36,9 @@ global_asm!(include_str!("asm/helium.S"), ".text", options(raw));
 #[cfg(kinglet_fpu)]
 global_asm!(include_str!("asm/float16.S"), ".text", options(raw));
 
+#[cfg(all(kinglet_helium, kinglet_fpu))]
+global_asm!(include_str!("asm/helium_float16.S"), ".text", options(raw));
+
 /// A product with requantization: two pixels and `blocks` blocks of four channels.
 #[repr(C)]
 struct Gemm {

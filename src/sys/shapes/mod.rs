@@ -99,6 +99,30 @@ pub const fn sum_fits(src: usize, step: usize, pixels: usize, channels: usize) -
 /// Pixels of half precision that are computed at a time. Their inputs are *lanes*: element `i` of pixel `p` is `x[LANES * i + p]`.
 pub const LANES: usize = 4;
 
+/// Elements that are widened into lanes.
+#[derive(Clone, Copy, Debug)]
+pub struct Spread {
+    /// Elements of each lane.
+    pub len: usize,
+    /// Elements from those of one lane to those of the next.
+    pub step: usize,
+    /// Lanes.
+    pub count: usize,
+}
+
+impl Spread {
+    /// Whether all lie within `from` elements, and their lanes within `x` numbers, the first of which is the first lane's.
+    #[inline(always)]
+    pub const fn fits(&self, from: usize, x: usize) -> bool {
+        let &Self { len, step, count } = self;
+        len >= 1
+            && count >= 1
+            && count <= LANES
+            && from >= (count - 1).saturating_mul(step).saturating_add(len)
+            && x >= (len - 1).saturating_mul(LANES).saturating_add(count)
+    }
+}
+
 /// Where up to [`LANES`] output pixels lie.
 #[derive(Clone, Copy, Debug)]
 pub struct Pixels {

@@ -140,8 +140,11 @@
  k_f16_gemm_fn kinglet_f16_gemm,words
  k_f16_gemm_fn kinglet_f16_gemm_any,any
 
-@ f16_spread(from, x, pairs): widens pairs of halves, at any multiple of 2, to every fourth number.
+@ f16_spread(from, x, n): widens n halves, at least one, at any multiple of 2, to every fourth number.
  k_fn kinglet_f16_spread
+ and r12,r2,#1
+ lsrs r2,r2,#1
+ beq 2f
 1: ldr r3,[r0],#4
  vmov s0,r3
  vcvtb.f32.f16 s1,s0
@@ -151,6 +154,13 @@
  adds r1,#32
  subs r2,#1
  bne 1b
+ cmp r12,#0
+ it eq
+ bxeq lr
+2: ldrh r3,[r0]
+ vmov s0,r3
+ vcvtb.f32.f16 s0,s0
+ vstr s0,[r1]
  bx lr
  k_end kinglet_f16_spread
 
