@@ -1,7 +1,8 @@
 //! Passes the board's memory map to the linker, its driver and the model and images to the binaries.
 //!
 //! Inputs: exactly one board feature; `KINGLET_MODEL`, the path of a `.kgl` file; optionally `KINGLET_IMAGES`, the
-//! path of a `.npy` file of `N x H x W x C` (`|u1` pixels, or `|i1` or `<i2` quantized elements) to embed.
+//! path of a `.npy` file of `N x H x W x C` (`|u1` pixels, or `|i1` or `<i2` quantized elements) to embed, and
+//! `KINGLET_MOVED`, bytes by which the code is moved.
 
 use std::path::PathBuf;
 use std::{env, process};
@@ -27,7 +28,7 @@ fn main() {
 
     let board = board(boards(&root.join("..")));
     let slow = fs::read_to_string(root.join("slow.x")).unwrap_or_else(|e| fail(&format!("slow.x: {e}")));
-    fs::write(out.join("memory.x"), memory_map(&board) + &slow).unwrap_or_else(|e| fail(&e.to_string()));
+    fs::write(out.join("memory.x"), memory_map(&board) + &slow + &start()).unwrap_or_else(|e| fail(&e.to_string()));
     fs::write(out.join("board.rs"), driver(&board, &root)).unwrap_or_else(|e| fail(&e.to_string()));
     println!("cargo:rustc-link-search={}", out.display());
     for argument in ["--nmagic", "-Tlink.x", "-Tdefmt.x", "--undefined=KINGLET_BOARD"] {
@@ -48,6 +49,16 @@ fn main() {
         println!("cargo:rustc-env=KINGLET_MODEL={}", model.display());
     }
     fs::write(out.join("images.bin"), images(&root)).unwrap_or_else(|e| fail(&e.to_string()));
+}
+
+/// Where the code begins, if it is to be moved.
+fn start() -> String {
+    println!("cargo:rerun-if-env-changed=KINGLET_MOVED");
+    match env::var("KINGLET_MOVED").as_deref() {
+        Err(_) | Ok("0") => String::new(),
+        // Behind the longest table of exceptions and interrupts.
+        Ok(bytes) => format!("_stext = ORIGIN(FLASH) + 0x800 + {bytes};\n"),
+    }
 }
 
 /// The one board whose feature is on, for the target that it takes.

@@ -50,6 +50,9 @@
 //!
 //! - `device`: firmware around a model, over embedded-hal and embedded-io.
 //! - `signed`: models that only run when they are signed (Ed25519).
+//! - `hot-in-ram`: the loops in assembler, some 2 to 8 KB, lie in RAM, where the start-up code copies them with all initialized data
+//!   (cortex-m-rt does): for chips whose flash makes code wait, most of all Cortex-M0+. Without it they lie in sections
+//!   `.text.kinglet_hot.*`, which a linker script may put into other memory, tightly coupled, say.
 //! - `defmt`: formatting of errors and reports over defmt.
 //! - `internals`: the lower layers, for firmware that measures kernels, and the protocols of the host tools' serial line and of
 //!   MLPerf Tiny; and `std`, which adds the writer of model files and is what the host tools are built on. **Both are exempt from

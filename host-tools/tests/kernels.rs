@@ -4,7 +4,7 @@ mod needs;
 
 use std::time::Duration;
 
-use kinglet_tools::device::{self, Board, Build, Elf, Program, Run};
+use kinglet_tools::device::{self, Board, Build, Code, Elf, Program, Run};
 use object::{Object, ObjectSymbol};
 
 /// The most that a kernel may execute on a Cortex-M4; the best build of CMSIS-NN takes 1.9 to 15 times as much.
@@ -25,18 +25,32 @@ const LIMITS: &[(&str, u32)] = &[
 /// code, 1 KB on an STM32L4, misses on every line, and what calls the block has to stay there too.
 const BLOCK: u64 = 900;
 
-fn build(board: &str) -> Elf {
+fn build(board: &str, code: Code) -> Elf {
     let board = Board::named(board).unwrap();
-    Build { board, program: Program::Kernels, model: None, images: None, small: false }.run().unwrap()
+    Build { board, program: Program::Kernels, model: None, images: None, small: false, code }.run().unwrap()
 }
 
 /// Runs the program, which fails when a block differs from its definition.
-fn run(board: &str) -> Run {
-    let (board, elf) = (Board::named(board).unwrap(), build(board));
+fn run(elf: &Elf) -> Run {
     let folder = tempfile::tempdir().unwrap();
-    let run = device::run(&elf, folder.path(), Duration::from_secs(300), |_| {}).unwrap();
-    run.success().unwrap_or_else(|error| panic!("{}: {error}", board.name));
+    let run = device::run(elf, folder.path(), Duration::from_secs(300), |_| {}).unwrap();
+    run.success().unwrap_or_else(|error| panic!("{}: {error}", elf.board.name));
     run
+}
+
+/// The same with the code in flash.
+fn run_on(board: &str) -> Run {
+    run(&build(board, Code::InFlash))
+}
+
+/// Addresses and sizes of the loops in assembler, by name.
+fn blocks(elf: &Elf) -> Vec<(String, u64, u64)> {
+    let file = object::File::parse(&*elf.bytes).unwrap();
+    let named =
+        file.symbols().filter_map(|symbol| Some((symbol.name().ok()?.to_owned(), symbol.address(), symbol.size())));
+    let blocks: Vec<_> = named.filter(|(name, _, size)| name.starts_with("kinglet_") && *size > 0).collect();
+    assert!(blocks.iter().any(|(name, ..)| name == "kinglet_gemm8"), "{blocks:?}");
+    blocks
 }
 
 /// The instructions of the fastest algorithm for kernel `name`.
@@ -54,20 +68,20 @@ fn blocks_are_their_definitions_and_fast() {
     if !needs::devices() {
         return;
     }
-    let m4 = run("mps2-an386");
+    let m4 = run_on("mps2-an386");
     for &(name, limit) in LIMITS {
         let instructions = fastest(&m4, name);
         assert!(instructions <= limit, "{name}: {instructions} instructions, at most {limit} allowed");
     }
     // The same instruction set; the boards' start-up and compilers' choices differ a little.
     for board in ["mps2-an500", "mps2-an505"] {
-        let other = run(board);
+        let other = run_on(board);
         for &(name, _) in LIMITS {
             let (ours, theirs) = (f64::from(fastest(&m4, name)), f64::from(fastest(&other, name)));
             assert!((theirs / ours - 1.0).abs() < 0.05, "{name} on {board}: {theirs} instructions, {ours} on the M4");
         }
     }
-    let helium = run("mps3-an547");
+    let helium = run_on("mps3-an547");
     assert!(fastest(&helium, "conv 3x3 32x32x16->16") * 3 < fastest(&m4, "conv 3x3 32x32x16->16") * 2);
 }
 
@@ -76,12 +90,19 @@ fn blocks_stay_in_a_small_cache() {
     if !needs::devices() {
         return;
     }
-    let elf = build("mps2-an386");
-    let file = object::File::parse(&*elf.bytes).unwrap();
-    let symbols = file.symbols().filter_map(|symbol| Some((symbol.name().ok()?, symbol.size())));
-    let is_block = |name: &str| name.starts_with("kinglet_") && !name.starts_with("kinglet_f16");
-    let blocks: Vec<_> = symbols.filter(|(name, _)| is_block(name)).collect();
-    assert!(blocks.iter().any(|(name, size)| *name == "kinglet_gemm8" && *size > 0), "{blocks:?}");
-    let large: Vec<_> = blocks.iter().filter(|(_, size)| *size > BLOCK).collect();
-    assert!(large.is_empty(), "more than {BLOCK} bytes: {large:?}");
+    let mut large = blocks(&build("mps2-an386", Code::InFlash));
+    large.retain(|(name, _, size)| *size > BLOCK && !name.starts_with("kinglet_f16"));
+    assert!(large.is_empty(), "more than {BLOCK} bytes: {large:x?}");
+}
+
+#[test]
+fn blocks_run_from_ram_when_they_are_to() {
+    if !needs::devices() {
+        return;
+    }
+    let elf = build("mps2-an386", Code::LoopsInRam);
+    let ram = 0x2000_0000..0x4000_0000;
+    let elsewhere: Vec<_> = blocks(&elf).into_iter().filter(|(_, at, _)| !ram.contains(at)).collect();
+    assert!(elsewhere.is_empty(), "not in RAM: {elsewhere:x?}");
+    run(&elf);
 }

@@ -2,6 +2,21 @@
 //! instructions of Arm and of x86-64, behind functions that check the [shapes] they are called with.
 #![allow(unsafe_code)]
 
+/// The assembler's macro `k_hot name`, which begins the section of a loop.
+#[cfg(all(kinglet_dsp, not(feature = "hot-in-ram")))]
+macro_rules! hot {
+    () => {
+        ".macro k_hot name\n .section .text.kinglet_hot.\\name,\"ax\",%progbits\n .endm\n"
+    };
+}
+/// The same among the statics that start-up code copies to RAM.
+#[cfg(all(kinglet_dsp, feature = "hot-in-ram"))]
+macro_rules! hot {
+    () => {
+        ".macro k_hot name\n .section .data.kinglet_hot.\\name,\"awx\",%progbits\n .endm\n"
+    };
+}
+
 #[cfg(kinglet_dsp)]
 pub(crate) mod arm;
 pub mod cast;

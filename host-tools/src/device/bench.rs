@@ -17,7 +17,7 @@ use ndarray::Array4;
 
 pub use table::{Bytes, Row, committed, merged, read, rises, to_json, to_markdown};
 
-use super::{Board, Build, Program, evaluate_with, networks, peer, run, trace};
+use super::{Board, Build, Code, Program, evaluate_with, networks, peer, run, trace};
 use crate::boards;
 use crate::cycles::{Counts, Prediction, Trace};
 use crate::files;
@@ -43,7 +43,7 @@ const PLANS: [Plan; 8] = [
     ),
     ("nucleo-l4r5zi-single", &[Budget::Least, Budget::More, Budget::Any, Budget::Streamed, Budget::Small], false),
     ("mps3-an547", &[Budget::Least, Budget::Float16], true),
-    ("mps2-an385", &[Budget::Any], true),
+    ("mps2-an385", &[Budget::Any, Budget::LoopsInRam], true),
     ("mps2-an500", &[Budget::Any, Budget::Float16], true),
     ("mps2-an505", &[Budget::Any, Budget::Float16], true),
     ("lm3s6965evb", &[Budget::Least], false),
@@ -79,6 +79,15 @@ pub struct Subject {
     pub name: String,
     /// The model file.
     pub bytes: Vec<u8>,
+    /// Where the code lies that runs it.
+    pub code: Code,
+}
+
+impl From<(&str, Vec<u8>)> for Subject {
+    /// A name and a model file.
+    fn from((name, bytes): (&str, Vec<u8>)) -> Self {
+        Self { name: name.to_owned(), bytes, code: Code::InFlash }
+    }
 }
 
 impl Subject {
@@ -89,7 +98,8 @@ impl Subject {
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = files::read(path)?;
         let model = Model::new(&bytes).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
-        Ok(Self { name: model.name().to_owned(), bytes })
+        let name = model.name().to_owned();
+        Ok(Self::from((name.as_str(), bytes)))
     }
 }
 
@@ -133,6 +143,8 @@ pub enum Budget {
     Small,
     /// As little arena as can be without streaming, weights keep their size.
     Whole,
+    /// As [`Budget::Any`], with the runtime's loops in RAM.
+    LoopsInRam,
     /// In float16, with 96 KiB of arena: elements are twice as large as in the others.
     Float16,
 }
@@ -144,6 +156,7 @@ impl Budget {
             Budget::Least => "resnet8",
             Budget::More => "resnet8 +100 KB flash",
             Budget::Any => "resnet8 any flash",
+            Budget::LoopsInRam => "resnet8 any flash, loops in RAM",
             Budget::Streamed => "resnet8 least RAM",
             Budget::Small => "resnet8 21 KB RAM",
             Budget::Whole => "resnet8 least RAM, not streamed",
@@ -154,14 +167,14 @@ impl Budget {
     fn options(self, core: Core) -> export::Options {
         let flash = match self {
             Budget::More => 183 * 1024,
-            Budget::Any | Budget::Float16 => 1 << 20,
+            Budget::Any | Budget::LoopsInRam | Budget::Float16 => 1 << 20,
             Budget::Least | Budget::Streamed | Budget::Small | Budget::Whole => 90 * 1024,
         };
         let ram = match self {
             Budget::Streamed | Budget::Whole => None,
             Budget::Small => Some(21 * 1024),
             Budget::Float16 => Some(96 * 1024),
-            Budget::Least | Budget::More | Budget::Any => Some(48 * 1024),
+            Budget::Least | Budget::More | Budget::Any | Budget::LoopsInRam => Some(48 * 1024),
         };
         let streaming = if self == Budget::Whole { plan::Streaming::Off } else { plan::Streaming::Full };
         let plan = plan::Options { ram, streaming, ..plan::Options::default() };
@@ -188,7 +201,8 @@ pub fn resnet8(budget: Budget, core: Core) -> Result<Subject> {
         _ => quantize::quantize(&graph, &params, [images], &quantize::Options::default())?,
     };
     let bytes = export::to_bytes(&network, &budget.options(core))?.bytes;
-    Ok(Subject { name: budget.name().to_owned(), bytes })
+    let code = if budget == Budget::LoopsInRam { Code::LoopsInRam } else { Code::InFlash };
+    Ok(Subject { code, ..Subject::from((budget.name(), bytes)) })
 }
 
 /// What is traced beside the shipped models and ResNet-8.
@@ -246,7 +260,7 @@ fn measure_it(board: &'static Board, subject: &Subject, sizes: bool) -> Result<V
     fs::write(&path, &subject.bytes)?;
     let build = |program| {
         let model = (program != Program::Startup).then_some(path.as_path());
-        Build { board, program, model, images: None, small: false }.run()
+        Build { board, program, model, images: None, small: false, code: subject.code }.run()
     };
     let model = Model::new(&subject.bytes).map_err(|error| anyhow::anyhow!("{}: {error}", subject.name))?;
     let shape = model.input().shape;
@@ -297,7 +311,7 @@ fn measure_it(board: &'static Board, subject: &Subject, sizes: bool) -> Result<V
     let bytes =
         |code| Bytes { arena: measured.arena_bytes, stack: measured.stack_bytes, code, weights: measured.weight_bytes };
     let flash = |program| Ok::<u32, anyhow::Error>(build(program)?.sizes()?.flash);
-    let code = || {
+    let runtime = || {
         Ok::<u32, anyhow::Error>(flash(Program::Bare)?.saturating_sub(flash(Program::Startup)?) - report.model_bytes)
     };
     let whole = same(subject.name.starts_with("resnet8").then(|| peer::resnet8(board.name)).flatten());
@@ -307,9 +321,38 @@ fn measure_it(board: &'static Board, subject: &Subject, sizes: bool) -> Result<V
         measured.instructions,
         cycles(&|trace| Some(trace.total))?,
         whole,
-        if sizes { Some(bytes(code()?)) } else { None },
+        if sizes { Some(bytes(runtime()?)) } else { None },
     ));
     Ok(rows)
+}
+
+/// The most, in percent, by which a total of predicted cycles may change when the code lies elsewhere in a cache.
+pub const APART: f64 = 1.0;
+
+/// Least and most predicted cycles of ResNet-8 under its budgets and of MLPerf Tiny's other networks, when the code is moved by 0 to 28
+/// bytes; `found` hears them.
+///
+/// # Errors
+/// As [`all`], and where cycles are not predicted.
+pub fn moved(board: &str, mut found: impl FnMut(&str, [u64; 2])) -> Result<()> {
+    let plan = PLANS.iter().find(|plan| plan.0 == board);
+    let (name, budgets, _) = plan.with_context(|| format!("no bench on `{board}`"))?;
+    let board = boards::find(name, boards::all().iter(), "there are")?;
+    let core = board.instruction_set();
+    let resnets = budgets.iter().map(|&budget| resnet8(budget, core));
+    for subject in resnets.chain(networks::mlperf(core)?.into_iter().map(Ok)) {
+        let mut subject = subject?;
+        let mut range = [u64::MAX, 0];
+        for bytes in (0..32).step_by(4) {
+            subject.code = Code::Moved(bytes);
+            let rows = measure_it(board, &subject, false)?;
+            let cycles = rows.last().and_then(|total| total.cycles);
+            let cycles = cycles.with_context(|| format!("the cycles of {name} are not predicted"))?;
+            range = [range[0].min(cycles), range[1].max(cycles)];
+        }
+        found(&subject.name, range);
+    }
+    Ok(())
 }
 
 /// Measures the single kernels on a board: a row for each kernel and algorithm.
@@ -317,7 +360,8 @@ fn measure_it(board: &'static Board, subject: &Subject, sizes: bool) -> Result<V
 /// # Errors
 /// As [`measure`], and when a kernel differs from its definition.
 pub fn kernels(board: &'static Board) -> Result<Vec<Row>> {
-    let elf = Build { board, program: Program::Kernels, model: None, images: None, small: false }.run()?;
+    let elf = Build { board, program: Program::Kernels, model: None, images: None, small: false, code: Code::InFlash }
+        .run()?;
     let folder = tempfile::tempdir()?;
     let run = run(&elf, folder.path(), LIMIT, |_| {})?;
     run.success().with_context(|| format!("the kernels on {}", board.name))?;

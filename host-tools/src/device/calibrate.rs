@@ -57,7 +57,7 @@ pub fn calibrate<L: Read + Write>(line: L, mut progress: impl FnMut(&str)) -> Re
     // Weights that lie in RAM are not read from flash.
     let in_flash = device.about.flash > 0;
     let (mut found, mut passed_over) = (Vec::new(), Vec::new());
-    for Subject { name, bytes } in bench::quick(board.instruction_set())? {
+    for Subject { name, bytes, .. } in bench::quick(board.instruction_set())? {
         progress(&name);
         let model = Model::new(&bytes).map_err(|error| anyhow::anyhow!("{name}: {error}"))?;
         if !has_room(&device, &model) {

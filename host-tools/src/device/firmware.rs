@@ -135,6 +135,20 @@ pub struct Build<'a> {
     pub images: Option<&'a Path>,
     /// Optimize for size rather than speed.
     pub small: bool,
+    /// Where the code lies.
+    pub code: Code,
+}
+
+/// Where the code of a program lies, which changes no more than its cycles.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Code {
+    /// In flash.
+    #[default]
+    InFlash,
+    /// In flash, so many bytes further on, a multiple of 4: elsewhere in a cache.
+    Moved(u32),
+    /// In flash, but for the runtime's loops, which are in RAM.
+    LoopsInRam,
 }
 
 /// What the error says when an image is larger than a board's memories.
@@ -181,7 +195,8 @@ impl Build<'_> {
         cargo.current_dir(&firmware).args(["build", "--locked", "--color", "never"]);
         cargo.args(["--profile", if self.small { "small" } else { "release" }]);
         let features: String = programs.iter().map(|program| program.features()).collect();
-        let features = format!("{}{features}", self.board.name);
+        let hot = if self.code == Code::LoopsInRam { ",hot-in-ram" } else { "" };
+        let features = format!("{}{features}{hot}", self.board.name);
         cargo.args(["--features", &features, "--target", self.board.target]);
         cargo.args(programs.iter().flat_map(|program| ["--bin", program.name()]));
         cargo.arg("--target-dir").arg(&target_dir);
@@ -190,13 +205,22 @@ impl Build<'_> {
             cargo.arg("--config").arg(format!("target.{}.rustflags=['-Ctarget-cpu={cpu}']", self.board.target));
         }
         // What the host's own build was given is not meant for the firmware.
-        for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "CARGO_TARGET_DIR", "KINGLET_IMAGES"]
-        {
+        for name in [
+            "RUSTFLAGS",
+            "CARGO_ENCODED_RUSTFLAGS",
+            "CARGO_BUILD_TARGET",
+            "CARGO_TARGET_DIR",
+            "KINGLET_IMAGES",
+            "KINGLET_MOVED",
+        ] {
             cargo.env_remove(name);
         }
         // Where the kernels' loops are Rust, speed is the compiler's; elsewhere they are in assembler, and the rest is seldom run.
         if !self.small && !self.board.has_dsp() {
             cargo.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "3");
+        }
+        if let Code::Moved(bytes) = self.code {
+            cargo.env("KINGLET_MOVED", bytes.to_string());
         }
         if let Some(model) = &model {
             cargo.env("KINGLET_MODEL", model);

@@ -29,7 +29,7 @@ use kinglet::Model;
 use ndarray::{Array2, Axis};
 
 pub use elf::{Elf, Memories, Sizes};
-pub use firmware::{Build, Program};
+pub use firmware::{Build, Code, Program};
 pub use line::Emulated;
 pub use probe::flash;
 use qemu::run_under;
@@ -111,7 +111,9 @@ pub fn evaluate(board: &'static Board, model: &[u8], inputs: &[Images], limit: D
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("model.kgl");
     fs::write(&path, model)?;
-    let elf = Build { board, program: Program::Eval, model: Some(&path), images: None, small: false }.run()?;
+    let elf =
+        Build { board, program: Program::Eval, model: Some(&path), images: None, small: false, code: Code::InFlash }
+            .run()?;
     evaluate_with(&elf, model, inputs, limit)
 }
 

@@ -75,7 +75,7 @@ fn subject(
     };
     let plan = plan::Options { ram: Some(kib * 1024), ..plan::Options::default() };
     let options = export::Options { plan, flash: Some(FLASH), core, algorithm, board: None };
-    Ok(Subject { name: name.to_owned(), bytes: export::to_bytes(&network, &options)?.bytes })
+    Ok(Subject::from((name, export::to_bytes(&network, &options)?.bytes)))
 }
 
 /// DS-CNN: a convolution and four of depthwise and pointwise.

@@ -190,7 +190,7 @@ impl Setting<'_> {
     /// What an inference of the model that `make` makes takes on the board as a whole, if there is a board.
     fn measure(&self, name: &str, make: impl FnOnce() -> Result<Vec<u8>>) -> Result<Option<Row>> {
         let Some(board) = self.board else { return Ok(None) };
-        let rows = bench::measure(board, &Subject { name: name.to_owned(), bytes: make()? })?;
+        let rows = bench::measure(board, &Subject::from((name, make()?)))?;
         rows.into_iter().find(|row| row.layer == "total").context("the bench gave no total").map(Some)
     }
 

@@ -15,6 +15,7 @@ use super::shapes::{self, Columns, Pair, Scheme, TapGrid, Tiles, proven};
 
 global_asm!(
     concat!(".cpu ", env!("KINGLET_ASSEMBLER_CPU")),
+    hot!(),
     include_str!("asm/macros.S"),
     include_str!("asm/gemm.S"),
     include_str!("asm/winograd.S"),

@@ -2,9 +2,9 @@
  .syntax unified
  .thumb
 
-@ Starts function \name in a section of its own, so that the linker drops it where it is not used.
+@ Starts function \name in a section of its own (k_hot), so that the linker drops it where it is not used.
  .macro k_fn name
- .section .text.\name,"ax",%progbits
+ k_hot \name
  .p2align 2
  .global \name
  .type \name,%function
