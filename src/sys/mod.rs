@@ -4,6 +4,8 @@
 
 #[cfg(kinglet_dsp)]
 pub(crate) mod arm;
+#[cfg(kinglet_armv6)]
+pub(crate) mod armv6;
 pub mod cast;
 pub(crate) mod half;
 pub mod once;

@@ -18,7 +18,7 @@ pub const fn fast(x: i32, m: i32, c: i32, s: u32) -> i8 {
 /// `(x * m + (round << 16)) >> 32` for `round` of 0, which rounds down, or [`HALF`], which rounds to the nearest.
 #[inline(always)]
 pub const fn high_product(x: i32, m: i32, round: i32) -> i32 {
-    if cfg!(kinglet_short_multiply) {
+    if cfg!(kinglet_armv6) {
         high_product_of_halves(x, m, round)
     } else {
         ((x as i64 * m as i64).wrapping_add((round as i64) << 16) >> 32) as i32
