@@ -3,7 +3,7 @@
 use super::blocks::{Transform, gemm};
 use super::{Backend, Portable};
 use crate::sys::armv6;
-use crate::sys::shapes::{Columns, Products, Rows, Scheme, Strip, Tiles};
+use crate::sys::shapes::{Columns, Patch, Products, Rows, Scheme, Strip, Tiles};
 
 /// Products of 32 bits, one by one, in loops that keep to the registers.
 #[derive(Clone, Copy, Debug)]
@@ -13,6 +13,13 @@ impl Backend for Armv6 {
     type Base = Portable;
 
     const NAME: &'static str = "armv6";
+
+    #[inline(always)]
+    fn patch(dst: &mut [u32], src: &[i8], at: [usize; 2], patch: &Patch) {
+        if !armv6::patch(dst, src, at, patch) {
+            Portable::patch(dst, src, at, patch);
+        }
+    }
 
     #[inline]
     fn gemm16(x: &[u32], w: &[u32], records: &[u32], out: &mut [i8], second: usize) {

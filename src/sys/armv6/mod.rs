@@ -3,13 +3,14 @@
 
 use core::arch::global_asm;
 
-use super::shapes::{self, Columns, Products, Scheme, Tiles, proven};
+use super::shapes::{self, Columns, Patch, Products, Scheme, Tiles, proven};
 
 global_asm!(
     include_str!("../arm/asm/macros.S"),
     include_str!("asm/requantize.S"),
     include_str!("asm/products.S"),
     include_str!("asm/winograd4.S"),
+    include_str!("asm/patch.S"),
     include_str!("asm/add.S"),
     ".text",
     options(raw)
@@ -29,6 +30,17 @@ struct Blocks {
     /// Bytes from the end of a block's `x` to the next's.
     next: isize,
     blocks: usize,
+}
+
+/// A patch of rows of words.
+#[repr(C)]
+struct Words {
+    dst: *mut u32,
+    src: *const i8,
+    /// Bytes of a row, and from its end to the next.
+    bytes: usize,
+    next: isize,
+    rows: usize,
 }
 
 /// A vertical transform.
@@ -59,11 +71,32 @@ unsafe extern "C" {
     fn kinglet_v6_products8(arguments: Blocks);
     fn kinglet_v6_products_paired(arguments: Blocks);
     fn kinglet_v6_quantize(sums: *const i32, records: *const u32, first: *mut i8, second: *mut i8);
+    fn kinglet_v6_patch(arguments: Words);
     fn kinglet_v6_w4_vertical(arguments: Vertical);
     fn kinglet_v6_w4_horizontal(t: *const u32, v: *mut u32, pairs: usize, position: usize);
     fn kinglet_v6_w4_output(arguments: Output);
     fn kinglet_v6_w4_output_relu(arguments: Output);
     fn kinglet_v6_add_linear(a: *mut i8, b: *const i8, constants: *const i32, n: usize);
+}
+
+/// Widens two patches, if all of their rows are whole words where words lie; whether they are.
+#[inline(always)]
+pub fn patch(dst: &mut [u32], src: &[i8], at: [usize; 2], patch: &Patch) -> bool {
+    let (stride, rows, bytes) = (patch.stride(), patch.rows(), patch.len());
+    let [first, second] = at.map(|at| src.as_ptr().wrapping_add(at));
+    if !(first as usize | second as usize | stride | bytes).is_multiple_of(4) {
+        return false;
+    }
+    if proven(patch.fit_widened(dst.len(), src.len(), at)) {
+        let next = stride.wrapping_sub(bytes) as isize;
+        // SAFETY: `rows` rows of `bytes` bytes, neither of them 0, lie within `src` for both patches, at multiples of 4, and their pairs
+        // within `dst`.
+        unsafe {
+            kinglet_v6_patch(Words { dst: dst.as_mut_ptr(), src: first, bytes, next, rows });
+            kinglet_v6_patch(Words { dst: dst.as_mut_ptr().add(1), src: second, bytes, next, rows });
+        }
+    }
+    true
 }
 
 /// The sums of all blocks of `sums` by a kernel whose weights have `words` words to a pair.
