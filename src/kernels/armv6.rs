@@ -3,7 +3,7 @@
 use super::blocks::{Transform, gemm};
 use super::{Backend, Portable};
 use crate::sys::armv6;
-use crate::sys::shapes::{Columns, Patch, Products, Rows, Scheme, Strip, Tiles};
+use crate::sys::shapes::{Columns, Pair, Patch, Products, Rows, Scheme, Strip, TapGrid, Tiles};
 
 /// Products of 32 bits, one by one, in loops that keep to the registers.
 #[derive(Clone, Copy, Debug)]
@@ -89,6 +89,11 @@ impl Backend for Armv6 {
             Scheme::F4 => armv6::output4(m, records, relu, out, tiles),
             Scheme::F2 | Scheme::S2 => Portable::output::<T, N>(m, records, relu, out, tiles),
         }
+    }
+
+    #[inline(always)]
+    fn depthwise(src: &[i8], taps: &TapGrid, pair: Pair, w: &[u32], records: &[u32], out: &mut [i8]) {
+        armv6::depthwise(src, taps, pair, w, records, out);
     }
 
     #[inline(always)]

@@ -3,7 +3,7 @@
 
 use core::arch::global_asm;
 
-use super::shapes::{self, Columns, Patch, Products, Scheme, Tiles, proven};
+use super::shapes::{self, Columns, Pair, Patch, Products, Scheme, TapGrid, Tiles, proven};
 
 global_asm!(
     include_str!("../arm/asm/macros.S"),
@@ -11,6 +11,7 @@ global_asm!(
     include_str!("asm/products.S"),
     include_str!("asm/winograd4.S"),
     include_str!("asm/patch.S"),
+    include_str!("asm/depthwise.S"),
     include_str!("asm/add.S"),
     ".text",
     options(raw)
@@ -39,6 +40,19 @@ struct Words {
     src: *const i8,
     /// Bytes of a row, and from its end to the next.
     bytes: usize,
+    next: isize,
+    rows: usize,
+}
+
+/// The taps of a depthwise pixel.
+#[repr(C)]
+struct Taps {
+    src: *const i8,
+    w: *const u32,
+    sums: *mut i32,
+    step: usize,
+    columns: usize,
+    /// Bytes from behind the last column to the next row.
     next: isize,
     rows: usize,
 }
@@ -72,6 +86,7 @@ unsafe extern "C" {
     fn kinglet_v6_products_paired(arguments: Blocks);
     fn kinglet_v6_quantize(sums: *const i32, records: *const u32, first: *mut i8, second: *mut i8);
     fn kinglet_v6_patch(arguments: Words);
+    fn kinglet_v6_taps(arguments: Taps);
     fn kinglet_v6_w4_vertical(arguments: Vertical);
     fn kinglet_v6_w4_horizontal(t: *const u32, v: *mut u32, pairs: usize, position: usize);
     fn kinglet_v6_w4_output(arguments: Output);
@@ -154,6 +169,29 @@ pub fn quantized(sums: &Accumulators, records: &[u32; 16], out: &mut [i8], at: [
         let (sums, records, out) = (sums.as_flattened().as_ptr(), records.as_ptr(), out.as_mut_ptr());
         // SAFETY: four bytes from either place on lie within `out`.
         unsafe { kinglet_v6_quantize(sums, records, out.add(at[0]), out.add(at[1])) }
+    }
+}
+
+/// Depthwise pixels.
+pub fn depthwise(src: &[i8], taps: &TapGrid, pair: Pair, w: &[u32], records: &[u32], out: &mut [i8]) {
+    let (records, _) = records.as_chunks::<16>();
+    if !proven(pair.fits(taps, src.len(), w.len(), records.len(), out.len())) {
+        return;
+    }
+    let ([rows, columns], step) = (taps.kernel(), taps.step());
+    let next = taps.row().wrapping_sub(columns.wrapping_mul(step)) as isize;
+    let words = rows.wrapping_mul(columns).wrapping_mul(2);
+    for (group, records) in records.iter().enumerate() {
+        let channel = group.wrapping_mul(4);
+        let mut sums = [[0; 4]; 2];
+        for (at, sums) in [pair.at, pair.at.wrapping_add(pair.second)].into_iter().zip(&mut sums) {
+            // SAFETY: all taps of both pixels and of all groups lie within `src`, their weights within `w`; there are some of either.
+            unsafe {
+                let (src, w) = (src.as_ptr().add(at).add(channel), w.as_ptr().add(words.wrapping_mul(group)));
+                kinglet_v6_taps(Taps { src, w, sums: sums.as_mut_ptr(), step, columns, next, rows });
+            }
+        }
+        quantized(&sums, records, out, [channel, channel.wrapping_add(pair.out)]);
     }
 }
 

@@ -198,6 +198,8 @@
  k_end kinglet_v6_w4_horizontal
 
 @ w4_output*(m, record, out, row pitch, pixel pitch): 4 x 4 pixels of one channel of a tile. A record is {m, c, s, b, b22, b32, b23, b33}.
+@ With ReLU what is below 0 mostly needs no product: where m >= 0, no sum of c and a product wraps, and c alone is -128 or less, then so is
+@ everything below.
  .macro k6_w4_output name relu
  k_fn \name
  push {r4-r7,lr}
@@ -215,15 +217,32 @@
  str r2,[sp,#100]
  mov r10,r3
  mov r9,r4
- ldmia r1!,{r2,r3,r4,r6}
+ mov r12,r1
  add r1,sp,#104
  mov lr,r1
  mov r7,r5
  stmia r1!,{r5,r7}
  stmia r1!,{r5,r7}
- stmia r1!,{r2,r3,r4,r6}
- .if \relu==0
+ mov r2,r12
+ ldmia r2!,{r4,r5,r6,r7}
+ stmia r1!,{r4,r5,r6,r7}
  movs r2,#1
+ .if \relu
+ @ r11 what all below is -128 of.
+ lsls r2,r2,#31
+ ldr r4,[sp,#100]
+ cmp r4,#0
+ blt 4f
+ asrs r4,r2,#1
+ cmp r3,r4
+ blt 4f
+ mov r4,r9
+ asrs r3,r4
+ adds r3,#128
+ bgt 4f
+ movs r2,#0
+4: mov r11,r2
+ .else
  lsls r2,r2,#15
  mov r11,r2
  .endif
@@ -298,11 +317,14 @@
  asrs r6,r2,#16
  ldr r7,[sp,#96]
 3: ldmia r0!,{r1}
- .if \relu==0
+ .if \relu
+ cmp r1,r11
+ blt 6f
+ .else
  asrs r1,r1,#5
  .endif
  k6_requantize 1-\relu
- strb r1,[r7]
+5: strb r1,[r7]
  add r7,r8
  cmp r0,r12
  bne 3b
@@ -322,6 +344,11 @@
  mov r10,r6
  mov r11,r7
  pop {r4-r7,pc}
+ .if \relu
+6: movs r1,#127
+ mvns r1,r1
+ b 5b
+ .endif
  .p2align 2
 8: .word 0x38e38e39
  k_end \name
