@@ -16,6 +16,7 @@
  uxtb r5,r5
  movs r6,#127
  mov r9,r6
+ .p2align 3
  @ r0 a, r1 from a to b, r2, r3 quotient and remainder of A by 256, r4, r5 those of B, r8 G, r12 end of a
 1: ldrb r6,[r0]
  sxtb r6,r6

@@ -28,6 +28,7 @@
  mov r11,r2
  ldr r3,[sp,#48]
 1: ldr r7,[sp,#44]
+ .p2align 3
 2: ldmia r1!,{r4,r5}
  k6_tap 0 r8 r4 0
  k6_tap 1 r9 r5 0

@@ -24,6 +24,7 @@
 1: mov r2,r8
  adds r2,r1,r2
  mov r10,r2
+ .p2align 3
 2: ldmia r1!,{r2}
  movs r3,r2
  k6_pair 0

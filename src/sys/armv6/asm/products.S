@@ -90,10 +90,12 @@
  lsls r4,r4,#1
  str r4,[sp,#44]
  mov lr,r2
+ @ The loop begins with a line of flash.
+ .p2align 3
 1: ldr r3,[sp]
  adds r3,r0,r3
  mov r12,r3
- movs r3,#0
+5: movs r3,#0
  mov r8,r3
  mov r9,r3
  mov r10,r3
@@ -141,7 +143,7 @@
  .endif
  subs r1,r1,r3
  adds r1,#2*\words
- b 1b
+ b 5b
 3: mov lr,r2
  ldr r3,[sp,#40]
  adds r0,r0,r3
@@ -174,6 +176,7 @@
  movs r3,#1
  lsls r3,r3,#15
  mov r11,r3
+ .p2align 3
 1: ldmia r1!,{r2,r3,r4,r5}
  mov r12,r1
  mov r8,r2

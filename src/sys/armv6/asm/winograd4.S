@@ -316,6 +316,7 @@
  uxth r5,r2
  asrs r6,r2,#16
  ldr r7,[sp,#96]
+ .p2align 3
 3: ldmia r0!,{r1}
  .if \relu
  cmp r1,r11
