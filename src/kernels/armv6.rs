@@ -66,7 +66,8 @@ impl Backend for Armv6 {
     fn vertical<T: Transform<N>, const N: usize>(src: &[i8], columns: &Columns, t: &mut [u32]) {
         match T::SCHEME {
             Scheme::F4 => armv6::vertical4(src, columns, t),
-            Scheme::F2 | Scheme::S2 => Portable::vertical::<T, N>(src, columns, t),
+            Scheme::S2 => armv6::stride2_vertical(src, columns, t),
+            Scheme::F2 => Portable::vertical::<T, N>(src, columns, t),
         }
     }
 
@@ -74,7 +75,8 @@ impl Backend for Armv6 {
     fn horizontal<T: Transform<N>, const N: usize>(t: &[u32], v: &mut [u32], at: usize, position: usize, pairs: usize) {
         match T::SCHEME {
             Scheme::F4 => armv6::horizontal4(t, v, at, position, pairs),
-            Scheme::F2 | Scheme::S2 => Portable::horizontal::<T, N>(t, v, at, position, pairs),
+            Scheme::S2 => armv6::stride2_horizontal(t, v, at, position, pairs),
+            Scheme::F2 => Portable::horizontal::<T, N>(t, v, at, position, pairs),
         }
     }
 

@@ -3,13 +3,14 @@
 
 use core::arch::global_asm;
 
-use super::shapes::{self, Columns, Pair, Patch, Products, Scheme, TapGrid, Tiles, proven};
+use super::shapes::{self, Columns, Pair, Patch, Products, STRIDE2_SLOTS, Scheme, TapGrid, Tiles, proven};
 
 global_asm!(
     include_str!("../arm/asm/macros.S"),
     include_str!("asm/requantize.S"),
     include_str!("asm/products.S"),
     include_str!("asm/winograd4.S"),
+    include_str!("asm/stride2.S"),
     include_str!("asm/patch.S"),
     include_str!("asm/depthwise.S"),
     include_str!("asm/add.S"),
@@ -79,6 +80,7 @@ struct Output {
 }
 
 type BlocksKernel = unsafe extern "C" fn(Blocks);
+type VerticalKernel = unsafe extern "C" fn(Vertical);
 
 unsafe extern "C" {
     fn kinglet_v6_products16(arguments: Blocks);
@@ -88,6 +90,8 @@ unsafe extern "C" {
     fn kinglet_v6_patch(arguments: Words);
     fn kinglet_v6_taps(arguments: Taps);
     fn kinglet_v6_w4_vertical(arguments: Vertical);
+    fn kinglet_v6_s2_vertical(arguments: Vertical);
+    fn kinglet_v6_s2_horizontal(t: *const u32, v: *mut u32, pairs: usize, position: usize, slots: *const u32);
     fn kinglet_v6_w4_horizontal(t: *const u32, v: *mut u32, pairs: usize, position: usize);
     fn kinglet_v6_w4_output(arguments: Output);
     fn kinglet_v6_w4_output_relu(arguments: Output);
@@ -219,16 +223,36 @@ pub fn products(v: &[u32], u: &[u32], m: &mut [i32], products: &Products, tiles:
     }
 }
 
+/// A vertical input transform by the kernel of its scheme.
+#[inline(always)]
+fn vertical(kernel: VerticalKernel, scheme: Scheme, src: &[i8], columns: &Columns, t: &mut [u32]) {
+    if proven(columns.fit(scheme, src.len(), t.len())) {
+        let rows = columns.rows.map(|row| src.as_ptr().wrapping_add(row));
+        let &Columns { step, count, fill, missing, .. } = columns;
+        // SAFETY: the scheme's rows lie within `src` for all columns, of which there are some, and the result within `t`.
+        unsafe { kernel(Vertical { rows: rows.as_ptr(), t: t.as_mut_ptr(), step, count, fill, missing }) }
+    }
+}
+
 /// The vertical input transform of F(4x4).
 #[inline(always)]
 pub fn vertical4(src: &[i8], columns: &Columns, t: &mut [u32]) {
-    if proven(columns.fit(Scheme::F4, src.len(), t.len())) {
-        let rows = columns.rows.map(|row| src.as_ptr().wrapping_add(row));
-        let &Columns { step, count, fill, missing, .. } = columns;
-        // SAFETY: six rows lie within `src` for all columns, of which there are some, and the result within `t`.
-        unsafe {
-            kinglet_v6_w4_vertical(Vertical { rows: rows.as_ptr(), t: t.as_mut_ptr(), step, count, fill, missing });
-        }
+    vertical(kinglet_v6_w4_vertical, Scheme::F4, src, columns, t);
+}
+
+/// The vertical input transform at stride 2.
+#[inline(always)]
+pub fn stride2_vertical(src: &[i8], columns: &Columns, t: &mut [u32]) {
+    vertical(kinglet_v6_s2_vertical, Scheme::S2, src, columns, t);
+}
+
+/// The horizontal input transform at stride 2.
+#[inline(always)]
+pub fn stride2_horizontal(t: &[u32], v: &mut [u32], at: usize, position: usize, pairs: usize) {
+    if proven(Scheme::S2.horizontal_fits(t.len(), v.len(), at, position, pairs)) {
+        let (bytes, slots) = (position.wrapping_mul(4), STRIDE2_SLOTS.as_flattened().as_ptr());
+        // SAFETY: the columns of `pairs` pairs of tiles, not 0, lie within `t`, their slots of `position` words within `v`.
+        unsafe { kinglet_v6_s2_horizontal(t.as_ptr(), v.as_mut_ptr().add(at), pairs, bytes, slots) }
     }
 }
 

@@ -1,5 +1,13 @@
 @ F(4x4, 3x3), see kernels/blocks/winograd4.rs.
 
+@ Takes the even bytes of \even apart from the odd ones, which go to \odd; r1 = 0x00ff00ff. Clobbers r0.
+ .macro k6_apart even odd
+ lsrs r0,\even,#8
+ ands r0,r1
+ ands \even,r1
+ mov \odd,r0
+ .endm
+
 @ The transform of r2-r7; \put stores its values, register and index.
  .macro k6_w4_transform put
  subs r7,r7,r5
@@ -87,29 +95,12 @@
 3:
  .endr
 2: ldr r1,9f
- .irp i,2,3,4,5,6,7
- lsrs r0,r\i,#8
- ands r0,r1
- ands r\i,r1
- .if \i<6
- .ifc \i,2
- mov r8,r0
- .endif
- .ifc \i,3
- mov r9,r0
- .endif
- .ifc \i,4
- mov r10,r0
- .endif
- .ifc \i,5
- mov r11,r0
- .endif
- .elseif \i==6
- mov r12,r0
- .else
- mov lr,r0
- .endif
- .endr
+ k6_apart r2 r8
+ k6_apart r3 r9
+ k6_apart r4 r10
+ k6_apart r5 r11
+ k6_apart r6 r12
+ k6_apart r7 lr
  ldr r0,[sp,#24]
  k6_w4_transform k6_w4_put_even
  mov r2,r8
