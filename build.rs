@@ -19,10 +19,10 @@ fn main() {
     println!("cargo:rerun-if-changed=src/sys/armv6/asm");
     println!("cargo:rerun-if-env-changed=KINGLET_DSP");
     println!("cargo:rerun-if-env-changed=KINGLET_HELIUM");
+    println!("cargo:rustc-check-cfg=cfg(kinglet_armv6, kinglet_dsp, kinglet_fpu, kinglet_helium, kinglet_sse2)");
     println!(
-        "cargo:rustc-check-cfg=cfg(kinglet_armv6, kinglet_dsp, kinglet_fpu, kinglet_helium, kinglet_sse2)"
+        "cargo:rustc-check-cfg=cfg(kinglet_active, values(\"portable\", \"armv6\", \"dsp\", \"helium\", \"sse2\"))"
     );
-    println!("cargo:rustc-check-cfg=cfg(kinglet_active, values(\"portable\", \"armv6\", \"dsp\", \"helium\", \"sse2\"))");
     let target = env::var("TARGET").unwrap_or_default();
     // What the Armv8-M baseline has beyond Armv6-M, no loop misses.
     let armv6 = target.starts_with("thumbv6m") || target.starts_with("thumbv8m.base");

@@ -273,7 +273,9 @@ pub fn output4(m: &[i32], records: &[u32], relu: bool, out: &mut [i8], tiles: &T
     }
     let kernel = if relu { kinglet_v6_w4_output_relu } else { kinglet_v6_w4_output };
     let &Tiles { at, row, pixel } = tiles;
-    for (unit, from) in (0..8usize).zip([at[0], at[1]].into_iter().flat_map(|at| (0..4).map(move |c| at.wrapping_add(c)))) {
+    for (unit, from) in
+        (0..8usize).zip([at[0], at[1]].into_iter().flat_map(|at| (0..4).map(move |c| at.wrapping_add(c))))
+    {
         // SAFETY: 36 positions of both tiles' channels lie within `m`, the records of four channels within `records`, and the pixels of
         // both tiles within `out`.
         unsafe {
