@@ -194,7 +194,7 @@ impl Build<'_> {
         {
             cargo.env_remove(name);
         }
-        // Where the kernels' loops are Rust, speed is the compiler's; elsewhere they are in assembler, and the rest is seldom run.
+        // Where kernels' loops are Rust, all or some, speed is the compiler's; elsewhere they are in assembler, and the rest is seldom run.
         if !self.small && !self.board.has_dsp() {
             cargo.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "3");
         }
