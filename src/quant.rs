@@ -137,11 +137,16 @@ pub(crate) const fn rounding_doubling_high_mul(x: i32, y: i32) -> i32 {
         return i32::MAX;
     }
     if cfg!(kinglet_armv6) {
-        // The product's upper word, doubled, with the bit below and the one that is rounded by: no product of 64 bits.
-        let (high, low) = (high_product(x, y, 0), x.wrapping_mul(y) as u32);
-        return high.wrapping_shl(1).wrapping_add((low >> 31) as i32).wrapping_add((low >> 30 & 1) as i32);
+        return doubling_high_mul_of_halves(x, y);
     }
     (((x as i64) * (y as i64) + (1 << 30)) >> 31) as i32
+}
+
+/// The same, without saturation, on a core whose products have 32 bits: the upper word, doubled, with the bit below and the one by which
+/// it is rounded.
+pub(crate) const fn doubling_high_mul_of_halves(x: i32, y: i32) -> i32 {
+    let (high, low) = (high_product_of_halves(x, y, 0), x.wrapping_mul(y) as u32);
+    high.wrapping_shl(1).wrapping_add((low >> 31) as i32).wrapping_add((low >> 30 & 1) as i32)
 }
 
 /// `round(x / 2^exponent)`, half away from zero; `exponent` is taken modulo 32.

@@ -59,7 +59,7 @@ pub const fn constants(multiplier: i32, shift: i32, zero_point: i32, bound: i64)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::quant::high_product_of_halves;
+    use crate::quant::{doubling_high_mul_of_halves, high_product_of_halves};
     use proptest::prelude::*;
 
     fn word() -> impl Strategy<Value = i32> {
@@ -88,6 +88,8 @@ mod tests {
                 prop_assert_eq!(i128::from(high_product_of_halves(x, m, round)), wide);
                 prop_assert_eq!(i128::from(high_product(x, m, round)), wide);
             }
+            let doubled = (i64::from(x) * i64::from(m) + (1 << 30)) >> 31;
+            prop_assert_eq!(doubling_high_mul_of_halves(x, m), doubled as i32);
         }
     }
 }
