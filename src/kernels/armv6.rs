@@ -15,6 +15,16 @@ impl Backend for Armv6 {
     const NAME: &'static str = "armv6";
 
     #[inline(always)]
+    fn dot_1x4(patch: &[i8], weights: [&[i8]; 4]) -> [i32; 4] {
+        armv6::dot_1x4(patch, weights)
+    }
+
+    #[inline(always)]
+    fn dot_2x4([first, second]: [&[i8]; 2], weights: [&[i8]; 4]) -> [[i32; 4]; 2] {
+        [armv6::dot_1x4(first, weights), armv6::dot_1x4(second, weights)]
+    }
+
+    #[inline(always)]
     fn patch(dst: &mut [u32], src: &[i8], at: [usize; 2], patch: &Patch) {
         if !armv6::patch(dst, src, at, patch) {
             Portable::patch(dst, src, at, patch);

@@ -13,6 +13,7 @@ global_asm!(
     include_str!("asm/stride2.S"),
     include_str!("asm/patch.S"),
     include_str!("asm/depthwise.S"),
+    include_str!("asm/dot.S"),
     include_str!("asm/add.S"),
     ".text",
     options(raw)
@@ -88,6 +89,7 @@ unsafe extern "C" {
     fn kinglet_v6_products_paired(arguments: Blocks);
     fn kinglet_v6_quantize(sums: *const i32, records: *const u32, first: *mut i8, second: *mut i8);
     fn kinglet_v6_patch(arguments: Words);
+    fn kinglet_v6_dot4(x: *const i8, w: *const *const i8, n: usize, sums: *mut i32);
     fn kinglet_v6_taps(arguments: Taps);
     fn kinglet_v6_w4_vertical(arguments: Vertical);
     fn kinglet_v6_s2_vertical(arguments: Vertical);
@@ -174,6 +176,19 @@ pub fn quantized(sums: &Accumulators, records: &[u32; 16], out: &mut [i8], at: [
         // SAFETY: four bytes from either place on lie within `out`.
         unsafe { kinglet_v6_quantize(sums, records, out.add(at[0]), out.add(at[1])) }
     }
+}
+
+/// Dot products of the shortest length with four rows.
+#[inline]
+pub fn dot_1x4(patch: &[i8], weights: [&[i8]; 4]) -> [i32; 4] {
+    let n = weights.iter().fold(patch.len(), |n, row| n.min(row.len()));
+    let mut sums = [0; 4];
+    if n > 0 {
+        let rows = weights.map(<[i8]>::as_ptr);
+        // SAFETY: `n` bytes, not 0, lie within all five slices.
+        unsafe { kinglet_v6_dot4(patch.as_ptr(), rows.as_ptr(), n, sums.as_mut_ptr()) }
+    }
+    sums
 }
 
 /// Depthwise pixels.
