@@ -81,7 +81,8 @@ pub(super) fn instructions(algorithm: ConvAlgorithm, layer: &Layer, core: Core) 
     let costs = core.costs();
     let count = match algorithm {
         ConvAlgorithm::Direct => {
-            costs.direct * (layer.filter() * layer.output.h * layer.output.w * layer.output.c) as f64
+            let outputs = (layer.output.h * layer.output.w * layer.output.c) as f64;
+            (costs.direct * layer.filter() as f64 + costs.finish) * outputs
         }
         ConvAlgorithm::Gemm8 => gemm(layer, &costs.gemm8, 2),
         ConvAlgorithm::GemmPaired => gemm(layer, &costs.gemm_paired, 2),
@@ -103,6 +104,8 @@ pub(super) fn instructions(algorithm: ConvAlgorithm, layer: &Layer, core: Core) 
 struct Costs {
     /// Per multiplication of the direct algorithm.
     direct: f64,
+    /// Per output of the direct algorithm.
+    finish: f64,
     gemm8: Gemm,
     gemm_paired: Gemm,
     gemm16: Gemm,
@@ -165,7 +168,8 @@ const fn transforms(position: f64, vertical: f64, horizontal: f64, output: f64) 
 }
 
 const M0: Costs = Costs {
-    direct: 14.0,
+    direct: 4.5,
+    finish: 152.0,
     gemm8: gemm_costs(64.4, 432.0, 200.0, 4.5, 207.0),
     gemm_paired: gemm_costs(60.2, 555.0, 200.0, 4.5, 248.0),
     gemm16: gemm_costs(61.4, 438.0, 200.0, 4.5, 207.0),
@@ -186,6 +190,7 @@ const M0: Costs = Costs {
 
 const M3: Costs = Costs {
     direct: 6.0,
+    finish: 0.0,
     gemm8: gemm_costs(59.8, 260.0, 400.0, 3.0, 40.0),
     gemm_paired: gemm_costs(59.8, 260.0, 400.0, 3.0, 40.0),
     gemm16: gemm_costs(62.3, 260.0, 400.0, 3.0, 40.0),
@@ -206,6 +211,7 @@ const M3: Costs = Costs {
 
 const M4: Costs = Costs {
     direct: 6.0,
+    finish: 0.0,
     gemm8: gemm_costs(15.375, 64.0, 80.0, 1.5, 22.0),
     // As many as those of 16 bits; but their loads take a cycle less.
     gemm_paired: gemm_costs(13.9, 64.0, 80.0, 1.5, 22.0),
