@@ -1,7 +1,7 @@
 //! Finds out whether the target's assembler takes the Arm DSP instructions, and sets `cfg(kinglet_dsp)` if so;
 //! likewise the vector instructions of Armv8.1-M and `cfg(kinglet_helium)`. `cfg(kinglet_armv6)` says that there is little beyond
-//! Armv6-M, whose product of 64 bits is a call, `cfg(kinglet_fpu)` that there is a floating-point unit, `cfg(kinglet_sse2)` that there is SSE2;
-//! `cfg(kinglet_active = "...")` names the best instruction set.
+//! Armv6-M, where a product of 64 bits is a call, `cfg(kinglet_fpu)` that there is a floating-point unit, `cfg(kinglet_sse2)`
+//! that there is SSE2; `cfg(kinglet_active = "...")` names the best instruction set.
 //!
 //! `cfg(target_feature = "dsp")` is false on stable Rust whatever the target, so a tiny file is compiled with the same
 //! flags instead. `KINGLET_DSP=0` or `1` overrides the answer, `KINGLET_HELIUM=0` leaves the vectors out.

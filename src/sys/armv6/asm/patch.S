@@ -1,5 +1,5 @@
-@ patch(dst, src, bytes of a row, from the end of a row to the next, rows): widens rows of words of four bytes into pairs, bytes 0 and 2, and
-@ 1 and 3, every other word of dst.
+@ patch(dst, src, bytes of a row, from the end of a row to the next, rows): widens rows of words of four bytes into pairs, bytes 0 and 2,
+@ and 1 and 3, every other word of dst.
  .macro k6_pair at
  ands r3,r5
  movs r4,r3

@@ -1,7 +1,7 @@
 @ Products of pairs of 16-bit halves, as sums of single products: Armv6-M multiplies 32 bits by 32, in place of one of them.
 @
-@ A pass is 2 pixels (or tiles) x 2 channels: so many sums stay in registers with what they take, the sums in r8-r11. Two passes make a block
-@ of four channels. A step is a pair of inputs of two pixels, from r0, times those of two channels, from r1; with \mode
+@ A pass is 2 pixels (or tiles) x 2 channels: so many sums stay in registers with what they take, the sums in r8-r11. Two passes make a
+@ block of four channels. A step is a pair of inputs of two pixels, from r0, times those of two channels, from r1; with \mode
 @ 16: weights of 16 bits, a word for each channel and four words from step to step
 @ 8: weights of 8 bits, a word for two channels and two words from step to step
 @ paired: halves of 256 * the second channel's weight + the first's, laid out as those of 8 bits: r8, r10 are the sums of both channels,
@@ -75,8 +75,8 @@
  .endif
  .endm
 
-@ products(x, w, sums, bytes of x, bytes from the end of x to the next, blocks): 2 pixels x 4 channels over an even number of pairs of inputs,
-@ for each block sums[2 pixels][4 channels].
+@ products(x, w, sums, bytes of x, bytes from the end of x to the next, blocks): 2 pixels x 4 channels over an even number of pairs of
+@ inputs, for each block sums[2 pixels][4 channels].
  .macro k6_products name mode words
  k_fn \name
  push {r4-r7,lr}

@@ -1,8 +1,8 @@
-@ Requantization, in products of halves: the upper word of x * m, x in r1, and r5, r6 the lower (unsigned) and the upper half of the
-@ multiplier m. Shared by the blocks below.
+@ Requantization in products of halves, shared by all blocks. A multiplier m is in r5, its lower half, and r6, its upper one with the sign;
+@ r9 is the shift, r10 the addend c, r11 half of the last place of the upper word of a product.
 
-@ Adds the upper word of r1 * m to \sum, of which it may be the low register r1; r11 is half of the upper word's last place, or 0
-@ where it is rounded down. Clobbers r2-r4. No sum leaves 32 bits, see kernels/blocks/requantize.rs.
+@ r1 = c + the upper word of r1 * m, rounded down; or, with \round, rounded to the nearest and with the sign of r1 added. Clobbers r2-r4. No
+@ sum leaves 32 bits, see high_product_of_halves.
  .macro k6_high_product round
  uxth r2,r1
  asrs r3,r1,#16
@@ -32,7 +32,7 @@
  adds r1,r1,r2
  .endm
 
-@ Requantizes r1: m as above, r9 the shift, r10 the addend, r11 half of the last place. Clobbers r2-r4.
+@ Requantizes r1. Clobbers r2-r4.
  .macro k6_requantize round=1
  k6_high_product \round
  mov r4,r9

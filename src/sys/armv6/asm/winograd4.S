@@ -219,7 +219,7 @@
  stmia r1!,{r4,r5,r6,r7}
  movs r2,#1
  .if \relu
- @ r11 what all below is -128 of.
+ @ r11 is 0, all below which is -128, or what nothing is below.
  lsls r2,r2,#31
  ldr r4,[sp,#100]
  cmp r4,#0
