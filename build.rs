@@ -1,7 +1,7 @@
 //! Finds out whether the target's assembler takes the Arm DSP instructions, and sets `cfg(kinglet_dsp)` if so;
-//! likewise the vector instructions of Armv8.1-M and `cfg(kinglet_helium)`. `cfg(kinglet_short_multiply)` says that a product
-//! of 64 bits is a call, `cfg(kinglet_fpu)` that there is a floating-point unit, `cfg(kinglet_sse2)` that there is SSE2;
-//! `cfg(kinglet_active = "...")` names the best instruction set.
+//! likewise the vector instructions of Armv8.1-M and `cfg(kinglet_helium)`. `cfg(kinglet_armv6)` says that there is little beyond
+//! Armv6-M, where a product of 64 bits is a call, `cfg(kinglet_fpu)` that there is a floating-point unit, `cfg(kinglet_sse2)`
+//! that there is SSE2; `cfg(kinglet_active = "...")` names the best instruction set.
 //!
 //! `cfg(target_feature = "dsp")` is false on stable Rust whatever the target, so a tiny file is compiled with the same
 //! flags instead. `KINGLET_DSP=0` or `1` overrides the answer, `KINGLET_HELIUM=0` leaves the vectors out.
@@ -16,16 +16,18 @@ const HELIUM: &str = "vmladava.s16 r0, q0, q1";
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=src/sys/arm/asm");
+    println!("cargo:rerun-if-changed=src/sys/armv6/asm");
     println!("cargo:rerun-if-env-changed=KINGLET_DSP");
     println!("cargo:rerun-if-env-changed=KINGLET_HELIUM");
+    println!("cargo:rustc-check-cfg=cfg(kinglet_armv6, kinglet_dsp, kinglet_fpu, kinglet_helium, kinglet_sse2)");
     println!(
-        "cargo:rustc-check-cfg=cfg(kinglet_dsp, kinglet_fpu, kinglet_helium, kinglet_short_multiply, kinglet_sse2)"
+        "cargo:rustc-check-cfg=cfg(kinglet_active, values(\"portable\", \"armv6\", \"dsp\", \"helium\", \"sse2\"))"
     );
-    println!("cargo:rustc-check-cfg=cfg(kinglet_active, values(\"portable\", \"dsp\", \"helium\", \"sse2\"))");
     let target = env::var("TARGET").unwrap_or_default();
-    // Armv6-M and the Armv8-M baseline have no product of 64 bits.
-    if target.starts_with("thumbv6m") || target.starts_with("thumbv8m.base") {
-        println!("cargo:rustc-cfg=kinglet_short_multiply");
+    // What the Armv8-M baseline has beyond Armv6-M, no loop misses.
+    let armv6 = target.starts_with("thumbv6m") || target.starts_with("thumbv8m.base");
+    if armv6 {
+        println!("cargo:rustc-cfg=kinglet_armv6");
     }
     // Arguments in registers of the floating-point unit: there is one, and all of them convert halves.
     if target.starts_with("thumb") && target.ends_with("eabihf") {
@@ -37,17 +39,23 @@ fn main() {
         println!("cargo:rustc-cfg=kinglet_sse2");
     }
     let dsp = target.starts_with("thumb")
+        && !armv6
         && match env::var("KINGLET_DSP").as_deref() {
             Ok("0") => false,
             Ok("1") => true,
             _ => assembles(&target, DSP),
         };
     let helium = dsp && env::var("KINGLET_HELIUM").as_deref() != Ok("0") && assembles(&target, HELIUM);
-    let active = match (helium, dsp, sse2) {
-        (true, _, _) => "helium",
-        (false, true, _) => "dsp",
-        (false, false, true) => "sse2",
-        (false, false, false) => "portable",
+    let active = if helium {
+        "helium"
+    } else if dsp {
+        "dsp"
+    } else if armv6 {
+        "armv6"
+    } else if sse2 {
+        "sse2"
+    } else {
+        "portable"
     };
     println!("cargo:rustc-cfg=kinglet_active=\"{active}\"");
     if dsp {

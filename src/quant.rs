@@ -108,12 +108,45 @@ impl Multiplier {
     }
 }
 
+/// `(x * m + (round << 16)) >> 32` for `round` of 0, which rounds down, or 2^15, which rounds to the nearest.
+#[inline(always)]
+pub(crate) const fn high_product(x: i32, m: i32, round: i32) -> i32 {
+    if cfg!(kinglet_armv6) {
+        high_product_of_halves(x, m, round)
+    } else {
+        ((x as i64 * m as i64).wrapping_add((round as i64) << 16) >> 32) as i32
+    }
+}
+
+/// The same on a core whose products have 32 bits: in products of halves.
+#[inline(always)]
+pub(crate) const fn high_product_of_halves(x: i32, m: i32, round: i32) -> i32 {
+    let (x_high, x_low) = (x >> 16, x & 0xffff);
+    let (m_high, m_low) = (m >> 16, m & 0xffff);
+    let low = (x_low as u32).wrapping_mul(m_low as u32) >> 16;
+    // No sum leaves 32 bits: (2^15 - 1) * (2^16 - 1) + (2^16 - 2) + 2^15 is the greatest number that they hold. With
+    // `round` in the other sum it would be one more.
+    let middle = x_high.wrapping_mul(m_low).wrapping_add((low as i32).wrapping_add(round));
+    let other = x_low.wrapping_mul(m_high).wrapping_add(middle & 0xffff);
+    x_high.wrapping_mul(m_high).wrapping_add(middle >> 16).wrapping_add(other >> 16)
+}
+
 /// `round(x * y / 2^31)`, half up; saturates for the one product that does not fit.
 pub(crate) const fn rounding_doubling_high_mul(x: i32, y: i32) -> i32 {
     if x == i32::MIN && y == i32::MIN {
         return i32::MAX;
     }
+    if cfg!(kinglet_armv6) {
+        return doubling_high_mul_of_halves(x, y);
+    }
     (((x as i64) * (y as i64) + (1 << 30)) >> 31) as i32
+}
+
+/// The same, without saturation, on a core whose products have 32 bits: the upper word, doubled, with the bit below and the one by which
+/// it is rounded.
+pub(crate) const fn doubling_high_mul_of_halves(x: i32, y: i32) -> i32 {
+    let (high, low) = (high_product_of_halves(x, y, 0), x.wrapping_mul(y) as u32);
+    high.wrapping_shl(1).wrapping_add((low >> 31) as i32).wrapping_add((low >> 30 & 1) as i32)
 }
 
 /// `round(x / 2^exponent)`, half away from zero; `exponent` is taken modulo 32.

@@ -176,10 +176,10 @@ impl Board {
         }
     }
 
-    /// Whether the runtime's loops are in the core's DSP or vector instructions.
+    /// Whether the runtime's loops are in assembler: for all cores but those of Armv7-M without the DSP extension.
     #[must_use]
-    pub fn has_dsp(&self) -> bool {
-        !self.target.starts_with("thumbv6m") && !self.target.starts_with("thumbv7m-")
+    pub fn has_assembler(&self) -> bool {
+        !self.target.starts_with("thumbv7m-")
     }
 
     /// Whether QEMU runs its firmware.
@@ -206,7 +206,7 @@ impl Board {
     /// instructions; a HAL and logs take the rest.
     #[must_use]
     pub fn code_bytes(&self) -> u32 {
-        if self.has_dsp() { 48 * 1024 } else { 64 * 1024 }
+        if self.has_assembler() { 48 * 1024 } else { 64 * 1024 }
     }
 
     /// Bytes of flash that are left for a model.

@@ -81,6 +81,11 @@ fn blocks_are_their_definitions_and_fast() {
             assert!((theirs / ours - 1.0).abs() < 0.05, "{name} on {board}: {theirs} instructions, {ours} on the M4");
         }
     }
+    let armv6 = run_on("mps2-an385");
+    for (name, limit) in [("conv 3x3 32x32x16->16", 3_900_000), ("conv 3x3/2 32x32x16->32", 4_200_000)] {
+        let instructions = fastest(&armv6, name);
+        assert!(instructions <= limit, "{name} on Armv6-M: {instructions} instructions, at most {limit} allowed");
+    }
     let helium = run_on("mps3-an547");
     assert!(fastest(&helium, "conv 3x3 32x32x16->16") * 3 < fastest(&m4, "conv 3x3 32x32x16->16") * 2);
 }

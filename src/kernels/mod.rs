@@ -6,10 +6,13 @@
 //!
 //! ```text
 //! Portable <- Fpu <- Dsp <- Helium
+//! Portable <- Armv6
 //! Portable <- Sse2
 //! ```
 
 pub mod algorithms;
+#[cfg(kinglet_armv6)]
+mod armv6;
 pub mod blocks;
 #[cfg(kinglet_dsp)]
 mod dsp;
@@ -24,6 +27,8 @@ mod sse2;
 
 use core::ops::Range;
 
+#[cfg(kinglet_active = "armv6")]
+pub use armv6::Armv6 as Active;
 pub use blocks::add::AddTerms;
 use blocks::{Transform, float16::Layer};
 #[cfg(kinglet_active = "dsp")]

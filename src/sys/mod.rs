@@ -3,14 +3,14 @@
 #![allow(unsafe_code)]
 
 /// The assembler's macro `k_hot name`, which begins the section of a loop.
-#[cfg(all(kinglet_dsp, not(feature = "hot-in-ram")))]
+#[cfg(all(any(kinglet_dsp, kinglet_armv6), not(feature = "hot-in-ram")))]
 macro_rules! hot {
     () => {
         ".macro k_hot name\n .section .text.kinglet_hot.\\name,\"ax\",%progbits\n .endm\n"
     };
 }
 /// The same among the statics that start-up code copies to RAM.
-#[cfg(all(kinglet_dsp, feature = "hot-in-ram"))]
+#[cfg(all(any(kinglet_dsp, kinglet_armv6), feature = "hot-in-ram"))]
 macro_rules! hot {
     () => {
         ".macro k_hot name\n .section .data.kinglet_hot.\\name,\"awx\",%progbits\n .endm\n"
@@ -19,6 +19,8 @@ macro_rules! hot {
 
 #[cfg(kinglet_dsp)]
 pub(crate) mod arm;
+#[cfg(kinglet_armv6)]
+pub(crate) mod armv6;
 pub mod cast;
 pub(crate) mod half;
 pub mod once;

@@ -132,7 +132,7 @@ mod tests {
         assert_eq!((board.ram[0].at, board.ram[0].bytes()), (RAM, 64 << 10));
         assert_eq!(Board::of_chip("STM32WBA52CG", None, "1M", "128K").unwrap().core, "Cortex-M33F");
         let board = Board::of_chip("MIMXRT1010", Some("cortex-m7f"), "16M@0x6000_0000", "64K@0x20000000").unwrap();
-        assert_eq!((board.flash.at, board.has_dsp()), (0x6000_0000, true));
+        assert_eq!((board.flash.at, board.has_assembler()), (0x6000_0000, true));
     }
 
     #[test]

@@ -216,7 +216,7 @@ impl Build<'_> {
             cargo.env_remove(name);
         }
         // Where the kernels' loops are Rust, speed is the compiler's; elsewhere they are in assembler, and the rest is seldom run.
-        if !self.small && !self.board.has_dsp() {
+        if !self.small && !self.board.has_assembler() {
             cargo.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "3");
         }
         if let Code::Moved(bytes) = self.code {

@@ -81,7 +81,8 @@ pub(super) fn instructions(algorithm: ConvAlgorithm, layer: &Layer, core: Core) 
     let costs = core.costs();
     let count = match algorithm {
         ConvAlgorithm::Direct => {
-            costs.direct * (layer.filter() * layer.output.h * layer.output.w * layer.output.c) as f64
+            let outputs = (layer.output.h * layer.output.w * layer.output.c) as f64;
+            (costs.direct * layer.filter() as f64 + costs.finish) * outputs
         }
         ConvAlgorithm::Gemm8 => gemm(layer, &costs.gemm8, 2),
         ConvAlgorithm::GemmPaired => gemm(layer, &costs.gemm_paired, 2),
@@ -103,6 +104,8 @@ pub(super) fn instructions(algorithm: ConvAlgorithm, layer: &Layer, core: Core) 
 struct Costs {
     /// Per multiplication of the direct algorithm.
     direct: f64,
+    /// Per output of the direct algorithm.
+    finish: f64,
     gemm8: Gemm,
     gemm_paired: Gemm,
     gemm16: Gemm,
@@ -165,19 +168,20 @@ const fn transforms(position: f64, vertical: f64, horizontal: f64, output: f64) 
 }
 
 const M0: Costs = Costs {
-    direct: 8.0,
-    gemm8: gemm_costs(102.6, 560.0, 900.0, 4.5, 40.0),
-    gemm_paired: gemm_costs(102.6, 560.0, 900.0, 4.5, 40.0),
-    gemm16: gemm_costs(100.6, 570.0, 900.0, 4.5, 40.0),
+    direct: 4.5,
+    finish: 152.0,
+    gemm8: gemm_costs(64.4, 432.0, 200.0, 4.5, 207.0),
+    gemm_paired: gemm_costs(60.2, 555.0, 200.0, 4.5, 248.0),
+    gemm16: gemm_costs(61.4, 438.0, 200.0, 4.5, 207.0),
     gemm_bytes: gemm_costs(817.0, 560.0, 900.0, 2.0, 40.0),
-    product: 101.3,
-    product_rest: 101.3,
-    f4: transforms(0.0, 517.0, 5_620.0, 13_640.0),
-    f2: transforms(0.0, 209.0, 1_509.0, 5_690.0),
-    s2: transforms(170.0, 178.0, 1_606.0, 2_850.0),
-    weights: 2_346.0,
-    widen: 24.0,
-    copy: 4.0,
+    product: 62.0,
+    product_rest: 62.0,
+    f4: transforms(60.0, 118.0, 1_100.0, 7_900.0),
+    f2: transforms(60.0, 209.0, 1_509.0, 3_150.0),
+    s2: transforms(60.0, 126.0, 760.0, 2_100.0),
+    weights: 1_915.0,
+    widen: 31.0,
+    copy: 2.0,
     together: 0.0,
     read: 0,
     widened: 3.0,
@@ -186,6 +190,7 @@ const M0: Costs = Costs {
 
 const M3: Costs = Costs {
     direct: 6.0,
+    finish: 0.0,
     gemm8: gemm_costs(59.8, 260.0, 400.0, 3.0, 40.0),
     gemm_paired: gemm_costs(59.8, 260.0, 400.0, 3.0, 40.0),
     gemm16: gemm_costs(62.3, 260.0, 400.0, 3.0, 40.0),
@@ -206,6 +211,7 @@ const M3: Costs = Costs {
 
 const M4: Costs = Costs {
     direct: 6.0,
+    finish: 0.0,
     gemm8: gemm_costs(15.375, 64.0, 80.0, 1.5, 22.0),
     // As many as those of 16 bits; but their loads take a cycle less.
     gemm_paired: gemm_costs(13.9, 64.0, 80.0, 1.5, 22.0),
@@ -315,25 +321,25 @@ mod tests {
     /// Counts of `firmware/src/kernels/bench.rs` on the boards of each core: algorithm, `[size, channels, output channels,
     /// kernel, stride]`, instructions on M0, M3, M4, M55.
     const MEASURED: &[(ConvAlgorithm, [u32; 5], [u32; 4])] = &[
-        (Gemm8, [32, 16, 16, 3, 1], [18_066_296, 10_515_018, 2_764_280, 943_150]),
-        (Gemm16, [32, 16, 16, 3, 1], [17_796_425, 10_884_681, 2_617_336, 868_910]),
-        (GemmBytes, [32, 16, 16, 3, 1], [16_744_770, 10_862_143, 9_084_036, 551_830]),
-        (Winograd2, [32, 16, 16, 3, 1], [10_747_036, 5_902_810, 1_686_837, 716_823]),
-        (Winograd2AtRunTime { tile_rows: 2 }, [32, 16, 16, 3, 1], [11_947_840, 6_546_416, 1_739_079, 830_663]),
-        (Winograd4, [32, 16, 16, 3, 1], [6_730_124, 3_667_298, 1_171_098, 517_940]),
-        (Gemm8, [8, 64, 64, 3, 1], [15_442_844, 8_975_398, 2_379_778, 727_170]),
-        (Gemm16, [8, 64, 64, 3, 1], [15_156_414, 9_344_485, 2_232_354, 653_410]),
-        (GemmBytes, [8, 64, 64, 3, 1], [15_360_390, 10_037_531, 8_288_100, 341_350]),
-        (Winograd2, [8, 64, 64, 3, 1], [7_666_160, 4_287_772, 1_136_501, 396_879]),
-        (Winograd4, [8, 64, 64, 3, 1], [4_484_486, 2_497_118, 692_521, 251_558]),
-        (Winograd4, [32, 3, 16, 3, 1], [2_989_543, 1_676_784, 636_282, 342_435]),
-        (GemmBytes, [32, 3, 16, 3, 1], [4_955_674, 3_105_910, 2_725_243, 333_997]),
-        (Stride2, [32, 16, 32, 3, 2], [6_697_697, 3_764_721, 1_107_993, 473_300]),
-        (Stride2, [16, 32, 64, 3, 2], [5_944_975, 3_346_285, 889_045, 350_696]),
-        (GemmBytes, [16, 32, 64, 3, 2], [7_847_381, 5_098_931, 4_222_581, 190_239]),
-        (Gemm16, [32, 16, 32, 1, 2], [1_551_492, 874_188, 216_483, 110_396]),
-        (Gemm8, [8, 64, 64, 1, 1], [2_000_023, 1_134_493, 298_507, 109_060]),
-        (GemmBytes, [8, 64, 64, 1, 1], [1_976_353, 1_239_826, 1_047_061, 66_474]),
+        (Gemm8, [32, 16, 16, 3, 1], [11_415_130, 10_515_018, 2_764_280, 943_150]),
+        (Gemm16, [32, 16, 16, 3, 1], [10_991_672, 10_884_681, 2_617_336, 868_910]),
+        (GemmBytes, [32, 16, 16, 3, 1], [16_857_702, 10_862_143, 9_084_036, 551_830]),
+        (Winograd2, [32, 16, 16, 3, 1], [7_417_741, 5_902_810, 1_686_837, 716_823]),
+        (Winograd2AtRunTime { tile_rows: 2 }, [32, 16, 16, 3, 1], [8_402_374, 6_546_416, 1_739_079, 830_663]),
+        (Winograd4, [32, 16, 16, 3, 1], [3_800_187, 3_667_298, 1_171_098, 517_940]),
+        (Gemm8, [8, 64, 64, 3, 1], [10_044_527, 8_975_398, 2_379_778, 727_170]),
+        (Gemm16, [8, 64, 64, 3, 1], [9_613_062, 9_344_485, 2_232_354, 653_410]),
+        (GemmBytes, [8, 64, 64, 3, 1], [15_481_387, 10_037_531, 8_288_100, 341_350]),
+        (Winograd2, [8, 64, 64, 3, 1], [4_930_518, 4_287_772, 1_136_501, 396_879]),
+        (Winograd4, [8, 64, 64, 3, 1], [2_680_608, 2_497_118, 692_521, 251_558]),
+        (Winograd4, [32, 3, 16, 3, 1], [1_953_433, 1_676_784, 636_282, 342_435]),
+        (GemmBytes, [32, 3, 16, 3, 1], [4_968_825, 3_105_910, 2_725_243, 333_997]),
+        (Stride2, [32, 16, 32, 3, 2], [4_097_737, 3_764_721, 1_107_993, 473_300]),
+        (Stride2, [16, 32, 64, 3, 2], [3_671_694, 3_346_285, 889_045, 350_696]),
+        (GemmBytes, [16, 32, 64, 3, 2], [7_902_355, 5_098_931, 4_222_581, 190_239]),
+        (Gemm16, [32, 16, 32, 1, 2], [1_031_849, 874_188, 216_483, 110_396]),
+        (Gemm8, [8, 64, 64, 1, 1], [1_327_455, 1_134_493, 298_507, 109_060]),
+        (GemmBytes, [8, 64, 64, 1, 1], [1_985_723, 1_239_826, 1_047_061, 66_474]),
     ];
 
     #[test]

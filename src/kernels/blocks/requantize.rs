@@ -5,6 +5,8 @@
 //! division, half away from zero, with the output's zero point added. The addition of `c` rides in the
 //! multiplication. It is exact while `|acc + bias| < 2^30`; [`constants`] says which channels qualify.
 
+use crate::quant::high_product;
+
 /// The words of a record `{2 * bias, m, c, s}`.
 pub type Record = [u32; 4];
 
@@ -15,31 +17,8 @@ pub const fn fast(x: i32, m: i32, c: i32, s: u32) -> i8 {
     saturate(shift(addend.wrapping_add(high_product(x, m, HALF)), s))
 }
 
-/// `(x * m + (round << 16)) >> 32` for `round` of 0, which rounds down, or [`HALF`], which rounds to the nearest.
-#[inline(always)]
-pub const fn high_product(x: i32, m: i32, round: i32) -> i32 {
-    if cfg!(kinglet_short_multiply) {
-        high_product_of_halves(x, m, round)
-    } else {
-        ((x as i64 * m as i64).wrapping_add((round as i64) << 16) >> 32) as i32
-    }
-}
-
 /// Half of the last place of [`high_product`].
 pub const HALF: i32 = 1 << 15;
-
-/// The same on a core whose products have 32 bits: in products of halves.
-#[inline(always)]
-const fn high_product_of_halves(x: i32, m: i32, round: i32) -> i32 {
-    let (x_high, x_low) = (x >> 16, x & 0xffff);
-    let (m_high, m_low) = (m >> 16, m & 0xffff);
-    let low = (x_low as u32).wrapping_mul(m_low as u32) >> 16;
-    // No sum leaves 32 bits: (2^15 - 1) * (2^16 - 1) + (2^16 - 2) + 2^15 is the greatest number that they hold. With
-    // `round` in the other sum it would be one more.
-    let middle = x_high.wrapping_mul(m_low).wrapping_add((low as i32).wrapping_add(round));
-    let other = x_low.wrapping_mul(m_high).wrapping_add(middle & 0xffff);
-    x_high.wrapping_mul(m_high).wrapping_add(middle >> 16).wrapping_add(other >> 16)
-}
 
 /// Requantizes accumulator `acc` with a record.
 #[inline(always)]
@@ -80,6 +59,7 @@ pub const fn constants(multiplier: i32, shift: i32, zero_point: i32, bound: i64)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::quant::{doubling_high_mul_of_halves, high_product_of_halves};
     use proptest::prelude::*;
 
     fn word() -> impl Strategy<Value = i32> {
@@ -108,6 +88,8 @@ mod tests {
                 prop_assert_eq!(i128::from(high_product_of_halves(x, m, round)), wide);
                 prop_assert_eq!(i128::from(high_product(x, m, round)), wide);
             }
+            let doubled = (i64::from(x) * i64::from(m) + (1 << 30)) >> 31;
+            prop_assert_eq!(doubling_high_mul_of_halves(x, m), doubled as i32);
         }
     }
 }

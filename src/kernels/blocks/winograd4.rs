@@ -5,8 +5,9 @@
 //! added, so that it lies in 50..=30,140 and is right as it stands. Products are the convolution times 576, modulo
 //! 2^32; the record's `b` words take the constant back out.
 
-use super::requantize::{fast, high_product, saturate, shift};
+use super::requantize::{fast, saturate, shift};
 use super::winograd::Transform;
+use crate::quant::high_product;
 use crate::sys::shapes::{INVERSE_9, Scheme, Tiles, proven};
 
 /// What is added to every half of a transformed input.
