@@ -202,8 +202,8 @@ impl Board {
         best.bytes() + apart.map_or(0, |stack| stack.kb * 1024)
     }
 
-    /// Bytes of flash that are kept for code: the runtime takes 20 to 32 KB for a network, up to 45 KB on cores without DSP
-    /// instructions; a HAL and logs take the rest.
+    /// Bytes of flash that are kept for code: the runtime takes 20 to 32 KB for a network, up to 45 KB on a Cortex-M3;
+    /// a HAL and logs take the rest.
     #[must_use]
     pub fn code_bytes(&self) -> u32 {
         if self.has_assembler() { 48 * 1024 } else { 64 * 1024 }

@@ -82,7 +82,7 @@ fn blocks_are_their_definitions_and_fast() {
         }
     }
     let armv6 = run_on("mps2-an385");
-    for (name, limit) in [("conv 3x3 32x32x16->16", 3_900_000), ("conv 3x3/2 32x32x16->32", 4_200_000)] {
+    for (name, limit) in [("conv 3x3 32x32x16->16", 3_900_000), ("conv 3x3/2 32x32x16->32", 4_400_000)] {
         let instructions = fastest(&armv6, name);
         assert!(instructions <= limit, "{name} on Armv6-M: {instructions} instructions, at most {limit} allowed");
     }

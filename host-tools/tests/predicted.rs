@@ -38,6 +38,8 @@ fn every_model_is_predicted_within_its_boards_limit() {
     }
     // Rows of single convolutions by one algorithm are there for the fit: no network's total.
     let limit = |board: &str, model: &str| match board {
+        // Helium's loops differ most from what the others' costs count.
+        "apollo510-evb" if model.starts_with("shapes") => 15.0,
         _ if model.starts_with("shapes") => 12.0,
         "nucleo-l4r5zi" => 5.0,
         _ => 10.0,

@@ -92,8 +92,7 @@ impl<'n> Choice<'n> {
                 found.push(Candidate {
                     algorithm: ConvAlgorithm::Direct,
                     encoding: Encoding::Plain,
-                    // Portable code: more than any of the others, by a factor.
-                    cost: 8 * step.op.macs(&tensors),
+                    cost: ConvAlgorithm::Direct.cost(&layer, options.core),
                     flash: conv.weights.bytes.len(),
                     scratch: step.op.scratch_len(&tensors) as usize,
                 });

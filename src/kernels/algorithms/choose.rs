@@ -249,6 +249,11 @@ mod export {
     use crate::quant::Channel;
 
     impl ConvAlgorithm {
+        /// What an inference costs: executed instructions, estimated, and what waiting for weights in flash is worth in them.
+        pub fn cost(self, layer: &Layer, core: Core) -> u64 {
+            cost::with_reads(self, layer, core)
+        }
+
         /// Packs OHWI `weights`, or `None` when the algorithm cannot compute the layer exactly.
         pub fn pack(self, layer: &Layer, weights: &[i8], channels: &[Channel]) -> Option<Vec<u8>> {
             let Some(packing) = self.packing() else { return Some(weights.iter().map(|&w| w as u8).collect()) };
@@ -290,8 +295,7 @@ mod export {
         pub algorithm: ConvAlgorithm,
         /// How its weights are stored.
         pub encoding: Encoding,
-        /// What an inference costs: executed instructions, estimated, and what waiting for weights in flash is worth in them, unless whoever
-        /// chooses knows cycles.
+        /// [`ConvAlgorithm::cost`], unless whoever chooses knows cycles.
         pub cost: u64,
         /// Bytes of packed weights in flash.
         pub flash: usize,
@@ -342,7 +346,7 @@ mod export {
                 let plain = Candidate {
                     algorithm,
                     encoding: Encoding::Plain,
-                    cost: cost::with_reads(algorithm, layer, core),
+                    cost: algorithm.cost(layer, core),
                     flash: packing.packed_bytes(layer),
                     scratch: packing.scratch_bytes(layer),
                 };
