@@ -17,7 +17,7 @@ pub const fn fast(x: i32, m: i32, c: i32, s: u32) -> i8 {
     saturate(shift(addend.wrapping_add(high_product(x, m, HALF)), s))
 }
 
-/// Half of the last place of [`high_product`].
+/// Half of the last place of a product's upper word.
 pub const HALF: i32 = 1 << 15;
 
 /// Requantizes accumulator `acc` with a record.
