@@ -30,7 +30,7 @@ mod report {
 #[allow(missing_docs, reason = "the macro makes a public function")]
 #[riscv_rt::entry]
 fn main() -> ! {
-    semihosting::process::exit(selftest::selftest::<kinglet::kernels::Portable>())
+    semihosting::process::exit(selftest::selftest())
 }
 
 #[panic_handler]
