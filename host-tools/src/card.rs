@@ -29,6 +29,8 @@ pub struct Card {
     pub recipe: Recipe,
     /// Minutes of training.
     pub minutes: f64,
+    /// The options that it was quantized with, as `kinglet publish` takes them.
+    pub options: Vec<String>,
     /// Epochs of quantization-aware training after the recipe's others.
     pub tuned: Option<usize>,
     /// Right answers of the float network, before quantization-aware training, in percent.
@@ -82,6 +84,7 @@ impl Card {
             images: [data.train.len(), data.test.len()],
             recipe: recipe.clone(),
             minutes: history.iter().map(|epoch| epoch.seconds).sum::<f64>() / 60.0,
+            options: Vec::new(),
             tuned,
             float_accuracy: 100.0 * float_accuracy,
             int8_accuracy: simulate::accuracy(&outputs, &labels),
@@ -125,10 +128,11 @@ impl fmt::Display for Card {
         if let Some((board, count)) = &self.instructions {
             writeln!(f, "| instructions per inference, emulated {board} | {} |", grouped(*count))?;
         }
+        let options: String = self.options.iter().map(|option| format!(" {option}")).collect();
         writeln!(
             f,
             "\nFiles: `weights.safetensors` (float, with the network and preprocessing in its metadata), `{name}.kgl` \
-             (int8), `recipe.toml`, `metrics.csv`. Made by `kinglet publish`."
+             (int8), `recipe.toml`, `metrics.csv`. Made by `kinglet publish{options}`."
         )
     }
 }

@@ -71,9 +71,12 @@ enum Command {
         /// by each algorithm.
         #[arg(long, conflicts_with = "model")]
         shapes: bool,
+        /// Measures of the bench's models this one alone, by its name in the tables, which keep the rows of others.
+        #[arg(long, value_name = "NAME", conflicts_with = "model")]
+        only: Option<String>,
         /// Shows how far apart the predicted cycles of ResNet-8 and MLPerf Tiny's other networks lie when the code is moved by 0 to 28
         /// bytes; fails where that is more than 1 %.
-        #[arg(long, conflicts_with_all = ["model", "shapes", "meant"])]
+        #[arg(long, conflicts_with_all = ["model", "shapes", "only", "meant"])]
         moved: bool,
         /// Why instructions or predicted cycles rise by more than they may beside the committed table; without it such a refresh fails, once
         /// the tables are written.
@@ -170,8 +173,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Bench { board, moved: true, json, .. } => moved(board, *json),
-        Command::Bench { model, board, shapes, meant, json, .. } => {
-            measure(model, board, *shapes, meant.as_deref(), *json)
+        Command::Bench { model, board, shapes, only, meant, json, .. } => {
+            let which = if *shapes { Which::Shapes } else { Which::Usual };
+            if model.is_empty() {
+                refresh(board, which, only.as_deref(), meant.as_deref(), *json)
+            } else {
+                measure(model, board, *json)
+            }
         }
         Command::Eval { model, line, load, held_out, json } => {
             let bytes = files::read(model)?;
@@ -333,37 +341,43 @@ fn moved(boards: &[String], json: Json) -> Result<ExitCode> {
     Ok(exit)
 }
 
-/// Measures the models on the boards, or refreshes the tables.
-fn measure(models: &[PathBuf], boards: &[String], shapes: bool, meant: Option<&str>, json: Json) -> Result<ExitCode> {
-    let which = if shapes { Which::Shapes } else { Which::Usual };
-    let names = benched(boards);
-    if models.is_empty() {
-        let firmware = sources::checkout().context("the tables are a checkout's: give a --model")?.join("firmware");
-        let [table, markdown] = ["bench.json", "BENCH.md"].map(|name| firmware.join(name));
-        let committed = bench::committed(&table)?;
-        let mut rows = if table.exists() { bench::read(&table)? } else { Vec::new() };
-        let mut risen = Vec::new();
-        // Board by board, so that what was measured is kept when another one fails.
-        for name in names {
-            let fresh = bench::all(name, which, |what| eprintln!("{what}"))?;
-            risen.extend(bench::rises(&fresh, &committed));
-            rows = bench::merged(rows, fresh);
-            for (path, text) in [(&table, bench::to_json(&rows)?), (&markdown, bench::to_markdown(&rows))] {
-                files::save(path, &text)?;
-            }
+/// Refreshes the tables' rows of these boards, or of them those of the model `only`.
+fn refresh(
+    boards: &[String],
+    which: Which,
+    only: Option<&str>,
+    meant: Option<&str>,
+    json: Json,
+) -> Result<ExitCode> {
+    let firmware = sources::checkout().context("the tables are a checkout's: give a --model")?.join("firmware");
+    let [table, markdown] = ["bench.json", "BENCH.md"].map(|name| firmware.join(name));
+    let committed = bench::committed(&table)?;
+    let mut rows = if table.exists() { bench::read(&table)? } else { Vec::new() };
+    let mut risen = Vec::new();
+    // Board by board, so that what was measured is kept when another one fails.
+    for name in benched(boards) {
+        let fresh = bench::all(name, which, only, |what| eprintln!("{what}"))?;
+        risen.extend(bench::rises(&fresh, &committed));
+        rows = bench::merged(rows, fresh);
+        for (path, text) in [(&table, bench::to_json(&rows)?), (&markdown, bench::to_markdown(&rows))] {
+            files::save(path, &text)?;
         }
-        println!("{}\n{}", table.display(), markdown.display());
-        risen.iter().for_each(|row| eprintln!("{row}"));
-        match meant {
-            None => ensure!(risen.is_empty(), "more than is committed; if that is meant, `--meant` says why"),
-            Some(_) => ensure!(!risen.is_empty(), "nothing has risen: leave out `--meant`"),
-        }
-        json.print(&rows)?;
-        return Ok(ExitCode::SUCCESS);
     }
+    println!("{}\n{}", table.display(), markdown.display());
+    risen.iter().for_each(|row| eprintln!("{row}"));
+    match meant {
+        None => ensure!(risen.is_empty(), "more than is committed; if that is meant, `--meant` says why"),
+        Some(_) => ensure!(!risen.is_empty(), "nothing has risen: leave out `--meant`"),
+    }
+    json.print(&rows)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Measures these models on the boards.
+fn measure(models: &[PathBuf], boards: &[String], json: Json) -> Result<ExitCode> {
     let subjects = models.iter().map(|path| Subject::read(path)).collect::<Result<Vec<_>>>()?;
     let (mut rows, mut exit) = (Vec::new(), ExitCode::SUCCESS);
-    for name in names {
+    for name in benched(boards) {
         let board = boards::find(name, boards::all().iter(), "there are")?;
         for subject in &subjects {
             match bench::measure(board, subject) {

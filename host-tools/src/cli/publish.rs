@@ -57,6 +57,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let exported = deploy::deploy(&model.graph, &model.params, &data.train, &quantization, &options)?;
     let mut card = Card::measure(&name, &recipe, &folder.history()?, &model, &exported.bytes, &data)?;
     card.about.clone_from(&args.about);
+    card.options = args.trained.quantization_words();
     if let Some(note) = &args.data_note {
         card.data.clone_from(note);
     }
@@ -151,7 +152,7 @@ mod tests {
         let bytes = read("small.kgl");
         let model = kinglet::Model::new(&bytes).unwrap();
         let card = String::from_utf8(read("card.md")).unwrap();
-        for part in ["# small\n\nA test.", "1 epochs, seed 1", "359 held out"] {
+        for part in ["# small\n\nA test.", "1 epochs, seed 1", "359 held out", "`kinglet publish --calibrate entropy`"] {
             assert!(card.contains(part), "{part}: {card}");
         }
         assert!(

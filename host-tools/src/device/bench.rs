@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use kinglet::kernels::algorithms::Core;
 use kinglet::{DType, Model, f16};
 use ndarray::Array4;
@@ -399,11 +399,11 @@ pub enum Which {
     Shapes,
 }
 
-/// Measures that on a board; `progress` hears what comes next.
+/// Measures that on a board, or of it the model of the name `only`; `progress` hears what comes next.
 ///
 /// # Errors
-/// As [`measure`], and when nothing is measured on this board. Models that do not fit it are passed over.
-pub fn all(board: &str, which: Which, mut progress: impl FnMut(&str)) -> Result<Vec<Row>> {
+/// As [`measure`], and when nothing is measured on this board, or no model of that name. Models that do not fit it are passed over.
+pub fn all(board: &str, which: Which, only: Option<&str>, mut progress: impl FnMut(&str)) -> Result<Vec<Row>> {
     let plan = PLANS.iter().find(|plan| plan.0 == board);
     let (name, budgets, with_kernels) = plan.with_context(|| format!("no bench on `{board}`"))?;
     let board = boards::find(name, boards::all().iter(), "there are")?;
@@ -421,6 +421,11 @@ pub fn all(board: &str, which: Which, mut progress: impl FnMut(&str)) -> Result<
         Which::Shapes if emulated => subjects.extend(others(core)?),
         Which::Shapes => subjects.extend(networks::mlperf(core)?),
     }
+    if let Some(only) = only {
+        let names: Vec<_> = subjects.iter().map(|subject| subject.name.clone()).collect();
+        subjects.retain(|subject| subject.name == only);
+        ensure!(!subjects.is_empty(), "no model `{only}` is measured on {name}; there are {}", names.join(", "));
+    }
     let mut rows = Vec::new();
     for subject in &subjects {
         progress(&format!("{name}: {}", subject.name));
@@ -433,7 +438,7 @@ pub fn all(board: &str, which: Which, mut progress: impl FnMut(&str)) -> Result<
             Err(error) => return Err(error),
         }
     }
-    if *with_kernels && which == Which::Usual {
+    if *with_kernels && which == Which::Usual && only.is_none() {
         progress(&format!("{name}: single kernels"));
         rows.extend(kernels(board)?);
     }

@@ -3,6 +3,7 @@
 //! Values that an operator only moves (pools, reshapes, concatenations, padding) share one quantization with their
 //! source; so all inputs of a concatenation have one, and it is no work on the device.
 
+use std::fmt;
 use std::str::FromStr;
 
 use kinglet::ops::{L2Norm, Softmax};
@@ -73,6 +74,20 @@ impl FromStr for Calibration {
             }
         };
         Ok(Calibration::Fixed(fixed))
+    }
+}
+
+/// As [`FromStr`] reads it.
+impl fmt::Display for Calibration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self {
+            Calibration::Auto => "auto",
+            Calibration::Fixed(Method::MinMax) => "min-max",
+            Calibration::Fixed(Method::Mse) => "mse",
+            Calibration::Fixed(Method::Entropy) => "entropy",
+            Calibration::Fixed(Method::Percentile(percent)) => return write!(f, "percentile:{percent}"),
+        };
+        f.write_str(name)
     }
 }
 

@@ -20,9 +20,10 @@ use kinglet_tools::site;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-const SHIPPED: [&str; 7] = [
+const SHIPPED: [&str; 8] = [
     "cifar10-googlenet",
     "cifar10-inception",
+    "cifar10-network-in-network",
     "cifar10-resnet8",
     "digits-inception",
     "digits-resnet",

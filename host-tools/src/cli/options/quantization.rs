@@ -61,4 +61,12 @@ impl Quantization {
         let (calibration, anew) = (calibrate.unwrap_or(default), calibrate.is_some());
         Ok(quantize::Options { calibration, equalize, correct_bias, anew })
     }
+
+    /// The options that were given, as they are written.
+    pub fn words(&self) -> Vec<String> {
+        let mut words: Vec<_> = self.calibrate.iter().map(|method| format!("--calibrate {method}")).collect();
+        let flags = [(self.equalize, "--equalize"), (self.correct_bias, "--correct-bias")];
+        words.extend(flags.iter().filter(|flag| flag.0).map(|flag| flag.1.to_owned()));
+        words
+    }
 }

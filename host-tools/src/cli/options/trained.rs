@@ -46,6 +46,13 @@ impl Trained {
         &self.run
     }
 
+    /// The options of quantization that were given, as they are written.
+    pub fn quantization_words(&self) -> Vec<String> {
+        let images = self.calibration_images;
+        let given = (images != deploy::CALIBRATION_IMAGES).then(|| format!("--calibration-images {images}"));
+        given.into_iter().chain(self.quantization.words()).collect()
+    }
+
     /// Reads the weights alone.
     ///
     /// # Errors
