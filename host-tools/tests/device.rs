@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use common::{Block, arena};
 use kinglet::{Model, Observer, Pixels, Session, StepEvent};
-use kinglet_tools::device::{self, Board, Build, Code, DeviceReport, Measurements, Program, emulated_boards};
+use kinglet_tools::device::{self, Board, Build, DeviceReport, Measurements, Program, emulated_boards};
 use kinglet_tools::elements;
 use kinglet_tools::simulate::Images;
 use ndarray::Array4;
@@ -105,8 +105,7 @@ fn infer_and_profile_run_on_embedded_images() {
     pixels.write_npy(std::fs::File::create(&images).unwrap()).unwrap();
     let run = |program| {
         let board = Board::named("mps2-an386").unwrap();
-        let build =
-            Build { board, program, model: Some(&model), images: Some(&images), small: true, code: Code::InFlash };
+        let build = Build { model: Some(&model), images: Some(&images), small: true, ..Build::new(board, program) };
         let run = device::run(&build.run().unwrap(), folder.path(), LIMIT, |_| {}).unwrap();
         run.success().unwrap();
         run.log
@@ -171,9 +170,7 @@ fn faults_are_reported() {
         return;
     }
     let board = Board::named("mps2-an386").unwrap();
-    let elf = Build { board, program: Program::Crash, model: None, images: None, small: false, code: Code::InFlash }
-        .run()
-        .unwrap();
+    let elf = Build::new(board, Program::Crash).run().unwrap();
     for (way, code, says) in [
         ("p", 101, "panic at src/crash.rs"),
         ("f", 102, "HardFault at pc="),

@@ -24,7 +24,7 @@ use kinglet::format::crc32;
 use kinglet::slots::Slots;
 use kinglet::{Model, Pixels, Session};
 use kinglet_tools::device::client::{self, Client};
-use kinglet_tools::device::{Board, Build, Code, Emulated, Program};
+use kinglet_tools::device::{Board, Build, Emulated, Program};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -277,10 +277,7 @@ fn calm(line: &mut Emulated) {
 fn board(program: Program, model: &Path) -> Emulated {
     let board = Board::named("mps2-an386").unwrap();
     let model = program.holds_a_model().then_some(model);
-    let line = Emulated::start(
-        &Build { board, program, model, images: None, small: false, code: Code::InFlash }.run().unwrap(),
-    )
-    .unwrap();
+    let line = Emulated::start(&Build { model, ..Build::new(board, program) }.run().unwrap()).unwrap();
     line.set_timeout(Duration::from_millis(2)).unwrap();
     line
 }

@@ -27,7 +27,7 @@ const BLOCK: u64 = 900;
 
 fn build(board: &str, code: Code) -> Elf {
     let board = Board::named(board).unwrap();
-    Build { board, program: Program::Kernels, model: None, images: None, small: false, code }.run().unwrap()
+    Build { code, ..Build::new(board, Program::Kernels) }.run().unwrap()
 }
 
 /// Runs the program, which fails when a block differs from its definition.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use kinglet::{Model, Pixels, Session};
 use kinglet_tools::data::Dataset;
-use kinglet_tools::device::{Board, Build, Code, Emulated, Program};
+use kinglet_tools::device::{Board, Build, Emulated, Program};
 
 /// Bytes in a `db` command, as in the runner's `device_under_test.py`.
 const PIECE: usize = 31;
@@ -22,14 +22,7 @@ struct Runner(Emulated);
 
 impl Runner {
     fn connect(board: &'static Board, model: &Path) -> (Self, Vec<String>) {
-        let elf = Build {
-            board,
-            program: Program::Mlperf,
-            model: Some(model),
-            images: None,
-            small: false,
-            code: Code::InFlash,
-        };
+        let elf = Build { model: Some(model), ..Build::new(board, Program::Mlperf) };
         let line = Emulated::start(&elf.run().unwrap()).unwrap();
         line.set_timeout(Duration::from_secs(30)).unwrap();
         let mut runner = Self(line);

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use kinglet_tools::data::Dataset;
-use kinglet_tools::device::{self, Board, Build, Code, Program, emulated_boards};
+use kinglet_tools::device::{self, Board, Build, Program, emulated_boards};
 use ndarray::s;
 use ndarray_npy::WriteNpyExt;
 
@@ -27,8 +27,7 @@ fn root() -> &'static Path {
 fn log(board: &'static Board, program: Program, images: &Path) -> String {
     let model = root().join("models/digits-resnet/digits-resnet.kgl");
     let small = board.flash.bytes() <= 256 * 1024;
-    let elf =
-        Build { board, program, model: Some(&model), images: Some(images), small, code: Code::InFlash }.run().unwrap();
+    let elf = Build { model: Some(&model), images: Some(images), small, ..Build::new(board, program) }.run().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let run = device::run(&elf, folder.path(), Duration::from_secs(120), |_| {}).unwrap();
     run.success().unwrap_or_else(|error| panic!("{}: {error}", board.name));

@@ -342,13 +342,7 @@ fn moved(boards: &[String], json: Json) -> Result<ExitCode> {
 }
 
 /// Refreshes the tables' rows of these boards, or of them those of the model `only`.
-fn refresh(
-    boards: &[String],
-    which: Which,
-    only: Option<&str>,
-    meant: Option<&str>,
-    json: Json,
-) -> Result<ExitCode> {
+fn refresh(boards: &[String], which: Which, only: Option<&str>, meant: Option<&str>, json: Json) -> Result<ExitCode> {
     let firmware = sources::checkout().context("the tables are a checkout's: give a --model")?.join("firmware");
     let [table, markdown] = ["bench.json", "BENCH.md"].map(|name| firmware.join(name));
     let committed = bench::committed(&table)?;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail, ensure};
 
 use super::options::shipped;
-use crate::device::{self, Board, Build, Code, Elf, Program};
+use crate::device::{self, Board, Build, Elf, Program};
 use crate::progress::waiting;
 
 /// Options of `kinglet flash`.
@@ -56,7 +56,7 @@ pub(super) fn onto(board: &'static Board, chip: &str, program: Program, model: O
 /// Builds a program of the firmware; says so, for the first time takes long.
 pub(super) fn build(board: &'static Board, program: Program, model: Option<&Path>) -> Result<Elf> {
     let bar = waiting(format!("building the firmware for {}: slow the first time, then seconds", board.name));
-    let elf = Build { board, program, model, images: None, small: false, code: Code::InFlash }.run();
+    let elf = Build { model, ..Build::new(board, program) }.run();
     bar.finish_and_clear();
     elf
 }

@@ -152,7 +152,8 @@ mod tests {
         let bytes = read("small.kgl");
         let model = kinglet::Model::new(&bytes).unwrap();
         let card = String::from_utf8(read("card.md")).unwrap();
-        for part in ["# small\n\nA test.", "1 epochs, seed 1", "359 held out", "`kinglet publish --calibrate entropy`"] {
+        for part in ["# small\n\nA test.", "1 epochs, seed 1", "359 held out", "`kinglet publish --calibrate entropy`"]
+        {
             assert!(card.contains(part), "{part}: {card}");
         }
         assert!(

@@ -175,7 +175,8 @@ fn of_convolution(
         None => [1.0, calls, pixels, pixels * blocks, products, gathered(pixels / 2.0), h, again(pixels)],
         Some(packing @ (Packing::Gemm(_) | Packing::Tiled(..))) => {
             // Tiles of a kernel of one pixel take the pixels of all rows for one row.
-            let one_row = matches!(packing, Packing::Tiled(..)) && layer.window.taps_len() == 1 && !layer.window.is_padded();
+            let one_row =
+                matches!(packing, Packing::Tiled(..)) && layer.window.taps_len() == 1 && !layer.window.is_padded();
             let pairs = if one_row { (pixels / 2.0).ceil() } else { h * number(output.w.div_ceil(2)) };
             let steps = match algorithm {
                 ConvAlgorithm::GemmBytes => number((rows * len).div_ceil(16)),

@@ -70,6 +70,13 @@ pub fn boards() -> impl Iterator<Item = &'static str> {
     PLANS.iter().map(|plan| plan.0)
 }
 
+/// The board of this name, the budgets of ResNet-8 on it, and whether single kernels are measured there.
+fn planned(name: &str) -> Result<(&'static Board, &'static [Budget], bool)> {
+    let plan = PLANS.iter().find(|plan| plan.0 == name);
+    let &(_, budgets, with_kernels) = plan.with_context(|| format!("no bench on `{name}`"))?;
+    Ok((boards::find(name, boards::all().iter(), "there are")?, budgets, with_kernels))
+}
+
 const LIMIT: Duration = Duration::from_secs(600);
 
 /// A model to measure.
@@ -260,7 +267,7 @@ fn measure_it(board: &'static Board, subject: &Subject, sizes: bool) -> Result<V
     fs::write(&path, &subject.bytes)?;
     let build = |program| {
         let model = (program != Program::Startup).then_some(path.as_path());
-        Build { board, program, model, images: None, small: false, code: subject.code }.run()
+        Build { model, code: subject.code, ..Build::new(board, program) }.run()
     };
     let model = Model::new(&subject.bytes).map_err(|error| anyhow::anyhow!("{}: {error}", subject.name))?;
     let shape = model.input().shape;
@@ -335,9 +342,7 @@ pub const APART: f64 = 1.0;
 /// # Errors
 /// As [`all`], and where cycles are not predicted.
 pub fn moved(board: &str, mut found: impl FnMut(&str, [u64; 2])) -> Result<()> {
-    let plan = PLANS.iter().find(|plan| plan.0 == board);
-    let (name, budgets, _) = plan.with_context(|| format!("no bench on `{board}`"))?;
-    let board = boards::find(name, boards::all().iter(), "there are")?;
+    let (board, budgets, _) = planned(board)?;
     let core = board.instruction_set();
     let resnets = budgets.iter().map(|&budget| resnet8(budget, core));
     for subject in resnets.chain(networks::mlperf(core)?.into_iter().map(Ok)) {
@@ -347,7 +352,7 @@ pub fn moved(board: &str, mut found: impl FnMut(&str, [u64; 2])) -> Result<()> {
             subject.code = Code::Moved(bytes);
             let rows = measure_it(board, &subject, false)?;
             let cycles = rows.last().and_then(|total| total.cycles);
-            let cycles = cycles.with_context(|| format!("the cycles of {name} are not predicted"))?;
+            let cycles = cycles.with_context(|| format!("the cycles of {} are not predicted", board.name))?;
             range = [range[0].min(cycles), range[1].max(cycles)];
         }
         found(&subject.name, range);
@@ -360,8 +365,7 @@ pub fn moved(board: &str, mut found: impl FnMut(&str, [u64; 2])) -> Result<()> {
 /// # Errors
 /// As [`measure`], and when a kernel differs from its definition.
 pub fn kernels(board: &'static Board) -> Result<Vec<Row>> {
-    let elf = Build { board, program: Program::Kernels, model: None, images: None, small: false, code: Code::InFlash }
-        .run()?;
+    let elf = Build::new(board, Program::Kernels).run()?;
     let folder = tempfile::tempdir()?;
     let run = run(&elf, folder.path(), LIMIT, |_| {})?;
     run.success().with_context(|| format!("the kernels on {}", board.name))?;
@@ -404,17 +408,15 @@ pub enum Which {
 /// # Errors
 /// As [`measure`], and when nothing is measured on this board, or no model of that name. Models that do not fit it are passed over.
 pub fn all(board: &str, which: Which, only: Option<&str>, mut progress: impl FnMut(&str)) -> Result<Vec<Row>> {
-    let plan = PLANS.iter().find(|plan| plan.0 == board);
-    let (name, budgets, with_kernels) = plan.with_context(|| format!("no bench on `{board}`"))?;
-    let board = boards::find(name, boards::all().iter(), "there are")?;
-    let (core, emulated) = (board.instruction_set(), board.is_emulated());
+    let (board, budgets, with_kernels) = planned(board)?;
+    let (name, core, emulated) = (board.name, board.instruction_set(), board.is_emulated());
     let mut subjects = Vec::new();
     match which {
         Which::Usual => {
             if emulated {
                 subjects.extend(shipped()?);
             }
-            for &budget in *budgets {
+            for &budget in budgets {
                 subjects.push(resnet8(budget, core)?);
             }
         }
@@ -438,7 +440,7 @@ pub fn all(board: &str, which: Which, only: Option<&str>, mut progress: impl FnM
             Err(error) => return Err(error),
         }
     }
-    if *with_kernels && which == Which::Usual && only.is_none() {
+    if with_kernels && which == Which::Usual && only.is_none() {
         progress(&format!("{name}: single kernels"));
         rows.extend(kernels(board)?);
     }

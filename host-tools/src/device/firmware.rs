@@ -165,6 +165,12 @@ fn one_at_a_time(folder: &Path) -> Result<File> {
 }
 
 impl Build<'_> {
+    /// A program that holds no model and no images, optimized for speed, in flash.
+    #[must_use]
+    pub const fn new(board: &'static Board, program: Program) -> Self {
+        Self { board, program, model: None, images: None, small: false, code: Code::InFlash }
+    }
+
     /// Compiles and links; slow the first time for a target, then seconds.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::firmware::TOO_LARGE;
-use super::{Board, Build, Code, Elf, Memories, Program, Sizes};
+use super::{Board, Build, Elf, Memories, Program, Sizes};
 use crate::report::table::{Table, grouped};
 
 /// A program on a board.
@@ -34,8 +34,7 @@ pub fn measure(board: &'static Board, programs: &[Program], model: &Path) -> Res
     let mut fits = Vec::new();
     for (programs, small) in [(some, false), (all, true)] {
         if let Some(&program) = programs.first() {
-            let elves = Build { board, program, model: Some(model), images: None, small, code: Code::InFlash }
-                .run_all(&programs)?;
+            let elves = Build { model: Some(model), small, ..Build::new(board, program) }.run_all(&programs)?;
             for (program, elf) in programs.into_iter().zip(&elves) {
                 fits.push(fit(program, model, elf).with_context(|| format!("{} for {}", program.name(), board.name))?);
             }
@@ -50,7 +49,7 @@ pub fn measure(board: &'static Board, programs: &[Program], model: &Path) -> Res
 /// When it cannot be built for another reason, or would not start.
 pub fn infer(board: &'static Board, model: &Path) -> Result<Fit> {
     let program = Program::Infer;
-    match (Build { board, program, model: Some(model), images: None, small: false, code: Code::InFlash }).run() {
+    match (Build { model: Some(model), ..Build::new(board, program) }).run() {
         Ok(elf) => fit(program, model, &elf),
         Err(error) if format!("{error:#}").contains(TOO_LARGE) => {
             Ok(Fit { board: board.name, program, model: Some(name(model)), taken: None })

@@ -111,9 +111,7 @@ pub fn evaluate(board: &'static Board, model: &[u8], inputs: &[Images], limit: D
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("model.kgl");
     fs::write(&path, model)?;
-    let elf =
-        Build { board, program: Program::Eval, model: Some(&path), images: None, small: false, code: Code::InFlash }
-            .run()?;
+    let elf = Build { model: Some(&path), ..Build::new(board, Program::Eval) }.run()?;
     evaluate_with(&elf, model, inputs, limit)
 }
 

@@ -17,7 +17,7 @@ use std::time::Duration;
 use kinglet::kernels::Portable;
 use kinglet::ops::{Encoding, OpKind};
 use kinglet::{DType, Dynamic, Model, Raw, Session};
-use kinglet_tools::device::{self, Build, Code, Program, emulated_boards};
+use kinglet_tools::device::{self, Build, Program, emulated_boards};
 use kinglet_tools::network::Network;
 use kinglet_tools::{elements, export, plan};
 use rand::{RngExt, SeedableRng};
@@ -162,9 +162,7 @@ fn passes_on_every_board() {
     for board in emulated_boards() {
         // All operators, on the board's kernels and on the portable ones: 256 KB of flash hold them only when built for size.
         let small = board.flash.bytes() <= 256 * 1024;
-        let elf = Build { board, program: Program::Selftest, model: None, images: None, small, code: Code::InFlash }
-            .run()
-            .unwrap();
+        let elf = Build { small, ..Build::new(board, Program::Selftest) }.run().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let run = device::run(&elf, folder.path(), Duration::from_secs(120), |_| {}).unwrap();
         run.success().unwrap_or_else(|error| panic!("{}: {error}", board.name));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::device::{Board, Build, Code, Emulated, Program};
+use crate::device::{Board, Build, Emulated, Program};
 
 /// Where a device is.
 #[derive(Debug, clap::Args)]
@@ -50,7 +50,7 @@ impl Line {
         let model = program.holds_a_model().then_some(model);
         // Of all operators, 256 KB of flash hold only what is built for size.
         let small = model.is_none() && board.flash.bytes() <= 256 * 1024;
-        let line = Emulated::start(&Build { board, program, model, images: None, small, code: Code::InFlash }.run()?)?;
+        let line = Emulated::start(&Build { model, small, ..Build::new(board, program) }.run()?)?;
         line.set_timeout(TICK)?;
         Ok(Box::new(line))
     }
