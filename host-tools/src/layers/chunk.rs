@@ -6,7 +6,7 @@ use super::batch_norm::BatchNorm;
 use super::fuse::{Fusion, Room};
 use super::pointwise::mask;
 use super::schedule::Backward;
-use super::{Layer, Output, Point, Real, Scratch, image, image_mut};
+use super::{Back, Layer, Point, Real, Scratch, Target, image, image_mut};
 use crate::graph::{Activation, Graph, Op, ParamSpec};
 
 /// What a node needs beside its values.
@@ -175,15 +175,14 @@ impl<T: Real> Chunk<T> {
             }
             (Backward::Mask { .. }, ..) => mask(image(&self.values[node], index), limit(graph, node), gradient),
             (Backward::Weights { .. }, Some(layer), _) => {
-                let output = Output { value: image(&self.values[node], index), gradient };
-                layer.weight_gradient(&point, output, &mut self.weights[node], &mut self.scratch);
+                let back = Back { point, value: image(&self.values[node], index), gradient };
+                layer.weight_gradient(&back, &mut self.weights[node], &mut self.scratch);
             }
             (Backward::Input { which, accumulate, .. }, Some(layer), _) => {
                 // An addition in a tail has no values, and needs none.
                 let value = if fusion.hidden[node] { &[] } else { image(&self.values[node], index) };
-                let target = room_mut(&mut before[inputs[which].0], index);
-                let output = Output { value, gradient };
-                layer.input_gradient(which, &point, output, target, accumulate, &mut self.scratch);
+                let target = Target { values: room_mut(&mut before[inputs[which].0], index), accumulate };
+                layer.input_gradient(which, &Back { point, value, gradient }, target, &mut self.scratch);
             }
             _ => {}
         }

@@ -7,7 +7,7 @@ use kinglet::{Shape, Window};
 
 use super::blocks::{BLOCK, Outer, Row, Segment, channel_blocks, padded};
 use super::real::Real;
-use super::{Layer, Output, Point, Scratch};
+use super::{Back, Layer, Point, Scratch, Target};
 
 /// Bytes of input and output gradient that the weight gradient works on at a time, so that both stay in L1.
 const OUTER_BYTES: usize = 24 * 1024;
@@ -207,29 +207,21 @@ impl<T: Real> Layer<T> for Conv2d<T> {
         }
     }
 
-    fn input_gradient(
-        &self,
-        _which: usize,
-        _point: &Point<'_, T>,
-        Output { gradient, .. }: Output<'_, T>,
-        target: &mut [T],
-        accumulate: bool,
-        scratch: &mut Scratch<T>,
-    ) {
+    fn input_gradient(&self, _which: usize, back: &Back<'_, T>, target: Target<'_, T>, scratch: &mut Scratch<T>) {
         let ([sy, sx], (cin, cout)) = (self.stride(), self.channels());
         let (w, ow) = (self.input.w as usize, self.output.w as usize);
         let row = self.extent[1] * cout;
         let dense = self.margin == [0, 0] && self.extent == [self.output.h as usize, ow];
         let dy = if dense {
-            gradient
+            back.gradient
         } else {
             let at = [self.margin[0], self.margin[1] * cout];
-            pad(gradient, ow * cout, &mut scratch.a, self.extent[0], row, at);
+            pad(back.gradient, ow * cout, &mut scratch.a, self.extent[0], row, at);
             &scratch.a
         };
         for phase in &self.phases {
             let [ty, tx] = phase.taps;
-            if (ty == 0 || tx == 0) && accumulate {
+            if (ty == 0 || tx == 0) && target.accumulate {
                 continue;
             }
             let rows = ty * tx * cout;
@@ -253,11 +245,11 @@ impl<T: Real> Layer<T> for Conv2d<T> {
                         pixels: phase.count[1],
                         out_step: sx * cin,
                         channels: block.min(cin - first),
-                        accumulate,
+                        accumulate: target.accumulate,
                     };
                     let at = ((phase.first[0] + index * sy) * w + phase.first[1]) * cin + first;
                     if work.pixels > 0 {
-                        T::row(&work, &mut target[at..]);
+                        T::row(&work, &mut target.values[at..]);
                     }
                 }
             }
@@ -270,23 +262,17 @@ impl<T: Real> Layer<T> for Conv2d<T> {
         if self.bias.is_some() { vec![weight, cout] } else { vec![weight] }
     }
 
-    fn weight_gradient(
-        &self,
-        point: &Point<'_, T>,
-        Output { gradient, .. }: Output<'_, T>,
-        sums: &mut [Vec<T>],
-        scratch: &mut Scratch<T>,
-    ) {
+    fn weight_gradient(&self, back: &Back<'_, T>, sums: &mut [Vec<T>], scratch: &mut Scratch<T>) {
         let ([kh, kw], [sy, sx], (cin, cout)) = (self.kernel(), self.stride(), self.channels());
         let (oh, ow) = (self.output.h as usize, self.output.w as usize);
         let Scratch { a, b, .. } = scratch;
-        let (x, row) = self.padded_input(point.input(0), a);
+        let (x, row) = self.padded_input(back.input(0), a);
         // Blocks read whole: channels that fill no block need room after them.
         let step = padded(cout);
         let dy = if step == cout {
-            gradient
+            back.gradient
         } else {
-            pad(gradient, cout, b, oh * ow, step, [0, 0]);
+            pad(back.gradient, cout, b, oh * ow, step, [0, 0]);
             b
         };
         let taps = kh * kw * cin;
@@ -314,7 +300,7 @@ impl<T: Real> Layer<T> for Conv2d<T> {
             }
         }
         if self.bias.is_some() {
-            for gradient in gradient.chunks_exact(cout) {
+            for gradient in back.gradient.chunks_exact(cout) {
                 sums[1].iter_mut().zip(gradient).for_each(|(sum, g)| *sum += *g);
             }
         }

@@ -2,7 +2,7 @@
 
 use super::real::Real;
 use super::simd::widest;
-use super::{Layer, Output, Point, Scratch, store};
+use super::{Back, Layer, Point, Scratch, Target, store};
 
 /// `out = weight * in + bias`.
 #[derive(Debug)]
@@ -41,20 +41,10 @@ impl<T: Real> Layer<T> for Dense<T> {
         });
     }
 
-    fn input_gradient(
-        &self,
-        _which: usize,
-        _point: &Point<'_, T>,
-        output: Output<'_, T>,
-        target: &mut [T],
-        accumulate: bool,
-        _scratch: &mut Scratch<T>,
-    ) {
+    fn input_gradient(&self, _which: usize, back: &Back<'_, T>, target: Target<'_, T>, _scratch: &mut Scratch<T>) {
         widest(|| {
-            if !accumulate {
-                target.fill(T::zero());
-            }
-            for (g, weight) in output.gradient.iter().zip(self.weight.chunks_exact(self.inputs)) {
+            let target = target.sums();
+            for (g, weight) in back.gradient.iter().zip(self.weight.chunks_exact(self.inputs)) {
                 target.iter_mut().zip(weight).for_each(|(t, w)| *t += *g * *w);
             }
         });
@@ -65,20 +55,14 @@ impl<T: Real> Layer<T> for Dense<T> {
         if self.bias.is_some() { vec![weight, self.units] } else { vec![weight] }
     }
 
-    fn weight_gradient(
-        &self,
-        point: &Point<'_, T>,
-        output: Output<'_, T>,
-        sums: &mut [Vec<T>],
-        _scratch: &mut Scratch<T>,
-    ) {
+    fn weight_gradient(&self, back: &Back<'_, T>, sums: &mut [Vec<T>], _scratch: &mut Scratch<T>) {
         widest(|| {
-            let input = point.input(0);
-            for (g, sum) in output.gradient.iter().zip(sums[0].chunks_exact_mut(self.inputs)) {
+            let input = back.input(0);
+            for (g, sum) in back.gradient.iter().zip(sums[0].chunks_exact_mut(self.inputs)) {
                 sum.iter_mut().zip(input).for_each(|(sum, x)| *sum += *g * *x);
             }
             if let Some(bias) = sums.get_mut(1) {
-                bias.iter_mut().zip(output.gradient).for_each(|(sum, g)| store(sum, *g, true));
+                bias.iter_mut().zip(back.gradient).for_each(|(sum, g)| store(sum, *g, true));
             }
         });
     }

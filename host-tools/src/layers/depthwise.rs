@@ -4,7 +4,7 @@ use kinglet::{Shape, Window};
 
 use super::real::Real;
 use super::simd::widest;
-use super::{Layer, Output, Point, Scratch};
+use super::{Back, Layer, Point, Scratch, Target};
 
 /// A depthwise convolution of one shape.
 #[derive(Debug)]
@@ -70,22 +70,12 @@ impl<T: Real> Layer<T> for Depthwise<T> {
         });
     }
 
-    fn input_gradient(
-        &self,
-        _which: usize,
-        _point: &Point<'_, T>,
-        output: Output<'_, T>,
-        target: &mut [T],
-        accumulate: bool,
-        _scratch: &mut Scratch<T>,
-    ) {
+    fn input_gradient(&self, _which: usize, back: &Back<'_, T>, target: Target<'_, T>, _scratch: &mut Scratch<T>) {
         widest(|| {
             let c = self.output.c as usize;
-            if !accumulate {
-                target.fill(T::zero());
-            }
+            let target = target.sums();
             self.taps(|at, pixel, tap| {
-                let gradients = output.gradient[at..][..c].chunks_exact(self.multiplier);
+                let gradients = back.gradient[at..][..c].chunks_exact(self.multiplier);
                 let weights = self.weight[tap..][..c].chunks_exact(self.multiplier);
                 for ((gradients, weights), t) in gradients.zip(weights).zip(&mut target[pixel..]) {
                     *t += gradients.iter().zip(weights).map(|(g, w)| *g * *w).sum();
@@ -100,24 +90,18 @@ impl<T: Real> Layer<T> for Depthwise<T> {
         if self.bias.is_some() { vec![weight, c] } else { vec![weight] }
     }
 
-    fn weight_gradient(
-        &self,
-        point: &Point<'_, T>,
-        output: Output<'_, T>,
-        sums: &mut [Vec<T>],
-        _scratch: &mut Scratch<T>,
-    ) {
+    fn weight_gradient(&self, back: &Back<'_, T>, sums: &mut [Vec<T>], _scratch: &mut Scratch<T>) {
         widest(|| {
-            let (input, c) = (point.input(0), self.output.c as usize);
+            let (input, c) = (back.input(0), self.output.c as usize);
             self.taps(|at, pixel, tap| {
-                let gradients = output.gradient[at..][..c].chunks_exact(self.multiplier);
+                let gradients = back.gradient[at..][..c].chunks_exact(self.multiplier);
                 let sums = sums[0][tap..][..c].chunks_exact_mut(self.multiplier);
                 for ((gradients, sums), x) in gradients.zip(sums).zip(&input[pixel..]) {
                     sums.iter_mut().zip(gradients).for_each(|(sum, g)| *sum += *x * *g);
                 }
             });
             if self.bias.is_some() {
-                for gradient in output.gradient.chunks_exact(c) {
+                for gradient in back.gradient.chunks_exact(c) {
                     sums[1].iter_mut().zip(gradient).for_each(|(sum, g)| *sum += *g);
                 }
             }

@@ -4,7 +4,7 @@
 use kinglet::Shape;
 
 use super::real::Real;
-use super::{Layer, Output, Point, Scratch, store};
+use super::{Back, Layer, Point, Scratch, Target, store};
 use crate::graph::{ConstantFunction, Function};
 
 /// A function of every element.
@@ -19,17 +19,10 @@ impl<T: Real> Layer<T> for Apply {
         out.iter_mut().zip(point.input(0)).for_each(|(out, x)| *out = T::of(self.function.at(x.wide())));
     }
 
-    fn input_gradient(
-        &self,
-        _which: usize,
-        point: &Point<'_, T>,
-        output: Output<'_, T>,
-        target: &mut [T],
-        accumulate: bool,
-        _scratch: &mut Scratch<T>,
-    ) {
-        for ((target, x), g) in target.iter_mut().zip(point.input(0)).zip(output.gradient) {
-            store(target, *g * T::of(self.function.derivative(x.wide())), accumulate);
+    fn input_gradient(&self, _which: usize, back: &Back<'_, T>, target: Target<'_, T>, _scratch: &mut Scratch<T>) {
+        let Target { values, accumulate } = target;
+        for ((value, x), g) in values.iter_mut().zip(back.input(0)).zip(back.gradient) {
+            store(value, *g * T::of(self.function.derivative(x.wide())), accumulate);
         }
     }
 }
@@ -69,20 +62,10 @@ impl<T: Real> Layer<T> for Arithmetic {
     }
 
     /// An element that is spread gets the sum over all places where it went.
-    fn input_gradient(
-        &self,
-        which: usize,
-        point: &Point<'_, T>,
-        output: Output<'_, T>,
-        target: &mut [T],
-        accumulate: bool,
-        _scratch: &mut Scratch<T>,
-    ) {
-        if !accumulate {
-            target.fill(T::zero());
-        }
-        let (a, b) = (point.input(0), point.input(1));
-        for ((g, &i), &j) in output.gradient.iter().zip(&self.places[0]).zip(&self.places[1]) {
+    fn input_gradient(&self, which: usize, back: &Back<'_, T>, target: Target<'_, T>, _scratch: &mut Scratch<T>) {
+        let target = target.sums();
+        let (a, b) = (back.input(0), back.input(1));
+        for ((g, &i), &j) in back.gradient.iter().zip(&self.places[0]).zip(&self.places[1]) {
             target[[i, j][which]] += *g * slopes(self.function, a[i], b[j])[which];
         }
     }
@@ -125,18 +108,11 @@ impl<T: Real> Layer<T> for Constant<T> {
         }
     }
 
-    fn input_gradient(
-        &self,
-        _which: usize,
-        point: &Point<'_, T>,
-        output: Output<'_, T>,
-        target: &mut [T],
-        accumulate: bool,
-        _scratch: &mut Scratch<T>,
-    ) {
-        let operands = point.input(0).iter().zip(&self.numbers);
-        for ((target, g), (x, c)) in target.iter_mut().zip(output.gradient).zip(operands) {
-            store(target, *g * slopes(self.function, *x, *c)[0], accumulate);
+    fn input_gradient(&self, _which: usize, back: &Back<'_, T>, target: Target<'_, T>, _scratch: &mut Scratch<T>) {
+        let Target { values, accumulate } = target;
+        let operands = back.input(0).iter().zip(&self.numbers);
+        for ((value, g), (x, c)) in values.iter_mut().zip(back.gradient).zip(operands) {
+            store(value, *g * slopes(self.function, *x, *c)[0], accumulate);
         }
     }
 
@@ -144,15 +120,9 @@ impl<T: Real> Layer<T> for Constant<T> {
         vec![self.numbers.len()]
     }
 
-    fn weight_gradient(
-        &self,
-        point: &Point<'_, T>,
-        output: Output<'_, T>,
-        sums: &mut [Vec<T>],
-        _scratch: &mut Scratch<T>,
-    ) {
-        let operands = point.input(0).iter().zip(&self.numbers);
-        for ((sum, g), (x, c)) in sums[0].iter_mut().zip(output.gradient).zip(operands) {
+    fn weight_gradient(&self, back: &Back<'_, T>, sums: &mut [Vec<T>], _scratch: &mut Scratch<T>) {
+        let operands = back.input(0).iter().zip(&self.numbers);
+        for ((sum, g), (x, c)) in sums[0].iter_mut().zip(back.gradient).zip(operands) {
             *sum += *g * slopes(self.function, *x, *c)[1];
         }
     }

@@ -5,7 +5,7 @@ use kinglet::{Shape, ops};
 
 use super::real::Real;
 use super::simd::widest;
-use super::{Layer, Output, Point, Scratch};
+use super::{Back, Layer, Point, Scratch, Target};
 
 /// The four pixels that one of the output is a mean of: where they begin in the input, and their weights.
 pub(crate) type Corners = [(usize, f32); 4];
@@ -58,20 +58,10 @@ impl<T: Real> Layer<T> for Interpolation<T> {
         });
     }
 
-    fn input_gradient(
-        &self,
-        _which: usize,
-        _point: &Point<'_, T>,
-        output: Output<'_, T>,
-        target: &mut [T],
-        accumulate: bool,
-        _scratch: &mut Scratch<T>,
-    ) {
+    fn input_gradient(&self, _which: usize, back: &Back<'_, T>, target: Target<'_, T>, _scratch: &mut Scratch<T>) {
         widest(|| {
-            if !accumulate {
-                target.fill(T::zero());
-            }
-            for (gradient, corners) in output.gradient.chunks_exact(self.channels).zip(&self.corners) {
+            let target = target.sums();
+            for (gradient, corners) in back.gradient.chunks_exact(self.channels).zip(&self.corners) {
                 for &(at, weight) in corners {
                     target[at..].iter_mut().zip(gradient).for_each(|(t, g)| *t += *g * weight);
                 }

@@ -52,6 +52,38 @@ impl<'a, T: Real> Point<'a, T> {
     }
 }
 
+/// What a layer sees of one image on the way back: its inputs, its output, and the output's gradient.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Back<'a, T> {
+    pub point: Point<'a, T>,
+    pub value: &'a [T],
+    pub gradient: &'a [T],
+}
+
+impl<'a, T: Real> Back<'a, T> {
+    fn input(&self, which: usize) -> &'a [T] {
+        self.point.input(which)
+    }
+}
+
+/// Where the gradient of an input goes.
+#[derive(Debug)]
+pub(crate) struct Target<'a, T> {
+    pub values: &'a mut [T],
+    /// Whether it is added to what is there.
+    pub accumulate: bool,
+}
+
+impl<'a, T: Real> Target<'a, T> {
+    /// What gradients are added to: zeros, where nothing is there.
+    fn sums(self) -> &'a mut [T] {
+        if !self.accumulate {
+            self.values.fill(T::zero());
+        }
+        self.values
+    }
+}
+
 /// The elements of one image of a batch.
 pub(crate) fn image<T>(batch: &Array4<T>, index: usize) -> &[T] {
     let len = batch.len() / batch.dim().0;
@@ -81,16 +113,8 @@ pub(crate) trait Layer<T: Real>: Send + Sync + std::fmt::Debug {
     /// Computes the output.
     fn forward(&self, point: &Point<'_, T>, out: &mut [T], scratch: &mut Scratch<T>);
 
-    /// Computes the gradient of input `which` from the output's, and adds it to `target` if it is to accumulate.
-    fn input_gradient(
-        &self,
-        which: usize,
-        point: &Point<'_, T>,
-        output: Output<'_, T>,
-        target: &mut [T],
-        accumulate: bool,
-        scratch: &mut Scratch<T>,
-    );
+    /// Computes the gradient of input `which` from the output's.
+    fn input_gradient(&self, which: usize, back: &Back<'_, T>, target: Target<'_, T>, scratch: &mut Scratch<T>);
 
     /// Lengths of the buffers that weight gradients are summed in; the layer chooses their layout.
     fn gradient_lens(&self) -> Vec<usize> {
@@ -98,14 +122,7 @@ pub(crate) trait Layer<T: Real>: Send + Sync + std::fmt::Debug {
     }
 
     /// Adds one image's weight gradients to `sums`.
-    fn weight_gradient(
-        &self,
-        _point: &Point<'_, T>,
-        _output: Output<'_, T>,
-        _sums: &mut [Vec<T>],
-        _scratch: &mut Scratch<T>,
-    ) {
-    }
+    fn weight_gradient(&self, _back: &Back<'_, T>, _sums: &mut [Vec<T>], _scratch: &mut Scratch<T>) {}
 
     /// Brings summed gradients into the layout of the weights.
     fn unpack_gradient(&self, sums: &[Vec<T>], gradients: &mut [Vec<T>]) {
@@ -113,13 +130,6 @@ pub(crate) trait Layer<T: Real>: Send + Sync + std::fmt::Debug {
             gradient.copy_from_slice(sum);
         }
     }
-}
-
-/// A layer's output and its gradient.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Output<'a, T> {
-    pub value: &'a [T],
-    pub gradient: &'a [T],
 }
 
 /// `target = value` or `target += value`.

@@ -2,7 +2,7 @@
 
 use super::real::Real;
 use super::simd::{kernel, widest};
-use super::{Layer, Output, Point, Scratch, store};
+use super::{Back, Layer, Point, Scratch, Target, store};
 
 /// `max(x, 0)`, cut at a limit if there is one.
 #[derive(Debug)]
@@ -16,17 +16,9 @@ impl<T: Real> Layer<T> for Relu<T> {
         relu(point.input(0), self.limit.unwrap_or(T::infinity()), out);
     }
 
-    fn input_gradient(
-        &self,
-        _which: usize,
-        _point: &Point<'_, T>,
-        output: Output<'_, T>,
-        target: &mut [T],
-        accumulate: bool,
-        _scratch: &mut Scratch<T>,
-    ) {
+    fn input_gradient(&self, _which: usize, back: &Back<'_, T>, target: Target<'_, T>, _scratch: &mut Scratch<T>) {
         let limit = self.limit.unwrap_or(T::infinity());
-        relu_gradient(output.value, output.gradient, limit, target, accumulate);
+        relu_gradient(back.value, back.gradient, limit, target.values, target.accumulate);
     }
 }
 
@@ -82,16 +74,8 @@ impl<T: Real> Layer<T> for Add {
         add(point.input(0), point.input(1), out);
     }
 
-    fn input_gradient(
-        &self,
-        _which: usize,
-        _point: &Point<'_, T>,
-        output: Output<'_, T>,
-        target: &mut [T],
-        accumulate: bool,
-        _scratch: &mut Scratch<T>,
-    ) {
-        hand_on(output.gradient, target, accumulate);
+    fn input_gradient(&self, _which: usize, back: &Back<'_, T>, target: Target<'_, T>, _scratch: &mut Scratch<T>) {
+        hand_on(back.gradient, target.values, target.accumulate);
     }
 }
 
@@ -132,22 +116,14 @@ impl<T: Real> Layer<T> for Softmax<T> {
         });
     }
 
-    fn input_gradient(
-        &self,
-        _which: usize,
-        _point: &Point<'_, T>,
-        output: Output<'_, T>,
-        target: &mut [T],
-        accumulate: bool,
-        _scratch: &mut Scratch<T>,
-    ) {
+    fn input_gradient(&self, _which: usize, back: &Back<'_, T>, target: Target<'_, T>, _scratch: &mut Scratch<T>) {
         widest(|| {
             let c = self.channels;
-            let pixels = output.value.chunks_exact(c).zip(output.gradient.chunks_exact(c));
-            for (target, (value, gradient)) in target.chunks_exact_mut(c).zip(pixels) {
+            let pixels = back.value.chunks_exact(c).zip(back.gradient.chunks_exact(c));
+            for (pixel, (value, gradient)) in target.values.chunks_exact_mut(c).zip(pixels) {
                 let mean: T = value.iter().zip(gradient).map(|(y, g)| *y * *g).sum();
-                for ((target, y), g) in target.iter_mut().zip(value).zip(gradient) {
-                    store(target, *y * (*g - mean) * self.beta, accumulate);
+                for ((t, y), g) in pixel.iter_mut().zip(value).zip(gradient) {
+                    store(t, *y * (*g - mean) * self.beta, target.accumulate);
                 }
             }
         });
@@ -176,24 +152,16 @@ impl<T: Real> Layer<T> for L2Norm {
         }
     }
 
-    fn input_gradient(
-        &self,
-        _which: usize,
-        point: &Point<'_, T>,
-        output: Output<'_, T>,
-        target: &mut [T],
-        accumulate: bool,
-        _scratch: &mut Scratch<T>,
-    ) {
+    fn input_gradient(&self, _which: usize, back: &Back<'_, T>, target: Target<'_, T>, _scratch: &mut Scratch<T>) {
         let c = self.channels;
-        let values = output.value.chunks_exact(c).zip(output.gradient.chunks_exact(c));
-        let pixels = point.input(0).chunks_exact(c).zip(values);
-        for (target, (x, (value, gradient))) in target.chunks_exact_mut(c).zip(pixels) {
+        let values = back.value.chunks_exact(c).zip(back.gradient.chunks_exact(c));
+        let pixels = back.input(0).chunks_exact(c).zip(values);
+        for (pixel, (x, (value, gradient))) in target.values.chunks_exact_mut(c).zip(pixels) {
             let factor = inverse_length(x);
             // What changes the length alone changes nothing.
             let along: T = value.iter().zip(gradient).map(|(y, g)| *y * *g).sum();
-            for ((target, y), g) in target.iter_mut().zip(value).zip(gradient) {
-                store(target, (*g - *y * along) * factor, accumulate);
+            for ((t, y), g) in pixel.iter_mut().zip(value).zip(gradient) {
+                store(t, (*g - *y * along) * factor, target.accumulate);
             }
         }
     }

@@ -5,7 +5,7 @@ use kinglet::{Shape, Window};
 use super::lanes::{by_lanes, each, lanes, lanes_mut};
 use super::real::Real;
 use super::simd::{kernel, widest};
-use super::{Layer, Output, Point, Scratch, store};
+use super::{Back, Layer, Point, Scratch, Target, store};
 
 /// The pixels under each output pixel.
 #[derive(Debug)]
@@ -50,20 +50,10 @@ impl<T: Real> Layer<T> for MaxPool {
         max_pool(point.input(0), &self.windows.pixels, self.windows.channels, out);
     }
 
-    fn input_gradient(
-        &self,
-        _which: usize,
-        point: &Point<'_, T>,
-        output: Output<'_, T>,
-        target: &mut [T],
-        accumulate: bool,
-        _scratch: &mut Scratch<T>,
-    ) {
-        if !accumulate {
-            target.fill(T::zero());
-        }
+    fn input_gradient(&self, _which: usize, back: &Back<'_, T>, target: Target<'_, T>, _scratch: &mut Scratch<T>) {
+        let target = target.sums();
         let Windows { pixels, channels } = &self.windows;
-        max_pool_gradient(point.input(0), pixels, *channels, output.value, output.gradient, target);
+        max_pool_gradient(back.input(0), pixels, *channels, back.value, back.gradient, target);
     }
 }
 
@@ -137,21 +127,11 @@ impl<T: Real> Layer<T> for AveragePool {
         });
     }
 
-    fn input_gradient(
-        &self,
-        _which: usize,
-        _point: &Point<'_, T>,
-        output: Output<'_, T>,
-        target: &mut [T],
-        accumulate: bool,
-        _scratch: &mut Scratch<T>,
-    ) {
+    fn input_gradient(&self, _which: usize, back: &Back<'_, T>, target: Target<'_, T>, _scratch: &mut Scratch<T>) {
         widest(|| {
             let c = self.windows.channels;
-            if !accumulate {
-                target.fill(T::zero());
-            }
-            for (gradient, under) in output.gradient.chunks_exact(c).zip(&self.windows.pixels) {
+            let target = target.sums();
+            for (gradient, under) in back.gradient.chunks_exact(c).zip(&self.windows.pixels) {
                 let share = T::of(1.0 / under.len() as f64);
                 for &pixel in under {
                     target[pixel..].iter_mut().zip(gradient).for_each(|(t, g)| *t += *g * share);
@@ -181,19 +161,11 @@ impl<T: Real> Layer<T> for GlobalAverage {
         });
     }
 
-    fn input_gradient(
-        &self,
-        _which: usize,
-        _point: &Point<'_, T>,
-        output: Output<'_, T>,
-        target: &mut [T],
-        accumulate: bool,
-        _scratch: &mut Scratch<T>,
-    ) {
+    fn input_gradient(&self, _which: usize, back: &Back<'_, T>, target: Target<'_, T>, _scratch: &mut Scratch<T>) {
         widest(|| {
-            let share = T::of(self.channels as f64 / target.len() as f64);
-            for pixel in target.chunks_exact_mut(self.channels) {
-                pixel.iter_mut().zip(output.gradient).for_each(|(t, g)| store(t, *g * share, accumulate));
+            let share = T::of(self.channels as f64 / target.values.len() as f64);
+            for pixel in target.values.chunks_exact_mut(self.channels) {
+                pixel.iter_mut().zip(back.gradient).for_each(|(t, g)| store(t, *g * share, target.accumulate));
             }
         });
     }

@@ -5,7 +5,7 @@ use kinglet::Shape;
 use super::pointwise::hand_on;
 use super::real::Real;
 use super::simd::kernel;
-use super::{Layer, Output, Point, Scratch};
+use super::{Back, Layer, Point, Scratch, Target};
 use crate::graph::Rearrange;
 
 /// Concatenation along channels.
@@ -38,21 +38,13 @@ impl<T: Real> Layer<T> for Concat {
         }
     }
 
-    fn input_gradient(
-        &self,
-        which: usize,
-        _point: &Point<'_, T>,
-        output: Output<'_, T>,
-        target: &mut [T],
-        accumulate: bool,
-        _scratch: &mut Scratch<T>,
-    ) {
+    fn input_gradient(&self, which: usize, back: &Back<'_, T>, target: Target<'_, T>, _scratch: &mut Scratch<T>) {
         let (first, count) = self.parts[which];
-        if accumulate {
-            add_part(output.gradient, self.channels, first, target, count);
+        if target.accumulate {
+            add_part(back.gradient, self.channels, first, target.values, count);
             return;
         }
-        let pixels = target.chunks_exact_mut(count).zip(output.gradient.chunks_exact(self.channels));
+        let pixels = target.values.chunks_exact_mut(count).zip(back.gradient.chunks_exact(self.channels));
         pixels.for_each(|(target, gradient)| target.copy_from_slice(&gradient[first..][..count]));
     }
 }
@@ -74,16 +66,8 @@ impl<T: Real> Layer<T> for Same {
         out.copy_from_slice(point.input(0));
     }
 
-    fn input_gradient(
-        &self,
-        _which: usize,
-        _point: &Point<'_, T>,
-        output: Output<'_, T>,
-        target: &mut [T],
-        accumulate: bool,
-        _scratch: &mut Scratch<T>,
-    ) {
-        hand_on(output.gradient, target, accumulate);
+    fn input_gradient(&self, _which: usize, back: &Back<'_, T>, target: Target<'_, T>, _scratch: &mut Scratch<T>) {
+        hand_on(back.gradient, target.values, target.accumulate);
     }
 }
 
@@ -120,19 +104,9 @@ impl<T: Real> Layer<T> for Rearranged<T> {
     }
 
     /// An element that went to several places gets the sum of their gradients.
-    fn input_gradient(
-        &self,
-        _which: usize,
-        _point: &Point<'_, T>,
-        output: Output<'_, T>,
-        target: &mut [T],
-        accumulate: bool,
-        _scratch: &mut Scratch<T>,
-    ) {
-        if !accumulate {
-            target.fill(T::zero());
-        }
-        for (gradient, source) in output.gradient.chunks_exact(self.run).zip(&self.sources) {
+    fn input_gradient(&self, _which: usize, back: &Back<'_, T>, target: Target<'_, T>, _scratch: &mut Scratch<T>) {
+        let target = target.sums();
+        for (gradient, source) in back.gradient.chunks_exact(self.run).zip(&self.sources) {
             let Some(at) = *source else { continue };
             target[at..][..self.run].iter_mut().zip(gradient).for_each(|(t, g)| *t += *g);
         }

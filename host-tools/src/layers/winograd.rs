@@ -9,7 +9,7 @@ use kinglet::{Shape, Window};
 use super::blocks::{Outer, Row, Segment, channel_blocks};
 use super::real::Real;
 use super::transforms::{PLANES, Run};
-use super::{Layer, Output, Point, Scratch, store};
+use super::{Back, Layer, Point, Scratch, Target, store};
 
 /// Bytes of transformed inputs and products that are worked on at a time, so that they stay in L2 beside the weights.
 const GROUP_BYTES: usize = 128 * 1024;
@@ -293,16 +293,8 @@ impl<T: Real> Layer<T> for Winograd<T> {
         }
     }
 
-    fn input_gradient(
-        &self,
-        _which: usize,
-        _point: &Point<'_, T>,
-        Output { gradient, .. }: Output<'_, T>,
-        target: &mut [T],
-        accumulate: bool,
-        scratch: &mut Scratch<T>,
-    ) {
-        self.backward.run(gradient, target, accumulate, scratch);
+    fn input_gradient(&self, _which: usize, back: &Back<'_, T>, target: Target<'_, T>, scratch: &mut Scratch<T>) {
+        self.backward.run(back.gradient, target.values, target.accumulate, scratch);
     }
 
     fn gradient_lens(&self) -> Vec<usize> {
@@ -311,21 +303,16 @@ impl<T: Real> Layer<T> for Winograd<T> {
         if self.bias.is_some() { vec![weight, cout] } else { vec![weight] }
     }
 
-    fn weight_gradient(
-        &self,
-        point: &Point<'_, T>,
-        Output { gradient, .. }: Output<'_, T>,
-        sums: &mut [Vec<T>],
-        Scratch { a: inputs, b: gradients, rows, .. }: &mut Scratch<T>,
-    ) {
+    fn weight_gradient(&self, back: &Back<'_, T>, sums: &mut [Vec<T>], scratch: &mut Scratch<T>) {
+        let Scratch { a: inputs, b: gradients, rows, .. } = scratch;
         let tiles = self.forward.tiles;
         let (cin, cout) = tiles.channels();
         for group in tiles.groups::<T>() {
             let (from, to) = (tiles.run(group, cin), tiles.run(group, cout));
             let inputs = lines(inputs, PLANES * from.plane);
             let gradients = lines(gradients, PLANES * to.plane);
-            tiles.transform_input(group, point.input(0), inputs, rows);
-            tiles.transform_gradient(group, gradient, gradients, rows);
+            tiles.transform_input(group, back.input(0), inputs, rows);
+            tiles.transform_gradient(group, back.gradient, gradients, rows);
             for plane in 0..PLANES {
                 for (first, block) in channel_blocks(cout) {
                     let work = Outer {
@@ -345,7 +332,7 @@ impl<T: Real> Layer<T> for Winograd<T> {
             }
         }
         if self.bias.is_some() {
-            for gradient in gradient.chunks_exact(cout) {
+            for gradient in back.gradient.chunks_exact(cout) {
                 sums[1].iter_mut().zip(gradient).for_each(|(sum, g)| *sum += *g);
             }
         }

@@ -6,7 +6,7 @@ use ndarray::Array4;
 
 use super::step::{Stage, Step};
 use crate::graph::NodeId;
-use crate::layers::{Corners, Output, Point, Scratch, image, image_mut};
+use crate::layers::{Back, Corners, Point, Scratch, Target, image, image_mut};
 
 /// The extremes before anything was seen.
 pub const NOTHING: [i32; 2] = [i32::MAX, i32::MIN];
@@ -160,22 +160,17 @@ impl Step {
             }
             Stage::Moved | Stage::Average(..) | Stage::Blended(..) => {}
         }
-        let output = Output { value: image(&values[value], 0), gradient };
+        let back = Back { point, value: image(&values[value], 0), gradient };
         if let (Stage::Weighted(_), Some(layer)) = (&self.stage, &self.layer) {
-            layer.weight_gradient(&point, output, &mut sums.weights, &mut room.narrow);
+            layer.weight_gradient(&back, &mut sums.weights, &mut room.narrow);
         }
         for (which, input) in self.inputs.iter().enumerate().filter(|(_, input)| input.0 > 0) {
-            let target = before[input.0].as_mut_slice();
             let accumulate = std::mem::replace(&mut written[input.0], true);
+            let target = Target { values: before[input.0].as_mut_slice(), accumulate };
             match (&self.stage, &self.layer) {
-                (Stage::Add { operands, .. }, _) => {
-                    let slope = operands[which].slope;
-                    hand_on(output.gradient, slope, target, accumulate);
-                }
-                (_, Some(layer)) => {
-                    layer.input_gradient(which, &point, output, target, accumulate, &mut room.narrow);
-                }
-                (_, None) => hand_on(output.gradient, 1.0, target, accumulate),
+                (Stage::Add { operands, .. }, _) => hand_on(back.gradient, operands[which].slope, target),
+                (_, Some(layer)) => layer.input_gradient(which, &back, target, &mut room.narrow),
+                (_, None) => hand_on(back.gradient, 1.0, target),
             }
         }
     }
@@ -190,9 +185,9 @@ fn mask(gradient: &mut [f32], passes: &[bool], slope: f32) {
     gradient.iter_mut().zip(passes).for_each(|(g, passes)| *g = if *passes { *g * slope } else { 0.0 });
 }
 
-fn hand_on(gradient: &[f32], slope: f32, target: &mut [f32], accumulate: bool) {
-    for (target, g) in target.iter_mut().zip(gradient) {
-        *target = if accumulate { *target + g * slope } else { g * slope };
+fn hand_on(gradient: &[f32], slope: f32, target: Target<'_, f32>) {
+    for (value, g) in target.values.iter_mut().zip(gradient) {
+        *value = if target.accumulate { *value + g * slope } else { g * slope };
     }
 }
 
