@@ -34,6 +34,7 @@ const SAYS: [(&str, &[&str]); 9] = [
 ];
 
 #[test]
+#[cfg_attr(miri, ignore = "starts cargo")]
 fn every_example_runs() {
     let mut names: Vec<PathBuf> =
         std::fs::read_dir(root().join("examples")).unwrap().map(|e| e.unwrap().path()).collect();
