@@ -409,7 +409,8 @@ fn shortened<'m>(op: &Op<'m>) -> Vec<Op<'m>> {
 fn what_an_operator_cannot_reach_is_not_passed_over() {
     let (mut short_of_scratch, mut short_of_constants) = (0, 0);
     for (kind, file) in models().iter().step_by(if cfg!(miri) { 5 } else { 1 }) {
-        let model = Model::new(file).unwrap();
+        let mut room = Vec::new();
+        let model = Model::new(common::aligned(file, &mut room)).unwrap();
         let step = model.step(0).unwrap();
         let (tensors, scratch) = (step.tensors, step.scratch);
         let len = [tensors.a.end(), tensors.b.map_or(0, |b| b.end()), tensors.output.end(), scratch.end()];
